@@ -1,0 +1,38 @@
+# Which compiler may build this, and with which flags.
+option(NARU_WERROR "treat warnings as errors" OFF)
+set(NARU_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize=")
+option(NARU_FUZZ "build the libFuzzer targets" OFF)
+
+# GCC 12 destroys braced aggregates inside co_await expressions twice, without a warning. Ask the compiler itself.
+if(NOT NARU_COROUTINES_CHECKED)
+  try_run(coroutines_run coroutines_compile ${CMAKE_BINARY_DIR}/coroutine_check
+    ${CMAKE_SOURCE_DIR}/cmake/coroutine_check.cc CXX_STANDARD 20 CXX_STANDARD_REQUIRED ON)
+  if(NOT coroutines_compile OR NOT coroutines_run EQUAL 0)
+    message(FATAL_ERROR "${CMAKE_CXX_COMPILER} ${CMAKE_CXX_COMPILER_VERSION} miscompiles coroutines: the broker would "
+      "corrupt memory. Use clang 16 or newer, for example: apt-get install clang-19 lld-19 && cmake --preset release")
+  endif()
+  set(NARU_COROUTINES_CHECKED ON CACHE INTERNAL "the compiler passed cmake/coroutine_check.cc")
+endif()
+
+add_compile_options(-Wall -Wextra -Wpedantic -Wnon-virtual-dtor -Wno-missing-field-initializers -fno-omit-frame-pointer)
+if(NARU_WERROR)
+  add_compile_options(-Werror)
+endif()
+set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+add_compile_options(-gz)
+if(NARU_SANITIZE)
+  add_compile_options(-fsanitize=${NARU_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${NARU_SANITIZE})
+endif()
+find_program(NARU_MOLD mold)
+find_program(NARU_LLD NAMES ld.lld-19 ld.lld)
+if(NARU_MOLD)
+  add_link_options(-fuse-ld=mold)
+elseif(NARU_LLD)
+  add_link_options(-fuse-ld=lld)
+endif()
+find_program(NARU_CCACHE ccache)
+if(NARU_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${NARU_CCACHE})
+endif()

@@ -1,0 +1,42 @@
+# naru_library(TARGET DIR folder SOURCES ... [PUBLIC targets] [PRIVATE targets])
+# naru_test(TARGET SOURCES ... LINK ... [LABELS ...])
+#
+# Each library publishes only the headers that lie directly in its own folder, through a folder of links under
+# build/include/TARGET. Nobody has the source root on the include path, so including a header of a folder that one
+# does not link is a compile error.
+
+function(naru_publish_headers target dir visibility)
+  file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/${dir}/*.h)
+  set(tree ${CMAKE_BINARY_DIR}/include/${target})
+  file(MAKE_DIRECTORY ${tree}/${dir})
+  foreach(header IN LISTS headers)
+    if(NOT EXISTS ${tree}/${header})
+      file(CREATE_LINK ${CMAKE_SOURCE_DIR}/${header} ${tree}/${header} SYMBOLIC)
+    endif()
+  endforeach()
+  target_include_directories(${target} ${visibility} ${tree})
+endfunction()
+
+function(naru_library target)
+  cmake_parse_arguments(arg "" "DIR" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  if(arg_SOURCES)
+    add_library(${target} STATIC ${arg_SOURCES})
+    naru_publish_headers(${target} ${arg_DIR} PUBLIC)
+    target_link_libraries(${target} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
+  else()
+    add_library(${target} INTERFACE)
+    naru_publish_headers(${target} ${arg_DIR} INTERFACE)
+    target_link_libraries(${target} INTERFACE ${arg_PUBLIC})
+  endif()
+endfunction()
+
+function(naru_test target)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK;LABELS" ${ARGN})
+  add_executable(${target} ${arg_SOURCES})
+  target_link_libraries(${target} PRIVATE ${arg_LINK} Catch2::Catch2WithMain)
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/unit)
+  target_compile_definitions(${target} PRIVATE NARU_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_test(NAME ${target} COMMAND ${target})
+  set_tests_properties(${target} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 300)
+  set_property(GLOBAL APPEND PROPERTY NARU_TESTS ${target})
+endfunction()

@@ -1,0 +1,185 @@
+#include "common/shard.h"
+
+#include <atomic>
+#include <exception>
+#include <thread>
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/impl/src.hpp>
+#include <pthread.h>
+
+#include "common/logging.h"
+
+namespace common {
+namespace {
+
+namespace asio = boost::asio;
+
+// All timers of a shard in one ordered map behind one kernel timer.
+class LoopShard : public Shard {
+ public:
+  LoopShard(int id, const Clock& clock, asio::io_context& io)
+      : Shard(id, clock), io_(io), kernel_timer_(io), alive_(std::make_shared<bool>(true)) {}
+  ~LoopShard() override { *alive_ = false; }
+
+  bool is_current() const override { return io_.get_executor().running_in_this_thread(); }
+  void post(std::function<void()> f) override { asio::post(io_, std::move(f)); }
+  asio::io_context& io_context() override { return io_; }
+
+  TimerHandle call_at(Instant when, std::function<void()> f) override {
+    const auto at = timers_.emplace(std::pair(when, ++sequence_), std::move(f)).first;
+    arm();
+    return TimerHandle([this, alive = std::weak_ptr(alive_), key = at->first] {
+      if (!alive.expired()) timers_.erase(key);
+    });
+  }
+
+ protected:
+  asio::io_context& io_;
+
+ private:
+  void arm() {
+    if (timers_.empty()) return;
+    const Instant first = timers_.begin()->first.first;
+    if (armed_for_ && *armed_for_ <= first) return;
+    armed_for_ = first;
+    const auto delay = first - now();
+    kernel_timer_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(delay));
+    kernel_timer_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+      if (error || alive.expired()) return;  // re-armed for an earlier time, or the shard is gone
+      armed_for_.reset();
+      fire();
+    });
+  }
+
+  void fire() {
+    const Instant until = now();
+    while (!timers_.empty() && timers_.begin()->first.first <= until) {
+      auto f = std::move(timers_.begin()->second);
+      timers_.erase(timers_.begin());
+      f();
+    }
+    arm();
+  }
+
+  asio::steady_timer kernel_timer_;
+  std::map<std::pair<Instant, uint64_t>, std::function<void()>> timers_;
+  std::optional<Instant> armed_for_;
+  uint64_t sequence_ = 0;
+  std::shared_ptr<bool> alive_;
+};
+
+struct OwnedLoop {
+  asio::io_context io{1};
+};
+
+class ThreadShard final : private OwnedLoop, public LoopShard {
+ public:
+  ThreadShard(int id, const Clock& clock, const std::string& name)
+      : LoopShard(id, clock, OwnedLoop::io), guard_(OwnedLoop::io.get_executor()), thread_([this] { OwnedLoop::io.run(); }) {
+    pthread_setname_np(thread_.native_handle(), name.substr(0, 15).c_str());
+  }
+  ~ThreadShard() override { stop(); }
+
+  void stop() {
+    OwnedLoop::io.stop();
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  asio::executor_work_guard<asio::io_context::executor_type> guard_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+std::unique_ptr<Shard> make_thread_shard(int id, const Clock& clock, const std::string& thread_name) {
+  return std::make_unique<ThreadShard>(id, clock, thread_name);
+}
+
+std::unique_ptr<Shard> make_manual_shard(int id, const Clock& clock, boost::asio::io_context& io) {
+  return std::make_unique<LoopShard>(id, clock, io);
+}
+
+void stop_shard(Shard& shard) {
+  if (auto* threaded = dynamic_cast<ThreadShard*>(&shard)) threaded->stop();
+}
+
+void Shard::spawn(const char* name, Awaitable<void> work) {
+  asio::co_spawn(io_context(), std::move(work), [name](const std::exception_ptr& error) {
+    if (!error) return;
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::exception& e) {
+      NARU_CHECK(false, "coroutine {} ended by an exception: {}", name, e.what());
+    }
+  });
+}
+
+struct Event::Waiter {
+  std::function<void(bool)> resume;  // not any_completion_handler: Asio 1.26's recurses without end when it is assigned
+  TimerHandle timer;
+};
+
+// Resumes on the event's own shard, also when the waiting coroutine came there by hop().
+void Event::finish(const std::shared_ptr<Waiter>& waiter, bool result) {
+  waiter->timer.cancel();
+  asio::post(shard_.io_context(), [waiter, result] {
+    if (auto resume = std::exchange(waiter->resume, nullptr)) resume(result);
+  });
+}
+
+Event::~Event() { wake_all(false); }
+
+void Event::set() {
+  is_set_ = true;
+  wake_all(true);
+}
+
+void Event::pulse() { wake_all(true); }
+
+void Event::wake_all(bool result) {
+  auto woken = std::exchange(waiters_, {});
+  for (const auto& waiter : woken) finish(waiter, result);
+}
+
+Awaitable<bool> until(Event& event, std::optional<Instant> deadline) {
+  if (event.is_set()) co_return true;
+  Shard& shard = event.shard();
+  if (deadline && *deadline <= shard.now()) co_return false;
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>&, void(bool)>(
+      [&event, &shard, deadline](auto handler) {
+        auto waiter = std::make_shared<Event::Waiter>();
+        auto held = std::make_shared<decltype(handler)>(std::move(handler));
+        waiter->resume = [held](bool result) { std::move (*held)(result); };
+        if (deadline) {
+          waiter->timer = shard.call_at(*deadline, [&event, weak = std::weak_ptr(waiter)] {
+            const auto self = weak.lock();
+            if (!self) return;
+            std::erase(event.waiters_, self);
+            event.finish(self, false);
+          });
+        }
+        event.waiters_.push_back(std::move(waiter));
+      },
+      asio::use_awaitable);
+}
+
+Awaitable<void> sleep_until(Shard& shard, Instant when) {
+  Event never(shard);
+  co_await until(never, when);
+}
+
+Awaitable<void> yield_to(Shard& shard) { return hop(shard); }
+
+Awaitable<void> hop(Shard& target) {
+  // Binding the completion to the target's executor makes the coroutine resume there.
+  co_await asio::post(asio::bind_executor(target.io_context().get_executor(), asio::use_awaitable));
+}
+
+}  // namespace common

@@ -1,0 +1,62 @@
+#include <atomic>
+#include <future>
+
+#include <catch2/catch.hpp>
+
+#include "common/shard.h"
+
+using namespace common;
+using namespace std::chrono_literals;
+
+namespace {
+
+Awaitable<void> cross(Shard& here, Shard& home, std::promise<bool>& done) {
+  const int seen = co_await on(here, home, [&]() -> Awaitable<int> { co_return home.is_current() ? 1 : 0; });
+  done.set_value(seen == 1 && here.is_current() && !home.is_current());
+}
+
+Awaitable<void> wait_for(Event& event, std::optional<Instant> deadline, std::promise<bool>& done) {
+  done.set_value(co_await until(event, deadline));
+}
+
+}  // namespace
+
+TEST_CASE("work crosses to another shard and comes back") {
+  SystemClock clock;
+  auto a = make_thread_shard(0, clock, "a");
+  auto b = make_thread_shard(1, clock, "b");
+  std::promise<bool> done;
+  a->spawn("cross", cross(*a, *b, done));
+  REQUIRE(done.get_future().get());
+}
+
+TEST_CASE("an event wakes who waits, and a deadline ends the wait") {
+  SystemClock clock;
+  auto shard = make_thread_shard(0, clock, "a");
+  Event event(*shard);
+  std::promise<bool> timed_out;
+  std::promise<bool> woken;
+  shard->spawn("wait", wait_for(event, clock.now() + 1ms, timed_out));
+  REQUIRE_FALSE(timed_out.get_future().get());
+  shard->spawn("wait", wait_for(event, std::nullopt, woken));
+  shard->post([&] { event.set(); });
+  REQUIRE(woken.get_future().get());
+  stop_shard(*shard);
+}
+
+TEST_CASE("timers fire in order and a dropped handle never fires") {
+  SystemClock clock;
+  auto shard = make_thread_shard(0, clock, "a");
+  std::vector<int> fired;
+  std::vector<TimerHandle> handles;
+  std::promise<void> done;
+  shard->post([&] {
+    const Instant now = clock.now();
+    handles.push_back(shard->call_at(now + 3ms, [&] { fired.push_back(3); done.set_value(); }));
+    handles.push_back(shard->call_at(now + 1ms, [&] { fired.push_back(1); }));
+    shard->call_at(now + 2ms, [&] { fired.push_back(2); }).cancel();
+  });
+  done.get_future().get();
+  stop_shard(*shard);
+  REQUIRE(fired == std::vector{1, 3});
+}
