@@ -15,10 +15,13 @@ class Clock {
 class SystemClock final : public Clock {
  public:
   model::Instant now() const override {
-    return model::Instant(std::chrono::duration_cast<model::Duration>(std::chrono::steady_clock::now().time_since_epoch()));
+    return model::Instant(
+        std::chrono::duration_cast<model::Duration>(std::chrono::steady_clock::now().time_since_epoch()));
   }
   model::TimestampMs wall_now() const override {
-    return model::TimestampMs(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+    return model::TimestampMs(
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count());
   }
 };
 

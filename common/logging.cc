@@ -2,10 +2,10 @@
 
 #include <atomic>
 
-#include <nlohmann/json.hpp>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <nlohmann/json.hpp>
 
 namespace common {
 namespace {
@@ -15,11 +15,16 @@ std::atomic<LogFormat> layout{LogFormat::text};
 
 spdlog::level::level_enum spdlog_level(LogLevel level) {
   switch (level) {
-    case LogLevel::debug: return spdlog::level::debug;
-    case LogLevel::info: return spdlog::level::info;
-    case LogLevel::warn: return spdlog::level::warn;
-    case LogLevel::error: return spdlog::level::err;
-    case LogLevel::off: break;
+    case LogLevel::debug:
+      return spdlog::level::debug;
+    case LogLevel::info:
+      return spdlog::level::info;
+    case LogLevel::warn:
+      return spdlog::level::warn;
+    case LogLevel::error:
+      return spdlog::level::err;
+    case LogLevel::off:
+      break;
   }
   return spdlog::level::off;
 }
@@ -51,10 +56,13 @@ void configure_logging(LogLevel level, LogFormat format, const std::string& file
   logger() = make_logger(file);
   logger()->set_level(spdlog_level(level));
   logger()->flush_on(spdlog::level::debug);
-  logger()->set_pattern(format == LogFormat::json ? R"({"ts":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v})" : "%H:%M:%S.%e %^%-5l%$ %v");
+  logger()->set_pattern(format == LogFormat::json ? R"({"ts":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v})"
+                                                  : "%H:%M:%S.%e %^%-5l%$ %v");
 }
 
-bool log_enabled(LogLevel level) { return level >= threshold.load(std::memory_order_relaxed); }
+bool log_enabled(LogLevel level) {
+  return level >= threshold.load(std::memory_order_relaxed);
+}
 
 void write_log(LogLevel level, std::string_view identity, std::string_view message) {
   if (layout.load(std::memory_order_relaxed) == LogFormat::json) {

@@ -25,13 +25,21 @@ class Logger {
     return Logger(identity_.empty() ? std::string(more) : fmt::format("{} {}", identity_, more));
   }
   template <class... A>
-  void debug(fmt::format_string<A...> text, A&&... a) const { write(LogLevel::debug, text, std::forward<A>(a)...); }
+  void debug(fmt::format_string<A...> text, A&&... a) const {
+    write(LogLevel::debug, text, std::forward<A>(a)...);
+  }
   template <class... A>
-  void info(fmt::format_string<A...> text, A&&... a) const { write(LogLevel::info, text, std::forward<A>(a)...); }
+  void info(fmt::format_string<A...> text, A&&... a) const {
+    write(LogLevel::info, text, std::forward<A>(a)...);
+  }
   template <class... A>
-  void warn(fmt::format_string<A...> text, A&&... a) const { write(LogLevel::warn, text, std::forward<A>(a)...); }
+  void warn(fmt::format_string<A...> text, A&&... a) const {
+    write(LogLevel::warn, text, std::forward<A>(a)...);
+  }
   template <class... A>
-  void error(fmt::format_string<A...> text, A&&... a) const { write(LogLevel::error, text, std::forward<A>(a)...); }
+  void error(fmt::format_string<A...> text, A&&... a) const {
+    write(LogLevel::error, text, std::forward<A>(a)...);
+  }
 
  private:
   template <class... A>

@@ -4,14 +4,14 @@
 #include <exception>
 #include <thread>
 
+#include <pthread.h>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/impl/src.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/impl/src.hpp>
-#include <pthread.h>
 
 #include "common/logging.h"
 
@@ -81,7 +81,9 @@ struct OwnedLoop {
 class ThreadShard final : private OwnedLoop, public LoopShard {
  public:
   ThreadShard(int id, const Clock& clock, const std::string& name)
-      : LoopShard(id, clock, OwnedLoop::io), guard_(OwnedLoop::io.get_executor()), thread_([this] { OwnedLoop::io.run(); }) {
+      : LoopShard(id, clock, OwnedLoop::io),
+        guard_(OwnedLoop::io.get_executor()),
+        thread_([this] { OwnedLoop::io.run(); }) {
     pthread_setname_np(thread_.native_handle(), name.substr(0, 15).c_str());
   }
   ~ThreadShard() override { stop(); }
@@ -134,14 +136,18 @@ void Event::finish(const std::shared_ptr<Waiter>& waiter, bool result) {
   });
 }
 
-Event::~Event() { wake_all(false); }
+Event::~Event() {
+  wake_all(false);
+}
 
 void Event::set() {
   is_set_ = true;
   wake_all(true);
 }
 
-void Event::pulse() { wake_all(true); }
+void Event::pulse() {
+  wake_all(true);
+}
 
 void Event::wake_all(bool result) {
   auto woken = std::exchange(waiters_, {});
@@ -175,7 +181,9 @@ Awaitable<void> sleep_until(Shard& shard, Instant when) {
   co_await until(never, when);
 }
 
-Awaitable<void> yield_to(Shard& shard) { return hop(shard); }
+Awaitable<void> yield_to(Shard& shard) {
+  return hop(shard);
+}
 
 Awaitable<void> hop(Shard& target) {
   // Binding the completion to the target's executor makes the coroutine resume there.

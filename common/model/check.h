@@ -1,5 +1,5 @@
-// CHECK: a broken invariant is a bug and ends the process, in release builds too (style rule 18; NARU_ because Catch2 has a CHECK).
-// Input from a socket or a disk never reaches a CHECK.
+// CHECK: a broken invariant is a bug and ends the process, in release builds too (style rule 18; NARU_ because Catch2
+// has a CHECK). Input from a socket or a disk never reaches a CHECK.
 #pragma once
 #include <string>
 
@@ -11,8 +11,8 @@ namespace common::model {
 }  // namespace common::model
 
 // NARU_CHECK(a <= b) or NARU_CHECK(a <= b, "hw {} leo {}", a, b)
-#define NARU_CHECK(condition, ...)                                                          \
-  do {                                                                                 \
-    if (!(condition)) [[unlikely]]                                                     \
+#define NARU_CHECK(condition, ...)                                                                  \
+  do {                                                                                              \
+    if (!(condition)) [[unlikely]]                                                                  \
       ::common::model::check_failed(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__)); \
   } while (false)

@@ -160,8 +160,14 @@ const Row& row_of(int16_t number) {
 
 }  // namespace
 
-std::string_view to_string(ErrorCode code) { return row_of(static_cast<int16_t>(code)).name; }
-bool is_retriable(ErrorCode code) { return row_of(static_cast<int16_t>(code)).retriable; }
-ErrorCode error_code_from(int16_t number) { return row_of(number).code; }
+std::string_view to_string(ErrorCode code) {
+  return row_of(static_cast<int16_t>(code)).name;
+}
+bool is_retriable(ErrorCode code) {
+  return row_of(static_cast<int16_t>(code)).retriable;
+}
+ErrorCode error_code_from(int16_t number) {
+  return row_of(number).code;
+}
 
 }  // namespace common::model

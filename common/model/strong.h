@@ -36,7 +36,10 @@ struct Position {
   friend constexpr Position operator+(Position p, int64_t n) { return Position(p.value + n); }
   friend constexpr Position operator-(Position p, int64_t n) { return Position(p.value - n); }
   friend constexpr int64_t operator-(Position a, Position b) { return a.value - b.value; }
-  constexpr Position& operator+=(int64_t n) { value += n; return *this; }
+  constexpr Position& operator+=(int64_t n) {
+    value += n;
+    return *this;
+  }
   [[nodiscard]] constexpr Position next() const { return Position(value + 1); }
 };
 

@@ -19,8 +19,8 @@ using PartitionIndex = Id<struct PartitionIndexTag, int32_t>;
 using ProducerId = Id<struct ProducerIdTag, int64_t>;
 using ProducerEpoch = Id<struct ProducerEpochTag, int16_t>;
 
-using Offset = Position<struct OffsetTag>;       // in a partition's log
-using LogIndex = Position<struct LogIndexTag>;   // in the Raft log
+using Offset = Position<struct OffsetTag>;      // in a partition's log
+using LogIndex = Position<struct LogIndexTag>;  // in the Raft log
 
 using TopicId = Uuid;
 using DirectoryId = Uuid;

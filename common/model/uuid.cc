@@ -20,8 +20,12 @@ Uuid Uuid::from_halves(uint64_t high, uint64_t low) {
   return u;
 }
 
-uint64_t Uuid::high() const { return read_half(bytes.data()); }
-uint64_t Uuid::low() const { return read_half(bytes.data() + 8); }
+uint64_t Uuid::high() const {
+  return read_half(bytes.data());
+}
+uint64_t Uuid::low() const {
+  return read_half(bytes.data() + 8);
+}
 
 std::string Uuid::to_string() const {
   std::string out;

@@ -35,7 +35,9 @@ Uuid random_uuid(uint64_t random_high, uint64_t random_low);
 
 template <>
 struct std::hash<common::model::Uuid> {
-  size_t operator()(const common::model::Uuid& u) const noexcept { return u.high() ^ (u.low() * 0x9e3779b97f4a7c15ull); }
+  size_t operator()(const common::model::Uuid& u) const noexcept {
+    return u.high() ^ (u.low() * 0x9e3779b97f4a7c15ull);
+  }
 };
 
 template <>

@@ -52,7 +52,10 @@ TEST_CASE("timers fire in order and a dropped handle never fires") {
   std::promise<void> done;
   shard->post([&] {
     const Instant now = clock.now();
-    handles.push_back(shard->call_at(now + 3ms, [&] { fired.push_back(3); done.set_value(); }));
+    handles.push_back(shard->call_at(now + 3ms, [&] {
+      fired.push_back(3);
+      done.set_value();
+    }));
     handles.push_back(shard->call_at(now + 1ms, [&] { fired.push_back(1); }));
     shard->call_at(now + 2ms, [&] { fired.push_back(2); }).cancel();
   });

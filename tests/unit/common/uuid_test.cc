@@ -19,7 +19,8 @@ TEST_CASE("an id survives the way to text and back") {
 }
 
 TEST_CASE("text that is no id is refused") {
-  const char* text = GENERATE("", "AAAA", "AAAAAAAAAAAAAAAAAAAAA!", "AAAAAAAAAAAAAAAAAAAAAR", "AAAAAAAAAAAAAAAAAAAAAAA");
+  const char* text =
+      GENERATE("", "AAAA", "AAAAAAAAAAAAAAAAAAAAA!", "AAAAAAAAAAAAAAAAAAAAAR", "AAAAAAAAAAAAAAAAAAAAAAA");
   REQUIRE_FALSE(Uuid::parse(text));
 }
 

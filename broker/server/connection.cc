@@ -1,0 +1,182 @@
+#include "broker/server/connection.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace broker::server {
+namespace {
+
+constexpr size_t read_ahead_bytes = 512;       // all that an idle connection holds beside its own state
+constexpr size_t charge_step_bytes = 1 << 20;  // large frames are charged as they arrive
+
+uint32_t read_u32(const std::byte* p) {
+  uint32_t v = 0;
+  for (int i = 0; i < 4; ++i) v = v << 8 | static_cast<uint8_t>(p[i]);
+  return v;
+}
+
+Buffer length_prefix(size_t length) {
+  std::array<std::byte, 4> bytes{};
+  for (int i = 0; i < 4; ++i) bytes[i] = static_cast<std::byte>(length >> (24 - 8 * i));
+  return Buffer::copy_of(bytes);
+}
+
+}  // namespace
+
+Connection::Connection(common::Shard& shard, common::net::Socket socket, ConnectionInfo info,
+                       const ConnectionLimits& limits, MemoryBudget& budget, const Dispatch& dispatch,
+                       std::function<void(Connection&, const std::string&)> on_closed)
+    : shard_(shard),
+      socket_(std::move(socket)),
+      info_(std::move(info)),
+      limits_(limits),
+      budget_(budget),
+      dispatch_(dispatch),
+      on_closed_(std::move(on_closed)),
+      outcome_ready_(shard),
+      room_(shard),
+      last_activity_(shard.now()) {}
+
+void Connection::start() {
+  shard_.spawn("connection reader", read_requests(shared_from_this()));
+  shard_.spawn("connection writer", write_responses(shared_from_this()));
+}
+
+void Connection::close(const std::string& why) {
+  if (closed_) return;
+  closed_ = true;
+  socket_.close();
+  outcome_ready_.set();
+  room_.set();
+  for (const auto& slot : in_flight_) slot->request.settle_order();
+  if (auto on_closed = std::exchange(on_closed_, nullptr)) on_closed(*this, why);
+}
+
+void Connection::check_deadlines(common::Instant now) {
+  if (write_began_ && socket_.bytes_written() != write_progress_) {
+    write_progress_ = socket_.bytes_written();
+    write_began_ = now;
+  }
+  if (frame_began_ && now - *frame_began_ > limits_.frame_time_max) {
+    close("a request did not arrive in full in time");
+  } else if (write_began_ && now - *write_began_ > limits_.write_stall_max) {
+    close("the client does not read its responses");
+  } else if (in_flight_.empty() && now - last_activity_ > limits_.idle_max) {
+    close("");
+  }
+}
+
+Awaitable<bool> Connection::fill(std::byte* into, size_t size) {
+  const size_t held = std::min(size, ahead_end_ - ahead_begin_);
+  if (held > 0) std::memcpy(into, ahead_.data() + ahead_begin_, held);
+  ahead_begin_ += held;
+  size_t filled = held;
+  while (filled < size && !closed_) {
+    const bool direct = size - filled >= read_ahead_bytes;
+    if (!direct && ahead_.empty()) ahead_.resize(read_ahead_bytes);
+    const std::span<std::byte> target = direct ? std::span(into + filled, size - filled) : std::span(ahead_);
+    const auto n = co_await socket_.read_some(target);
+    if (!n) co_return false;
+    last_activity_ = shard_.now();
+    if (!frame_began_) frame_began_ = last_activity_;
+    if (direct) {
+      filled += *n;
+      continue;
+    }
+    const size_t taken = std::min(*n, size - filled);
+    std::memcpy(into + filled, ahead_.data(), taken);
+    filled += taken;
+    ahead_begin_ = taken;
+    ahead_end_ = *n;
+  }
+  co_return !closed_;
+}
+
+Awaitable<std::shared_ptr<Connection::Slot>> Connection::read_frame() {
+  frame_began_.reset();
+  std::array<std::byte, 4> prefix{};
+  if (!co_await fill(prefix.data(), prefix.size())) {
+    close("");
+    co_return nullptr;
+  }
+  if (!frame_began_) frame_began_ = shard_.now();
+  const uint32_t length = read_u32(prefix.data());
+  if (length == 0 || length > limits_.frame_bytes_max) {
+    close(fmt::format("a request of {} bytes is not acceptable (socket.request.max.bytes={})",
+                      static_cast<int32_t>(length), limits_.frame_bytes_max));
+    co_return nullptr;
+  }
+  MemoryBudget::Charge charge(budget_);
+  // Uninitialised on purpose: pages of a frame that never arrives are never touched.
+  std::shared_ptr<std::byte[]> memory(new std::byte[length]);
+  size_t filled = 0;
+  while (filled < length) {
+    const size_t step = std::min<size_t>(charge_step_bytes, length - filled);
+    co_await charge.grow(step);
+    if (closed_ || !co_await fill(memory.get() + filled, step)) {
+      close("");
+      co_return nullptr;
+    }
+    filled += step;
+  }
+  frame_began_.reset();
+  const common::model::BytesView view(memory.get(), length);
+  Buffer frame(std::move(memory), view);
+  co_return std::make_shared<Slot>(shard_, info_, std::move(charge), std::move(frame));
+}
+
+Awaitable<void> Connection::read_requests(std::shared_ptr<Connection> self) {
+  while (!self->closed_) {
+    std::shared_ptr<Slot> slot = co_await self->read_frame();
+    if (!slot) co_return;
+    self->in_flight_.push_back(slot);
+    self->shard_.spawn("request", handle(self, slot));
+    co_await common::until(slot->request.order_settled_);
+    slot.reset();
+    while (!self->closed_ && (self->in_flight_.size() >= self->limits_.in_flight_max ||
+                              self->unsent_bytes_ > self->limits_.unsent_bytes_max)) {
+      co_await common::until(self->room_);
+    }
+  }
+}
+
+Awaitable<void> Connection::handle(std::shared_ptr<Connection> self, std::shared_ptr<Slot> slot) {
+  Outcome outcome = co_await self->dispatch_(slot->request);
+  if (outcome.kind == Outcome::Kind::close) {
+    self->close(outcome.reason);
+    co_return;
+  }
+  self->unsent_bytes_ += outcome.response.size();
+  slot->outcome = std::move(outcome);
+  slot->request.settle_order();
+  self->outcome_ready_.pulse();
+}
+
+Awaitable<void> Connection::write_responses(std::shared_ptr<Connection> self) {
+  while (!self->closed_) {
+    if (self->in_flight_.empty() || !self->in_flight_.front()->outcome) {
+      co_await common::until(self->outcome_ready_);
+      continue;
+    }
+    const std::shared_ptr<Slot> slot = self->in_flight_.front();
+    const size_t size = slot->outcome->response.size();
+    if (slot->outcome->kind == Outcome::Kind::answer) {
+      BufferChain framed(length_prefix(size));
+      framed.append(std::move(slot->outcome->response));
+      self->write_began_ = self->shard_.now();
+      const auto written = co_await self->socket_.write(framed);
+      self->write_began_.reset();
+      if (!written) {
+        self->close("");
+        co_return;
+      }
+    }
+    self->last_activity_ = self->shard_.now();
+    self->unsent_bytes_ -= size;
+    self->in_flight_.pop_front();
+    self->room_.pulse();
+  }
+}
+
+}  // namespace broker::server

@@ -1,0 +1,128 @@
+// One client connection: frames in, responses out, in the order of the requests (R87).
+//
+// A request is handled as soon as it is read. Before the next one is started, the handler either ends or says that its
+// place in the order is settled (produce: appended, now waiting for its replicas), so that five pipelined produce
+// requests wait for their replicas together and are still appended and answered in order.
+// What a client can hold of us is bounded: frame size, requests in flight, unsent bytes, time for a frame (R109, R111).
+//
+// Lives on one shard; kept alive by its own coroutines.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "broker/server/memory_budget.h"
+#include "common/logging.h"
+#include "common/model/bytes.h"
+#include "common/net/socket.h"
+#include "common/rate_limit.h"
+#include "common/shard.h"
+
+namespace broker::server {
+
+using common::Awaitable;
+using common::model::Buffer;
+using common::model::BufferChain;
+
+struct ConnectionInfo {
+  uint64_t id = 0;
+  std::string listener;
+  common::net::Address peer;
+  common::net::Address local;
+};
+
+// A request being handled; the handler sees this much of its connection.
+class InFlight {
+ public:
+  InFlight(common::Shard& shard, const ConnectionInfo& connection, Buffer frame)
+      : connection_(connection), frame_(std::move(frame)), order_settled_(shard) {}
+
+  [[nodiscard]] const ConnectionInfo& connection() const { return connection_; }
+  // Without the length prefix. Slices of it keep it alive.
+  [[nodiscard]] const Buffer& frame() const { return frame_; }
+  // The next request of this connection may start: what this one does to the order of things is done.
+  void settle_order() { order_settled_.set(); }
+
+ private:
+  friend class Connection;
+  const ConnectionInfo& connection_;
+  Buffer frame_;
+  common::Event order_settled_;
+};
+
+struct Outcome {
+  enum class Kind { answer, nothing, close };
+  Kind kind = Kind::answer;
+  BufferChain response;  // without the length prefix
+  std::string reason;    // for close: one rate-limited log line
+
+  static Outcome close(std::string why) { return {.kind = Kind::close, .response = {}, .reason = std::move(why)}; }
+};
+
+// Turns a frame into an outcome. `in_flight` stays alive until the coroutine ends.
+using Dispatch = std::function<Awaitable<Outcome>(InFlight& in_flight)>;
+
+struct ConnectionLimits {
+  uint32_t frame_bytes_max = 100 * 1024 * 1024;  // socket.request.max.bytes
+  uint32_t in_flight_max = 16;
+  uint64_t unsent_bytes_max = 1024 * 1024;             // no further request is read beyond it
+  std::chrono::milliseconds frame_time_max{30'000};    // from a frame's first byte to its last
+  std::chrono::milliseconds write_stall_max{30'000};   // a client that never reads is closed
+  std::chrono::milliseconds idle_max{10 * 60 * 1000};  // connections.max.idle.ms
+};
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(common::Shard& shard, common::net::Socket socket, ConnectionInfo info, const ConnectionLimits& limits,
+             MemoryBudget& budget, const Dispatch& dispatch,
+             std::function<void(Connection&, const std::string& why)> on_closed);
+
+  void start();
+  // Idempotent. `why` empty: the peer left, nothing to log.
+  void close(const std::string& why);
+  // Closes itself if it overstayed a limit. Called once a second for all connections: no timer of its own.
+  void check_deadlines(common::Instant now);
+  [[nodiscard]] const ConnectionInfo& info() const { return info_; }
+
+ private:
+  struct Slot {
+    Slot(common::Shard& shard, const ConnectionInfo& info, MemoryBudget::Charge held, Buffer frame)
+        : charge(std::move(held)), request(shard, info, std::move(frame)) {}
+    MemoryBudget::Charge charge;
+    InFlight request;
+    std::optional<Outcome> outcome;
+  };
+
+  static Awaitable<void> read_requests(std::shared_ptr<Connection> self);
+  static Awaitable<void> handle(std::shared_ptr<Connection> self, std::shared_ptr<Slot> slot);
+  static Awaitable<void> write_responses(std::shared_ptr<Connection> self);
+  Awaitable<std::shared_ptr<Slot>> read_frame();
+  Awaitable<bool> fill(std::byte* into, size_t size);
+
+  common::Shard& shard_;
+  common::net::Socket socket_;
+  const ConnectionInfo info_;
+  const ConnectionLimits& limits_;
+  MemoryBudget& budget_;
+  const Dispatch& dispatch_;
+  std::function<void(Connection&, const std::string&)> on_closed_;
+
+  std::deque<std::shared_ptr<Slot>> in_flight_;  // in request order; the front is answered next
+  uint64_t unsent_bytes_ = 0;
+  common::Event outcome_ready_;  // the writer waits
+  common::Event room_;           // the reader waits
+  bool closed_ = false;
+  common::Instant last_activity_;
+  std::optional<common::Instant> frame_began_;
+  std::optional<common::Instant> write_began_;  // of the write under way, moved on by progress
+  uint64_t write_progress_ = 0;
+  // Bytes read ahead of the frame being cut: several small requests come in with one read.
+  std::vector<std::byte> ahead_;
+  size_t ahead_begin_ = 0;
+  size_t ahead_end_ = 0;
+};
+
+}  // namespace broker::server

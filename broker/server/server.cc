@@ -1,0 +1,174 @@
+#include "broker/server/server.h"
+
+#include <unistd.h>
+
+#include <future>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace broker::server {
+
+using namespace std::chrono_literals;
+using common::model::Result;
+
+struct Server::PerShard {
+  PerShard(common::Shard& on, uint64_t memory, Dispatch how)
+      : shard(on), budget(on, memory), dispatch(std::move(how)) {}
+  common::Shard& shard;
+  MemoryBudget budget;
+  Dispatch dispatch;
+  std::unordered_set<std::shared_ptr<Connection>> connections;
+  common::TimerHandle sweep;
+  common::RateLimit bad_client_line{10s};
+};
+
+struct Server::Listener {
+  ListenerSpec spec;
+  std::unique_ptr<common::net::Acceptor> acceptor;
+  std::unique_ptr<common::Event> connection_closed;  // descriptors may be free again
+  size_t next_shard = 0;
+  std::unordered_map<std::string, uint32_t> per_ip;  // on the first shard, where accepting happens
+};
+
+Server::Server(std::vector<common::Shard*> shards, ServerLimits limits, std::vector<Dispatch> dispatch,
+               common::Logger log)
+    : shards_(std::move(shards)), limits_(limits), log_(std::move(log)) {
+  NARU_CHECK(!shards_.empty() && shards_.size() == dispatch.size());
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    per_shard_.push_back(
+        std::make_unique<PerShard>(*shards_[i], limits_.request_memory_bytes / shards_.size(), std::move(dispatch[i])));
+  }
+}
+
+Server::~Server() {
+  stop();
+}
+
+Result<void> Server::listen(const std::vector<ListenerSpec>& listeners) {
+  for (const ListenerSpec& spec : listeners) {
+    auto acceptor = common::net::Acceptor::listen(*shards_.front(), spec.host, spec.port);
+    if (!acceptor) return tl::unexpected(acceptor.error());
+    auto listener = std::make_unique<Listener>();
+    listener->spec = spec;
+    listener->acceptor = std::move(*acceptor);
+    listener->connection_closed = std::make_unique<common::Event>(*shards_.front());
+    listeners_.push_back(std::move(listener));
+  }
+  return {};
+}
+
+uint16_t Server::port(const std::string& name) const {
+  for (const auto& listener : listeners_) {
+    if (listener->spec.name == name) return listener->acceptor->port();
+  }
+  return 0;
+}
+
+void Server::start() {
+  for (const auto& listener : listeners_) shards_.front()->spawn("accept", accept_loop(*this, *listener));
+  for (const auto& part : per_shard_) {
+    part->shard.post([this, part = part.get()] {
+      // One timer a shard watches all its connections.
+      struct Sweep {
+        static void arm(Server& server, PerShard& on) {
+          on.sweep = on.shard.call_at(on.shard.now() + 1s, [&server, &on] {
+            if (server.stopping_) return;
+            const auto now = on.shard.now();
+            const auto all = on.connections;  // closing one changes the set
+            for (const auto& connection : all) connection->check_deadlines(now);
+            arm(server, on);
+          });
+        }
+      };
+      Sweep::arm(*this, *part);
+    });
+  }
+}
+
+Awaitable<void> Server::accept_loop(Server& server, Listener& listener) {
+  common::Shard& shard = *server.shards_.front();
+  common::RateLimit exhausted_line(10s);
+  while (!server.stopping_) {
+    common::net::Acceptor::Accepted accepted = co_await listener.acceptor->accept();
+    if (accepted.failure == common::net::AcceptFailure::closed) co_return;
+    if (accepted.failure == common::net::AcceptFailure::descriptors_exhausted) {
+      if (exhausted_line.ask(shard.now()).allowed) {
+        server.log_.error("listener {}: cannot take a connection, out of descriptors or buffers; accepting pauses",
+                          listener.spec.name);
+      }
+      // Goes on when one of ours closes; the deadline is for descriptors that others hold.
+      co_await common::until(*listener.connection_closed, shard.now() + 1s);
+      continue;
+    }
+    server.hand_over(listener, std::move(accepted));
+  }
+}
+
+void Server::hand_over(Listener& listener, common::net::Acceptor::Accepted accepted) {
+  const std::string ip = accepted.peer.host;
+  uint32_t& from_ip = listener.per_ip[ip];
+  if (open_ >= limits_.connections_max || from_ip >= limits_.connections_per_ip_max) {
+    ++refused_;
+    if (from_ip == 0) listener.per_ip.erase(ip);
+    ::close(accepted.descriptor);
+    return;
+  }
+  ++from_ip;
+  ++open_;
+  ++accepted_;
+  PerShard& part = *per_shard_[listener.next_shard++ % per_shard_.size()];
+  part.shard.post([this, &part, &listener, accepted, ip] {
+    common::net::Socket socket(part.shard, accepted.descriptor);
+    ConnectionInfo info{
+        .id = next_id_++, .listener = listener.spec.name, .peer = socket.peer(), .local = socket.local()};
+    auto on_closed = [this, &part, &listener, ip](Connection& connection, const std::string& why) {
+      if (!why.empty()) {
+        if (const auto grant = part.bad_client_line.ask(part.shard.now()); grant.allowed) {
+          log_.warn("closed the connection of {}:{} on {}: {}{}", connection.info().peer.host,
+                    connection.info().peer.port, listener.spec.name, why,
+                    grant.suppressed > 0 ? fmt::format(" ({} such lines left out)", grant.suppressed) : "");
+        }
+      }
+      part.connections.erase(connection.shared_from_this());
+      --open_;
+      shards_.front()->post([&listener, ip] {
+        if (const auto it = listener.per_ip.find(ip); it != listener.per_ip.end() && --it->second == 0)
+          listener.per_ip.erase(it);
+        listener.connection_closed->pulse();
+      });
+    };
+    auto connection = std::make_shared<Connection>(part.shard, std::move(socket), std::move(info), limits_.connection,
+                                                   part.budget, part.dispatch, std::move(on_closed));
+    part.connections.insert(connection);
+    connection->start();
+    if (stopping_) connection->close("");
+  });
+}
+
+void Server::stop() {
+  if (stopping_.exchange(true)) return;
+  const auto run_on = [](common::Shard& shard, const std::function<void()>& f) {
+    std::promise<void> done;
+    shard.post([&] {
+      f();
+      done.set_value();
+    });
+    done.get_future().wait();
+  };
+  run_on(*shards_.front(), [this] {
+    for (const auto& listener : listeners_) listener->acceptor->close();
+  });
+  for (const auto& part : per_shard_) {
+    run_on(part->shard, [&part] {
+      part->sweep.cancel();
+      const auto all = part->connections;
+      for (const auto& connection : all) connection->close("");
+    });
+  }
+}
+
+ServerStats Server::stats() const {
+  return {.connections = open_, .accepted = accepted_, .refused = refused_};
+}
+
+}  // namespace broker::server

@@ -1,0 +1,191 @@
+#include "common/net/socket.h"
+
+#include <unistd.h>
+
+#include <netinet/tcp.h>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace common::net {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using model::BufferChain;
+using model::ErrorCode;
+using model::Result;
+
+namespace {
+
+// A peer that vanished without a word is noticed by the kernel after this long of unacknowledged data.
+constexpr unsigned user_timeout_ms = 30'000;
+// One writev takes at most IOV_MAX slices; longer chains go in several rounds.
+constexpr size_t slices_per_write = 256;
+
+Address address_of(const tcp::endpoint& endpoint) {
+  const asio::ip::address a = endpoint.address();
+  if (a.is_v6() && a.to_v6().is_v4_mapped()) {
+    return {asio::ip::make_address_v4(asio::ip::v4_mapped, a.to_v6()).to_string(), endpoint.port()};
+  }
+  return {a.to_string(), endpoint.port()};
+}
+
+}  // namespace
+
+struct Socket::Impl {
+  explicit Impl(asio::io_context& io) : socket(io) {}
+  tcp::socket socket;
+  Address local;
+  Address peer;
+  uint64_t written = 0;
+};
+
+Socket::Socket(Shard& shard, int descriptor) : impl_(std::make_unique<Impl>(shard.io_context())) {
+  boost::system::error_code ignored;  // a socket that died meanwhile shows at its first read
+  sockaddr_storage name{};
+  socklen_t length = sizeof name;
+  const bool v6 =
+      ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&name), &length) == 0 && name.ss_family == AF_INET6;
+  impl_->socket.assign(v6 ? tcp::v6() : tcp::v4(), descriptor, ignored);
+  impl_->socket.non_blocking(true, ignored);
+  impl_->socket.set_option(tcp::no_delay(true), ignored);
+  impl_->socket.set_option(asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>(user_timeout_ms),
+                           ignored);
+  impl_->local = address_of(impl_->socket.local_endpoint(ignored));
+  impl_->peer = address_of(impl_->socket.remote_endpoint(ignored));
+}
+Socket::Socket(Socket&&) noexcept = default;
+Socket& Socket::operator=(Socket&&) noexcept = default;
+Socket::~Socket() = default;
+
+Awaitable<Result<size_t>> Socket::read_some(std::span<std::byte> into) {
+  boost::system::error_code error;
+  const size_t n = co_await impl_->socket.async_read_some(asio::buffer(into.data(), into.size()),
+                                                          asio::redirect_error(asio::use_awaitable, error));
+  if (error == asio::error::eof) co_return model::fail(ErrorCode::network_exception, "closed by peer");
+  if (error) co_return model::fail(ErrorCode::network_exception, error.message());
+  co_return n;
+}
+
+Awaitable<Result<void>> Socket::write(const BufferChain& data) {
+  std::vector<asio::const_buffer> slices;
+  const std::vector<model::Buffer>& parts = data.parts();
+  size_t part = 0;
+  size_t offset = 0;  // inside parts[part]
+  while (part < parts.size()) {
+    slices.clear();
+    for (size_t i = part; i < parts.size() && slices.size() < slices_per_write; ++i) {
+      const size_t skip = i == part ? offset : 0;
+      slices.emplace_back(parts[i].data() + skip, parts[i].size() - skip);
+    }
+    boost::system::error_code error;
+    size_t n = co_await impl_->socket.async_write_some(slices, asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return model::fail(ErrorCode::network_exception, error.message());
+    impl_->written += n;
+    while (n > 0) {
+      const size_t left = parts[part].size() - offset;
+      if (n < left) {
+        offset += n;
+        break;
+      }
+      n -= left;
+      offset = 0;
+      ++part;
+    }
+  }
+  co_return Result<void>{};
+}
+
+void Socket::close() {
+  boost::system::error_code ignored;  // closing what is closed already is no error
+  impl_->socket.close(ignored);
+}
+
+const Address& Socket::local() const {
+  return impl_->local;
+}
+const Address& Socket::peer() const {
+  return impl_->peer;
+}
+uint64_t Socket::bytes_written() const {
+  return impl_->written;
+}
+
+struct Acceptor::Impl {
+  explicit Impl(asio::io_context& io) : acceptor(io) {}
+  tcp::acceptor acceptor;
+  uint16_t port = 0;
+};
+
+Acceptor::Acceptor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Acceptor::~Acceptor() = default;
+
+Result<std::unique_ptr<Acceptor>> Acceptor::listen(Shard& shard, const std::string& host, uint16_t port) {
+  const auto refuse = [&](const std::string& why) {
+    return model::fail(ErrorCode::invalid_config,
+                       fmt::format("cannot listen on {}:{}: {}", host.empty() ? "*" : host, port, why));
+  };
+  boost::system::error_code error;
+  const bool any = host.empty() || host == "0.0.0.0" || host == "::" || host == "[::]";
+  std::vector<tcp::endpoint> candidates;
+  if (any) {
+    candidates = {tcp::endpoint(tcp::v6(), port), tcp::endpoint(tcp::v4(), port)};
+  } else {
+    tcp::resolver resolver(shard.io_context());
+    for (const auto& entry : resolver.resolve(host, std::to_string(port), error))
+      candidates.push_back(entry.endpoint());
+    if (error || candidates.empty()) return refuse(fmt::format("the name does not resolve ({})", error.message()));
+  }
+  auto impl = std::make_unique<Impl>(shard.io_context());
+  for (const tcp::endpoint& endpoint : candidates) {
+    boost::system::error_code closed;  // closing an acceptor that never opened is no error
+    impl->acceptor.close(closed);
+    error.clear();
+    impl->acceptor.open(endpoint.protocol(), error);
+    if (!error) impl->acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error && any && endpoint.protocol() == tcp::v6()) impl->acceptor.set_option(asio::ip::v6_only(false), error);
+    if (!error) impl->acceptor.bind(endpoint, error);
+    if (!error) impl->acceptor.listen(1024, error);
+    if (!error) break;
+    if (error == asio::error::address_in_use) break;  // trying IPv4 after IPv6 would bind half of it
+  }
+  if (error) return refuse(error.message());
+  impl->port = impl->acceptor.local_endpoint(error).port();
+  return std::unique_ptr<Acceptor>(new Acceptor(std::move(impl)));
+}
+
+Awaitable<Acceptor::Accepted> Acceptor::accept() {
+  Accepted result;
+  boost::system::error_code error;
+  tcp::endpoint peer;
+  tcp::socket socket(impl_->acceptor.get_executor());
+  co_await impl_->acceptor.async_accept(socket, peer, asio::redirect_error(asio::use_awaitable, error));
+  if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor) {
+    result.failure = AcceptFailure::closed;
+    co_return result;
+  }
+  if (error) {
+    // Out of descriptors or buffers; a connection that was reset before we took it looks the same and costs one pause.
+    result.failure = AcceptFailure::descriptors_exhausted;
+    co_return result;
+  }
+  result.peer = address_of(peer);
+  result.descriptor = socket.release(error);
+  if (error) result.failure = AcceptFailure::descriptors_exhausted;
+  co_return result;
+}
+
+void Acceptor::close() {
+  boost::system::error_code ignored;  // closing what is closed already is no error
+  impl_->acceptor.close(ignored);
+}
+
+uint16_t Acceptor::port() const {
+  return impl_->port;
+}
+
+}  // namespace common::net

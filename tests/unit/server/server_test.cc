@@ -1,0 +1,156 @@
+// The framing layer against a plain blocking socket: order of answers, limits, bad lengths.
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "broker/server/server.h"
+
+using namespace broker::server;
+using namespace std::chrono_literals;
+using common::model::Buffer;
+
+namespace {
+
+// Answers with the request itself. "hold" waits for "free" after settling its order; "bye" closes.
+struct EchoBroker {
+  explicit EchoBroker(ServerLimits limits = {}) {
+    shard = common::make_thread_shard(0, clock, "shard");
+    freed = std::make_unique<common::Event>(*shard);
+    Dispatch dispatch = [this](InFlight& request) { return echo(request); };
+    server = std::make_unique<Server>(std::vector<common::Shard*>{shard.get()}, limits, std::vector{dispatch},
+                                      common::Logger("test"));
+    REQUIRE(server->listen({{.name = "PLAINTEXT", .host = "127.0.0.1", .port = 0}}));
+    server->start();
+  }
+  ~EchoBroker() {
+    server->stop();
+    common::stop_shard(*shard);
+  }
+
+  Awaitable<Outcome> echo(InFlight& request) {
+    const Buffer frame = request.frame();
+    if (frame.text() == "bye") co_return Outcome::close("told to");
+    if (frame.text() == "hold") {
+      request.settle_order();
+      co_await common::until(*freed);
+    }
+    if (frame.text() == "free") freed->set();
+    if (frame.text() == "quiet") co_return Outcome{.kind = Outcome::Kind::nothing, .response = {}, .reason = {}};
+    co_return Outcome{.kind = Outcome::Kind::answer, .response = frame, .reason = {}};
+  }
+
+  common::SystemClock clock;
+  std::unique_ptr<common::Shard> shard;
+  std::unique_ptr<common::Event> freed;
+  std::unique_ptr<Server> server;
+};
+
+class Client {
+ public:
+  explicit Client(uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
+  }
+  ~Client() { ::close(fd_); }
+  void send_raw(const std::string& bytes) {
+    REQUIRE(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
+  }
+  static std::string framed(const std::string& payload) {
+    const uint32_t n = htonl(static_cast<uint32_t>(payload.size()));
+    return std::string(reinterpret_cast<const char*>(&n), 4) + payload;
+  }
+  void send(const std::string& payload) { send_raw(framed(payload)); }
+  // nullopt: closed by the server.
+  std::optional<std::string> receive() {
+    std::string prefix = exactly(4);
+    if (prefix.size() < 4) return std::nullopt;
+    uint32_t n = 0;
+    std::memcpy(&n, prefix.data(), 4);
+    return exactly(ntohl(n));
+  }
+
+ private:
+  std::string exactly(size_t n) {
+    std::string got(n, 0);
+    size_t have = 0;
+    while (have < n) {
+      const ssize_t r = ::recv(fd_, got.data() + have, n - have, 0);
+      if (r <= 0) break;
+      have += static_cast<size_t>(r);
+    }
+    got.resize(have);
+    return got;
+  }
+  int fd_;
+};
+
+}  // namespace
+
+TEST_CASE("requests are answered in order although a later one is ready first") {
+  EchoBroker broker;
+  Client client(broker.server->port("PLAINTEXT"));
+  client.send_raw(Client::framed("hold") + Client::framed("two") + Client::framed("quiet") + Client::framed("free"));
+  CHECK(client.receive() == "hold");
+  CHECK(client.receive() == "two");
+  CHECK(client.receive() == "free");
+}
+
+TEST_CASE("a large request passes although it exceeds the memory budget") {
+  EchoBroker broker({.connection = {}, .request_memory_bytes = 64 * 1024});
+  Client client(broker.server->port("PLAINTEXT"));
+  const std::string large(1 << 20, 'x');
+  client.send(large);
+  CHECK(client.receive() == large);
+}
+
+TEST_CASE("a length that cannot be is answered by closing, and others go on") {
+  EchoBroker broker;
+  Client good(broker.server->port("PLAINTEXT"));
+  const std::string prefix = GENERATE(std::string("\x7f\xff\xff\xff", 4), std::string("\xff\xff\xff\xff", 4),
+                                      std::string("\0\0\0\0", 4), std::string("GET / HTTP/1.1\r\n\r\n"));
+  Client bad(broker.server->port("PLAINTEXT"));
+  bad.send_raw(prefix);
+  CHECK_FALSE(bad.receive());
+  good.send("still here");
+  CHECK(good.receive() == "still here");
+}
+
+TEST_CASE("a handler may close its connection") {
+  EchoBroker broker;
+  Client client(broker.server->port("PLAINTEXT"));
+  client.send("bye");
+  CHECK_FALSE(client.receive());
+}
+
+TEST_CASE("a half frame is closed when its time is over") {
+  ServerLimits limits;
+  limits.connection.frame_time_max = 1ms;
+  EchoBroker broker(limits);
+  Client client(broker.server->port("PLAINTEXT"));
+  client.send_raw(std::string("\0\0\0\x10half", 8));
+  CHECK_FALSE(client.receive());
+}
+
+TEST_CASE("connections beyond the cap are refused") {
+  EchoBroker broker({.connection = {}, .connections_max = 1});
+  Client first(broker.server->port("PLAINTEXT"));
+  first.send("a");
+  CHECK(first.receive() == "a");
+  Client second(broker.server->port("PLAINTEXT"));
+  CHECK_FALSE(second.receive());
+  CHECK(broker.server->stats().refused == 1);
+}
+
+TEST_CASE("a taken port is refused with a sentence") {
+  EchoBroker broker;
+  Server other({broker.shard.get()}, {}, {Dispatch{}}, common::Logger("test"));
+  const auto bound = other.listen({{.name = "X", .host = "127.0.0.1", .port = broker.server->port("PLAINTEXT")}});
+  REQUIRE_FALSE(bound);
+  CHECK(bound.error().message.find("in use") != std::string::npos);
+}
