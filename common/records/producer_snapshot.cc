@@ -1,0 +1,1 @@
+#include "common/records/producer_state.h"
