@@ -1,0 +1,116 @@
+// What a request handler can reach: its shard's view of the broker, and the request it answers.
+//
+// A BrokerContext belongs to one shard and is made once; a RequestContext lives for one request on that shard.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "broker/server/connection.h"
+#include "common/logging.h"
+#include "common/model/result.h"
+#include "common/model/types.h"
+#include "common/shard.h"
+#include "controller/metadata/image.h"
+
+namespace common::config {
+struct BrokerConfig;
+}
+namespace controller::quorum {
+class ControllerClient;
+}
+namespace broker::partition {
+class PartitionRouter;
+}
+namespace broker::group {
+class GroupService;
+}
+
+namespace broker::api {
+
+using common::Awaitable;
+using common::model::BrokerId;
+using common::model::Buffer;
+using common::model::ErrorCode;
+using common::model::Result;
+using controller::metadata::MetadataImage;
+
+class FetchSessionCache;  // KIP-227, one per shard (fetch_session.h)
+class ProducerIdSource;   // blocks from the controller (producer_id_source.h)
+
+// Everything a broker offers its handlers on one shard. Pointers outlive all requests.
+struct BrokerContext {
+  common::Shard* shard = nullptr;
+  BrokerId node_id;
+  const common::config::BrokerConfig* config = nullptr;
+  common::Logger log;
+  // The newest metadata this shard has seen; replaced by a later image, never changed.
+  std::shared_ptr<const MetadataImage> image;
+  controller::quorum::ControllerClient* controller = nullptr;
+  partition::PartitionRouter* partitions = nullptr;
+  group::GroupService* groups = nullptr;
+  FetchSessionCache* fetch_sessions = nullptr;
+  ProducerIdSource* producer_ids = nullptr;
+  // Who leads the metadata quorum, as far as this broker knows; any thread.
+  std::function<std::optional<BrokerId>()> active_controller;
+};
+
+// The request header after decoding (request header v0-2).
+struct RequestHead {
+  int16_t api_key = 0;
+  int16_t api_version = 0;
+  int32_t correlation_id = 0;
+  std::string client_id;  // empty if none was sent
+};
+
+class RequestContext {
+ public:
+  RequestContext(BrokerContext& broker, server::InFlight& in_flight, RequestHead head)
+      : broker_(broker), in_flight_(in_flight), head_(std::move(head)), image_(broker.image) {}
+  RequestContext(const RequestContext&) = delete;
+  RequestContext& operator=(const RequestContext&) = delete;
+
+  [[nodiscard]] BrokerContext& broker() const { return broker_; }
+  [[nodiscard]] common::Shard& shard() const { return *broker_.shard; }
+  [[nodiscard]] const common::config::BrokerConfig& config() const { return *broker_.config; }
+  [[nodiscard]] BrokerId node_id() const { return broker_.node_id; }
+  // The image at the moment the request began; refresh_image() takes the newest.
+  [[nodiscard]] const MetadataImage& image() const { return *image_; }
+  [[nodiscard]] const std::shared_ptr<const MetadataImage>& image_ptr() const { return image_; }
+  void refresh_image() { image_ = broker_.image; }
+
+  [[nodiscard]] const RequestHead& head() const { return head_; }
+  [[nodiscard]] int16_t version() const { return head_.api_version; }
+  [[nodiscard]] const std::string& client_id() const { return head_.client_id; }
+  [[nodiscard]] const std::string& client_host() const { return in_flight_.connection().peer.host; }
+  [[nodiscard]] const std::string& listener() const { return in_flight_.connection().listener; }
+  [[nodiscard]] const server::ConnectionInfo& connection() const { return in_flight_.connection(); }
+  [[nodiscard]] const std::string& principal() const { return principal_; }
+  // The whole frame; record fields of the decoded request are slices of it.
+  [[nodiscard]] const Buffer& frame() const { return in_flight_.frame(); }
+
+  // The next request of this connection may start now (R87): call it once everything that must happen in order has.
+  void settle_order() { in_flight_.settle_order(); }
+  // The protocol has no response to this request (acks=0).
+  void send_nothing() { answer_ = server::Outcome::Kind::nothing; }
+  // Closes the connection instead of answering; `why` is logged, rate-limited.
+  void close_connection(std::string why) {
+    answer_ = server::Outcome::Kind::close;
+    close_reason_ = std::move(why);
+  }
+  [[nodiscard]] server::Outcome::Kind answer_kind() const { return answer_; }
+  [[nodiscard]] const std::string& close_reason() const { return close_reason_; }
+
+ private:
+  BrokerContext& broker_;
+  server::InFlight& in_flight_;
+  RequestHead head_;
+  std::shared_ptr<const MetadataImage> image_;
+  std::string principal_ = "User:ANONYMOUS";
+  server::Outcome::Kind answer_ = server::Outcome::Kind::answer;
+  std::string close_reason_;
+};
+
+}  // namespace broker::api
