@@ -1,0 +1,32 @@
+// How the rest of a broker talks to the active controller, wherever it is: locally if this process is the one, over
+// gRPC otherwise. Own channel, distinct from replication's, so that record traffic cannot delay it (design.md section
+// 4).
+//
+// Thread-safe: callable on any shard; the answer comes back on the caller's.
+#pragma once
+#include "common/shard.h"
+#include "controller/metadata/requests.h"
+
+namespace controller::quorum {
+
+using common::model::Instant;
+using metadata::ControllerAnswer;
+using metadata::ControllerRequest;
+using metadata::RequestOrigin;
+
+class ControllerClient {
+ public:
+  virtual ~ControllerClient() = default;
+
+  // The answer is given after the change is committed *and* this broker's own image has reached it (both bounded by
+  // `deadline`), so that who asked sees what it did. For CreateTopics and CreatePartitions also after the brokers that
+  // lead the new partitions have applied it.
+  //
+  // Tried again on NOT_CONTROLLER and on a controller that never took the request, until `deadline`. Once a request may
+  // have been taken, only those that are safe to repeat are (AlterPartition is compare-and-set, AllocateProducerIds
+  // only wastes ids); the others answer Refused{REQUEST_TIMED_OUT} at the deadline: unknown, as in Kafka.
+  virtual common::Awaitable<ControllerAnswer> call(common::Shard& here, ControllerRequest request, Instant deadline,
+                                                   RequestOrigin origin = {}) = 0;
+};
+
+}  // namespace controller::quorum
