@@ -1,0 +1,65 @@
+#include "broker/partition/follower_reconciler.h"
+
+#include <algorithm>
+
+namespace broker::partition {
+
+using common::model::ErrorCode;
+using common::model::Offset;
+
+FetchAsk FollowerReconciler::ask(const FollowerLog& log) const {
+  return {.leader_epoch = leader_epoch_, .fetch_offset = log.log_end_offset(), .last_epoch = log.latest_epoch()};
+}
+
+FollowerAction FollowerReconciler::on_answer(const LeaderAnswer& answer, const FollowerLog& log) const {
+  // R63: it answers a question that we would no longer ask.
+  if (answer.asked != ask(log)) return Ignore{"not an answer to where the log stands now"};
+  switch (answer.error) {
+    case ErrorCode::none:
+      break;
+    case ErrorCode::offset_out_of_range:
+      // R67: the leader has deleted what we lack. Nothing of ours below its log start can be joined to it.
+      if (log.log_end_offset() < answer.log_start_offset) return RestartAt{answer.log_start_offset};
+      // Only a log without any epoch gets here with an end beyond the leader's (else the answer is a divergence): it
+      // holds no records, so beginning anew at the leader's end loses nothing.
+      if (log.log_end_offset() > answer.log_end_offset && !log.latest_epoch()) return RestartAt{answer.log_end_offset};
+      return Backoff{answer.error};
+    case ErrorCode::fenced_leader_epoch:
+    case ErrorCode::unknown_leader_epoch:
+    case ErrorCode::not_leader_or_follower:
+    case ErrorCode::unknown_topic_or_partition:
+    case ErrorCode::unknown_topic_id:
+    case ErrorCode::inconsistent_topic_id:
+      return AwaitMetadata{answer.error};
+    default:
+      return Backoff{answer.error};
+  }
+  if (answer.diverging) return on_diverging(*answer.diverging, log);
+  return Append{};
+}
+
+// R60: cut to min(leader's end of its epoch, our end of the largest epoch that we know at or below it, our log end),
+// and ask again: the leader compares anew from there, which is the repetition that KIP-279 asks for.
+FollowerAction FollowerReconciler::on_diverging(const EpochEnd& leader, const FollowerLog& log) const {
+  const std::optional<EpochEnd> own = log.end_offset_for(leader.epoch);
+  // We know nothing that old: everything we hold is of epochs that the leader does not have there.
+  if (!own) return TruncateTo{std::max(log.log_start_offset(), std::min(leader.end_offset, log.log_start_offset()))};
+  Offset to = std::min(own->end_offset, log.log_end_offset());
+  if (own->epoch == leader.epoch) to = std::min(to, leader.end_offset);
+  // The leader's epoch ended before our log begins: nothing here can be joined to it.
+  if (to < log.log_start_offset()) return RestartAt{to};
+  return TruncateTo{to};
+}
+
+bool FollowerReconciler::advance_to(Offset leader_high_watermark, const FollowerLog& log) {
+  const Offset reached = std::min(leader_high_watermark, log.log_end_offset());
+  if (reached <= high_watermark_) return false;
+  high_watermark_ = reached;
+  return true;
+}
+
+void FollowerReconciler::on_log_replaced(const FollowerLog& log) {
+  high_watermark_ = std::clamp(high_watermark_, log.log_start_offset(), log.log_end_offset());
+}
+
+}  // namespace broker::partition

@@ -1,0 +1,367 @@
+#include "broker/partition/isr_tracker.h"
+
+#include <algorithm>
+
+#include "common/model/check.h"
+
+namespace broker::partition {
+namespace {
+
+// How long a retriably failed proposal, or a follower called ineligible, waits before it is tried again.
+constexpr Duration retry_backoff = std::chrono::milliseconds(50);
+constexpr Duration ineligible_backoff = std::chrono::milliseconds(500);
+
+template <class Ids>
+bool contains(const Ids& ids, BrokerId id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+// What may succeed when sent once more; everything else says that our knowledge is old (R53).
+bool is_transient(common::model::ErrorCode code) {
+  using common::model::ErrorCode;
+  switch (code) {
+    case ErrorCode::not_controller:
+    case ErrorCode::network_exception:
+    case ErrorCode::request_timed_out:
+    case ErrorCode::broker_not_available:
+    case ErrorCode::stale_broker_epoch:
+    case ErrorCode::coordinator_not_available:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+IsrTracker::IsrTracker(IsrStart start)
+    : leader_(start.leader),
+      leader_broker_epoch_(start.leader_broker_epoch),
+      leader_epoch_(start.leader_epoch),
+      lag_time_max_(start.lag_time_max),
+      leader_epoch_start_offset_(start.log_end_offset),
+      min_isr_(start.min_isr),
+      counted_(start.counted),
+      recovery_(start.recovery),
+      partition_epoch_(start.partition_epoch),
+      log_end_offset_(start.log_end_offset),
+      durable_offset_(start.durable_offset),
+      high_watermark_(std::min(start.high_watermark, start.log_end_offset)) {
+  adopt({.partition_epoch = start.partition_epoch,
+         .replicas = start.replicas,
+         .isr = start.isr,
+         .recovery = start.recovery},
+        start.now);
+  for (const BrokerFacts& facts : start.brokers) {
+    if (Follower* f = find(facts.id)) {
+      f->registered_epoch = facts.epoch;
+      f->eligible = facts.eligible;
+    }
+  }
+  check_invariants();
+}
+
+IsrEffects IsrTracker::on_append(Offset log_end_offset, Instant now) {
+  NARU_CHECK(log_end_offset >= log_end_offset_, "leader's log end fell from {} to {}", log_end_offset_, log_end_offset);
+  note_end_left(now);
+  log_end_offset_ = log_end_offset;
+  IsrEffects effects;
+  advance(effects, now);
+  check_invariants();
+  return effects;
+}
+
+IsrEffects IsrTracker::on_durable(Offset durable_offset, Instant now) {
+  durable_offset_ = std::max(durable_offset_, std::min(durable_offset, log_end_offset_));
+  IsrEffects effects;
+  advance(effects, now);
+  check_invariants();
+  return effects;
+}
+
+IsrEffects IsrTracker::on_follower_position(const FollowerPosition& position, Instant now) {
+  IsrEffects effects;
+  Follower* f = find(position.follower);
+  // R49: another epoch's position says nothing about this epoch's log.
+  if (f == nullptr || position.leader_epoch != leader_epoch_) return effects;
+  // A position beyond our log is not a prefix of it, whatever its epochs say.
+  if (position.fetch_offset > log_end_offset_) return effects;
+
+  // R52: at our end: caught up now. At what was our end when it last spoke: caught up then.
+  if (position.fetch_offset >= log_end_offset_) {
+    f->caught_up_at = std::max(f->caught_up_at, now);
+  } else if (f->log_end_offset && position.fetch_offset >= f->end_at_position) {
+    f->caught_up_at = std::max(f->caught_up_at, f->position_at);
+  }
+  f->log_end_offset = position.fetch_offset;
+  f->durable_offset = std::min(position.durable_offset, position.fetch_offset);
+  f->log_start_offset = position.log_start_offset;
+  f->fetch_epoch = position.broker_epoch;
+  f->seen_partition_epoch = position.partition_epoch;
+  f->position_at = now;
+  f->end_at_position = log_end_offset_;
+
+  propose(effects, now);
+  advance(effects, now);
+  check_invariants();
+  return effects;
+}
+
+IsrEffects IsrTracker::on_tick(const std::vector<std::pair<BrokerId, Instant>>& spoken_at, Instant now) {
+  for (const auto& [id, at] : spoken_at) {
+    Follower* f = find(id);
+    if (f == nullptr || !f->log_end_offset) continue;
+    if (*f->log_end_offset >= log_end_offset_) {
+      f->caught_up_at = std::max(f->caught_up_at, at);
+    } else if (f->at_end_until > f->caught_up_at) {
+      f->caught_up_at = std::max(f->caught_up_at, std::min(f->at_end_until, at));
+    }
+  }
+  IsrEffects effects;
+  if (proposed_ && resend_ && now >= resend_at_) {
+    resend_ = false;
+    effects.emplace_back(*proposed_);  // R53: the same one, with the same expected epoch
+  }
+  propose(effects, now);
+  advance(effects, now);  // a laggard outside the ISR no longer holds it back (R56)
+  check_invariants();
+  return effects;
+}
+
+IsrEffects IsrTracker::on_recorded(const RecordedPartition& recorded, Instant now) {
+  IsrEffects effects;
+  if (recorded.partition_epoch <= partition_epoch_) return effects;  // R54
+  adopt(recorded, now);
+  propose(effects, now);
+  advance(effects, now);
+  check_invariants();
+  return effects;
+}
+
+IsrEffects IsrTracker::on_proposal_recorded(const RecordedPartition& recorded, Instant now) {
+  IsrEffects effects;
+  if (recorded.partition_epoch < partition_epoch_) return effects;
+  if (recorded.partition_epoch == partition_epoch_) {
+    // Already applied from the metadata log, or the controller had nothing to change: what is recorded is what we know.
+    if (proposed_ && proposed_->expected == recorded.partition_epoch) adopt(recorded, now);
+  } else {
+    adopt(recorded, now);
+  }
+  propose(effects, now);
+  advance(effects, now);
+  check_invariants();
+  return effects;
+}
+
+void IsrTracker::on_proposal_refused(common::model::ErrorCode code, Instant now) {
+  if (!proposed_) return;
+  if (is_transient(code)) {
+    resend_ = true;
+    resend_at_ = now + retry_backoff;
+    return;
+  }
+  if (code == common::model::ErrorCode::ineligible_replica) {
+    for (Follower& f : followers_) {
+      if (f.in_proposal && !f.in_isr) f.refused_until = now + ineligible_backoff;
+      f.in_proposal = f.in_isr;
+    }
+    proposed_.reset();
+  }
+  // Otherwise our epochs are old, or the answer is unknown: the maximal ISR stays until newer metadata comes.
+}
+
+IsrEffects IsrTracker::on_broker_facts(const BrokerFacts& facts, Instant now) {
+  IsrEffects effects;
+  Follower* f = find(facts.id);
+  if (f == nullptr) return effects;
+  f->registered_epoch = facts.epoch;
+  f->eligible = facts.eligible;
+  f->refused_until = {};
+  propose(effects, now);
+  advance(effects, now);
+  check_invariants();
+  return effects;
+}
+
+IsrEffects IsrTracker::on_min_isr(int min_isr, Instant now) {
+  min_isr_ = min_isr;
+  IsrEffects effects;
+  advance(effects, now);
+  return effects;
+}
+
+IsrEffects IsrTracker::on_counted_end(CountedEnd counted, Instant now) {
+  counted_ = counted;
+  IsrEffects effects;
+  advance(effects, now);
+  return effects;
+}
+
+BrokerIds IsrTracker::isr() const {
+  BrokerIds ids{leader_};
+  for (const Follower& f : followers_) {
+    if (f.in_isr) ids.push_back(f.id);
+  }
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+int IsrTracker::isr_size() const {
+  return 1 + static_cast<int>(
+                 std::count_if(followers_.begin(), followers_.end(), [](const Follower& f) { return f.in_isr; }));
+}
+
+int IsrTracker::effective_min_isr() const {
+  return std::max(1, std::min(min_isr_, 1 + static_cast<int>(followers_.size())));
+}
+
+std::optional<Offset> IsrTracker::low_watermark(Offset own) const {
+  Offset low = own;
+  for (const Follower& f : followers_) {
+    if (!f.eligible) continue;
+    if (!f.log_end_offset) return std::nullopt;
+    low = std::min(low, f.log_start_offset);
+  }
+  return low;
+}
+
+std::optional<Offset> IsrTracker::follower_end(BrokerId id) const {
+  const Follower* f = find(id);
+  return f != nullptr ? f->log_end_offset : std::nullopt;
+}
+
+BrokerIds IsrTracker::followers() const {
+  BrokerIds ids;
+  for (const Follower& f : followers_) ids.push_back(f.id);
+  return ids;
+}
+
+IsrTracker::Follower* IsrTracker::find(BrokerId id) {
+  for (Follower& f : followers_) {
+    if (f.id == id) return &f;
+  }
+  return nullptr;
+}
+
+const IsrTracker::Follower* IsrTracker::find(BrokerId id) const {
+  return const_cast<IsrTracker*>(this)->find(id);
+}
+
+Offset IsrTracker::counted_end(const Follower& f) const {
+  return counted_ == CountedEnd::durable ? f.durable_offset : *f.log_end_offset;
+}
+
+Offset IsrTracker::own_counted_end() const {
+  return counted_ == CountedEnd::durable ? durable_offset_ : log_end_offset_;
+}
+
+bool IsrTracker::caught_up(const Follower& f, Instant now) const {
+  return now - f.caught_up_at <= lag_time_max_;
+}
+
+// R51, all of it. Also R41: the follower must have applied the very state of the partition that a proposal is compared
+// with, so a position that an earlier life of the replica sent (removed and added again since) never lets it in.
+bool IsrTracker::may_join(const Follower& f, Instant now) const {
+  return !f.in_isr && f.log_end_offset && *f.log_end_offset >= high_watermark_ &&
+         *f.log_end_offset >= leader_epoch_start_offset_ && f.eligible && f.registered_epoch &&
+         f.fetch_epoch == f.registered_epoch && f.seen_partition_epoch >= partition_epoch_ && now >= f.refused_until &&
+         caught_up(f, now);
+}
+
+// The controller's word replaces ours; it also ends whatever we had proposed, because a proposal is accepted only at
+// the partition epoch that it names.
+void IsrTracker::adopt(const RecordedPartition& recorded, Instant now) {
+  NARU_CHECK(contains(recorded.isr, leader_), "the leader {} is not in its ISR", leader_);
+  boost::container::small_vector<Follower, 2> kept;
+  for (const BrokerId id : recorded.replicas) {
+    if (id == leader_) continue;
+    const Follower* known = find(id);
+    Follower f = known != nullptr ? *known : Follower{.id = id};
+    f.in_isr = contains(recorded.isr, id);
+    // A member is given the whole lag time to speak to us; whoever is not must first show that it is caught up.
+    if (known == nullptr && f.in_isr) f.caught_up_at = now;
+    f.in_proposal = f.in_isr;
+    kept.push_back(f);
+  }
+  followers_ = std::move(kept);
+  partition_epoch_ = recorded.partition_epoch;
+  recovery_ = recorded.recovery;
+  proposed_.reset();
+  resend_ = false;
+}
+
+// Our log end is about to move: whoever stands at it was caught up until now (R52).
+void IsrTracker::note_end_left(Instant now) {
+  for (Follower& f : followers_) {
+    if (f.log_end_offset && *f.log_end_offset >= log_end_offset_) f.at_end_until = now;
+  }
+}
+
+// R47, R48, R50, R56.
+void IsrTracker::advance(IsrEffects& effects, Instant now) {
+  if (!has_enough_replicas()) return;  // R48: below minISR the members that left are only safe if nothing new commits
+  Offset reached = own_counted_end();
+  for (const Follower& f : followers_) {
+    const bool counts = f.in_isr || f.in_proposal || (f.log_end_offset && f.eligible && caught_up(f, now));
+    if (!counts) continue;
+    if (!f.log_end_offset) return;  // a member that has not spoken in this epoch
+    reached = std::min(reached, counted_end(f));
+  }
+  if (reached <= high_watermark_) return;
+  high_watermark_ = reached;
+  effects.emplace_back(CommitUpTo{high_watermark_});
+}
+
+// At most one change at a time: everyone who may join is added and everyone who lags is dropped in one proposal; the
+// maximal ISR keeps counting both sides until the controller has answered.
+void IsrTracker::propose(IsrEffects& effects, Instant now) {
+  if (proposed_) return;  // R53
+  bool joins = false;
+  bool leaves = false;
+  for (Follower& f : followers_) {
+    if (f.in_isr) {
+      // R52; and at once when the metadata says fenced or gone, should the controller not have removed it itself.
+      const bool stays =
+          f.eligible &&
+          (caught_up(f, now) || (f.log_end_offset && *f.log_end_offset >= log_end_offset_ && f.position_at == now));
+      f.in_proposal = stays;
+      leaves = leaves || !stays;
+    } else {
+      f.in_proposal = recovery_ == Recovery::recovered && may_join(f, now);
+      joins = joins || f.in_proposal;
+    }
+  }
+  if (!joins && !leaves) {
+    if (recovery_ == Recovery::recovering) {
+      // Only the leader is in the ISR after an unclean election; once it serves, it is the truth (R39, KIP-704).
+      recovery_ = Recovery::recovered;
+      proposed_ = proposal_of(partition_epoch_);
+      effects.emplace_back(*proposed_);
+    }
+    return;
+  }
+  proposed_ = proposal_of(partition_epoch_);
+  effects.emplace_back(*proposed_);
+}
+
+ProposeIsr IsrTracker::proposal_of(PartitionEpoch expected) const {
+  ProposeIsr p{.isr = {{leader_, leader_broker_epoch_}}, .expected = expected};
+  for (const Follower& f : followers_) {
+    if (f.in_proposal) p.isr.push_back({f.id, f.fetch_epoch ? f.fetch_epoch : f.registered_epoch});
+  }
+  std::sort(p.isr.begin(), p.isr.end(), [](const IsrMember& a, const IsrMember& b) { return a.id < b.id; });
+  return p;
+}
+
+void IsrTracker::check_invariants() const {
+  NARU_CHECK(high_watermark_ <= log_end_offset_, "hw {} beyond log end {}", high_watermark_, log_end_offset_);
+  NARU_CHECK(durable_offset_ <= log_end_offset_, "synced {} beyond log end {}", durable_offset_, log_end_offset_);
+  for (const Follower& f : followers_) {
+    NARU_CHECK(f.id != leader_, "the leader {} among its followers", leader_);
+    NARU_CHECK(!f.log_end_offset || *f.log_end_offset <= log_end_offset_, "follower {} at {} beyond our end {}", f.id,
+               *f.log_end_offset, log_end_offset_);
+    NARU_CHECK(proposed_ || f.in_proposal == f.in_isr, "{} proposed without a proposal", f.id);
+  }
+}
+
+}  // namespace broker::partition
