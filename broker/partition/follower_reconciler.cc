@@ -42,8 +42,8 @@ FollowerAction FollowerReconciler::on_answer(const LeaderAnswer& answer, const F
 // and ask again: the leader compares anew from there, which is the repetition that KIP-279 asks for.
 FollowerAction FollowerReconciler::on_diverging(const EpochEnd& leader, const FollowerLog& log) const {
   const std::optional<EpochEnd> own = log.end_offset_for(leader.epoch);
-  // We know nothing that old: everything we hold is of epochs that the leader does not have there.
-  if (!own) return TruncateTo{std::max(log.log_start_offset(), std::min(leader.end_offset, log.log_start_offset()))};
+  // We know nothing that old: all that we hold is of epochs that the leader does not have there.
+  if (!own) return TruncateTo{log.log_start_offset()};
   Offset to = std::min(own->end_offset, log.log_end_offset());
   if (own->epoch == leader.epoch) to = std::min(to, leader.end_offset);
   // The leader's epoch ended before our log begins: nothing here can be joined to it.

@@ -57,7 +57,7 @@ struct LeaderAnswer {
 // What to do. After any of them but Wait, ask again from where the log then stands.
 struct Ignore {
   std::string_view why;
-};                 // not an answer to what we would ask now (R63)
+};  // not an answer to what we would ask now (R63)
 struct Append {};  // the records, then advance_to()
 struct TruncateTo {
   common::model::Offset offset;

@@ -7,6 +7,8 @@
 namespace broker::partition {
 namespace {
 
+using common::model::ErrorCode;
+
 // How long a retriably failed proposal, or a follower called ineligible, waits before it is tried again.
 constexpr Duration retry_backoff = std::chrono::milliseconds(50);
 constexpr Duration ineligible_backoff = std::chrono::milliseconds(500);
@@ -16,19 +18,22 @@ bool contains(const Ids& ids, BrokerId id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
-// What may succeed when sent once more; everything else says that our knowledge is old (R53).
-bool is_transient(common::model::ErrorCode code) {
-  using common::model::ErrorCode;
+enum class AfterRefusal { resend, revert, await_metadata };
+
+AfterRefusal after(ErrorCode code) {
   switch (code) {
-    case ErrorCode::not_controller:
-    case ErrorCode::network_exception:
-    case ErrorCode::request_timed_out:
-    case ErrorCode::broker_not_available:
-    case ErrorCode::stale_broker_epoch:
-    case ErrorCode::coordinator_not_available:
-      return true;
+    case ErrorCode::ineligible_replica:
+    case ErrorCode::operation_not_attempted:
+      return AfterRefusal::revert;
+    case ErrorCode::fenced_leader_epoch:
+    case ErrorCode::invalid_update_version:
+    case ErrorCode::new_leader_elected:
+    case ErrorCode::invalid_request:
+    case ErrorCode::unknown_topic_or_partition:
+    case ErrorCode::unknown_topic_id:
+      return AfterRefusal::await_metadata;
     default:
-      return false;
+      return AfterRefusal::resend;
   }
 }
 
@@ -101,7 +106,7 @@ IsrEffects IsrTracker::on_follower_position(const FollowerPosition& position, In
   f->position_at = now;
   f->end_at_position = log_end_offset_;
 
-  propose(effects, now);
+  propose(effects, Laggards::kept, now);
   advance(effects, now);
   check_invariants();
   return effects;
@@ -113,16 +118,19 @@ IsrEffects IsrTracker::on_tick(const std::vector<std::pair<BrokerId, Instant>>& 
     if (f == nullptr || !f->log_end_offset) continue;
     if (*f->log_end_offset >= log_end_offset_) {
       f->caught_up_at = std::max(f->caught_up_at, at);
-    } else if (f->at_end_until > f->caught_up_at) {
+    } else {
       f->caught_up_at = std::max(f->caught_up_at, std::min(f->at_end_until, at));
     }
   }
+  // After a pause of our own everyone looks silent: give them one more tick (correctness.md section 4, guards).
+  const bool was_running = last_tick_ && now - *last_tick_ <= lag_time_max_ / 2;
+  last_tick_ = now;
   IsrEffects effects;
   if (proposed_ && resend_ && now >= resend_at_) {
     resend_ = false;
     effects.emplace_back(*proposed_);  // R53: the same one, with the same expected epoch
   }
-  propose(effects, now);
+  propose(effects, was_running ? Laggards::dropped : Laggards::kept, now);
   advance(effects, now);  // a laggard outside the ISR no longer holds it back (R56)
   check_invariants();
   return effects;
@@ -132,7 +140,7 @@ IsrEffects IsrTracker::on_recorded(const RecordedPartition& recorded, Instant no
   IsrEffects effects;
   if (recorded.partition_epoch <= partition_epoch_) return effects;  // R54
   adopt(recorded, now);
-  propose(effects, now);
+  propose(effects, Laggards::kept, now);
   advance(effects, now);
   check_invariants();
   return effects;
@@ -147,27 +155,30 @@ IsrEffects IsrTracker::on_proposal_recorded(const RecordedPartition& recorded, I
   } else {
     adopt(recorded, now);
   }
-  propose(effects, now);
+  propose(effects, Laggards::kept, now);
   advance(effects, now);
   check_invariants();
   return effects;
 }
 
-void IsrTracker::on_proposal_refused(common::model::ErrorCode code, Instant now) {
+void IsrTracker::on_proposal_refused(ErrorCode code, Instant now) {
   if (!proposed_) return;
-  if (is_transient(code)) {
-    resend_ = true;
-    resend_at_ = now + retry_backoff;
-    return;
+  switch (after(code)) {
+    case AfterRefusal::resend:
+      resend_ = true;
+      resend_at_ = now + retry_backoff;
+      break;
+    case AfterRefusal::revert:
+      for (Follower& f : followers_) {
+        if (f.in_proposal && !f.in_isr) f.refused_until = now + ineligible_backoff;
+        f.in_proposal = f.in_isr;
+      }
+      proposed_.reset();
+      break;
+    case AfterRefusal::await_metadata:
+      // Our epochs are old; the proposal may even have been recorded: the maximal ISR counts until we are told.
+      break;
   }
-  if (code == common::model::ErrorCode::ineligible_replica) {
-    for (Follower& f : followers_) {
-      if (f.in_proposal && !f.in_isr) f.refused_until = now + ineligible_backoff;
-      f.in_proposal = f.in_isr;
-    }
-    proposed_.reset();
-  }
-  // Otherwise our epochs are old, or the answer is unknown: the maximal ISR stays until newer metadata comes.
 }
 
 IsrEffects IsrTracker::on_broker_facts(const BrokerFacts& facts, Instant now) {
@@ -177,7 +188,7 @@ IsrEffects IsrTracker::on_broker_facts(const BrokerFacts& facts, Instant now) {
   f->registered_epoch = facts.epoch;
   f->eligible = facts.eligible;
   f->refused_until = {};
-  propose(effects, now);
+  propose(effects, Laggards::kept, now);
   advance(effects, now);
   check_invariants();
   return effects;
@@ -279,7 +290,7 @@ void IsrTracker::adopt(const RecordedPartition& recorded, Instant now) {
     Follower f = known != nullptr ? *known : Follower{.id = id};
     f.in_isr = contains(recorded.isr, id);
     // A member is given the whole lag time to speak to us; whoever is not must first show that it is caught up.
-    if (known == nullptr && f.in_isr) f.caught_up_at = now;
+    if (known == nullptr) f.caught_up_at = f.in_isr ? now : now - lag_time_max_ - Duration(1);
     f.in_proposal = f.in_isr;
     kept.push_back(f);
   }
@@ -314,16 +325,14 @@ void IsrTracker::advance(IsrEffects& effects, Instant now) {
 
 // At most one change at a time: everyone who may join is added and everyone who lags is dropped in one proposal; the
 // maximal ISR keeps counting both sides until the controller has answered.
-void IsrTracker::propose(IsrEffects& effects, Instant now) {
+void IsrTracker::propose(IsrEffects& effects, Laggards laggards, Instant now) {
   if (proposed_) return;  // R53
   bool joins = false;
   bool leaves = false;
   for (Follower& f : followers_) {
     if (f.in_isr) {
       // R52; and at once when the metadata says fenced or gone, should the controller not have removed it itself.
-      const bool stays =
-          f.eligible &&
-          (caught_up(f, now) || (f.log_end_offset && *f.log_end_offset >= log_end_offset_ && f.position_at == now));
+      const bool stays = f.eligible && (laggards == Laggards::kept || caught_up(f, now));
       f.in_proposal = stays;
       leaves = leaves || !stays;
     } else {

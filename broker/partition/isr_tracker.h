@@ -171,7 +171,8 @@ class IsrTracker {
   void adopt(const RecordedPartition& recorded, Instant now);
   void note_end_left(Instant now);
   void advance(IsrEffects& effects, Instant now);
-  void propose(IsrEffects& effects, Instant now);
+  enum class Laggards { kept, dropped };
+  void propose(IsrEffects& effects, Laggards laggards, Instant now);
   [[nodiscard]] ProposeIsr proposal_of(PartitionEpoch expected) const;
 
   // After every event: (1) the leader is in the ISR, always; (2) high_watermark_ never falls, is at most the log end,
@@ -192,6 +193,7 @@ class IsrTracker {
   std::optional<ProposeIsr> proposed_;
   bool resend_ = false;
   Instant resend_at_;
+  std::optional<Instant> last_tick_;
   Offset log_end_offset_;
   Offset durable_offset_;
   Offset high_watermark_;
