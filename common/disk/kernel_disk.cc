@@ -1,0 +1,1 @@
+#include "common/disk/kernel_disk.h"

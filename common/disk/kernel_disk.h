@@ -1,0 +1,36 @@
+// The real file system. Reads ask the page cache first (preadv2 with RWF_NOWAIT), syncs run on pool threads with one
+// fdatasync for all who asked meanwhile, and descriptors are kept in an LRU list, so that an idle partition holds none.
+// A DiskPool is thread-safe and shared by the disks of all shards; each shard makes a KernelDisk of its own.
+#pragma once
+#include <memory>
+
+#include "common/disk/disk.h"
+
+namespace common::disk {
+
+// Threads for what may take long. Two kinds, so that a read never waits behind a sync.
+class DiskPool {
+ public:
+  struct Options {
+    int sync_threads = 2;
+    int read_threads = 2;
+  };
+  explicit DiskPool(Options options);
+  ~DiskPool();  // finishes what is queued
+  void run_sync(std::function<void()> job);
+  void run_read(std::function<void()> job);
+
+ private:
+  class Workers;
+  std::unique_ptr<Workers> sync_;
+  std::unique_ptr<Workers> read_;
+};
+
+struct KernelDiskOptions {
+  size_t descriptors_max = 512;  // kept open at a time by this disk
+};
+
+// `pool` must outlive the disk. Files may be dropped while their syncs run; their callbacks still come.
+std::unique_ptr<Disk> make_kernel_disk(DiskPool& pool, Poster poster, KernelDiskOptions options = {});
+
+}  // namespace common::disk

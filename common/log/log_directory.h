@@ -1,0 +1,139 @@
+// One data directory (an entry of log.dirs): who may use it, whose it is, how its last run ended, which partitions lie
+// in it, and the checkpoints over all of them.
+//
+//   .lock                               held while a broker runs (R83)
+//   meta.properties                     whose directory this is
+//   .kafka_cleanshutdown                last run ended clean; deleted before the first write (R70)
+//   .naru_running                       a run has begun: kernel and file system it ran on (R75)
+//   recovery-point-offset-checkpoint    and replication-offset-checkpoint, log-start-offset-checkpoint
+//   orders-0/                           a partition
+//   orders-0.<32 hex digits>-delete/    on its way out; removed at the next start at the latest
+//   orders-0.<32 hex digits>-stray/     not known to the cluster: kept for a while (R42)
+//
+// Order at start: open, (give identity), partition logs opened with hints_for, begin_run BEFORE the first write, then
+// note_broker_epoch once registered. Order at the end: every log closed, then end_run.
+// Thread-compatible: one thread of the broker; the shards' threads hand it their offsets.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/disk/disk.h"
+#include "common/log/checkpoint_file.h"
+#include "common/log/log_config.h"
+#include "common/logging.h"
+#include "common/model/result.h"
+#include "common/model/types.h"
+
+namespace common::log {
+
+using model::BrokerEpoch;
+using model::BrokerId;
+using model::DirectoryId;
+using model::Error;
+using model::Result;
+using model::TopicId;
+using model::TopicPartition;
+
+struct DirectoryIdentity {
+  std::string cluster_id;
+  BrokerId node_id;
+  DirectoryId directory_id;
+  friend bool operator==(const DirectoryIdentity&, const DirectoryIdentity&) = default;
+};
+
+struct PartitionDirectory {
+  std::string path;
+  TopicPartition partition;
+  std::optional<TopicId> topic_id;  // none: partition.metadata is missing or bad: a stray (R42)
+};
+
+enum class CheckpointKind { recovery_point, high_watermark, log_start };
+
+class LogDirectory {
+ public:
+  // Creates the directory if need be, takes the lock, reads what the last run left. Errors name the path and the
+  // remedy: held by another process, meta.properties unreadable, disk failed.
+  [[nodiscard]] static Result<std::unique_ptr<LogDirectory>> open(disk::Disk& disk, std::string path,
+                                                                  Logger logger = Logger());
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+  // None: the directory is new (or was wiped, R83).
+  [[nodiscard]] const std::optional<DirectoryIdentity>& identity() const { return identity_; }
+  // Durable when it returns. A directory that has an identity keeps it: INVALID_CONFIG for another one.
+  [[nodiscard]] Result<void> give_identity(const DirectoryIdentity& identity);
+  // True if there is neither identity nor partition nor checkpoint.
+  [[nodiscard]] bool is_empty() const { return !identity_ && found_.empty(); }
+
+  // How the last run ended, and the broker epoch that it had noted (R24, R44). A directory that was never used is
+  // clean.
+  [[nodiscard]] PreviousEnd previous_end() const { return previous_end_; }
+  [[nodiscard]] std::optional<BrokerEpoch> previous_broker_epoch() const { return previous_epoch_; }
+
+  // The partitions found at open, without those marked for deletion (which are removed by begin_run) and strays.
+  [[nodiscard]] const std::vector<PartitionDirectory>& partitions() const { return found_; }
+  [[nodiscard]] const std::vector<std::string>& strays() const { return strays_; }
+  // What the checkpoints say of it; `clean` or `process_crash` only if the whole directory ended so.
+  [[nodiscard]] OpenHints hints_for(const TopicPartition& partition) const;
+
+  // Durably removes the clean marker and notes that a run has begun. Nothing may be written to any log before (R70).
+  [[nodiscard]] Result<void> begin_run();
+  // Into the running marker, once the controller has registered this broker. By callback.
+  void note_broker_epoch(BrokerEpoch epoch, std::function<void(Result<void>)> done);
+  // The clean marker, last of all writes. Refused after a failure (R70).
+  [[nodiscard]] Result<void> end_run();
+
+  // Replaces a checkpoint file; the map is that of the whole directory. Calls may overlap: the newest wins.
+  void store_checkpoint(CheckpointKind kind, OffsetMap offsets, std::function<void(Result<void>)> done);
+  [[nodiscard]] Result<void> store_checkpoint_blocking(CheckpointKind kind, const OffsetMap& offsets);
+
+  [[nodiscard]] std::string partition_path(const TopicPartition& partition) const;
+  // Makes the directory with its partition.metadata, durably, before a log is opened in it. Waits for the disk.
+  [[nodiscard]] Result<std::string> create_partition(const TopicPartition& partition, const TopicId& topic_id);
+  // Renames to -delete, then removes everything, on the pool. The log must be destroyed. `unique`: random.
+  void delete_partition(const TopicPartition& partition, const model::Uuid& unique,
+                        std::function<void(Result<void>)> done);
+  // Sets a directory aside that the cluster does not know, or that is corrupt (R42, R72). Waits for the disk.
+  [[nodiscard]] Result<std::string> set_aside(const std::string& partition_path, const model::Uuid& unique);
+
+  // R76, R81: after a failure nothing in this directory may be written, and no clean marker either.
+  void mark_failed(const Error& error);
+  [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
+  [[nodiscard]] Result<disk::Space> space() const;
+
+ private:
+  LogDirectory(disk::Disk& disk, std::string path, Logger logger)
+      : disk_(disk), path_(std::move(path)), logger_(std::move(logger)) {}
+
+  struct Pending;
+  Result<void> read_identity();
+  Result<void> read_markers();
+  Result<void> read_partitions();
+  void read_checkpoints();
+  void start_store(CheckpointKind kind);
+  [[nodiscard]] std::string file(std::string_view name) const;
+
+  disk::Disk& disk_;
+  const std::string path_;
+  Logger logger_;
+  std::unique_ptr<disk::FileLock> lock_;
+  disk::MachineIdentity machine_;
+  std::optional<DirectoryIdentity> identity_;
+  PreviousEnd previous_end_ = PreviousEnd::unknown;
+  std::optional<BrokerEpoch> previous_epoch_;
+  std::optional<BrokerEpoch> epoch_;
+  std::vector<PartitionDirectory> found_;
+  std::vector<std::string> strays_;
+  std::vector<std::string> to_delete_;
+  std::optional<OffsetMap> checkpoints_[3];
+  std::shared_ptr<Pending> pending_;
+  std::optional<Error> failure_;
+};
+
+// A clean end counts only if all directories agree on the broker epoch (R70).
+[[nodiscard]] std::optional<BrokerEpoch> agreed_previous_epoch(const std::vector<const LogDirectory*>& directories);
+
+}  // namespace common::log
