@@ -148,15 +148,16 @@ Result<void> visit_records(const BatchView& batch, const DecompressLimits& limit
 // INVALID_RECORD, after `f` may have seen the records before them.
 template <class F>
 [[nodiscard]] Result<void> for_each_record(const BatchView& batch, const DecompressLimits& limits, F&& f) {
-  return detail::visit_records(batch, limits, &f, [](void* raw, const Record& record) {
-    auto& call = *static_cast<std::remove_reference_t<F>*>(raw);
-    if constexpr (std::is_void_v<decltype(call(record))>) {
-      call(record);
-      return Visit::go_on;
-    } else {
-      return call(record);
-    }
-  });
+  return detail::visit_records(batch, limits, const_cast<void*>(static_cast<const void*>(&f)),
+                               [](void* raw, const Record& record) {
+                                 auto& call = *static_cast<std::remove_reference_t<F>*>(raw);
+                                 if constexpr (std::is_void_v<decltype(call(record))>) {
+                                   call(record);
+                                   return Visit::go_on;
+                                 } else {
+                                   return call(record);
+                                 }
+                               });
 }
 
 // The content of a control batch that ends a transaction (KIP-98).

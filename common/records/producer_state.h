@@ -68,8 +68,6 @@ class ProducerStateTable {
   void on_high_watermark(Offset high_watermark);
   // First record of the oldest transaction that is open or whose marker is not yet below the high watermark.
   [[nodiscard]] std::optional<Offset> first_unstable_offset() const;
-  // The log now begins here: open transactions that began before are as if they began here.
-  void on_log_start(Offset log_start_offset);
 
   void clear();
   [[nodiscard]] size_t size() const { return producers_.size(); }
