@@ -29,6 +29,7 @@ constexpr std::string_view no_security = "no TLS or SASL listeners yet";
 constexpr std::string_view no_compaction = "nothing is compacted or recompressed yet";
 constexpr std::string_view no_transactions = "no transactions yet";
 constexpr std::string_view no_quotas = "no quotas yet";
+constexpr std::string_view no_throttles = "no replication throttles yet";
 constexpr std::string_view no_samples = "metrics have no samples or plug-ins here";
 constexpr std::string_view no_pools = "one thread for each CPU does this work; there is nothing to size";
 constexpr std::string_view no_plugins = "no JVM plug-ins";
@@ -74,6 +75,7 @@ constexpr Row rows[] = {
   {"errors.deadletterqueue.topic.name.prefix", string, "dlq.", low, high, "", cluster_wide, no_share_groups, "Prefix dead-letter topic names must have."},
   {"fetch.purgatory.purge.interval.requests", int32, "1000", low, high, "", at_restart, no_pools, "Housekeeping of delayed fetches."},
   {"follower.fetch.last.tiered.offset.enable", boolean, "false", low, high, "", cluster_wide, no_tiering, "An empty follower starts after the tiered data instead of copying all (4.4)."},
+  {"follower.replication.throttled.rate", int64, "9223372036854775807", 0, high, "", per_broker, no_throttles, "Bytes per second a follower may take for throttled replicas (set only while running)."},
   {"group.consumer.assignment.interval.ms", int32, "1000", 0, high, "", cluster_wide, no_kip848, "Least time between two assignments of a consumer group (4.4)."},
   {"group.consumer.assignor.offload.enable", boolean, "true", low, high, "", cluster_wide, no_kip848, "Compute assignments off the coordinator thread."},
   {"group.consumer.assignors", list, "uniform, range", low, high, "", at_restart, no_kip848, "Server-side assignors on offer."},
@@ -82,7 +84,7 @@ constexpr Row rows[] = {
   {"group.consumer.max.heartbeat.interval.ms", int32, "15000", 1, high, "", at_restart, no_kip848, "Largest group-level value allowed for: pace of consumer-group heartbeats."},
   {"group.consumer.max.session.timeout.ms", int32, "60000", 1, high, "", at_restart, no_kip848, "Largest group-level value allowed for: silence after which a consumer-group member is dropped."},
   {"group.consumer.max.size", int32, "2147483647", 1, high, "", at_restart, no_kip848, "Most members of a consumer group."},
-  {"group.consumer.migration.policy", string, "bidirectional", low, high, "DISABLED, DOWNGRADE, UPGRADE, BIDIRECTIONAL", at_restart, no_kip848, "Whether a live group may change between classic and consumer protocol."},
+  {"group.consumer.migration.policy", string, "bidirectional", low, high, "", at_restart, no_kip848, "Whether a live group may change between classic and consumer protocol."},
   {"group.consumer.min.assignment.interval.ms", int32, "0", 0, high, "", at_restart, no_kip848, "Smallest group-level value allowed for: least time between two assignments of a consumer group (4.4)."},
   {"group.consumer.min.heartbeat.interval.ms", int32, "5000", 1, high, "", at_restart, no_kip848, "Smallest group-level value allowed for: pace of consumer-group heartbeats."},
   {"group.consumer.min.session.timeout.ms", int32, "45000", 1, high, "", at_restart, no_kip848, "Smallest group-level value allowed for: silence after which a consumer-group member is dropped."},
@@ -142,6 +144,7 @@ constexpr Row rows[] = {
   {"group.streams.topology.description.plugin.class", klass, nullptr, low, high, "", at_restart, no_streams_groups, "Plug-in that receives topology descriptions (4.4)."},
   {"kafka.metrics.polling.interval.secs", int32, "10", 1, high, "", at_restart, no_samples, "Pace of those."},
   {"kafka.metrics.reporters", list, "", low, high, "", at_restart, no_samples, "JVM metric plug-ins of the older library."},
+  {"leader.replication.throttled.rate", int64, "9223372036854775807", 0, high, "", per_broker, no_throttles, "Bytes per second a leader may send to throttled replicas (set only while running)."},
   {"log.cleaner.backoff.ms", int64, "15000", 0, high, "", cluster_wide, no_compaction, "Pause when nothing needs compacting."},
   {"log.cleaner.dedupe.buffer.size", int64, "134217728", low, high, "", cluster_wide, no_compaction, "Memory of the compaction key map."},
   {"log.cleaner.delete.retention.ms", int64, "86400000", 0, high, "", cluster_wide, no_compaction, "Broker default of delete.retention.ms."},
@@ -211,6 +214,7 @@ constexpr Row rows[] = {
   {"replica.fetch.min.bytes", int32, "1", low, high, "", at_restart, not_ours, "Bytes a replication fetch waits for."},
   {"replica.socket.receive.buffer.bytes", int32, "65536", low, high, "", at_restart, no_pools, "Receive buffer of replication sockets."},
   {"replica.socket.timeout.ms", int32, "30000", low, high, "", at_restart, no_pools, "Socket timeout of replication."},
+  {"replica.alter.log.dirs.io.max.bytes.per.second", int64, "9223372036854775807", 0, high, "", per_broker, no_throttles, "Bytes per second for moves between disks of one broker."},
   {"replication.quota.window.num", int32, "11", 1, high, "", at_restart, no_quotas, "Samples of replication throttles."},
   {"replication.quota.window.size.seconds", int32, "1", 1, high, "", at_restart, no_quotas, "Length of a replication-throttle sample."},
   {"sasl.client.callback.handler.class", klass, nullptr, low, high, "", at_restart, no_security, "Client-side login plug-in."},
