@@ -1,7 +1,7 @@
 """Writes the C++ struct and the two codec functions of each message. One struct serves all versions: a field that a
 version lacks keeps its default when read."""
 
-from schema import MAX, NUMBERS, Versions, snake
+from schema import MAX, NUMBERS, Versions, clip_to as clip, snake
 
 INDENT = "  "
 CPP_TYPES = {"int8": "int8_t", "int16": "int16_t", "uint16": "uint16_t", "int32": "int32_t", "int64": "int64_t",
@@ -74,10 +74,6 @@ def condition(versions, around):
     if versions.hi < around.hi:
         parts.append(f"v <= {versions.hi}")
     return " && ".join(parts)
-
-
-def clip(versions, around):
-    return Versions(max(versions.lo, around.lo), min(versions.hi, around.hi))
 
 
 class Body:
@@ -177,7 +173,7 @@ class Codec:
                 body.add("}")
         elif f.is_struct:
             if null_allowed:
-                body.add(f"if (r.struct_follows()) {{")
+                body.add(f"if (r.struct_follows{'_in_tag' if f.tag is not None else ''}()) {{")
                 body.add(f"  read(r, {target}.emplace(), v);")
                 body.add("} else {")
                 body.add(f"  {target}.reset();")
@@ -274,7 +270,8 @@ class Codec:
                 body.add(f"for (const auto& e : {value}) {each};")
         elif f.is_struct:
             if null_allowed:
-                body.add(f"{writer}.i8({value} ? 1 : -1);")
+                # Kafka writes null as 0 inside a tag, as -1 elsewhere.
+                body.add(f"{writer}.i8({value} ? 1 : {'0' if f.tag is not None else '-1'});")
                 body.add(f"if ({value}) write({writer}, *{value}, v);")
             else:
                 body.add(f"write({writer}, {value}, v);")

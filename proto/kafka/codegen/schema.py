@@ -51,6 +51,11 @@ class Versions:
         return range(self.lo, self.hi + 1)
 
 
+def clip_to(versions, around):
+    """The part of `versions` inside `around`; empty (lo > hi) when there is none."""
+    return Versions(max(versions.lo, around.lo), min(versions.hi, around.hi))
+
+
 @dataclass
 class Field:
     name: str

@@ -182,8 +182,14 @@ size_t Reader::array_length(bool flexible, size_t element_size_min) {
 
 bool Reader::struct_follows() {
   const int8_t mark = i8();
-  if (mark < -1 || mark > 1) fail("the mark before a nullable struct is neither -1 nor 1", mark);
-  return mark >= 0 && ok();
+  if (mark != -1 && mark != 1) fail("the mark before a nullable struct is neither -1 nor 1", mark);
+  return ok() && mark == 1;
+}
+
+bool Reader::struct_follows_in_tag() {
+  const int8_t mark = i8();
+  if (mark < -1 || mark > 1) fail("the mark before a nullable struct is none of -1, 0 and 1", mark);
+  return ok() && mark == 1;
 }
 
 Reader::Outer Reader::enter(uint32_t size) {

@@ -68,6 +68,8 @@ class Reader {
   std::optional<size_t> nullable_array_length(bool flexible, size_t element_size_min);
   // The byte before a nullable struct: true when the struct follows.
   bool struct_follows();
+  // The same inside a tag section, where Kafka writes null as 0 instead of -1.
+  bool struct_follows_in_tag();
 
   // One tagged field is read in a frame of its own: `enter` narrows the reader to `size` bytes, `leave` insists that
   // they were all used and widens it again.
