@@ -33,8 +33,9 @@ IsrRecorded to_recorded(const metadata::AlterPartitionAnswer::Partition& answer)
   recorded.leader_epoch = answer.leader_epoch;
   recorded.partition.partition_epoch = answer.partition_epoch;
   recorded.partition.isr.assign(answer.isr.begin(), answer.isr.end());
-  recorded.partition.recovery = answer.recovery_state == metadata::RecoveryState::recovered ? partition::Recovery::recovered
-                                                                                            : partition::Recovery::recovering;
+  recorded.partition.recovery = answer.recovery_state == metadata::RecoveryState::recovered
+                                    ? partition::Recovery::recovered
+                                    : partition::Recovery::recovering;
   return recorded;
 }
 
