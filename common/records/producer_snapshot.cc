@@ -3,11 +3,13 @@
 //   file      = version:i16=1 crc:u32 count:i32 { producer } [ extension ]          crc covers everything after itself
 //   producer  = id:i64 epoch:i16 last_sequence:i32 last_offset:i64 offset_delta:i32 timestamp:i64
 //               coordinator_epoch:i32 txn_first_offset:i64                          -1 where there is none
-//   extension = magic:u32="NARU" version:i16=1 count:i32 { older }
+//   extension = magic:u32="NARU" version:i16=1 count:i32 { older } count:i32 { undecided }
 //   older     = id:i64 last_append_time:i64 n:i8 { last_sequence:i32 last_offset:i64 offset_delta:i32 timestamp:i64 }
+//   undecided = txn_first_offset:i64 marker_offset:i64
 //
 // Kafka keeps a producer's newest batch only and stops reading after `count` producers; the extension holds what a
-// restart must not forget: the four before it (R85), and the append time (R88).
+// restart must not forget: the four before it (R85), the append time (R88), and which end markers were not yet below
+// the high watermark (R94).
 #include <algorithm>
 
 #include "common/records/big_endian.h"
@@ -28,6 +30,7 @@ constexpr uint32_t extension_magic = 0x4e415255;  // "NARU"
 constexpr int16_t extension_version = 1;
 constexpr size_t older_bytes_min = 17;
 constexpr size_t older_batch_bytes = 24;
+constexpr size_t undecided_bytes = 16;
 
 class Input {
  public:
@@ -93,6 +96,11 @@ std::vector<std::byte> ProducerStateTable::encode_snapshot() const {
       append_be<int64_t>(out, producer.batches[i].timestamp.value);
     }
   }
+  append_be<int32_t>(out, static_cast<int32_t>(unreplicated_.size()));
+  for (const auto& [first, marker] : unreplicated_) {
+    append_be<int64_t>(out, first.value);
+    append_be<int64_t>(out, marker.value);
+  }
   store_be<uint32_t>(out.data() + crc_at, crc32c(BytesView(out).subspan(covered_from)));
   return out;
 }
@@ -157,6 +165,12 @@ Result<ProducerStateTable> ProducerStateTable::decode_snapshot(BytesView file) {
       remember(producer, batch);
     }
     if (before.batch_count > 0) remember(producer, before.batches[0]);
+  }
+  const auto undecided = in.take<int32_t>();
+  if (undecided < 0 || static_cast<size_t>(undecided) > in.left() / undecided_bytes) return corrupt("extension");
+  for (int32_t i = 0; i < undecided; ++i) {
+    const Offset first(in.take<int64_t>());
+    table.unreplicated_.emplace(first, Offset(in.take<int64_t>()));
   }
   if (!in.ok() || in.left() != 0) return corrupt("length");
   return table;

@@ -66,7 +66,8 @@ class ProducerStateTable {
 
   // The high watermark has moved: transactions whose marker lies below it are decided (R94).
   void on_high_watermark(Offset high_watermark);
-  // First record of the oldest transaction that is open or whose marker is not yet below the high watermark.
+  // First record of the oldest transaction that is open or whose marker is not yet below the high watermark. May lie
+  // before the log start: take the larger then.
   [[nodiscard]] std::optional<Offset> first_unstable_offset() const;
 
   void clear();
@@ -74,7 +75,8 @@ class ProducerStateTable {
   [[nodiscard]] std::vector<ProducerSummary> describe() const;
 
   // Kafka's snapshot file (version 1, CRC-32C), followed by an extension that Kafka skips: the older remembered
-  // batches. A file without the extension, or of Kafka's making, loads as well. Sorted by producer id.
+  // batches and what else a restart must not forget. A file without the extension, or of Kafka's making, loads as well.
+  // Sorted by producer id.
   [[nodiscard]] std::vector<std::byte> encode_snapshot() const;
   // CORRUPT_MESSAGE on a wrong version, checksum or length: rebuild from the log then.
   [[nodiscard]] static Result<ProducerStateTable> decode_snapshot(BytesView file);
