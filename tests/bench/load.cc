@@ -1,0 +1,250 @@
+// naru-load: a light load generator on librdkafka, so that the client is not what is measured. It knows nothing of Naru
+// and runs against any Kafka-compatible cluster; scripts/bench reads the JSON line it prints at the end.
+//
+//   naru-load produce --bootstrap B --topic T --megabytes 1000 --record-bytes 1024 [--acks all] [--producers 1] ...
+//   naru-load consume --bootstrap B --topic T --megabytes 1000
+//   naru-load gap     --bootstrap B --topic T --seconds 20      longest time without an acknowledged write, per partition
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <librdkafka/rdkafkacpp.h>
+#include <nlohmann/json.hpp>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::string bootstrap = "localhost:9092";
+  std::string topic = "bench";
+  double megabytes = 100;
+  size_t record_bytes = 1024;
+  std::string acks = "all";
+  std::string codec = "none";
+  int producers = 1;
+  int batch_bytes = 16384;
+  int linger_ms = 0;
+  double seconds = 20;
+  double rate = 0;  // records a second; 0: as fast as it goes
+  bool idempotent = true;
+};
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+std::unique_ptr<RdKafka::Conf> configuration(const std::map<std::string, std::string>& values) {
+  std::unique_ptr<RdKafka::Conf> conf(RdKafka::Conf::create(RdKafka::Conf::CONF_GLOBAL));
+  for (const auto& [key, value] : values) {
+    std::string error;
+    if (conf->set(key, value, error) != RdKafka::Conf::CONF_OK) {
+      std::fprintf(stderr, "naru-load: %s\n", error.c_str());
+      std::exit(2);
+    }
+  }
+  return conf;
+}
+
+// Counts acknowledgements and their latency; one per producer, called from that producer's poll().
+class Reports final : public RdKafka::DeliveryReportCb {
+ public:
+  void dr_cb(RdKafka::Message& message) override {
+    if (message.err() != RdKafka::ERR_NO_ERROR) {
+      ++failed;
+      return;
+    }
+    ++acked;
+    const auto now = Clock::now();
+    latencies_us.push_back(static_cast<uint32_t>(std::min<int64_t>(message.latency(), UINT32_MAX)));
+    auto [at, fresh] = last_ack.try_emplace(message.partition(), now);
+    if (!fresh) {
+      longest_gap = std::max(longest_gap, std::chrono::duration<double>(now - at->second).count());
+      at->second = now;
+    }
+  }
+  uint64_t acked = 0;
+  uint64_t failed = 0;
+  std::vector<uint32_t> latencies_us;
+  std::map<int32_t, Clock::time_point> last_ack;
+  double longest_gap = 0;
+};
+
+std::map<std::string, std::string> producer_settings(const Options& o) {
+  return {{"bootstrap.servers", o.bootstrap},
+          {"acks", o.acks},
+          {"compression.codec", o.codec},
+          {"enable.idempotence", o.idempotent && o.acks == "all" ? "true" : "false"},
+          {"batch.size", std::to_string(o.batch_bytes)},
+          {"linger.ms", std::to_string(o.linger_ms)},
+          {"queue.buffering.max.messages", "1000000"},
+          {"queue.buffering.max.kbytes", "65536"}};
+}
+
+// Half random, half repeating, so that codecs have something to do.
+std::string payload(size_t bytes) {
+  std::string text(bytes, 'x');
+  uint32_t state = 12345;
+  for (size_t i = 0; i < bytes / 2; ++i) {
+    state = state * 1664525 + 1013904223;
+    text[i] = static_cast<char>('a' + (state >> 24) % 26);
+  }
+  return text;
+}
+
+void produce_one(const Options& o, uint64_t records, Reports& reports, std::atomic<bool>& stop) {
+  auto conf = configuration(producer_settings(o));
+  std::string error;
+  conf->set("dr_cb", static_cast<RdKafka::DeliveryReportCb*>(&reports), error);
+  std::unique_ptr<RdKafka::Producer> producer(RdKafka::Producer::create(conf.get(), error));
+  if (!producer) {
+    std::fprintf(stderr, "naru-load: %s\n", error.c_str());
+    std::exit(1);
+  }
+  std::string body = payload(o.record_bytes);
+  const auto begin = Clock::now();
+  for (uint64_t i = 0; i < records && !stop; ++i) {
+    if (o.rate > 0) {
+      const auto due = begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(static_cast<double>(i) / o.rate));
+      while (Clock::now() < due) producer->poll(1);
+    }
+    for (;;) {
+      const RdKafka::ErrorCode sent = producer->produce(o.topic, RdKafka::Topic::PARTITION_UA, RdKafka::Producer::RK_MSG_COPY,
+                                                        body.data(), body.size(), nullptr, 0, 0, nullptr);
+      if (sent == RdKafka::ERR_NO_ERROR) break;
+      if (sent != RdKafka::ERR__QUEUE_FULL) {
+        std::fprintf(stderr, "naru-load: %s\n", RdKafka::err2str(sent).c_str());
+        std::exit(1);
+      }
+      producer->poll(10);
+    }
+    if (i % 64 == 0) producer->poll(0);
+  }
+  producer->flush(60'000);
+}
+
+nlohmann::json summary(std::vector<Reports>& all, double seconds, size_t record_bytes) {
+  uint64_t acked = 0;
+  uint64_t failed = 0;
+  double gap = 0;
+  std::vector<uint32_t> latencies;
+  for (Reports& r : all) {
+    acked += r.acked;
+    failed += r.failed;
+    gap = std::max(gap, r.longest_gap);
+    latencies.insert(latencies.end(), r.latencies_us.begin(), r.latencies_us.end());
+  }
+  std::sort(latencies.begin(), latencies.end());
+  const auto percentile = [&](double p) {
+    return latencies.empty() ? 0.0 : latencies[static_cast<size_t>(p * static_cast<double>(latencies.size() - 1))] / 1000.0;
+  };
+  return {{"acked", acked},
+          {"failed", failed},
+          {"seconds", seconds},
+          {"records_per_s", static_cast<double>(acked) / seconds},
+          {"mb_per_s", static_cast<double>(acked * record_bytes) / 1e6 / seconds},
+          {"p50_ms", percentile(0.5)},
+          {"p99_ms", percentile(0.99)},
+          {"p999_ms", percentile(0.999)},
+          {"longest_gap_ms", gap * 1000}};
+}
+
+int produce(const Options& o) {
+  const auto total = static_cast<uint64_t>(o.megabytes * 1e6 / static_cast<double>(o.record_bytes));
+  std::vector<Reports> reports(static_cast<size_t>(o.producers));
+  std::atomic<bool> stop{false};
+  const auto begin = Clock::now();
+  std::vector<std::thread> threads;
+  for (Reports& r : reports) threads.emplace_back([&] { produce_one(o, total / reports.size(), r, stop); });
+  for (std::thread& t : threads) t.join();
+  const nlohmann::json result = summary(reports, seconds_since(begin), o.record_bytes);
+  std::printf("%s\n", result.dump().c_str());
+  return result["failed"] == 0 ? 0 : 1;
+}
+
+int gap(Options o) {
+  if (o.rate == 0) o.rate = 1000;
+  std::vector<Reports> reports(1);
+  std::atomic<bool> stop{false};
+  const auto begin = Clock::now();
+  std::thread timer([&] {
+    std::this_thread::sleep_for(std::chrono::duration<double>(o.seconds));
+    stop = true;
+  });
+  produce_one(o, UINT64_MAX, reports.front(), stop);
+  timer.join();
+  std::printf("%s\n", summary(reports, seconds_since(begin), o.record_bytes).dump().c_str());
+  return reports.front().failed == 0 ? 0 : 1;
+}
+
+int consume(const Options& o) {
+  const auto conf = configuration({{"bootstrap.servers", o.bootstrap},
+                                   {"group.id", "naru-load-" + std::to_string(Clock::now().time_since_epoch().count())},
+                                   {"auto.offset.reset", "earliest"},
+                                   {"enable.auto.commit", "false"},
+                                   {"queued.min.messages", "1000000"}});
+  std::string error;
+  std::unique_ptr<RdKafka::KafkaConsumer> consumer(RdKafka::KafkaConsumer::create(conf.get(), error));
+  if (!consumer || consumer->subscribe({o.topic}) != RdKafka::ERR_NO_ERROR) {
+    std::fprintf(stderr, "naru-load: cannot consume: %s\n", error.c_str());
+    return 1;
+  }
+  const auto wanted = static_cast<uint64_t>(o.megabytes * 1e6);
+  uint64_t bytes = 0;
+  uint64_t records = 0;
+  const auto started = Clock::now();
+  Clock::time_point begin{};
+  while (bytes < wanted && seconds_since(started) < 600) {
+    const std::unique_ptr<RdKafka::Message> message(consumer->consume(1000));
+    if (message->err() != RdKafka::ERR_NO_ERROR) continue;
+    if (records++ == 0) begin = Clock::now();
+    bytes += message->len();
+  }
+  const double seconds = seconds_since(begin);
+  consumer->close();
+  const nlohmann::json result = {{"records", records},
+                                 {"seconds", seconds},
+                                 {"records_per_s", static_cast<double>(records) / seconds},
+                                 {"mb_per_s", static_cast<double>(bytes) / 1e6 / seconds}};
+  std::printf("%s\n", result.dump().c_str());
+  return bytes >= wanted ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options o;
+  CLI::App app("A light load generator for Kafka-compatible clusters");
+  app.require_subcommand(1);
+  const auto common = [&o](CLI::App* sub) {
+    sub->add_option("--bootstrap", o.bootstrap, "host:port,...");
+    sub->add_option("--topic", o.topic);
+    sub->add_option("--megabytes", o.megabytes);
+    return sub;
+  };
+  const auto producing = [&](CLI::App* sub) {
+    common(sub);
+    sub->add_option("--record-bytes", o.record_bytes);
+    sub->add_option("--acks", o.acks);
+    sub->add_option("--codec", o.codec);
+    sub->add_option("--producers", o.producers);
+    sub->add_option("--batch-bytes", o.batch_bytes);
+    sub->add_option("--linger-ms", o.linger_ms);
+    sub->add_option("--rate", o.rate, "records a second of each producer");
+    sub->add_option("--seconds", o.seconds);
+    return sub;
+  };
+  CLI::App* produce_command = producing(app.add_subcommand("produce", "produce so many megabytes"));
+  CLI::App* gap_command = producing(app.add_subcommand("gap", "produce steadily and report the longest gap"));
+  CLI::App* consume_command = common(app.add_subcommand("consume", "consume so many megabytes"));
+  CLI11_PARSE(app, argc, argv);
+  if (produce_command->parsed()) return produce(o);
+  if (gap_command->parsed()) return gap(o);
+  return consume_command->parsed() ? consume(o) : 2;
+}
