@@ -60,6 +60,13 @@ size_t BatchView::size_bytes() const {
 Offset BatchView::base_offset() const {
   return Offset(load_be<int64_t>(bytes_.data() + layout::base_offset));
 }
+Offset BatchView::last_offset() const {
+  return Offset(static_cast<int64_t>(static_cast<uint64_t>(base_offset().value) +
+                                     static_cast<uint64_t>(int64_t{last_offset_delta()})));
+}
+Offset BatchView::next_offset() const {
+  return Offset(static_cast<int64_t>(static_cast<uint64_t>(last_offset().value) + 1));
+}
 LeaderEpoch BatchView::leader_epoch() const {
   return LeaderEpoch(load_be<int32_t>(bytes_.data() + layout::leader_epoch));
 }

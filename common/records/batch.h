@@ -73,8 +73,9 @@ class BatchView {
   // Of the whole batch, as its header says.
   [[nodiscard]] size_t size_bytes() const;
   [[nodiscard]] Offset base_offset() const;
-  [[nodiscard]] Offset last_offset() const { return base_offset() + last_offset_delta(); }
-  [[nodiscard]] Offset next_offset() const { return last_offset().next(); }
+  // Of bytes that nobody validated, last and next offset may be nonsense (they wrap), never undefined.
+  [[nodiscard]] Offset last_offset() const;
+  [[nodiscard]] Offset next_offset() const;
   [[nodiscard]] LeaderEpoch leader_epoch() const;
   [[nodiscard]] int8_t magic() const;
   [[nodiscard]] uint32_t crc() const;

@@ -18,6 +18,10 @@ Result<void> visit_records(const BatchView& batch, const DecompressLimits& limit
   const int32_t count = batch.record_count();
   if (count < 0) return fail(ErrorCode::invalid_record, fmt::format("record count {}", count));
 
+  if (batch.last_offset_delta() < 0 || batch.base_offset() < Offset(0) || batch.next_offset() <= batch.base_offset()) {
+    return fail(ErrorCode::invalid_record,
+                fmt::format("batch from offset {} to {}", batch.base_offset(), batch.last_offset()));
+  }
   RecordReader reader(batch, *codec, limits);
   Offset least = batch.base_offset();
   const Offset last = batch.last_offset();

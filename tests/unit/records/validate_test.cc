@@ -316,9 +316,10 @@ TEST_CASE("a follower takes batches that continue its log, in epochs it may beli
     CAPTURE(row.what);
     Bytes bytes;
     for (const auto& [offset, epoch] : row.batches) {
-      const Buffer one = Buffer::copy_of(golden("java-lz4").view());
-      assign_offsets(one, {Offset(offset), LeaderEpoch(epoch), std::nullopt});
-      append_bytes(bytes, one.view());
+      Bytes one = golden_bytes("java-lz4");
+      store_be<int64_t>(one.data() + layout::base_offset, offset);
+      store_be<int32_t>(one.data() + layout::leader_epoch, epoch);
+      append_bytes(bytes, one);
     }
     const auto facts = validate_replicated(bytes, row.limits);
     REQUIRE(facts.has_value() == row.accepted);
