@@ -3,6 +3,7 @@
 //
 // Plain values; no thread rules.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -203,6 +204,21 @@ struct Progress {
   std::chrono::milliseconds apply_stalled{0};
 };
 
+// A partition lost every replica that was known to hold all its records (R46): where does this broker's copy end?
+struct LogEndQuery {
+  TopicIdPartition partition;
+  LeaderEpoch leader_epoch;  // nobody leads in it
+  LogIndex metadata_offset;  // to be applied before answering, so that the copy no longer changes
+  friend bool operator==(const LogEndQuery&, const LogEndQuery&) = default;
+};
+struct LogEnd {
+  TopicIdPartition partition;
+  LeaderEpoch leader_epoch;               // of the query
+  std::optional<LeaderEpoch> last_epoch;  // of the last record; unset: the copy is empty
+  Offset end;
+  friend bool operator==(const LogEnd&, const LogEnd&) = default;
+};
+
 struct BrokerHeartbeat {
   BrokerId broker_id;
   BrokerEpoch broker_epoch;
@@ -211,12 +227,14 @@ struct BrokerHeartbeat {
   bool want_fence = false;                  // goodbye, or its own watchdog asks (R32)
   bool want_shutdown = false;               // SIGTERM (R31)
   Progress progress;
+  std::vector<LogEnd> log_ends;  // answers to queries
 };
 struct BrokerHeartbeatAnswer {
   ErrorCode error = ErrorCode::none;  // STALE_BROKER_EPOCH: register again (R30)
   bool caught_up = false;
   bool fenced = true;
   bool may_shut_down = false;
+  std::vector<LogEndQuery> log_end_queries;
 };
 
 struct UnregisterBroker {

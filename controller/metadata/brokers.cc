@@ -1,0 +1,207 @@
+#include "controller/metadata/brokers.h"
+
+#include <algorithm>
+
+#include "controller/metadata/partitions.h"
+
+namespace controller::metadata {
+namespace {
+
+using common::model::fail;
+
+bool stalled(const Progress& p, Duration limit) {
+  return std::max({p.append_stalled, p.sync_stalled, p.network_stalled, p.apply_stalled}) >= limit;
+}
+
+// Why this registration can never be accepted (R24).
+Result<void> check_identity(const MetadataImage& image, const RegisterBroker& r) {
+  if (r.cluster_id != image.cluster_id()) {
+    return fail(ErrorCode::inconsistent_cluster_id,
+                fmt::format("Expected cluster ID {}, but got cluster ID {}", image.cluster_id(), r.cluster_id));
+  }
+  if (r.broker_id < BrokerId{0} || r.incarnation_id.is_zero() || r.listeners.empty()) {
+    return fail(ErrorCode::invalid_registration, "a registration needs an id, an incarnation id and a listener");
+  }
+  for (const auto& [id, other] : image.brokers()) {
+    if (id == r.broker_id) continue;
+    for (const DirectoryId& directory : r.directories) {
+      if (std::find(other->directories.begin(), other->directories.end(), directory) == other->directories.end())
+        continue;
+      return fail(ErrorCode::invalid_registration,
+                  fmt::format("the log directory {} belongs to broker {}", directory, id));
+    }
+  }
+  for (const auto& [name, level] : image.features()) {
+    const auto range = r.features.find(name);
+    if (range == r.features.end() || level < range->second.min || level > range->second.max) {
+      return fail(ErrorCode::unsupported_version,
+                  fmt::format("this cluster runs {} {}, which the broker does not support", name, level));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+BrokerRegistry::BrokerRegistry(const ControllerOptions& options, const MetadataImage& image, LogIndex activation,
+                               Instant now)
+    : options_(options), activation_(activation) {
+  for (const auto& [id, broker] : image.brokers()) {
+    if (is_active(*broker)) heard(*broker).active_since = now;
+  }
+}
+
+BrokerRegistry::Heard& BrokerRegistry::heard(const BrokerImage& broker) {
+  Heard& h = heard_[broker.broker_id];
+  if (h.epoch != broker.epoch) {
+    h = Heard{};
+    h.epoch = broker.epoch;
+    h.unfence_from = std::max(activation_, broker.registered_at.value_or(activation_));
+    if (broker.in_controlled_shutdown) h.shutdown_at = activation_;
+  }
+  return h;
+}
+
+RegisterBrokerAnswer BrokerRegistry::register_broker(Draft& draft, const RegisterBroker& request,
+                                                     std::optional<Instant> last_heard, Instant now) {
+  RegisterBrokerAnswer answer;
+  if (auto good = check_identity(draft.image(), request); !good) {
+    answer.error = std::move(good).error();
+    return answer;
+  }
+  const BrokerImage* found = draft.image().broker(request.broker_id);
+  const std::optional<BrokerImage> old = found != nullptr ? std::optional(*found) : std::nullopt;
+  if (old && old->incarnation_id == request.incarnation_id) {  // a retry keeps its epoch (KAFKA-16952)
+    answer.broker_epoch = old->epoch;
+    return answer;
+  }
+  if (old && !old->fenced) {
+    // R26: the newcomer holds the lock on the same directories, so the old process on them is dead, unless it just
+    // spoke.
+    const bool same_disks = old->directories == request.directories;
+    const bool spoke = last_heard && now - *last_heard < 2 * options_.detector.heartbeat_interval;
+    if (!same_disks || spoke) {
+      answer.error = {ErrorCode::duplicate_broker_registration,
+                      fmt::format("Another broker is registered with that broker id {}.", request.broker_id)};
+      return answer;
+    }
+    fence(draft, request.broker_id, "replaced by a new incarnation");  // R25: in the same batch
+  }
+
+  RegisterBrokerRecord record;
+  record.broker_id = request.broker_id;
+  record.epoch = BrokerEpoch{draft.index().value};
+  record.incarnation_id = request.incarnation_id;
+  record.directories = request.directories;
+  record.listeners = request.listeners;
+  record.cluster_endpoint = request.cluster_endpoint;
+  record.rack = request.rack;
+  record.features = request.features;
+  answer.broker_epoch = record.epoch;
+  draft.add(std::move(record));
+  const bool clean = !old || request.previous_broker_epoch == old->epoch;
+  if (!clean) lose_claims(draft, request.broker_id, options_);  // R44
+  draft.note("broker {} registered with epoch {}{}", request.broker_id, answer.broker_epoch,
+             clean ? "" : " after an unclean stop");
+  return answer;
+}
+
+BrokerHeartbeatAnswer BrokerRegistry::heartbeat(Draft& draft, const BrokerHeartbeat& beat, Instant now) {
+  BrokerHeartbeatAnswer answer;
+  const BrokerImage* found = draft.image().broker(beat.broker_id);
+  if (found == nullptr || found->epoch != beat.broker_epoch) {  // R30
+    answer.error = found == nullptr ? ErrorCode::broker_id_not_registered : ErrorCode::stale_broker_epoch;
+    return answer;
+  }
+  const BrokerImage broker = *found;
+  Heard& h = heard(broker);
+  h.applied = std::max(h.applied, beat.metadata_offset);
+  answer.caught_up = h.applied && *h.applied >= h.unfence_from;
+  const bool stuck = stalled(beat.progress, options_.stall_limit);
+
+  if (beat.want_shutdown) {
+    shut_down(draft, broker, h);
+  } else if (!broker.fenced && (beat.want_fence || stuck)) {
+    fence(draft, beat.broker_id, beat.want_fence ? "at its own wish" : "its progress has stalled");
+  } else if (broker.fenced && !broker.in_controlled_shutdown && beat.ready && answer.caught_up && !beat.want_fence &&
+             !stuck) {
+    draft.add(UnfenceBrokerRecord{broker.broker_id, broker.epoch});  // R27
+    draft.note("broker {} is in service", broker.broker_id);
+    h.active_since = now;
+    elect_leaderless(draft, broker.broker_id, options_);
+  }
+  answer.fenced = draft.image().broker(beat.broker_id)->fenced;
+  answer.may_shut_down = beat.want_shutdown && answer.fenced;
+  return answer;
+}
+
+// R31: first the persisted state and the moves, then, once everybody knows where the leaders went, the fence.
+void BrokerRegistry::shut_down(Draft& draft, const BrokerImage& broker, Heard& h) {
+  if (broker.fenced) return;
+  if (!broker.in_controlled_shutdown) {
+    draft.add(BrokerShutdownRecord{broker.broker_id, broker.epoch});
+    draft.note("broker {} is shutting down", broker.broker_id);
+    leave_isrs(draft, broker.broker_id, options_);
+    h.shutdown_at = draft.index();
+    h.active_since.reset();
+    return;
+  }
+  if (leads_any(draft.image(), broker.broker_id)) {
+    leave_isrs(draft, broker.broker_id, options_);
+    h.shutdown_at = draft.index();
+  } else if (everyone_applied(draft.image(), broker.broker_id, h.shutdown_at.value_or(activation_))) {
+    fence(draft, broker.broker_id, "shut down in good order");
+  }
+}
+
+bool BrokerRegistry::everyone_applied(const MetadataImage& image, BrokerId but, LogIndex index) const {
+  for (const auto& [id, broker] : image.brokers()) {
+    if (id == but || !is_active(*broker)) continue;
+    const auto offset = applied(id);
+    if (!offset || *offset < index) return false;
+  }
+  return true;
+}
+
+UnregisterBrokerAnswer BrokerRegistry::unregister(Draft& draft, const UnregisterBroker& request) {
+  UnregisterBrokerAnswer answer;
+  const BrokerImage* found = draft.image().broker(request.broker_id);
+  if (found == nullptr) {
+    answer.error = {ErrorCode::broker_id_not_registered,
+                    fmt::format("Broker ID {} is not currently registered", request.broker_id)};
+    return answer;
+  }
+  const BrokerEpoch epoch = found->epoch;
+  if (!found->fenced) fence(draft, request.broker_id, "unregistered");
+  lose_claims(draft, request.broker_id, options_);
+  draft.add(UnregisterBrokerRecord{request.broker_id, epoch});
+  draft.note("broker {} unregistered", request.broker_id);
+  heard_.erase(request.broker_id);
+  return answer;
+}
+
+void BrokerRegistry::fence(Draft& draft, BrokerId id, std::string_view why) {
+  const BrokerImage* broker = draft.image().broker(id);
+  if (broker == nullptr || broker->fenced) return;
+  Heard& h = heard(*broker);
+  h.active_since.reset();
+  h.unfence_from = draft.index();
+  draft.add(FenceBrokerRecord{id, broker->epoch});
+  draft.note("broker {} fenced: {}", id, why);
+  leave_isrs(draft, id, options_);
+}
+
+std::optional<LogIndex> BrokerRegistry::applied(BrokerId id) const {
+  const auto found = heard_.find(id);
+  return found != heard_.end() ? found->second.applied : std::nullopt;
+}
+
+std::set<BrokerId> BrokerRegistry::settled(const MetadataImage& image, Instant now) const {
+  std::set<BrokerId> brokers;
+  for (const auto& [id, h] : heard_) {
+    if (h.active_since && now - *h.active_since >= options_.rebalance_settle && image.is_active(id)) brokers.insert(id);
+  }
+  return brokers;
+}
+
+}  // namespace controller::metadata

@@ -1,0 +1,191 @@
+#include "controller/metadata/controller_state.h"
+
+#include <algorithm>
+
+#include "controller/metadata/configs.h"
+#include "controller/metadata/partitions.h"
+#include "controller/metadata/producer_ids.h"
+#include "controller/metadata/topics.h"
+
+namespace controller::metadata {
+
+ControllerState::ControllerState(const ControllerOptions& options, const ConfigSchema& schema,
+                                 common::model::Random& random, ActivationStart start, Instant now)
+    : options_(options),
+      schema_(schema),
+      random_(random),
+      image_(std::move(start.image)),
+      next_index_(start.next_index),
+      cluster_id_(start.cluster_id),
+      registry_(options, image_, LogIndex{start.next_index.value - 1}, now),
+      detector_(options.detector, now),
+      rebalanced_at_(now) {
+  // R28: nobody is known to be alive; the deposed controller's own broker is the likeliest to be dead.
+  for (const auto& [id, broker] : image_.brokers()) {
+    if (broker->fenced) continue;
+    const bool deposed = start.previous_controller == id && id != options_.node_id;
+    detector_.watch(*broker, deposed ? Standing::suspected : Standing::unknown, now);
+  }
+}
+
+void ControllerState::set_next_index(LogIndex index) {
+  NARU_CHECK(index >= next_index_, "the metadata log went back from {} to {} under an active controller", next_index_,
+             index);
+  next_index_ = index;
+}
+
+Decision ControllerState::adopt(Draft&& draft, ControllerAnswer answer, Instant now) {
+  if (draft.empty()) return draft.decide(std::move(answer));
+  const MetadataImage before = image_;
+  Decision decision = draft.decide(std::move(answer));
+  image_ = draft.take_image();
+  next_index_ = next_index_.next();
+  follow_brokers(before, now);
+  return decision;
+}
+
+// Watches brokers from the moment they are unfenced until they are fenced or registered anew.
+void ControllerState::follow_brokers(const MetadataImage& before, Instant now) {
+  if (before.brokers().same_as(image_.brokers())) return;
+  for (const auto& [id, broker] : image_.brokers()) {
+    const BrokerImage* old = before.broker(id);
+    const bool was_watched = old != nullptr && !old->fenced && old->epoch == broker->epoch;
+    if (!broker->fenced && !was_watched) {
+      detector_.watch(*broker, Standing::alive, now);
+      fast_fenced_.erase(id);
+    }
+    if (broker->fenced) detector_.unwatch(id);
+  }
+  for (const auto& [id, broker] : before.brokers()) {
+    if (image_.broker(id) == nullptr) detector_.unwatch(id);
+  }
+}
+
+Decision ControllerState::bootstrap() {
+  Draft d = draft();
+  if (image_.cluster_id().is_zero()) {
+    d.add(ClusterRecord{cluster_id_});
+    d.add(FeatureRecord{metadata_version_feature, metadata_version_latest});
+    // Leaders and controller must agree on minISR, or the ELR is unsound (R43, R48): so it is agreed, not configured on
+    // each node. AlterConfigs changes it.
+    d.add(ConfigRecord{{ResourceType::broker, ""}, "min.insync.replicas", fmt::format("{}", options_.min_isr_default)});
+    d.note("cluster {} begins", cluster_id_);
+  }
+  return adopt(std::move(d), Refused{}, rebalanced_at_);
+}
+
+Decision ControllerState::handle(const ControllerRequest& request, Instant now) {
+  Draft d = draft();
+  ControllerAnswer a = std::visit([&](const auto& r) { return answer(d, r, now); }, request);
+  const bool only_validated = std::visit(
+      [](const auto& r) {
+        if constexpr (requires { r.validate_only; }) return r.validate_only == ValidateOnly::yes;
+        return false;
+      },
+      request);
+  if (only_validated) return Decision{{}, std::move(a), {}};
+  return adopt(std::move(d), std::move(a), now);
+}
+
+ControllerAnswer ControllerState::answer(Draft& d, const CreateTopics& r, Instant) {
+  return create_topics(d, r, options_, schema_, random_);
+}
+ControllerAnswer ControllerState::answer(Draft& d, const DeleteTopics& r, Instant) {
+  return delete_topics(d, r);
+}
+ControllerAnswer ControllerState::answer(Draft& d, const CreatePartitions& r, Instant) {
+  return create_partitions(d, r, options_, random_);
+}
+ControllerAnswer ControllerState::answer(Draft& d, const AlterConfigs& r, Instant) {
+  return alter_configs(d, r, options_, schema_);
+}
+ControllerAnswer ControllerState::answer(Draft& d, const AlterPartition& r, Instant) {
+  return alter_partition(d, r, options_);
+}
+ControllerAnswer ControllerState::answer(Draft& d, const ElectLeaders& r, Instant) {
+  return elect_leaders(d, r, options_);
+}
+ControllerAnswer ControllerState::answer(Draft& d, const AllocateProducerIds& r, Instant) {
+  return allocate_producer_ids(d, r, options_);
+}
+ControllerAnswer ControllerState::answer(Draft& d, const RegisterBroker& r, Instant now) {
+  return registry_.register_broker(d, r, detector_.last_heartbeat(r.broker_id), now);
+}
+ControllerAnswer ControllerState::answer(Draft& d, const BrokerHeartbeat& r, Instant now) {
+  BrokerHeartbeatAnswer a = registry_.heartbeat(d, r, now);
+  if (a.error != ErrorCode::none) return a;
+  detector_.on_heartbeat(r.broker_id, r.broker_epoch, now);
+  for (const LogEnd& end : r.log_ends) recovery_.on_log_end(r.broker_id, r.broker_epoch, end);
+  a.log_end_queries = recovery_.queries_for(r.broker_id);
+  return a;
+}
+ControllerAnswer ControllerState::answer(Draft& d, const UnregisterBroker& r, Instant) {
+  return registry_.unregister(d, r);
+}
+ControllerAnswer ControllerState::answer(Draft&, const DescribeQuorum&, Instant) {
+  // Raft's own state: the runtime answers it before it comes here.
+  return Refused{Error{ErrorCode::unknown_server_error, "the quorum is described by Raft"}};
+}
+
+std::vector<Decision> ControllerState::on_tick(Instant now) {
+  std::vector<Decision> decisions;
+  if (detector_.on_tick(now) == FailureDetector::OwnClock::paused) {
+    Decision pause;
+    pause.log.push_back("this controller stood still for a while: all broker sessions start afresh");
+    decisions.push_back(std::move(pause));
+    return decisions;
+  }
+  fence_the_gone(now, decisions);
+  recover_by_longest_log(now, decisions);
+  return_leaders(now, decisions);
+  return decisions;
+}
+
+void ControllerState::fence_the_gone(Instant now, std::vector<Decision>& decisions) {
+  const auto may_fence_fast = [&](BrokerId id) {
+    // One death is believed at once. Further ones may be our own illusion: then not if a partition would lose its last
+    // leader.
+    const bool others = std::any_of(fast_fenced_.begin(), fast_fenced_.end(), [&](BrokerId b) { return b != id; });
+    return !others || !would_orphan(image_, id);
+  };
+  // One at a time: each fencing changes what the next one would do.
+  for (bool more = true; more;) {
+    more = false;
+    for (const Verdict& verdict : detector_.verdicts(now, may_fence_fast)) {
+      Draft d = draft();
+      const auto silent = std::chrono::duration_cast<std::chrono::milliseconds>(verdict.silent_for);
+      registry_.fence(d, verdict.broker_id,
+                      fmt::format("{} (silent for {} ms)", to_string(verdict.evidence), silent.count()));
+      detector_.on_fenced(verdict, now);
+      if (verdict.evidence != Evidence::silence) fast_fenced_.insert(verdict.broker_id);
+      decisions.push_back(adopt(std::move(d), Refused{}, now));
+      more = true;
+      break;
+    }
+  }
+}
+
+void ControllerState::recover_by_longest_log(Instant now, std::vector<Decision>& decisions) {
+  if (scanned_recovery_at_ != image_.offset()) {
+    scanned_recovery_at_ = image_.offset();
+    recovery_.scan(image_);
+  }
+  if (recovery_.idle()) return;
+  Draft d = draft();
+  recovery_.elect(d, options_);
+  if (!d.empty()) decisions.push_back(adopt(std::move(d), Refused{}, now));
+}
+
+void ControllerState::return_leaders(Instant now, std::vector<Decision>& decisions) {
+  if (options_.auto_leader_rebalance == Enabled::no || now - rebalanced_at_ < options_.rebalance_interval) return;
+  const std::set<BrokerId> settled = registry_.settled(image_, now);
+  if (scanned_leaders_at_ == image_.offset() && scanned_settled_ == settled) return;
+  rebalanced_at_ = now;
+  scanned_settled_ = settled;
+  Draft d = draft();
+  rebalance_leaders(d, settled, options_);
+  if (!d.empty()) decisions.push_back(adopt(std::move(d), Refused{}, now));
+  scanned_leaders_at_ = image_.offset();
+}
+
+}  // namespace controller::metadata

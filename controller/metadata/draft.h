@@ -1,0 +1,69 @@
+// A decision in the making: records are applied to a private copy of the image as they are added, so that each step
+// sees the ones before it and nothing is proposed that could not be applied (R18).
+//
+// Decision, ProbeOrder: plain values. Draft: thread-compatible, lives for one decision.
+#pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "controller/metadata/image.h"
+#include "controller/metadata/requests.h"
+
+namespace controller::metadata {
+
+// Please connect to this address once, plainly, and tell FailureDetector how it went.
+struct ProbeOrder {
+  BrokerId broker_id;
+  BrokerEpoch epoch;
+  ClusterEndpoint endpoint;
+  friend bool operator==(const ProbeOrder&, const ProbeOrder&) = default;
+};
+
+// What the active controller wants: one atomic batch appended to the log (nothing, if empty), and the answer given when
+// that batch is committed; without records, when everything decided before it is committed (R16).
+struct Decision {
+  std::vector<MetadataRecord> records;
+  ControllerAnswer answer;
+  std::vector<std::string> log;  // state changes worth a line, once committed
+};
+
+class Draft {
+ public:
+  // `index` is where this batch will stand in the metadata log.
+  Draft(const MetadataImage& image, LogIndex index) : editor_(image), index_(index) {}
+
+  void add(MetadataRecord record) {
+    const auto applied = editor_.apply(record, index_);
+    NARU_CHECK(applied.has_value(), "the controller made a record that does not apply: {}", applied.error().message);
+    records_.push_back(std::move(record));
+  }
+  template <class... A>
+  void note(fmt::format_string<A...> text, A&&... a) {
+    log_.push_back(fmt::format(text, std::forward<A>(a)...));
+  }
+
+  [[nodiscard]] const MetadataImage& image() const { return editor_.image(); }
+  [[nodiscard]] LogIndex index() const { return index_; }
+  [[nodiscard]] bool empty() const { return records_.empty(); }
+  [[nodiscard]] const std::vector<MetadataRecord>& records() const { return records_; }
+
+  // Ends the draft.
+  [[nodiscard]] Decision decide(ControllerAnswer answer) {
+    return Decision{std::move(records_), std::move(answer), std::move(log_)};
+  }
+  [[nodiscard]] MetadataImage take_image() {
+    editor_.set_offset(index_);
+    return editor_.take_image();
+  }
+
+ private:
+  ImageEditor editor_;
+  LogIndex index_;
+  std::vector<MetadataRecord> records_;
+  std::vector<std::string> log_;
+};
+
+}  // namespace controller::metadata

@@ -1,0 +1,167 @@
+#include "controller/metadata/election.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace controller::metadata {
+namespace {
+
+using Brokers = std::vector<BrokerId>;
+
+Brokers without(const Brokers& members, const auto& excluded) {
+  Brokers left;
+  for (const BrokerId m : members) {
+    if (!excluded(m)) left.push_back(m);
+  }
+  return left;
+}
+
+// `members` in assignment order, so that equal sets are equal lists (R19) and the first is the one to prefer (R38).
+Brokers in_order_of(const Brokers& replicas, const std::set<BrokerId>& members) {
+  return without(replicas, [&](BrokerId r) { return !members.contains(r); });
+}
+
+struct Outcome {
+  Brokers isr;
+  Brokers elr;
+  Brokers last_known_elr;
+  std::optional<LeaderChoice> leader;  // set: a change of leader
+  RecoveryState recovery = RecoveryState::recovered;
+};
+
+class Planner {
+ public:
+  Planner(const PartitionState& state, const PartitionPlan& plan, const ElectionRules& rules)
+      : state_(state), plan_(plan), rules_(rules) {}
+
+  Outcome run() {
+    out_.recovery = plan_.recovery_state.value_or(state_.recovery_state);
+    out_.isr = without(plan_.isr.value_or(state_.isr), [&](BrokerId m) { return plan_.lost_claim.contains(m); });
+    list_eligible();
+    choose_leader();
+    return std::move(out_);
+  }
+
+ private:
+  // KIP-966: while the ISR is below minISR nothing commits (R48), so whoever leaves it then, or was eligible before,
+  // still holds everything committed. With a full ISR that ends (R43).
+  void list_eligible() {
+    if (out_.isr.size() >= rules_.min_isr) return;
+    std::set<BrokerId> left(state_.elr.begin(), state_.elr.end());
+    left.insert(state_.isr.begin(), state_.isr.end());
+    for (const BrokerId m : out_.isr) left.erase(m);
+    std::set<BrokerId> eligible = left;
+    for (const BrokerId m : plan_.lost_claim) eligible.erase(m);
+    std::set<BrokerId> known = left;
+    known.insert(state_.last_known_elr.begin(), state_.last_known_elr.end());
+    for (const BrokerId m : out_.isr) known.erase(m);
+    for (const BrokerId m : eligible) known.erase(m);
+    out_.elr = in_order_of(state_.replicas, eligible);
+    out_.last_known_elr = in_order_of(state_.replicas, known);
+  }
+
+  void choose_leader() {
+    if (plan_.election == Election::preferred && can_lead(state_.replicas.front())) {
+      lead(state_.replicas.front());
+      return;
+    }
+    if (state_.leader && can_lead(*state_.leader)) return;
+    for (const BrokerId r : state_.replicas) {
+      if (can_lead(r)) return lead(r);
+    }
+    // ELR only if the ISR is empty (R38); its first live member becomes the ISR (R37).
+    if (out_.isr.empty()) {
+      for (const BrokerId r : out_.elr) {
+        if (!rules_.is_active(r)) continue;
+        out_.isr = {r};
+        std::erase(out_.elr, r);
+        forget_eligible_if_full();
+        return lead(r);
+      }
+      if (plan_.recovered_leader && rules_.is_active(*plan_.recovered_leader))
+        return lead_uncleanly(*plan_.recovered_leader);
+    }
+    if (rules_.unclean == Enabled::yes || plan_.election == Election::unclean) {
+      // Those last known to hold everything are the better guess.
+      for (const Brokers* candidates : {&std::as_const(out_.last_known_elr), &state_.replicas}) {
+        for (const BrokerId r : *candidates) {
+          if (rules_.is_active(r)) return lead_uncleanly(r);
+        }
+      }
+    }
+    if (state_.leader) out_.leader = LeaderChoice{std::nullopt};
+  }
+
+  bool can_lead(BrokerId id) const { return contains(out_.isr, id) && rules_.is_active(id); }
+
+  void lead(BrokerId id) {
+    if (state_.leader != id) out_.leader = LeaderChoice{id};
+  }
+
+  // R39: records may be lost; the new leader is the whole ISR until it has recovered.
+  void lead_uncleanly(BrokerId id) {
+    out_.isr = {id};
+    out_.elr.clear();
+    out_.last_known_elr.clear();
+    out_.recovery = RecoveryState::recovering;
+    out_.leader = LeaderChoice{id};
+  }
+
+  void forget_eligible_if_full() {
+    if (out_.isr.size() < rules_.min_isr) return;
+    out_.elr.clear();
+    out_.last_known_elr.clear();
+  }
+
+  const PartitionState& state_;
+  const PartitionPlan& plan_;
+  const ElectionRules& rules_;
+  Outcome out_;
+};
+
+}  // namespace
+
+std::optional<PartitionChangeRecord> plan_change(const TopicId& topic, PartitionIndex index,
+                                                 const PartitionState& state, const PartitionPlan& plan,
+                                                 const ElectionRules& rules) {
+  Outcome out = Planner(state, plan, rules).run();
+  PartitionChangeRecord record{topic, index};
+  bool any = out.leader.has_value();
+  const auto set_if_changed = [&any](auto& field, auto& value, const auto& old) {
+    if (value == old) return;
+    field = std::move(value);
+    any = true;
+  };
+  record.leader = out.leader;
+  set_if_changed(record.isr, out.isr, state.isr);
+  set_if_changed(record.elr, out.elr, state.elr);
+  set_if_changed(record.last_known_elr, out.last_known_elr, state.last_known_elr);
+  set_if_changed(record.recovery_state, out.recovery, state.recovery_state);
+  if (!any) return std::nullopt;
+  return record;
+}
+
+size_t min_isr(const MetadataImage& image, std::string_view topic, size_t replicas, const ControllerOptions& options) {
+  int64_t wanted = options.min_isr_default;
+  if (const auto setting = image.topic_setting(topic, "min.insync.replicas")) {
+    int64_t parsed = 0;
+    const auto [end, error] = std::from_chars(setting->data(), setting->data() + setting->size(), parsed);
+    if (error == std::errc() && end == setting->data() + setting->size()) wanted = parsed;
+  }
+  return static_cast<size_t>(std::clamp<int64_t>(wanted, 1, static_cast<int64_t>(replicas)));
+}
+
+ElectionRules rules_for(const MetadataImage& image, std::string_view topic, const PartitionState& state,
+                        const ControllerOptions& options) {
+  ElectionRules rules;
+  rules.min_isr = min_isr(image, topic, state.replicas.size(), options);
+  rules.unclean = options.unclean_election_default;
+  if (const auto setting = image.topic_setting(topic, "unclean.leader.election.enable")) {
+    rules.unclean = *setting == "true" ? Enabled::yes : Enabled::no;
+  }
+  rules.is_active = [&image](BrokerId id) { return image.is_active(id); };
+  return rules;
+}
+
+}  // namespace controller::metadata

@@ -1,0 +1,56 @@
+// Who leads a partition, and who may (R34-R46, KIP-966): the arithmetic of ISR, ELR and leader for one change of one
+// partition. Everything that alters a partition's ISR or leader goes through plan_change.
+//
+// Pure functions.
+#pragma once
+#include <functional>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <vector>
+
+#include "controller/metadata/image.h"
+#include "controller/metadata/options.h"
+
+namespace controller::metadata {
+
+enum class Election : uint8_t {
+  if_needed,  // keep the leader if it can go on
+  preferred,  // move to the first replica if it is in the ISR
+  unclean,    // by command: as if_needed, but any live replica will do (R39)
+};
+
+struct PartitionPlan {
+  std::optional<std::vector<BrokerId>> isr;  // the new ISR; unset: as it is
+  std::set<BrokerId> lost_claim;             // came back from an unclean restart: out of ISR and ELR (R44)
+  Election election = Election::if_needed;
+  // This broker alone may be elected: the winner of a recovery by longest log (R46).
+  std::optional<BrokerId> recovered_leader;
+  std::optional<RecoveryState> recovery_state;
+};
+
+struct ElectionRules {
+  size_t min_isr = 1;  // clipped to the number of replicas
+  Enabled unclean = Enabled::no;
+  std::function<bool(BrokerId)> is_active;  // R29
+};
+
+// The record that carries out the plan; nothing if the partition stays as it is.
+[[nodiscard]] std::optional<PartitionChangeRecord> plan_change(const TopicId& topic, PartitionIndex index,
+                                                               const PartitionState& state, const PartitionPlan& plan,
+                                                               const ElectionRules& rules);
+
+// min.insync.replicas of the topic (its own, the cluster-wide default, else ours), between 1 and `replicas`.
+[[nodiscard]] size_t min_isr(const MetadataImage& image, std::string_view topic, size_t replicas,
+                             const ControllerOptions& options);
+[[nodiscard]] ElectionRules rules_for(const MetadataImage& image, std::string_view topic, const PartitionState& state,
+                                      const ControllerOptions& options);
+
+[[nodiscard]] inline bool contains(const std::vector<BrokerId>& members, BrokerId id) {
+  for (const BrokerId m : members) {
+    if (m == id) return true;
+  }
+  return false;
+}
+
+}  // namespace controller::metadata

@@ -1,0 +1,246 @@
+#include "controller/metadata/partitions.h"
+
+#include <algorithm>
+
+namespace controller::metadata {
+namespace {
+
+using common::model::TopicPartition;
+
+template <class F>
+void for_each_partition(const MetadataImage& image, F f) {
+  for (const auto& [name, id] : image.topic_names()) {
+    const TopicImage* topic = image.topic_by_id(id);
+    for (const auto& [index, state] : topic->partitions) f(*topic, index, *state);
+  }
+}
+
+// Returns whether anything changed.
+bool change(Draft& draft, const TopicImage& topic, PartitionIndex index, const PartitionState& state,
+            const PartitionPlan& plan, const ControllerOptions& options) {
+  const ElectionRules rules = rules_for(draft.image(), topic.name, state, options);
+  auto record = plan_change(topic.id, index, state, plan, rules);
+  if (!record) return false;
+  if (record->recovery_state == RecoveryState::recovering) {
+    draft.note("{}-{}: unclean election of {}; acknowledged records may be lost", topic.name, index,
+               record->leader->broker->value);
+  }
+  draft.add(std::move(*record));
+  return true;
+}
+
+// The loop's own image stays as it is while the draft moves on.
+template <class Affected, class MakePlan>
+void change_where(Draft& draft, const ControllerOptions& options, Affected affected, MakePlan make_plan) {
+  const MetadataImage before = draft.image();
+  for_each_partition(before, [&](const TopicImage& topic, PartitionIndex index, const PartitionState& state) {
+    if (affected(state)) change(draft, topic, index, state, make_plan(state), options);
+  });
+}
+
+bool is_subset(const std::vector<BrokerId>& members, const std::vector<BrokerId>& of) {
+  return std::all_of(members.begin(), members.end(), [&](BrokerId m) { return contains(of, m); });
+}
+
+// R35: why the proposal cannot be accepted.
+ErrorCode refusal(const MetadataImage& image, BrokerId sender, const PartitionState* state,
+                  const AlterPartition::Partition& asked) {
+  if (state == nullptr) {
+    return image.topic_by_id(asked.topic_id) == nullptr ? ErrorCode::unknown_topic_id
+                                                        : ErrorCode::unknown_topic_or_partition;
+  }
+  // Epochs above ours mean that we are the stale one.
+  if (asked.leader_epoch > state->leader_epoch || asked.partition_epoch > state->partition_epoch) {
+    return ErrorCode::not_controller;
+  }
+  if (asked.leader_epoch < state->leader_epoch) return ErrorCode::fenced_leader_epoch;
+  if (asked.partition_epoch < state->partition_epoch) return ErrorCode::invalid_update_version;
+  if (state->leader != sender) return ErrorCode::invalid_request;
+
+  std::vector<BrokerId> isr;
+  for (const auto& member : asked.isr) isr.push_back(member.broker_id);
+  if (isr.empty() || !is_subset(isr, state->replicas) || !contains(isr, sender)) return ErrorCode::invalid_request;
+  std::vector<BrokerId> sorted = isr;
+  std::sort(sorted.begin(), sorted.end());
+  if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) return ErrorCode::invalid_request;
+  if (asked.recovery_state == RecoveryState::recovering &&
+      (state->recovery_state == RecoveryState::recovered || isr.size() > 1)) {
+    return ErrorCode::invalid_request;  // R39: the ISR cannot grow until recovered, and there is no way back
+  }
+
+  for (const auto& member : asked.isr) {
+    const BrokerImage* broker = image.broker(member.broker_id);
+    if (broker == nullptr || !is_active(*broker)) return ErrorCode::ineligible_replica;  // KIP-841
+    const bool added = !contains(state->isr, member.broker_id);
+    if ((added || member.broker_epoch) && member.broker_epoch != broker->epoch)
+      return ErrorCode::ineligible_replica;  // KIP-903
+  }
+  return ErrorCode::none;
+}
+
+void fill(AlterPartitionAnswer::Partition& answer, const PartitionState& state) {
+  answer.leader = state.leader;
+  answer.leader_epoch = state.leader_epoch;
+  answer.partition_epoch = state.partition_epoch;
+  answer.isr = state.isr;
+  answer.recovery_state = state.recovery_state;
+}
+
+std::vector<BrokerId> without(std::vector<BrokerId> members, BrokerId id) {
+  std::erase(members, id);
+  return members;
+}
+
+Error elect_one(Draft& draft, const TopicPartition& tp, ElectionType type, const ControllerOptions& options) {
+  const MetadataImage before = draft.image();
+  const TopicImage* topic = before.topic_by_name(tp.topic);
+  if (topic == nullptr) return {ErrorCode::unknown_topic_or_partition, fmt::format("No such topic as {}", tp.topic)};
+  const PartitionState* state = topic->partition(tp.partition);
+  if (state == nullptr) return {ErrorCode::unknown_topic_or_partition, fmt::format("No such partition as {}", tp)};
+  const bool needless =
+      type == ElectionType::preferred ? state->leader == state->replicas.front() : state->leader.has_value();
+  if (needless) return {ErrorCode::election_not_needed, {}};
+  PartitionPlan plan;
+  plan.election = type == ElectionType::preferred ? Election::preferred : Election::unclean;
+  if (!change(draft, *topic, tp.partition, *state, plan, options)) {
+    return {type == ElectionType::preferred ? ErrorCode::preferred_leader_not_available
+                                            : ErrorCode::eligible_leaders_not_available,
+            {}};
+  }
+  const PartitionState& now = *draft.image().partition(topic->id, tp.partition);
+  draft.note("{}: leader {}, was {}: elected by command", tp, now.leader->value,
+             state->leader ? state->leader->value : -1);
+  return {ErrorCode::none, {}};
+}
+
+}  // namespace
+
+AlterPartitionAnswer alter_partition(Draft& draft, const AlterPartition& request, const ControllerOptions& options) {
+  AlterPartitionAnswer answer;
+  const BrokerImage* sender = draft.image().broker(request.broker_id);
+  if (sender == nullptr || sender->epoch != request.broker_epoch) {  // R30
+    answer.error = ErrorCode::stale_broker_epoch;
+    return answer;
+  }
+  for (const AlterPartition::Partition& asked : request.partitions) {
+    AlterPartitionAnswer::Partition item;
+    item.topic_id = asked.topic_id;
+    item.partition = asked.partition;
+    const MetadataImage before = draft.image();
+    const PartitionState* state = before.partition(asked.topic_id, asked.partition);
+    item.error = refusal(before, request.broker_id, state, asked);
+    if (item.error == ErrorCode::none) {
+      const TopicImage& topic = *before.topic_by_id(asked.topic_id);
+      std::set<BrokerId> members;
+      for (const auto& member : asked.isr) members.insert(member.broker_id);
+      PartitionPlan plan;
+      plan.isr.emplace();
+      for (const BrokerId replica : state->replicas) {
+        if (members.contains(replica)) plan.isr->push_back(replica);
+      }
+      std::vector<BrokerId> old = state->isr;
+      if (std::set<BrokerId>(old.begin(), old.end()) == members) plan.isr = old;
+      plan.recovery_state = asked.recovery_state;
+      change(draft, topic, asked.partition, *state, plan, options);
+      const PartitionState& now = *draft.image().partition(asked.topic_id, asked.partition);
+      if (now.isr != state->isr) {
+        draft.note("{}-{}: isr ({}), was ({})", topic.name, asked.partition, fmt::join(now.isr, ","),
+                   fmt::join(state->isr, ","));
+      }
+      fill(item, now);
+    }
+    answer.partitions.push_back(std::move(item));
+  }
+  return answer;
+}
+
+ElectLeadersAnswer elect_leaders(Draft& draft, const ElectLeaders& request, const ControllerOptions& options) {
+  ElectLeadersAnswer answer;
+  if (request.partitions) {
+    for (const TopicPartition& tp : *request.partitions) {
+      answer.partitions.push_back({tp, elect_one(draft, tp, request.type, options)});
+    }
+    return answer;
+  }
+  const MetadataImage before = draft.image();
+  for_each_partition(before, [&](const TopicImage& topic, PartitionIndex index, const PartitionState&) {
+    const TopicPartition tp{topic.name, index};
+    Error error = elect_one(draft, tp, request.type, options);
+    if (error.code != ErrorCode::election_not_needed) answer.partitions.push_back({tp, std::move(error)});
+  });
+  return answer;
+}
+
+void leave_isrs(Draft& draft, BrokerId broker, const ControllerOptions& options) {
+  change_where(
+      draft, options, [&](const PartitionState& p) { return contains(p.isr, broker); },
+      [&](const PartitionState& p) {
+        PartitionPlan plan;
+        plan.isr = without(p.isr, broker);
+        return plan;
+      });
+}
+
+void lose_claims(Draft& draft, BrokerId broker, const ControllerOptions& options) {
+  change_where(
+      draft, options, [&](const PartitionState& p) { return contains(p.isr, broker) || contains(p.elr, broker); },
+      [&](const PartitionState&) {
+        PartitionPlan plan;
+        plan.lost_claim = {broker};
+        return plan;
+      });
+}
+
+void elect_leaderless(Draft& draft, BrokerId broker, const ControllerOptions& options) {
+  change_where(
+      draft, options, [&](const PartitionState& p) { return !p.leader && contains(p.replicas, broker); },
+      [](const PartitionState&) { return PartitionPlan{}; });
+}
+
+void revise_eligible(Draft& draft, const TopicImage& topic, const ControllerOptions& options) {
+  for (const auto& [index, state] : topic.partitions) {
+    if (!state->elr.empty() || !state->last_known_elr.empty()) change(draft, topic, index, *state, {}, options);
+  }
+}
+
+void rebalance_leaders(Draft& draft, const std::set<BrokerId>& settled, const ControllerOptions& options) {
+  size_t moves = 0;
+  change_where(
+      draft, options,
+      [&](const PartitionState& p) {
+        const BrokerId preferred = p.replicas.front();
+        const bool move = p.leader && p.leader != preferred && contains(p.isr, preferred) &&
+                          settled.contains(preferred) && draft.image().is_active(preferred) &&
+                          p.recovery_state == RecoveryState::recovered;
+        return move && moves++ < options.rebalance_moves_max;
+      },
+      [](const PartitionState&) {
+        PartitionPlan plan;
+        plan.election = Election::preferred;
+        return plan;
+      });
+  if (moves > 0) draft.note("{} leaders return to their preferred replicas", draft.records().size());
+}
+
+bool leads_any(const MetadataImage& image, BrokerId broker) {
+  for (const auto& [id, topic] : image.topics()) {
+    for (const auto& [index, state] : topic->partitions) {
+      if (state->leader == broker) return true;
+    }
+  }
+  return false;
+}
+
+bool would_orphan(const MetadataImage& image, BrokerId broker) {
+  for (const auto& [id, topic] : image.topics()) {
+    for (const auto& [index, state] : topic->partitions) {
+      if (state->leader != broker || state->replicas.size() < 2) continue;
+      const bool other = std::any_of(state->isr.begin(), state->isr.end(),
+                                     [&](BrokerId m) { return m != broker && image.is_active(m); });
+      if (!other) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace controller::metadata

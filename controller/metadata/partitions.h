@@ -1,0 +1,36 @@
+// Changes of existing partitions: ISR proposals of leaders (R35), elections by command, what a broker's coming and
+// going means for the partitions it holds (R25, R37, R38, R44), and leaders returning to their preferred replica.
+//
+// Functions over a Draft; pure.
+#pragma once
+#include <set>
+
+#include "controller/metadata/draft.h"
+#include "controller/metadata/election.h"
+#include "controller/metadata/options.h"
+
+namespace controller::metadata {
+
+[[nodiscard]] AlterPartitionAnswer alter_partition(Draft& draft, const AlterPartition& request,
+                                                   const ControllerOptions& options);
+[[nodiscard]] ElectLeadersAnswer elect_leaders(Draft& draft, const ElectLeaders& request,
+                                               const ControllerOptions& options);
+
+// The broker is fenced, shutting down or going away (as the draft's image says): out of every ISR, its leaderships to
+// others.
+void leave_isrs(Draft& draft, BrokerId broker, const ControllerOptions& options);
+// The broker lost unsynced data, or may have: out of every ISR and ELR (R44, R45).
+void lose_claims(Draft& draft, BrokerId broker, const ControllerOptions& options);
+// The broker has just become active: partitions without a leader may have one now.
+void elect_leaderless(Draft& draft, BrokerId broker, const ControllerOptions& options);
+// minISR changed: who was eligible under the old one no longer is, if the ISR now is large enough to commit (R43).
+void revise_eligible(Draft& draft, const TopicImage& topic, const ControllerOptions& options);
+
+// Moves leaderships to preferred replicas among `settled` that are in the ISR; at most `options.rebalance_moves_max`.
+void rebalance_leaders(Draft& draft, const std::set<BrokerId>& settled, const ControllerOptions& options);
+
+[[nodiscard]] bool leads_any(const MetadataImage& image, BrokerId broker);
+// Whether some partition with several replicas is led by `broker` and nobody else could lead it (a guard of section 4).
+[[nodiscard]] bool would_orphan(const MetadataImage& image, BrokerId broker);
+
+}  // namespace controller::metadata

@@ -1,0 +1,91 @@
+#include "controller/metadata/recovery.h"
+
+#include "controller/metadata/election.h"
+
+namespace controller::metadata {
+namespace {
+
+bool needs_recovery(const PartitionState& p) {
+  return !p.leader && p.isr.empty() && p.elr.empty() && !p.last_known_elr.empty();
+}
+
+}  // namespace
+
+void LongestLogRecovery::scan(const MetadataImage& image) {
+  std::map<TopicIdPartition, Pending> found;
+  for (const auto& [id, topic] : image.topics()) {
+    for (const auto& [index, state] : topic->partitions) {
+      if (!needs_recovery(*state)) continue;
+      const TopicIdPartition partition{id, index};
+      const auto old = pending_.find(partition);
+      if (old != pending_.end() && old->second.leader_epoch == state->leader_epoch &&
+          old->second.candidates == state->last_known_elr) {
+        found.emplace(partition, std::move(old->second));
+        continue;
+      }
+      Pending pending;
+      pending.leader_epoch = state->leader_epoch;
+      pending.asked_at = image.offset().value_or(LogIndex{0});
+      pending.candidates = state->last_known_elr;
+      found.emplace(partition, std::move(pending));
+    }
+  }
+  pending_ = std::move(found);
+}
+
+std::vector<LogEndQuery> LongestLogRecovery::queries_for(BrokerId broker) const {
+  constexpr size_t queries_max = 1000;  // in one answer; the next heartbeat carries on
+  std::vector<LogEndQuery> queries;
+  for (const auto& [partition, pending] : pending_) {
+    if (queries.size() == queries_max) break;
+    if (!contains(pending.candidates, broker) || pending.answers.contains(broker)) continue;
+    queries.push_back({partition, pending.leader_epoch, pending.asked_at});
+  }
+  return queries;
+}
+
+void LongestLogRecovery::on_log_end(BrokerId broker, BrokerEpoch epoch, const LogEnd& end) {
+  const auto found = pending_.find(end.partition);
+  if (found == pending_.end() || found->second.leader_epoch != end.leader_epoch) return;
+  if (!contains(found->second.candidates, broker)) return;
+  found->second.answers.insert_or_assign(broker, Answer{epoch, end});
+}
+
+void LongestLogRecovery::elect(Draft& draft, const ControllerOptions& options) {
+  for (auto& [partition, pending] : pending_) {
+    const MetadataImage before = draft.image();
+    const PartitionState* state = before.partition(partition.topic_id, partition.partition);
+    if (state == nullptr || !needs_recovery(*state) || state->leader_epoch != pending.leader_epoch) continue;
+    std::optional<BrokerId> best;
+    bool complete = true;
+    for (const BrokerId candidate : pending.candidates) {
+      const auto answer = pending.answers.find(candidate);
+      const BrokerImage* broker = before.broker(candidate);
+      if (answer != pending.answers.end() && (broker == nullptr || broker->epoch != answer->second.broker_epoch)) {
+        pending.answers.erase(answer);  // of a former life: its log may have changed since
+        complete = false;
+      } else if (answer == pending.answers.end() || !is_active(*broker)) {
+        complete = false;
+      } else {
+        const auto length = [&](BrokerId id) {
+          const LogEnd& end = pending.answers.at(id).end;
+          return std::pair(end.last_epoch, end.end);
+        };
+        if (!best || length(candidate) > length(*best)) best = candidate;
+      }
+    }
+    if (!complete || !best) continue;
+    const TopicImage& topic = *before.topic_by_id(partition.topic_id);
+    PartitionPlan plan;
+    plan.recovered_leader = best;
+    auto record = plan_change(partition.topic_id, partition.partition, *state, plan,
+                              rules_for(before, topic.name, *state, options));
+    if (!record) continue;
+    draft.note(
+        "{}-{}: leader {} by longest log (end {}): every complete replica stopped uncleanly, records may be lost",
+        topic.name, partition.partition, best->value, pending.answers.at(*best).end.end);
+    draft.add(std::move(*record));
+  }
+}
+
+}  // namespace controller::metadata

@@ -1,0 +1,42 @@
+// When every replica that held all of a partition's records has come back from an unclean stop (ISR and ELR are empty),
+// the one with the longest log is the best that is left: ask those last known to be complete where their copies end,
+// elect the longest, and say that records may be lost (R46, KIP-966).
+//
+// Pure; thread-compatible, lives with its ControllerState. Soft state: a new controller asks again.
+#pragma once
+#include <map>
+#include <vector>
+
+#include "controller/metadata/draft.h"
+#include "controller/metadata/options.h"
+
+namespace controller::metadata {
+
+class LongestLogRecovery {
+ public:
+  // Looks for partitions to recover; call it when the image has changed.
+  void scan(const MetadataImage& image);
+
+  // What to ask `broker` with the answer to its heartbeat.
+  [[nodiscard]] std::vector<LogEndQuery> queries_for(BrokerId broker) const;
+  void on_log_end(BrokerId broker, BrokerEpoch epoch, const LogEnd& end);
+
+  // Elects where every candidate is in service and has answered in its present life.
+  void elect(Draft& draft, const ControllerOptions& options);
+  [[nodiscard]] bool idle() const { return pending_.empty(); }
+
+ private:
+  struct Answer {
+    BrokerEpoch broker_epoch;
+    LogEnd end;
+  };
+  struct Pending {
+    LeaderEpoch leader_epoch;
+    LogIndex asked_at;
+    std::vector<BrokerId> candidates;  // in assignment order
+    std::map<BrokerId, Answer> answers;
+  };
+  std::map<TopicIdPartition, Pending> pending_;
+};
+
+}  // namespace controller::metadata

@@ -1,0 +1,332 @@
+#include "controller/metadata/topics.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "controller/metadata/election.h"
+#include "controller/metadata/placement.h"
+
+namespace controller::metadata {
+namespace {
+
+using common::model::fail;
+using common::model::Unexpected;
+using Brokers = std::vector<BrokerId>;
+using Assignments = std::vector<Brokers>;
+
+bool is_name_character(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+}
+
+std::string with_dots_folded(std::string_view name) {
+  std::string folded(name);
+  std::replace(folded.begin(), folded.end(), '.', '_');
+  return folded;
+}
+
+// The replicas of one partition as a client listed them.
+Result<void> check_assignment(const MetadataImage& image, const Brokers& replicas,
+                              std::optional<int16_t> replication_factor) {
+  const auto refuse = [](std::string why) { return fail(ErrorCode::invalid_replica_assignment, std::move(why)); };
+  if (replicas.empty()) return refuse("The manual partition assignment includes an empty replica list.");
+  Brokers sorted = replicas;
+  std::sort(sorted.begin(), sorted.end());
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    if (image.broker(sorted[i]) == nullptr) {
+      return refuse(fmt::format("The manual partition assignment includes broker {}, but no such broker is registered.",
+                                sorted[i]));
+    }
+    if (i > 0 && sorted[i] == sorted[i - 1]) {
+      return refuse(fmt::format("The manual partition assignment includes the broker {} more than once.", sorted[i]));
+    }
+  }
+  if (replication_factor && *replication_factor != static_cast<int16_t>(replicas.size())) {
+    return refuse(
+        fmt::format("The manual partition assignment includes a partition with {} replica(s), but this is not "
+                    "consistent with previous partitions, which have {} replica(s).",
+                    replicas.size(), *replication_factor));
+  }
+  return {};
+}
+
+// A partition at birth: in sync are those of its replicas that are active.
+Result<PartitionState> first_state(const MetadataImage& image, const Brokers& replicas, int32_t index) {
+  PartitionState state;
+  state.replicas = replicas;
+  for (const BrokerId r : replicas) {
+    if (image.is_active(r)) state.isr.push_back(r);
+  }
+  if (state.isr.empty()) {
+    return fail(
+        ErrorCode::invalid_replica_assignment,
+        fmt::format("All brokers specified in the manual partition assignment for partition {} are fenced or in "
+                    "controlled shutdown.",
+                    index));
+  }
+  state.leader = state.isr.front();
+  return state;
+}
+
+Result<std::vector<PartitionState>> first_states(const MetadataImage& image, const Assignments& assignments,
+                                                 int32_t first) {
+  std::vector<PartitionState> states;
+  for (const Brokers& replicas : assignments) {
+    auto state = first_state(image, replicas, first + static_cast<int32_t>(states.size()));
+    if (!state) return Unexpected(std::move(state).error());
+    states.push_back(std::move(*state));
+  }
+  return states;
+}
+
+Result<Assignments> manual_assignments(const MetadataImage& image, const CreateTopics::Topic& topic) {
+  if (topic.replication_factor) {
+    return fail(ErrorCode::invalid_request,
+                "A manual partition assignment was specified, but replication factor was not set to -1.");
+  }
+  if (topic.partition_count) {
+    return fail(ErrorCode::invalid_request,
+                "A manual partition assignment was specified, but numPartitions was not set to -1.");
+  }
+  std::map<PartitionIndex, Brokers> by_index;
+  std::optional<int16_t> replication_factor;
+  for (const auto& [index, replicas] : topic.assignments) {
+    if (by_index.contains(index)) {
+      return fail(ErrorCode::invalid_replica_assignment,
+                  fmt::format("Found multiple manual partition assignments for partition {}", index));
+    }
+    if (auto good = check_assignment(image, replicas, replication_factor); !good)
+      return Unexpected(std::move(good).error());
+    replication_factor = static_cast<int16_t>(replicas.size());
+    by_index.emplace(index, replicas);
+  }
+  Assignments assignments;
+  for (const auto& [index, replicas] : by_index) {
+    if (index.value != static_cast<int32_t>(assignments.size())) {
+      return fail(ErrorCode::invalid_replica_assignment, "partitions should be a consecutive 0-based integer sequence");
+    }
+    assignments.push_back(replicas);
+  }
+  return assignments;
+}
+
+Result<Assignments> automatic_assignments(const MetadataImage& image, const CreateTopics::Topic& topic,
+                                          const ControllerOptions& options, common::model::Random& random) {
+  const int32_t count = topic.partition_count.value_or(options.partitions_default);
+  const int16_t replication_factor = topic.replication_factor.value_or(options.replication_factor_default);
+  if (replication_factor <= 0) {
+    return fail(ErrorCode::invalid_replication_factor,
+                "Replication factor must be larger than 0, or -1 to use the default value.");
+  }
+  if (count <= 0)
+    return fail(ErrorCode::invalid_partitions, "Number of partitions was set to an invalid non-positive value.");
+  if (static_cast<size_t>(count) > options.partitions_per_request_max) {
+    return fail(ErrorCode::policy_violation, "Excessively large number of partitions per request.");
+  }
+  return place_replicas(image, count, replication_factor, random);
+}
+
+Result<void> check_configs(const CreateTopics::Topic& topic, const ConfigSchema& schema) {
+  std::set<std::string_view> seen;
+  for (const auto& [key, value] : topic.configs) {
+    if (!value)
+      return fail(ErrorCode::invalid_config, fmt::format("Null value not supported for topic configs: {}", key));
+    if (!seen.insert(key).second)
+      return fail(ErrorCode::invalid_request, fmt::format("Duplicate topic config {}", key));
+    if (auto good = schema.validate({ResourceType::topic, topic.name}, key, *value); !good) return good;
+  }
+  return {};
+}
+
+Result<void> check_name(const MetadataImage& image, const std::string& name) {
+  if (const auto reason = invalid_topic_name(name)) {
+    return fail(ErrorCode::invalid_topic_exception, fmt::format("Topic name is invalid: {}", *reason));
+  }
+  if (image.topic_by_name(name) != nullptr) {
+    return fail(ErrorCode::topic_already_exists, fmt::format("Topic '{}' already exists.", name));
+  }
+  if (const auto other = colliding_topic(image, name)) {
+    return fail(ErrorCode::invalid_topic_exception,
+                fmt::format("Topic '{}' collides with existing topic: {}", name, *other));
+  }
+  return {};
+}
+
+struct NewTopic {
+  TopicId id;
+  std::vector<PartitionState> partitions;
+};
+
+// All checks come before the first record, so that a refused topic leaves nothing behind.
+Result<NewTopic> create_one(Draft& draft, const CreateTopics::Topic& topic, const ControllerOptions& options,
+                            const ConfigSchema& schema, common::model::Random& random) {
+  const MetadataImage before = draft.image();
+  if (auto good = check_name(before, topic.name); !good) return Unexpected(std::move(good).error());
+  if (auto good = check_configs(topic, schema); !good) return Unexpected(std::move(good).error());
+  auto assignments = topic.assignments.empty() ? automatic_assignments(before, topic, options, random)
+                                               : manual_assignments(before, topic);
+  if (!assignments) return Unexpected(std::move(assignments).error());
+  auto states = first_states(before, *assignments, 0);
+  if (!states) return Unexpected(std::move(states).error());
+
+  NewTopic made;
+  do {
+    const uint64_t high = random.next();
+    made.id = common::model::random_uuid(high, random.next());
+  } while (made.id.is_zero() || before.topic_by_id(made.id) != nullptr);
+  made.partitions = std::move(*states);
+  draft.add(TopicRecord{made.id, topic.name});
+  for (const auto& [key, value] : topic.configs) draft.add(ConfigRecord{{ResourceType::topic, topic.name}, key, value});
+  for (size_t i = 0; i < made.partitions.size(); ++i) {
+    draft.add(PartitionRecord{made.id, PartitionIndex{static_cast<int32_t>(i)}, made.partitions[i]});
+  }
+  draft.note("topic {} ({}) created: {} partition(s), {} replica(s)", topic.name, made.id, made.partitions.size(),
+             made.partitions.front().replicas.size());
+  return made;
+}
+
+Result<void> grow_one(Draft& draft, const CreatePartitions::Topic& asked, const ControllerOptions& options,
+                      common::model::Random& random) {
+  const MetadataImage before = draft.image();
+  const TopicImage* topic = before.topic_by_name(asked.name);
+  if (topic == nullptr)
+    return fail(ErrorCode::unknown_topic_or_partition, "This server does not host this topic-partition.");
+  const int32_t have = topic->partition_count();
+  if (asked.count == have) {
+    return fail(ErrorCode::invalid_partitions, fmt::format("Topic already has {} partition(s).", have));
+  }
+  if (asked.count < have) {
+    return fail(ErrorCode::invalid_partitions,
+                fmt::format("The topic {} currently has {} partition(s); {} would not be an increase.", asked.name,
+                            have, asked.count));
+  }
+  const auto added = static_cast<size_t>(asked.count - have);
+  if (added > options.partitions_per_request_max) {
+    return fail(ErrorCode::policy_violation, "Excessively large number of partitions per request.");
+  }
+  const auto replication_factor = static_cast<int16_t>(topic->partitions.begin()->second->replicas.size());
+  Assignments assignments;
+  if (asked.assignments) {
+    if (asked.assignments->size() != added) {
+      return fail(ErrorCode::invalid_replica_assignment,
+                  fmt::format("Attempted to add {} additional partition(s), but only {} assignment(s) were specified.",
+                              added, asked.assignments->size()));
+    }
+    for (const Brokers& replicas : *asked.assignments) {
+      if (auto good = check_assignment(before, replicas, replication_factor); !good) return good;
+    }
+    assignments = *asked.assignments;
+  } else {
+    auto placed = place_replicas(before, static_cast<int32_t>(added), replication_factor, random);
+    if (!placed) return Unexpected(std::move(placed).error());
+    assignments = std::move(*placed);
+  }
+  auto states = first_states(before, assignments, have);
+  if (!states) return Unexpected(std::move(states).error());
+  for (size_t i = 0; i < states->size(); ++i) {
+    draft.add(PartitionRecord{topic->id, PartitionIndex{have + static_cast<int32_t>(i)}, (*states)[i]});
+  }
+  draft.note("topic {} grown from {} to {} partitions", asked.name, have, asked.count);
+  return {};
+}
+
+template <class Items>
+std::set<std::string> duplicate_names(const Items& items) {
+  std::set<std::string> seen;
+  std::set<std::string> duplicates;
+  for (const auto& item : items) {
+    if (!seen.insert(item.name).second) duplicates.insert(item.name);
+  }
+  return duplicates;
+}
+
+}  // namespace
+
+std::optional<std::string> invalid_topic_name(std::string_view name) {
+  if (name.empty()) return "the empty string is not allowed";
+  if (name == "." || name == "..") return fmt::format("'{}' is not allowed", name);
+  if (name.size() > topic_name_length_max) {
+    return fmt::format("the length of '{}' is longer than the max allowed length {}", name, topic_name_length_max);
+  }
+  if (!std::all_of(name.begin(), name.end(), is_name_character)) {
+    return fmt::format("'{}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'", name);
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> colliding_topic(const MetadataImage& image, std::string_view name) {
+  if (name.find_first_of("._") == std::string_view::npos) return std::nullopt;
+  // Names that fold to the same text share everything before the first '.' or '_'.
+  const std::string folded = with_dots_folded(name);
+  const std::string_view prefix = name.substr(0, name.find_first_of("._"));
+  const auto& names = image.topic_names();
+  for (auto at = names.lower_bound(prefix); at != names.end() && at->first.starts_with(prefix); ++at) {
+    if (at->first != name && with_dots_folded(at->first) == folded) return at->first;
+  }
+  return std::nullopt;
+}
+
+CreateTopicsAnswer create_topics(Draft& draft, const CreateTopics& request, const ControllerOptions& options,
+                                 const ConfigSchema& schema, common::model::Random& random) {
+  CreateTopicsAnswer answer;
+  const std::set<std::string> duplicates = duplicate_names(request.topics);
+  for (const CreateTopics::Topic& topic : request.topics) {
+    CreateTopicsAnswer::Topic item;
+    item.name = topic.name;
+    if (duplicates.contains(topic.name)) {
+      item.error = {ErrorCode::invalid_request, "Duplicate topic name."};
+    } else if (auto made = create_one(draft, topic, options, schema, random); !made) {
+      item.error = std::move(made).error();
+    } else {
+      item.topic_id = made->id;
+      item.partition_count = static_cast<int32_t>(made->partitions.size());
+      item.replication_factor = static_cast<int16_t>(made->partitions.front().replicas.size());
+    }
+    answer.topics.push_back(std::move(item));
+  }
+  return answer;
+}
+
+DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request) {
+  DeleteTopicsAnswer answer;
+  for (const DeleteTopics::Topic& asked : request.topics) {
+    DeleteTopicsAnswer::Topic item;
+    item.name = asked.name;
+    item.topic_id = asked.topic_id.value_or(TopicId{});
+    const TopicImage* topic =
+        asked.name ? draft.image().topic_by_name(*asked.name) : draft.image().topic_by_id(item.topic_id);
+    if (asked.name && asked.topic_id && !asked.topic_id->is_zero()) {
+      item.error = {ErrorCode::invalid_request, "You may not specify both topic name and topic id."};
+    } else if (topic == nullptr) {
+      item.error = asked.name
+                       ? Error{ErrorCode::unknown_topic_or_partition, "This server does not host this topic-partition."}
+                       : Error{ErrorCode::unknown_topic_id, "This server does not host this topic ID."};
+    } else {
+      item.name = topic->name;
+      item.topic_id = topic->id;
+      draft.note("topic {} ({}) deleted", topic->name, topic->id);
+      draft.add(RemoveTopicRecord{topic->id});
+    }
+    answer.topics.push_back(std::move(item));
+  }
+  return answer;
+}
+
+CreatePartitionsAnswer create_partitions(Draft& draft, const CreatePartitions& request,
+                                         const ControllerOptions& options, common::model::Random& random) {
+  CreatePartitionsAnswer answer;
+  const std::set<std::string> duplicates = duplicate_names(request.topics);
+  for (const CreatePartitions::Topic& asked : request.topics) {
+    CreatePartitionsAnswer::Topic item;
+    item.name = asked.name;
+    if (duplicates.contains(asked.name)) {
+      item.error = {ErrorCode::invalid_request, "Duplicate topic name."};
+    } else if (auto grown = grow_one(draft, asked, options, random); !grown) {
+      item.error = std::move(grown).error();
+    }
+    answer.topics.push_back(std::move(item));
+  }
+  return answer;
+}
+
+}  // namespace controller::metadata

@@ -1,0 +1,29 @@
+// Creating, deleting and growing topics, with Kafka's rules for names, numbers and manual assignments, and its errors.
+//
+// Functions over a Draft; pure. A topic that is refused leaves no record; the others of the request go on.
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/model/random.h"
+#include "controller/metadata/draft.h"
+#include "controller/metadata/options.h"
+
+namespace controller::metadata {
+
+constexpr size_t topic_name_length_max = 249;
+
+// Why a name is not allowed, in Kafka's words.
+[[nodiscard]] std::optional<std::string> invalid_topic_name(std::string_view name);
+// The existing topic whose name differs only by '.' against '_' (they share metric names in Kafka).
+[[nodiscard]] std::optional<std::string> colliding_topic(const MetadataImage& image, std::string_view name);
+
+[[nodiscard]] CreateTopicsAnswer create_topics(Draft& draft, const CreateTopics& request,
+                                               const ControllerOptions& options, const ConfigSchema& schema,
+                                               common::model::Random& random);
+[[nodiscard]] DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request);
+[[nodiscard]] CreatePartitionsAnswer create_partitions(Draft& draft, const CreatePartitions& request,
+                                                       const ControllerOptions& options, common::model::Random& random);
+
+}  // namespace controller::metadata
