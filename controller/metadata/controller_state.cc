@@ -83,7 +83,7 @@ Decision ControllerState::handle(const ControllerRequest& request, Instant now) 
         return false;
       },
       request);
-  if (only_validated) return Decision{{}, std::move(a), {}};
+  if (only_validated) return Decision{{}, std::move(a), {}, next_index_};
   return adopt(std::move(d), std::move(a), now);
 }
 

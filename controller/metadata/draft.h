@@ -28,6 +28,7 @@ struct Decision {
   std::vector<MetadataRecord> records;
   ControllerAnswer answer;
   std::vector<std::string> log;  // state changes worth a line, once committed
+  LogIndex index;                // where the batch must stand in the log
 };
 
 class Draft {
@@ -52,7 +53,7 @@ class Draft {
 
   // Ends the draft.
   [[nodiscard]] Decision decide(ControllerAnswer answer) {
-    return Decision{std::move(records_), std::move(answer), std::move(log_)};
+    return Decision{std::move(records_), std::move(answer), std::move(log_), index_};
   }
   [[nodiscard]] MetadataImage take_image() {
     editor_.set_offset(index_);
