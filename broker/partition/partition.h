@@ -145,19 +145,6 @@ enum class Role { none, leader, follower };
 
 struct PartitionOptions;  // replica_manager.h: everything a partition is made of
 
-// What became of a follower's position at the leader.
-struct PositionVerdict {
-  ErrorCode error =
-      ErrorCode::none;  // FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH (wait), NOT_LEADER_OR_FOLLOWER, OFFSET_OUT_OF_RANGE
-  std::optional<EpochEnd> diverging;
-};
-
-// Outcome of a read that may not wait: the bytes, or "cold" when they are not in memory (then read_cold()).
-struct FollowerRead {
-  BufferChain records;
-  bool cold = false;
-};
-
 class Partition : public std::enable_shared_from_this<Partition> {
  public:
   explicit Partition(PartitionOptions options);

@@ -1,0 +1,306 @@
+#include "broker/replication/leader_fetch_session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/model/check.h"
+
+namespace broker::replication {
+
+using common::model::ErrorCode;
+using common::model::fail;
+using common::model::Result;
+
+namespace {
+
+constexpr size_t high_watermarks_per_frame = 4096;
+
+// Errors that may only mean that our metadata is behind the follower's.
+bool may_be_behind(ErrorCode code) {
+  return code == ErrorCode::unknown_leader_epoch || code == ErrorCode::not_leader_or_follower ||
+         code == ErrorCode::unknown_topic_or_partition || code == ErrorCode::unknown_topic_id;
+}
+
+}  // namespace
+
+LeaderFetchSession::LeaderFetchSession(FollowerHello follower, LeaderFetchOptions options, FindReplica find,
+                                       std::function<void()> on_work)
+    : follower_(std::move(follower)),
+      options_(options),
+      find_(std::move(find)),
+      on_work_(std::move(on_work)),
+      self_(std::make_shared<LeaderFetchSession*>(this)) {}
+
+LeaderFetchSession::~LeaderFetchSession() {
+  *self_ = nullptr;
+  for (uint32_t n = 0; n < slots_.size(); ++n) {
+    if (slots_[n] && slots_[n]->replica) slots_[n]->replica->detach(*this, n);
+  }
+}
+
+Result<void> LeaderFetchSession::on_frame(const FollowerFrame& frame, Instant now) {
+  last_heard_ = now;
+  if (frame.sequence <= last_received_) return {};  // R23
+  last_received_ = frame.sequence;
+  for (const OpenSlot& opened : frame.opened) {
+    if (auto r = open(opened); !r) return r;
+  }
+  for (const SlotPosition& said : frame.positions) {
+    if (auto r = take(said); !r) return r;
+  }
+  for (const uint32_t number : frame.closed) {
+    if (auto r = close(number); !r) return r;
+  }
+  return {};
+}
+
+std::optional<LeaderFrame> LeaderFetchSession::next_frame(Instant now) {
+  LeaderFrame frame;
+  size_t frame_bytes = 0;
+  // One turn for each partition that is ready now; those that become ready again stand behind the others.
+  for (size_t turns = ready_.size(); turns > 0 && frame_bytes < options_.frame_bytes && has_credit(); --turns) {
+    const uint32_t number = ready_.front();
+    ready_.pop_front();
+    if (Slot* slot = find(number)) {
+      slot->in_ready_queue = false;
+      answer(number, frame, frame_bytes);
+    }
+  }
+  if (!high_watermarks_.empty()) {
+    if (!high_watermarks_due_) high_watermarks_due_ = now + options_.high_watermark_delay;
+    if (!frame.answers.empty() || now >= *high_watermarks_due_) collect_high_watermarks(frame);
+  }
+  if (frame.empty()) return std::nullopt;
+  frame.sequence = ++last_sent_;
+  return frame;
+}
+
+void LeaderFetchSession::on_log_end(uint32_t number) {
+  const Slot* slot = find(number);
+  if (slot != nullptr && slot->standing == Standing::matching) enqueue(number);
+}
+
+void LeaderFetchSession::on_high_watermark(uint32_t number) {
+  note_high_watermark(number);
+}
+
+void LeaderFetchSession::on_role(uint32_t number) {
+  Slot* slot = find(number);
+  if (slot == nullptr) return;
+  resolve(number);
+  slot->standing = Standing::unknown;
+  if (slot->has_position) judge(number);
+}
+
+void LeaderFetchSession::on_replica_created(const TopicIdPartition& partition) {
+  for (uint32_t n = 0; n < slots_.size(); ++n) {
+    if (slots_[n] && !slots_[n]->replica && slots_[n]->id == partition) on_role(n);
+  }
+}
+
+LeaderFetchSession::Slot* LeaderFetchSession::find(uint32_t number) {
+  return number < slots_.size() ? slots_[number].get() : nullptr;
+}
+
+Result<void> LeaderFetchSession::open(const OpenSlot& opened) {
+  // Numbers are given out in order, so that a slot is found by index and an old answer never meets a later partition.
+  if (opened.slot != slots_.size()) return fail(ErrorCode::invalid_request, "slots must be opened in order");
+  if (slots_.size() >= options_.slots_max) return fail(ErrorCode::invalid_request, "too many slots on one stream");
+  slots_.push_back(std::make_unique<Slot>());
+  slots_.back()->id = opened.partition;
+  ++open_slots_;
+  resolve(opened.slot);
+  return {};
+}
+
+Result<void> LeaderFetchSession::close(uint32_t number) {
+  Slot* slot = find(number);
+  if (slot == nullptr) return fail(ErrorCode::invalid_request, "closes a slot that is not open");
+  settle(*slot);
+  bytes_unanswered_ -= std::exchange(slot->reserved_bytes, 0);
+  if (slot->replica) slot->replica->detach(*this, number);
+  slots_[number].reset();
+  --open_slots_;
+  if (!ready_.empty()) on_work_();
+  return {};
+}
+
+Result<void> LeaderFetchSession::take(const SlotPosition& said) {
+  Slot* slot = find(said.slot);
+  if (slot == nullptr) return fail(ErrorCode::invalid_request, "a position of a slot that is not open");
+  if (said.answers > last_answer_) return fail(ErrorCode::invalid_request, "answers something that was not said");
+  if (slot->unanswered != 0 && said.answers >= slot->unanswered) {
+    settle(*slot);
+    if (!ready_.empty()) on_work_();
+  }
+  slot->position = said.position;
+  slot->has_position = true;
+  ++slot->generation;
+  slot->cold_records = {};
+  judge(said.slot);
+  return {};
+}
+
+void LeaderFetchSession::resolve(uint32_t number) {
+  Slot& slot = *slots_[number];
+  std::shared_ptr<partition::LeaderReplica> found = find_(slot.id);
+  if (found == slot.replica) return;
+  if (slot.replica) slot.replica->detach(*this, number);
+  slot.replica = std::move(found);
+  if (slot.replica) slot.replica->attach(*this, number);
+}
+
+// Lets the last position count, if it may, and decides what the follower is to be told.
+void LeaderFetchSession::judge(uint32_t number) {
+  Slot& slot = *slots_[number];
+  slot.standing = Standing::unknown;
+  if (!slot.replica) return;
+  const partition::ReplicaPosition& p = slot.position;
+  slot.verdict = slot.replica->on_follower_position({.follower = follower_.node_id,
+                                                     .broker_epoch = follower_.broker_epoch,
+                                                     .leader_epoch = p.ask.leader_epoch,
+                                                     .partition_epoch = p.partition_epoch,
+                                                     .fetch_offset = p.ask.fetch_offset,
+                                                     .durable_offset = p.durable_offset,
+                                                     .log_start_offset = p.log_start_offset},
+                                                    p.ask.last_epoch);
+  if (may_be_behind(slot.verdict.error)) return;
+  if (slot.verdict.error != ErrorCode::none || slot.verdict.diverging) {
+    slot.standing = Standing::refused;
+    enqueue(number);
+    return;
+  }
+  slot.standing = Standing::matching;
+  const partition::LeaderView view = slot.replica->leader_view();
+  if (p.ask.fetch_offset < view.log_end_offset) enqueue(number);
+  if (!slot.anything_sent || view.high_watermark != slot.high_watermark_sent ||
+      view.log_start_offset != slot.log_start_sent) {
+    note_high_watermark(number);
+  }
+}
+
+void LeaderFetchSession::settle(Slot& slot) {
+  slot.unanswered = 0;
+  bytes_unanswered_ -= std::exchange(slot.unanswered_bytes, 0);
+}
+
+void LeaderFetchSession::enqueue(uint32_t number) {
+  Slot& slot = *slots_[number];
+  if (slot.in_ready_queue || slot.unanswered != 0 || slot.reading_cold) return;
+  slot.in_ready_queue = true;
+  ready_.push_back(number);
+  on_work_();
+}
+
+void LeaderFetchSession::note_high_watermark(uint32_t number) {
+  Slot* slot = find(number);
+  if (slot == nullptr || slot->standing != Standing::matching || slot->high_watermark_noted) return;
+  slot->high_watermark_noted = true;
+  high_watermarks_.push_back(number);
+  on_work_();
+}
+
+void LeaderFetchSession::answer(uint32_t number, LeaderFrame& frame, size_t& frame_bytes) {
+  Slot& slot = *slots_[number];
+  if (slot.unanswered != 0 || slot.reading_cold || slot.standing == Standing::unknown || !slot.replica) return;
+  const partition::LeaderView view = slot.replica->leader_view();
+  SlotAnswer answer{.slot = number, .number = last_answer_ + 1};
+  answer.answer = {.asked = slot.position.ask,
+                   .high_watermark = view.high_watermark,
+                   .log_start_offset = view.log_start_offset,
+                   .log_end_offset = view.log_end_offset};
+  if (slot.standing == Standing::refused) {
+    answer.answer.error = slot.verdict.error;
+    answer.answer.diverging = slot.verdict.diverging;
+  } else if (slot.position.ask.fetch_offset >= view.log_end_offset || !fill(number, answer)) {
+    return;
+  }
+  last_answer_ = answer.number;
+  slot.unanswered = answer.number;
+  slot.unanswered_bytes = answer.records.size();
+  bytes_unanswered_ += slot.unanswered_bytes;
+  frame_bytes += slot.unanswered_bytes;
+  if (answer.answer.has_records) {
+    slot.anything_sent = true;
+    slot.high_watermark_sent = view.high_watermark;
+    slot.log_start_sent = view.log_start_offset;
+  }
+  frame.answers.push_back(std::move(answer));
+}
+
+// Puts records, or the error of reading them, into the answer. false: nothing to say now.
+bool LeaderFetchSession::fill(uint32_t number, SlotAnswer& answer) {
+  Slot& slot = *slots_[number];
+  if (!slot.cold_records.empty()) {
+    answer.records = std::exchange(slot.cold_records, {});
+  } else {
+    Result<partition::FollowerRead> read =
+        slot.replica->read_for_follower(slot.position.ask.fetch_offset, options_.partition_bytes);
+    if (!read) {
+      answer.answer.error = read.error().code;
+      return true;
+    }
+    if (read->cold) {
+      start_cold_read(number);
+      return false;
+    }
+    answer.records = std::move(read->records);
+  }
+  answer.answer.has_records = !answer.records.empty();
+  return answer.answer.has_records;
+}
+
+void LeaderFetchSession::start_cold_read(uint32_t number) {
+  Slot& slot = *slots_[number];
+  slot.reading_cold = true;
+  slot.reserved_bytes = options_.partition_bytes;
+  bytes_unanswered_ += slot.reserved_bytes;
+  slot.replica->read_cold_for_follower(
+      slot.position.ask.fetch_offset, options_.partition_bytes,
+      [self = self_, number, generation = slot.generation](Result<BufferChain> records) {
+        if (*self != nullptr) (*self)->on_cold_read(number, generation, std::move(records));
+      });
+}
+
+void LeaderFetchSession::on_cold_read(uint32_t number, uint64_t generation, Result<BufferChain> records) {
+  Slot* slot = find(number);
+  if (slot == nullptr) return;
+  slot->reading_cold = false;
+  bytes_unanswered_ -= std::exchange(slot->reserved_bytes, 0);
+  if (slot->generation == generation && slot->standing == Standing::matching) {
+    if (records) {
+      slot->cold_records = std::move(*records);
+    } else {
+      slot->standing = Standing::refused;
+      slot->verdict = {.error = records.error().code};
+    }
+  }
+  enqueue(number);
+}
+
+void LeaderFetchSession::collect_high_watermarks(LeaderFrame& frame) {
+  const size_t count = std::min(high_watermarks_.size(), high_watermarks_per_frame);
+  for (size_t i = high_watermarks_.size() - count; i < high_watermarks_.size(); ++i) {
+    const uint32_t number = high_watermarks_[i];
+    Slot* slot = find(number);
+    if (slot == nullptr) continue;
+    slot->high_watermark_noted = false;
+    if (slot->standing != Standing::matching) continue;  // R62: a log that does not match ours learns no high watermark
+    const partition::LeaderView view = slot->replica->leader_view();
+    if (slot->anything_sent && view.high_watermark == slot->high_watermark_sent &&
+        view.log_start_offset == slot->log_start_sent) {
+      continue;
+    }
+    slot->anything_sent = true;
+    slot->high_watermark_sent = view.high_watermark;
+    slot->log_start_sent = view.log_start_offset;
+    frame.high_watermarks.push_back({.slot = number,
+                                     .leader_epoch = slot->position.ask.leader_epoch,
+                                     .high_watermark = view.high_watermark,
+                                     .log_start_offset = view.log_start_offset});
+  }
+  high_watermarks_.resize(high_watermarks_.size() - count);
+  if (high_watermarks_.empty()) high_watermarks_due_.reset();
+}
+
+}  // namespace broker::replication

@@ -1,0 +1,125 @@
+// The leader's side of one fetch stream: where one follower's shard stands in each partition of one of our shards, and
+// what to send it next.
+//
+// Rules (docs/architecture.md, "The path of a record"): a position comes only when it changed; at most one unanswered
+// answer for each partition, so pipelining is across partitions; bytes in unanswered answers stay below a credit; ready
+// partitions take turns, at least one batch each; a high watermark that moves alone is sent a little later, with all
+// others that moved meanwhile; an idle partition costs nothing.
+//
+// Told what happened; next_frame() says what to send whenever the transport can take a frame. Positions that are ahead
+// of our metadata are kept until our role changes: a new leader that learns of its leadership after its followers
+// serves them at once.
+//
+// Thread-compatible: lives on the leader's shard.
+#pragma once
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "broker/partition/leader_replica.h"
+#include "broker/replication/frames.h"
+#include "common/model/result.h"
+
+namespace broker::replication {
+
+struct LeaderFetchOptions {
+  size_t credit_bytes = 10 << 20;    // replica.fetch.response.max.bytes
+  size_t partition_bytes = 1 << 20;  // replica.fetch.max.bytes
+  size_t frame_bytes = 1 << 20;      // of one frame; large enough to be worth a write, small enough for turns
+  size_t slots_max = 1 << 20;
+  Duration high_watermark_delay = std::chrono::milliseconds(5);
+};
+
+// Finds a partition of this shard; null if there is none (yet).
+using FindReplica = std::function<std::shared_ptr<partition::LeaderReplica>(const TopicIdPartition&)>;
+
+class LeaderFetchSession final : public partition::FollowerObserver {
+ public:
+  // `on_work`: called when next_frame() may have become useful; it takes a note and returns.
+  LeaderFetchSession(FollowerHello follower, LeaderFetchOptions options, FindReplica find,
+                     std::function<void()> on_work);
+  ~LeaderFetchSession() override;
+  LeaderFetchSession(const LeaderFetchSession&) = delete;
+  LeaderFetchSession& operator=(const LeaderFetchSession&) = delete;
+
+  // Bad input (an unknown slot, a slot opened twice) is an error: the shell ends the stream.
+  [[nodiscard]] common::model::Result<void> on_frame(const FollowerFrame& frame, Instant now);
+
+  // The next frame to send, if there is anything; call again until none.
+  [[nodiscard]] std::optional<LeaderFrame> next_frame(Instant now);
+  // When next_frame() will have something without a further event: high watermarks that are being collected.
+  [[nodiscard]] std::optional<Instant> next_deadline() const { return high_watermarks_due_; }
+
+  [[nodiscard]] const FollowerHello& follower() const { return follower_; }
+  [[nodiscard]] Instant last_heard() const { return last_heard_; }
+  [[nodiscard]] size_t bytes_unanswered() const { return bytes_unanswered_; }
+  [[nodiscard]] size_t open_slots() const { return open_slots_; }
+
+  void on_log_end(uint32_t slot) override;
+  void on_high_watermark(uint32_t slot) override;
+  void on_role(uint32_t slot) override;
+  // A partition appeared on this shard: positions that were kept for it are looked at.
+  void on_replica_created(const TopicIdPartition& partition);
+
+ private:
+  enum class Standing {
+    unknown,   // no position yet, or the partition is not ours (yet): wait for on_role
+    matching,  // the position is a prefix of our log in our epoch
+    refused,   // an answer says why; the next position decides
+  };
+  struct Slot {
+    TopicIdPartition id;
+    std::shared_ptr<partition::LeaderReplica> replica;
+    bool has_position = false;
+    bool in_ready_queue = false;
+    bool high_watermark_noted = false;
+    bool reading_cold = false;
+    Standing standing = Standing::unknown;
+    partition::PositionVerdict verdict;
+    partition::ReplicaPosition position;
+    uint64_t unanswered = 0;  // number of the answer that the follower owes us a position for
+    size_t unanswered_bytes = 0;
+    uint64_t generation = 0;    // of the position: a cold read for an older one is thrown away
+    size_t reserved_bytes = 0;  // of the credit, while a cold read runs
+    BufferChain cold_records;
+    Offset high_watermark_sent;
+    Offset log_start_sent;
+    bool anything_sent = false;
+  };
+
+  [[nodiscard]] Slot* find(uint32_t number);
+  common::model::Result<void> open(const OpenSlot& opened);
+  common::model::Result<void> close(uint32_t number);
+  common::model::Result<void> take(const SlotPosition& said);
+  void resolve(uint32_t number);
+  void judge(uint32_t number);
+  void settle(Slot& slot);
+  void enqueue(uint32_t number);
+  void note_high_watermark(uint32_t number);
+  [[nodiscard]] bool has_credit() const { return bytes_unanswered_ < options_.credit_bytes; }
+  void answer(uint32_t number, LeaderFrame& frame, size_t& frame_bytes);
+  bool fill(uint32_t number, SlotAnswer& answer);
+  void start_cold_read(uint32_t number);
+  void on_cold_read(uint32_t number, uint64_t generation, common::model::Result<BufferChain> records);
+  void collect_high_watermarks(LeaderFrame& frame);
+
+  const FollowerHello follower_;
+  const LeaderFetchOptions options_;
+  FindReplica find_;
+  std::function<void()> on_work_;
+  std::vector<std::unique_ptr<Slot>> slots_;  // by number; null: closed, and never used again on this stream
+  size_t open_slots_ = 0;
+  std::deque<uint32_t> ready_;
+  std::vector<uint32_t> high_watermarks_;
+  std::optional<Instant> high_watermarks_due_;
+  size_t bytes_unanswered_ = 0;  // sum of unanswered and reserved bytes: below the credit when an answer begins
+  uint64_t last_received_ = 0;
+  uint64_t last_sent_ = 0;
+  uint64_t last_answer_ = 0;
+  Instant last_heard_;
+  std::shared_ptr<LeaderFetchSession*> self_;  // null inside once destroyed: cold reads come back late
+};
+
+}  // namespace broker::replication
