@@ -9,18 +9,20 @@
 // elsewhere with PartitionRouter::on_home.
 #pragma once
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "broker/partition/alter_partition.h"
 #include "broker/partition/fetch_waiter.h"
-#include "broker/partition/follower_reconciler.h"
-#include "broker/partition/isr_tracker.h"
+#include "broker/partition/follower_replica.h"
+#include "broker/partition/leader_replica.h"
+#include "broker/partition/topic_settings.h"
+#include "common/log/log.h"
 #include "common/logging.h"
 #include "common/model/bytes.h"
 #include "common/model/result.h"
@@ -46,6 +48,7 @@ struct ProduceOptions {
   Instant deadline;               // of the answer; the append itself is not undone (2.1: then the outcome is unknown)
   bool from_coordinator = false;  // group and transaction coordinators may append control and several batches
   bool zstd_refused = false;      // Produce below v7
+  size_t frame_bytes = 0;         // memory that the batches keep alive, if they are a slice of a larger frame
   // Refuse unless this is the leader epoch: coordinators write only in the epoch that they loaded (R105).
   std::optional<LeaderEpoch> only_in_epoch;
 };
@@ -124,12 +127,11 @@ struct PartitionDescription {
   BrokerIds isr;
 };
 
-// What the shard's manager and the replication streams want to hear from a partition. Called on the home shard, inside
-// the event; implementations only take notes or post.
+// Whoever else wants to know of a partition's progress (coordinators). Called on the home shard, inside the event;
+// implementations only take notes or post.
 class PartitionListener {
  public:
   virtual ~PartitionListener() = default;
-  virtual void on_log_end(class Partition& partition) = 0;         // leader: there is more for followers
   virtual void on_high_watermark(class Partition& partition) = 0;  // either role
 };
 
@@ -143,12 +145,32 @@ struct Assignment {
 
 enum class Role { none, leader, follower };
 
-struct PartitionOptions;  // replica_manager.h: everything a partition is made of
+// One per shard, seen by all its partitions; ReplicaManager keeps it current.
+struct ShardState {
+  BrokerId self;
+  BrokerEpoch broker_epoch;
+  Duration lag_time_max = std::chrono::seconds(10);
+  std::set<std::string> low_on_space;  // directories (R81): clients' produces are refused, coordinators' go on
+  bool isolated = false;               // R33: no heartbeat answer for a session: no new acks=0/1 produce
+};
 
-class Partition : public std::enable_shared_from_this<Partition> {
+struct PartitionOptions {
+  TopicIdPartition id;
+  std::string topic;
+  std::string directory;  // of log.dirs
+  std::unique_ptr<common::log::Log> log;
+  TopicSettings settings;
+  Offset high_watermark;  // from the checkpoint; a hint (R73)
+  const ShardState* state = nullptr;
+  AlterPartitionSender* sender = nullptr;
+  PartitionListener* listener = nullptr;  // may be null
+  common::Logger logger;
+};
+
+class Partition final : public std::enable_shared_from_this<Partition>, public LeaderReplica, public FollowerReplica {
  public:
-  explicit Partition(PartitionOptions options);
-  ~Partition();
+  Partition(common::Shard& shard, PartitionOptions options);
+  ~Partition() override;
   Partition(const Partition&) = delete;
   Partition& operator=(const Partition&) = delete;
 
@@ -156,16 +178,20 @@ class Partition : public std::enable_shared_from_this<Partition> {
   [[nodiscard]] const TopicIdPartition& id() const { return id_; }
   [[nodiscard]] const std::string& topic() const { return topic_; }
   [[nodiscard]] PartitionIndex index() const { return id_.partition; }
+  [[nodiscard]] const std::string& directory() const { return directory_; }
   [[nodiscard]] Role role() const { return role_; }
   [[nodiscard]] bool is_leader() const { return role_ == Role::leader; }
-  [[nodiscard]] std::optional<BrokerId> leader() const;
-  [[nodiscard]] LeaderEpoch leader_epoch() const;
+  [[nodiscard]] std::optional<BrokerId> leader() const { return leader_; }
+  [[nodiscard]] LeaderEpoch leader_epoch() const { return leader_epoch_; }
   [[nodiscard]] Offset log_start_offset() const;
   [[nodiscard]] Offset log_end_offset() const;
-  [[nodiscard]] Offset high_watermark() const;
+  [[nodiscard]] Offset high_watermark() const { return high_watermark_; }
   [[nodiscard]] Offset last_stable_offset() const;
+  // The log is gone (deleted, moved away) or its disk has failed.
+  [[nodiscard]] bool is_offline() const;
   [[nodiscard]] PartitionDescription describe() const;
   [[nodiscard]] common::Shard& shard() const { return shard_; }
+  [[nodiscard]] const common::Logger& logger() const { return logger_; }
 
   // --- for clients (API handlers, coordinators) ---
   // One partition's part of a Produce. The batches are patched in place: nobody else may be reading them yet. Errors
@@ -182,14 +208,124 @@ class Partition : public std::enable_shared_from_this<Partition> {
                                                           LeaderEpoch asked) const;
   // Moves the log start; `before` none = the high watermark. Waits for the live replicas; answers the low watermark.
   Awaitable<Result<Offset>> delete_records(std::optional<Offset> before, Instant deadline);
-  // Waits until `offset` is committed in this leader epoch: coordinators' reads. false: deadline, or no longer leader.
-  Awaitable<bool> until_committed(Offset offset, Instant deadline);
+  // Waits until everything before `offset` is committed in this leader epoch. An error: NOT_LEADER_OR_FOLLOWER,
+  // REQUEST_TIMED_OUT, KAFKA_STORAGE_ERROR.
+  Awaitable<Result<void>> until_committed(Offset offset, Instant deadline);
+  [[nodiscard]] std::vector<common::records::ProducerSummary> producers() const;
+
+  // --- for ReplicaManager ---
+  void assign(const Assignment& assignment);
+  void on_broker_facts(const BrokerFacts& facts);
+  void set_settings(const TopicSettings& settings);
+  // `spoken_at`: when each follower's stream last spoke on this shard.
+  void tick(const std::vector<std::pair<BrokerId, Instant>>& spoken_at);
+  size_t apply_retention(TimestampMs believed_wall);
+  // Ends every waiting request with `code` and drops roles. The log stays open.
+  void resign(ErrorCode code);
+  // The same, and hands the log out: to be closed, or destroyed before its directory is deleted.
+  [[nodiscard]] std::unique_ptr<common::log::Log> release_log(ErrorCode code);
+  [[nodiscard]] Offset recovery_point() const;
+
+  // --- for fetch streams (broker/replication) ---
+  [[nodiscard]] PositionVerdict on_follower_position(const FollowerPosition& position,
+                                                     std::optional<LeaderEpoch> last_epoch) override;
+  [[nodiscard]] LeaderView leader_view() const override;
+  [[nodiscard]] Result<FollowerRead> read_for_follower(Offset from, size_t max_bytes) override;
+  void read_cold_for_follower(Offset from, size_t max_bytes, std::function<void(Result<BufferChain>)> done) override;
+  void attach(FollowerObserver& observer, uint32_t slot) override;
+  void detach(FollowerObserver& observer, uint32_t slot) override;
+
+  [[nodiscard]] ReplicaPosition position() const override;
+  [[nodiscard]] Applied apply(const LeaderAnswer& answer, BufferChain records) override;
+  void apply_high_watermark(LeaderEpoch leader_epoch, Offset high_watermark, Offset leader_log_start) override;
+  void set_position_observer(PositionObserver& observer, uint32_t slot) override;
+  void clear_position_observer(const PositionObserver& observer) override;
 
  private:
-  TopicIdPartition id_;
-  std::string topic_;
+  class LogFacts;   // the log as the reconciler sees it
+  struct Waiter;    // a coroutine that waits for an offset to be committed, or for a low watermark
+  struct ColdRead;  // a coroutine that waits for the disk
+  struct Appended;
+  struct Watch {
+    std::weak_ptr<FetchWaiter> waiter;
+    Offset from;
+    Isolation isolation;
+  };
+  struct Observer {
+    FollowerObserver* observer;  // null: detached while the list was being walked
+    uint32_t slot;
+  };
+
+  void become_leader(const Assignment& assignment);
+  void become_follower(const Assignment& assignment);
+  void become_nothing(const Assignment& assignment);
+  void end_role(ErrorCode code);
+  void perform(const IsrEffects& effects);
+  void propose(const ProposeIsr& proposal);
+  void on_proposal_answer(LeaderEpoch epoch, Result<IsrRecorded> answer);
+  void set_high_watermark(Offset high_watermark);
+  void flush_if_needed();
+
+  [[nodiscard]] Appended append(const Buffer& batches, const ProduceOptions& options);
+  Awaitable<ErrorCode> wait_for(std::vector<Waiter*>& list, Offset required, Instant deadline);
+  static void complete(std::vector<Waiter*>& list, Offset reached, ErrorCode outcome);
+  void complete_committed();
+  void complete_low_watermark();
+  void fail_all(std::vector<Waiter*>& list, ErrorCode code);
+
+  [[nodiscard]] Result<void> check_epoch(std::optional<LeaderEpoch> current) const;
+  [[nodiscard]] Result<void> check_reader(std::optional<LeaderEpoch> current, bool leader_only) const;
+  [[nodiscard]] std::optional<EpochEnd> divergence(LeaderEpoch last_epoch, Offset fetch_offset) const;
+  [[nodiscard]] Offset readable_end(Isolation isolation) const;
+  Awaitable<Result<BufferChain>> read_from_disk(Offset from, Offset limit, size_t max_bytes, bool at_least_one);
+  Awaitable<Result<OffsetAndTimestamp>> locate_in_log(LocateOptions options);
+  void wake_watches(bool all);
+
+  template <class Call>
+  void for_observers(Call call);
+
+  Applied truncate(Offset offset, const LeaderAnswer& answer);
+  void restart_at(Offset offset);
+  void on_restarted(Result<void> done);
+  void follow_log_start(Offset leader_log_start);
+  void tell_position();
+
+  void check_on_shard() const { NARU_CHECK(shard_.is_current(), "{} used off its shard", logger_identity()); }
+  [[nodiscard]] std::string logger_identity() const;
+
+  const TopicIdPartition id_;
+  const std::string topic_;
+  const std::string directory_;
   common::Shard& shard_;
+  const ShardState& state_;
+  AlterPartitionSender& sender_;
+  PartitionListener* const listener_;
+  common::Logger logger_;
+  std::unique_ptr<common::log::Log> log_;  // null: released
+  TopicSettings settings_;
+
+  // log_start <= last stable <= high_watermark_ <= log end, always. In a leader epoch it does not fall (R50).
+  Offset high_watermark_;
   Role role_ = Role::none;
+  std::optional<BrokerId> leader_;
+  LeaderEpoch leader_epoch_{-1};
+  PartitionEpoch partition_epoch_{-1};
+  std::unique_ptr<IsrTracker> tracker_;           // leader
+  std::optional<FollowerReconciler> reconciler_;  // follower
+  std::optional<Assignment> postponed_;           // came while the log was being restarted
+  bool restarting_ = false;
+  bool flushing_ = false;
+
+  // By required offset; each waiter leaves its list when it is answered.
+  std::vector<Waiter*> committed_waiters_;
+  std::vector<Waiter*> synced_waiters_;  // acks=1 where syncs are waited for
+  std::vector<Waiter*> low_watermark_waiters_;
+  std::vector<std::shared_ptr<ColdRead>> cold_reads_;
+  std::vector<Watch> watches_;
+  std::vector<Observer> observers_;
+  int walking_observers_ = 0;
+  PositionObserver* position_observer_ = nullptr;
+  uint32_t position_slot_ = 0;
 };
 
 }  // namespace broker::partition

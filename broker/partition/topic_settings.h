@@ -3,6 +3,7 @@
 #include <chrono>
 #include <string_view>
 
+#include "common/log/log_config.h"
 #include "common/model/types.h"
 #include "common/records/validate.h"
 
@@ -13,6 +14,7 @@ class MetadataImage;
 namespace broker::partition {
 
 struct TopicSettings {
+  common::log::LogConfig log;
   common::records::ProduceLimits produce;
   int min_isr = 1;               // min.insync.replicas
   bool sync_before_ack = false;  // flush.messages=1: an offset counts once it is synced (D2)

@@ -1,0 +1,335 @@
+// Roles: how a replica becomes leader, follower or nothing, and what every role shares.
+#include "broker/partition/partition.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "broker/partition/partition_detail.h"
+
+namespace broker::partition {
+
+using common::model::fail;
+
+namespace {
+
+std::string text_of(const BrokerIds& ids) {
+  std::string text = "(";
+  for (const BrokerId id : ids) text += fmt::format("{}{}", text.size() > 1 ? "," : "", id);
+  return text + ")";
+}
+
+}  // namespace
+
+Partition::Partition(common::Shard& shard, PartitionOptions options)
+    : id_(options.id),
+      topic_(std::move(options.topic)),
+      directory_(std::move(options.directory)),
+      shard_(shard),
+      state_(*options.state),
+      sender_(*options.sender),
+      listener_(options.listener),
+      logger_(std::move(options.logger)),
+      log_(std::move(options.log)),
+      settings_(options.settings),
+      high_watermark_(std::clamp(options.high_watermark, log_->log_start_offset(), log_->log_end_offset())) {
+  log_->producers().on_high_watermark(high_watermark_);
+}
+
+Partition::~Partition() {
+  NARU_CHECK(committed_waiters_.empty() && low_watermark_waiters_.empty(), "{} dies under its waiters",
+             logger_identity());
+}
+
+std::string Partition::logger_identity() const {
+  return fmt::format("{}-{}", topic_, id_.partition);
+}
+
+Offset Partition::log_start_offset() const {
+  return log_ ? log_->log_start_offset() : Offset(0);
+}
+Offset Partition::log_end_offset() const {
+  return log_ ? log_->log_end_offset() : Offset(0);
+}
+Offset Partition::recovery_point() const {
+  return log_ ? log_->flushed_offset() : Offset(0);
+}
+bool Partition::is_offline() const {
+  return !log_ || log_->failure().has_value();
+}
+
+Offset Partition::last_stable_offset() const {
+  return readable_end(Isolation::read_committed);
+}
+
+std::vector<common::records::ProducerSummary> Partition::producers() const {
+  if (!log_) return {};
+  return log_->producers().describe();
+}
+
+PartitionDescription Partition::describe() const {
+  PartitionDescription d{
+      .topic = topic_, .topic_id = id_.topic_id, .partition = id_.partition, .directory = directory_};
+  d.size_bytes = log_ ? static_cast<int64_t>(log_->size_bytes()) : 0;
+  d.log_start_offset = log_start_offset();
+  d.log_end_offset = log_end_offset();
+  d.high_watermark = high_watermark_;
+  d.is_leader = is_leader();
+  if (role_ != Role::none) d.leader_epoch = leader_epoch_;
+  if (tracker_) d.isr = tracker_->isr();
+  return d;
+}
+
+void Partition::assign(const Assignment& assignment) {
+  check_on_shard();
+  if (is_offline()) return;
+  if (restarting_) {
+    postponed_ = assignment;
+    return;
+  }
+  // Metadata never goes back (2.5), but a broker replays it from the start: an epoch below what our log holds was over
+  // before we stopped, and beginning it again would write a lie into the epoch cache.
+  if (const auto latest = log_->epochs().latest(); latest && assignment.leader_epoch < *latest) {
+    logger_.warn("metadata speaks of epoch {}, the log is at {}: waits for newer metadata", assignment.leader_epoch,
+                 *latest);
+    return;
+  }
+  if (assignment.leader_epoch < leader_epoch_) return;
+  if (role_ == Role::none || assignment.leader_epoch > leader_epoch_) {
+    if (!assignment.leader) {
+      become_nothing(assignment);
+    } else if (*assignment.leader == state_.self) {
+      become_leader(assignment);
+    } else {
+      become_follower(assignment);
+    }
+  } else if (assignment.recorded.partition_epoch > partition_epoch_) {
+    partition_epoch_ = assignment.recorded.partition_epoch;
+    if (tracker_) {
+      const BrokerIds before = tracker_->isr();
+      perform(tracker_->on_recorded(assignment.recorded, shard_.now()));
+      for (const BrokerFacts& facts : assignment.brokers) perform(tracker_->on_broker_facts(facts, shard_.now()));
+      if (const BrokerIds after = tracker_->isr(); after != before) {
+        logger_.info("ISR {}, was {}", text_of(after), text_of(before));
+      }
+    } else {
+      tell_position();  // our position carries the partition epoch (R41)
+    }
+  }
+  for_observers([](FollowerObserver& o, uint32_t slot) { o.on_role(slot); });
+}
+
+void Partition::become_leader(const Assignment& a) {
+  const Role was = role_;
+  end_role(ErrorCode::not_leader_or_follower);
+  leader_ = a.leader;
+  leader_epoch_ = a.leader_epoch;
+  partition_epoch_ = a.recorded.partition_epoch;
+  // R55: the epoch begins at our log end. The cache knows before the first request does; the file follows, and is
+  // rebuilt from the batches should we die in between (R79).
+  log_->begin_epoch(leader_epoch_);
+  const Instant now = shard_.now();
+  tracker_ = std::make_unique<IsrTracker>(
+      IsrStart{.leader = state_.self,
+               .leader_broker_epoch = state_.broker_epoch,
+               .leader_epoch = leader_epoch_,
+               .partition_epoch = partition_epoch_,
+               .replicas = a.recorded.replicas,
+               .isr = a.recorded.isr,
+               .recovery = a.recorded.recovery,
+               .brokers = a.brokers,
+               .log_end_offset = log_->log_end_offset(),
+               .durable_offset = log_->flushed_offset(),
+               .high_watermark = high_watermark_,
+               .min_isr = settings_.min_isr,
+               .counted = settings_.sync_before_ack ? CountedEnd::durable : CountedEnd::written,
+               .lag_time_max = state_.lag_time_max,
+               .now = now});
+  role_ = Role::leader;
+  logger_.info("leader of epoch {} from offset {}, was {}; ISR {}, high watermark {}", leader_epoch_,
+               log_->log_end_offset(),
+               was == Role::leader     ? "leader"
+               : was == Role::follower ? "follower"
+                                       : "idle",
+               text_of(tracker_->isr()), high_watermark_);
+  perform(tracker_->on_tick({}, now));
+  flush_if_needed();
+}
+
+void Partition::become_follower(const Assignment& a) {
+  const Role was = role_;
+  end_role(ErrorCode::not_leader_or_follower);
+  leader_ = a.leader;
+  leader_epoch_ = a.leader_epoch;
+  partition_epoch_ = a.recorded.partition_epoch;
+  reconciler_.emplace(leader_epoch_, high_watermark_);
+  role_ = Role::follower;
+  if (was != Role::follower) {
+    logger_.info("follower of {} in epoch {}, log end {}, high watermark {}", *leader_, leader_epoch_,
+                 log_->log_end_offset(), high_watermark_);
+  } else {
+    logger_.debug("follower of {} in epoch {}, log end {}", *leader_, leader_epoch_, log_->log_end_offset());
+  }
+  tell_position();
+}
+
+void Partition::become_nothing(const Assignment& a) {
+  if (role_ != Role::none) logger_.info("no leader in epoch {}", a.leader_epoch);
+  end_role(ErrorCode::not_leader_or_follower);
+  leader_.reset();
+  leader_epoch_ = a.leader_epoch;
+  partition_epoch_ = a.recorded.partition_epoch;
+}
+
+// R58: whoever waits on the old role is answered.
+void Partition::end_role(ErrorCode code) {
+  role_ = Role::none;
+  tracker_.reset();
+  reconciler_.reset();
+  fail_all(committed_waiters_, code);
+  fail_all(synced_waiters_, code);
+  fail_all(low_watermark_waiters_, code);
+  wake_watches(true);
+}
+
+void Partition::resign(ErrorCode code) {
+  check_on_shard();
+  end_role(code);
+  leader_.reset();
+  for_observers([](FollowerObserver& o, uint32_t slot) { o.on_role(slot); });
+}
+
+std::unique_ptr<common::log::Log> Partition::release_log(ErrorCode code) {
+  resign(code);
+  for (const auto& read : std::exchange(cold_reads_, {})) {
+    read->result.emplace(fail(code, "the replica is gone"));
+    read->found.emplace(fail(code, "the replica is gone"));
+    read->done.set();
+  }
+  return std::move(log_);
+}
+
+void Partition::on_broker_facts(const BrokerFacts& facts) {
+  if (tracker_) perform(tracker_->on_broker_facts(facts, shard_.now()));
+}
+
+void Partition::set_settings(const TopicSettings& settings) {
+  check_on_shard();
+  settings_ = settings;
+  if (!log_) return;
+  log_->set_config(settings.log);
+  if (!tracker_) return;
+  perform(tracker_->on_min_isr(settings.min_isr, shard_.now()));
+  perform(tracker_->on_counted_end(settings.sync_before_ack ? CountedEnd::durable : CountedEnd::written, shard_.now()));
+  flush_if_needed();
+}
+
+void Partition::tick(const std::vector<std::pair<BrokerId, Instant>>& spoken_at) {
+  if (is_offline()) return;
+  log_->tick({.monotonic = shard_.now(), .wall = shard_.clock().wall_now()});
+  if (tracker_) perform(tracker_->on_tick(spoken_at, shard_.now()));
+}
+
+size_t Partition::apply_retention(TimestampMs believed_wall) {
+  if (is_offline() || restarting_) return 0;
+  const size_t deleted = log_->apply_retention({.monotonic = shard_.now(), .wall = believed_wall}, high_watermark_);
+  if (deleted > 0) for_observers([](FollowerObserver& o, uint32_t slot) { o.on_high_watermark(slot); });
+  return deleted;
+}
+
+void Partition::perform(const IsrEffects& effects) {
+  for (const auto& effect : effects) {
+    if (const auto* commit = std::get_if<CommitUpTo>(&effect)) {
+      set_high_watermark(commit->high_watermark);
+    } else {
+      propose(std::get<ProposeIsr>(effect));
+    }
+  }
+}
+
+void Partition::propose(const ProposeIsr& proposal) {
+  BrokerIds ids;
+  for (const IsrMember& m : proposal.isr) ids.push_back(m.id);
+  logger_.info("proposes ISR {} instead of {}", text_of(ids), text_of(tracker_->isr()));
+  sender_.send({.partition = id_, .leader_epoch = leader_epoch_, .propose = proposal, .recovery = Recovery::recovered},
+               [weak = weak_from_this(), epoch = leader_epoch_](Result<IsrRecorded> answer) {
+                 if (const auto self = weak.lock()) {
+                   // The base class is FollowerReplica's and LeaderReplica's too: the pointer is to the whole.
+                   self->on_proposal_answer(epoch, std::move(answer));
+                 }
+               });
+}
+
+void Partition::on_proposal_answer(LeaderEpoch epoch, Result<IsrRecorded> answer) {
+  if (!tracker_ || leader_epoch_ != epoch) return;
+  if (!answer) {
+    logger_.info("ISR proposal refused: {} {}", answer.error().code, answer.error().message);
+    tracker_->on_proposal_refused(answer.error().code, shard_.now());
+    return;
+  }
+  if (answer->leader_epoch != epoch) return;  // the metadata log will say what became of us (R54)
+  const BrokerIds before = tracker_->isr();
+  partition_epoch_ = std::max(partition_epoch_, answer->partition.partition_epoch);
+  perform(tracker_->on_proposal_recorded(answer->partition, shard_.now()));
+  if (tracker_ && tracker_->isr() != before) logger_.info("ISR {}, was {}", text_of(tracker_->isr()), text_of(before));
+}
+
+void Partition::set_high_watermark(Offset high_watermark) {
+  if (high_watermark == high_watermark_) return;
+  high_watermark_ = high_watermark;
+  log_->producers().on_high_watermark(high_watermark);
+  complete_committed();
+  wake_watches(false);
+  for_observers([](FollowerObserver& o, uint32_t slot) { o.on_high_watermark(slot); });
+  if (listener_ != nullptr) listener_->on_high_watermark(*this);
+}
+
+// D2: one sync at a time; what was appended meanwhile asks for the next one.
+void Partition::flush_if_needed() {
+  if (!settings_.sync_before_ack || flushing_ || !log_ || log_->flushed_offset() >= log_->log_end_offset()) return;
+  flushing_ = true;
+  log_->flush([weak = weak_from_this()](Result<Offset> flushed) {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->flushing_ = false;
+    if (!flushed || !self->log_) return;  // the log's failure takes the directory offline (R76)
+    complete(self->synced_waiters_, *flushed, ErrorCode::none);
+    if (self->tracker_) {
+      self->perform(self->tracker_->on_durable(*flushed, self->shard_.now()));
+    } else {
+      self->tell_position();
+    }
+    self->flush_if_needed();
+  });
+}
+
+void Partition::attach(FollowerObserver& observer, uint32_t slot) {
+  observers_.push_back({&observer, slot});
+}
+
+void Partition::detach(FollowerObserver& observer, uint32_t slot) {
+  for (Observer& o : observers_) {
+    if (o.observer == &observer && o.slot == slot) o.observer = nullptr;
+  }
+  if (walking_observers_ == 0) std::erase_if(observers_, [](const Observer& o) { return o.observer == nullptr; });
+}
+
+void Partition::watch(const std::shared_ptr<FetchWaiter>& waiter, Offset from, Isolation isolation) {
+  check_on_shard();
+  if (role_ == Role::none || is_offline() || from < readable_end(isolation)) return waiter->wake();
+  std::erase_if(watches_, [](const Watch& w) { return w.waiter.expired(); });
+  watches_.push_back({waiter, from, isolation});
+}
+
+void Partition::wake_watches(bool all) {
+  if (watches_.empty()) return;
+  const Offset uncommitted = readable_end(Isolation::read_uncommitted);
+  const Offset committed = readable_end(Isolation::read_committed);
+  std::erase_if(watches_, [&](const Watch& w) {
+    if (!all && w.from >= (w.isolation == Isolation::read_committed ? committed : uncommitted))
+      return w.waiter.expired();
+    if (const auto waiter = w.waiter.lock()) waiter->wake();
+    return true;
+  });
+}
+
+}  // namespace broker::partition

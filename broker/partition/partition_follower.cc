@@ -1,0 +1,126 @@
+// The follower's part: what an answer of the leader does to the log.
+#include <algorithm>
+#include <utility>
+
+#include "broker/partition/partition.h"
+#include "broker/partition/partition_detail.h"
+
+namespace broker::partition {
+
+ReplicaPosition Partition::position() const {
+  const LogFacts facts(*log_);
+  FetchAsk ask = reconciler_ ? reconciler_->ask(facts)
+                             : FetchAsk{.leader_epoch = leader_epoch_, .fetch_offset = log_->log_end_offset()};
+  // Where syncs are not waited for they are not worth a message either.
+  const Offset durable = settings_.sync_before_ack ? log_->flushed_offset() : ask.fetch_offset;
+  return {.ask = ask,
+          .partition_epoch = partition_epoch_,
+          .durable_offset = durable,
+          .log_start_offset = log_->log_start_offset()};
+}
+
+Applied Partition::apply(const LeaderAnswer& answer, BufferChain records) {
+  check_on_shard();
+  if (is_offline()) return Applied::back_off;
+  if (!reconciler_ || restarting_) return Applied::done;
+  const LogFacts facts(*log_);
+  const FollowerAction action = reconciler_->on_answer(answer, facts);
+  if (std::holds_alternative<Ignore>(action)) return Applied::done;
+  if (const auto* wait = std::get_if<AwaitMetadata>(&action)) {
+    logger_.debug("leader {} answers {} to epoch {}", *leader_, wait->code, leader_epoch_);
+    return Applied::await_metadata;
+  }
+  if (const auto* failed = std::get_if<Backoff>(&action)) {
+    logger_.warn("leader {} answers {}: asks again later", *leader_, failed->code);
+    return Applied::back_off;
+  }
+  if (const auto* cut = std::get_if<TruncateTo>(&action)) return truncate(cut->offset, answer);
+  if (const auto* restart = std::get_if<RestartAt>(&action)) {
+    restart_at(restart->offset);
+    return Applied::busy;
+  }
+
+  if (!records.empty()) {
+    const Result<common::log::AppendInfo> info =
+        log_->append_as_follower(records, leader_epoch_, shard_.clock().wall_now());
+    if (!info) {
+      logger_.warn("records of leader {} not appended at {}: {} {}", *leader_, log_->log_end_offset(),
+                   info.error().code, info.error().message);
+      return Applied::back_off;
+    }
+  }
+  apply_high_watermark(answer.asked.leader_epoch, answer.high_watermark, answer.log_start_offset);
+  flush_if_needed();
+  return Applied::done;
+}
+
+Applied Partition::truncate(Offset offset, const LeaderAnswer& answer) {
+  const Offset before = log_->log_end_offset();
+  const Result<Offset> end = log_->truncate_to(std::min(offset, before));
+  if (!end) {
+    logger_.error("truncation to {} failed: {} {}", offset, end.error().code, end.error().message);
+    return Applied::back_off;
+  }
+  const LogFacts facts(*log_);
+  logger_.info("truncated from {} to {}: leader {} has epoch {} end at {}", before, *end, *leader_,
+               answer.diverging->epoch, answer.diverging->end_offset);
+  reconciler_->on_log_replaced(facts);
+  if (reconciler_->high_watermark() < high_watermark_) {
+    logger_.warn("high watermark falls from {} to {} with the log", high_watermark_, reconciler_->high_watermark());
+  }
+  set_high_watermark(reconciler_->high_watermark());
+  // R66: a truncation that leaves the same question would be answered the same way, for ever.
+  if (reconciler_->ask(facts) == answer.asked) {
+    logger_.error("truncation to {} left the divergence from leader {} in place", offset, *leader_);
+    return Applied::back_off;
+  }
+  return Applied::done;
+}
+
+void Partition::restart_at(Offset offset) {
+  logger_.warn("log starts over at {}, was [{}, {}): leader {} keeps nothing older", offset, log_->log_start_offset(),
+               log_->log_end_offset(), *leader_);
+  restarting_ = true;
+  log_->truncate_fully_and_start_at(offset, [weak = weak_from_this()](Result<void> done) {
+    if (const auto self = weak.lock()) self->on_restarted(std::move(done));
+  });
+}
+
+void Partition::on_restarted(Result<void> done) {
+  restarting_ = false;
+  if (!log_) return;
+  if (!done) {
+    logger_.error("log could not be started over: {} {}", done.error().code, done.error().message);
+    return;
+  }
+  if (reconciler_) reconciler_->on_log_replaced(LogFacts(*log_));
+  set_high_watermark(std::clamp(high_watermark_, log_->log_start_offset(), log_->log_end_offset()));
+  if (auto postponed = std::exchange(postponed_, std::nullopt)) assign(*postponed);
+  tell_position();
+}
+
+void Partition::apply_high_watermark(LeaderEpoch leader_epoch, Offset high_watermark, Offset leader_log_start) {
+  if (!reconciler_ || restarting_ || leader_epoch != leader_epoch_ || is_offline()) return;
+  if (reconciler_->advance_to(high_watermark, LogFacts(*log_))) set_high_watermark(reconciler_->high_watermark());
+  // Never past what we know to be committed (R82).
+  const Offset start = std::min(leader_log_start, high_watermark_);
+  if (start > log_->log_start_offset()) {
+    log_->advance_log_start(start);
+    tell_position();
+  }
+}
+
+void Partition::set_position_observer(PositionObserver& observer, uint32_t slot) {
+  position_observer_ = &observer;
+  position_slot_ = slot;
+}
+
+void Partition::clear_position_observer(const PositionObserver& observer) {
+  if (position_observer_ == &observer) position_observer_ = nullptr;
+}
+
+void Partition::tell_position() {
+  if (position_observer_ != nullptr && !restarting_ && log_) position_observer_->on_position_changed(position_slot_);
+}
+
+}  // namespace broker::partition

@@ -1,0 +1,224 @@
+// The leader's part: appends, acknowledgements, followers' positions, DeleteRecords.
+#include <algorithm>
+#include <utility>
+
+#include "broker/partition/partition.h"
+#include "broker/partition/partition_detail.h"
+#include "common/records/validate.h"
+
+namespace broker::partition {
+
+using common::model::fail;
+
+// What an append led to: the answer, and the offset that has to be committed, or synced here, before it may be given.
+struct Partition::Appended {
+  ProduceResult result;
+  std::optional<Offset> committed_before_answer = std::nullopt;
+  std::optional<Offset> synced_before_answer = std::nullopt;
+};
+
+Awaitable<ProduceResult> Partition::produce(Buffer batches, ProduceOptions options) {
+  check_on_shard();
+  const std::shared_ptr<Partition> self = shared_from_this();
+  Appended appended = append(batches, options);
+  appended.result.log_start_offset = log_start_offset();
+  batches = {};  // the tail cache decides how long the bytes stay
+  ErrorCode outcome = ErrorCode::none;
+  if (appended.committed_before_answer) {
+    outcome = co_await wait_for(committed_waiters_, *appended.committed_before_answer, options.deadline);
+  } else if (appended.synced_before_answer) {
+    outcome = co_await wait_for(synced_waiters_, *appended.synced_before_answer, options.deadline);
+  }
+  if (outcome != ErrorCode::none) {
+    appended.result.error = outcome;
+    appended.result.first_offset.reset();
+    appended.result.last_offset.reset();
+  }
+  co_return std::move(appended.result);
+}
+
+namespace {
+
+ProduceResult refused(ErrorCode code, std::string message = {}) {
+  ProduceResult r;
+  r.error = code;
+  r.message = std::move(message);
+  return r;
+}
+
+}  // namespace
+
+// Everything that is refused in here is a definite failure: nothing was appended (2.1).
+Partition::Appended Partition::append(const Buffer& batches, const ProduceOptions& options) {
+  if (is_offline()) return {refused(ErrorCode::kafka_storage_error, "the log directory is offline")};
+  if (!tracker_) return {refused(ErrorCode::not_leader_or_follower)};
+  if (options.only_in_epoch && *options.only_in_epoch != leader_epoch_)
+    return {refused(ErrorCode::not_leader_or_follower)};
+  // R57: before the append, so that the failure is definite.
+  if (options.acks == Acks::all && !tracker_->has_enough_replicas()) {
+    return {refused(ErrorCode::not_enough_replicas,
+                    fmt::format("{} in sync, {} needed", tracker_->isr_size(), tracker_->effective_min_isr()))};
+  }
+  if (!options.from_coordinator) {
+    if (!state_.low_on_space.empty() && state_.low_on_space.contains(directory_))
+      return {refused(ErrorCode::kafka_storage_error, "low on disk space")};  // R81
+    // R33: nobody has heard of us for a session; somebody else may lead by now.
+    if (state_.isolated && options.acks != Acks::all) return {refused(ErrorCode::not_leader_or_follower, "isolated")};
+  }
+  const TimestampMs now = shard_.clock().wall_now();
+  common::records::ProduceLimits limits = settings_.produce;
+  if (options.zstd_refused) limits.zstd = common::records::ZstdRule::refused;
+  if (options.from_coordinator) limits.origin = common::records::AppendOrigin::coordinator;
+  auto facts = common::records::validate_produced(batches.view(), limits, now);
+  if (!facts) {
+    ProduceResult r = refused(facts.error().code, std::move(facts.error().message));
+    for (auto& e : facts.error().record_errors) r.record_errors.push_back({e.batch_index, std::move(e.message)});
+    return {std::move(r)};
+  }
+
+  Appended appended;
+  for (const common::records::BatchFacts& batch : *facts) {
+    if (batch.marker) {
+      if (auto checked = log_->producers().check_marker(batch); !checked) {
+        return {refused(checked.error().code, std::move(checked.error().message))};
+      }
+    }
+    if (!batch.producer || batch.is_control) continue;
+    Result<std::optional<common::records::KnownBatch>> known = log_->producers().check(batch);
+    if (!known) return {refused(known.error().code, std::move(known.error().message))};
+    if (!*known) continue;
+    // R85: a retry of what we hold. Its answer is the first one's, and no sooner: once committed.
+    appended.result.first_offset = (*known)->first_offset;
+    appended.result.last_offset = (*known)->last_offset;
+    const Offset end = (*known)->last_offset.next();
+    if (options.acks == Acks::all && end > high_watermark_) appended.committed_before_answer = end;
+    return appended;
+  }
+
+  Result<common::log::AppendInfo> info =
+      log_->append_as_leader(batches, *facts, leader_epoch_, now, options.frame_bytes);
+  if (!info) return {refused(info.error().code, std::move(info.error().message))};
+  appended.result.first_offset = info->first_offset;
+  appended.result.last_offset = info->last_offset;
+  appended.result.log_append_time = info->log_append_time;
+  perform(tracker_->on_append(log_->log_end_offset(), shard_.now()));
+  for_observers([](FollowerObserver& o, uint32_t slot) { o.on_log_end(slot); });
+  flush_if_needed();
+  const Offset end = info->last_offset.next();
+  if (options.acks == Acks::all && end > high_watermark_) appended.committed_before_answer = end;
+  if (options.acks == Acks::leader && settings_.sync_before_ack) appended.synced_before_answer = end;
+  return appended;
+}
+
+Awaitable<Result<void>> Partition::until_committed(Offset offset, Instant deadline) {
+  check_on_shard();
+  const std::shared_ptr<Partition> self = shared_from_this();
+  if (is_offline()) co_return fail(ErrorCode::kafka_storage_error);
+  if (!tracker_) co_return fail(ErrorCode::not_leader_or_follower);
+  if (offset <= high_watermark_) co_return Result<void>();
+  const ErrorCode outcome = co_await wait_for(committed_waiters_, offset, deadline);
+  if (outcome != ErrorCode::none) co_return fail(outcome);
+  co_return Result<void>();
+}
+
+// R58: answered by progress, by the end of the role, or by the deadline.
+Awaitable<ErrorCode> Partition::wait_for(std::vector<Waiter*>& list, Offset required, Instant deadline) {
+  Waiter waiter(shard_, list, required);
+  co_await common::until(waiter.done, deadline);
+  co_return waiter.outcome.value_or(ErrorCode::request_timed_out);
+}
+
+void Partition::complete(std::vector<Waiter*>& list, Offset reached, ErrorCode outcome) {
+  size_t done = 0;
+  for (; done < list.size() && list[done]->required <= reached; ++done) list[done]->answer(outcome);
+  list.erase(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(done));
+}
+
+void Partition::complete_committed() {
+  if (committed_waiters_.empty()) return;
+  // R50: committed while the ISR has shrunk below the minimum is not what acks=all promises.
+  const bool enough = !tracker_ || tracker_->has_enough_replicas();
+  complete(committed_waiters_, high_watermark_, enough ? ErrorCode::none : ErrorCode::not_enough_replicas_after_append);
+}
+
+void Partition::complete_low_watermark() {
+  if (low_watermark_waiters_.empty() || !tracker_) return;
+  const std::optional<Offset> low = tracker_->low_watermark(log_->log_start_offset());
+  if (low) complete(low_watermark_waiters_, *low, ErrorCode::none);
+}
+
+void Partition::fail_all(std::vector<Waiter*>& list, ErrorCode code) {
+  for (Waiter* waiter : std::exchange(list, {})) waiter->answer(code);
+}
+
+PositionVerdict Partition::on_follower_position(const FollowerPosition& position,
+                                                std::optional<LeaderEpoch> last_epoch) {
+  if (is_offline()) return {.error = ErrorCode::kafka_storage_error};
+  if (!tracker_) {
+    return {.error = position.leader_epoch > leader_epoch_ ? ErrorCode::unknown_leader_epoch
+                                                           : ErrorCode::not_leader_or_follower};
+  }
+  // R61
+  if (position.leader_epoch > leader_epoch_) return {.error = ErrorCode::unknown_leader_epoch};
+  if (position.leader_epoch < leader_epoch_) return {.error = ErrorCode::fenced_leader_epoch};
+  if (last_epoch) {
+    const auto diverging = divergence(*last_epoch, position.fetch_offset);
+    if (!diverging && !log_->epochs().latest()) return {.error = ErrorCode::offset_out_of_range};
+    if (diverging) return {.diverging = diverging};
+  }
+  if (position.fetch_offset < log_->log_start_offset() || position.fetch_offset > log_->log_end_offset()) {
+    return {.error = ErrorCode::offset_out_of_range};
+  }
+  perform(tracker_->on_follower_position(position, shard_.now()));
+  complete_low_watermark();
+  return {};
+}
+
+LeaderView Partition::leader_view() const {
+  return {.leader_epoch = leader_epoch_,
+          .log_start_offset = log_start_offset(),
+          .log_end_offset = log_end_offset(),
+          .high_watermark = high_watermark_};
+}
+
+Result<FollowerRead> Partition::read_for_follower(Offset from, size_t max_bytes) {
+  if (is_offline()) return fail(ErrorCode::kafka_storage_error);
+  Result<common::log::ReadResult> read = log_->read({.from = from,
+                                                     .limit = log_->log_end_offset(),
+                                                     .max_bytes = max_bytes,
+                                                     .at_least_one = common::log::AtLeastOneBatch::yes});
+  if (!read) return tl::unexpected(std::move(read.error()));
+  FollowerRead out;
+  out.records = std::move(read->records);
+  out.cold = read->is_cold;
+  return out;
+}
+
+void Partition::read_cold_for_follower(Offset from, size_t max_bytes, std::function<void(Result<BufferChain>)> done) {
+  if (is_offline()) {
+    shard_.post([done = std::move(done)] { done(fail(ErrorCode::kafka_storage_error)); });
+    return;
+  }
+  log_->read_cold({.from = from, .limit = log_->log_end_offset(), .max_bytes = max_bytes},
+                  [done = std::move(done)](Result<common::log::ReadResult> read) {
+                    if (!read) return done(tl::unexpected(std::move(read.error())));
+                    done(std::move(read->records));
+                  });
+}
+
+Awaitable<Result<Offset>> Partition::delete_records(std::optional<Offset> before, Instant deadline) {
+  check_on_shard();
+  const std::shared_ptr<Partition> self = shared_from_this();
+  if (is_offline()) co_return fail(ErrorCode::kafka_storage_error);
+  if (!tracker_) co_return fail(ErrorCode::not_leader_or_follower);
+  const Offset target = before.value_or(high_watermark_);
+  if (target > high_watermark_ || target < Offset(0)) co_return fail(ErrorCode::offset_out_of_range);  // R82
+  log_->advance_log_start(target);
+  for_observers([](FollowerObserver& o, uint32_t slot) { o.on_high_watermark(slot); });
+  if (const auto low = tracker_->low_watermark(log_->log_start_offset()); low && *low >= target) co_return *low;
+  const ErrorCode outcome = co_await wait_for(low_watermark_waiters_, target, deadline);
+  if (outcome != ErrorCode::none) co_return fail(outcome);
+  co_return tracker_ ? tracker_->low_watermark(log_start_offset()).value_or(target) : target;
+}
+
+}  // namespace broker::partition
