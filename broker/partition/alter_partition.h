@@ -18,7 +18,7 @@ struct IsrProposal {
   Recovery recovery = Recovery::recovered;
 };
 
-// What the controller recorded; `leader_epoch` may be newer than ours.
+// What the controller recorded; `leader_epoch` may be newer than ours, the replicas are not repeated.
 struct IsrRecorded {
   LeaderEpoch leader_epoch;
   RecordedPartition partition;

@@ -146,15 +146,14 @@ IsrEffects IsrTracker::on_recorded(const RecordedPartition& recorded, Instant no
   return effects;
 }
 
-IsrEffects IsrTracker::on_proposal_recorded(const RecordedPartition& recorded, Instant now) {
+IsrEffects IsrTracker::on_proposal_recorded(RecordedPartition recorded, Instant now) {
   IsrEffects effects;
   if (recorded.partition_epoch < partition_epoch_) return effects;
-  if (recorded.partition_epoch == partition_epoch_) {
-    // Already applied from the metadata log, or the controller had nothing to change: what is recorded is what we know.
-    if (proposed_ && proposed_->expected == recorded.partition_epoch) adopt(recorded, now);
-  } else {
-    adopt(recorded, now);
-  }
+  // Already applied from the metadata log.
+  if (recorded.partition_epoch == partition_epoch_ && !(proposed_ && proposed_->expected == partition_epoch_))
+    return effects;
+  recorded.replicas = followers();
+  adopt(recorded, now);
   propose(effects, Laggards::kept, now);
   advance(effects, now);
   check_invariants();

@@ -116,8 +116,9 @@ class IsrTracker {
   [[nodiscard]] IsrEffects on_tick(const std::vector<std::pair<BrokerId, Instant>>& spoken_at, Instant now);
   // A committed record from the metadata log; older or equal partition epochs change nothing (R54).
   [[nodiscard]] IsrEffects on_recorded(const RecordedPartition& recorded, Instant now);
-  // The controller's answer to our proposal: an equal partition epoch ends the pending state too (R54).
-  [[nodiscard]] IsrEffects on_proposal_recorded(const RecordedPartition& recorded, Instant now);
+  // The controller's answer to our proposal, `replicas` not looked at: an equal partition epoch ends the pending state
+  // too (R54).
+  [[nodiscard]] IsrEffects on_proposal_recorded(RecordedPartition recorded, Instant now);
   // R53: retriable keeps and re-sends the same proposal, INELIGIBLE_REPLICA reverts to the recorded ISR, anything else
   // stays pending on the maximal ISR until newer metadata comes.
   void on_proposal_refused(common::model::ErrorCode code, Instant now);

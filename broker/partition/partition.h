@@ -225,6 +225,8 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   // The same, and hands the log out: to be closed, or destroyed before its directory is deleted.
   [[nodiscard]] std::unique_ptr<common::log::Log> release_log(ErrorCode code);
   [[nodiscard]] Offset recovery_point() const;
+  [[nodiscard]] const common::log::RecoveryReport& recovery_report() const { return log_->recovery_report(); }
+  [[nodiscard]] const std::string& log_path() const { return log_->path(); }
 
   // --- for fetch streams (broker/replication) ---
   [[nodiscard]] PositionVerdict on_follower_position(const FollowerPosition& position,

@@ -1,21 +1,26 @@
-// The replicas of one shard: follows the metadata image (creates, leads, follows, deletes), checkpoints high
-// watermarks, and runs retention and ISR ticks from one periodic timer for all of them (never a timer per partition).
+// The replicas of one shard: follows the metadata image (makes, leads, follows, deletes) and runs retention and ISR
+// ticks from one periodic timer for all of them (never a timer per partition).
 //
-// Lives on its shard, asserted, except where a method says otherwise.
+// Takes part only once the image holds this process's own registration: everything that existed before it is known
+// then, so nothing stale is led, and what lies on disk but not in the image is really unknown (R42).
+//
+// Lives on its shard, asserted.
 #pragma once
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include "broker/partition/directories.h"
 #include "broker/partition/partition.h"
 #include "broker/partition/topic_settings.h"
-
-namespace controller::metadata {
-class MetadataImage;
-struct ImageDelta;
-}  // namespace controller::metadata
+#include "common/log/retention_clock.h"
+#include "common/log/tail_cache.h"
+#include "controller/metadata/image.h"
 
 namespace broker::partition {
 
@@ -23,16 +28,124 @@ namespace broker::partition {
 // topic go round the shards.
 [[nodiscard]] int home_shard(const TopicId& topic, PartitionIndex partition, int shard_count);
 
-// Roles as they change, for coordinators and replication. Called on the shard after the change.
+// Roles as they change, for coordinators and replication. Called on the shard after the change; implementations may use
+// the partition but not the manager.
 class ReplicaListener {
  public:
   virtual ~ReplicaListener() = default;
+  // A leader epoch began: this broker leads, or follows, in it.
   virtual void on_leading(const std::shared_ptr<Partition>& partition) = 0;
   virtual void on_following(const std::shared_ptr<Partition>& partition) = 0;
-  // Neither leads nor follows any more: no leader known, deleted, reassigned away, offline. May be gone already.
+  // Neither leads nor follows any more: no leader known, deleted, reassigned away, offline.
   virtual void on_stopped(const TopicIdPartition& partition, const std::string& topic) = 0;
 };
 
-class ReplicaManager;
+// When each follower's streams last spoke on this shard.
+using StreamActivity = std::function<std::vector<std::pair<BrokerId, Instant>>()>;
+
+struct ReplicaManagerOptions {
+  common::Shard* shard = nullptr;
+  int shard_index = 0;
+  int shard_count = 1;
+  BrokerId self;
+  common::disk::Disk* disk = nullptr;            // this shard's
+  common::log::TailCache* tail_cache = nullptr;  // this shard's; may be null
+  Directories* directories = nullptr;
+  const TopicSettingsSource* settings = nullptr;
+  AlterPartitionSender* sender = nullptr;
+  PartitionListener* partition_listener = nullptr;  // may be null
+  common::Logger logger;
+  Duration lag_time_max = std::chrono::seconds(10);
+  Duration tick_interval = std::chrono::milliseconds(500);
+  Duration retention_interval = std::chrono::minutes(5);
+};
+
+// What opening the logs at start found.
+struct OpenReport {
+  size_t opened = 0;
+  uint64_t scanned_bytes = 0;
+  uint64_t cut_bytes = 0;
+  // Damaged below what was committed: set aside and begun anew. The broker must register as after an unclean stop, so
+  // that it is in no ISR with them (R44, R72).
+  std::vector<std::string> corrupt;
+};
+
+class ReplicaManager {
+ public:
+  explicit ReplicaManager(ReplicaManagerOptions options);
+  ~ReplicaManager();
+  ReplicaManager(const ReplicaManager&) = delete;
+  ReplicaManager& operator=(const ReplicaManager&) = delete;
+
+  // Start-up: recovers and opens the logs that lie on disk. Waits for the disk. An error: a directory failed.
+  [[nodiscard]] Result<OpenReport> open_logs(const std::vector<PlacedLog>& found);
+  // Begins the periodic work.
+  void start();
+  // This process is registered under `epoch`. Roles are taken as soon as the image says so too.
+  void set_broker_epoch(BrokerEpoch epoch);
+  // Every published image, in order; deltas may be merged.
+  void on_image(controller::metadata::ImagePtr image, controller::metadata::DeltaPtr delta);
+
+  // This shard's replica, or why there is none: NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR (its directory failed),
+  // UNKNOWN_TOPIC_OR_PARTITION.
+  [[nodiscard]] Result<std::shared_ptr<Partition>> find(const TopicIdPartition& id) const;
+  // Null if there is none. For fetch streams.
+  [[nodiscard]] std::shared_ptr<Partition> find_or_null(const TopicIdPartition& id) const;
+  template <class F>
+  void for_each(F f) const {
+    for (const auto& [id, partition] : partitions_) f(partition);
+  }
+  [[nodiscard]] size_t size() const { return partitions_.size(); }
+  // Whether every partition that the image at `offset` gives this shard has been taken up: CreateTopics waits for it.
+  [[nodiscard]] bool has_applied(common::model::LogIndex offset) const;
+
+  void add_listener(ReplicaListener& listener);
+  // Takes effect for later events; not from inside one.
+  void remove_listener(ReplicaListener& listener);
+  void set_stream_activity(StreamActivity activity) { activity_ = std::move(activity); }
+
+  void set_low_space(const std::string& directory, bool low);
+  void set_isolated(bool isolated) { state_.isolated = isolated; }
+  void directory_failed(const std::string& directory);
+  [[nodiscard]] std::vector<ReplicaOffsets> offsets() const;
+  // Clean stop: every waiting request is answered, every log closed. Returns the final offsets.
+  [[nodiscard]] Awaitable<std::vector<ReplicaOffsets>> shut_down();
+
+  [[nodiscard]] common::Shard& shard() const { return *options_.shard; }
+
+ private:
+  using Image = controller::metadata::MetadataImage;
+
+  void take_part();
+  void apply_delta(const controller::metadata::ImageDelta& delta);
+  void apply_partition(const TopicId& topic, PartitionIndex index);
+  void apply_configs(const controller::metadata::ImageDelta& delta);
+  void sweep_unknown();
+  void create(const TopicIdPartition& id, const std::string& topic);
+  void on_created(const TopicIdPartition& id, const std::string& topic, Result<PlacedLog> placed);
+  [[nodiscard]] Result<std::shared_ptr<Partition>> open(const PlacedLog& placed, const TopicSettings& settings);
+  void assign(const std::shared_ptr<Partition>& partition, const controller::metadata::PartitionImage& state);
+  enum class Fate { deleted, set_aside };
+  void remove(const TopicIdPartition& id, Fate fate);
+  [[nodiscard]] BrokerFacts facts_of(BrokerId id) const;
+  [[nodiscard]] bool is_home(const TopicId& topic, PartitionIndex index) const;
+  void arm();
+  void tick();
+
+  ReplicaManagerOptions options_;
+  ShardState state_;
+  controller::metadata::ImagePtr image_;
+  std::optional<BrokerEpoch> broker_epoch_;
+  bool takes_part_ = false;
+  boost::unordered_flat_map<TopicIdPartition, std::shared_ptr<Partition>, std::hash<TopicIdPartition>> partitions_;
+  std::set<TopicIdPartition> creating_;
+  std::set<TopicIdPartition> unusable_;  // could not be opened or made: answered with KAFKA_STORAGE_ERROR
+  std::vector<ReplicaListener*> listeners_;
+  StreamActivity activity_;
+  common::log::RetentionClock retention_clock_;
+  Instant next_retention_;
+  common::TimerHandle timer_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
 
 }  // namespace broker::partition

@@ -8,9 +8,8 @@ PartitionRouter::PartitionRouter(std::vector<common::Shard*> shards, std::vector
              managers_.size());
 }
 
-int home_shard(const TopicId& topic, PartitionIndex partition, int shard_count) {
-  const uint64_t mixed = (topic.high() ^ topic.low()) * 0x9e3779b97f4a7c15ull >> 32;
-  return static_cast<int>((mixed + static_cast<uint64_t>(partition.value)) % static_cast<uint64_t>(shard_count));
+Result<std::shared_ptr<Partition>> PartitionRouter::find_here(const TopicIdPartition& id) const {
+  return manager(home_of(id)).find(id);
 }
 
 }  // namespace broker::partition

@@ -1,0 +1,364 @@
+#include "broker/partition/directories.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "broker/partition/replica_manager.h"
+
+namespace broker::partition {
+
+using common::Awaitable;
+using common::log::CheckpointKind;
+using common::log::LogDirectory;
+using common::log::OffsetMap;
+using common::model::Error;
+using common::model::ErrorCode;
+using common::model::fail;
+using common::model::Result;
+
+Directories::Directories(DirectoriesOptions options, std::vector<std::unique_ptr<LogDirectory>> directories)
+    : options_(std::move(options)), directories_(std::move(directories)) {
+  for (const auto& directory : directories_) {
+    for (const auto& found : directory->partitions()) {
+      if (found.topic_id) occupied_.emplace(found.partition, Occupant{*found.topic_id, directory.get(), false});
+    }
+  }
+}
+
+Directories::~Directories() = default;
+
+void Directories::on_home(std::function<void()> f) {
+  options_.home->post([alive = std::weak_ptr(alive_), f = std::move(f)] {
+    if (!alive.expired()) f();
+  });
+}
+
+// ---- start ----
+
+std::vector<PlacedLog> Directories::found(int shard, int shard_count) const {
+  std::vector<PlacedLog> all;
+  for (const auto& directory : directories_) {
+    for (const auto& p : directory->partitions()) {
+      if (!p.topic_id || home_shard(*p.topic_id, p.partition.partition, shard_count) != shard) continue;
+      all.push_back({p.partition, *p.topic_id, p.path, directory->path(), directory->hints_for(p.partition)});
+    }
+  }
+  return all;
+}
+
+Result<void> Directories::begin_run() {
+  for (const auto& directory : directories_) {
+    if (auto begun = directory->begin_run(); !begun) return begun;
+  }
+  return {};
+}
+
+void Directories::start(std::vector<common::Shard*> shards, std::vector<ReplicaManager*> managers) {
+  shards_ = std::move(shards);
+  managers_ = std::move(managers);
+  const common::Instant now = options_.home->now();
+  next_high_watermark_ = now + options_.high_watermark_interval;
+  next_recovery_point_ = now + options_.recovery_point_interval;
+  // R42: directories that lack their id, or that nobody knew in an earlier run.
+  for (const auto& directory : directories_) {
+    for (const auto& p : directory->partitions()) {
+      if (!p.topic_id) set_aside({p.partition, {}, p.path, directory->path(), {}});
+    }
+    for (const std::string& path : directory->strays()) strays_.emplace(now + options_.stray_delay, path);
+  }
+  look_at_space();
+  arm();
+}
+
+// ---- making and removing ----
+
+void Directories::create(TopicPartition partition, TopicId topic_id, common::Shard& reply, Placed done) {
+  on_home([this, partition = std::move(partition), creation = Creation{topic_id, &reply, std::move(done)}]() mutable {
+    const auto there = occupied_.find(partition);
+    if (there != occupied_.end() && (there->second.leaving || there->second.topic_id != creation.topic_id)) {
+      waiting_[partition].push_back(std::move(creation));  // until the old one is out of the way
+      return;
+    }
+    begin_creation(partition, std::move(creation));
+  });
+}
+
+void Directories::begin_creation(const TopicPartition& partition, Creation creation) {
+  LogDirectory* directory = choose(creation.topic_id, partition.partition);
+  if (directory == nullptr) {
+    creation.reply->post([done = std::move(creation.done)] {
+      done(fail(ErrorCode::kafka_storage_error, "every directory has failed"));
+    });
+    return;
+  }
+  occupied_[partition] = {creation.topic_id, directory, false};
+  const auto path = std::make_shared<Result<std::string>>();
+  // The names' work on the pool (R78); nothing else of the directory is touched there.
+  options_.disk->offload(
+      [directory, partition, id = creation.topic_id, path]() -> common::disk::IoResult<void> {
+        *path = directory->create_partition(partition, id);
+        return {};
+      },
+      [this, alive = std::weak_ptr(alive_), directory, partition, path,
+       creation = std::move(creation)](common::disk::IoResult<void>) {
+        if (alive.expired()) return;
+        Result<PlacedLog> placed = fail(ErrorCode::kafka_storage_error);
+        if (*path) {
+          PlacedLog log{partition, creation.topic_id, **path, directory->path(), {}};
+          log.hints.previous_end = common::log::PreviousEnd::clean;
+          placed = std::move(log);
+        } else {
+          occupied_.erase(partition);
+          placed = tl::unexpected((*path).error());
+        }
+        creation.reply->post([done = creation.done, placed = std::move(placed)] { done(placed); });
+      });
+}
+
+void Directories::remove(TopicPartition partition, TopicId topic_id) {
+  on_home([this, partition = std::move(partition), topic_id] {
+    const auto there = occupied_.find(partition);
+    if (there == occupied_.end() || there->second.topic_id != topic_id || there->second.leaving) return;
+    there->second.leaving = true;
+    const auto unique = common::model::random_uuid(options_.random->next(), options_.random->next());
+    there->second.directory->delete_partition(
+        partition, unique, [this, alive = std::weak_ptr(alive_), partition](Result<void> deleted) {
+          if (alive.expired()) return;
+          if (!deleted) options_.logger.error("{} not deleted: {}", partition, deleted.error().message);
+          on_removed(partition);
+        });
+  });
+}
+
+void Directories::on_removed(const TopicPartition& partition) {
+  occupied_.erase(partition);
+  const auto waiting = waiting_.find(partition);
+  if (waiting == waiting_.end()) return;
+  const std::vector<Creation> creations = std::move(waiting->second);
+  waiting_.erase(waiting);
+  // Topics that were deleted while they waited are removed again by those who asked for them.
+  for (const Creation& creation : creations) create(partition, creation.topic_id, *creation.reply, creation.done);
+}
+
+void Directories::set_aside(PlacedLog log) {
+  on_home([this, log = std::move(log)] {
+    LogDirectory* directory = find(log.directory);
+    if (directory == nullptr) return;
+    if (const auto there = occupied_.find(log.partition); there != occupied_.end()) there->second.leaving = true;
+    rename_aside(*directory, log.path, [this, partition = log.partition] { on_removed(partition); });
+  });
+}
+
+void Directories::rename_aside(LogDirectory& directory, const std::string& path, std::function<void()> done) {
+  const auto unique = common::model::random_uuid(options_.random->next(), options_.random->next());
+  const auto moved_to = std::make_shared<Result<std::string>>();
+  options_.disk->offload(
+      [&directory, path, unique, moved_to]() -> common::disk::IoResult<void> {
+        *moved_to = directory.set_aside(path, unique);
+        return {};
+      },
+      [this, alive = std::weak_ptr(alive_), path, moved_to, done = std::move(done)](common::disk::IoResult<void>) {
+        if (alive.expired()) return;
+        if (*moved_to) {
+          strays_.emplace(options_.home->now() + options_.stray_delay, **moved_to);
+        } else {
+          options_.logger.error("{} not set aside: {}", path, moved_to->error().message);
+        }
+        done();
+      });
+}
+
+// R42: the delay gives an operator the time to notice that the cluster has forgotten a topic.
+void Directories::remove_old_strays() {
+  while (!strays_.empty() && strays_.begin()->first <= options_.home->now()) {
+    const std::string path = strays_.begin()->second;
+    strays_.erase(strays_.begin());
+    options_.logger.info("{} has been unknown for long enough: deleted", path);
+    options_.disk->offload([disk = options_.disk, path] { return disk->remove_tree(path); },
+                           [logger = options_.logger, path](common::disk::IoResult<void> removed) {
+                             if (!removed) logger.warn("{} not deleted: {}", path, removed.error().message);
+                           });
+  }
+}
+
+LogDirectory* Directories::find(const std::string& path) {
+  for (const auto& directory : directories_) {
+    if (directory->path() == path) return directory.get();
+  }
+  return nullptr;
+}
+
+LogDirectory* Directories::choose(const TopicId& id, common::model::PartitionIndex partition) {
+  std::vector<LogDirectory*> usable;
+  for (const auto& directory : directories_) {
+    if (!directory->failure()) usable.push_back(directory.get());
+  }
+  if (usable.empty()) return nullptr;
+  return usable[static_cast<size_t>(home_shard(id, partition, static_cast<int>(usable.size())))];
+}
+
+void Directories::report_failure(const std::string& directory, const Error& error) {
+  on_home([this, directory, error] {
+    LogDirectory* failed = find(directory);
+    if (failed == nullptr || failed->failure()) return;
+    options_.logger.error("directory {} has failed, its replicas are offline: {}", directory, error.message);
+    failed->mark_failed(error);
+    for (size_t i = 0; i < managers_.size(); ++i) {
+      shards_[i]->post([manager = managers_[i], directory] { manager->directory_failed(directory); });
+    }
+    if (options_.on_failure) options_.on_failure(directory, error);
+  });
+}
+
+// ---- checkpoints ----
+
+Awaitable<std::vector<ReplicaOffsets>> Directories::gather() {
+  std::vector<ReplicaOffsets> all;
+  for (size_t i = 0; i < managers_.size(); ++i) {
+    ReplicaManager* manager = managers_[i];
+    co_await common::hop(*shards_[i]);
+    std::vector<ReplicaOffsets> some = manager->offsets();
+    co_await common::hop(*options_.home);
+    all.insert(all.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
+  }
+  co_return all;
+}
+
+namespace {
+
+OffsetMap offsets_in(const std::string& directory, CheckpointKind kind, const std::vector<ReplicaOffsets>& all) {
+  OffsetMap map;
+  for (const ReplicaOffsets& r : all) {
+    if (r.directory != directory) continue;
+    switch (kind) {
+      case CheckpointKind::high_watermark:
+        map.emplace(r.partition, r.high_watermark);
+        break;
+      case CheckpointKind::recovery_point:
+        map.emplace(r.partition, r.recovery_point);
+        break;
+      case CheckpointKind::log_start:
+        if (r.log_start_offset > common::model::Offset(0)) map.emplace(r.partition, r.log_start_offset);
+        break;
+    }
+  }
+  return map;
+}
+
+}  // namespace
+
+void Directories::store(CheckpointKind kind, const std::vector<ReplicaOffsets>& offsets) {
+  for (const auto& directory : directories_) {
+    if (directory->failure()) continue;
+    directory->store_checkpoint(kind, offsets_in(directory->path(), kind, offsets),
+                                [logger = options_.logger, path = directory->path()](Result<void> stored) {
+                                  // A hint only (R73): recovery looks further back without it.
+                                  if (!stored)
+                                    logger.warn("checkpoint in {} not stored: {}", path, stored.error().message);
+                                });
+  }
+}
+
+Awaitable<void> Directories::checkpoint() {
+  const std::vector<ReplicaOffsets> offsets = co_await gather();
+  store(CheckpointKind::high_watermark, offsets);
+  store(CheckpointKind::recovery_point, offsets);
+  store(CheckpointKind::log_start, offsets);
+}
+
+Awaitable<Result<void>> Directories::close() {
+  timer_.cancel();
+  std::vector<ReplicaOffsets> offsets;
+  for (size_t i = 0; i < managers_.size(); ++i) {
+    ReplicaManager* manager = managers_[i];
+    co_await common::hop(*shards_[i]);
+    std::vector<ReplicaOffsets> some = co_await manager->shut_down();
+    co_await common::hop(*options_.home);
+    offsets.insert(offsets.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
+  }
+  Result<void> outcome;
+  for (const auto& directory : directories_) {
+    for (const auto kind :
+         {CheckpointKind::high_watermark, CheckpointKind::recovery_point, CheckpointKind::log_start}) {
+      if (auto stored = directory->store_checkpoint_blocking(kind, offsets_in(directory->path(), kind, offsets));
+          !stored) {
+        outcome = stored;
+      }
+    }
+  }
+  if (!outcome) co_return outcome;  // R70: no marker after a failure
+  for (const auto& directory : directories_) {
+    if (auto ended = directory->end_run(); !ended) outcome = ended;
+  }
+  co_return outcome;
+}
+
+// ---- periodic work ----
+
+void Directories::arm() {
+  timer_ = options_.home->call_at(options_.home->now() + options_.space_interval, [this] {
+    tick();
+    arm();
+  });
+}
+
+void Directories::tick() {
+  look_at_space();
+  remove_old_strays();
+  const common::Instant now = options_.home->now();
+  if (now >= next_recovery_point_) {
+    next_recovery_point_ = now + options_.recovery_point_interval;
+    next_high_watermark_ = now + options_.high_watermark_interval;
+    options_.home->spawn("checkpoint", checkpoint());
+  } else if (now >= next_high_watermark_) {
+    next_high_watermark_ = now + options_.high_watermark_interval;
+    options_.home->spawn("high watermark checkpoint", checkpoint_high_watermarks());
+  }
+}
+
+Awaitable<void> Directories::checkpoint_high_watermarks() {
+  const std::vector<ReplicaOffsets> offsets = co_await gather();
+  store(CheckpointKind::high_watermark, offsets);
+}
+
+void Directories::look_at_space() {
+  for (const auto& directory : directories_) {
+    if (directory->failure()) continue;
+    const auto space = std::make_shared<common::disk::Space>();
+    options_.disk->offload(
+        [directory = directory.get(), space]() -> common::disk::IoResult<void> {
+          const Result<common::disk::Space> seen = directory->space();
+          if (!seen) return common::disk::io_failure(common::disk::IoFault::failed, seen.error().message);
+          *space = *seen;
+          return {};
+        },
+        [this, alive = std::weak_ptr(alive_), path = directory->path(), space](common::disk::IoResult<void> looked) {
+          if (!alive.expired() && looked) on_space(path, *space);
+        });
+  }
+}
+
+uint64_t Directories::low_line(const common::disk::Space& space) const {
+  return std::min(options_.low_space_bytes,
+                  space.total_bytes / 100 * static_cast<uint64_t>(options_.low_space_percent));
+}
+
+// R81, with some distance between the two edges so that it does not flap.
+void Directories::on_space(const std::string& directory, common::disk::Space space) {
+  const uint64_t line = low_line(space);
+  bool& low = low_[directory];
+  const bool now_low = space.free_bytes < (low ? line + line / 8 : line);
+  if (now_low == low) return;
+  low = now_low;
+  if (low) {
+    options_.logger.error("{} is low on space ({} MiB left): produces are refused, reads go on", directory,
+                          space.free_bytes >> 20);
+  } else {
+    options_.logger.info("{} has room again ({} MiB): produces are accepted", directory, space.free_bytes >> 20);
+  }
+  for (size_t i = 0; i < managers_.size(); ++i) {
+    shards_[i]->post([manager = managers_[i], directory, now_low] { manager->set_low_space(directory, now_low); });
+  }
+}
+
+}  // namespace broker::partition

@@ -1,0 +1,137 @@
+// The data directories of a broker (log.dirs), as the managers of all shards use them: which partitions lie in them,
+// where one is made or removed, the checkpoints over all of them, how much room is left, and which have failed.
+//
+// A partition's directory is named by its topic, not by its topic's id: one that is deleted and created again may live
+// on another shard, so making one waits here until the old one is out of the way.
+//
+// Lives on one shard (`home`); calls marked so may come from any thread, and answer on the caller's shard.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/log/log_directory.h"
+#include "common/logging.h"
+#include "common/model/random.h"
+#include "common/shard.h"
+
+namespace broker::partition {
+
+using common::model::TopicId;
+using common::model::TopicPartition;
+
+class ReplicaManager;
+
+// A partition that lies on disk, or has just been made.
+struct PlacedLog {
+  TopicPartition partition;
+  TopicId topic_id;
+  std::string path;
+  std::string directory;  // the entry of log.dirs
+  common::log::OpenHints hints;
+};
+
+// What the checkpoints say of one replica.
+struct ReplicaOffsets {
+  TopicPartition partition;
+  std::string directory;
+  common::model::Offset high_watermark;
+  common::model::Offset recovery_point;
+  common::model::Offset log_start_offset;
+};
+
+struct DirectoriesOptions {
+  common::Shard* home = nullptr;
+  common::disk::Disk* disk = nullptr;  // of the home shard
+  common::model::Random* random = nullptr;
+  common::Logger logger;
+  common::Duration high_watermark_interval = std::chrono::seconds(5);
+  common::Duration recovery_point_interval = std::chrono::seconds(60);
+  common::Duration space_interval = std::chrono::seconds(1);
+  common::Duration stray_delay = std::chrono::hours(24);  // R42: before a directory that nobody knows is deleted
+  // R81: refuse below the smaller of the two.
+  uint64_t low_space_bytes = 1ull << 30;
+  int low_space_percent = 5;
+  // A directory has failed (R76): the controller should move what it led. Called on `home`.
+  std::function<void(const std::string& directory, const common::model::Error&)> on_failure;
+};
+
+class Directories {
+ public:
+  // The directories are open, have an identity, and were found usable.
+  Directories(DirectoriesOptions options, std::vector<std::unique_ptr<common::log::LogDirectory>> directories);
+  ~Directories();
+  Directories(const Directories&) = delete;
+  Directories& operator=(const Directories&) = delete;
+
+  // --- start, before any other use ---
+  // What lies on disk and belongs to `shard` of `shard_count`.
+  [[nodiscard]] std::vector<PlacedLog> found(int shard, int shard_count) const;
+  // Once every manager has opened its logs, before anything is written (R70); then the periodic work begins.
+  [[nodiscard]] common::model::Result<void> begin_run();
+  void start(std::vector<common::Shard*> shards, std::vector<ReplicaManager*> managers);
+
+  // --- any thread ---
+  using Placed = std::function<void(common::model::Result<PlacedLog>)>;
+  // Makes the directory of a partition. `done` on `reply`.
+  void create(TopicPartition partition, TopicId topic_id, common::Shard& reply, Placed done);
+  // Deletes it for good (R42: the caller has seen the committed deletion of this very topic id). The log is destroyed.
+  void remove(TopicPartition partition, TopicId topic_id);
+  // Renames a directory that the cluster does not know; deleted after stray_delay.
+  void set_aside(PlacedLog log);
+  // R76.
+  void report_failure(const std::string& directory, const common::model::Error& error);
+
+  // --- on `home` ---
+  // Writes the recovery points, high watermarks and log starts of all managers, now.
+  [[nodiscard]] common::Awaitable<void> checkpoint();
+  // Clean stop: closes every log, stores the final offsets, then the clean markers (R70). Nothing may use the managers'
+  // partitions afterwards.
+  [[nodiscard]] common::Awaitable<common::model::Result<void>> close();
+  [[nodiscard]] const std::vector<std::unique_ptr<common::log::LogDirectory>>& all() const { return directories_; }
+
+ private:
+  struct Creation {
+    TopicId topic_id;
+    common::Shard* reply = nullptr;
+    Placed done;
+  };
+  void on_home(std::function<void()> f);
+  // A name in use: by this topic id, in this directory; `leaving` while it is being removed or set aside.
+  struct Occupant {
+    TopicId topic_id;
+    common::log::LogDirectory* directory = nullptr;
+    bool leaving = false;
+  };
+  void begin_creation(const TopicPartition& partition, Creation creation);
+  void rename_aside(common::log::LogDirectory& directory, const std::string& path, std::function<void()> done);
+  void on_removed(const TopicPartition& partition);
+  void remove_old_strays();
+  [[nodiscard]] common::log::LogDirectory* find(const std::string& path);
+  [[nodiscard]] common::log::LogDirectory* choose(const TopicId& id, common::model::PartitionIndex partition);
+  void store(common::log::CheckpointKind kind, const std::vector<ReplicaOffsets>& offsets);
+  [[nodiscard]] common::Awaitable<std::vector<ReplicaOffsets>> gather();
+  [[nodiscard]] common::Awaitable<void> checkpoint_high_watermarks();
+  void arm();
+  void tick();
+  void look_at_space();
+  void on_space(const std::string& directory, common::disk::Space space);
+  [[nodiscard]] uint64_t low_line(const common::disk::Space& space) const;
+
+  DirectoriesOptions options_;
+  std::vector<std::unique_ptr<common::log::LogDirectory>> directories_;
+  std::vector<common::Shard*> shards_;
+  std::vector<ReplicaManager*> managers_;
+  std::map<TopicPartition, Occupant> occupied_;
+  std::map<TopicPartition, std::vector<Creation>> waiting_;
+  std::multimap<common::Instant, std::string> strays_;  // when to delete which path
+  std::map<std::string, bool> low_;
+  common::TimerHandle timer_;
+  common::Instant next_high_watermark_;
+  common::Instant next_recovery_point_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace broker::partition

@@ -1,0 +1,404 @@
+#include "broker/partition/replica_manager.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace broker::partition {
+
+using common::model::fail;
+using common::model::LogIndex;
+namespace metadata = controller::metadata;
+
+namespace {
+
+std::string text_of(const TopicPartition& tp) {
+  return fmt::format("{}-{}", tp.topic, tp.partition.value);
+}
+
+Assignment assignment_of(const metadata::PartitionImage& state) {
+  Assignment a;
+  a.leader = state.leader;
+  a.leader_epoch = state.leader_epoch;
+  a.recorded.partition_epoch = state.partition_epoch;
+  a.recorded.replicas.assign(state.replicas.begin(), state.replicas.end());
+  a.recorded.isr.assign(state.isr.begin(), state.isr.end());
+  a.recorded.recovery =
+      state.recovery_state == metadata::RecoveryState::recovered ? Recovery::recovered : Recovery::recovering;
+  return a;
+}
+
+template <class Ids>
+bool contains(const Ids& ids, BrokerId id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+}  // namespace
+
+int home_shard(const TopicId& topic, PartitionIndex partition, int shard_count) {
+  const uint64_t mixed = ((topic.high() ^ topic.low()) * 0x9e3779b97f4a7c15ull) >> 32;
+  return static_cast<int>((mixed + static_cast<uint64_t>(partition.value)) % static_cast<uint64_t>(shard_count));
+}
+
+ReplicaManager::ReplicaManager(ReplicaManagerOptions options) : options_(std::move(options)) {
+  state_.self = options_.self;
+  state_.lag_time_max = options_.lag_time_max;
+}
+
+ReplicaManager::~ReplicaManager() = default;
+
+// ---- start ----
+
+Result<OpenReport> ReplicaManager::open_logs(const std::vector<PlacedLog>& found) {
+  OpenReport report;
+  for (const PlacedLog& placed : found) {
+    // The topic's own settings come with the image; until then nothing is appended or deleted.
+    Result<std::shared_ptr<Partition>> opened = open(placed, TopicSettings{});
+    if (!opened && opened.error().code == ErrorCode::corrupt_message) {
+      options_.logger.error("{} is damaged below what was committed, starts over from its leader: {}", placed.path,
+                            opened.error().message);
+      report.corrupt.push_back(placed.path);
+      options_.directories->set_aside(placed);
+      continue;
+    }
+    if (!opened) return tl::unexpected(std::move(opened.error()));
+    const TopicIdPartition id{placed.topic_id, placed.partition.partition};
+    ++report.opened;
+    report.scanned_bytes += (*opened)->recovery_report().scanned_bytes;
+    report.cut_bytes += (*opened)->recovery_report().cut_bytes;
+    partitions_.emplace(id, std::move(*opened));
+  }
+  return report;
+}
+
+Result<std::shared_ptr<Partition>> ReplicaManager::open(const PlacedLog& placed, const TopicSettings& settings) {
+  const common::Logger logger = options_.logger.with(text_of(placed.partition));
+  common::log::LogEnvironment environment;
+  environment.disk = options_.disk;
+  environment.tail_cache = options_.tail_cache;
+  environment.logger = logger;
+  environment.on_failure = [directories = options_.directories, directory = placed.directory](
+                               const common::model::Error& e) { directories->report_failure(directory, e); };
+  auto log = common::log::Log::open(std::move(environment), placed.path, settings.log, placed.hints,
+                                    options_.shard->clock().wall_now());
+  if (!log) return tl::unexpected(std::move(log.error()));
+  PartitionOptions options;
+  options.id = {placed.topic_id, placed.partition.partition};
+  options.topic = placed.partition.topic;
+  options.directory = placed.directory;
+  options.high_watermark = placed.hints.high_watermark.value_or((*log)->log_start_offset());
+  options.log = std::move(*log);
+  options.settings = settings;
+  options.state = &state_;
+  options.sender = options_.sender;
+  options.listener = options_.partition_listener;
+  options.logger = logger;
+  return std::make_shared<Partition>(*options_.shard, std::move(options));
+}
+
+void ReplicaManager::start() {
+  next_retention_ = options_.shard->now() + options_.retention_interval;
+  arm();
+}
+
+void ReplicaManager::set_broker_epoch(BrokerEpoch epoch) {
+  broker_epoch_ = epoch;
+  state_.broker_epoch = epoch;
+  take_part();
+}
+
+// ---- metadata ----
+
+void ReplicaManager::on_image(metadata::ImagePtr image, metadata::DeltaPtr delta) {
+  NARU_CHECK(options_.shard->is_current());
+  image_ = std::move(image);
+  if (takes_part_) {
+    apply_delta(*delta);
+  } else {
+    take_part();
+  }
+}
+
+void ReplicaManager::take_part() {
+  if (takes_part_ || !image_ || !broker_epoch_) return;
+  const metadata::BrokerImage* self = image_->broker(options_.self);
+  if (self == nullptr || self->epoch != *broker_epoch_) return;
+  takes_part_ = true;
+  sweep_unknown();
+  for (const auto& [topic_id, topic] : image_->topics()) {
+    for (const auto& [index, state] : topic->partitions) {
+      if (is_home(topic_id, index)) apply_partition(topic_id, index);
+    }
+  }
+}
+
+// R42: what lies on disk and is not ours by the image. A topic that was deleted while we were down cannot be told from
+// one that this image has lost, so it is kept for a while.
+void ReplicaManager::sweep_unknown() {
+  std::vector<TopicIdPartition> unknown;
+  for (const auto& [id, partition] : partitions_) {
+    const metadata::PartitionImage* state = image_->partition(id.topic_id, id.partition);
+    if (state == nullptr || !contains(state->replicas, options_.self)) unknown.push_back(id);
+  }
+  for (const TopicIdPartition& id : unknown) remove(id, Fate::set_aside);
+}
+
+void ReplicaManager::apply_delta(const metadata::ImageDelta& delta) {
+  if (!delta.deleted_topics.empty()) {
+    std::vector<TopicIdPartition> gone;
+    for (const auto& [id, partition] : partitions_) {
+      if (delta.deleted_topics.contains(id.topic_id)) gone.push_back(id);
+    }
+    for (const TopicIdPartition& id : gone) remove(id, Fate::deleted);
+  }
+  apply_configs(delta);
+  for (const auto& [topic_id, indexes] : delta.partitions) {
+    for (const PartitionIndex index : indexes) {
+      if (is_home(topic_id, index)) apply_partition(topic_id, index);
+    }
+  }
+  if (delta.brokers.empty()) return;
+  for (const auto& [id, partition] : partitions_) {
+    if (!partition->is_leader()) continue;
+    for (const BrokerId broker : delta.brokers) partition->on_broker_facts(facts_of(broker));
+  }
+}
+
+void ReplicaManager::apply_configs(const metadata::ImageDelta& delta) {
+  bool all = false;
+  std::set<std::string> topics;
+  for (const metadata::ConfigResource& resource : delta.configs) {
+    if (resource.type == metadata::ResourceType::topic) topics.insert(resource.name);
+    all = all || resource.type == metadata::ResourceType::broker;
+  }
+  if (!all && topics.empty()) return;
+  for (const auto& [id, partition] : partitions_) {
+    if (all || topics.contains(partition->topic())) {
+      partition->set_settings(options_.settings->settings_of(*image_, partition->topic()));
+    }
+  }
+}
+
+void ReplicaManager::apply_partition(const TopicId& topic_id, PartitionIndex index) {
+  const metadata::TopicImage* topic = image_->topic_by_id(topic_id);
+  const metadata::PartitionImage* state = topic != nullptr ? topic->partition(index) : nullptr;
+  const TopicIdPartition id{topic_id, index};
+  if (state == nullptr) return;
+  const auto found = partitions_.find(id);
+  if (!contains(state->replicas, options_.self)) {
+    if (found != partitions_.end()) remove(id, Fate::deleted);  // a committed record took it from us
+    return;
+  }
+  if (found == partitions_.end()) {
+    create(id, topic->name);
+  } else {
+    assign(found->second, *state);
+  }
+}
+
+void ReplicaManager::assign(const std::shared_ptr<Partition>& partition, const metadata::PartitionImage& state) {
+  Assignment assignment = assignment_of(state);
+  for (const BrokerId id : state.replicas) assignment.brokers.push_back(facts_of(id));
+  const LeaderEpoch epoch_before = partition->leader_epoch();
+  const Role role_before = partition->role();
+  if (role_before == Role::none) partition->set_settings(options_.settings->settings_of(*image_, partition->topic()));
+  partition->assign(assignment);
+  if (partition->leader_epoch() == epoch_before && partition->role() == role_before) return;
+  for (ReplicaListener* listener : listeners_) {
+    switch (partition->role()) {
+      case Role::leader:
+        listener->on_leading(partition);
+        break;
+      case Role::follower:
+        listener->on_following(partition);
+        break;
+      case Role::none:
+        listener->on_stopped(partition->id(), partition->topic());
+        break;
+    }
+  }
+}
+
+void ReplicaManager::create(const TopicIdPartition& id, const std::string& topic) {
+  if (!creating_.insert(id).second) return;
+  unusable_.erase(id);
+  options_.directories->create({topic, id.partition}, id.topic_id, *options_.shard,
+                               [this, alive = std::weak_ptr(alive_), id, topic](Result<PlacedLog> placed) {
+                                 if (!alive.expired()) on_created(id, topic, std::move(placed));
+                               });
+}
+
+void ReplicaManager::on_created(const TopicIdPartition& id, const std::string& topic, Result<PlacedLog> placed) {
+  creating_.erase(id);
+  const auto failed = [&](const common::model::Error& error) {
+    unusable_.insert(id);
+    options_.logger.error("replica {}-{} could not be made: {} {}", topic, id.partition, error.code, error.message);
+  };
+  if (!placed) return failed(placed.error());
+  // The cluster may have moved on meanwhile.
+  const metadata::PartitionImage* state = image_->partition(id.topic_id, id.partition);
+  if (state == nullptr || !contains(state->replicas, options_.self)) {
+    options_.directories->remove(placed->partition, id.topic_id);
+    return;
+  }
+  Result<std::shared_ptr<Partition>> opened = open(*placed, options_.settings->settings_of(*image_, topic));
+  if (!opened) return failed(opened.error());
+  const std::shared_ptr<Partition> partition = partitions_.emplace(id, std::move(*opened)).first->second;
+  assign(partition, *state);
+}
+
+void ReplicaManager::remove(const TopicIdPartition& id, Fate fate) {
+  const auto found = partitions_.find(id);
+  const std::shared_ptr<Partition> partition = found->second;
+  partitions_.erase(found);  // before anyone is told: whoever looks must not find it
+  const std::string path = partition->log_path();
+  partition->release_log(ErrorCode::not_leader_or_follower).reset();
+  for (ReplicaListener* listener : listeners_) listener->on_stopped(id, partition->topic());
+  const TopicPartition name{partition->topic(), id.partition};
+  if (fate == Fate::deleted) {
+    options_.directories->remove(name, id.topic_id);
+  } else {
+    options_.logger.warn("{} is not known to the cluster: set aside", path);
+    options_.directories->set_aside({name, id.topic_id, path, partition->directory(), {}});
+  }
+}
+
+BrokerFacts ReplicaManager::facts_of(BrokerId id) const {
+  BrokerFacts facts{.id = id};
+  if (const metadata::BrokerImage* broker = image_->broker(id)) {
+    facts.epoch = broker->epoch;
+    facts.eligible = metadata::is_active(*broker);
+  }
+  return facts;
+}
+
+bool ReplicaManager::is_home(const TopicId& topic, PartitionIndex index) const {
+  return home_shard(topic, index, options_.shard_count) == options_.shard_index;
+}
+
+// ---- lookup ----
+
+std::shared_ptr<Partition> ReplicaManager::find_or_null(const TopicIdPartition& id) const {
+  const auto found = partitions_.find(id);
+  return found != partitions_.end() ? found->second : nullptr;
+}
+
+Result<std::shared_ptr<Partition>> ReplicaManager::find(const TopicIdPartition& id) const {
+  NARU_CHECK(options_.shard->is_current());
+  if (const auto found = partitions_.find(id); found != partitions_.end()) return found->second;
+  if (unusable_.contains(id)) return fail(ErrorCode::kafka_storage_error);
+  const bool exists = image_ && image_->partition(id.topic_id, id.partition) != nullptr;
+  return fail(exists ? ErrorCode::not_leader_or_follower : ErrorCode::unknown_topic_or_partition);
+}
+
+bool ReplicaManager::has_applied(LogIndex offset) const {
+  return takes_part_ && image_->offset() && *image_->offset() >= offset && creating_.empty();
+}
+
+void ReplicaManager::add_listener(ReplicaListener& listener) {
+  listeners_.push_back(&listener);
+  for (const auto& [id, partition] : partitions_) {
+    if (partition->role() == Role::leader) listener.on_leading(partition);
+    if (partition->role() == Role::follower) listener.on_following(partition);
+  }
+}
+
+void ReplicaManager::remove_listener(ReplicaListener& listener) {
+  std::erase(listeners_, &listener);
+}
+
+// ---- disk ----
+
+void ReplicaManager::set_low_space(const std::string& directory, bool low) {
+  if (low) {
+    state_.low_on_space.insert(directory);
+  } else {
+    state_.low_on_space.erase(directory);
+  }
+}
+
+// R76: its replicas serve nothing any more, and answer KAFKA_STORAGE_ERROR until the broker is restarted.
+void ReplicaManager::directory_failed(const std::string& directory) {
+  std::vector<TopicIdPartition> lost;
+  for (const auto& [id, partition] : partitions_) {
+    if (partition->directory() == directory) lost.push_back(id);
+  }
+  for (const TopicIdPartition& id : lost) {
+    const std::shared_ptr<Partition> partition = partitions_.at(id);
+    partitions_.erase(id);
+    unusable_.insert(id);
+    partition->release_log(ErrorCode::kafka_storage_error).reset();
+    for (ReplicaListener* listener : listeners_) listener->on_stopped(id, partition->topic());
+  }
+}
+
+std::vector<ReplicaOffsets> ReplicaManager::offsets() const {
+  std::vector<ReplicaOffsets> all;
+  all.reserve(partitions_.size());
+  for (const auto& [id, p] : partitions_) {
+    all.push_back({.partition = {p->topic(), id.partition},
+                   .directory = p->directory(),
+                   .high_watermark = p->high_watermark(),
+                   .recovery_point = p->recovery_point(),
+                   .log_start_offset = p->log_start_offset()});
+  }
+  return all;
+}
+
+Awaitable<std::vector<ReplicaOffsets>> ReplicaManager::shut_down() {
+  NARU_CHECK(options_.shard->is_current());
+  timer_.cancel();
+  takes_part_ = false;
+  broker_epoch_.reset();
+  const auto partitions = std::exchange(partitions_, {});
+  struct Closing {
+    explicit Closing(common::Shard& shard) : done(shard) {}
+    common::Event done;
+    size_t open = 0;
+  };
+  const auto closing = std::make_shared<Closing>(*options_.shard);
+  std::vector<std::pair<ReplicaOffsets, std::unique_ptr<common::log::Log>>> logs;
+  closing->open = partitions.size();
+  if (partitions.empty()) closing->done.set();
+  for (const auto& [id, p] : partitions) {
+    ReplicaOffsets offsets{.partition = {p->topic(), id.partition}, .directory = p->directory()};
+    offsets.high_watermark = p->high_watermark();
+    logs.emplace_back(std::move(offsets), p->release_log(ErrorCode::not_leader_or_follower));
+    for (ReplicaListener* listener : listeners_) listener->on_stopped(id, p->topic());
+  }
+  for (auto& [offsets, log] : logs) {
+    log->close([closing, logger = options_.logger, path = log->path()](Result<void> closed) {
+      if (!closed) logger.error("{} not closed cleanly: {}", path, closed.error().message);
+      if (--closing->open == 0) closing->done.set();
+    });
+  }
+  co_await common::until(closing->done);
+  std::vector<ReplicaOffsets> all;
+  for (auto& [offsets, log] : logs) {
+    offsets.recovery_point = log->flushed_offset();
+    offsets.log_start_offset = log->log_start_offset();
+    all.push_back(std::move(offsets));
+  }
+  co_return all;
+}
+
+// ---- time ----
+
+void ReplicaManager::arm() {
+  timer_ = options_.shard->call_at(options_.shard->now() + options_.tick_interval, [this] {
+    tick();
+    arm();
+  });
+}
+
+void ReplicaManager::tick() {
+  const Instant now = options_.shard->now();
+  const std::vector<std::pair<BrokerId, Instant>> spoken =
+      activity_ ? activity_() : std::vector<std::pair<BrokerId, Instant>>{};
+  for (const auto& [id, partition] : partitions_) partition->tick(spoken);
+  const TimestampMs wall = retention_clock_.read(now, options_.shard->clock().wall_now());
+  if (now < next_retention_) return;
+  next_retention_ = now + options_.retention_interval;
+  for (const auto& [id, partition] : partitions_) partition->apply_retention(wall);
+}
+
+}  // namespace broker::partition
