@@ -1,0 +1,201 @@
+// From planned writes to committed state: records count, and requests are answered, when the log has committed them
+// (R103). Expiry of offsets is here too, because all it does is write.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "broker/group/coordinator.h"
+
+namespace broker::group {
+namespace {
+
+bool is_too_large(ErrorCode error) {
+  return error == ErrorCode::message_too_large || error == ErrorCode::record_list_too_large ||
+         error == ErrorCode::invalid_fetch_size;
+}
+
+// What a client is told when a write failed for a reason that is the log's.
+ErrorCode told_as(ErrorCode error) {
+  switch (error) {
+    case ErrorCode::unknown_topic_or_partition:
+    case ErrorCode::not_enough_replicas:
+    case ErrorCode::not_enough_replicas_after_append:
+    case ErrorCode::request_timed_out:
+      return ErrorCode::coordinator_not_available;
+    case ErrorCode::not_leader_or_follower:
+    case ErrorCode::fenced_leader_epoch:
+    case ErrorCode::unknown_leader_epoch:
+    case ErrorCode::kafka_storage_error:
+      return ErrorCode::not_coordinator;
+    default:
+      return is_too_large(error) ? ErrorCode::unknown_server_error : error;
+  }
+}
+
+}  // namespace
+
+Effects GroupCoordinator::finish(Turn turn) {
+  Effects effects{.answers = std::move(turn.answers), .lines = std::move(turn.lines)};
+  for (PlannedWrite& planned : turn.writes) {
+    last_write_ = last_write_.next();
+    for (const GroupRecord& record : planned.records) {
+      Group& group = find_or_create(group_of(record));
+      if (const auto* stored = std::get_if<OffsetStored>(&record))
+        group.offsets.on_write_planned(stored->partition);
+      else if (const auto* removed = std::get_if<OffsetRemoved>(&record))
+        group.offsets.on_write_planned(removed->partition);
+      else
+        group.on_write_planned();
+    }
+    auto records = std::make_shared<const std::vector<GroupRecord>>(std::move(planned.records));
+    effects.writes.push_back({last_write_, records});
+    pending_.push_back(
+        {last_write_, std::move(records), std::move(planned.after), turn.at.now + config_.write_timeout});
+  }
+  return effects;
+}
+
+void GroupCoordinator::apply(const GroupRecord& record) {
+  Group& group = find_or_create(group_of(record));
+  if (const auto* stored = std::get_if<OffsetStored>(&record))
+    group.offsets.put(stored->partition, stored->value);
+  else if (const auto* removed = std::get_if<OffsetRemoved>(&record))
+    group.offsets.erase(removed->partition);
+  else
+    group.set_stored(std::holds_alternative<GroupStored>(record));
+}
+
+void GroupCoordinator::forget_write(const Pending& write) {
+  for (const GroupRecord& record : *write.records) {
+    Group& group = *find(group_of(record));
+    if (const auto* stored = std::get_if<OffsetStored>(&record))
+      group.offsets.on_write_done(stored->partition);
+    else if (const auto* removed = std::get_if<OffsetRemoved>(&record))
+      group.offsets.on_write_done(removed->partition);
+    else
+      group.on_write_done();
+  }
+}
+
+Effects GroupCoordinator::on_committed(WriteId id, Moment at) {
+  Turn turn{.at = at};
+  std::set<std::string> touched;
+  while (!pending_.empty() && pending_.front().id <= id) {
+    Pending write = std::move(pending_.front());
+    pending_.pop_front();
+    for (const GroupRecord& record : *write.records) {
+      apply(record);
+      touched.insert(group_of(record));
+    }
+    forget_write(write);
+    if (timed_out_ > 0)
+      --timed_out_;
+    else
+      finish_write(turn, write.after, ErrorCode::none);
+  }
+  for (const std::string& group : touched) settle(group);
+  return finish(std::move(turn));
+}
+
+Effects GroupCoordinator::on_write_failed(WriteId id, ErrorCode error, Moment at) {
+  Turn turn{.at = at};
+  const auto found = std::find_if(pending_.begin(), pending_.end(), [&](const Pending& w) { return w.id == id; });
+  NARU_CHECK(found != pending_.end(), "no write {}", id);
+  const bool answered = static_cast<size_t>(found - pending_.begin()) < timed_out_;
+  Pending write = std::move(*found);
+  pending_.erase(found);
+  forget_write(write);
+  if (answered)
+    --timed_out_;
+  else
+    finish_write(turn, write.after, error);
+  std::set<std::string> touched;
+  for (const GroupRecord& record : *write.records) touched.insert(group_of(record));
+  for (const std::string& group : touched) settle(group);
+  return finish(std::move(turn));
+}
+
+void GroupCoordinator::time_out_writes(Turn& turn) {
+  for (; timed_out_ < pending_.size() && pending_[timed_out_].deadline <= turn.at.now; ++timed_out_) {
+    finish_write(turn, pending_[timed_out_].after, ErrorCode::request_timed_out);
+    std::set<std::string> touched;
+    for (const GroupRecord& record : *pending_[timed_out_].records) touched.insert(group_of(record));
+    for (const std::string& group : touched) settle(group);
+  }
+}
+
+void GroupCoordinator::finish_write(Turn& turn, AfterWrite& after, ErrorCode outcome) {
+  if (auto* waiting = std::get_if<AnswerAfterWrite>(&after)) {
+    const bool is_commit = std::holds_alternative<CommitAnswer>(waiting->answer);
+    if (outcome != ErrorCode::none) {
+      fail_answer(waiting->answer,
+                  is_commit && is_too_large(outcome) ? ErrorCode::invalid_commit_offset_size : told_as(outcome));
+    }
+    turn.answer(waiting->token, std::move(waiting->answer));
+  } else if (auto* stored = std::get_if<AssignmentStored>(&after)) {
+    membership_.on_assignment_written(turn, *find(stored->group), *stored, told_as(outcome));
+  } else if (auto* replaced = std::get_if<StaticMemberReplaced>(&after)) {
+    membership_.on_static_member_written(turn, *find(replaced->group), *replaced, told_as(outcome));
+  }
+}
+
+void GroupCoordinator::plan_removals(Turn& turn, Group& group, std::vector<TopicPartition> partitions,
+                                     RemoveGroup remove_group, AfterWrite after) {
+  std::vector<GroupRecord> records;
+  const size_t portion = std::max<size_t>(config_.records_per_write_max, 2);
+  for (TopicPartition& partition : partitions) {
+    if (records.size() + 1 == portion) turn.write(std::exchange(records, {}), NothingAfterWrite{});
+    records.emplace_back(OffsetRemoved{group.id(), std::move(partition)});
+  }
+  if (remove_group == RemoveGroup::yes) records.emplace_back(GroupRemoved{group.id()});
+  if (!records.empty())
+    turn.write(std::move(records), std::move(after));
+  else
+    finish_write(turn, after, ErrorCode::none);
+}
+
+Effects GroupCoordinator::on_topic_deleted(const std::string& topic, Moment at) {
+  Turn turn{.at = at};
+  for (auto& [id, group] : groups_) {
+    std::vector<TopicPartition> gone = group.offsets.partitions_of(topic);
+    if (!gone.empty()) plan_removals(turn, group, std::move(gone), RemoveGroup::no, NothingAfterWrite{});
+  }
+  return finish(std::move(turn));
+}
+
+// R106, KIP-211: offsets of a group that is not reading any more, some time after it stopped.
+std::vector<TopicPartition> GroupCoordinator::expired_offsets(const Group& group, TimestampMs wall) const {
+  std::vector<TopicPartition> expired;
+  const bool is_simple = !group.protocol_type().has_value();
+  const bool is_empty = group.state() == GroupState::empty;
+  const bool knows_topics = group.state() == GroupState::stable && group.subscribed_topics().has_value();
+  if (!is_simple && !is_empty && !knows_topics) return expired;
+  group.offsets.for_each([&](const std::string& topic, PartitionIndex index, const StoredOffset& value) {
+    const TopicPartition partition{topic, index};
+    if (group.offsets.is_on_the_way(partition) || group.offsets.is_in_transaction(partition)) return;
+    if (!is_empty && group.is_subscribed_to(topic)) return;
+    TimestampMs since = value.committed_at;
+    // A tool may have committed after the last member left.
+    if (is_empty && !is_simple && group.state_since()) since = std::max(since, *group.state_since());
+    const bool over =
+        value.expires_at ? wall >= *value.expires_at : wall.value - since.value >= config_.offsets_retention.count();
+    if (over) expired.push_back(partition);
+  });
+  return expired;
+}
+
+void GroupCoordinator::expire_offsets(Turn& turn) {
+  const TimestampMs wall = expiry_clock_.read(turn.at.now, turn.at.wall);
+  for (auto& [id, group] : groups_) {
+    std::vector<TopicPartition> expired = expired_offsets(group, wall);
+    const bool all = expired.size() == group.offsets.all_partitions().size();
+    const bool removable =
+        all && group.state() == GroupState::empty && group.is_stored() && group.reserved_ids().empty();
+    if (expired.empty() && !removable) continue;
+    turn.log(LineLevel::info, fmt::format("group {}: {} offsets expired{}", id, expired.size(),
+                                          removable ? ", the group is removed" : ""));
+    plan_removals(turn, group, std::move(expired), removable ? RemoveGroup::yes : RemoveGroup::no, NothingAfterWrite{});
+  }
+}
+
+}  // namespace broker::group

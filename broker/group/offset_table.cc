@@ -1,0 +1,86 @@
+#include "broker/group/offset_table.h"
+
+#include <algorithm>
+#include <set>
+
+namespace broker::group {
+
+void OffsetTable::put(const TopicPartition& partition, Entry entry) {
+  Entry& slot = committed_[partition.topic][partition.partition];
+  if (entry.order > slot.order) slot = std::move(entry);
+}
+
+void OffsetTable::put(const TopicPartition& partition, StoredOffset value) {
+  put(partition, Entry{std::move(value), ++last_order_});
+}
+
+void OffsetTable::erase(const TopicPartition& partition) {
+  if (const auto topic = committed_.find(partition.topic); topic != committed_.end()) {
+    topic->second.erase(partition.partition);
+    if (topic->second.empty()) committed_.erase(topic);
+  }
+  // What a transaction wrote before the tombstone is gone too.
+  for (auto it = in_transaction_.begin(); it != in_transaction_.end();) {
+    it->second.erase(partition);
+    it = it->second.empty() ? in_transaction_.erase(it) : std::next(it);
+  }
+}
+
+void OffsetTable::put_in_transaction(ProducerId producer, const TopicPartition& partition, StoredOffset value) {
+  in_transaction_[producer].insert_or_assign(partition, Entry{std::move(value), ++last_order_});
+}
+
+void OffsetTable::end_transaction(ProducerId producer, TransactionEnd end) {
+  const auto found = in_transaction_.find(producer);
+  if (found == in_transaction_.end()) return;
+  if (end == TransactionEnd::committed)
+    for (auto& [partition, entry] : found->second) put(partition, std::move(entry));
+  in_transaction_.erase(found);
+}
+
+const StoredOffset* OffsetTable::find(const TopicPartition& partition) const {
+  const auto topic = committed_.find(partition.topic);
+  if (topic == committed_.end()) return nullptr;
+  const auto entry = topic->second.find(partition.partition);
+  return entry == topic->second.end() ? nullptr : &entry->second.value;
+}
+
+std::vector<TopicPartition> OffsetTable::partitions() const {
+  std::vector<TopicPartition> all;
+  for_each([&](const std::string& topic, PartitionIndex index, const StoredOffset&) { all.push_back({topic, index}); });
+  return all;
+}
+
+bool OffsetTable::is_in_transaction(const TopicPartition& partition) const {
+  return std::any_of(in_transaction_.begin(), in_transaction_.end(),
+                     [&](const auto& producer) { return producer.second.contains(partition); });
+}
+
+void OffsetTable::on_write_done(const TopicPartition& partition) {
+  const auto found = on_the_way_.find(partition);
+  NARU_CHECK(found != on_the_way_.end(), "{} was not on the way", partition);
+  if (--found->second == 0) on_the_way_.erase(found);
+}
+
+std::vector<TopicPartition> OffsetTable::all_partitions() const {
+  const std::vector<TopicPartition> committed = partitions();
+  std::set<TopicPartition> all(committed.begin(), committed.end());
+  for (const auto& [partition, count] : on_the_way_) all.insert(partition);
+  for (const auto& [producer, entries] : in_transaction_)
+    for (const auto& [partition, entry] : entries) all.insert(partition);
+  return {all.begin(), all.end()};
+}
+
+std::vector<TopicPartition> OffsetTable::partitions_of(std::string_view topic) const {
+  std::vector<TopicPartition> all = all_partitions();
+  std::erase_if(all, [&](const TopicPartition& partition) { return partition.topic != topic; });
+  return all;
+}
+
+TimestampMs ExpiryClock::read(common::model::Instant now, TimestampMs wall) {
+  if (!base_) base_.emplace(now, wall);
+  const int64_t elapsed = std::chrono::duration_cast<milliseconds>(now - base_->first).count();
+  return std::min(wall, TimestampMs(base_->second.value + elapsed));
+}
+
+}  // namespace broker::group

@@ -1,0 +1,33 @@
+// The __consumer_offsets partition that one coordinator stands on, as its leader sees it in one leader epoch.
+// Lives on the partition's home shard.
+#pragma once
+#include "common/model/bytes.h"
+#include "common/model/result.h"
+#include "common/model/types.h"
+#include "common/shard.h"
+
+namespace broker::group {
+
+class CoordinatorLog {
+ public:
+  virtual ~CoordinatorLog() = default;
+
+  // Appends one record batch with acks=all in this leader epoch only (R105) and waits, as long as it takes, until it is
+  // committed. Errors: see is_definite(). Never called again before the last call has returned.
+  virtual common::Awaitable<common::model::Result<common::model::Offset>> append(common::model::Buffer batch) = 0;
+
+  // For loading (R104). Whole batches from `from` on, up to the log end, committed or not; empty at the log end.
+  virtual common::Awaitable<common::model::Result<common::model::BufferChain>> read(common::model::Offset from,
+                                                                                    size_t max_bytes) = 0;
+  // Waits until everything before `end` is committed. false: not leader in this epoch any more.
+  virtual common::Awaitable<bool> until_committed_before(common::model::Offset end) = 0;
+  // NOT_LEADER_OR_FOLLOWER once the epoch is over.
+  [[nodiscard]] virtual common::model::Result<common::model::Offset> log_start_offset() const = 0;
+  [[nodiscard]] virtual common::model::Result<common::model::Offset> log_end_offset() const = 0;
+};
+
+// Whether an append that failed with `error` has certainly written nothing. After any other error the records may be in
+// the log: the coordinator must be loaded anew.
+[[nodiscard]] bool is_definite(common::model::ErrorCode error);
+
+}  // namespace broker::group

@@ -1,0 +1,1 @@
+#include "broker/group/service/group_service.h"

@@ -1,0 +1,1 @@
+#include "broker/group/service/record_codec.h"
