@@ -15,10 +15,29 @@ int64_t limit_of(const std::optional<std::chrono::milliseconds>& age) {
   return age ? age->count() : std::numeric_limits<int64_t>::max();
 }
 
+common::log::LogConfig to_log_config(const TopicConfig& config) {
+  common::log::LogConfig log;
+  log.segment_bytes = static_cast<uint64_t>(config.segment_bytes);
+  if (config.segment_age) log.segment_ms = *config.segment_age;
+  log.segment_jitter = config.segment_jitter;
+  log.index_interval_bytes = static_cast<uint32_t>(config.index_interval_bytes);
+  log.segment_index_bytes = static_cast<uint32_t>(config.segment_index_bytes);
+  log.retention_ms = config.retention_age;
+  log.retention_bytes = config.retention_bytes ? std::optional(static_cast<uint64_t>(*config.retention_bytes)) : std::nullopt;
+  log.delete_old_segments = config.cleanup_policy.remove;
+  log.flush_messages = config.flush_messages;
+  log.flush_ms = config.flush_age;
+  log.file_delete_delay = config.file_delete_delay;
+  log.log_append_time = config.timestamp_type == common::config::TimestampType::log_append_time;
+  log.allow_offset_gaps = config.cleanup_policy.compact;
+  return log;
+}
+
 }  // namespace
 
 partition::TopicSettings to_partition_settings(const TopicConfig& config) {
   partition::TopicSettings settings;
+  settings.log = to_log_config(config);
   settings.produce.max_batch_bytes = static_cast<size_t>(config.max_message_bytes);
   settings.produce.timestamp_type = config.timestamp_type == common::config::TimestampType::log_append_time
                                         ? TimestampType::log_append_time

@@ -1,0 +1,29 @@
+// Connects group coordinators with the replicas they stand on: a leadership of a __consumer_offsets partition becomes a
+// coordinator, and its end ends it.
+//
+// One per shard, on that shard.
+#pragma once
+#include <memory>
+
+#include "broker/group/service/group_service.h"
+#include "broker/partition/replica_manager.h"
+
+namespace broker {
+
+// `partition` as its coordinator sees it in leader epoch `epoch`.
+std::unique_ptr<group::CoordinatorLog> make_coordinator_log(std::shared_ptr<partition::Partition> partition,
+                                                            common::model::LeaderEpoch epoch);
+
+class GroupCoordinators final : public partition::ReplicaListener {
+ public:
+  explicit GroupCoordinators(group::GroupService& groups) : groups_(groups) {}
+
+  void on_leading(const std::shared_ptr<partition::Partition>& partition) override;
+  void on_following(const std::shared_ptr<partition::Partition>& partition) override;
+  void on_stopped(const common::model::TopicIdPartition& partition, const std::string& topic) override;
+
+ private:
+  group::GroupService& groups_;
+};
+
+}  // namespace broker
