@@ -6,7 +6,23 @@ namespace broker::api {
 namespace {
 
 // One row a line, by key.
-constexpr std::array<const ApiHandler*, 0> table = {};
+constexpr std::array table = {
+    &metadata_api,
+    &api_versions,
+    &create_topics,
+    &delete_topics,
+    &init_producer_id,
+    &describe_acls,
+    &describe_configs,
+    &alter_configs,
+    &create_partitions,
+    &elect_leaders,
+    &incremental_alter_configs,
+    &list_partition_reassignments,
+    &describe_quorum,
+    &describe_cluster,
+    &describe_topic_partitions,
+};
 
 }  // namespace
 

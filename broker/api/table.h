@@ -5,5 +5,20 @@
 namespace broker::api {
 
 // One declaration a line, by key.
+extern const ApiHandler metadata_api;                  // 3
+extern const ApiHandler api_versions;                  // 18
+extern const ApiHandler create_topics;                 // 19
+extern const ApiHandler delete_topics;                 // 20
+extern const ApiHandler init_producer_id;              // 22
+extern const ApiHandler describe_acls;                 // 29
+extern const ApiHandler describe_configs;              // 32
+extern const ApiHandler alter_configs;                 // 33
+extern const ApiHandler create_partitions;             // 37
+extern const ApiHandler elect_leaders;                 // 43
+extern const ApiHandler incremental_alter_configs;     // 44
+extern const ApiHandler list_partition_reassignments;  // 46
+extern const ApiHandler describe_quorum;               // 55
+extern const ApiHandler describe_cluster;              // 60
+extern const ApiHandler describe_topic_partitions;     // 75
 
 }  // namespace broker::api

@@ -1,0 +1,90 @@
+#include "broker/api/cluster_view.h"
+
+#include <algorithm>
+
+namespace broker::api {
+
+namespace meta = controller::metadata;
+
+namespace {
+
+bool is_wildcard(std::string_view host) {
+  return host.empty() || host == "0.0.0.0" || host == "::";
+}
+
+}  // namespace
+
+ClusterView::ClusterView(const RequestContext& ctx) : ctx_(ctx) {
+  for (const auto& [id, broker] : ctx.image().brokers()) {
+    if (broker->fenced) continue;
+    if (std::optional<NodeAddress> address = address_of(*broker)) live_.emplace(id, std::move(*address));
+  }
+}
+
+// A broker without advertised listeners registers no host: of ourselves the client knows an address already (the one
+// that reached us); of another broker the address that its peers use is the best there is.
+std::optional<NodeAddress> ClusterView::address_of(const meta::BrokerImage& broker) const {
+  const auto listener = std::ranges::find(broker.listeners, ctx_.listener(), &meta::Listener::name);
+  if (listener == broker.listeners.end()) return std::nullopt;
+  NodeAddress address{.id = broker.broker_id,
+                      .host = listener->host,
+                      .port = listener->port,
+                      .rack = broker.rack,
+                      .fenced = broker.fenced};
+  if (is_wildcard(address.host)) {
+    const bool self = broker.broker_id == ctx_.node_id();
+    address.host =
+        self || is_wildcard(broker.cluster_endpoint.host) ? ctx_.connection().local.host : broker.cluster_endpoint.host;
+  }
+  return address;
+}
+
+const NodeAddress* ClusterView::find(BrokerId id) const {
+  const auto found = live_.find(id);
+  return found == live_.end() ? nullptr : &found->second;
+}
+
+std::vector<NodeAddress> ClusterView::all() const {
+  std::vector<NodeAddress> addresses;
+  for (const auto& [id, broker] : ctx_.image().brokers()) {
+    if (std::optional<NodeAddress> address = address_of(*broker)) addresses.push_back(std::move(*address));
+  }
+  return addresses;
+}
+
+std::optional<BrokerId> ClusterView::controller() const {
+  const auto& active = ctx_.broker().active_controller;
+  const std::optional<BrokerId> known = active ? active() : std::nullopt;
+  if (known && live_.contains(*known)) return known;
+  if (live_.contains(ctx_.node_id())) return ctx_.node_id();
+  if (live_.empty()) return std::nullopt;
+  return live_.begin()->first;
+}
+
+PartitionView ClusterView::of(const meta::PartitionImage& partition) const {
+  PartitionView view;
+  for (const BrokerId replica : partition.replicas) {
+    if (!live_.contains(replica)) view.offline.push_back(replica.value);
+  }
+  if (partition.leader && live_.contains(*partition.leader)) {
+    view.leader = partition.leader;
+    return view;
+  }
+  const meta::BrokerImage* leader = partition.leader ? ctx_.image().broker(*partition.leader) : nullptr;
+  const bool elsewhere = leader != nullptr && !leader->fenced;
+  view.error = elsewhere ? ErrorCode::listener_not_found : ErrorCode::leader_not_available;
+  return view;
+}
+
+std::vector<int32_t> wire_ids(const std::vector<BrokerId>& ids) {
+  std::vector<int32_t> out;
+  out.reserve(ids.size());
+  for (const BrokerId id : ids) out.push_back(id.value);
+  return out;
+}
+
+bool is_internal_topic(std::string_view name) {
+  return name == "__consumer_offsets" || name == "__transaction_state";
+}
+
+}  // namespace broker::api

@@ -1,0 +1,18 @@
+#include "broker/api/controller_call.h"
+
+#include <algorithm>
+
+namespace broker::api {
+
+common::Instant deadline_after(const RequestContext& ctx, int32_t timeout_ms) {
+  constexpr int32_t least_ms = 500;
+  return ctx.shard().now() + std::chrono::milliseconds(std::max(timeout_ms, least_ms));
+}
+
+std::optional<std::string> wire_message(const common::model::Error& error) {
+  if (error.code == ErrorCode::none) return std::nullopt;
+  if (!error.message.empty()) return error.message;
+  return std::string(common::model::to_string(error.code));
+}
+
+}  // namespace broker::api

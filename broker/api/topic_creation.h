@@ -1,0 +1,17 @@
+// Topics that come into being because somebody asked for them: by Metadata with auto.create.topics.enable, and the
+// internal ones with the settings they need, whoever asks.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "broker/api/context.h"
+
+namespace broker::api {
+
+// Asks the controller for all of `names` at once and refreshes the request's image. Names that exist by now are not in
+// the answer; the others are, each with its error.
+Awaitable<std::map<std::string, common::model::Error>> create_missing_topics(RequestContext& ctx,
+                                                                             std::vector<std::string> names);
+
+}  // namespace broker::api

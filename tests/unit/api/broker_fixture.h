@@ -1,0 +1,167 @@
+// A broker for handler tests: three registered brokers, topics as a test makes them, and a controller that answers what
+// the test tells it. Requests go in as frames through dispatch() and answers come out as a client would read them.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <catch2/catch.hpp>
+
+#include "broker/api/handler.h"
+#include "common/config/config.h"
+#include "controller/quorum/controller_client.h"
+#include "proto/kafka/runtime/apis.h"
+
+namespace broker::api::test {
+
+namespace meta = controller::metadata;
+namespace server = broker::server;
+using common::model::BrokerEpoch;
+using common::model::Error;
+using common::model::LogIndex;
+using common::model::PartitionIndex;
+using common::model::TopicId;
+
+class FakeController final : public controller::quorum::ControllerClient {
+ public:
+  std::function<meta::ControllerAnswer(const meta::ControllerRequest&)> answer;
+  std::vector<meta::ControllerRequest> requests;
+  // Runs before the answer is given: what the request changed in the image.
+  std::function<void(const meta::ControllerRequest&)> effect;
+
+  common::Awaitable<meta::ControllerAnswer> call(common::Shard& /*here*/, meta::ControllerRequest request,
+                                                 common::Instant /*deadline*/,
+                                                 meta::RequestOrigin /*origin*/) override {
+    requests.push_back(request);
+    if (effect) effect(request);
+    meta::ControllerAnswer given = meta::Refused{{ErrorCode::broker_not_available, "no controller in this test"}};
+    if (answer) given = answer(request);
+    co_return given;
+  }
+};
+
+class BrokerFixture {
+ public:
+  BrokerFixture() : shard_(common::make_manual_shard(0, clock_, io_)) {
+    config.node_id = BrokerId(1);
+    info_.listener = "PLAINTEXT";
+    info_.local = {"10.0.0.1", 9092};
+    info_.peer = {"10.0.0.99", 40000};
+    context.shard = shard_.get();
+    context.node_id = config.node_id;
+    context.config = &config;
+    context.controller = &controller;
+    apply(meta::ClusterRecord{cluster_id});
+    for (int id = 1; id <= 3; ++id) register_broker(id);
+  }
+
+  void apply(const meta::MetadataRecord& record) {
+    const auto done = editor_.apply(record, LogIndex(index_));
+    if (!done) FAIL(done.error().message);
+    editor_.set_offset(LogIndex(index_++));
+    context.image = std::make_shared<const MetadataImage>(editor_.image());
+  }
+
+  void register_broker(int id) {
+    meta::RegisterBrokerRecord record;
+    record.broker_id = BrokerId(id);
+    record.epoch = BrokerEpoch(index_);
+    record.incarnation_id = Uuid::from_halves(7, static_cast<uint64_t>(id));
+    record.listeners.push_back({.name = "PLAINTEXT",
+                                .host = fmt::format("10.0.0.{}", id),
+                                .port = static_cast<uint16_t>(9091 + id),
+                                .security_protocol = meta::SecurityProtocol::plaintext});
+    record.cluster_endpoint = {.host = fmt::format("10.1.0.{}", id), .port = 19092};
+    record.rack = fmt::format("rack{}", id);
+    change_listeners(record);
+    apply(record);
+    epochs_[id] = record.epoch;
+    apply(meta::UnfenceBrokerRecord{BrokerId(id), record.epoch});
+  }
+  void fence(int id) { apply(meta::FenceBrokerRecord{BrokerId(id), epochs_.at(id)}); }
+
+  TopicId create_topic(const std::string& name, int partitions, std::vector<int> replicas = {1, 2, 3}) {
+    const TopicId id = Uuid::from_halves(99, ++topics_);
+    apply(meta::TopicRecord{id, name});
+    for (int p = 0; p < partitions; ++p) {
+      meta::PartitionState state;
+      for (const int replica : replicas) state.replicas.emplace_back(replica);
+      state.isr = state.replicas;
+      state.leader = state.replicas.front();
+      apply(meta::PartitionRecord{id, PartitionIndex(p), state});
+    }
+    return id;
+  }
+
+  // Sends the request as a frame; the answer's body, after its header was checked.
+  template <class Request>
+  server::Outcome send(const Request& request, int16_t version) {
+    kafka::Writer writer;
+    writer.i16(Request::api_key);
+    writer.i16(version);
+    writer.i32(77);
+    writer.string("test-client", false);
+    if (kafka::request_header_version(Request::api_key, version) == 2) writer.uvarint(0);
+    kafka::encode(writer, request, version);
+    Result<common::model::BufferChain> frame = writer.finish();
+    if (!frame) FAIL(frame.error().message);
+    return send_frame(frame->flatten());
+  }
+  server::Outcome send_frame(Buffer frame) {
+    server::InFlight in_flight(*shard_, info_, std::move(frame));
+    std::optional<server::Outcome> outcome;
+    shard_->spawn("request", run(in_flight, outcome));
+    io_.restart();
+    io_.run();
+    REQUIRE(outcome.has_value());
+    return std::move(*outcome);
+  }
+  template <class Response>
+  Response read(const server::Outcome& outcome, int16_t version) {
+    REQUIRE(outcome.kind == server::Outcome::Kind::answer);
+    kafka::Reader reader(outcome.response.flatten());
+    REQUIRE(reader.i32() == 77);
+    if (kafka::response_header_version(Response::api_key, version) == 1) reader.skip_tags();
+    const Result<Response> response = kafka::decode<Response>(reader, version);
+    if (!response) FAIL(response.error().message);
+    REQUIRE(reader.remaining() == 0);
+    return *response;
+  }
+  template <class Response, class Request>
+  Response ask(const Request& request, int16_t version) {
+    return read<Response>(send(request, version), version);
+  }
+  // The controller's request of the given kind; there must be exactly one.
+  template <class Request>
+  Request asked_controller() {
+    REQUIRE(controller.requests.size() == 1);
+    const auto* request = std::get_if<Request>(&controller.requests.front());
+    REQUIRE(request != nullptr);
+    return *request;
+  }
+
+  common::config::BrokerConfig config;
+  BrokerContext context;
+  FakeController controller;
+  common::model::Uuid cluster_id = common::model::Uuid::from_halves(1, 2);
+  std::function<void(meta::RegisterBrokerRecord&)> change_listeners = [](meta::RegisterBrokerRecord&) {};
+
+ private:
+  using Uuid = common::model::Uuid;
+  Awaitable<void> run(server::InFlight& in_flight, std::optional<server::Outcome>& outcome) {
+    outcome = co_await dispatch(context, in_flight);
+  }
+
+  common::SystemClock clock_;
+  boost::asio::io_context io_;
+  std::unique_ptr<common::Shard> shard_;
+  server::ConnectionInfo info_;
+  meta::ImageEditor editor_{MetadataImage{}};
+  int64_t index_ = 0;
+  uint64_t topics_ = 0;
+  std::map<int, BrokerEpoch> epochs_;
+};
+
+}  // namespace broker::api::test

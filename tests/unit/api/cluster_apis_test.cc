@@ -1,0 +1,324 @@
+#include "api/broker_fixture.h"
+#include "kafka/describe_acls.h"
+#include "kafka/describe_cluster.h"
+#include "kafka/describe_quorum.h"
+#include "kafka/describe_topic_partitions.h"
+#include "kafka/elect_leaders.h"
+#include "kafka/init_producer_id.h"
+#include "kafka/list_partition_reassignments.h"
+#include "kafka/metadata.h"
+
+using namespace broker::api;
+using namespace broker::api::test;
+using kafka::MetadataRequest;
+using kafka::MetadataResponse;
+
+namespace {
+
+MetadataRequest for_topics(const std::vector<std::string>& names) {
+  MetadataRequest request;
+  request.topics.emplace();
+  for (const std::string& name : names) request.topics->emplace_back().name = name;
+  return request;
+}
+
+MetadataRequest for_all() {
+  MetadataRequest request;
+  request.topics.reset();
+  return request;
+}
+
+std::vector<std::string> names_of(const MetadataResponse& response) {
+  std::vector<std::string> names;
+  for (const auto& topic : response.topics) names.push_back(topic.name.value_or("(null)"));
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("Metadata answers every version from the image") {
+  BrokerFixture broker;
+  const TopicId id = broker.create_topic("orders", 2, {2, 3});
+  broker.context.active_controller = [] { return BrokerId(3); };
+  for (int16_t version = 0; version <= 13; ++version) {
+    INFO("version " << version);
+    const auto response = broker.ask<MetadataResponse>(for_topics({"orders"}), version);
+    REQUIRE(response.brokers.size() == 3);
+    REQUIRE(response.brokers[1].host == "10.0.0.2");
+    REQUIRE(response.brokers[1].port == 9093);
+    if (version >= 1) REQUIRE(response.brokers[1].rack == "rack2");
+    if (version >= 1) REQUIRE(response.controller_id == 3);
+    if (version >= 2) REQUIRE(response.cluster_id == broker.cluster_id.to_string());
+    REQUIRE(response.topics.size() == 1);
+    REQUIRE(response.topics[0].error_code == ErrorCode::none);
+    if (version >= 10) REQUIRE(response.topics[0].topic_id == id);
+    REQUIRE(response.topics[0].partitions.size() == 2);
+    const auto& partition = response.topics[0].partitions[1];
+    REQUIRE(partition.partition_index == 1);
+    REQUIRE(partition.leader_id == 2);
+    if (version >= 7) REQUIRE(partition.leader_epoch == 0);
+    REQUIRE(partition.replica_nodes == std::vector<int32_t>{2, 3});
+  }
+}
+
+TEST_CASE("Metadata: all topics, none, and by id") {
+  BrokerFixture broker;
+  broker.create_topic("b", 1);
+  const TopicId a = broker.create_topic("a", 1);
+  REQUIRE(names_of(broker.ask<MetadataResponse>(for_topics({}), 0)) == std::vector<std::string>{"a", "b"});
+  REQUIRE(names_of(broker.ask<MetadataResponse>(for_topics({}), 1)).empty());
+  REQUIRE(names_of(broker.ask<MetadataResponse>(for_all(), 1)) == std::vector<std::string>{"a", "b"});
+  MetadataRequest by_id = for_topics({});
+  by_id.topics->emplace_back().topic_id = a;
+  by_id.topics->emplace_back().topic_id = TopicId::from_halves(5, 5);
+  const auto response = broker.ask<MetadataResponse>(by_id, 12);
+  REQUIRE(response.topics.at(0).name == "a");
+  REQUIRE(response.topics.at(1).error_code == ErrorCode::unknown_topic_id);
+  REQUIRE_FALSE(response.topics.at(1).name.has_value());
+  REQUIRE(broker.controller.requests.empty());
+}
+
+TEST_CASE("Metadata: a leader that is gone, and replicas that are away") {
+  BrokerFixture broker;
+  broker.create_topic("orders", 1, {2, 3});
+  broker.fence(2);
+  const auto response = broker.ask<MetadataResponse>(for_topics({"orders"}), 9);
+  REQUIRE(response.brokers.size() == 2);
+  const auto& partition = response.topics.at(0).partitions.at(0);
+  REQUIRE(partition.error_code == ErrorCode::leader_not_available);
+  REQUIRE(partition.leader_id == -1);
+  REQUIRE(partition.offline_replicas == std::vector<int32_t>{2});
+  REQUIRE(partition.replica_nodes == std::vector<int32_t>{2, 3});
+
+  BrokerFixture other;
+  other.create_topic("orders", 1, {2, 3});
+  other.fence(3);
+  const auto old = other.ask<MetadataResponse>(for_topics({"orders"}), 0).topics.at(0).partitions.at(0);
+  REQUIRE(old.error_code == ErrorCode::replica_not_available);
+  REQUIRE(old.replica_nodes == std::vector<int32_t>{2});
+}
+
+TEST_CASE("Metadata: the controller is always a broker of the list") {
+  BrokerFixture broker;
+  broker.context.active_controller = [] { return BrokerId(3); };
+  broker.fence(3);
+  REQUIRE(broker.ask<MetadataResponse>(for_all(), 1).controller_id == 1);
+  broker.fence(1);
+  REQUIRE(broker.ask<MetadataResponse>(for_all(), 1).controller_id == 2);
+}
+
+TEST_CASE("Metadata: a broker that advertises nothing is found where its peers or the client found it") {
+  BrokerFixture broker;
+  broker.change_listeners = [](meta::RegisterBrokerRecord& record) { record.listeners.front().host = ""; };
+  broker.register_broker(1);
+  broker.register_broker(2);
+  const auto response = broker.ask<MetadataResponse>(for_all(), 1);
+  REQUIRE(response.brokers.at(0).host == "10.0.0.1");  // the address that the client reached
+  REQUIRE(response.brokers.at(1).host == "10.1.0.2");  // of its cluster endpoint
+}
+
+TEST_CASE("Metadata creates missing topics where both sides allow it") {
+  BrokerFixture broker;
+  broker.controller.effect = [&](const meta::ControllerRequest& request) {
+    for (const auto& topic : std::get<meta::CreateTopics>(request).topics) broker.create_topic(topic.name, 1);
+  };
+  broker.controller.answer = [&](const meta::ControllerRequest& request) -> meta::ControllerAnswer {
+    meta::CreateTopicsAnswer answer;
+    for (const auto& topic : std::get<meta::CreateTopics>(request).topics)
+      answer.topics.push_back({.name = topic.name});
+    return answer;
+  };
+  SECTION("at once, each name once") {
+    const auto response = broker.ask<MetadataResponse>(for_topics({"fresh", "fresh", "bad name"}), 4);
+    REQUIRE(response.topics.at(0).error_code == ErrorCode::none);
+    REQUIRE(response.topics.at(0).partitions.size() == 1);
+    REQUIRE(response.topics.at(2).error_code == ErrorCode::invalid_topic_exception);
+    const auto asked = broker.asked_controller<meta::CreateTopics>();
+    REQUIRE(asked.topics.size() == 1);
+    REQUIRE_FALSE(asked.topics[0].partition_count.has_value());
+  }
+  SECTION("internal topics get the settings they need") {
+    broker.config.offsets_partitions = 7;
+    broker.ask<MetadataResponse>(for_topics({"__consumer_offsets"}), 4);
+    const auto asked = broker.asked_controller<meta::CreateTopics>();
+    REQUIRE(asked.topics.at(0).partition_count == 7);
+    REQUIRE(asked.topics[0].configs.at(0) ==
+            std::pair<std::string, std::optional<std::string>>("cleanup.policy", "compact"));
+  }
+  SECTION("not against the client's will") {
+    MetadataRequest request = for_topics({"fresh"});
+    request.allow_auto_topic_creation = false;
+    REQUIRE(broker.ask<MetadataResponse>(request, 4).topics.at(0).error_code == ErrorCode::unknown_topic_or_partition);
+    REQUIRE(broker.controller.requests.empty());
+  }
+  SECTION("not against the broker's") {
+    broker.config.auto_create_topics = false;
+    REQUIRE(broker.ask<MetadataResponse>(for_topics({"fresh"}), 1).topics.at(0).error_code ==
+            ErrorCode::unknown_topic_or_partition);
+    REQUIRE(broker.controller.requests.empty());
+  }
+  SECTION("a controller that cannot be reached means: try again") {
+    broker.controller.effect = nullptr;
+    broker.controller.answer = nullptr;
+    REQUIRE(broker.ask<MetadataResponse>(for_topics({"fresh"}), 1).topics.at(0).error_code ==
+            ErrorCode::leader_not_available);
+  }
+}
+
+TEST_CASE("authorized operations are told when asked for") {
+  BrokerFixture broker;
+  broker.create_topic("orders", 1);
+  MetadataRequest request = for_topics({"orders"});
+  REQUIRE(broker.ask<MetadataResponse>(request, 8).topics.at(0).topic_authorized_operations == INT32_MIN);
+  request.include_topic_authorized_operations = true;
+  request.include_cluster_authorized_operations = true;
+  const auto response = broker.ask<MetadataResponse>(request, 8);
+  REQUIRE(response.topics.at(0).topic_authorized_operations == 3576);
+  REQUIRE(response.cluster_authorized_operations == 8096);
+}
+
+TEST_CASE("DescribeCluster") {
+  BrokerFixture broker;
+  broker.fence(2);
+  kafka::DescribeClusterRequest request;
+  for (int16_t version = 0; version <= 2; ++version) {
+    const auto response = broker.ask<kafka::DescribeClusterResponse>(request, version);
+    REQUIRE(response.error_code == ErrorCode::none);
+    REQUIRE(response.cluster_id == broker.cluster_id.to_string());
+    REQUIRE(response.brokers.size() == 2);
+  }
+  request.include_fenced_brokers = true;
+  const auto fenced = broker.ask<kafka::DescribeClusterResponse>(request, 2);
+  REQUIRE(fenced.brokers.size() == 3);
+  REQUIRE(fenced.brokers[1].is_fenced);
+  request.endpoint_type = 2;
+  REQUIRE(broker.ask<kafka::DescribeClusterResponse>(request, 2).error_code == ErrorCode::mismatched_endpoint_type);
+  request.endpoint_type = 9;
+  request.include_fenced_brokers = false;
+  REQUIRE(broker.ask<kafka::DescribeClusterResponse>(request, 1).error_code == ErrorCode::unsupported_endpoint_type);
+}
+
+TEST_CASE("DescribeTopicPartitions goes page by page") {
+  BrokerFixture broker;
+  broker.create_topic("b", 3);
+  broker.create_topic("a", 2);
+  kafka::DescribeTopicPartitionsRequest request;
+  request.response_partition_limit = 2;
+  std::vector<std::string> seen;
+  for (int page = 0; page < 10; ++page) {
+    const auto response = broker.ask<kafka::DescribeTopicPartitionsResponse>(request, 0);
+    for (const auto& topic : response.topics) {
+      for (const auto& partition : topic.partitions) {
+        seen.push_back(fmt::format("{}-{}", topic.name.value_or("?"), partition.partition_index));
+      }
+    }
+    if (!response.next_cursor) break;
+    request.cursor = {.topic_name = response.next_cursor->topic_name,
+                      .partition_index = response.next_cursor->partition_index};
+  }
+  REQUIRE(seen == std::vector<std::string>{"a-0", "a-1", "b-0", "b-1", "b-2"});
+  request.cursor.reset();
+  request.topics.push_back({"none"});
+  REQUIRE(broker.ask<kafka::DescribeTopicPartitionsResponse>(request, 0).topics.at(0).error_code ==
+          ErrorCode::unknown_topic_or_partition);
+}
+
+TEST_CASE("DescribeTopicPartitions refuses a negative cursor") {
+  BrokerFixture broker;
+  kafka::DescribeTopicPartitionsRequest request;
+  request.cursor = {.topic_name = "a", .partition_index = -1};
+  REQUIRE(broker.send(request, 0).kind == server::Outcome::Kind::close);
+}
+
+TEST_CASE("DescribeQuorum speaks of __cluster_metadata") {
+  BrokerFixture broker;
+  broker.controller.answer = [](const meta::ControllerRequest&) -> meta::ControllerAnswer {
+    meta::DescribeQuorumAnswer answer;
+    answer.leader = BrokerId(2);
+    answer.term = common::model::Term(9);
+    answer.high_watermark = LogIndex(100);
+    answer.voters.push_back({.broker_id = BrokerId(2), .log_end = LogIndex(101)});
+    answer.nodes.push_back({.broker_id = BrokerId(2), .endpoint = {.host = "h", .port = 5}});
+    return answer;
+  };
+  kafka::DescribeQuorumRequest request;
+  auto& topic = request.topics.emplace_back();
+  topic.topic_name = "__cluster_metadata";
+  topic.partitions.push_back({0});
+  topic.partitions.push_back({1});
+  for (int16_t version = 0; version <= 2; ++version) {
+    const auto response = broker.ask<kafka::DescribeQuorumResponse>(request, version);
+    REQUIRE(response.error_code == ErrorCode::none);
+    const auto& partition = response.topics.at(0).partitions.at(0);
+    REQUIRE(partition.leader_id == 2);
+    REQUIRE(partition.leader_epoch == 9);
+    REQUIRE(partition.high_watermark == 100);
+    REQUIRE(partition.current_voters.at(0).log_end_offset == 101);
+    REQUIRE(response.topics.at(0).partitions.at(1).error_code == ErrorCode::unknown_topic_or_partition);
+    REQUIRE(response.nodes.size() == (version >= 2 ? 1 : 0));
+  }
+  broker.controller.answer = nullptr;
+  REQUIRE(broker.ask<kafka::DescribeQuorumResponse>(request, 0).error_code == ErrorCode::broker_not_available);
+}
+
+TEST_CASE("ElectLeaders translates both ways") {
+  BrokerFixture broker;
+  broker.controller.answer = [](const meta::ControllerRequest& request) -> meta::ControllerAnswer {
+    meta::ElectLeadersAnswer answer;
+    const auto& partitions = std::get<meta::ElectLeaders>(request).partitions;
+    if (partitions) {
+      for (const auto& one : *partitions) answer.partitions.push_back({one, {ErrorCode::election_not_needed, ""}});
+    }
+    return answer;
+  };
+  kafka::ElectLeadersRequest request;
+  request.topic_partitions->push_back({"orders", {1, 0}});
+  for (int16_t version = 0; version <= 2; ++version) {
+    const auto response = broker.ask<kafka::ElectLeadersResponse>(request, version);
+    const auto& result = response.replica_election_results.at(0);
+    REQUIRE(result.topic == "orders");
+    REQUIRE(result.partition_result.at(0).partition_id == 1);
+    REQUIRE(result.partition_result.at(0).error_code == ErrorCode::election_not_needed);
+    REQUIRE(result.partition_result.at(0).error_message == "ELECTION_NOT_NEEDED");
+  }
+  request.topic_partitions.reset();
+  REQUIRE(broker.ask<kafka::ElectLeadersResponse>(request, 2).replica_election_results.empty());
+  request.election_type = 5;
+  REQUIRE(broker.ask<kafka::ElectLeadersResponse>(request, 2).error_code == ErrorCode::invalid_request);
+}
+
+TEST_CASE("ListPartitionReassignments lists what is being moved") {
+  BrokerFixture broker;
+  const TopicId id = broker.create_topic("orders", 2, {1, 2});
+  kafka::ListPartitionReassignmentsRequest request;
+  REQUIRE(broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0).topics.empty());
+  meta::PartitionChangeRecord change;
+  change.topic_id = id;
+  change.partition = PartitionIndex(1);
+  change.replicas = std::vector<BrokerId>{BrokerId(1), BrokerId(2), BrokerId(3)};
+  change.adding = std::vector<BrokerId>{BrokerId(3)};
+  broker.apply(change);
+  const auto all = broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0);
+  REQUIRE(all.topics.at(0).partitions.at(0).partition_index == 1);
+  REQUIRE(all.topics.at(0).partitions.at(0).adding_replicas == std::vector<int32_t>{3});
+  request.topics.emplace().push_back({"orders", {0}});
+  REQUIRE(broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0).topics.empty());
+}
+
+TEST_CASE("DescribeAcls says that there is no authorizer") {
+  BrokerFixture broker;
+  kafka::DescribeAclsRequest request;
+  for (int16_t version = 0; version <= 3; ++version) {
+    REQUIRE(broker.ask<kafka::DescribeAclsResponse>(request, version).error_code == ErrorCode::security_disabled);
+  }
+}
+
+TEST_CASE("InitProducerId refuses transactional ids in words of its own") {
+  BrokerFixture broker;
+  kafka::InitProducerIdRequest request;
+  request.transactional_id = "t";
+  REQUIRE(broker.ask<kafka::InitProducerIdResponse>(request, 0).error_code == ErrorCode::invalid_request);
+  request.transactional_id.reset();
+  request.producer_id = 5;
+  REQUIRE(broker.ask<kafka::InitProducerIdResponse>(request, 3).error_code == ErrorCode::invalid_request);
+}
