@@ -35,6 +35,9 @@ struct CreateTopics {
     // Given by hand: (partition, replicas) as the client sent them; duplicates are an error that we report.
     std::vector<std::pair<PartitionIndex, std::vector<BrokerId>>> assignments;
     std::vector<std::pair<std::string, std::optional<std::string>>> configs;
+    // Chosen by the asker, so that asking again after a lost answer finds its own topic instead of
+    // TOPIC_ALREADY_EXISTS.
+    std::optional<TopicId> topic_id;
   };
   std::vector<Topic> topics;
   ValidateOnly validate_only = ValidateOnly::no;
@@ -271,6 +274,7 @@ struct DescribeQuorumAnswer {
 // The controller could not act on the call as a whole: NOT_CONTROLLER, REQUEST_TIMED_OUT, BROKER_NOT_AVAILABLE.
 struct Refused {
   Error error;
+  bool may_have_happened = false;  // the request was taken, and its fate is not known
 };
 
 using ControllerRequest =

@@ -161,6 +161,11 @@ struct NewTopic {
 Result<NewTopic> create_one(Draft& draft, const CreateTopics::Topic& topic, const ControllerOptions& options,
                             const ConfigSchema& schema, common::model::Random& random) {
   const MetadataImage before = draft.image();
+  if (const TopicImage* old = before.topic_by_name(topic.name); old != nullptr && topic.topic_id == old->id) {
+    NewTopic made{old->id, {}};  // asked before, by the same
+    for (const auto& [index, state] : old->partitions) made.partitions.push_back(*state);
+    return made;
+  }
   if (auto good = check_name(before, topic.name); !good) return Unexpected(std::move(good).error());
   if (auto good = check_configs(topic, schema); !good) return Unexpected(std::move(good).error());
   auto assignments = topic.assignments.empty() ? automatic_assignments(before, topic, options, random)
@@ -169,11 +174,11 @@ Result<NewTopic> create_one(Draft& draft, const CreateTopics::Topic& topic, cons
   auto states = first_states(before, *assignments, 0);
   if (!states) return Unexpected(std::move(states).error());
 
-  NewTopic made;
-  do {
+  NewTopic made{topic.topic_id.value_or(TopicId{}), {}};
+  while (made.id.is_zero() || before.topic_by_id(made.id) != nullptr) {
     const uint64_t high = random.next();
     made.id = common::model::random_uuid(high, random.next());
-  } while (made.id.is_zero() || before.topic_by_id(made.id) != nullptr);
+  }
   made.partitions = std::move(*states);
   draft.add(TopicRecord{made.id, topic.name});
   for (const auto& [key, value] : topic.configs) draft.add(ConfigRecord{{ResourceType::topic, topic.name}, key, value});
