@@ -1,0 +1,378 @@
+#include "cli/command_line.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+namespace cli {
+namespace {
+
+const std::map<std::string, Format> format_names = {{"table", Format::table},
+                                                    {"wide", Format::wide},
+                                                    {"json", Format::json},
+                                                    {"name", Format::name},
+                                                    {"help", Format::help}};
+
+// A whole number within bounds; the help says NUMBER and the refusal says the bounds.
+CLI::Validator between(int64_t least, int64_t most) {
+  return CLI::Range(least, most).description("");
+}
+
+// 500ms, 30s, 2m, or plain seconds.
+std::string parse_duration(const std::string& text, std::chrono::milliseconds& out) {
+  size_t digits = 0;
+  while (digits < text.size() && (std::isdigit(static_cast<unsigned char>(text[digits])) != 0 || text[digits] == '.'))
+    ++digits;
+  const std::string unit = text.substr(digits);
+  const double factor = unit == "ms"                  ? 1
+                        : unit == "s" || unit.empty() ? 1000
+                        : unit == "m"                 ? 60'000
+                        : unit == "h"                 ? 3'600'000
+                                                      : 0;
+  if (digits == 0 || factor == 0) return fmt::format("'{}' must be a time such as 500ms, 30s or 2m", text);
+  out = std::chrono::milliseconds(static_cast<int64_t>(std::strtod(text.substr(0, digits).c_str(), nullptr) * factor));
+  return {};
+}
+
+// Builds the tree of commands once; whichever subcommand was given leaves its value in `chosen`.
+class Parser {
+ public:
+  Parser();
+  tl::expected<Command, Exit> parse(int argc, const char* const* argv);
+
+ private:
+  // A subcommand whose options fill `command`, which lives as long as the parser.
+  template <class C>
+  CLI::App* add(CLI::App& parent, const std::string& name, const std::string& what, const std::string& examples,
+                std::shared_ptr<C>& command) {
+    command = std::make_shared<C>();
+    CLI::App* app = parent.add_subcommand(name, what);
+    if (!examples.empty()) app->footer("Examples:\n" + examples);
+    app->callback([this, command] { chosen_ = *command; });
+    return app;
+  }
+  template <class C>
+  void add_shared(CLI::App* app, const std::shared_ptr<C>& command, bool with_output);
+  CLI::App* group(const std::string& name, const std::string& what);
+
+  void add_process_commands();
+  void add_cluster_commands();
+  void add_topic_commands();
+  void add_record_commands();
+  void add_group_commands();
+  void add_config_commands();
+
+  Exit wrong_usage(const CLI::ParseError& error);
+  [[nodiscard]] std::string nearest_word(const CLI::App& app, const std::string& word) const;
+
+  CLI::App app_{"Naru: a replicated log that every Kafka client can use"};
+  std::optional<Command> chosen_;
+};
+
+Parser::Parser() {
+  app_.name("naru");
+  app_.require_subcommand(1);
+  app_.set_help_flag("-h,--help", "Print this help");
+  app_.failure_message([](const CLI::App*, const CLI::Error&) { return std::string(); });
+  app_.footer(
+      "Finding the cluster: -b/--brokers, else NARU_BROKERS, else localhost:9092. Any one broker answers for all.\n"
+      "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no broker reached, 4 some of several failed, 10 unhealthy.\n\n"
+      "Examples:\n  naru dev                      one broker on :9092, no configuration\n"
+      "  naru dev --brokers 3          three brokers as a cluster\n"
+      "  echo hello | naru produce greetings && naru consume greetings -e");
+  app_.add_flag_callback(
+      "-v,--version",
+      [this] {
+        chosen_ = VersionCommand{};
+        throw CLI::Success();
+      },
+      "Print the version");
+  add_process_commands();
+  add_cluster_commands();
+  add_topic_commands();
+  add_record_commands();
+  add_group_commands();
+  add_config_commands();
+  std::shared_ptr<VersionCommand> version;
+  add(app_, "version", "Print the version", "", version);
+}
+
+template <class C>
+void Parser::add_shared(CLI::App* app, const std::shared_ptr<C>& command, bool with_output) {
+  app->add_option("-b,--brokers,--bootstrap-server", command->shared.brokers,
+                  "Brokers to ask, host:port,... (NARU_BROKERS, localhost:9092)")
+      ->envname("NARU_BROKERS")
+      ->type_name("HOST:PORT")
+      ->group("Cluster");
+  app->add_option_function<std::string>(
+         "--timeout",
+         [command](const std::string& text) {
+           const std::string wrong = parse_duration(text, command->shared.timeout);
+           if (!wrong.empty()) throw CLI::ValidationError("--timeout", wrong);
+         },
+         "How long to try: 500ms, 30s, 2m")
+      ->type_name("TIME")
+      ->group("Cluster");
+  app->add_flag("-q,--quiet", command->shared.quiet, "No progress, no remarks")->group("Output");
+  if (!with_output) return;
+  app->add_option_function<std::string>(
+         "-o,--output",
+         [command](const std::string& word) {
+           const auto it = format_names.find(word);
+           if (it == format_names.end()) {
+             throw CLI::ValidationError("--output", fmt::format("'{}' must be table, wide, json, name or help", word));
+           }
+           command->shared.format = it->second;
+         },
+         "table, wide, json, name; help prints the shape of the JSON")
+      ->type_name("FORMAT")
+      ->group("Output");
+}
+
+CLI::App* Parser::group(const std::string& name, const std::string& what) {
+  CLI::App* app = app_.add_subcommand(name, what);
+  app->require_subcommand(1);
+  return app;
+}
+
+void Parser::add_process_commands() {
+  std::shared_ptr<StartCommand> start;
+  CLI::App* app = add(app_, "start", "Run a broker in the foreground",
+                      "  naru start -c server.properties\n"
+                      "  naru start --set log.dirs=/var/lib/naru --set node.id=1",
+                      start);
+  app->add_option("-c,--config", start->config_file, "A server.properties as for a Kafka (KRaft) broker")
+      ->type_name("FILE");
+  app->add_option("--set", start->sets, "One property; weighs more than the file and the environment")
+      ->type_name("NAME=VALUE")
+      ->take_all();
+
+  std::shared_ptr<DevCommand> dev;
+  app = add(app_, "dev", "Run a broker, or a cluster of some, with no configuration",
+            "  naru dev\n  naru dev --brokers 3 --dir /tmp/try", dev);
+  app->add_option("--brokers", dev->brokers, "How many brokers, each a process of its own")
+      ->check(between(1, 9))
+      ->type_name("NUMBER");
+  app->add_option("--dir", dev->dir, "Where the data goes, one folder for each broker")->capture_default_str();
+  app->add_option("--port", dev->port, "Port of the first broker; the others follow")
+      ->check(between(1, 55'000))
+      ->type_name("NUMBER")
+      ->capture_default_str();
+  app->add_option("--set", dev->sets, "One property, for all brokers")->type_name("NAME=VALUE")->take_all();
+  app->add_option("--ready-file", dev->ready_file, "Write the addresses there once the cluster is ready")->group("");
+}
+
+void Parser::add_cluster_commands() {
+  std::shared_ptr<StatusCommand> status;
+  CLI::App* app = add(app_, "status", "The cluster on one screen",
+                      "  naru status\n  naru status -w\n  naru status -o json", status);
+  app->add_flag("-w,--watch", status->watch, "Show it again every second until interrupted");
+  add_shared(app, status, true);
+
+  std::shared_ptr<HealthCommand> health;
+  app = add(app_, "health", "Whether all is well; exit code 10 when not",
+            "  naru health\n  naru health --wait --timeout 30s", health);
+  app->add_flag("--wait", health->wait, "Wait until it is, at most --timeout");
+  app->add_flag("--local", health->local, "Only whether the broker on this machine answers");
+  app->add_option("--min-brokers", health->brokers_min, "Fewer living brokers than this is unhealthy")
+      ->check(between(0, 100'000))
+      ->type_name("NUMBER");
+  add_shared(app, health, true);
+}
+
+void Parser::add_topic_commands() {
+  CLI::App* topic = group("topic", "Create, list, describe, grow and delete topics");
+  std::shared_ptr<TopicCreateCommand> create;
+  CLI::App* app =
+      add(*topic, "create", "Create topics",
+          "  naru topic create orders -p 6\n  naru topic create audit -p 1 -r 3 -c retention.ms=-1", create);
+  app->add_option("topic", create->names, "Names")->required();
+  app->add_option("-p,--partitions", create->partitions, "How many partitions (the brokers' num.partitions)")
+      ->check(between(1, 100'000))
+      ->type_name("NUMBER");
+  app->add_option("-r,--replicas", create->replicas,
+                  "How many copies of each (the brokers' default.replication.factor)")
+      ->check(between(1, 32'767))
+      ->type_name("NUMBER");
+  app->add_option("-c,--config", create->configs, "A topic configuration")->type_name("NAME=VALUE");
+  app->add_flag("--if-absent", create->if_absent, "A topic that exists is no error");
+  add_shared(app, create, true);
+
+  std::shared_ptr<TopicListCommand> list;
+  app = add(*topic, "list", "List topics",
+            "  naru topic list\n  naru topic list -r '^orders' -o name\n  naru topic list --problems", list);
+  app->add_option("-r,--regex", list->pattern, "Only names that match")->type_name("REGEX");
+  app->add_flag("--problems", list->problems, "Only topics with a partition that is not led or not fully replicated");
+  app->add_flag("--internal", list->internal, "Internal topics too");
+  add_shared(app, list, true);
+
+  std::shared_ptr<TopicDescribeCommand> describe;
+  app = add(*topic, "describe", "Partitions, replicas in sync and changed configuration of topics",
+            "  naru topic describe orders", describe);
+  app->add_option("topic", describe->names, "Names")->required();
+  add_shared(app, describe, true);
+
+  std::shared_ptr<TopicGrowCommand> grow;
+  app = add(*topic, "grow", "Add partitions to a topic", "  naru topic grow orders --partitions 12", grow);
+  app->add_option("topic", grow->name, "Name")->required();
+  app->add_option("-p,--partitions", grow->partitions, "How many there shall be")
+      ->required()
+      ->check(between(1, 100'000))
+      ->type_name("NUMBER");
+  add_shared(app, grow, true);
+
+  std::shared_ptr<TopicDeleteCommand> remove;
+  app = add(*topic, "delete", "Delete topics and all their records", "  naru topic delete orders --yes", remove);
+  app->add_option("topic", remove->names, "Names")->required();
+  app->add_flag("-y,--yes", remove->yes, "Do not ask");
+  add_shared(app, remove, true);
+}
+
+void Parser::add_record_commands() {
+  std::shared_ptr<ProduceCommand> produce;
+  CLI::App* app = add(app_, "produce", "Send records from standard input, one a line",
+                      "  echo hello | naru produce greetings\n  naru produce orders -k customer-7 < lines.txt\n"
+                      "  naru produce orders -f '%k\\t%v\\n' < pairs.tsv",
+                      produce);
+  app->add_option("topic", produce->topic, "Name")->required();
+  CLI::Option* key = app->add_option("-k,--key", produce->key, "The key of every record");
+  app->add_option("-H,--header", produce->headers, "A header of every record")->type_name("NAME=VALUE");
+  app->add_option("-z,--compress", produce->codec, "none, gzip, snappy, lz4 or zstd")
+      ->check(CLI::IsMember({"none", "gzip", "snappy", "lz4", "zstd"}).description(""))
+      ->type_name("CODEC");
+  app->add_option("--acks", produce->acks, "0, 1 or all")
+      ->check(CLI::IsMember({"0", "1", "all", "-1"}).description(""))
+      ->type_name("ACKS")
+      ->capture_default_str();
+  app->add_option("-p,--partition", produce->partition, "One partition instead of by key")
+      ->check(between(0, 2'147'483'647))
+      ->type_name("NUMBER");
+  app->add_option("-f,--format", produce->format,
+                  "How a record looks: %k key, %v value, \\t \\n and other text (%v\\n)");
+  app->add_option("-X,--property", produce->properties, "A Kafka client property")->type_name("NAME=VALUE");
+  add_shared(app, produce, false);
+  produce->shared.timeout = std::chrono::seconds(30);
+  app->callback([this, produce, key] {
+    produce->has_key = key->count() > 0;
+    chosen_ = *produce;
+  });
+
+  std::shared_ptr<ConsumeCommand> consume;
+  app = add(app_, "consume", "Print records as they come",
+            "  naru consume orders --from start -e\n  naru consume orders --from -10 -f '%p %o %k: %v\\n'\n"
+            "  naru consume orders -g billing -o json",
+            consume);
+  app->add_option("topic", consume->topics, "Names")->required();
+  app->add_option(
+      "--from", consume->from,
+      "start, end, -10 (the last ten of each partition), 1234 (an offset), 2h (two hours ago), @1700000000000 or "
+      "@2026-11-23T12:00:00Z; start with -e, else end");
+  app->add_option("-g,--group", consume->group, "As a member of this group, from what it committed");
+  app->add_option(
+      "-f,--format", consume->format,
+      "%t topic, %p partition, %o offset, %k key, %v value, %h headers, %T milliseconds, %d date, \\t \\n (%v\\n)");
+  app->add_flag("-e,--exit", consume->exit_at_end, "Stop at the end");
+  app->add_option("-n,--count", consume->count, "Stop after so many records")
+      ->check(between(1, 1'000'000'000'000))
+      ->type_name("NUMBER");
+  app->add_option("-p,--partition", consume->partition, "One partition only")
+      ->check(between(0, 2'147'483'647))
+      ->type_name("NUMBER");
+  app->add_option("-X,--property", consume->properties, "A Kafka client property")->type_name("NAME=VALUE");
+  add_shared(app, consume, true);
+}
+
+void Parser::add_group_commands() {
+  CLI::App* groups = group("group", "List and describe consumer groups");
+  std::shared_ptr<GroupListCommand> list;
+  CLI::App* app = add(*groups, "list", "State, members and lag of all groups", "  naru group list", list);
+  add_shared(app, list, true);
+  std::shared_ptr<GroupDescribeCommand> describe;
+  app = add(*groups, "describe", "Committed offsets, lag and members of groups", "  naru group describe billing",
+            describe);
+  app->add_option("group", describe->names, "Names")->required();
+  add_shared(app, describe, true);
+}
+
+void Parser::add_config_commands() {
+  CLI::App* config = group("config", "Check and explain configuration");
+  std::shared_ptr<ConfigCheckCommand> check;
+  CLI::App* app = add(*config, "check", "Whether a broker would start with this file, and what it ignores",
+                      "  naru config check server.properties", check);
+  app->add_option("file", check->file, "A server.properties")->required()->type_name("FILE");
+  std::shared_ptr<ConfigExplainCommand> explain;
+  app = add(*config, "explain", "What a broker or topic property means", "  naru config explain min.insync.replicas",
+            explain);
+  app->add_option("property", explain->key, "Name")->required();
+  std::shared_ptr<ConfigReferenceCommand> reference;
+  add(*config, "reference", "Print all properties as Markdown", "", reference);
+}
+
+std::string Parser::nearest_word(const CLI::App& app, const std::string& word) const {
+  std::string found;
+  size_t best = 3;
+  for (const CLI::App* sub : app.get_subcommands(static_cast<std::function<bool(const CLI::App*)>>(nullptr))) {
+    const std::string& name = sub->get_name();
+    // Letters that differ, place by place and in length: enough for the few words there are.
+    size_t distance = name.size() > word.size() ? name.size() - word.size() : word.size() - name.size();
+    for (size_t i = 0; i < std::min(name.size(), word.size()); ++i) distance += name[i] == word[i] ? 0 : 1;
+    if (name.starts_with(word) || word.starts_with(name)) distance = 0;
+    if (distance < best) {
+      best = distance;
+      found = name;
+    }
+  }
+  return found;
+}
+
+Exit Parser::wrong_usage(const CLI::ParseError& error) {
+  // The innermost command that was named is the one whose help helps.
+  const CLI::App* app = &app_;
+  std::string path = "naru";
+  for (auto given = app->get_subcommands(); !given.empty(); given = app->get_subcommands()) {
+    app = given.front();
+    path += " " + app->get_name();
+  }
+  const std::vector<std::string> rest = app_.remaining(true);
+  const bool names_commands = !app->get_subcommands(static_cast<std::function<bool(const CLI::App*)>>(nullptr)).empty();
+  if (names_commands && !rest.empty() && !rest.front().starts_with('-')) {
+    const std::string nearest = nearest_word(*app, rest.front());
+    fmt::print(stderr, "{}: no such command: {}{}\n", path, rest.front(),
+               nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest));
+  } else {
+    fmt::print(stderr, "{}: {}\n", path, error.what());
+  }
+  fmt::print(stderr, "try: {} --help\n", path);
+  return Exit::usage;
+}
+
+tl::expected<Command, Exit> Parser::parse(int argc, const char* const* argv) {
+  try {
+    app_.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    const CLI::App* app = &app_;
+    std::string before;
+    for (auto given = app->get_subcommands(); !given.empty(); given = app->get_subcommands()) {
+      before += (before.empty() ? "" : " ") + app->get_name();
+      app = given.front();
+    }
+    fmt::print("{}", app->help(before, CLI::AppFormatMode::Normal));
+    return tl::unexpected(Exit::done);
+  } catch (const CLI::Success&) {
+  } catch (const CLI::ParseError& error) {
+    return tl::unexpected(wrong_usage(error));
+  }
+  if (!chosen_) return tl::unexpected(Exit::usage);
+  return std::move(*chosen_);
+}
+
+}  // namespace
+
+tl::expected<Command, Exit> parse_command_line(int argc, const char* const* argv) {
+  return Parser().parse(argc, argv);
+}
+
+}  // namespace cli

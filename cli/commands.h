@@ -1,0 +1,136 @@
+// The commands as values: what the command line was parsed into (command_line.h) and what runs it (run_command).
+// Each run_* prints to standard output (data) and standard error (everything else) and returns the exit code.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "cli/problem.h"
+
+namespace cli {
+
+enum class Format { table, wide, json, name, help };
+
+// What every command that talks to a cluster takes.
+struct Shared {
+  std::string brokers;  // empty: NARU_BROKERS, else localhost:9092
+  Format format = Format::table;
+  std::chrono::milliseconds timeout{10'000};
+  bool quiet = false;
+};
+
+struct StartCommand {
+  std::string config_file;
+  std::vector<std::string> sets;
+};
+struct DevCommand {
+  int brokers = 1;
+  std::string dir = "naru-data";
+  int port = 9092;
+  std::vector<std::string> sets;
+  std::string ready_file;  // written once the cluster is healthy; for scripts/run --detach
+};
+struct StatusCommand {
+  Shared shared;
+  bool watch = false;
+};
+struct HealthCommand {
+  Shared shared;
+  bool wait = false;
+  bool local = false;
+  int brokers_min = 0;
+};
+struct TopicCreateCommand {
+  Shared shared;
+  std::vector<std::string> names;
+  int partitions = -1;
+  int replicas = -1;
+  std::vector<std::string> configs;
+  bool if_absent = false;
+};
+struct TopicListCommand {
+  Shared shared;
+  std::string pattern;
+  bool problems = false;
+  bool internal = false;
+};
+struct TopicDescribeCommand {
+  Shared shared;
+  std::vector<std::string> names;
+};
+struct TopicGrowCommand {
+  Shared shared;
+  std::string name;
+  int partitions = 0;
+};
+struct TopicDeleteCommand {
+  Shared shared;
+  std::vector<std::string> names;
+  bool yes = false;
+};
+struct ProduceCommand {
+  Shared shared;
+  std::string topic;
+  std::string key;
+  bool has_key = false;
+  std::vector<std::string> headers;
+  std::string codec;
+  std::string acks = "all";
+  int partition = -1;
+  std::string format;
+  std::vector<std::string> properties;
+};
+struct ConsumeCommand {
+  Shared shared;
+  std::vector<std::string> topics;
+  std::string from;
+  std::string group;
+  std::string format;
+  bool exit_at_end = false;
+  int64_t count = 0;
+  int partition = -1;
+  std::vector<std::string> properties;
+};
+struct GroupListCommand {
+  Shared shared;
+};
+struct GroupDescribeCommand {
+  Shared shared;
+  std::vector<std::string> names;
+};
+struct ConfigCheckCommand {
+  std::string file;
+};
+struct ConfigExplainCommand {
+  std::string key;
+};
+struct ConfigReferenceCommand {};
+struct VersionCommand {};
+
+using Command = std::variant<StartCommand, DevCommand, StatusCommand, HealthCommand, TopicCreateCommand,
+                             TopicListCommand, TopicDescribeCommand, TopicGrowCommand, TopicDeleteCommand,
+                             ProduceCommand, ConsumeCommand, GroupListCommand, GroupDescribeCommand, ConfigCheckCommand,
+                             ConfigExplainCommand, ConfigReferenceCommand, VersionCommand>;
+
+Exit run(const StartCommand& command);
+Exit run(const DevCommand& command);
+Exit run(const StatusCommand& command);
+Exit run(const HealthCommand& command);
+Exit run(const TopicCreateCommand& command);
+Exit run(const TopicListCommand& command);
+Exit run(const TopicDescribeCommand& command);
+Exit run(const TopicGrowCommand& command);
+Exit run(const TopicDeleteCommand& command);
+Exit run(const ProduceCommand& command);
+Exit run(const ConsumeCommand& command);
+Exit run(const GroupListCommand& command);
+Exit run(const GroupDescribeCommand& command);
+Exit run(const ConfigCheckCommand& command);
+Exit run(const ConfigExplainCommand& command);
+Exit run(const ConfigReferenceCommand& command);
+Exit run(const VersionCommand& command);
+
+}  // namespace cli

@@ -1,0 +1,270 @@
+// naru dev: a broker, or a cluster of real broker processes, with no configuration. The parent writes a
+// server.properties for each, starts them, says where clients connect, and stops them all on Ctrl-C.
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include <fmt/format.h>
+
+#include "cli/commands.h"
+#include "cli/facts.h"
+#include "cli/output.h"
+#include "cli/version.h"
+#include "cli/wait.h"
+
+namespace cli {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds ready_timeout{60'000};
+constexpr milliseconds stop_timeout{35'000};
+
+struct Child {
+  int id = 0;
+  int port = 0;
+  std::filesystem::path dir;
+  pid_t pid = -1;
+  [[nodiscard]] bool running() const { return pid > 0; }
+};
+
+class DevCluster {
+ public:
+  explicit DevCluster(const DevCommand& command) : command_(command) {}
+  Exit run();
+
+ private:
+  Outcome<void> prepare();
+  Outcome<void> write_properties(const Child& child);
+  Outcome<void> start(Child& child);
+  Outcome<void> wait_until_ready(Interruption& interruption);
+  void say_where();
+  // Notices children that ended; true when none is left.
+  bool reap(bool expected);
+  void stop_all(Interruption& interruption);
+  [[nodiscard]] std::string bootstrap() const;
+  [[nodiscard]] static std::string end_of(const std::filesystem::path& log);
+
+  const DevCommand& command_;
+  std::vector<Child> children_;
+  steady_clock::time_point began_ = steady_clock::now();
+};
+
+std::string DevCluster::bootstrap() const {
+  std::string text;
+  for (const Child& child : children_) text += fmt::format("{}localhost:{}", text.empty() ? "" : ",", child.port);
+  return text;
+}
+
+Outcome<void> DevCluster::write_properties(const Child& child) {
+  std::string voters;
+  for (const Child& other : children_) {
+    voters += fmt::format("{}{}@127.0.0.1:{}", voters.empty() ? "" : ",", other.id, other.port + 10000);
+  }
+  std::ofstream file(child.dir / "server.properties");
+  file << fmt::format(
+      "# Written by naru dev at each start.\n"
+      "node.id={}\n"
+      "listeners=PLAINTEXT://:{},CONTROLLER://127.0.0.1:{}\n"
+      "controller.listener.names=CONTROLLER\n"
+      "controller.quorum.voters={}\n"
+      "log.dirs={}\n"
+      "naru.shards=1\n"
+      "group.initial.rebalance.delay.ms=0\n",
+      child.id, child.port, child.port + 10000, voters, (child.dir / "data").string());
+  for (const std::string& set : command_.sets) file << set << "\n";
+  file.close();
+  if (!file) return problem(Exit::refused, fmt::format("cannot write {}", (child.dir / "server.properties").string()));
+  return {};
+}
+
+Outcome<void> DevCluster::prepare() {
+  std::error_code error;
+  const std::filesystem::path top = std::filesystem::absolute(command_.dir, error);
+  for (int i = 0; i < command_.brokers; ++i) {
+    Child child{.id = i + 1, .port = command_.port + i, .dir = top / std::to_string(i + 1), .pid = -1};
+    std::filesystem::create_directories(child.dir, error);
+    if (error)
+      return problem(Exit::usage, fmt::format("--dir {}: cannot be made ({})", child.dir.string(), error.message()));
+    children_.push_back(std::move(child));
+  }
+  for (const Child& child : children_) {
+    if (Outcome<void> written = write_properties(child); !written) return written;
+  }
+  return {};
+}
+
+Outcome<void> DevCluster::start(Child& child) {
+  const std::string log = (child.dir / "naru.log").string();
+  const std::string properties = (child.dir / "server.properties").string();
+  const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (out < 0) return problem(Exit::refused, fmt::format("cannot write {}: {}", log, std::strerror(errno)));
+  const pid_t parent = getpid();
+  const pid_t pid = fork();
+  if (pid == 0) {
+    // A process group of its own: Ctrl-C reaches the parent alone, which stops the brokers in order. If the parent dies
+    // without having done so, they stop as well.
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) _exit(1);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+    dup2(out, STDOUT_FILENO);
+    dup2(out, STDERR_FILENO);
+    const int nothing = open("/dev/null", O_RDONLY);
+    dup2(nothing, STDIN_FILENO);
+    execl("/proc/self/exe", "naru", "start", "-c", properties.c_str(), static_cast<char*>(nullptr));
+    _exit(127);
+  }
+  close(out);
+  if (pid < 0) return problem(Exit::refused, fmt::format("cannot start a process: {}", std::strerror(errno)));
+  child.pid = pid;
+  return {};
+}
+
+std::string DevCluster::end_of(const std::filesystem::path& log) {
+  std::ifstream file(log);
+  std::string line;
+  std::string last;
+  while (std::getline(file, line)) {
+    if (!line.empty()) last = line;
+  }
+  return last;
+}
+
+bool DevCluster::reap(bool expected) {
+  int status = 0;
+  for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
+    for (Child& child : children_) {
+      if (child.pid != pid) continue;
+      child.pid = -1;
+      if (expected) continue;
+      const std::string how = WIFSIGNALED(status) ? fmt::format("was killed by signal {} ({})", WTERMSIG(status),
+                                                                strsignal(WTERMSIG(status)))
+                                                  : fmt::format("ended with code {}", WEXITSTATUS(status));
+      fmt::print(stderr, "broker {} (process {}) {}; to bring it back: naru start -c {}\n", child.id, pid, how,
+                 (child.dir / "server.properties").string());
+    }
+  }
+  for (const Child& child : children_) {
+    if (child.running()) return false;
+  }
+  return true;
+}
+
+Outcome<void> DevCluster::wait_until_ready(Interruption& interruption) {
+  const auto until = began_ + ready_timeout;
+  std::vector<common::config::HostPort> addresses;
+  for (const Child& child : children_)
+    addresses.push_back({.host = "localhost", .port = static_cast<uint16_t>(child.port)});
+  Health health;
+  auto told = began_;
+  while (steady_clock::now() < until) {
+    reap(false);
+    for (const Child& child : children_) {
+      if (!child.running()) {
+        return problem(Exit::refused,
+                       fmt::format("broker {} did not start: {}", child.id, end_of(child.dir / "naru.log")),
+                       fmt::format("its log: {}", (child.dir / "naru.log").string()));
+      }
+    }
+    client::Cluster cluster(addresses, milliseconds(1000));
+    const Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
+    if (facts) {
+      health = assess(*facts, static_cast<int>(children_.size()));
+      if (health.healthy()) return {};
+    } else {
+      health.reasons = {facts.error().message};
+    }
+    if (interruption.wait(milliseconds(20))) return problem(Exit::interrupted, "interrupted");
+    if (steady_clock::now() - told > std::chrono::seconds(5)) {
+      told = steady_clock::now();
+      fmt::print(stderr, "waiting: {}\n", health.reasons.empty() ? "not yet ready" : health.reasons.front());
+    }
+  }
+  return problem(Exit::unreachable,
+                 fmt::format("not ready after {}: {}", duration_text(ready_timeout),
+                             health.reasons.empty() ? "" : health.reasons.front()),
+                 fmt::format("logs: {}/*/naru.log", command_.dir));
+}
+
+void DevCluster::say_where() {
+  const auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - began_);
+  const bool several = children_.size() > 1;
+  const std::string option = command_.port == 9092 ? "" : fmt::format(" -b localhost:{}", command_.port);
+  fmt::print("naru {}   {} {}   data in {}\n", version_text, children_.size(), several ? "brokers" : "broker",
+             command_.dir);
+  fmt::print("clients connect to   {}\n", bootstrap());
+  for (const Child& child : children_) {
+    fmt::print("broker {}   port {}   process {}   log {}\n", child.id, child.port, child.pid,
+               (child.dir / "naru.log").string());
+  }
+  fmt::print("ready in {}\n\n", duration_text(took));
+  fmt::print("try:  echo hello | naru produce{} first && naru consume{} first -e\n", option, option);
+  fmt::print("      naru status{}\n", option);
+  if (several)
+    fmt::print("      kill -9 {} ; naru status{}      and see who leads now\n", children_.front().pid, option);
+  fmt::print("Ctrl-C stops {}.\n", several ? "all of them" : "it");
+  std::fflush(stdout);
+}
+
+void DevCluster::stop_all(Interruption& interruption) {
+  for (const Child& child : children_) {
+    if (child.running()) kill(child.pid, SIGTERM);
+  }
+  const int asked = interruption.count();
+  const auto until = steady_clock::now() + stop_timeout;
+  bool forced = false;
+  while (!reap(true)) {
+    const bool again = interruption.count() > asked;
+    if ((again || steady_clock::now() > until) && !forced) {
+      for (const Child& child : children_) {
+        if (child.running()) kill(child.pid, SIGKILL);
+      }
+      forced = true;
+    }
+    // A child that ends wakes nobody here; the pause is short and bounds how late that is seen.
+    usleep(10'000);
+  }
+}
+
+Exit DevCluster::run() {
+  if (Outcome<void> prepared = prepare(); !prepared) return report(prepared.error());
+  Interruption interruption;
+  for (Child& child : children_) {
+    if (Outcome<void> started = start(child); !started) {
+      stop_all(interruption);
+      return report(started.error());
+    }
+  }
+  if (Outcome<void> ready = wait_until_ready(interruption); !ready) {
+    stop_all(interruption);
+    return ready.error().exit == Exit::interrupted ? Exit::interrupted : report(ready.error());
+  }
+  say_where();
+  if (!command_.ready_file.empty()) std::ofstream(command_.ready_file) << bootstrap() << "\n";
+  bool none_left = false;
+  while (!none_left && !interruption.wait(milliseconds(100))) none_left = reap(false);
+  if (none_left) return report({.exit = Exit::refused, .message = "no broker is left", .next_step = {}});
+  fmt::print(stderr, "stopping\n");
+  stop_all(interruption);
+  return Exit::done;
+}
+
+}  // namespace
+
+Exit run(const DevCommand& command) {
+  return DevCluster(command).run();
+}
+
+}  // namespace cli

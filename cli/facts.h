@@ -1,0 +1,82 @@
+// What a cluster says of itself, gathered from several Kafka requests into plain values, and the verdict on it. The
+// commands status, health, topic and scripts print from these.
+// fetch_*: network, thread-compatible. assess: pure.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/client/cluster.h"
+#include "common/model/error_code.h"
+
+namespace cli {
+
+struct PartitionFacts {
+  int32_t index = 0;
+  std::optional<int32_t> leader;
+  int32_t leader_epoch = -1;
+  std::vector<int32_t> replicas;
+  std::vector<int32_t> isr;
+  std::vector<int32_t> offline;
+  std::vector<int32_t> eligible;  // ELR, where the broker tells
+  [[nodiscard]] bool led() const { return leader.has_value(); }
+  [[nodiscard]] bool fully_replicated() const { return isr.size() >= replicas.size(); }
+};
+
+struct TopicFacts {
+  std::string name;
+  std::string id;
+  bool internal = false;
+  common::model::ErrorCode error = common::model::ErrorCode::none;
+  std::vector<PartitionFacts> partitions;
+  std::optional<int> min_isr;  // where asked for
+  [[nodiscard]] size_t replication() const { return partitions.empty() ? 0 : partitions.front().replicas.size(); }
+  [[nodiscard]] int leaderless() const;
+  [[nodiscard]] int under_replicated() const;
+  [[nodiscard]] int under_min_isr() const;  // 0 where min_isr is unknown
+};
+
+struct BrokerFacts {
+  int32_t id = -1;
+  std::string host;
+  uint16_t port = 0;
+  std::optional<std::string> rack;
+  bool fenced = false;
+  bool voter = false;
+  int leaders = 0;
+  int replicas = 0;
+  std::optional<int64_t> disk_used;  // bytes of its replicas
+  std::optional<int64_t> disk_total;
+};
+
+struct ClusterFacts {
+  std::string cluster_id;
+  std::optional<int32_t> controller;
+  std::optional<int32_t> controller_epoch;
+  std::vector<BrokerFacts> brokers;
+  std::vector<int32_t> voters;  // empty where the broker does not tell
+  std::vector<TopicFacts> topics;
+  [[nodiscard]] int partitions() const;
+  [[nodiscard]] int leaderless() const;
+  [[nodiscard]] int under_replicated() const;
+  [[nodiscard]] int under_min_isr() const;
+};
+
+// All topics, or the named ones (one that does not exist carries its error).
+Outcome<std::vector<TopicFacts>> fetch_topics(client::Cluster& cluster,
+                                              const std::optional<std::vector<std::string>>& names);
+// Eligible leader replicas, filled in where the cluster tells of them.
+void fetch_eligible(client::Cluster& cluster, std::vector<TopicFacts>& topics);
+// min.insync.replicas of each topic, filled in.
+void fetch_min_isr(client::Cluster& cluster, std::vector<TopicFacts>& topics);
+enum class WithDisks { no, yes };
+Outcome<ClusterFacts> fetch_cluster(client::Cluster& cluster, WithDisks disks);
+
+struct Health {
+  std::vector<std::string> reasons;  // why not; empty: healthy
+  [[nodiscard]] bool healthy() const { return reasons.empty(); }
+};
+Health assess(const ClusterFacts& cluster, int brokers_min);
+
+}  // namespace cli

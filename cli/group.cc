@@ -1,0 +1,172 @@
+// naru group list|describe.
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/group_facts.h"
+#include "cli/output.h"
+#include "cli/session.h"
+
+namespace cli {
+namespace {
+
+using common::model::ErrorCode;
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view list_shape =
+    R"([{"name": "text", "state": "text", "members": 0, "lag": 0, "coordinator": 1 or null}]
+)";
+constexpr std::string_view describe_shape =
+    R"([{"name": "text", "state": "text", "protocol": "text", "coordinator": 1 or null, "lag": 0, "error": "CODE" or null,
+  "members": [{"id": "text", "instance": "text" or null, "client_id": "text", "host": "text",
+               "partitions": [{"topic": "text", "partition": 0}]}],
+  "offsets": [{"topic": "text", "partition": 0, "committed": 0 or null, "start": 0 or null, "end": 0 or null,
+               "lag": 0 or null, "member": "text" or null}]}]
+)";
+
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+std::string or_empty(const std::optional<int64_t>& value) {
+  return value ? std::to_string(*value) : std::string();
+}
+
+const MemberFacts* owner_of(const GroupFacts& group, const common::model::TopicPartition& partition) {
+  for (const MemberFacts& member : group.members) {
+    for (const auto& assigned : member.assigned) {
+      if (assigned == partition) return &member;
+    }
+  }
+  return nullptr;
+}
+
+Json describe_json(const GroupFacts& group) {
+  Json members = Json::array();
+  for (const MemberFacts& m : group.members) {
+    Json partitions = Json::array();
+    for (const auto& p : m.assigned) partitions.push_back({{"topic", p.topic}, {"partition", p.partition.value}});
+    members.push_back({{"id", m.id},
+                       {"instance", or_null(m.instance)},
+                       {"client_id", m.client_id},
+                       {"host", m.host},
+                       {"partitions", std::move(partitions)}});
+  }
+  Json offsets = Json::array();
+  for (const GroupOffset& o : group.offsets) {
+    const MemberFacts* owner = owner_of(group, o.partition);
+    offsets.push_back({{"topic", o.partition.topic},
+                       {"partition", o.partition.partition.value},
+                       {"committed", or_null(o.committed)},
+                       {"start", or_null(o.start)},
+                       {"end", or_null(o.end)},
+                       {"lag", or_null(o.lag())},
+                       {"member", owner == nullptr ? Json(nullptr) : Json(owner->id)}});
+  }
+  return {{"name", group.name},
+          {"state", group.state},
+          {"protocol", group.protocol},
+          {"coordinator", or_null(group.coordinator)},
+          {"lag", group.total_lag()},
+          {"error",
+           group.error == ErrorCode::none ? Json(nullptr) : Json(std::string(common::model::to_string(group.error)))},
+          {"members", std::move(members)},
+          {"offsets", std::move(offsets)}};
+}
+
+std::string describe_table(const GroupFacts& group) {
+  std::string out = fmt::format("{}   {}   {} {}   lag {}{}{}\n", group.name, group.state, group.members.size(),
+                                group.members.size() == 1 ? "member" : "members", group.total_lag(),
+                                group.coordinator ? fmt::format("   coordinator {}", *group.coordinator) : "",
+                                group.protocol.empty() ? "" : fmt::format("   assignor {}", group.protocol));
+  if (!group.offsets.empty()) {
+    Table table({{"TOPIC"},
+                 {"PARTITION", Align::right},
+                 {"COMMITTED", Align::right},
+                 {"START", Align::right},
+                 {"END", Align::right},
+                 {"LAG", Align::right},
+                 {"CLIENT", Align::left, true},
+                 {"HOST", Align::left, true},
+                 {"INSTANCE", Align::left, true}});
+    for (const GroupOffset& o : group.offsets) {
+      const MemberFacts* owner = owner_of(group, o.partition);
+      table.add({o.partition.topic, std::to_string(o.partition.partition.value), or_empty(o.committed),
+                 or_empty(o.start), or_empty(o.end), or_empty(o.lag()), owner == nullptr ? "" : owner->client_id,
+                 owner == nullptr ? "" : owner->host, owner == nullptr ? "" : owner->instance.value_or("")});
+    }
+    out += table.text();
+  }
+  return out;
+}
+
+Problem group_problem(const GroupFacts& group) {
+  if (group.error == ErrorCode::group_id_not_found) {
+    return {.exit = Exit::refused,
+            .message = fmt::format("no such group: {}", group.name),
+            .next_step = "`naru group list` shows what there is"};
+  }
+  return refused(fmt::format("cannot describe group {}", group.name), group.error, group.error_message);
+}
+
+}  // namespace
+
+Exit run(const GroupListCommand& command) {
+  if (command.shared.format == Format::help) return print_out(list_shape) ? Exit::done : Exit::refused;
+  Outcome<client::Cluster> cluster = open_cluster(command.shared);
+  if (!cluster) return report(cluster.error());
+  const Outcome<std::vector<std::string>> names = fetch_group_names(*cluster);
+  if (!names) return report(names.error());
+  const Outcome<std::vector<GroupFacts>> groups = fetch_groups(*cluster, *names);
+  if (!groups) return report(groups.error());
+  Table table({{"GROUP"},
+               {"STATE"},
+               {"MEMBERS", Align::right},
+               {"LAG", Align::right},
+               {"COORDINATOR", Align::right},
+               {"ERROR", Align::left, true}});
+  Json all = Json::array();
+  std::string text;
+  for (const GroupFacts& g : *groups) {
+    table.add({g.name, g.state, std::to_string(g.members.size()), std::to_string(g.total_lag()),
+               g.coordinator ? std::to_string(*g.coordinator) : "",
+               g.error == ErrorCode::none ? "" : std::string(common::model::to_string(g.error))});
+    all.push_back({{"name", g.name},
+                   {"state", g.state},
+                   {"members", g.members.size()},
+                   {"lag", g.total_lag()},
+                   {"coordinator", or_null(g.coordinator)}});
+    text += g.name + "\n";
+  }
+  print_out(command.shared.format == Format::json   ? all.dump(2) + "\n"
+            : command.shared.format == Format::name ? text
+                                                    : table.text());
+  return Exit::done;
+}
+
+Exit run(const GroupDescribeCommand& command) {
+  if (command.shared.format == Format::help) return print_out(describe_shape) ? Exit::done : Exit::refused;
+  Outcome<client::Cluster> cluster = open_cluster(command.shared);
+  if (!cluster) return report(cluster.error());
+  const Outcome<std::vector<GroupFacts>> groups = fetch_groups(*cluster, command.names);
+  if (!groups) return report(groups.error());
+  Json all = Json::array();
+  std::string text;
+  size_t failed = 0;
+  for (const GroupFacts& group : *groups) {
+    all.push_back(describe_json(group));
+    if (group.error != ErrorCode::none) {
+      ++failed;
+    } else {
+      text += command.shared.format == Format::name ? group.name + "\n"
+                                                    : (text.empty() ? "" : "\n") + describe_table(group);
+    }
+  }
+  print_out(command.shared.format == Format::json ? all.dump(2) + "\n" : text);
+  for (const GroupFacts& group : *groups) {
+    if (group.error != ErrorCode::none) report(group_problem(group));
+  }
+  if (failed == 0) return Exit::done;
+  return failed < groups->size() ? Exit::partly : Exit::refused;
+}
+
+}  // namespace cli

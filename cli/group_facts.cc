@@ -1,0 +1,303 @@
+#include "cli/group_facts.h"
+
+#include <algorithm>
+#include <set>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "cli/facts.h"
+#include "kafka/describe_groups.h"
+#include "kafka/find_coordinator.h"
+#include "kafka/list_groups.h"
+#include "kafka/list_offsets.h"
+#include "kafka/metadata.h"
+#include "kafka/offset_fetch.h"
+#include "kafka/records/consumer_protocol_assignment.h"
+
+namespace cli {
+namespace {
+
+using common::model::ErrorCode;
+using common::model::PartitionIndex;
+using common::model::TopicPartition;
+
+constexpr int64_t timestamp_end = -1;
+constexpr int64_t timestamp_start = -2;
+
+bool coordinator_may_come(ErrorCode code) {
+  return code == ErrorCode::coordinator_not_available || code == ErrorCode::coordinator_load_in_progress ||
+         code == ErrorCode::not_coordinator;
+}
+
+struct Coordinator {
+  client::Broker broker;
+  ErrorCode error = ErrorCode::none;
+};
+
+Outcome<Coordinator> find_coordinator_once(client::Cluster& cluster, const std::string& group) {
+  kafka::FindCoordinatorRequest request;
+  request.coordinator_keys = {group};
+  auto answer = cluster.call<kafka::FindCoordinatorResponse>(request);
+  if (!answer && answer.error().exit == Exit::usage) {
+    // Before version 4 the request carries one key, and the codec refuses to drop the list.
+    request.coordinator_keys.clear();
+    request.key = group;
+    answer = cluster.call<kafka::FindCoordinatorResponse>(request);
+  }
+  if (!answer) return tl::unexpected(std::move(answer.error()));
+  if (!answer->coordinators.empty()) {
+    const auto& c = answer->coordinators.front();
+    return Coordinator{{c.node_id, {c.host, static_cast<uint16_t>(c.port)}}, c.error_code};
+  }
+  return Coordinator{{answer->node_id, {answer->host, static_cast<uint16_t>(answer->port)}}, answer->error_code};
+}
+
+// Right after a start or a failover the coordinator is on its way; it is waited for within the timeout.
+Outcome<Coordinator> find_coordinator(client::Cluster& cluster, const std::string& group) {
+  const client::Deadline until = cluster.deadline();
+  for (;;) {
+    Outcome<Coordinator> found = find_coordinator_once(cluster, group);
+    if (!found || !coordinator_may_come(found->error) || std::chrono::steady_clock::now() >= until) return found;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
+std::vector<TopicPartition> assigned_partitions(const common::model::Buffer& bytes) {
+  std::vector<TopicPartition> all;
+  if (bytes.empty()) return all;
+  const auto assignment = kafka::decode_versioned<kafka::ConsumerProtocolAssignment>(bytes);
+  if (!assignment) return all;
+  for (const auto& topic : assignment->assigned_partitions) {
+    for (const int32_t partition : topic.partitions) all.push_back({topic.topic, PartitionIndex(partition)});
+  }
+  return all;
+}
+
+Outcome<void> describe_members(client::Cluster& cluster, const client::Broker& coordinator, GroupFacts& facts) {
+  kafka::DescribeGroupsRequest request;
+  request.groups = {facts.name};
+  const client::Deadline until = cluster.deadline();
+  for (;;) {
+    const auto answer = cluster.call_on<kafka::DescribeGroupsResponse>(coordinator, request);
+    if (!answer) return tl::unexpected(answer.error());
+    if (answer->groups.empty()) return {};
+    const auto& group = answer->groups.front();
+    if (coordinator_may_come(group.error_code) && std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      continue;
+    }
+    facts.error = group.error_code;
+    facts.error_message = group.error_message.value_or("");
+    facts.state = group.group_state;
+    facts.protocol_type = group.protocol_type;
+    facts.protocol = group.protocol_data;
+    for (const auto& m : group.members) {
+      MemberFacts member;
+      member.id = m.member_id;
+      member.instance = m.group_instance_id;
+      member.client_id = m.client_id;
+      member.host = m.client_host;
+      if (group.protocol_type == "consumer") member.assigned = assigned_partitions(m.member_assignment);
+      facts.members.push_back(std::move(member));
+    }
+    return {};
+  }
+}
+
+void add_offset(GroupFacts& facts, const std::string& topic, int32_t partition, int64_t offset) {
+  GroupOffset entry;
+  entry.partition = {topic, PartitionIndex(partition)};
+  if (offset >= 0) entry.committed = offset;
+  facts.offsets.push_back(std::move(entry));
+}
+
+Outcome<void> fetch_committed(client::Cluster& cluster, const client::Broker& coordinator, GroupFacts& facts) {
+  kafka::OffsetFetchRequest request;
+  kafka::OffsetFetchRequest::OffsetFetchRequestGroup group;
+  group.group_id = facts.name;
+  group.topics.reset();
+  request.groups.push_back(std::move(group));
+  auto answer = cluster.call_on<kafka::OffsetFetchResponse>(coordinator, request);
+  if (!answer && answer.error().exit == Exit::usage) {
+    // Before version 8 the request names one group outside the list.
+    request.groups.clear();
+    request.group_id = facts.name;
+    request.topics.reset();
+    answer = cluster.call_on<kafka::OffsetFetchResponse>(coordinator, request);
+  }
+  if (!answer) return tl::unexpected(std::move(answer.error()));
+  for (const auto& topic : answer->topics) {
+    for (const auto& p : topic.partitions) add_offset(facts, topic.name, p.partition_index, p.committed_offset);
+  }
+  for (const auto& g : answer->groups) {
+    for (const auto& topic : g.topics) {
+      for (const auto& p : topic.partitions) add_offset(facts, topic.name, p.partition_index, p.committed_offset);
+    }
+  }
+  return {};
+}
+
+// Partitions that a member owns and for which nothing is committed belong into the table as well.
+void add_owned(GroupFacts& facts) {
+  std::set<TopicPartition> known;
+  for (const GroupOffset& offset : facts.offsets) known.insert(offset.partition);
+  for (const MemberFacts& member : facts.members) {
+    for (const TopicPartition& partition : member.assigned) {
+      if (!known.insert(partition).second) continue;
+      GroupOffset entry;
+      entry.partition = partition;
+      facts.offsets.push_back(std::move(entry));
+    }
+  }
+  std::sort(facts.offsets.begin(), facts.offsets.end(),
+            [](const GroupOffset& a, const GroupOffset& b) { return a.partition < b.partition; });
+}
+
+struct Leaders {
+  std::map<int32_t, client::Broker> brokers;
+  std::map<TopicPartition, int32_t> leader_of;
+};
+
+Outcome<Leaders> find_leaders(client::Cluster& cluster, const std::set<std::string>& topics) {
+  kafka::MetadataRequest request;
+  request.allow_auto_topic_creation = false;
+  for (const std::string& name : topics) {
+    kafka::MetadataRequest::MetadataRequestTopic topic;
+    topic.name = name;
+    request.topics->push_back(std::move(topic));
+  }
+  const auto answer = cluster.call<kafka::MetadataResponse>(request);
+  if (!answer) return tl::unexpected(answer.error());
+  Leaders leaders;
+  for (const auto& b : answer->brokers)
+    leaders.brokers[b.node_id] = {b.node_id, {b.host, static_cast<uint16_t>(b.port)}};
+  for (const auto& t : answer->topics) {
+    for (const auto& p : t.partitions) {
+      if (p.leader_id >= 0) leaders.leader_of[{t.name.value_or(""), PartitionIndex(p.partition_index)}] = p.leader_id;
+    }
+  }
+  return leaders;
+}
+
+// Asks each leader once for all its partitions; what cannot be learnt stays absent.
+std::map<TopicPartition, int64_t> fetch_log_offsets(client::Cluster& cluster, const Leaders& leaders,
+                                                    const std::set<TopicPartition>& wanted, int64_t timestamp) {
+  std::map<int32_t, std::map<std::string, std::vector<int32_t>>> by_leader;
+  for (const TopicPartition& partition : wanted) {
+    const auto it = leaders.leader_of.find(partition);
+    if (it != leaders.leader_of.end()) by_leader[it->second][partition.topic].push_back(partition.partition.value);
+  }
+  std::map<TopicPartition, int64_t> found;
+  for (const auto& [leader, topics] : by_leader) {
+    const auto broker = leaders.brokers.find(leader);
+    if (broker == leaders.brokers.end()) continue;
+    kafka::ListOffsetsRequest request;
+    request.replica_id = -1;
+    for (const auto& [name, partitions] : topics) {
+      kafka::ListOffsetsRequest::ListOffsetsTopic topic;
+      topic.name = name;
+      for (const int32_t index : partitions) {
+        kafka::ListOffsetsRequest::ListOffsetsPartition partition;
+        partition.partition_index = index;
+        partition.timestamp = timestamp;
+        topic.partitions.push_back(std::move(partition));
+      }
+      request.topics.push_back(std::move(topic));
+    }
+    const auto answer = cluster.call_on<kafka::ListOffsetsResponse>(broker->second, request);
+    if (!answer) continue;
+    for (const auto& t : answer->topics) {
+      for (const auto& p : t.partitions) {
+        if (p.error_code == ErrorCode::none) found[{t.name, PartitionIndex(p.partition_index)}] = p.offset;
+      }
+    }
+  }
+  return found;
+}
+
+Outcome<void> fill_log_ends(client::Cluster& cluster, std::vector<GroupFacts>& groups) {
+  std::set<std::string> topics;
+  std::set<TopicPartition> wanted;
+  for (const GroupFacts& group : groups) {
+    for (const GroupOffset& offset : group.offsets) {
+      topics.insert(offset.partition.topic);
+      wanted.insert(offset.partition);
+    }
+  }
+  if (wanted.empty()) return {};
+  const Outcome<Leaders> leaders = find_leaders(cluster, topics);
+  if (!leaders) return tl::unexpected(leaders.error());
+  const auto starts = fetch_log_offsets(cluster, *leaders, wanted, timestamp_start);
+  const auto ends = fetch_log_offsets(cluster, *leaders, wanted, timestamp_end);
+  for (GroupFacts& group : groups) {
+    for (GroupOffset& offset : group.offsets) {
+      if (const auto it = starts.find(offset.partition); it != starts.end()) offset.start = it->second;
+      if (const auto it = ends.find(offset.partition); it != ends.end()) offset.end = it->second;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::optional<int64_t> GroupOffset::lag() const {
+  if (!committed || !end) return std::nullopt;
+  return std::max<int64_t>(0, *end - std::max(*committed, start.value_or(0)));
+}
+
+int64_t GroupFacts::total_lag() const {
+  int64_t sum = 0;
+  for (const GroupOffset& offset : offsets) sum += offset.lag().value_or(0);
+  return sum;
+}
+
+Outcome<std::vector<std::string>> fetch_group_names(client::Cluster& cluster) {
+  kafka::MetadataRequest all_brokers;
+  all_brokers.allow_auto_topic_creation = false;
+  const auto metadata = cluster.call<kafka::MetadataResponse>(all_brokers);
+  if (!metadata) return tl::unexpected(metadata.error());
+  // Each broker knows the groups it coordinates.
+  std::set<std::string> names;
+  std::optional<Problem> failure;
+  for (const auto& b : metadata->brokers) {
+    const client::Broker broker{b.node_id, {b.host, static_cast<uint16_t>(b.port)}};
+    const auto answer = cluster.call_on<kafka::ListGroupsResponse>(broker, kafka::ListGroupsRequest{});
+    if (!answer) {
+      failure = answer.error();
+    } else if (answer->error_code != ErrorCode::none && !coordinator_may_come(answer->error_code)) {
+      failure = refused(fmt::format("cannot list the groups of broker {}", b.node_id), answer->error_code);
+    } else {
+      for (const auto& group : answer->groups) names.insert(group.group_id);
+    }
+  }
+  if (failure) return tl::unexpected(std::move(*failure));
+  return std::vector<std::string>(names.begin(), names.end());
+}
+
+Outcome<std::vector<GroupFacts>> fetch_groups(client::Cluster& cluster, const std::vector<std::string>& names) {
+  std::vector<GroupFacts> groups;
+  for (const std::string& name : names) {
+    GroupFacts facts;
+    facts.name = name;
+    const Outcome<Coordinator> coordinator = find_coordinator(cluster, name);
+    if (!coordinator) return tl::unexpected(coordinator.error());
+    facts.error = coordinator->error;
+    if (facts.error == ErrorCode::none) {
+      facts.coordinator = coordinator->broker.id;
+      if (Outcome<void> done = describe_members(cluster, coordinator->broker, facts); !done)
+        return tl::unexpected(std::move(done.error()));
+      if (Outcome<void> done = fetch_committed(cluster, coordinator->broker, facts); !done)
+        return tl::unexpected(std::move(done.error()));
+      add_owned(facts);
+      // Kafka says "Dead" of a group it has never heard of.
+      if (facts.error == ErrorCode::none && facts.state == "Dead" && facts.offsets.empty())
+        facts.error = ErrorCode::group_id_not_found;
+    }
+    groups.push_back(std::move(facts));
+  }
+  if (Outcome<void> done = fill_log_ends(cluster, groups); !done) return tl::unexpected(std::move(done.error()));
+  return groups;
+}
+
+}  // namespace cli

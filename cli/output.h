@@ -1,0 +1,53 @@
+// How answers look: tables for people, JSON of a fixed shape for programs. Data goes to standard output, all else to
+// standard error.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/problem.h"
+
+namespace cli {
+
+enum class Align { left, right };
+
+struct Column {
+  std::string head;
+  Align align = Align::left;
+  bool optional = false;  // left out when no row fills it
+};
+
+// Upper-case heads, two spaces between columns, numbers to the right, "-" for nothing. Thread-compatible.
+class Table {
+ public:
+  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
+  void add(std::vector<std::string> cells);
+  [[nodiscard]] bool empty() const { return rows_.empty(); }
+  [[nodiscard]] std::string text() const;
+
+ private:
+  std::vector<Column> columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+// 1.2 GiB, 512 B
+std::string bytes_text(int64_t bytes);
+// 3 s, 2 min, 5 h
+std::string duration_text(std::chrono::milliseconds time);
+// "1,2,3"; "-" if empty
+std::string ids_text(const std::vector<int32_t>& ids);
+
+// Whether colour and progress may be used on this descriptor (a terminal, no NO_COLOR).
+bool is_terminal(int descriptor);
+std::string red(std::string_view text);
+
+// Writes all of it; false when the reader has gone away (a closed pipe), which is no error.
+bool print_out(std::string_view text);
+// "naru: message" and the next step, to standard error.
+Exit report(const Problem& problem);
+
+}  // namespace cli

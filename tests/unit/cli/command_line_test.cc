@@ -1,0 +1,87 @@
+// Words to commands, and what wrong words answer.
+#include <catch2/catch.hpp>
+
+#include "cli/client/cluster.h"
+#include "cli/command_line.h"
+
+using namespace cli;
+
+namespace {
+tl::expected<Command, Exit> parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "naru");
+  return parse_command_line(static_cast<int>(words.size()), words.data());
+}
+template <class C>
+C parsed(std::vector<const char*> words) {
+  const auto command = parse(std::move(words));
+  REQUIRE(command);
+  REQUIRE(std::holds_alternative<C>(*command));
+  return std::get<C>(*command);
+}
+}  // namespace
+
+TEST_CASE("commands with their options") {
+  const auto start = parsed<StartCommand>({"start", "-c", "server.properties", "--set", "a=1", "--set", "b=2"});
+  CHECK(start.config_file == "server.properties");
+  CHECK(start.sets == std::vector<std::string>{"a=1", "b=2"});
+
+  const auto create = parsed<TopicCreateCommand>({"topic", "create", "a", "b", "-p", "6", "-r", "3", "-c", "x=1", "-c",
+                                                  "y=2", "--if-absent", "-b", "h:1", "-o", "json"});
+  CHECK(create.names == std::vector<std::string>{"a", "b"});
+  CHECK(create.partitions == 6);
+  CHECK(create.replicas == 3);
+  CHECK(create.configs == std::vector<std::string>{"x=1", "y=2"});
+  CHECK(create.if_absent);
+  CHECK(create.shared.brokers == "h:1");
+  CHECK(create.shared.format == Format::json);
+
+  const auto consume =
+      parsed<ConsumeCommand>({"consume", "t", "--from", "-10", "-e", "-n", "5", "-g", "g", "-f", "%v"});
+  CHECK(consume.from == "-10");
+  CHECK(consume.exit_at_end);
+  CHECK(consume.count == 5);
+
+  const auto produce = parsed<ProduceCommand>({"produce", "t", "-k", "", "-z", "zstd"});
+  CHECK(produce.has_key);
+  CHECK_FALSE(parsed<ProduceCommand>({"produce", "t"}).has_key);
+  CHECK(parsed<ProduceCommand>({"produce", "t"}).shared.timeout == std::chrono::seconds(30));
+
+  const auto health = parsed<HealthCommand>({"health", "--wait", "--timeout", "500ms", "--bootstrap-server", "h:1"});
+  CHECK(health.wait);
+  CHECK(health.shared.timeout == std::chrono::milliseconds(500));
+  CHECK(parsed<HealthCommand>({"health", "--timeout", "2m"}).shared.timeout == std::chrono::minutes(2));
+  CHECK(parsed<DevCommand>({"dev", "--brokers", "3"}).brokers == 3);
+  parsed<VersionCommand>({"version"});
+  parsed<VersionCommand>({"--version"});
+}
+
+TEST_CASE("help is no error; wrong words are usage") {
+  CHECK(parse({"--help"}).error() == Exit::done);
+  CHECK(parse({"topic", "create", "--help"}).error() == Exit::done);
+  for (const auto& words : std::vector<std::vector<const char*>>{{},
+                                                                 {"nonsense"},
+                                                                 {"topic"},
+                                                                 {"topic", "creat", "x"},
+                                                                 {"topic", "create"},
+                                                                 {"topic", "create", "x", "-p", "0"},
+                                                                 {"topic", "create", "x", "-p", "many"},
+                                                                 {"status", "-o", "yaml"},
+                                                                 {"health", "--timeout", "soon"},
+                                                                 {"produce", "t", "--acks", "2"},
+                                                                 {"dev", "--brokers", "0"}}) {
+    const auto command = parse(words);
+    REQUIRE_FALSE(command);
+    CHECK(command.error() == Exit::usage);
+  }
+}
+
+TEST_CASE("addresses of brokers") {
+  const auto two = client::parse_bootstrap("a:1, b");
+  REQUIRE(two);
+  CHECK((*two)[0] == common::config::HostPort{"a", 1});
+  CHECK((*two)[1] == common::config::HostPort{"b", 9092});
+  CHECK((*client::parse_bootstrap("[::1]:7"))[0] == common::config::HostPort{"::1", 7});
+  CHECK((*client::parse_bootstrap("[::1]"))[0] == common::config::HostPort{"::1", 9092});
+  for (const std::string_view wrong : {"", ",", ":1", "a:x", "a:0", "a:70000", "a:", "a:1:2"})
+    CHECK_FALSE(client::parse_bootstrap(wrong));
+}

@@ -1,0 +1,82 @@
+// The verdict on a cluster, and lag.
+#include <catch2/catch.hpp>
+
+#include "cli/facts.h"
+#include "cli/group_facts.h"
+
+using namespace cli;
+
+namespace {
+PartitionFacts partition(std::optional<int32_t> leader, std::vector<int32_t> replicas, std::vector<int32_t> isr) {
+  PartitionFacts p;
+  p.leader = leader;
+  p.replicas = std::move(replicas);
+  p.isr = std::move(isr);
+  return p;
+}
+ClusterFacts three_brokers() {
+  ClusterFacts cluster;
+  cluster.controller = 2;
+  cluster.voters = {1, 2, 3};
+  for (const int id : {1, 2, 3}) {
+    BrokerFacts broker;
+    broker.id = id;
+    cluster.brokers.push_back(broker);
+  }
+  TopicFacts topic;
+  topic.name = "t";
+  topic.min_isr = 2;
+  topic.partitions = {partition(1, {1, 2, 3}, {1, 2, 3}), partition(2, {2, 3, 1}, {1, 2, 3})};
+  cluster.topics.push_back(topic);
+  return cluster;
+}
+}  // namespace
+
+TEST_CASE("a whole cluster is healthy") {
+  CHECK(assess(three_brokers(), 3).healthy());
+  CHECK(assess(three_brokers(), 0).healthy());
+}
+
+TEST_CASE("each thing that is wrong is said") {
+  ClusterFacts cluster = three_brokers();
+  SECTION("a fenced broker") {
+    cluster.brokers[2].fenced = true;
+    CHECK(assess(cluster, 0).reasons == std::vector<std::string>{"down 1: broker 3"});
+  }
+  SECTION("a voter that never registered") {
+    cluster.brokers.pop_back();
+    CHECK(assess(cluster, 0).reasons == std::vector<std::string>{"down 1: broker 3"});
+  }
+  SECTION("fewer than asked for") {
+    CHECK(assess(cluster, 4).reasons == std::vector<std::string>{"3 of 4 brokers are there"});
+  }
+  SECTION("no controller") {
+    cluster.controller.reset();
+    CHECK(assess(cluster, 0).reasons.front().starts_with("no controller"));
+  }
+  SECTION("partitions") {
+    cluster.topics[0].partitions[0] = partition(std::nullopt, {1, 2, 3}, {1});
+    const Health health = assess(cluster, 0);
+    REQUIRE(health.reasons.size() == 3);
+    CHECK(health.reasons[0].starts_with("without leader 1"));
+    CHECK(health.reasons[1].starts_with("below min.insync.replicas 1"));
+    CHECK(health.reasons[2] == "under-replicated 1");
+  }
+  SECTION("min.insync.replicas counts no more than there are replicas") {
+    cluster.topics[0].partitions = {partition(1, {1}, {1})};
+    CHECK(assess(cluster, 0).healthy());
+  }
+}
+
+TEST_CASE("lag: from what is committed, or from the log's start where that is later") {
+  GroupOffset offset;
+  CHECK_FALSE(offset.lag());
+  offset.committed = 10;
+  CHECK_FALSE(offset.lag());
+  offset.end = 25;
+  CHECK(offset.lag() == 15);
+  offset.start = 20;
+  CHECK(offset.lag() == 5);
+  offset.committed = 30;
+  CHECK(offset.lag() == 0);
+}
