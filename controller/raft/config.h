@@ -32,6 +32,8 @@ struct Config {
   size_t inflight_bytes_max = 8 << 20;      // the same, in bytes
   size_t uncommitted_bytes_max = 16 << 20;  // then proposals are refused with THROTTLING_QUOTA_EXCEEDED
   size_t snapshot_piece_bytes = 256 << 10;
+  uint64_t snapshot_bytes_max = 1ull << 30;  // a larger one is refused, not received
+  size_t observers_max = 128;
   size_t entries_kept_bytes = 1 << 20;  // kept behind a snapshot for peers that lag a little
 };
 

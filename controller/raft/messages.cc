@@ -38,7 +38,7 @@ struct Describe {
     if (m.outcome == AppendOutcome::old_term) return "append old-term";
     if (m.outcome == AppendOutcome::mismatch)
       return fmt::format("append mismatch end={} try={}@{}", m.log_end, m.hint.end, m.hint.last_term);
-    return fmt::format("append ok matched={}", m.matched);
+    return fmt::format("append ok matched={}{}", m.matched, m.held == m.matched ? "" : fmt::format(" held={}", m.held));
   }
   std::string operator()(const SnapshotRequest& m) const {
     return fmt::format("snapshot {}@{} bytes {}+{} of {}", m.meta.position.end, m.meta.position.last_term, m.offset,

@@ -42,7 +42,8 @@ enum class AppendOutcome : uint8_t {
 struct AppendResponse {
   AppendOutcome outcome = AppendOutcome::accepted;
   LogIndex matched;  // entries before it equal the leader's *and are durable* here (R2)
-  LogIndex log_end;
+  LogIndex held;     // entries before it equal the leader's, durable or not: where to go on sending
+  LogIndex log_end;  // of whatever this node has; below what it acknowledged before means lost state (R21)
   LogPosition hint;  // of a mismatch: own end of the largest term that is not above the leader's
   uint64_t round = 0;
 };

@@ -14,26 +14,9 @@
 #include "common/model/random.h"
 #include "controller/raft/config.h"
 #include "controller/raft/effects.h"
+#include "controller/raft/status.h"
 
 namespace controller::raft {
-
-// For DescribeQuorum and `naru status`.
-struct ReplicaStatus {
-  NodeKey key;
-  bool is_voter = false;
-  LogIndex log_end;  // acknowledged as durable
-  std::optional<Instant> last_contact;
-  std::optional<Instant> last_caught_up;
-};
-struct QuorumStatus {
-  Role role = Role::follower;
-  Term term;
-  std::optional<BrokerId> leader;
-  LogIndex committed;
-  LogIndex log_start, log_end, durable_end;
-  VoterSet voters;
-  std::vector<ReplicaStatus> replicas;  // known to the leader only, itself included
-};
 
 struct Proposed {
   LogIndex index;

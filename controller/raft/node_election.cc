@@ -1,0 +1,148 @@
+// How a node comes to lead: pre-vote, vote, hand-over (R3, R6-R8, R10, R13).
+#include "controller/raft/node_impl.h"
+
+namespace controller::raft {
+namespace {
+
+// (last term, log end), compared as R6 says; the id only breaks ties between two who stand at the same moment.
+auto rank(Term last_term, LogIndex end, BrokerId id) {
+  return std::tuple(last_term, end, id);
+}
+
+}  // namespace
+
+// A new stream: whatever was sent before may be lost, and an election that had no majority may have one now.
+void Node::Impl::on_peer_connected(BrokerId peer) {
+  if (role_ == Role::halted) return;
+  if (is_leader()) {
+    leadership_->on_peer_connected(peer);
+    lead([&](auto& out) { leadership_->send_ready(view(), out); });
+    return;
+  }
+  if (leader_) return;
+  if (ballot_) {
+    const Voter* voter = membership_.current().find(peer);
+    if (voter != nullptr) ask_for_vote(voter->key);
+  } else if (is_voter()) {
+    timers_.hurry(now_);
+  } else {
+    hello_due_ = now_;
+  }
+}
+
+// The leader's process is gone: kernel alive, connections refused. Others who still hear it will refuse (R7), so a
+// wrong suspicion is harmless.
+void Node::Impl::on_peer_gone(BrokerId peer) {
+  if (role_ == Role::halted || is_leader() || leader_ != peer) return;
+  log("leader {} is gone", peer);
+  timers_.end_lease();
+  timers_.hurry(now_);
+  set_role(voted_for_ == config_.self ? Role::resigned : Role::follower, std::nullopt);
+}
+
+void Node::Impl::on_election_deadline() {
+  // An install replaces the log under our feet: stand when it is done.
+  if (receiver_.is_installing()) return timers_.wait_for_leader(now_);
+  if (ballot_) timers_.attempt_failed();
+  begin_pre_vote();
+}
+
+// R7: ask first, without raising the term.
+void Node::Impl::begin_pre_vote() {
+  attempt_ = VoteKind::pre_vote;
+  ballot_.emplace();
+  ballot_->record(config_.self, true);
+  timers_.end_lease();
+  timers_.begin_attempt(now_);
+  set_role(Role::prospective, std::nullopt);
+  if (ballot_->tally(membership_.current()) == Tally::won) return begin_election(VoteKind::vote);
+  for (const Voter& voter : membership_.current().voters())
+    if (voter.key != config_.self) ask_for_vote(voter.key);
+}
+
+// The vote for itself is on disk before anybody hears of the new term: Durability holds the requests back (R1).
+void Node::Impl::begin_election(VoteKind kind) {
+  NARU_CHECK(is_voter() && !is_leader(), "{} stands for election", to_string(role_));
+  attempt_ = kind;
+  ballot_.emplace();
+  ballot_->record(config_.self, true);
+  term_ = term_.next();
+  voted_for_ = config_.self;
+  matched_ = committed_;
+  durability_.forget_held();
+  save_hard_state();
+  timers_.end_lease();
+  timers_.begin_attempt(now_);
+  set_role(Role::candidate, std::nullopt);
+  if (ballot_->tally(membership_.current()) == Tally::won) return become_leader();
+  for (const Voter& voter : membership_.current().voters())
+    if (voter.key != config_.self) ask_for_vote(voter.key);
+}
+
+void Node::Impl::ask_for_vote(const NodeKey& voter) {
+  send(voter, VoteRequest{attempt_, log_.end(), log_.end_position().last_term});
+}
+
+void Node::Impl::handle(const Message& message, const VoteRequest& request) {
+  const bool log_is_new_enough =
+      std::tuple(request.last_term, request.log_end) >= std::tuple(log_.end_position().last_term, log_.end());  // R6
+  const bool stands_by_leader = is_leader() || (leader_ && timers_.has_lease(now_));                            // R7
+  VoteResponse response{request.kind, message.term, false};
+
+  if (request.kind == VoteKind::pre_vote) {
+    // Two who stand at the same moment would each vote for itself and lose an attempt's time: the better one goes on.
+    const bool rivals = role_ == Role::prospective && is_voter();
+    const bool defers = rivals && rank(request.last_term, request.log_end, message.from.id) >
+                                      rank(log_.end_position().last_term, log_.end(), config_.self.id);
+    response.granted = message.term >= term_ && log_is_new_enough && !stands_by_leader && (!rivals || defers);
+    if (response.granted && defers) {
+      ballot_.reset();
+      timers_.stand_aside(now_);
+      set_role(voted_for_ == config_.self ? Role::resigned : Role::follower, std::nullopt);
+    }
+    return send(message.from, response);
+  }
+
+  // R7 holds for votes too, or a node that was cut off could depose a leader that all others hear; R10 is the
+  // exception.
+  if (message.term < term_ || (stands_by_leader && request.kind != VoteKind::transfer))
+    return send(message.from, response);
+  if (message.term > term_) {
+    log("term {} -> {}: {} stands", term_, message.term, message.from);
+    become_follower(message.term, std::nullopt);
+  }
+  // One vote a term (R6); a resigned leader's was its own (R3). A node outside its voter set votes too: it may just
+  // lack the entry that added it (R13).
+  if ((!voted_for_ || voted_for_ == message.from) && !leader_ && log_is_new_enough) {
+    response.granted = true;
+    if (!voted_for_) {
+      voted_for_ = message.from;
+      save_hard_state();
+      log("vote for {} in term {}", message.from, term_);
+    }
+    timers_.wait_for_leader(now_);
+  }
+  send(message.from, response);
+}
+
+void Node::Impl::handle(const Message& message, const VoteResponse& response) {
+  // Only answers to the attempt that runs now: same kind, same term.
+  if (!ballot_ || response.kind != attempt_ || response.asked_in != term_) return;
+  ballot_->record(message.from, response.granted);
+  if (ballot_->tally(membership_.current()) != Tally::won) return;
+  if (attempt_ == VoteKind::pre_vote) {
+    begin_election(VoteKind::vote);
+  } else {
+    become_leader();
+  }
+}
+
+// R10: the leader brought this log to its own end and steps aside for us.
+void Node::Impl::handle(const Message& message, const TimeoutNow&) {
+  if (message.term < term_ || !is_voter() || is_leader() || receiver_.is_installing()) return;
+  if (leader_ && leader_ != message.from.id) return;
+  log("leader {} hands over", message.from);
+  begin_election(VoteKind::transfer);
+}
+
+}  // namespace controller::raft
