@@ -67,6 +67,10 @@ struct LeadershipLost {
 struct VotersChanged {
   VoterSet voters;
 };
+// An observer was told of voters that its own log does not know yet: their addresses are needed.
+struct VotersHinted {
+  VoterSet voters;
+};
 struct ReadReady {
   uint64_t id = 0;
   LogIndex index;  // a state machine that has applied everything before it may answer
@@ -82,8 +86,8 @@ struct TransferEnded {
 struct StateLost {
   std::string reason;
 };
-using Notice = std::variant<RoleChanged, LeadershipGained, LeadershipLost, VotersChanged, ReadReady, ReadFailed,
-                            TransferEnded, StateLost>;
+using Notice = std::variant<RoleChanged, LeadershipGained, LeadershipLost, VotersChanged, VotersHinted, ReadReady,
+                            ReadFailed, TransferEnded, StateLost>;
 
 struct Effects {
   std::vector<Persist> persist;

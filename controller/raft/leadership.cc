@@ -182,6 +182,7 @@ void Leadership::push_transfer(const LeaderView& view, std::vector<Message>& out
 void Leadership::shift(Duration by) {
   for (auto& [key, progress] : peers_) progress.shift(by);
   if (transfer_) transfer_->deadline += by;
+  heartbeat_due_ += by;
 }
 
 std::vector<ReplicaStatus> Leadership::status(const VoterSet& voters) const {

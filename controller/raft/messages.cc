@@ -52,6 +52,7 @@ struct Describe {
   std::string operator()(const ObserverHello& m) const {
     return fmt::format("observer log={}@{}", m.log.end, m.log.last_term);
   }
+  std::string operator()(const VotersHint& m) const { return fmt::format("{} voters are", m.voters.size()); }
   std::string operator()(const StateLostNotice& m) const { return fmt::format("state lost, had {}", m.acknowledged); }
 };
 

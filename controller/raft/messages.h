@@ -70,6 +70,12 @@ struct ObserverHello {
   LogPosition log;
 };
 
+// Answer of a node that does not lead: whom to ask instead, and where they are. The voters that an observer was
+// configured with may all be gone.
+struct VotersHint {
+  VoterSet voters;
+};
+
 // The leader remembers that this node had acknowledged more than it now has: it no longer counts, and must come back
 // under a new directory id (R21).
 struct StateLostNotice {
@@ -77,7 +83,7 @@ struct StateLostNotice {
 };
 
 using MessageBody = std::variant<VoteRequest, VoteResponse, AppendRequest, AppendResponse, SnapshotRequest,
-                                 SnapshotResponse, TimeoutNow, ObserverHello, StateLostNotice>;
+                                 SnapshotResponse, TimeoutNow, ObserverHello, VotersHint, StateLostNotice>;
 
 struct Message {
   NodeKey from;

@@ -73,7 +73,8 @@ void Node::Impl::enter(Instant now) {
   const Instant due = next_deadline();
   if (due != Instant::max() && now > due + config_.clock_gap) {
     const Duration gap = now - due;
-    timers_.shift(gap);
+    timers_.shift(gap);  // everything at once, or the next event would find the same gap again
+    hello_due_ += gap;
     if (leadership_) leadership_->shift(gap);
     log("own pause of {} ms: timers restarted", gap / std::chrono::milliseconds(1));
   }

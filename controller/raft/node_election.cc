@@ -43,7 +43,10 @@ void Node::Impl::on_peer_gone(BrokerId peer) {
 void Node::Impl::on_election_deadline() {
   // An install replaces the log under our feet: stand when it is done.
   if (receiver_.is_installing()) return timers_.wait_for_leader(now_);
-  if (ballot_) timers_.attempt_failed();
+  if (ballot_) {
+    timers_.attempt_failed();
+    say_hello();  // it may have been removed without hearing of it: then only as an observer does it learn so
+  }
   begin_pre_vote();
 }
 

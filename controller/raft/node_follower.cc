@@ -98,10 +98,12 @@ void Node::Impl::handle(const Message& message, const SnapshotRequest& request) 
   last_round_ = std::max(last_round_, request.round);
 
   SnapshotResponse response{position.end, 0, false, request.round};
-  if (position.end <= delivered_) {  // nothing in it that we do not have, durably
-    response.installed = true;
+  if (position.end <= delivered_ || log_.position_at(position.end) == position) {
+    // Nothing in it that we do not have. What we hold beyond it may have been acknowledged and must stay.
     matched_ = std::max(matched_, position.end);
-    return send(message.from, response);
+    committed_ = std::max(committed_, position.end);
+    acknowledge();
+    return deliver();
   }
   if (request.meta.size_bytes > config_.snapshot_bytes_max) {
     log("snapshot of {} bytes from {} is too large", request.meta.size_bytes, message.from);
@@ -148,12 +150,19 @@ void Node::Impl::handle(const Message& message, const StateLostNotice& notice) {
                          message.from));
 }
 
+void Node::Impl::handle(const Message&, const VotersHint& hint) {
+  if (leader_ || hint.voters.empty() || hint.voters == hinted_) return;
+  hinted_ = hint.voters;
+  note(VotersHinted{hinted_});
+}
+
 // A node that is not a voter cannot stand: it asks to be fed, and to be told who leads.
 void Node::Impl::say_hello() {
   hello_due_ = now_ + config_.observer_hello;
   if (leader_ && !timers_.has_lease(now_)) set_role(Role::follower, std::nullopt);
   std::vector<BrokerId> ids = config_.bootstrap_peers;
   for (const Voter& voter : membership_.current().voters()) ids.push_back(voter.key.id);
+  for (const Voter& voter : hinted_.voters()) ids.push_back(voter.key.id);
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   for (const BrokerId id : ids)

@@ -46,6 +46,7 @@ class Node::Impl {
   // --- node_follower.cc
   void handle(const Message& message, const AppendRequest& request);
   void handle(const Message& message, const SnapshotRequest& request);
+  void handle(const Message& message, const VotersHint& hint);
   void handle(const Message& message, const StateLostNotice& notice);
   void finish_install();
   void say_hello();
@@ -125,6 +126,7 @@ class Node::Impl {
   SnapshotReceiver receiver_;              // follower
   uint64_t last_round_ = 0;                // follower: of the leader's newest message, echoed
   Instant hello_due_;                      // not a voter: next greeting
+  VoterSet hinted_;                        // not a voter: whom others name
   std::optional<std::string> lost_at_start_;
 
   Effects effects_;

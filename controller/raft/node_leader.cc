@@ -167,7 +167,10 @@ void Node::Impl::handle(const Message& message, const SnapshotResponse& response
 }
 
 void Node::Impl::handle(const Message& message, const ObserverHello& hello) {
-  if (!is_leader()) return;
+  if (!is_leader()) {
+    if (!membership_.current().empty()) send(message.from, VotersHint{membership_.current()});
+    return;
+  }
   Progress* known = leadership_->find(message.from);
   if (known != nullptr && has_lost_state(message.from, *known, hello.log.end)) return;
   if (!leadership_->on_observer(message.from, hello.log.end, log_.end(), now_)) {

@@ -48,6 +48,7 @@ bool Progress::on_accepted(const AppendResponse& response, LogIndex log_end, Ins
     }
     awaiting_ = false;
   }
+  if (state_ == State::snapshot && response.held >= snapshot_->meta.position.end) probe_from(response.held);
   next_ = std::max(next_, matched_);
   return matched_ > before;
 }

@@ -28,7 +28,10 @@ class Timers {
   }
   void end_lease() { lease_until_.reset(); }
   // Something happened that makes an election likely to succeed: evidence that the leader is gone, or a peer came.
-  void hurry(Instant now) { deadline_ = std::min(deadline_, now + jitter(config_.evidence_jitter)); }
+  void hurry(Instant now) {
+    failures_ = 0;
+    deadline_ = std::min(deadline_, now + jitter(config_.evidence_jitter));
+  }
   // An attempt begins; the more have failed, the longer it lasts (R22).
   void begin_attempt(Instant now) {
     const Duration base = std::min<Duration>(config_.election * (1 << std::min(failures_, 10)), config_.election_max);

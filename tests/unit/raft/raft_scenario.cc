@@ -32,6 +32,7 @@ std::string notice_text(const Notice& notice) {
       for (const Voter& v : n.voters.voters()) ids += fmt::format("{}{}", ids.empty() ? "" : ",", v.key.id);
       return fmt::format("* voters ({})", ids);
     }
+    std::string operator()(const VotersHinted& n) const { return fmt::format("* {} voters hinted", n.voters.size()); }
     std::string operator()(const ReadReady& n) const { return fmt::format("* read {} at {}", n.id, n.index); }
     std::string operator()(const ReadFailed& n) const { return fmt::format("* read {} failed", n.id); }
     std::string operator()(const TransferEnded& n) const {
@@ -165,6 +166,7 @@ bool RaftScenario::is_traced(const Message& message) const {
     std::string operator()(const SnapshotResponse&) const { return "snapshot"; }
     std::string operator()(const TimeoutNow&) const { return "transfer"; }
     std::string operator()(const ObserverHello&) const { return "observer"; }
+    std::string operator()(const VotersHint&) const { return "observer"; }
     std::string operator()(const StateLostNotice&) const { return "lost"; }
   };
   return trace_.contains(std::visit(Kind{}, message.body));
