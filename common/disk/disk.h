@@ -118,13 +118,15 @@ struct MachineIdentity {
 enum class OpenMode { existing, create_if_missing };
 // What replace_file waits for: `kernel` survives the death of the process, `medium` also the loss of power.
 enum class Durability { kernel, medium };
+// Reads never queue behind syncs and removals.
+enum class Job { reads, changes };
 
 class Disk {
  public:
   virtual ~Disk() = default;
 
   // Cheap: the descriptor is opened at first use and closed when too many are open. With create_if_missing the file
-  // exists when this returns.
+  // exists when this returns. Any thread; the File then belongs to the caller's.
   [[nodiscard]] virtual IoResult<std::shared_ptr<File>> open(const std::string& path, OpenMode mode) = 0;
 
   // Names. These wait for the kernel: start-up and offload() only, except where a rule says otherwise. Any thread.
@@ -146,8 +148,9 @@ class Disk {
   [[nodiscard]] virtual IoResult<Space> space(const std::string& path) = 0;
   [[nodiscard]] virtual IoResult<MachineIdentity> machine_identity(const std::string& path) = 0;
 
-  // Runs `job` on the pool, then `done` with its result on the owner's thread. Jobs may overtake each other.
-  virtual void offload(std::function<IoResult<void>()> job, Done<void> done) = 0;
+  // Runs `job` on the pool, then `done` with its result on the owner's thread. Jobs may overtake each other. The disk
+  // outlives its jobs: destroying it waits for them.
+  virtual void offload(Job kind, std::function<IoResult<void>()> job, Done<void> done) = 0;
 };
 
 }  // namespace common::disk

@@ -102,6 +102,8 @@ struct RecoveryReport {
 
 class Log {
  public:
+  class Impl;  // log_impl.h
+
   // Opens the log in directory `path`, or begins one there (at log_start_offset of the hints, else 0). Waits for the
   // disk: start-up, and creation of partitions. CORRUPT_MESSAGE: damaged below what was synced or committed; nothing
   // was changed (R72). KAFKA_STORAGE_ERROR: the disk failed.
@@ -195,7 +197,6 @@ class Log {
   [[nodiscard]] Result<void> close_blocking();
 
  private:
-  class Impl;
   explicit Log(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -10,9 +10,11 @@
 //   orders-0.<32 hex digits>-delete/    on its way out; removed at the next start at the latest
 //   orders-0.<32 hex digits>-stray/     not known to the cluster: kept for a while (R42)
 //
-// Order at start: open, (give identity), partition logs opened with hints_for, begin_run BEFORE the first write, then
-// note_broker_epoch once registered. Order at the end: every log closed, then end_run.
-// Thread-compatible: one thread of the broker; the shards' threads hand it their offsets.
+// Order at start: open, (give identity), partition logs opened with hints_for, begin_run once all of them are open and
+// before anything is appended, then note_broker_epoch once registered. A crash before begin_run finds the markers of
+// the run before, which is right: recovery may be repeated. Order at the end: every log closed, checkpoints, then
+// end_run. Thread-compatible: one thread of the broker; the shards' threads hand it their offsets. create_partition and
+// set_aside may run on the disk's pool.
 #pragma once
 #include <functional>
 #include <memory>
@@ -65,7 +67,7 @@ class LogDirectory {
   [[nodiscard]] const std::optional<DirectoryIdentity>& identity() const { return identity_; }
   // Durable when it returns. A directory that has an identity keeps it: INVALID_CONFIG for another one.
   [[nodiscard]] Result<void> give_identity(const DirectoryIdentity& identity);
-  // True if there is neither identity nor partition nor checkpoint.
+  // True if there is neither identity nor partition.
   [[nodiscard]] bool is_empty() const { return !identity_ && found_.empty(); }
 
   // How the last run ended, and the broker epoch that it had noted (R24, R44). A directory that was never used is
@@ -79,7 +81,7 @@ class LogDirectory {
   // What the checkpoints say of it; `clean` or `process_crash` only if the whole directory ended so.
   [[nodiscard]] OpenHints hints_for(const TopicPartition& partition) const;
 
-  // Durably removes the clean marker and notes that a run has begun. Nothing may be written to any log before (R70).
+  // Durably removes the clean marker and notes that a run has begun. Nothing may be appended to any log before (R70).
   [[nodiscard]] Result<void> begin_run();
   // Into the running marker, once the controller has registered this broker. By callback.
   void note_broker_epoch(BrokerEpoch epoch, std::function<void(Result<void>)> done);
@@ -125,6 +127,7 @@ class LogDirectory {
   PreviousEnd previous_end_ = PreviousEnd::unknown;
   std::optional<BrokerEpoch> previous_epoch_;
   std::optional<BrokerEpoch> epoch_;
+  bool has_begun_ = false;
   std::vector<PartitionDirectory> found_;
   std::vector<std::string> strays_;
   std::vector<std::string> to_delete_;

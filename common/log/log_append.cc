@@ -1,0 +1,283 @@
+// Appending and rolling.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "common/log/log_impl.h"
+
+namespace common::log {
+
+using model::BytesView;
+using model::ErrorCode;
+using model::fail;
+
+Result<void> Log::Impl::refuse_append() const {
+  NARU_CHECK(!is_closed, "append to a closed log");
+  if (failure) return fail(failure->code, failure->message);
+  if (is_emptying) return fail(ErrorCode::kafka_storage_error, fmt::format("{} is being emptied", directory));
+  return {};
+}
+
+bool Log::Impl::must_roll(const Append& append) const {
+  const Segment& segment = active();
+  size_t bytes = 0;
+  for (const BytesView part : append.parts) bytes += part.size();
+  if (!segment.can_take(append.facts.back().last_offset(), bytes, config)) return true;
+  if (segment.size_bytes == 0) return false;
+  // segment.ms counts in record time from the first batch where there is one (KIP-32), else in our own.
+  const bool by_records = segment.first_timestamp && segment.first_timestamp->value >= 0;
+  TimestampMs newest(-1);
+  for (const BatchFacts& f : append.facts) newest = std::max(newest, f.max_timestamp);
+  const int64_t age =
+      by_records ? newest.value - segment.first_timestamp->value : append.now.value - segment.created.value;
+  return age > (config.segment_ms - config.segment_jitter).count();
+}
+
+IoResult<std::unique_ptr<Segment>> Log::Impl::make_segment(Offset base, TimestampMs now) {
+  auto file = disk.open(path(base, log_suffix), disk::OpenMode::create_if_missing);
+  if (!file) return tl::unexpected(file.error());
+  auto segment = std::make_unique<Segment>();
+  segment->base = base;
+  segment->file = *file;
+  segment->created = segment->last_append = now;
+  segment->forget_batches();
+  return segment;
+}
+
+void Log::Impl::write_indexes(Segment& segment, bool all) {
+  // A failure costs nothing but a rebuild: the entries stay in memory, and a short index is a valid one.
+  if (all || segment.offsets.wants_write()) {
+    if (auto done = segment.offsets.write(disk, path(segment.base, offset_index_suffix)); !done)
+      note(done.error(), "offset index");
+  }
+  if (all || segment.times.wants_write()) {
+    if (auto done = segment.times.write(disk, path(segment.base, time_index_suffix)); !done)
+      note(done.error(), "time index");
+  }
+}
+
+void Log::Impl::seal(Segment& segment) {
+  segment.finish_times();
+  write_indexes(segment, true);
+  sync_indexes(segment.base);
+  if (segment.allocated_bytes > segment.size_bytes) {
+    segment.is_synced = false;
+    if (auto cut = segment.file->truncate(segment.size_bytes); !cut) note(cut.error(), "cutting reserved space");
+    segment.allocated_bytes = 0;
+  }
+}
+
+void Log::Impl::sync_indexes(Offset base) {
+  run_job(
+      [d = &disk, offsets = path(base, offset_index_suffix),
+       times = path(base, time_index_suffix)]() -> IoResult<void> {
+        for (const std::string& each : {offsets, times}) {
+          auto file = d->open(each, disk::OpenMode::existing);
+          if (!file) return tl::unexpected(file.error());
+          auto synced = (*file)->sync_now();
+          if (!synced && synced.error().fault != IoFault::not_found) return synced;
+        }
+        return {};
+      },
+      guarded([this](const IoResult<void>& result) {
+        if (!result) note(result.error(), "index sync");
+      }));
+}
+
+void Log::Impl::save_snapshot() {
+  if (!config.keep_producer_state) return;
+  if (!snapshots.empty() && snapshots.back() == log_end) snapshots.pop_back();
+  snapshots.push_back(log_end);
+  run_job([to = path(log_end, snapshot_suffix), content = producers.encode_snapshot(),
+           d = &disk] { return d->replace_file(to, content, disk::Durability::medium); },
+          guarded([this](const IoResult<void>& result) {
+            if (!result) note(result.error(), "producer snapshot");
+          }));
+}
+
+IoResult<void> Log::Impl::roll(Offset base, TimestampMs now) {
+  if (base == active().base) return {};
+  auto made = make_segment(base, now);
+  if (!made) return tl::unexpected(made.error());
+  seal(active());
+  segments.push_back(std::move(*made));
+  names_dirty = true;
+  save_snapshot();
+  flush([](const Result<Offset>&) {});  // the recovery point follows
+  return {};
+}
+
+void Log::Impl::reserve_space(Segment& segment, size_t bytes) {
+  const uint64_t needed = segment.size_bytes + bytes;
+  if (config.preallocate_bytes == 0 || needed <= segment.allocated_bytes) return;
+  const uint64_t step = config.preallocate_bytes;
+  const uint64_t wanted =
+      std::max(needed, std::min((needed + step - 1) / step * step, std::max(config.segment_bytes, needed)));
+  // Without room for the reserve there may still be room for the batch.
+  if (segment.file->allocate(wanted)) segment.allocated_bytes = wanted;
+}
+
+IoResult<void> Log::Impl::write_out(Segment& segment, std::span<const BytesView> parts, size_t bytes) {
+  reserve_space(segment, bytes);
+  auto written = segment.file->write_at(segment.size_bytes, parts);
+  if (written) {
+    is_disk_full = false;
+    return written;
+  }
+  // R77: back to the last good length before anything else. If even that fails, recovery will do it.
+  if (auto cut = segment.file->truncate(segment.size_bytes); !cut) set_failed(cut.error());
+  segment.allocated_bytes = 0;
+  segment.is_synced = false;
+  return written;
+}
+
+Result<void> Log::Impl::append_run(const Append& append) {
+  if (must_roll(append)) {
+    if (auto rolled = roll(std::max(log_end, append.facts.front().base_offset), append.now); !rolled) {
+      note(rolled.error(), "new segment");
+      return disk::storage_error(rolled.error());
+    }
+  }
+  Segment& segment = active();
+  if (segment.size_bytes == 0) segment.created = append.now;
+  size_t bytes = 0;
+  for (const BytesView part : append.parts) bytes += part.size();
+  if (auto written = write_out(segment, append.parts, bytes); !written) {
+    note(written.error(), "append");
+    return disk::storage_error(written.error());
+  }
+  uint64_t position = segment.size_bytes;
+  for (const BatchFacts& f : append.facts) {
+    NARU_CHECK(f.last_offset() >= log_end, "batch {}-{} at log end {}", f.base_offset, f.last_offset(), log_end);
+    if (epochs.latest() != f.leader_epoch)
+      change_epochs(epochs.assign(f.leader_epoch, std::max(f.base_offset, log_end)));
+    segment.note_batch(f, position, config);
+    if (config.keep_producer_state) producers.on_append(f, f.base_offset, append.now);
+    position += f.size_bytes;
+    unflushed_records += f.record_count;
+    log_end = f.last_offset().next();
+  }
+  segment.size_bytes = position;
+  segment.last_append = append.now;
+  segment.is_synced = false;
+  write_indexes(segment, false);
+  if (config.writeback_bytes > 0 && segment.size_bytes - segment.written_back_bytes >= config.writeback_bytes) {
+    segment.file->start_writeback(segment.written_back_bytes, segment.size_bytes - segment.written_back_bytes);
+    segment.written_back_bytes = segment.size_bytes;
+  }
+  return {};
+}
+
+namespace {
+
+// Follows the batches through `chain`: the views of `length` bytes after `skip`.
+void views_of(const BufferChain& chain, size_t skip, size_t length, std::vector<BytesView>& out) {
+  for (const Buffer& part : chain.parts()) {
+    if (length == 0) return;
+    if (skip >= part.size()) {
+      skip -= part.size();
+      continue;
+    }
+    const size_t n = std::min(length, part.size() - skip);
+    out.push_back(part.view().subspan(skip, n));
+    length -= n;
+    skip = 0;
+  }
+}
+
+}  // namespace
+
+Result<AppendInfo> Log::append_as_leader(const Buffer& batches, std::span<const BatchFacts> facts, LeaderEpoch epoch,
+                                         TimestampMs now, size_t frame_bytes) {
+  Impl& log = *impl_;
+  if (auto refused = log.refuse_append(); !refused) return tl::unexpected(refused.error());
+  NARU_CHECK(!facts.empty() && facts.back().position + facts.back().size_bytes == batches.size(),
+             "facts of other batches");
+  NARU_CHECK(!log.epochs.latest() || epoch >= *log.epochs.latest(), "append in epoch {} after {}", epoch,
+             *log.epochs.latest());
+  if (batches.size() > std::min<uint64_t>(log.config.segment_bytes, INT32_MAX)) {
+    return fail(ErrorCode::record_list_too_large,
+                fmt::format("{} bytes do not fit a segment of {}", batches.size(), log.config.segment_bytes));
+  }
+  AppendInfo info{log.log_end, log.log_end, {}, batches.size()};
+  if (log.config.log_append_time) info.log_append_time = now;
+  records::assign_offsets(batches, {info.first_offset, epoch, info.log_append_time});
+
+  std::vector<BatchFacts> placed(facts.begin(), facts.end());
+  Offset next = info.first_offset;
+  for (BatchFacts& f : placed) {
+    f.base_offset = next;
+    f.leader_epoch = epoch;
+    if (info.log_append_time && !f.is_control) f.max_timestamp = now;
+    next = f.last_offset().next();
+  }
+  info.last_offset = next - 1;
+  const BytesView view = batches.view();
+  if (auto appended = log.append_run({std::span(&view, 1), placed, now}); !appended)
+    return tl::unexpected(appended.error());
+  for (const BatchFacts& f : placed) {
+    log.tail.add({f.base_offset, f.last_offset(), batches.slice(f.position, f.size_bytes),
+                  std::max(frame_bytes, batches.size())});
+  }
+  if (log.config.flush_messages && log.unflushed_records >= *log.config.flush_messages)
+    flush([](const Result<Offset>&) {});
+  return info;
+}
+
+Result<AppendInfo> Log::append_own(const Buffer& batches, LeaderEpoch epoch, TimestampMs now) {
+  std::vector<BatchFacts> facts;
+  records::BatchCursor cursor(batches.view());
+  while (!cursor.at_end()) {
+    const size_t position = cursor.position();
+    auto batch = cursor.next();
+    if (!batch) return tl::unexpected(batch.error());
+    auto known = records::facts_of(*batch, position);
+    if (!known) return tl::unexpected(known.error());
+    facts.push_back(*known);
+  }
+  return append_as_leader(batches, facts, epoch, now);
+}
+
+Result<AppendInfo> Log::append_as_follower(const BufferChain& batches, LeaderEpoch request_epoch, TimestampMs now) {
+  Impl& log = *impl_;
+  if (auto refused = log.refuse_append(); !refused) return tl::unexpected(refused.error());
+  const bool is_empty = log.log_start == log.log_end;
+  // The checksums want whole batches; a chain of several pieces is joined for the check only.
+  const Buffer whole = batches.flatten();
+  const auto facts = records::validate_replicated(
+      whole.view(),
+      {.log_end_offset = log.log_end,
+       .request_epoch = request_epoch,
+       .last_epoch = log.epochs.latest(),
+       .gaps = log.config.allow_offset_gaps ? records::OffsetGaps::allow : records::OffsetGaps::refuse,
+       .first = is_empty ? records::FirstBatch::may_contain_log_end : records::FirstBatch::starts_at_log_end});
+  if (!facts) return tl::unexpected(facts.error());
+  if (facts->empty()) return fail(ErrorCode::corrupt_message, "no batch to append");
+  AppendInfo info{std::max(log.log_end, facts->front().base_offset), log.log_end, {}, 0};
+
+  // As many batches at a time as one segment takes.
+  std::vector<BytesView> parts;
+  for (size_t first = 0; first < facts->size();) {
+    size_t end = first;
+    size_t bytes = 0;
+    while (end < facts->size() && (end == first || bytes + (*facts)[end].size_bytes <= log.config.segment_bytes)) {
+      bytes += (*facts)[end++].size_bytes;
+    }
+    parts.clear();
+    views_of(batches, (*facts)[first].position, bytes, parts);
+    const std::span<const BatchFacts> run(facts->data() + first, end - first);
+    if (auto appended = log.append_run({parts, run, now}); !appended) {
+      if (first == 0) return tl::unexpected(appended.error());
+      break;  // what came before is in the log
+    }
+    info.last_offset = run.back().last_offset();
+    info.size_bytes += bytes;
+    first = end;
+  }
+  log.tail.clear();  // followers do not cache; what lay there no longer ends at the log end
+  if (log.config.flush_messages && log.unflushed_records >= *log.config.flush_messages)
+    flush([](const Result<Offset>&) {});
+  return info;
+}
+
+}  // namespace common::log

@@ -1,0 +1,426 @@
+#include "common/log/log_directory.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "common/log/file_names.h"
+#include "common/records/crc32c.h"
+
+namespace common::log {
+
+using disk::Durability;
+using disk::IoFault;
+using disk::IoResult;
+using model::as_bytes;
+using model::ErrorCode;
+using model::fail;
+
+namespace {
+
+constexpr std::string_view lock_name = ".lock";
+constexpr std::string_view identity_name = "meta.properties";
+constexpr std::string_view clean_name = ".kafka_cleanshutdown";
+constexpr std::string_view running_name = ".naru_running";
+constexpr std::string_view delete_suffix = "-delete";
+constexpr std::string_view stray_suffix = "-stray";
+constexpr size_t small_file = 64u << 10;
+constexpr size_t checkpoint_file = 256u << 20;
+constexpr std::array checkpoint_names{"recovery-point-offset-checkpoint", "replication-offset-checkpoint",
+                                      "log-start-offset-checkpoint"};
+
+std::string_view name_of(CheckpointKind kind) {
+  return checkpoint_names[static_cast<size_t>(kind)];
+}
+
+// name=value lines; '#' begins a comment. Java's escapes occur in none of our values.
+std::map<std::string, std::string, std::less<>> parse_properties(std::string_view text) {
+  std::map<std::string, std::string, std::less<>> all;
+  while (!text.empty()) {
+    const size_t end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
+    const size_t equals = line.find('=');
+    if (line.empty() || line.front() == '#' || equals == std::string_view::npos) continue;
+    all.emplace(line.substr(0, equals), line.substr(equals + 1));
+  }
+  return all;
+}
+
+template <class T>
+std::optional<T> number(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::string encode_identity(const DirectoryIdentity& identity) {
+  return fmt::format("#\n#\ncluster.id={}\ndirectory.id={}\nnode.id={}\nversion=1\n", identity.cluster_id,
+                     identity.directory_id, identity.node_id);
+}
+
+std::optional<DirectoryIdentity> decode_identity(std::string_view text) {
+  const auto all = parse_properties(text);
+  const auto get = [&](std::string_view name) {
+    const auto it = all.find(name);
+    return it == all.end() ? std::string_view() : std::string_view(it->second);
+  };
+  const auto node = number<int32_t>(get("node.id"));
+  const auto directory = DirectoryId::parse(get("directory.id"));
+  if (get("version") != "1" || get("cluster.id").empty() || !node || *node < 0 || !directory) return std::nullopt;
+  return DirectoryIdentity{std::string(get("cluster.id")), BrokerId(*node), *directory};
+}
+
+// What both markers say, with a checksum over it.
+struct Marker {
+  disk::MachineIdentity machine;
+  std::optional<BrokerEpoch> epoch;
+};
+
+std::string marker_body(const Marker& marker) {
+  return fmt::format("\"version\":0,\"brokerEpoch\":{},\"bootId\":\"{}\",\"fileSystemId\":\"{}\"",
+                     marker.epoch ? marker.epoch->value : -1, marker.machine.boot_id, marker.machine.file_system_id);
+}
+std::string encode_marker(const Marker& marker) {
+  const std::string body = marker_body(marker);
+  return fmt::format("{{{},\"crc32c\":{}}}\n", body, records::crc32c(as_bytes(body)));
+}
+std::optional<Marker> decode_marker(std::string_view text) {
+  const auto after = [&](std::string_view key, char end) {
+    const size_t at = text.find(key);
+    if (at == std::string_view::npos) return std::string_view();
+    const std::string_view rest = text.substr(at + key.size());
+    return rest.substr(0, rest.find(end));
+  };
+  Marker marker;
+  marker.machine = {std::string(after("\"bootId\":\"", '"')), std::string(after("\"fileSystemId\":\"", '"'))};
+  const auto epoch = number<int64_t>(after("\"brokerEpoch\":", ','));
+  if (!epoch) return std::nullopt;
+  if (*epoch >= 0) marker.epoch = BrokerEpoch(*epoch);
+  if (encode_marker(marker) != text) return std::nullopt;
+  return marker;
+}
+
+std::optional<TopicPartition> partition_in_name(std::string_view name) {
+  const size_t dash = name.rfind('-');
+  if (dash == std::string_view::npos || dash == 0) return std::nullopt;
+  const std::string_view digits = name.substr(dash + 1);
+  const auto index = number<int32_t>(digits);
+  if (!index || *index < 0 || fmt::format("{}", *index) != digits) return std::nullopt;
+  return TopicPartition{std::string(name.substr(0, dash)), model::PartitionIndex(*index)};
+}
+
+// Kafka's form: at most 255 characters, so a long topic name is cut.
+std::string leaving_name(std::string_view directory_name, const model::Uuid& unique, std::string_view suffix) {
+  const std::string tail = fmt::format(".{:016x}{:016x}{}", unique.high(), unique.low(), suffix);
+  return std::string(directory_name.substr(0, 255 - tail.size())) + tail;
+}
+
+std::optional<TopicId> decode_metadata(std::string_view text) {
+  std::string_view prefix = "version: 0\ntopic_id: ";
+  if (!text.starts_with(prefix)) return std::nullopt;
+  text.remove_prefix(prefix.size());
+  while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
+  return TopicId::parse(text);
+}
+
+Result<void> as_result(const IoResult<void>& result) {
+  if (!result) return disk::storage_error(result.error());
+  return {};
+}
+
+}  // namespace
+
+// Checkpoints that wait for the one of their kind being written.
+struct LogDirectory::Pending {
+  struct Kind {
+    std::optional<OffsetMap> next;
+    std::vector<std::function<void(Result<void>)>> next_done;
+    bool is_writing = false;
+  };
+  std::array<Kind, 3> kinds;
+};
+
+std::string LogDirectory::file(std::string_view name) const {
+  return path_ + "/" + std::string(name);
+}
+
+Result<std::unique_ptr<LogDirectory>> LogDirectory::open(disk::Disk& disk, std::string path, Logger logger) {
+  std::unique_ptr<LogDirectory> self(new LogDirectory(disk, std::move(path), std::move(logger)));
+  self->pending_ = std::make_shared<Pending>();
+  if (auto made = disk.create_directories(self->path_); !made) return disk::storage_error(made.error());
+  auto lock = disk.lock(self->file(lock_name));
+  if (!lock) {
+    if (lock.error().fault != IoFault::locked) return disk::storage_error(lock.error());
+    return fail(
+        ErrorCode::kafka_storage_error,
+        fmt::format(
+            "the data directory {} is in use by another process: stop that one, or give this broker its own log.dirs",
+            self->path_));
+  }
+  self->lock_ = std::move(*lock);
+  auto machine = disk.machine_identity(self->path_);
+  if (!machine) return disk::storage_error(machine.error());
+  self->machine_ = *machine;
+  if (auto read = self->read_identity(); !read) return tl::unexpected(read.error());
+  if (auto read = self->read_partitions(); !read) return tl::unexpected(read.error());
+  self->read_checkpoints();
+  if (auto read = self->read_markers(); !read) return tl::unexpected(read.error());
+  return self;
+}
+
+Result<void> LogDirectory::read_identity() {
+  auto text = disk_.read_file(file(identity_name), small_file);
+  if (!text) {
+    if (text.error().fault == IoFault::not_found) return {};
+    return disk::storage_error(text.error());
+  }
+  identity_ = decode_identity(text->text());
+  if (identity_) return {};
+  // Without knowing whose it is, it must be nobody's: a guess could mix two clusters.
+  return fail(ErrorCode::kafka_storage_error,
+              fmt::format("{} cannot be understood: restore it, or move {} away if its data are of no use",
+                          file(identity_name), path_));
+}
+
+// R70, R75.
+Result<void> LogDirectory::read_markers() {
+  const auto read = [&](std::string_view name) -> Result<std::optional<Marker>> {
+    auto text = disk_.read_file(file(name), small_file);
+    if (text) return decode_marker(text->text());
+    if (text.error().fault == IoFault::not_found) return std::nullopt;
+    return disk::storage_error(text.error());
+  };
+  auto clean = read(clean_name);
+  if (!clean) return tl::unexpected(clean.error());
+  auto running = read(running_name);
+  if (!running) return tl::unexpected(running.error());
+  const bool was_used = !found_.empty() || !strays_.empty() || !to_delete_.empty() || checkpoints_[0] ||
+                        checkpoints_[1] || checkpoints_[2];
+  if (*clean) {
+    previous_end_ = PreviousEnd::clean;
+    previous_epoch_ = (*clean)->epoch;
+  } else if (*running && (*running)->machine == machine_) {
+    // Same kernel, same file system: what was written is there. Made durable before anybody relies on it.
+    if (auto synced = disk_.sync_file_system(path_); !synced) {
+      logger_.error("{}: what the killed process had written cannot be made durable: {}", path_,
+                    synced.error().message);
+      return disk::storage_error(synced.error());
+    }
+    previous_end_ = PreviousEnd::process_crash;
+    previous_epoch_ = (*running)->epoch;
+  } else if (!was_used && !*running) {
+    previous_end_ = PreviousEnd::clean;
+  }
+  epoch_ = previous_epoch_;
+  return {};
+}
+
+Result<void> LogDirectory::read_partitions() {
+  auto entries = disk_.list(path_);
+  if (!entries) return disk::storage_error(entries.error());
+  for (const disk::DirectoryEntry& entry : *entries) {
+    if (!entry.is_directory) continue;
+    const std::string full = file(entry.name);
+    if (entry.name.ends_with(delete_suffix)) {
+      to_delete_.push_back(full);
+    } else if (entry.name.ends_with(stray_suffix)) {
+      strays_.push_back(full);
+    } else if (auto partition = partition_in_name(entry.name)) {
+      PartitionDirectory found{full, std::move(*partition), {}};
+      if (auto text = disk_.read_file(full + "/" + std::string(metadata_file_name), small_file))
+        found.topic_id = decode_metadata(text->text());
+      found_.push_back(std::move(found));
+    }
+  }
+  return {};
+}
+
+void LogDirectory::read_checkpoints() {
+  for (const CheckpointKind kind :
+       {CheckpointKind::recovery_point, CheckpointKind::high_watermark, CheckpointKind::log_start}) {
+    const std::string name = file(name_of(kind));
+    auto text = disk_.read_file(name, checkpoint_file);
+    if (!text) {
+      if (text.error().fault != IoFault::not_found) logger_.warn("{}", text.error().message);
+      continue;
+    }
+    auto& offsets = checkpoints_[static_cast<size_t>(kind)];
+    offsets = decode_offsets(text->text());
+    if (!offsets) logger_.warn("{} is damaged and ignored: what it says is found out from the logs", name);
+  }
+}
+
+OpenHints LogDirectory::hints_for(const TopicPartition& partition) const {
+  const auto get = [&](CheckpointKind kind) -> std::optional<Offset> {
+    const auto& offsets = checkpoints_[static_cast<size_t>(kind)];
+    if (!offsets) return std::nullopt;
+    const auto it = offsets->find(partition);
+    if (it == offsets->end()) return std::nullopt;
+    return it->second;
+  };
+  return {previous_end_, get(CheckpointKind::recovery_point), get(CheckpointKind::high_watermark),
+          get(CheckpointKind::log_start)};
+}
+
+Result<void> LogDirectory::give_identity(const DirectoryIdentity& identity) {
+  if (identity_ == identity) return {};
+  if (identity_) {
+    return fail(ErrorCode::invalid_config,
+                fmt::format("{} belongs to node {} of cluster {}, not to node {} of cluster {}", path_,
+                            identity_->node_id, identity_->cluster_id, identity.node_id, identity.cluster_id));
+  }
+  const std::string text = encode_identity(identity);
+  if (auto written = disk_.replace_file(file(identity_name), as_bytes(text), Durability::medium); !written)
+    return as_result(written);
+  identity_ = identity;
+  return {};
+}
+
+// The new marker comes before the old one goes: a crash in between finds the clean one and nothing written after it.
+Result<void> LogDirectory::begin_run() {
+  const std::string text = encode_marker({machine_, epoch_});
+  if (auto written = disk_.replace_file(file(running_name), as_bytes(text), Durability::medium); !written)
+    return as_result(written);
+  auto removed = disk_.remove_file(file(clean_name));
+  if (!removed && removed.error().fault != IoFault::not_found) return as_result(removed);
+  if (auto synced = disk_.sync_directory(path_); !synced) return as_result(synced);
+  has_begun_ = true;
+  for (const std::string& leaving : to_delete_) {
+    disk_.offload(
+        disk::Job::changes, [d = &disk_, leaving] { return d->remove_tree(leaving); },
+        [logger = logger_, leaving](const IoResult<void>& result) {
+          if (!result) logger.warn("{} not removed: {}", leaving, result.error().message);
+        });
+  }
+  to_delete_.clear();
+  return {};
+}
+
+void LogDirectory::note_broker_epoch(BrokerEpoch epoch, std::function<void(Result<void>)> done) {
+  epoch_ = epoch;
+  disk_.offload(
+      disk::Job::changes,
+      [d = &disk_, to = file(running_name), text = encode_marker({machine_, epoch})] {
+        return d->replace_file(to, as_bytes(text), Durability::medium);
+      },
+      [done = std::move(done)](const IoResult<void>& result) {
+        if (done) done(as_result(result));
+      });
+}
+
+Result<void> LogDirectory::end_run() {
+  if (failure_) return fail(failure_->code, failure_->message);
+  if (!has_begun_) return fail(ErrorCode::kafka_storage_error, fmt::format("{}: the start had not ended", path_));
+  const std::string text = encode_marker({machine_, epoch_});
+  if (auto written = disk_.replace_file(file(clean_name), as_bytes(text), Durability::medium); !written)
+    return as_result(written);
+  has_begun_ = false;
+  auto removed = disk_.remove_file(file(running_name));
+  if (!removed && removed.error().fault != IoFault::not_found) return as_result(removed);
+  return as_result(disk_.sync_directory(path_));
+}
+
+// -- checkpoints --
+
+Result<void> LogDirectory::store_checkpoint_blocking(CheckpointKind kind, const OffsetMap& offsets) {
+  const std::string text = encode_offsets(offsets);
+  return as_result(disk_.replace_file(file(name_of(kind)), as_bytes(text), Durability::medium));
+}
+
+void LogDirectory::store_checkpoint(CheckpointKind kind, OffsetMap offsets, std::function<void(Result<void>)> done) {
+  Pending::Kind& state = pending_->kinds[static_cast<size_t>(kind)];
+  state.next = std::move(offsets);
+  state.next_done.push_back(std::move(done));
+  if (!state.is_writing) start_store(kind);
+}
+
+void LogDirectory::start_store(CheckpointKind kind) {
+  Pending::Kind& state = pending_->kinds[static_cast<size_t>(kind)];
+  state.is_writing = true;
+  auto text = std::make_shared<std::string>(encode_offsets(*std::exchange(state.next, std::nullopt)));
+  disk_.offload(
+      disk::Job::changes,
+      [d = &disk_, to = file(name_of(kind)), text] { return d->replace_file(to, as_bytes(*text), Durability::medium); },
+      [this, kind, weak = std::weak_ptr(pending_),
+       served = std::exchange(state.next_done, {})](const IoResult<void>& result) {
+        for (const auto& done : served) {
+          if (done) done(as_result(result));
+        }
+        const auto still = weak.lock();
+        if (!still) return;
+        Pending::Kind& now = still->kinds[static_cast<size_t>(kind)];
+        now.is_writing = false;
+        if (now.next) start_store(kind);
+      });
+}
+
+// -- partitions --
+
+std::string LogDirectory::partition_path(const TopicPartition& partition) const {
+  return file(fmt::format("{}", partition));
+}
+
+Result<std::string> LogDirectory::create_partition(const TopicPartition& partition, const TopicId& topic_id) {
+  const std::string to = partition_path(partition);
+  if (auto made = disk_.create_directories(to); !made) return disk::storage_error(made.error());
+  const std::string text = fmt::format("version: 0\ntopic_id: {}", topic_id);
+  const std::string metadata = to + "/" + std::string(metadata_file_name);
+  if (auto written = disk_.replace_file(metadata, as_bytes(text), Durability::medium); !written)
+    return disk::storage_error(written.error());
+  if (auto synced = disk_.sync_directory(path_); !synced) return disk::storage_error(synced.error());
+  return to;
+}
+
+void LogDirectory::delete_partition(const TopicPartition& partition, const model::Uuid& unique,
+                                    std::function<void(Result<void>)> done) {
+  const std::string from = partition_path(partition);
+  const std::string to = file(leaving_name(fmt::format("{}", partition), unique, delete_suffix));
+  disk_.offload(
+      disk::Job::changes,
+      [d = &disk_, from, to, parent = path_]() -> IoResult<void> {
+        auto renamed = d->rename(from, to);
+        if (!renamed) return renamed.error().fault == IoFault::not_found ? IoResult<void>() : renamed;
+        if (auto synced = d->sync_directory(parent); !synced) return synced;
+        return d->remove_tree(to);
+      },
+      [done = std::move(done)](const IoResult<void>& result) {
+        if (done) done(as_result(result));
+      });
+}
+
+Result<std::string> LogDirectory::set_aside(const std::string& partition_path, const model::Uuid& unique) {
+  const std::string name = partition_path.substr(partition_path.rfind('/') + 1);
+  const std::string to = file(leaving_name(name, unique, stray_suffix));
+  if (auto renamed = disk_.rename(partition_path, to); !renamed) return disk::storage_error(renamed.error());
+  if (auto synced = disk_.sync_directory(path_); !synced) return disk::storage_error(synced.error());
+  return to;
+}
+
+void LogDirectory::mark_failed(const Error& error) {
+  if (failure_) return;
+  failure_ = error;
+  logger_.error("{} is offline: {}", path_, error.message);
+}
+
+Result<disk::Space> LogDirectory::space() const {
+  auto space = disk_.space(path_);
+  if (!space) return disk::storage_error(space.error());
+  return *space;
+}
+
+std::optional<BrokerEpoch> agreed_previous_epoch(const std::vector<const LogDirectory*>& directories) {
+  std::optional<BrokerEpoch> agreed;
+  for (const LogDirectory* directory : directories) {
+    if (directory->previous_end() == PreviousEnd::unknown || !directory->previous_broker_epoch()) return std::nullopt;
+    if (agreed && agreed != directory->previous_broker_epoch()) return std::nullopt;
+    agreed = directory->previous_broker_epoch();
+  }
+  return agreed;
+}
+
+}  // namespace common::log

@@ -1,0 +1,206 @@
+// The inside of Log, shared by the files log*.cc of this folder and by nobody else.
+//
+// Two kinds of work on disk. *On the shard*: write, truncate and open of the active segment; reads that hit the page
+// cache; and one exception to R78: a truncation that drops whole segments renames them at once, because a later append
+// must never meet them again after a crash. *Jobs*: everything else that touches names, one after the other in the
+// order asked for.
+#pragma once
+#include <array>
+#include <deque>
+
+#include "common/log/batch_scan.h"
+#include "common/log/log.h"
+#include "common/log/segment.h"
+
+namespace common::log {
+
+using disk::IoError;
+using disk::IoFault;
+using disk::IoResult;
+
+// One read of one segment: may be carried out on another thread.
+struct ReadPlan {
+  ReadRequest request;
+  std::shared_ptr<disk::File> file;
+  Offset base;
+  uint64_t size_bytes = 0;
+  std::optional<uint64_t> exact_position;  // where the batch with request.from begins
+  std::optional<OffsetEntry> hint;         // an index entry at or before it
+  IndexReader<OffsetEntry> index;          // to be asked if there is no hint; file null: begin at the start
+};
+struct ReadOutcome {
+  ReadResult result;
+  std::optional<uint64_t> end_position;  // of what was read
+};
+// None: would wait.
+[[nodiscard]] Result<std::optional<ReadOutcome>> carry_out(const ReadPlan& plan, Waiting waiting);
+
+class Log::Impl {
+ public:
+  Impl(LogEnvironment e, std::string d, const LogConfig& c)
+      : environment(std::move(e)),
+        disk(*environment.disk),
+        directory(std::move(d)),
+        config(c),
+        tail(environment.tail_cache) {}
+  ~Impl() { *alive = false; }
+
+  // -- log_recovery.cc --
+  Result<void> recover(const OpenHints& hints, TimestampMs now);
+
+  // -- log_append.cc --
+  struct Append {
+    std::span<const model::BytesView> parts;
+    std::span<const BatchFacts> facts;  // final offsets; positions within `parts` as one
+    TimestampMs now;
+  };
+  Result<void> append_run(const Append& append);
+  Result<void> refuse_append() const;
+  [[nodiscard]] bool must_roll(const Append& append) const;
+  IoResult<void> roll(Offset base, TimestampMs now);
+  IoResult<void> write_out(Segment& segment, std::span<const model::BytesView> parts, size_t bytes);
+  void reserve_space(Segment& segment, size_t bytes);
+  void seal(Segment& segment);
+  void write_indexes(Segment& segment, bool all);
+  IoResult<std::unique_ptr<Segment>> make_segment(Offset base, TimestampMs now);
+  void save_snapshot();
+  void sync_indexes(Offset base);
+
+  // -- log_read.cc --
+  Result<ReadResult> read(const ReadRequest& request, Waiting waiting);
+  void read_cold(const ReadRequest& request, ReadDone done);
+  void read_any(const ReadRequest& request, ReadDone done);
+  [[nodiscard]] Result<bool> check_readable(const ReadRequest& request) const;  // false: nothing there yet
+  [[nodiscard]] Segment* segment_for(Offset offset);
+  [[nodiscard]] Result<ReadPlan> plan(const ReadRequest& request, Segment& segment, Waiting waiting);
+  void remember_position(Offset next_offset, const Segment& segment, uint64_t position);
+
+  // -- log_find.cc --
+  void find_timestamp(TimestampMs at, Offset limit, FindDone done);
+  void find_largest_timestamp(Offset limit, FindDone done);
+  void find_from(Offset start, TimestampMs at, Offset limit, FindDone done);
+  void start_for_timestamp(Segment& segment, TimestampMs at, std::function<void(Result<Offset>)> done);
+  struct Largest {
+    TimestampMs timestamp;
+    std::optional<Offset> from;  // none: ask the time index
+  };
+  IoResult<std::optional<Largest>> largest_in(Segment& segment, Offset end);
+
+  // -- log_flush.cc --
+  void flush(FlushDone done);
+  void start_flush();
+  void on_flush_step(const IoResult<void>& result);
+  void change_epochs(Changed changed);
+  void persist_epochs(disk::Durability durability);
+  void set_failed(const IoError& error);
+  void note(const IoError& error, const char* what);  // fails the log unless the disk is only full
+  void run_job(std::function<IoResult<void>()> job, disk::Done<void> done);
+  void start_job();
+  void close(StepDone done);
+  Result<void> close_blocking();
+  IoResult<void> prepare_close();
+
+  // -- log_truncate.cc --
+  Result<Offset> truncate_to(Offset offset);
+  IoResult<Offset> cut_segment(Segment& segment, Offset offset);
+  void truncate_fully_and_start_at(Offset offset, StepDone done);
+  void begin_anew(Offset offset, std::unique_ptr<Segment> first);
+  void advance_log_start(Offset offset);
+  size_t apply_retention(const Now& now, Offset high_watermark);
+  void remove_oldest(size_t count);
+  void remove_files(std::vector<std::unique_ptr<Segment>> segments);
+  void tick(const Now& now);
+  Result<void> reload_producers(Offset end);
+
+  [[nodiscard]] Segment& active() { return *segments.back(); }
+  [[nodiscard]] const Segment& active() const { return *segments.back(); }
+  [[nodiscard]] Offset end_of(size_t segment) const {
+    return segment + 1 < segments.size() ? segments[segment + 1]->base : log_end;
+  }
+  [[nodiscard]] std::string path(Offset base, std::string_view suffix) const {
+    return file_path(directory, base, suffix);
+  }
+  [[nodiscard]] std::string path(std::string_view name) const { return directory + "/" + std::string(name); }
+  [[nodiscard]] uint64_t size_bytes() const;
+  void check_invariants() const;
+
+  LogEnvironment environment;
+  disk::Disk& disk;
+  const std::string directory;
+  LogConfig config;
+  RecoveryReport report;
+
+  // Invariants: at least one segment; bases strictly increase; log_start <= flushed <= log_end, log_start and log_end
+  // within the segments; only the last segment is appended to.
+  std::vector<std::unique_ptr<Segment>> segments;
+  Offset log_start;
+  Offset flushed;
+  Offset log_end;
+  EpochCache epochs;
+  records::ProducerStateTable producers;
+  std::vector<Offset> snapshots;  // files that exist or are being written, ascending
+  CachedTail tail;
+
+  std::optional<Error> failure;
+  bool is_disk_full = false;
+  bool is_emptying = false;
+  bool is_closed = false;
+  // +1 whenever what lay at an offset may have changed: a read that began before is void (KAFKA-18723).
+  uint64_t generation = 0;
+
+  // Where sequential readers will go on, so that they skip the index.
+  struct Position {
+    Offset next_offset;
+    Offset segment_base;
+    uint64_t position = 0;
+  };
+  std::array<std::optional<Position>, 4> positions;
+  size_t next_position = 0;
+
+  // Flushing.
+  std::vector<FlushDone> flush_waiting;  // for the next flush
+  std::vector<FlushDone> flush_served;   // by the one that runs
+  size_t flush_steps_left = 0;
+  Offset flush_target;
+  std::optional<IoError> flush_error;
+  bool names_dirty = false;  // created or renamed a segment since the directory was synced
+  int64_t unflushed_records = 0;
+  std::optional<model::Instant> unflushed_since;
+
+  // The epoch file.
+  uint64_t epochs_version = 0;
+  bool is_saving_epochs = false;
+  uint64_t epochs_saved = 0;    // in the kernel
+  uint64_t epochs_durable = 0;  // on the medium
+  std::vector<std::pair<uint64_t, StepDone>> epochs_waiting;
+
+  struct PendingJob {
+    std::function<IoResult<void>()> job;
+    disk::Done<void> done;
+  };
+  std::deque<PendingJob> jobs;
+  bool is_job_running = false;
+
+  struct Removal {
+    std::vector<std::string> paths;
+    std::optional<model::Instant> due;
+  };
+  std::vector<Removal> removals;
+
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+
+  // `f` unless the log is gone by then.
+  template <class F>
+  auto guarded(F f) {
+    return [weak = std::weak_ptr<bool>(alive), f = std::move(f)](auto&&... args) {
+      if (!weak.expired()) f(std::forward<decltype(args)>(args)...);
+    };
+  }
+};
+
+// Carries out the rest of truncate_fully_and_start_at: removes everything and leaves one empty segment at `offset`.
+[[nodiscard]] IoResult<void> finish_restart(disk::Disk& disk, const std::string& directory, Offset offset);
+[[nodiscard]] std::string encode_restart(Offset offset);
+[[nodiscard]] std::optional<Offset> decode_restart(std::string_view file);
+
+}  // namespace common::log

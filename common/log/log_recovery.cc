@@ -1,0 +1,463 @@
+// Opening a log: what the last run left is checked, cut, rebuilt or refused (R70-R75, R79, R80, R84).
+//
+//   1. left-overs of an interrupted restart (R67), deletion or replacement (R80) are finished
+//   2. segments below the recovery point are taken as they are; those from it on are read and checked batch by batch
+//   (R71)
+//   3. a bad batch at or above max(recovery point, high watermark) is a torn tail and cut; below it is rot: refuse
+//   (R72)
+//   4. indexes, epochs and producer state of what was read are rebuilt; what was kept is synced
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "common/log/checkpoint_file.h"
+#include "common/log/log_impl.h"
+
+namespace common::log {
+
+using disk::DirectoryEntry;
+using disk::OpenMode;
+using model::ErrorCode;
+
+namespace {
+
+class Recovery {
+ public:
+  Recovery(Log::Impl& log, const OpenHints& hints, TimestampMs now)
+      : log_(log), disk_(log.disk), hints_(hints), now_(now) {}
+
+  Result<void> run();
+
+ private:
+  struct Files {
+    std::vector<DirectoryEntry> entries;
+    [[nodiscard]] const DirectoryEntry* find(std::string_view name) const {
+      const auto it = std::find_if(entries.begin(), entries.end(), [&](const auto& e) { return e.name == name; });
+      return it == entries.end() ? nullptr : &*it;
+    }
+  };
+
+  Result<void> finish_left_overs();
+  Result<void> load_segments();
+  Result<void> adopt_indexes(Segment& segment);
+  Result<bool> adopt_index_files(Segment& segment);
+  Result<void> rebuild_indexes(Segment& segment);
+  Result<void> choose_scan_start();
+  Result<void> load_epochs();
+  Result<void> load_producers();
+  Result<void> scan_from(size_t first);
+  Result<void> check_tail();
+  Result<bool> scan_segment(size_t i);
+  Result<void> judge(const Segment& segment, const ScanResult& scanned) const;
+  Result<void> drop_after(size_t i);
+  Result<void> sync_kept();
+  [[nodiscard]] Result<void> storage(const IoResult<void>& result) const {
+    if (!result) return disk::storage_error(result.error());
+    return {};
+  }
+  [[nodiscard]] Offset trusted() const {
+    return std::max(hints_.recovery_point.value_or(Offset(0)), hints_.high_watermark.value_or(Offset(0)));
+  }
+
+  Log::Impl& log_;
+  disk::Disk& disk_;
+  const OpenHints& hints_;
+  const TimestampMs now_;
+  Files files_;
+  size_t scan_first_ = 0;  // segments from here on are read batch by batch
+  Offset scan_from_;       // base of that segment, or the log end
+  Offset producers_from_;  // batches below are in the producer table
+  bool has_cut_ = false;
+  std::optional<LeaderEpoch> last_epoch_;
+};
+
+model::Unexpected corrupt(std::string message) {
+  return model::fail(ErrorCode::corrupt_message, std::move(message));
+}
+
+Result<void> Recovery::finish_left_overs() {
+  if (auto made = disk_.create_directories(log_.directory); !made) return storage(made);
+  auto restart = disk_.read_file(log_.path(restart_file_name), 4096);
+  if (restart) {
+    const auto offset = decode_restart(restart->text());
+    if (!offset) return corrupt(fmt::format("{} is damaged", log_.path(restart_file_name)));
+    if (auto done = finish_restart(disk_, log_.directory, *offset); !done) return storage(done);
+  } else if (restart.error().fault != IoFault::not_found) {
+    return disk::storage_error(restart.error());
+  }
+  auto entries = disk_.list(log_.directory);
+  if (!entries) return disk::storage_error(entries.error());
+  bool changed = false;
+  for (const DirectoryEntry& entry : *entries) {
+    const std::string name = log_.path(entry.name);
+    if (entry.name.ends_with(deleted_suffix) || entry.name.ends_with(".cleaned") || entry.name.ends_with(".tmp")) {
+      if (auto removed = disk_.remove_file(name); !removed) return storage(removed);
+      changed = true;
+    } else if (entry.name.ends_with(".swap")) {
+      if (auto renamed = disk_.rename(name, name.substr(0, name.size() - 5)); !renamed) return storage(renamed);
+      changed = true;
+    }
+  }
+  if (changed) {
+    entries = disk_.list(log_.directory);
+    if (!entries) return disk::storage_error(entries.error());
+  }
+  files_.entries = std::move(*entries);
+  return {};
+}
+
+Result<void> Recovery::load_segments() {
+  for (const DirectoryEntry& entry : files_.entries) {
+    if (const auto at = offset_in_name(entry.name, snapshot_suffix)) log_.snapshots.push_back(*at);
+    const auto base = offset_in_name(entry.name, log_suffix);
+    if (!base) continue;
+    auto file = disk_.open(log_.path(entry.name), OpenMode::existing);
+    if (!file) return disk::storage_error(file.error());
+    auto segment = std::make_unique<Segment>();
+    segment->base = *base;
+    segment->file = *file;
+    segment->forget_batches();
+    segment->size_bytes = entry.size_bytes;
+    segment->created = segment->last_append = entry.modified;
+    segment->written_back_bytes = entry.size_bytes;
+    log_.segments.push_back(std::move(segment));
+  }
+  if (!log_.segments.empty()) return {};
+  // A new log, or one whose files are gone although something in them was synced.
+  if (hints_.recovery_point.value_or(Offset(0)) > hints_.log_start_offset.value_or(Offset(0))) {
+    return corrupt(fmt::format("{} has no segment, but was synced up to {}", log_.directory, *hints_.recovery_point));
+  }
+  auto first = log_.make_segment(hints_.log_start_offset.value_or(Offset(0)), now_);
+  if (!first) return disk::storage_error(first.error());
+  log_.segments.push_back(std::move(*first));
+  log_.names_dirty = true;
+  return {};
+}
+
+// R71: from the segment that holds the recovery point on. After a clean end nothing but the tail is looked at.
+Result<void> Recovery::choose_scan_start() {
+  const Offset point = hints_.recovery_point.value_or(Offset(0));
+  scan_first_ = 0;
+  while (scan_first_ + 1 < log_.segments.size() && log_.segments[scan_first_ + 1]->base <= point) ++scan_first_;
+  if (hints_.previous_end == PreviousEnd::clean && hints_.recovery_point) {
+    // Everything below the recovery point was synced by us; segments past it did not exist then.
+    if (scan_first_ + 1 == log_.segments.size()) scan_first_ = log_.segments.size();
+  }
+  for (size_t i = 0; i < std::min(scan_first_, log_.segments.size()); ++i) {
+    if (auto adopted = adopt_indexes(*log_.segments[i]); !adopted) return adopted;
+  }
+  return {};
+}
+
+Result<bool> Recovery::adopt_index_files(Segment& segment) {
+  const std::string offsets = log_.path(segment.base, offset_index_suffix);
+  const std::string times = log_.path(segment.base, time_index_suffix);
+  const auto* offsets_file = files_.find(offsets.substr(log_.directory.size() + 1));
+  const auto* times_file = files_.find(times.substr(log_.directory.size() + 1));
+  // Without entries an index is right only for a segment that is too short for one.
+  if (!times_file && segment.size_bytes > 0) return false;
+  const bool needs_entry = segment.size_bytes > 2 * uint64_t{log_.config.index_interval_bytes} + (64u << 20);
+  if (needs_entry && (!offsets_file || offsets_file->size_bytes == 0)) return false;
+  auto offsets_good =
+      segment.offsets.adopt(disk_, offsets, offsets_file ? offsets_file->size_bytes : 0, segment.size_bytes);
+  if (!offsets_good) return disk::storage_error(offsets_good.error());
+  auto times_good = segment.times.adopt(disk_, times, times_file ? times_file->size_bytes : 0, segment.size_bytes);
+  if (!times_good) return disk::storage_error(times_good.error());
+  return *offsets_good && *times_good;
+}
+
+Result<void> Recovery::adopt_indexes(Segment& segment) {
+  auto good = adopt_index_files(segment);
+  if (!good) return tl::unexpected(good.error());
+  if (!*good) return rebuild_indexes(segment);
+  if (segment.times.last()) {
+    segment.largest_timestamp = TimestampMs(segment.times.last()->timestamp);
+    segment.largest_timestamp_offset = segment.base + segment.times.last()->relative_offset;
+  }
+  return {};
+}
+
+// R74: of a segment that is not read otherwise.
+Result<void> Recovery::rebuild_indexes(Segment& segment) {
+  ++log_.report.rebuilt_indexes;
+  const uint64_t end = segment.size_bytes;
+  segment.forget_batches();
+  auto walked = walk_facts(*segment.file, 0, end, [&](const BatchFacts& facts) {
+    if (facts.last_offset() >= segment.base) segment.note_batch(facts, facts.position, log_.config);
+    segment.size_bytes = facts.position + facts.size_bytes;
+  });
+  if (!walked) return disk::storage_error(walked.error());
+  if (!*walked) return corrupt(fmt::format("{}: damaged batch header below the recovery point", segment.file->path()));
+  segment.finish_times();
+  log_.write_indexes(segment, true);
+  return {};
+}
+
+// R79. The file knows what lies below the scan; the rest comes from the batches.
+Result<void> Recovery::load_epochs() {
+  scan_from_ = scan_first_ < log_.segments.size() ? log_.segments[scan_first_]->base : Offset(INT64_MAX);
+  auto file = disk_.read_file(log_.path(epoch_file_name), 64u << 20);
+  if (!file && file.error().fault != IoFault::not_found) return disk::storage_error(file.error());
+  std::optional<std::vector<EpochStart>> known;
+  if (file) known = decode_epochs(file->text());
+  if (known) {
+    for (const EpochStart& e : *known) log_.epochs.assign(e.epoch, e.start_offset);
+  } else {
+    log_.report.rebuilt_epochs = scan_first_ > 0;
+    for (size_t i = 0; i < std::min(scan_first_, log_.segments.size()); ++i) {
+      Segment& segment = *log_.segments[i];
+      auto walked = walk_headers(*segment.file, 0, segment.size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
+        if (log_.epochs.latest() != batch.leader_epoch)
+          log_.epochs.assign(batch.leader_epoch, std::max(batch.base_offset, log_.segments[0]->base));
+        return records::Visit::go_on;
+      });
+      if (!walked) return disk::storage_error(walked.error());
+      if (!*walked)
+        return corrupt(fmt::format("{}: damaged batch header below the recovery point", segment.file->path()));
+    }
+  }
+  log_.epochs.truncate_from_end(scan_from_);
+  last_epoch_ = log_.epochs.latest();
+  return {};
+}
+
+// R84: the newest valid snapshot at or below the recovery point, then the batches from there to where the scan begins.
+Result<void> Recovery::load_producers() {
+  const Offset first = log_.segments.front()->base;
+  producers_from_ = first;
+  if (!log_.config.keep_producer_state) return {};
+  const Offset bound =
+      hints_.previous_end == PreviousEnd::clean ? Offset(INT64_MAX) : hints_.recovery_point.value_or(Offset(0));
+  for (auto it = log_.snapshots.rbegin(); it != log_.snapshots.rend(); ++it) {
+    if (*it > bound || *it < first) continue;
+    auto file = disk_.read_file(log_.path(*it, snapshot_suffix), 256u << 20);
+    if (!file) continue;
+    auto table = records::ProducerStateTable::decode_snapshot(file->view());
+    if (!table) {
+      log_.environment.logger.warn("{}: {}", log_.path(*it, snapshot_suffix), table.error().message);
+      continue;
+    }
+    log_.producers = std::move(*table);
+    producers_from_ = *it;
+    break;
+  }
+  for (size_t i = 0; i < std::min(scan_first_, log_.segments.size()); ++i) {
+    Segment& segment = *log_.segments[i];
+    const bool is_before = i + 1 < log_.segments.size() && log_.segments[i + 1]->base <= producers_from_;
+    if (is_before) continue;
+    uint64_t position = 0;
+    if (segment.base < producers_from_) {
+      auto entry = segment.offsets.find(disk_, log_.path(segment.base, offset_index_suffix),
+                                        producers_from_ - segment.base, Waiting::allowed);
+      if (entry && *entry) position = (*entry)->position;
+    }
+    auto feed = [&](const BatchFacts& facts) {
+      if (facts.base_offset >= producers_from_) log_.producers.on_append(facts, facts.base_offset, segment.last_append);
+    };
+    // The last segment of a clean log may end in something that check_tail() will judge.
+    auto walked = walk_facts(*segment.file, position, segment.size_bytes, feed);
+    if (!walked) return disk::storage_error(walked.error());
+    if (!*walked && i + 1 < log_.segments.size()) {
+      return corrupt(fmt::format("{}: damaged batch header below the recovery point", segment.file->path()));
+    }
+  }
+  return {};
+}
+
+// R72.
+Result<void> Recovery::judge(const Segment& segment, const ScanResult& scanned) const {
+  if (scanned.end == ScanEnd::complete) return {};
+  const std::string where = fmt::format("{} at byte {}, offset {}: {}", segment.file->path(), scanned.position,
+                                        scanned.next_offset, scanned.reason);
+  const Offset synced = hints_.recovery_point.value_or(Offset(0));
+  // A batch that is there in part was never completely written or lost its end with the page cache; what is missing is
+  // missed by whoever compares log ends. A batch that is there and wrong is another matter.
+  const bool is_short = scanned.end == ScanEnd::incomplete || scanned.end == ScanEnd::zeros;
+  const Offset bound = is_short ? synced : trusted();
+  if (scanned.next_offset >= bound) return {};
+  return corrupt(fmt::format("{} (synced up to {}, committed up to {})", where, synced,
+                             hints_.high_watermark.value_or(Offset(0))));
+}
+
+Result<void> Recovery::drop_after(size_t i) {
+  while (log_.segments.size() > i + 1) {
+    const Segment& last = *log_.segments.back();
+    log_.report.cut_bytes += last.size_bytes;
+    for (const auto suffix : {log_suffix, offset_index_suffix, time_index_suffix}) {
+      auto removed = disk_.remove_file(log_.path(last.base, suffix));
+      if (!removed && removed.error().fault != IoFault::not_found) return storage(removed);
+    }
+    log_.segments.pop_back();
+    log_.names_dirty = true;
+  }
+  return {};
+}
+
+// False: the log ends in this segment.
+Result<bool> Recovery::scan_segment(size_t i) {
+  Segment& segment = *log_.segments[i];
+  const uint64_t file_size = segment.size_bytes;
+  ScanStart start{0,     file_size, std::max(log_.log_end, segment.base), last_epoch_, log_.config.allow_offset_gaps,
+                  i == 0};
+  segment.forget_batches();
+  auto scanned = scan_batches(*segment.file, start, [&](const BatchFacts& facts) {
+    if (log_.epochs.latest() != facts.leader_epoch) {
+      log_.epochs.assign(facts.leader_epoch, std::max(facts.base_offset, log_.segments[0]->base));
+    }
+    segment.note_batch(facts, facts.position, log_.config);
+    if (log_.config.keep_producer_state && facts.base_offset >= producers_from_) {
+      log_.producers.on_append(facts, facts.base_offset, segment.last_append);
+    }
+  });
+  if (!scanned) return disk::storage_error(scanned.error());
+  if (auto judged = judge(segment, *scanned); !judged) return tl::unexpected(judged.error());
+  segment.size_bytes = scanned->position;
+  segment.is_synced = false;
+  log_.log_end = scanned->next_offset;
+  last_epoch_ = scanned->epoch;
+  log_.report.scanned_bytes += file_size;
+  if (scanned->end == ScanEnd::complete) return true;
+  // Zeros in the last segment of a log that reserves space are that space.
+  const bool is_reserve =
+      scanned->end == ScanEnd::zeros && log_.config.preallocate_bytes > 0 && i + 1 == log_.segments.size();
+  if (is_reserve) {
+    segment.allocated_bytes = file_size;
+    return false;
+  }
+  log_.environment.logger.warn("{}: cut {} bytes from offset {} on: {}", segment.file->path(),
+                               file_size - scanned->position, scanned->next_offset, scanned->reason);
+  log_.report.cut_bytes += file_size - scanned->position;
+  has_cut_ = true;
+  if (auto cut = segment.file->truncate(scanned->position); !cut) return disk::storage_error(cut.error());
+  return false;
+}
+
+Result<void> Recovery::scan_from(size_t first) {
+  // The cut is decided before anything is changed: rot must leave all evidence in place.
+  if (first > 0 && first < log_.segments.size()) log_.log_end = log_.segments[first]->base;
+  for (size_t i = first; i < log_.segments.size(); ++i) {
+    Segment& segment = *log_.segments[i];
+    // A segment must begin where the one before ended.
+    const bool has_gap =
+        i > first && segment.base != log_.log_end && !(log_.config.allow_offset_gaps && segment.base > log_.log_end);
+    if (has_gap) {
+      ScanResult at_gap{log_.segments[i - 1]->size_bytes,
+                        log_.log_end,
+                        {},
+                        ScanEnd::bad,
+                        fmt::format("the next segment begins at {}", segment.base)};
+      if (auto judged = judge(*log_.segments[i - 1], at_gap); !judged) return judged;
+      if (auto dropped = drop_after(i - 1); !dropped) return dropped;
+      break;
+    }
+    auto goes_on = scan_segment(i);
+    if (!goes_on) return tl::unexpected(goes_on.error());
+    const bool is_last = i + 1 == log_.segments.size();
+    ++log_.report.rebuilt_indexes;
+    if (!*goes_on || is_last) {
+      if (auto dropped = drop_after(i); !dropped) return dropped;
+      break;
+    }
+    segment.finish_times();
+    log_.write_indexes(segment, true);
+  }
+  return {};
+}
+
+// After a clean end only the end of the last segment is looked at, from its last index entry on.
+Result<void> Recovery::check_tail() {
+  Segment& segment = *log_.segments.back();
+  if (auto adopted = adopt_indexes(segment); !adopted) return adopted;
+  uint64_t position = 0;
+  Offset next = segment.base;
+  if (segment.offsets.last()) {
+    const OffsetEntry last = *segment.offsets.last();
+    std::array<std::byte, records::batch_header_size> head;
+    auto n = segment.file->read_at(last.position, head);
+    if (!n) return disk::storage_error(n.error());
+    const auto batch = records::BatchView::parse_header(model::BytesView(head).first(*n));
+    if (batch && batch->last_offset() == segment.base + last.relative_offset) {
+      position = last.position;
+      next = batch->base_offset();
+    } else if (auto rebuilt = rebuild_indexes(segment); !rebuilt) {
+      return rebuilt;
+    }
+  }
+  const uint64_t from = position;
+  ScanStart start{position, segment.size_bytes, next, std::nullopt, log_.config.allow_offset_gaps, position == 0};
+  std::optional<TimestampMs> first_timestamp;
+  auto scanned = scan_batches(*segment.file, start, [&](const BatchFacts& facts) {
+    if (facts.max_timestamp > segment.largest_timestamp) {
+      segment.largest_timestamp = facts.max_timestamp;
+      segment.largest_timestamp_offset = facts.last_offset();
+    }
+  });
+  if (!scanned) return disk::storage_error(scanned.error());
+  log_.report.scanned_bytes += segment.size_bytes - from;
+  const bool is_whole = scanned->end == ScanEnd::complete && scanned->next_offset == *hints_.recovery_point;
+  if (!is_whole) {
+    return corrupt(fmt::format("{} ends at offset {} ({}), but was closed cleanly at {}", segment.file->path(),
+                               scanned->next_offset, scanned->end == ScanEnd::complete ? "whole" : scanned->reason,
+                               *hints_.recovery_point));
+  }
+  log_.log_end = scanned->next_offset;
+  segment.bytes_since_index = segment.size_bytes - from;
+  auto head = walk_headers(*segment.file, 0, segment.size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
+    first_timestamp = batch.largest_timestamp;
+    return records::Visit::stop;
+  });
+  if (!head) return disk::storage_error(head.error());
+  segment.first_timestamp = first_timestamp;
+  return {};
+}
+
+// R71: synced before the recovery point moves. After the death of the process alone everything was synced by whoever
+// found that out (R75), except what was cut just now.
+Result<void> Recovery::sync_kept() {
+  const bool all = hints_.previous_end == PreviousEnd::unknown;
+  for (auto& segment : log_.segments) {
+    if (!segment->is_synced && (all || has_cut_)) {
+      if (auto synced = segment->file->sync_now(); !synced) return storage(synced);
+    }
+    segment->is_synced = true;
+  }
+  if (all || log_.names_dirty) {
+    if (auto synced = disk_.sync_directory(log_.directory); !synced) return storage(synced);
+  }
+  log_.names_dirty = false;
+  return {};
+}
+
+Result<void> Recovery::run() {
+  if (auto done = finish_left_overs(); !done) return done;
+  if (auto done = load_segments(); !done) return done;
+  if (auto done = choose_scan_start(); !done) return done;
+  if (auto done = load_epochs(); !done) return done;
+  if (auto done = load_producers(); !done) return done;
+  log_.log_end = log_.segments.front()->base;
+  const bool only_tail = scan_first_ == log_.segments.size();
+  if (auto done = only_tail ? check_tail() : scan_from(scan_first_); !done) return done;
+
+  log_.log_start = std::clamp(hints_.log_start_offset.value_or(Offset(0)), log_.segments.front()->base, log_.log_end);
+  log_.epochs.truncate_from_end(log_.log_end);
+  log_.epochs.truncate_from_start(log_.log_start);
+  std::vector<std::string> stale;
+  while (!log_.snapshots.empty() && log_.snapshots.back() > log_.log_end) {
+    if (auto removed = disk_.remove_file(log_.path(log_.snapshots.back(), snapshot_suffix)); !removed)
+      return storage(removed);
+    log_.snapshots.pop_back();
+  }
+  if (auto done = sync_kept(); !done) return done;
+  log_.flushed = log_.log_end;
+  // The file is behind or ahead; brought up to date with the next change or flush.
+  log_.epochs_version = 1;
+  return {};
+}
+
+}  // namespace
+
+Result<void> Log::Impl::recover(const OpenHints& hints, TimestampMs now) {
+  return Recovery(*this, hints, now).run();
+}
+
+}  // namespace common::log

@@ -1,0 +1,364 @@
+// Making a log shorter: at its end (truncation), wholly (restart), at its start (retention, DeleteRecords).
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "common/log/log_impl.h"
+#include "common/records/crc32c.h"
+
+namespace common::log {
+
+using model::ErrorCode;
+
+// -- at the end --
+
+Result<Offset> Log::Impl::truncate_to(Offset offset) {
+  if (auto refused = refuse_append(); !refused) return tl::unexpected(refused.error());
+  NARU_CHECK(offset >= log_start, "truncate to {} below log start {}", offset, log_start);
+  // R66: also when nothing is cut. Else a follower truncates to the same place for ever (KAFKA-10706).
+  change_epochs(epochs.truncate_from_end(offset));
+  if (offset >= log_end) return log_end;
+  ++generation;
+  positions.fill(std::nullopt);
+  tail.clear();
+
+  // Later segments first, the last one first: a crash in between leaves a log that is whole up to some point.
+  while (segments.size() > 1 && active().base >= offset) {
+    const Offset base = active().base;
+    for (const auto suffix : {log_suffix, offset_index_suffix, time_index_suffix}) {
+      const std::string name = path(base, suffix);
+      auto renamed = disk.rename(name, name + std::string(deleted_suffix));
+      if (!renamed && renamed.error().fault != IoFault::not_found) {
+        set_failed(renamed.error());
+        return disk::storage_error(renamed.error());
+      }
+    }
+    Removal removal;
+    for (const auto suffix : {log_suffix, offset_index_suffix, time_index_suffix}) {
+      removal.paths.push_back(path(base, suffix) + std::string(deleted_suffix));
+    }
+    removals.push_back(std::move(removal));
+    segments.pop_back();
+    log_end = base;
+    names_dirty = true;
+  }
+  if (offset < log_end) {
+    auto end = cut_segment(active(), offset);
+    if (!end) {
+      set_failed(end.error());
+      return disk::storage_error(end.error());
+    }
+    log_end = std::max(*end, log_start);
+  }
+  change_epochs(epochs.truncate_from_end(log_end));
+  flushed = std::min(flushed, log_end);
+  flush_target = std::min(flush_target, log_end);
+  if (auto reloaded = reload_producers(log_end); !reloaded) return tl::unexpected(reloaded.error());
+  check_invariants();
+  return log_end;
+}
+
+// Cuts the batches that reach past `offset`; what is left tells its timestamps again.
+IoResult<Offset> Log::Impl::cut_segment(Segment& segment, Offset offset) {
+  const std::string offsets_path = path(segment.base, offset_index_suffix);
+  const std::string times_path = path(segment.base, time_index_suffix);
+  auto offsets_left = segment.offsets.count_below_offset(disk, offsets_path, offset - segment.base);
+  auto times_left = segment.times.count_below_offset(disk, times_path, offset - segment.base);
+  // An index that cannot be read is begun anew: it is a cache.
+  if (!offsets_left || !segment.offsets.truncate(disk, offsets_path, *offsets_left)) segment.offsets.reset();
+  if (!times_left || !segment.times.truncate(disk, times_path, *times_left)) segment.times.reset();
+
+  uint64_t position = 0;
+  if (segment.offsets.last()) {
+    const OffsetEntry last = *segment.offsets.last();
+    std::array<std::byte, records::batch_header_size> head;
+    auto n = segment.file->read_at(last.position, head);
+    if (!n) return tl::unexpected(n.error());
+    const auto batch = records::BatchView::parse_header(model::BytesView(head).first(*n));
+    if (batch && batch->last_offset() == segment.base + last.relative_offset) {
+      position = last.position;
+    } else {
+      segment.offsets.reset();
+      segment.times.reset();
+    }
+  }
+  segment.largest_timestamp = TimestampMs(segment.times.last() ? segment.times.last()->timestamp : -1);
+  segment.largest_timestamp_offset = segment.base + (segment.times.last() ? segment.times.last()->relative_offset : 0);
+  // What the index does not cover is walked over. If the times index was begun anew, all of it.
+  if (!segment.times.last()) position = 0;
+  const uint64_t indexed_up_to = position;
+
+  Offset end = offset;
+  bool cut = false;
+  uint64_t cut_at = segment.size_bytes;
+  auto walked = walk_headers(*segment.file, position, segment.size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
+    if (batch.last_offset >= offset) {
+      cut = true;
+      cut_at = batch.position;
+      end = std::min(offset, batch.base_offset);
+      return records::Visit::stop;
+    }
+    if (batch.largest_timestamp > segment.largest_timestamp) {
+      segment.largest_timestamp = batch.largest_timestamp;
+      segment.largest_timestamp_offset = batch.last_offset;
+    }
+    return records::Visit::go_on;
+  });
+  if (!walked) return tl::unexpected(walked.error());
+  if (!*walked) return disk::io_failure(IoFault::failed, fmt::format("{}: damaged batch header", segment.file->path()));
+  if (cut) {
+    if (auto done = segment.file->truncate(cut_at); !done) return tl::unexpected(done.error());
+    segment.size_bytes = cut_at;
+    segment.allocated_bytes = 0;
+    segment.is_synced = false;
+  }
+  segment.bytes_since_index = segment.size_bytes - std::min(indexed_up_to, segment.size_bytes);
+  segment.written_back_bytes = std::min(segment.written_back_bytes, segment.size_bytes);
+  if (segment.size_bytes == 0) segment.first_timestamp.reset();
+  return end;
+}
+
+// R84: a function of the log; from the newest snapshot at or below `end` on.
+Result<void> Log::Impl::reload_producers(Offset end) {
+  if (!config.keep_producer_state) return {};
+  // A snapshot of what was cut must never be taken for one of what comes there later. Behind those being written.
+  std::vector<std::string> stale;
+  while (!snapshots.empty() && snapshots.back() > end) {
+    stale.push_back(path(snapshots.back(), snapshot_suffix));
+    snapshots.pop_back();
+  }
+  if (!stale.empty()) {
+    names_dirty = true;
+    run_job(
+        [d = &disk, stale]() -> IoResult<void> {
+          for (const std::string& name : stale) {
+            auto removed = d->remove_file(name);
+            if (!removed && removed.error().fault != IoFault::not_found) return removed;
+          }
+          return {};
+        },
+        guarded([this](const IoResult<void>& result) {
+          if (!result) note(result.error(), "removing snapshots");
+        }));
+  }
+  producers.clear();
+  Offset from = log_start;
+  for (auto it = snapshots.rbegin(); it != snapshots.rend(); ++it) {
+    auto file = disk.read_file(path(*it, snapshot_suffix), 256u << 20);
+    if (!file) continue;
+    auto table = records::ProducerStateTable::decode_snapshot(file->view());
+    if (!table) continue;
+    producers = std::move(*table);
+    from = *it;
+    break;
+  }
+  for (auto& segment : segments) {
+    if (segment.get() != segments.back().get() && end_of(static_cast<size_t>(&segment - segments.data())) <= from)
+      continue;
+    uint64_t position = 0;
+    if (segment->base < from) {
+      auto entry =
+          segment->offsets.find(disk, path(segment->base, offset_index_suffix), from - segment->base, Waiting::allowed);
+      if (entry && *entry) position = (*entry)->position;
+    }
+    auto walked = walk_facts(*segment->file, position, segment->size_bytes, [&](const BatchFacts& facts) {
+      if (facts.base_offset >= from) producers.on_append(facts, facts.base_offset, segment->last_append);
+    });
+    if (!walked) return disk::storage_error(walked.error());
+    if (!*walked && position == 0) {
+      return model::fail(ErrorCode::corrupt_message, fmt::format("{}: damaged batch header", segment->file->path()));
+    }
+  }
+  return {};
+}
+
+// -- wholly --
+
+std::string encode_restart(Offset offset) {
+  const std::string text = fmt::format("{}", offset);
+  return fmt::format("{}\n{:08x}\n", text, records::crc32c(model::as_bytes(text)));
+}
+
+std::optional<Offset> decode_restart(std::string_view file) {
+  Offset offset;
+  const auto [end, error] = std::from_chars(file.data(), file.data() + file.size(), offset.value);
+  if (error != std::errc() || offset.value < 0 || file != encode_restart(offset)) return std::nullopt;
+  return offset;
+}
+
+IoResult<void> finish_restart(disk::Disk& disk, const std::string& directory, Offset offset) {
+  auto entries = disk.list(directory);
+  if (!entries) return tl::unexpected(entries.error());
+  for (const disk::DirectoryEntry& entry : *entries) {
+    const bool goes = entry.name.ends_with(log_suffix) || entry.name.ends_with(offset_index_suffix) ||
+                      entry.name.ends_with(time_index_suffix) || entry.name.ends_with(snapshot_suffix) ||
+                      entry.name.ends_with(deleted_suffix) || entry.name == epoch_file_name;
+    if (!goes) continue;
+    auto removed = disk.remove_file(directory + "/" + entry.name);
+    if (!removed && removed.error().fault != IoFault::not_found) return removed;
+  }
+  auto file = disk.open(file_path(directory, offset, log_suffix), disk::OpenMode::create_if_missing);
+  if (!file) return tl::unexpected(file.error());
+  if (auto synced = disk.sync_directory(directory); !synced) return synced;
+  auto removed = disk.remove_file(directory + "/" + std::string(restart_file_name));
+  if (!removed && removed.error().fault != IoFault::not_found) return removed;
+  return disk.sync_directory(directory);
+}
+
+void Log::Impl::truncate_fully_and_start_at(Offset offset, StepDone done) {
+  if (auto refused = refuse_append(); !refused) return done(std::move(refused));
+  is_emptying = true;
+  ++generation;
+  positions.fill(std::nullopt);
+  tail.clear();
+  removals.clear();
+  run_job(
+      [d = &disk, where = directory, offset]() -> IoResult<void> {
+        // The one durable step: once this file has its name, open() finishes what we may not (R67).
+        const std::string marker = where + "/" + std::string(restart_file_name);
+        const std::string content = encode_restart(offset);
+        if (auto noted = d->replace_file(marker, model::as_bytes(content), disk::Durability::medium); !noted)
+          return noted;
+        return finish_restart(*d, where, offset);
+      },
+      guarded([this, offset, done = std::move(done)](const IoResult<void>& result) {
+        is_emptying = false;
+        if (!result) {
+          // Half done: only a new open() can tell what is there.
+          set_failed(result.error());
+          return done(disk::storage_error(result.error()));
+        }
+        auto first = make_segment(offset, TimestampMs(0));
+        if (!first) {
+          set_failed(first.error());
+          return done(disk::storage_error(first.error()));
+        }
+        begin_anew(offset, std::move(*first));
+        done({});
+      }));
+}
+
+void Log::Impl::begin_anew(Offset offset, std::unique_ptr<Segment> first) {
+  ++generation;
+  segments.clear();
+  segments.push_back(std::move(first));
+  log_start = log_end = flushed = flush_target = offset;
+  change_epochs(epochs.clear());
+  producers.clear();
+  snapshots.clear();
+  unflushed_records = 0;
+  check_invariants();
+  if (flush_steps_left == 0 && !flush_waiting.empty()) start_flush();
+}
+
+// -- at the start --
+
+void Log::Impl::remove_files(std::vector<std::unique_ptr<Segment>> gone) {
+  if (gone.empty()) return;
+  std::vector<std::string> names;
+  for (const auto& segment : gone) {
+    for (const auto suffix : {log_suffix, offset_index_suffix, time_index_suffix})
+      names.push_back(path(segment->base, suffix));
+    if (std::erase(snapshots, segment->base) > 0) names.push_back(path(segment->base, snapshot_suffix));
+  }
+  run_job(
+      [d = &disk, names]() -> IoResult<void> {
+        // From the oldest on: whatever a crash leaves is one piece.
+        for (const std::string& name : names) {
+          auto renamed = d->rename(name, name + std::string(deleted_suffix));
+          if (!renamed && renamed.error().fault != IoFault::not_found) return renamed;
+        }
+        return {};
+      },
+      guarded([this, names](const IoResult<void>& result) {
+        if (!result) return note(result.error(), "deleting segments");
+        Removal removal;
+        for (const std::string& name : names) removal.paths.push_back(name + std::string(deleted_suffix));
+        removals.push_back(std::move(removal));
+      }));
+}
+
+void Log::Impl::remove_oldest(size_t count) {
+  std::vector<std::unique_ptr<Segment>> gone;
+  for (size_t i = 0; i < count; ++i) gone.push_back(std::move(segments[i]));
+  segments.erase(segments.begin(), segments.begin() + static_cast<ptrdiff_t>(count));
+  ++generation;
+  remove_files(std::move(gone));
+}
+
+void Log::Impl::advance_log_start(Offset offset) {
+  if (offset <= log_start || is_emptying || is_closed) return;
+  NARU_CHECK(offset <= log_end, "log start {} past the log end {}", offset, log_end);
+  log_start = offset;
+  flushed = std::max(flushed, log_start);
+  size_t below = 0;
+  while (below + 1 < segments.size() && end_of(below) <= offset) ++below;
+  if (below > 0) remove_oldest(below);
+  change_epochs(epochs.truncate_from_start(log_start));
+  check_invariants();
+}
+
+size_t Log::Impl::apply_retention(const Now& now, Offset high_watermark) {
+  if (is_emptying || is_closed || failure) return 0;
+  const Offset bound = std::min(high_watermark, log_end);
+  size_t count = 0;
+  uint64_t left = size_bytes();
+  for (; count < segments.size(); ++count) {
+    const Segment& segment = *segments[count];
+    if (segment.size_bytes == 0 || end_of(count) > bound) break;
+    // R82: a record from the future ages from when it was appended.
+    const bool from_future = segment.largest_timestamp.value < 0 || segment.largest_timestamp > now.wall;
+    const TimestampMs newest = from_future ? segment.last_append : segment.largest_timestamp;
+    const bool too_old = config.retention_ms && now.wall.value - newest.value > config.retention_ms->count();
+    const bool too_much = config.retention_bytes && left - segment.size_bytes >= *config.retention_bytes;
+    const bool goes = (config.delete_old_segments && (too_old || too_much)) || end_of(count) <= log_start;
+    if (!goes) break;
+    left -= segment.size_bytes;
+  }
+  if (count == 0) return 0;
+  // The log always has a segment to append to.
+  if (count == segments.size()) {
+    if (auto rolled = roll(log_end, now.wall); !rolled) {
+      note(rolled.error(), "new segment");
+      --count;
+      if (count == 0) return 0;
+    }
+  }
+  log_start = std::max(log_start, segments[count]->base);
+  flushed = std::max(flushed, log_start);
+  remove_oldest(count);
+  change_epochs(epochs.truncate_from_start(log_start));
+  check_invariants();
+  return count;
+}
+
+void Log::Impl::tick(const Now& now) {
+  if (is_closed || failure) return;
+  std::vector<std::string> due;
+  for (Removal& removal : removals) {
+    if (!removal.due) removal.due = now.monotonic + config.file_delete_delay;
+    if (*removal.due <= now.monotonic) due.insert(due.end(), removal.paths.begin(), removal.paths.end());
+  }
+  std::erase_if(removals, [&](const Removal& r) { return *r.due <= now.monotonic; });
+  if (!due.empty()) {
+    run_job(
+        [d = &disk, due]() -> IoResult<void> {
+          for (const std::string& name : due) {
+            auto removed = d->remove_file(name);
+            if (!removed && removed.error().fault != IoFault::not_found) return removed;
+          }
+          return {};
+        },
+        guarded([this](const IoResult<void>& result) {
+          if (!result) note(result.error(), "removing files");
+        }));
+  }
+  if (config.flush_ms && flushed < log_end) {
+    if (!unflushed_since) unflushed_since = now.monotonic;
+    if (now.monotonic - *unflushed_since >= *config.flush_ms) flush([](const Result<Offset>&) {});
+  }
+  if (epochs_saved < epochs_version && !is_saving_epochs) persist_epochs(disk::Durability::kernel);
+}
+
+}  // namespace common::log
