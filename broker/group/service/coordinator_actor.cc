@@ -1,0 +1,331 @@
+#include "broker/group/service/coordinator_actor.h"
+
+#include <algorithm>
+
+#include "broker/group/service/record_codec.h"
+
+namespace broker::group {
+namespace {
+
+using common::Awaitable;
+using common::model::Buffer;
+using common::model::BufferChain;
+using common::model::BytesView;
+using common::model::fail;
+using common::model::Result;
+using common::records::BatchBuilder;
+using common::records::BatchCursor;
+using common::records::BatchView;
+using common::records::Record;
+using common::records::Visit;
+
+constexpr std::chrono::milliseconds first_retry{50};
+constexpr std::chrono::milliseconds longest_retry{5000};
+
+// About what the records take in the queue and in the log.
+size_t size_of(const std::vector<GroupRecord>& records) {
+  size_t bytes = 0;
+  for (const GroupRecord& record : records) {
+    bytes += 64 + group_of(record).size();
+    if (const auto* r = std::get_if<OffsetStored>(&record))
+      bytes += r->partition.topic.size() + r->value.metadata.size();
+    if (const auto* r = std::get_if<GroupStored>(&record))
+      for (const StoredMember& m : r->value.members) bytes += 128 + m.subscription.size() + m.assignment.size();
+  }
+  return bytes;
+}
+
+bool is_over(ErrorCode error) {
+  return error == ErrorCode::not_leader_or_follower || error == ErrorCode::fenced_leader_epoch ||
+         error == ErrorCode::unknown_topic_or_partition;
+}
+
+}  // namespace
+
+bool is_definite(ErrorCode error) {
+  switch (error) {
+    case ErrorCode::not_enough_replicas:
+    case ErrorCode::message_too_large:
+    case ErrorCode::record_list_too_large:
+    case ErrorCode::invalid_record:
+    case ErrorCode::invalid_timestamp:
+    case ErrorCode::corrupt_message:
+      return true;
+    default:
+      return false;
+  }
+}
+
+CoordinatorActor::CoordinatorActor(common::Shard& shard, ActorOptions options, LeaderEpoch epoch,
+                                   std::unique_ptr<CoordinatorLog> log)
+    : shard_(shard),
+      options_(std::move(options)),
+      epoch_(epoch),
+      log_(std::move(log)),
+      loaded_(shard),
+      wake_writer_(shard) {}
+
+void CoordinatorActor::start() {
+  shard_.spawn("group coordinator load", run_load(shared_from_this()));
+  shard_.spawn("group coordinator writer", run_writer(shared_from_this()));
+}
+
+void CoordinatorActor::stop() {
+  if (state_ == State::stopped) return;
+  give_up(ErrorCode::not_coordinator, State::stopped);
+  loaded_.set();
+  wake_writer_.set();
+}
+
+void CoordinatorActor::give_up(ErrorCode error, State next) {
+  state_ = next;
+  ++life_;
+  queue_.clear();
+  queue_bytes_ = 0;
+  timer_.cancel();
+  armed_for_.reset();
+  if (!coordinator_) return;
+  const std::unique_ptr<GroupCoordinator> given_up = std::move(coordinator_);
+  for (Answered& answered : given_up->resign(error).answers) {
+    const auto waiter = waiters_.extract(answered.token);
+    if (!waiter) continue;
+    waiter.mapped()->answer = std::move(answered.answer);
+    waiter.mapped()->event.set();
+  }
+}
+
+// ---- Loading ----
+
+Awaitable<void> CoordinatorActor::run_load(std::shared_ptr<CoordinatorActor> self) {
+  std::chrono::milliseconds retry = first_retry;
+  while (self->state_ == State::loading) {
+    const common::Instant begun = self->shard_.now();
+    Result<void> loaded = co_await self->load();
+    if (self->state_ != State::loading) co_return;
+    if (loaded) {
+      self->state_ = State::active;
+      self->perform(self->coordinator_->start(self->now()));
+      self->options_.log.info(
+          "serving in epoch {} after {} ms", self->epoch_,
+          std::chrono::duration_cast<std::chrono::milliseconds>(self->shard_.now() - begun).count());
+      self->loaded_.set();
+      co_return;
+    }
+    self->coordinator_.reset();
+    if (is_over(loaded.error().code)) co_return self->stop();
+    // R104: a partition that cannot be read is answered with an error until it can, never as if it were empty.
+    self->options_.log.error("could not be loaded in epoch {}, next attempt in {} ms: {} {}", self->epoch_,
+                             retry.count(), loaded.error().code, loaded.error().message);
+    co_await common::sleep_until(self->shard_, self->shard_.now() + retry);
+    retry = std::min(retry * 2, longest_retry);
+  }
+}
+
+// R104: the whole partition, up to the log end as it is now. What earlier leaders left uncommitted is part of it, so
+// nothing is served before all of that is committed.
+Awaitable<Result<void>> CoordinatorActor::load() {
+  coordinator_ = std::make_unique<GroupCoordinator>(options_.config);
+  const Result<Offset> start = log_->log_start_offset();
+  const Result<Offset> end = log_->log_end_offset();
+  if (!start) co_return tl::unexpected(start.error());
+  if (!end) co_return tl::unexpected(end.error());
+  Offset next = *start;
+  while (next < *end) {
+    Result<BufferChain> chunk = co_await log_->read(next, options_.load_chunk_bytes);
+    if (state_ != State::loading) co_return fail(ErrorCode::not_leader_or_follower);
+    if (!chunk) co_return tl::unexpected(chunk.error());
+    const Offset before = next;
+    const Buffer bytes = chunk->flatten();
+    if (Result<void> replayed = replay(bytes.view(), next); !replayed) co_return replayed;
+    if (next == before)
+      co_return fail(ErrorCode::kafka_storage_error, fmt::format("nothing to read at {} below {}", next, *end));
+    co_await common::yield_to(shard_);
+    if (state_ != State::loading) co_return fail(ErrorCode::not_leader_or_follower);
+  }
+  const bool committed = co_await log_->until_committed_before(*end);
+  if (!committed) co_return fail(ErrorCode::not_leader_or_follower);
+  co_return Result<void>();
+}
+
+Result<void> CoordinatorActor::replay(BytesView batches, Offset& next) {
+  BatchCursor cursor(batches);
+  while (!cursor.at_end()) {
+    const Result<BatchView> batch = cursor.next();
+    if (!batch) return tl::unexpected(batch.error());
+    if (!batch->crc_ok()) return fail(ErrorCode::corrupt_message, fmt::format("checksum at {}", batch->base_offset()));
+    if (Result<void> replayed = replay_batch(*batch, next); !replayed) return replayed;
+    next = std::max(next, batch->next_offset());
+  }
+  return {};
+}
+
+Result<void> CoordinatorActor::replay_batch(const BatchView& batch, Offset from) {
+  const std::optional<common::records::ProducerStamp> producer = batch.producer();
+  if (batch.is_control()) {
+    Result<std::optional<common::records::EndTxnMarker>> marker = common::records::end_txn_marker_in(batch);
+    if (!marker) return tl::unexpected(marker.error());
+    if (*marker && producer)
+      coordinator_->replay_end(producer->id, (*marker)->type == common::records::MarkerType::commit
+                                                 ? TransactionEnd::committed
+                                                 : TransactionEnd::aborted);
+    return {};
+  }
+  std::optional<ProducerId> in_transaction;
+  if (batch.is_transactional() && producer) in_transaction = producer->id;
+  Result<void> outcome;
+  const Result<void> walked = common::records::for_each_record(batch, {}, [&](const Record& record) {
+    if (record.offset < from) return Visit::go_on;
+    Result<std::optional<GroupRecord>> decoded = record.key ? decode_record(*record.key, record.value)
+                                                            : fail(ErrorCode::invalid_record, "a record without a key");
+    if (!decoded) {
+      outcome = fail(decoded.error().code, fmt::format("record at {}: {}", record.offset, decoded.error().message));
+      return Visit::stop;
+    }
+    if (*decoded) coordinator_->replay(**decoded, in_transaction);
+    return Visit::go_on;
+  });
+  return walked ? outcome : walked;
+}
+
+// ---- Running ----
+
+Awaitable<Answer> CoordinatorActor::ask(Request request) {
+  const std::shared_ptr<CoordinatorActor> self = shared_from_this();
+  if (state_ == State::loading) {
+    const bool loaded = co_await common::until(loaded_, shard_.now() + options_.load_patience);
+    if (!loaded || state_ == State::loading) co_return refusal(request, ErrorCode::coordinator_load_in_progress);
+  }
+  if (state_ == State::stopped) co_return refusal(request, ErrorCode::not_coordinator);
+  if (queue_bytes_ > options_.queue_bytes_max) co_return refusal(request, ErrorCode::coordinator_not_available);
+  const RequestToken token(++last_token_);
+  Waiter waiter(shard_);
+  waiters_.emplace(token, &waiter);
+  perform(coordinator_->handle(token, std::move(request), now()));
+  while (!waiter.answer) co_await common::until(waiter.event);
+  co_return std::move(*waiter.answer);
+}
+
+void CoordinatorActor::on_topic_deleted(const std::string& topic) {
+  if (state_ == State::active) perform(coordinator_->on_topic_deleted(topic, now()));
+}
+
+void CoordinatorActor::perform(Effects effects) {
+  for (const LogLine& line : effects.lines) {
+    switch (line.level) {
+      case LineLevel::debug:
+        options_.log.debug("{}", line.text);
+        break;
+      case LineLevel::info:
+        options_.log.info("{}", line.text);
+        break;
+      case LineLevel::warn:
+        options_.log.warn("{}", line.text);
+        break;
+    }
+  }
+  for (Write& write : effects.writes) {
+    queue_bytes_ += size_of(*write.records);
+    queue_.push_back({write.id, std::move(write.records)});
+  }
+  if (!effects.writes.empty()) wake_writer_.set();
+  for (Answered& answered : effects.answers) {
+    const auto waiter = waiters_.extract(answered.token);
+    NARU_CHECK(!waiter.empty(), "request {} answered twice", answered.token);
+    waiter.mapped()->answer = std::move(answered.answer);
+    waiter.mapped()->event.set();
+  }
+  arm();
+}
+
+void CoordinatorActor::arm() {
+  const std::optional<Instant> next = coordinator_->next_deadline();
+  if (next == armed_for_) return;
+  armed_for_ = next;
+  timer_.cancel();
+  if (!next) return;
+  timer_ = shard_.call_at(*next, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self || self->state_ != State::active) return;
+    self->armed_for_.reset();
+    self->perform(self->coordinator_->on_time(self->now()));
+  });
+}
+
+// ---- Writing: one batch at a time; what gathers meanwhile is the next one ----
+
+Awaitable<void> CoordinatorActor::run_writer(std::shared_ptr<CoordinatorActor> self) {
+  while (self->state_ != State::stopped) {
+    if (self->queue_.empty()) {
+      self->wake_writer_.reset();
+      co_await common::until(self->wake_writer_);
+      continue;
+    }
+    const int life = self->life_;
+    const std::optional<Batch> batch = self->next_batch();
+    if (!batch) continue;
+    const Result<Offset> outcome = co_await self->log_->append(batch->bytes);
+    if (self->life_ == life) self->on_append(*batch, outcome);
+  }
+}
+
+std::optional<CoordinatorActor::Batch> CoordinatorActor::next_batch() {
+  BatchBuilder builder;
+  Batch batch;
+  std::vector<std::pair<WriteId, common::model::Error>> failed;
+  const TimestampMs timestamp = shard_.clock().wall_now();
+  while (!queue_.empty()) {
+    std::vector<EncodedRecord> encoded;
+    size_t bytes = 0;
+    Result<void> good;
+    for (const GroupRecord& record : *queue_.front().records) {
+      Result<EncodedRecord> one = encode_record(record);
+      if (!one) {
+        good = tl::unexpected(std::move(one.error()));
+        break;
+      }
+      // 32 bytes cover a record's own fields.
+      bytes += 32 + one->key.size() + (one->value ? one->value->size() : 0);
+      encoded.push_back(std::move(*one));
+    }
+    if (good && bytes + common::records::batch_header_size > options_.batch_bytes_max)
+      good = fail(ErrorCode::message_too_large, fmt::format("{} bytes in one write", bytes));
+    if (good && !builder.empty() && builder.size_bytes() + bytes > options_.batch_bytes_max) break;
+    const WriteId id = queue_.front().id;
+    queue_bytes_ -= size_of(*queue_.front().records);
+    queue_.pop_front();
+    if (!good) {
+      failed.emplace_back(id, std::move(good.error()));
+      continue;
+    }
+    for (const EncodedRecord& e : encoded) {
+      const std::optional<BytesView> value = e.value ? std::optional(e.value->view()) : std::nullopt;
+      builder.add({.timestamp = timestamp, .key = e.key.view(), .value = value});
+    }
+    batch.ids.push_back(id);
+  }
+  if (!builder.empty()) batch.bytes = builder.build();
+  for (const auto& [id, error] : failed) {
+    options_.log.warn("a write is refused: {} {}", error.code, error.message);
+    perform(coordinator_->on_write_failed(id, error.code, now()));
+  }
+  return batch.ids.empty() ? std::nullopt : std::optional(std::move(batch));
+}
+
+void CoordinatorActor::on_append(const Batch& batch, const Result<Offset>& outcome) {
+  if (outcome) return perform(coordinator_->on_committed(batch.ids.back(), now()));
+  const ErrorCode error = outcome.error().code;
+  if (is_definite(error)) {
+    options_.log.warn("{} writes failed: {} {}", batch.ids.size(), error, outcome.error().message);
+    for (const WriteId id : batch.ids) perform(coordinator_->on_write_failed(id, error, now()));
+    return;
+  }
+  if (is_over(error)) return stop();
+  // The records may or may not be in the log, so the log must say what is true.
+  options_.log.warn("the outcome of {} writes is unknown, loading again: {} {}", batch.ids.size(), error,
+                    outcome.error().message);
+  loaded_.reset();
+  give_up(ErrorCode::coordinator_not_available, State::loading);
+  shard_.spawn("group coordinator load", run_load(shared_from_this()));
+}
+
+}  // namespace broker::group

@@ -75,8 +75,8 @@ struct GroupServiceOptions {
   // Index into `shards` of the shard that a partition of __consumer_offsets lives on.
   std::function<int(const TopicIdPartition&)> home_of;
   GroupConfig config;
-  size_t batch_bytes_max = 1'048'576;  // of one append: the topic's max.message.bytes
-  size_t load_chunk_bytes = 1 << 20;   // offsets.load.buffer.size
+  size_t batch_bytes_max = 1'048'576;   // of one append: the topic's max.message.bytes
+  size_t load_chunk_bytes = 256 << 10;  // of one read while loading; the shard serves others in between
   common::Logger log;
 };
 
@@ -106,7 +106,8 @@ class GroupService {
   // A topic was deleted (any shard; returns at once).
   void on_topic_deleted(std::string topic);
 
-  // Ends all coordinators: everything that waits is answered. Before the shards stop.
+  // Ends all coordinators: everything that waits is answered, nothing new begins. Any shard; returns at once, the
+  // answers go out before anything that is posted to the shards afterwards.
   void stop();
 
  private:
@@ -115,7 +116,7 @@ class GroupService {
   Home& home_of(const TopicIdPartition& partition);
 
   GroupServiceOptions options_;
-  std::vector<std::unique_ptr<Home>> homes_;
+  std::vector<std::shared_ptr<Home>> homes_;
 };
 
 }  // namespace broker::group

@@ -13,7 +13,8 @@ struct EncodedRecord {
   common::model::Buffer key;
   std::optional<common::model::Buffer> value;  // none: a tombstone
 };
-[[nodiscard]] EncodedRecord encode_record(const GroupRecord& record);
+// MESSAGE_TOO_LARGE: a name in it is longer than the schema's 32,767 bytes.
+[[nodiscard]] common::model::Result<EncodedRecord> encode_record(const GroupRecord& record);
 
 // None: a key of a type that is not ours (newer group protocols), to be skipped as Kafka does. An error: a record that
 // ought to be understood and is not, so the partition cannot be loaded (R104).

@@ -1,0 +1,99 @@
+// Runs one GroupCoordinator over its log for one leader epoch: loads it, feeds it requests, commits and time, and does
+// what it says.
+//
+// Held by shared_ptr: coroutines in here keep it alive. Lives on its partition's home shard.
+#pragma once
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "broker/group/coordinator.h"
+#include "broker/group/service/coordinator_log.h"
+#include "common/logging.h"
+#include "common/records/batch.h"
+#include "common/records/batch_builder.h"
+#include "common/shard.h"
+
+namespace broker::group {
+
+struct ActorOptions {
+  GroupConfig config;
+  size_t batch_bytes_max = 1'048'576;
+  size_t load_chunk_bytes = 256 << 10;
+  // Writes that have not reached the log; beyond it requests are told to come back.
+  size_t queue_bytes_max = 4 << 20;
+  // How long a request waits for a load before it is told that there is one. Most loads take less, and some old clients
+  // take COORDINATOR_LOAD_IN_PROGRESS for a failure.
+  common::Duration load_patience = std::chrono::seconds(1);
+  common::Logger log;
+};
+
+class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
+ public:
+  CoordinatorActor(common::Shard& shard, ActorOptions options, LeaderEpoch epoch, std::unique_ptr<CoordinatorLog> log);
+  CoordinatorActor(const CoordinatorActor&) = delete;
+  CoordinatorActor& operator=(const CoordinatorActor&) = delete;
+
+  // Begins to load. Once.
+  void start();
+  // The epoch is over: who waits is told, and so is whoever still asks.
+  void stop();
+
+  common::Awaitable<Answer> ask(Request request);
+  void on_topic_deleted(const std::string& topic);
+  [[nodiscard]] LeaderEpoch epoch() const { return epoch_; }
+  [[nodiscard]] bool is_loading() const { return state_ == State::loading; }
+
+ private:
+  enum class State { loading, active, stopped };
+  // A request that waits; lives in the frame of its coroutine.
+  struct Waiter {
+    explicit Waiter(common::Shard& shard) : event(shard) {}
+    common::Event event;
+    std::optional<Answer> answer;
+  };
+  struct Queued {
+    WriteId id;
+    std::shared_ptr<const std::vector<GroupRecord>> records;
+  };
+
+  static common::Awaitable<void> run_load(std::shared_ptr<CoordinatorActor> self);
+  static common::Awaitable<void> run_writer(std::shared_ptr<CoordinatorActor> self);
+  common::Awaitable<common::model::Result<void>> load();
+  common::model::Result<void> replay(common::model::BytesView batches, Offset& next);
+  common::model::Result<void> replay_batch(const common::records::BatchView& batch, Offset from);
+
+  void perform(Effects effects);
+  void arm();
+  // Everything that waits is answered with `error`; the coordinator's state is given up.
+  void give_up(ErrorCode error, State next);
+  // Takes writes off the queue into one batch; those that cannot be written fail. None: nothing to append.
+  struct Batch {
+    common::model::Buffer bytes;
+    std::vector<WriteId> ids;
+  };
+  std::optional<Batch> next_batch();
+  void on_append(const Batch& batch, const common::model::Result<Offset>& outcome);
+  [[nodiscard]] Moment now() const { return {shard_.now(), shard_.clock().wall_now()}; }
+
+  common::Shard& shard_;
+  const ActorOptions options_;
+  const LeaderEpoch epoch_;
+  const std::unique_ptr<CoordinatorLog> log_;
+  State state_ = State::loading;
+  std::unique_ptr<GroupCoordinator> coordinator_;
+  common::Event loaded_;  // or stopped
+  common::Event wake_writer_;
+  std::deque<Queued> queue_;
+  size_t queue_bytes_ = 0;
+  std::map<RequestToken, Waiter*> waiters_;
+  uint64_t last_token_ = 0;
+  int life_ = 0;  // counts loads: what was appended for an earlier one means nothing now
+  common::TimerHandle timer_;
+  std::optional<Instant> armed_for_;
+};
+
+}  // namespace broker::group
