@@ -143,8 +143,9 @@ Awaitable<Result<void>> CoordinatorActor::load() {
     if (state_ != State::loading) co_return fail(ErrorCode::not_leader_or_follower);
   }
   const bool committed = co_await log_->until_committed_before(*end);
-  if (!committed) co_return fail(ErrorCode::not_leader_or_follower);
-  co_return Result<void>();
+  if (committed) co_return Result<void>();
+  if (const Result<Offset> still = log_->log_end_offset(); !still) co_return tl::unexpected(still.error());
+  co_return fail(ErrorCode::request_timed_out, fmt::format("not committed up to {}", *end));
 }
 
 Result<void> CoordinatorActor::replay(BytesView batches, Offset& next) {

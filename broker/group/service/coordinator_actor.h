@@ -25,9 +25,7 @@ struct ActorOptions {
   size_t load_chunk_bytes = 256 << 10;
   // Writes that have not reached the log; beyond it requests are told to come back.
   size_t queue_bytes_max = 4 << 20;
-  // How long a request waits for a load before it is told that there is one. Most loads take less, and some old clients
-  // take COORDINATOR_LOAD_IN_PROGRESS for a failure.
-  common::Duration load_patience = std::chrono::seconds(1);
+  common::Duration load_patience{};
   common::Logger log;
 };
 

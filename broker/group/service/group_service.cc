@@ -56,6 +56,7 @@ class GroupService::Home {
     options.config = options_.config;
     options.batch_bytes_max = options_.batch_bytes_max;
     options.load_chunk_bytes = options_.load_chunk_bytes;
+    options.load_patience = options_.load_patience;
     options.log = options_.log.with(fmt::format("{}-{}", offsets_topic_name, partition.partition));
     actor = std::make_shared<CoordinatorActor>(shard_, std::move(options), epoch, std::move(log));
     actor->start();

@@ -77,6 +77,9 @@ struct GroupServiceOptions {
   GroupConfig config;
   size_t batch_bytes_max = 1'048'576;   // of one append: the topic's max.message.bytes
   size_t load_chunk_bytes = 256 << 10;  // of one read while loading; the shard serves others in between
+  // How long a request waits for a load before it is told that there is one. Most loads take less, and some old clients
+  // take COORDINATOR_LOAD_IN_PROGRESS for a failure.
+  common::Duration load_patience = std::chrono::seconds(1);
   common::Logger log;
 };
 

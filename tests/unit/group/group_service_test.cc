@@ -1,0 +1,327 @@
+// The shell over a log of memory: what is loaded, when requests wait, what happens when writing goes wrong.
+#include "broker/group/service/group_service.h"
+
+#include <deque>
+#include <memory>
+
+#include <boost/asio/io_context.hpp>
+#include <catch2/catch.hpp>
+
+#include "broker/group/service/record_codec.h"
+#include "common/records/batch_builder.h"
+
+using namespace broker::group;
+using common::Awaitable;
+using common::model::BytesView;
+using common::model::BufferChain;
+using common::model::fail;
+using common::model::Result;
+using common::model::SeededRandom;
+
+namespace {
+
+// The partition's log. Appends are committed at once, or wait for release().
+struct Disk {
+  std::vector<Buffer> batches;  // as appended, offsets assigned
+  Offset end{0};
+  bool hold = false;
+  bool hold_load = false;
+  int reads = 0;
+  std::optional<ErrorCode> append_error;
+  std::optional<ErrorCode> read_error;
+  bool leads = true;
+  std::unique_ptr<common::Event> released;
+
+  void put(Buffer batch) {
+    end = common::records::assign_offsets(batch,
+                                          {.first_offset = end, .leader_epoch = LeaderEpoch(1), .log_append_time = {}});
+    batches.push_back(std::move(batch));
+  }
+};
+
+class FakeLog final : public CoordinatorLog {
+ public:
+  FakeLog(Disk& disk, common::Shard& shard) : disk_(disk) {
+    if (!disk_.released) disk_.released = std::make_unique<common::Event>(shard);
+  }
+  Awaitable<Result<Offset>> append(Buffer batch) override {
+    if (disk_.append_error && is_definite(*disk_.append_error)) co_return fail(*disk_.append_error);
+    disk_.put(std::move(batch));
+    if (disk_.append_error) co_return fail(*disk_.append_error);
+    while (disk_.hold) co_await common::until(*disk_.released);
+    if (!disk_.leads) co_return fail(ErrorCode::not_leader_or_follower);
+    co_return disk_.end - 1;
+  }
+  Awaitable<Result<BufferChain>> read(Offset from, size_t) override {
+    ++disk_.reads;
+    while (disk_.hold_load) co_await common::until(*disk_.released);
+    if (disk_.read_error) co_return fail(*disk_.read_error);
+    for (const Buffer& batch : disk_.batches)
+      if (common::records::BatchView::parse(batch.view())->next_offset() > from) co_return BufferChain(batch);
+    co_return BufferChain();
+  }
+  Awaitable<bool> until_committed_before(Offset) override { co_return disk_.leads; }
+  Result<Offset> log_start_offset() const override { return Offset(0); }
+  Result<Offset> log_end_offset() const override {
+    if (!disk_.leads) return fail(ErrorCode::not_leader_or_follower);
+    return disk_.end;
+  }
+
+ private:
+  Disk& disk_;
+};
+
+Buffer batch_of(const std::vector<std::pair<std::string, std::optional<std::string>>>& records) {
+  common::records::BatchBuilder builder;
+  for (const auto& [key, value] : records) {
+    const auto bytes = value ? std::optional(common::model::as_bytes(*value)) : std::nullopt;
+    builder.add({.timestamp = TimestampMs(1), .key = common::model::as_bytes(key), .value = bytes});
+  }
+  return builder.build();
+}
+
+Buffer offset_batch(const std::string& group, int64_t offset) {
+  StoredOffset value;
+  value.offset = Offset(offset);
+  const EncodedRecord e = *encode_record(OffsetStored{group, {"t", PartitionIndex(0)}, value});
+  return batch_of({{std::string(e.key.text()), std::string(e.value->text())}});
+}
+
+struct Fixture {
+  boost::asio::io_context io;
+  common::SystemClock clock;
+  std::unique_ptr<common::Shard> shard = common::make_manual_shard(0, clock, io);
+  SeededRandom random{1};
+  TopicIdPartition where{common::model::Uuid::from_halves(1, 1), PartitionIndex(3)};
+  Disk disk;
+  std::unique_ptr<GroupService> service;
+
+  Fixture() {
+    GroupServiceOptions options;
+    options.shards = {shard.get()};
+    options.home_of = [](const TopicIdPartition&) { return 0; };
+    options.config.initial_rebalance_delay = milliseconds(0);
+    options.config.write_timeout = milliseconds(20);
+    options.batch_bytes_max = 4096;
+    options.load_patience = milliseconds(60);
+    service = std::make_unique<GroupService>(std::move(options), random);
+  }
+  ~Fixture() {
+    service->stop();
+    io.poll();
+  }
+
+  void run(std::function<void()> f) {
+    shard->post(std::move(f));
+    io.restart();
+    io.poll();
+  }
+  void lead(int32_t epoch) {
+    run([this, epoch] { service->on_leading(where, LeaderEpoch(epoch), std::make_unique<FakeLog>(disk, *shard)); });
+  }
+
+  template <class R>
+  using Slot = std::shared_ptr<std::optional<typename AnswerTo<R>::type>>;
+
+  template <class R>
+  static Awaitable<void> ask_into(Fixture& f, R request, Slot<R> slot) {
+    *slot = co_await f.service->ask(*f.shard, f.where, std::move(request));
+  }
+  template <class R>
+  Slot<R> begin(R request) {
+    auto slot = std::make_shared<std::optional<typename AnswerTo<R>::type>>();
+    shard->spawn("ask", ask_into<R>(*this, std::move(request), slot));
+    io.restart();
+    io.poll();
+    return slot;
+  }
+  // Runs until the answer is there; timers are real.
+  template <class T>
+  T wait(const std::shared_ptr<std::optional<T>>& slot) {
+    io.restart();
+    while (!*slot && io.run_one() > 0) {
+    }
+    REQUIRE(slot->has_value());
+    return std::move(**slot);
+  }
+  template <class R>
+  typename AnswerTo<R>::type ask(R request) {
+    return wait(begin(std::move(request)));
+  }
+
+  static CommitRequest commit(const std::string& group, int64_t offset) {
+    CommitRequest r;
+    r.group = group;
+    r.partitions.push_back({.partition = {"t", PartitionIndex(0)}, .offset = Offset(offset)});
+    return r;
+  }
+  // -1: nothing committed.
+  Result<int64_t> fetch(const std::string& group) {
+    const FetchAnswer a = ask(FetchRequest{.group = group, .partitions = {{{"t", PartitionIndex(0)}}}});
+    if (a.error != ErrorCode::none) return fail(a.error);
+    return a.partitions.at(0).value ? a.partitions[0].value->offset.value : -1;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "a broker that does not lead the partition says so") {
+  CHECK(ask(commit("g", 1)).partitions.at(0) == ErrorCode::not_coordinator);
+  lead(1);
+  CHECK(ask(commit("g", 1)).partitions.at(0) == ErrorCode::none);
+  run([this] { service->on_stopped(where); });
+  CHECK(ask(commit("g", 1)).partitions.at(0) == ErrorCode::not_coordinator);
+}
+
+TEST_CASE_METHOD(Fixture, "what was written is loaded by the next leader") {
+  lead(1);
+  CHECK(ask(commit("g", 1)).partitions.at(0) == ErrorCode::none);
+  CHECK(ask(commit("h", 5)).partitions.at(0) == ErrorCode::none);
+  CHECK(ask(commit("g", 2)).partitions.at(0) == ErrorCode::none);
+  lead(2);
+  CHECK(fetch("g").value() == 2);
+  CHECK(fetch("h").value() == 5);
+  CHECK(fetch("i").value() == -1);
+  CHECK(disk.reads == 3);
+}
+
+TEST_CASE_METHOD(Fixture, "requests wait a moment for a load, and a longer one is told") {
+  disk.put(offset_batch("g", 7));
+  disk.hold_load = true;
+  lead(1);
+  const auto early = begin(FetchRequest{.group = "g"});
+  CHECK_FALSE(early->has_value());
+  SECTION("it ends in time") {
+    disk.hold_load = false;
+    disk.released->pulse();
+    CHECK(wait(early).partitions.at(0).value->offset == Offset(7));
+  }
+  SECTION("it does not") {
+    CHECK(wait(early).error == ErrorCode::coordinator_load_in_progress);
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "a partition that cannot be loaded never looks empty") {
+  disk.put(offset_batch("g", 7));
+  SECTION("it cannot be read") {
+    disk.read_error = ErrorCode::kafka_storage_error;
+  }
+  SECTION("a record is of a version to come") {
+    disk.put(batch_of({{std::string("\0\1\0\1g\0\1t\0\0\0\0", 11), std::string("\0\x63", 2)}}));
+  }
+  SECTION("a record has no meaning") {
+    disk.put(batch_of({{"", "x"}}));
+  }
+  SECTION("a checksum is wrong") {
+    Buffer& batch = disk.batches[0];
+    const_cast<std::byte&>(batch.view()[batch.size() - 1]) ^= std::byte{1};
+  }
+  lead(1);
+  CHECK(fetch("g").error().code == ErrorCode::coordinator_load_in_progress);
+  CHECK(disk.reads > 1);  // tried again
+  disk.read_error.reset();
+  disk.batches.clear();
+  disk.end = Offset(0);
+  disk.put(offset_batch("g", 8));
+  Result<int64_t> read = fetch("g");
+  for (int i = 0; i < 10 && !read; ++i) read = fetch("g");
+  CHECK(read.value() == 8);
+}
+
+TEST_CASE_METHOD(Fixture, "record types of others are skipped") {
+  disk.put(batch_of({{std::string("\0\3\0\1x", 5), "future"}}));
+  disk.put(offset_batch("g", 3));
+  lead(1);
+  CHECK(fetch("g").value() == 3);
+}
+
+TEST_CASE_METHOD(Fixture, "nothing is acknowledged or shown before it is committed") {
+  lead(1);
+  disk.hold = true;
+  const auto first = begin(commit("g", 1));
+  const auto second = begin(commit("g", 2));
+  CHECK_FALSE(first->has_value());
+  CHECK(fetch("g").value() == -1);
+  SECTION("it commits, and what gathered meanwhile goes as one batch") {
+    const auto third = begin(commit("h", 3));
+    disk.hold = false;
+    disk.released->pulse();
+    CHECK(wait(first).partitions.at(0) == ErrorCode::none);
+    CHECK(wait(second).partitions.at(0) == ErrorCode::none);
+    CHECK(wait(third).partitions.at(0) == ErrorCode::none);
+    CHECK(fetch("g").value() == 2);
+    CHECK(disk.batches.size() == 2);
+  }
+  SECTION("it takes too long") {
+    CHECK(wait(first).partitions.at(0) == ErrorCode::coordinator_not_available);
+    CHECK(wait(second).partitions.at(0) == ErrorCode::coordinator_not_available);
+    disk.hold = false;
+    disk.released->pulse();
+    io.restart();
+    io.poll();
+    CHECK(fetch("g").value() == 2);
+  }
+  SECTION("leadership ends") {
+    run([this] { service->on_stopped(where); });
+    CHECK(wait(first).partitions.at(0) == ErrorCode::not_coordinator);
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "a write that is refused, and one of which nobody knows") {
+  lead(1);
+  CHECK(ask(commit("g", 1)).partitions.at(0) == ErrorCode::none);
+  SECTION("too few replicas: certainly not written") {
+    disk.append_error = ErrorCode::not_enough_replicas;
+    CHECK(ask(commit("g", 2)).partitions.at(0) == ErrorCode::coordinator_not_available);
+    CHECK(fetch("g").value() == 1);
+    disk.append_error.reset();
+    CHECK(ask(commit("g", 3)).partitions.at(0) == ErrorCode::none);
+  }
+  SECTION("the outcome is unknown: the log is asked") {
+    disk.append_error = ErrorCode::kafka_storage_error;
+    CHECK(ask(commit("g", 2)).partitions.at(0) == ErrorCode::coordinator_not_available);
+    disk.append_error.reset();
+    CHECK(fetch("g").value() == 2);
+  }
+  SECTION("larger than a batch may be") {
+    CommitRequest r;
+    r.group = "g";
+    for (int i = 0; i < 200; ++i)
+      r.partitions.push_back({.partition = {"a-rather-long-name", PartitionIndex(i)}, .offset = Offset(1)});
+    CHECK(ask(std::move(r)).partitions.at(0) == ErrorCode::invalid_commit_offset_size);
+    CHECK(ask(commit("g", 4)).partitions.at(0) == ErrorCode::none);
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "an older epoch does not replace a newer one") {
+  lead(5);
+  CHECK(ask(commit("g", 1)).partitions.at(0) == ErrorCode::none);
+  const int reads = disk.reads;
+  lead(4);
+  CHECK(disk.reads == reads);
+  CHECK(fetch("g").value() == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "a group forms, and time passes for it") {
+  lead(1);
+  JoinRequest join;
+  join.group = "g";
+  join.client_id = "c";
+  join.session_timeout = milliseconds(6000);
+  join.rebalance_timeout = milliseconds(6000);
+  join.protocol_type = "consumer";
+  join.protocols.push_back({"range", Buffer::copy_of(std::string("\0\0\0\0\0\0", 6))});
+  JoinRequest again = join;
+  const JoinAnswer named = ask(std::move(join));
+  REQUIRE(named.error == ErrorCode::member_id_required);
+  CHECK(named.member_id.size() == std::string("c-").size() + 36);
+  again.member_id = named.member_id;
+  const JoinAnswer joined = ask(std::move(again));
+  REQUIRE(joined.error == ErrorCode::none);
+  SyncRequest sync{.group = "g", .generation = *joined.generation, .member_id = joined.member_id};
+  sync.assignments.emplace_back(joined.member_id, Buffer::copy_of(std::string("all")));
+  CHECK(ask(std::move(sync)).assignment.text() == "all");
+  const ListAnswer listed = ask(ListRequest{});
+  REQUIRE(listed.groups.size() == 1);
+  CHECK(listed.groups[0].state == "Stable");
+}
