@@ -8,6 +8,7 @@ namespace {
 // One row a line, by key.
 constexpr std::array table = {
     &metadata_api,
+    &find_coordinator,
     &api_versions,
     &create_topics,
     &delete_topics,

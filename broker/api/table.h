@@ -6,6 +6,7 @@ namespace broker::api {
 
 // One declaration a line, by key.
 extern const ApiHandler metadata_api;                  // 3
+extern const ApiHandler find_coordinator;              // 10
 extern const ApiHandler api_versions;                  // 18
 extern const ApiHandler create_topics;                 // 19
 extern const ApiHandler delete_topics;                 // 20

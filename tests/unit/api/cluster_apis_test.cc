@@ -4,6 +4,7 @@
 #include "kafka/describe_quorum.h"
 #include "kafka/describe_topic_partitions.h"
 #include "kafka/elect_leaders.h"
+#include "kafka/find_coordinator.h"
 #include "kafka/init_producer_id.h"
 #include "kafka/list_partition_reassignments.h"
 #include "kafka/metadata.h"
@@ -321,4 +322,45 @@ TEST_CASE("InitProducerId refuses transactional ids in words of its own") {
   request.transactional_id.reset();
   request.producer_id = 5;
   REQUIRE(broker.ask<kafka::InitProducerIdResponse>(request, 3).error_code == ErrorCode::invalid_request);
+}
+
+TEST_CASE("FindCoordinator names the leader of the group's partition, and creates the topic first") {
+  BrokerFixture broker;
+  kafka::FindCoordinatorRequest request;
+  request.key = "peter-consumer01";
+  kafka::FindCoordinatorRequest many;
+  many.coordinator_keys = {"peter-consumer01", "peter-consumer02"};
+  REQUIRE(broker.ask<kafka::FindCoordinatorResponse>(request, 0).error_code == ErrorCode::coordinator_not_available);
+  REQUIRE(broker.asked_controller<meta::CreateTopics>().topics.at(0).name == "__consumer_offsets");
+  broker.create_topic("__consumer_offsets", 50, {2});
+  for (int16_t version = 0; version <= 6; ++version) {
+    INFO("version " << version);
+    const auto response = broker.ask<kafka::FindCoordinatorResponse>(version < 4 ? request : many, version);
+    if (version < 4) {
+      REQUIRE(response.error_code == ErrorCode::none);
+      REQUIRE(response.node_id == 2);
+      REQUIRE(response.host == "10.0.0.2");
+      REQUIRE(response.port == 9093);
+      if (version >= 1) REQUIRE_FALSE(response.error_message.has_value());
+    } else {
+      REQUIRE(response.coordinators.size() == 2);
+      REQUIRE(response.coordinators[1].key == "peter-consumer02");
+      REQUIRE(response.coordinators[1].node_id == 2);
+    }
+  }
+  broker.fence(2);
+  const auto gone = broker.ask<kafka::FindCoordinatorResponse>(many, 6);
+  REQUIRE(gone.coordinators.at(0).error_code == ErrorCode::coordinator_not_available);
+  REQUIRE(gone.coordinators[0].node_id == -1);
+}
+
+TEST_CASE("FindCoordinator offers groups only, and says so") {
+  BrokerFixture broker;
+  kafka::FindCoordinatorRequest request;
+  request.key = "transactional";
+  request.key_type = 1;
+  const auto response = broker.ask<kafka::FindCoordinatorResponse>(request, 1);
+  REQUIRE(response.error_code == ErrorCode::invalid_request);
+  REQUIRE_FALSE(response.error_message.value_or("").empty());
+  REQUIRE(broker.controller.requests.empty());
 }
