@@ -63,6 +63,7 @@ class Parser {
   void add_topic_commands();
   void add_record_commands();
   void add_group_commands();
+  void add_harm_commands();
   void add_config_commands();
 
   Exit wrong_usage(const CLI::ParseError& error);
@@ -95,6 +96,7 @@ Parser::Parser() {
   add_topic_commands();
   add_record_commands();
   add_group_commands();
+  add_harm_commands();
   add_config_commands();
   std::shared_ptr<VersionCommand> version;
   add(app_, "version", "Print the version", "", version);
@@ -198,6 +200,9 @@ void Parser::add_topic_commands() {
       ->check(between(1, 32'767))
       ->type_name("NUMBER");
   app->add_option("-c,--config", create->configs, "A topic configuration")->type_name("NAME=VALUE");
+  app->add_option("--assign", create->assignment,
+                  "Replicas of each partition instead of -p and -r, preferred leader first")
+      ->type_name("1:2:3,2:3:1");
   app->add_flag("--if-absent", create->if_absent, "A topic that exists is no error");
   add_shared(app, create, true);
 
@@ -295,6 +300,41 @@ void Parser::add_group_commands() {
             describe);
   app->add_option("group", describe->names, "Names")->required();
   add_shared(app, describe, true);
+}
+
+void Parser::add_harm_commands() {
+  CLI::App* partition = group("partition", "Choose leaders");
+  std::shared_ptr<PartitionElectCommand> elect;
+  CLI::App* app = add(*partition, "elect", "Give leadership to the preferred replicas (the first of each list)",
+                      "  naru partition elect orders\n  naru partition elect orders -p 3", elect);
+  app->add_option("topic", elect->topic, "Name")->required();
+  app->add_option("-p,--partition", elect->partition, "One partition only")
+      ->check(between(0, 1'000'000))
+      ->type_name("NUMBER");
+  add_shared(app, elect, true);
+
+  CLI::App* verify = group("verify", "Check that nothing is lost");
+  std::shared_ptr<WorkloadCommand> workload;
+  app = add(*verify, "workload", "Write and read a topic until told to stop, then check what happened",
+            "  scripts/failover-demo uses it; it takes `mark` and `stop` on standard input and answers in JSON lines",
+            workload);
+  app->add_option("topic", workload->topic, "Name")->required();
+  app->add_option("-g,--group", workload->group, "The consumer group")->capture_default_str();
+  app->add_option("--consumers", workload->consumers, "Members of it")
+      ->check(between(0, 100))
+      ->type_name("NUMBER")
+      ->capture_default_str();
+  app->add_option("--rate", workload->rate, "Records a second into each partition")
+      ->check(between(1, 1'000'000))
+      ->type_name("NUMBER")
+      ->capture_default_str();
+  app->add_option("--size", workload->size, "Bytes of a record")
+      ->check(between(1, 1'000'000))
+      ->type_name("NUMBER")
+      ->capture_default_str();
+  app->add_option("--history", workload->history, "Write every event there")->type_name("FILE");
+  app->add_option("-X,--property", workload->properties, "A Kafka client property")->type_name("NAME=VALUE");
+  add_shared(app, workload, false);
 }
 
 void Parser::add_config_commands() {

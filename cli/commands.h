@@ -49,6 +49,7 @@ struct TopicCreateCommand {
   int partitions = -1;
   int replicas = -1;
   std::vector<std::string> configs;
+  std::string assignment;  // 1:2:3,2:3:1
   bool if_absent = false;
 };
 struct TopicListCommand {
@@ -101,6 +102,24 @@ struct GroupDescribeCommand {
   Shared shared;
   std::vector<std::string> names;
 };
+// Election of the preferred leaders of a topic, or of one of its partitions.
+struct PartitionElectCommand {
+  Shared shared;
+  std::string topic;
+  int partition = -1;
+};
+// See verify/workload.h.
+struct WorkloadCommand {
+  Shared shared;
+  std::string topic;
+  std::string group = "naru-workload";
+  std::string history;  // a file, or empty
+  int consumers = 2;
+  int rate = 200;  // records a second into each partition
+  int size = 100;  // bytes of a record
+  int settle_ms = 60'000;
+  std::vector<std::string> properties;
+};
 struct ConfigCheckCommand {
   std::string file;
 };
@@ -110,10 +129,11 @@ struct ConfigExplainCommand {
 struct ConfigReferenceCommand {};
 struct VersionCommand {};
 
-using Command = std::variant<StartCommand, DevCommand, StatusCommand, HealthCommand, TopicCreateCommand,
-                             TopicListCommand, TopicDescribeCommand, TopicGrowCommand, TopicDeleteCommand,
-                             ProduceCommand, ConsumeCommand, GroupListCommand, GroupDescribeCommand, ConfigCheckCommand,
-                             ConfigExplainCommand, ConfigReferenceCommand, VersionCommand>;
+using Command =
+    std::variant<StartCommand, DevCommand, StatusCommand, HealthCommand, TopicCreateCommand, TopicListCommand,
+                 TopicDescribeCommand, TopicGrowCommand, TopicDeleteCommand, ProduceCommand, ConsumeCommand,
+                 GroupListCommand, GroupDescribeCommand, PartitionElectCommand, WorkloadCommand, ConfigCheckCommand,
+                 ConfigExplainCommand, ConfigReferenceCommand, VersionCommand>;
 
 Exit run(const StartCommand& command);
 Exit run(const DevCommand& command);
@@ -128,6 +148,8 @@ Exit run(const ProduceCommand& command);
 Exit run(const ConsumeCommand& command);
 Exit run(const GroupListCommand& command);
 Exit run(const GroupDescribeCommand& command);
+Exit run(const PartitionElectCommand& command);
+Exit run(const WorkloadCommand& command);
 Exit run(const ConfigCheckCommand& command);
 Exit run(const ConfigExplainCommand& command);
 Exit run(const ConfigReferenceCommand& command);

@@ -16,6 +16,7 @@
 #include "kafka/create_topics.h"
 #include "kafka/delete_topics.h"
 #include "kafka/describe_configs.h"
+#include "kafka/elect_leaders.h"
 
 namespace cli {
 namespace {
@@ -39,6 +40,9 @@ constexpr std::string_view describe_shape =
 constexpr std::string_view outcome_shape = R"([{"name": "text", "error": "CODE" or null}]
 )";
 
+constexpr std::string_view elect_shape = R"([{"topic": "text", "partition": 0, "error": "CODE" or null}]
+)";
+
 struct ItemOutcome {
   std::string name;
   ErrorCode error = ErrorCode::none;
@@ -52,7 +56,7 @@ Exit conclude(std::string_view what, const std::vector<ItemOutcome>& items) {
   for (const ItemOutcome& item : items) {
     if (item.error == ErrorCode::none) continue;
     ++failed;
-    exit = report(refused(fmt::format("cannot {} topic {}", what, item.name), item.error, item.message));
+    exit = report(refused(fmt::format("cannot {} {}", what, item.name), item.error, item.message));
   }
   return failed > 0 && failed < items.size() ? Exit::partly : exit;
 }
@@ -175,14 +179,49 @@ Json describe_json(const TopicFacts& topic, const TopicConfigs& configs) {
           {"configs", std::move(all_configs)}};
 }
 
+using Assignments = std::vector<kafka::CreateTopicsRequest::CreatableReplicaAssignment>;
+
+// "1:2:3,2:3:1": the brokers of partition 0, of partition 1, ...
+Outcome<Assignments> parse_assignment(std::string_view text) {
+  Assignments all;
+  all.emplace_back();
+  std::string digits;
+  const auto take = [&] {
+    if (digits.empty() || digits.size() > 9) return false;
+    all.back().broker_ids.push_back(std::atoi(digits.c_str()));
+    digits.clear();
+    return true;
+  };
+  for (const char c : text) {
+    if (c >= '0' && c <= '9') {
+      digits += c;
+    } else if ((c == ':' || c == ',') && take()) {
+      if (c == ',') all.emplace_back().partition_index = static_cast<int32_t>(all.size() - 1);
+    } else {
+      digits.clear();
+      break;
+    }
+  }
+  if (!take()) return problem(Exit::usage, fmt::format("--assign {}: must be broker ids as in 1:2:3,2:3:1", text));
+  return all;
+}
+
 Outcome<kafka::CreateTopicsRequest> creation_request(const TopicCreateCommand& command) {
   kafka::CreateTopicsRequest request;
   request.timeout_ms = static_cast<int32_t>(command.shared.timeout.count());
   for (const std::string& name : command.names) {
     kafka::CreateTopicsRequest::CreatableTopic topic;
     topic.name = name;
-    topic.num_partitions = command.partitions;
-    topic.replication_factor = static_cast<int16_t>(command.replicas);
+    if (command.assignment.empty()) {
+      topic.num_partitions = command.partitions;
+      topic.replication_factor = static_cast<int16_t>(command.replicas);
+    } else {
+      auto assignments = parse_assignment(command.assignment);
+      if (!assignments) return tl::unexpected(std::move(assignments.error()));
+      topic.num_partitions = -1;
+      topic.replication_factor = -1;
+      topic.assignments = std::move(*assignments);
+    }
     for (const std::string& text : command.configs) {
       const size_t equals = text.find('=');
       if (equals == std::string::npos) return problem(Exit::usage, fmt::format("-c {}: must be name=value", text));
@@ -251,7 +290,7 @@ Exit run(const TopicCreateCommand& command) {
     }
   }
   if (command.shared.format == Format::json) print_out(all.dump(2) + "\n");
-  return conclude("create", items);
+  return conclude("create topic", items);
 }
 
 Exit run(const TopicListCommand& command) {
@@ -351,10 +390,48 @@ Exit run(const TopicGrowCommand& command) {
   for (const auto& result : answer->results)
     items.push_back({result.name, result.error_code, result.error_message.value_or("")});
   const Exit exit =
-      print_items(command.shared.format, "grow", fmt::format("{} partitions now:", command.partitions), items);
+      print_items(command.shared.format, "grow topic", fmt::format("{} partitions now:", command.partitions), items);
   if (exit == Exit::done && !command.shared.quiet)
     fmt::print(stderr, "records with keys go to other partitions than before from now on\n");
   return exit;
+}
+
+Exit run(const PartitionElectCommand& command) {
+  if (command.shared.format == Format::help) return print_out(elect_shape) ? Exit::done : Exit::refused;
+  Outcome<client::Cluster> cluster = open_cluster(command.shared);
+  if (!cluster) return report(cluster.error());
+  const Outcome<std::vector<TopicFacts>> topics = fetch_topics(*cluster, std::vector{command.topic});
+  if (!topics) return report(topics.error());
+  if (topics->front().error != ErrorCode::none) {
+    report_missing({command.topic});
+    return Exit::refused;
+  }
+  kafka::ElectLeadersRequest request;
+  request.timeout_ms = static_cast<int32_t>(command.shared.timeout.count());
+  kafka::ElectLeadersRequest::TopicPartitions wanted;
+  wanted.topic = command.topic;
+  for (const PartitionFacts& p : topics->front().partitions) {
+    if (command.partition < 0 || command.partition == p.index) wanted.partitions.push_back(p.index);
+  }
+  request.topic_partitions = std::vector{std::move(wanted)};
+  const auto answer = cluster->call<kafka::ElectLeadersResponse>(request);
+  if (!answer) return report(answer.error());
+  if (answer->error_code != ErrorCode::none) return report(refused("cannot elect", answer->error_code));
+  std::vector<ItemOutcome> items;
+  Json all = Json::array();
+  for (const auto& topic : answer->replica_election_results) {
+    for (const auto& p : topic.partition_result) {
+      // A partition that its preferred replica leads already is what was wanted.
+      const ErrorCode error = p.error_code == ErrorCode::election_not_needed ? ErrorCode::none : p.error_code;
+      items.push_back({fmt::format("{}-{}", topic.topic, p.partition_id), error, p.error_message.value_or("")});
+      all.push_back({{"topic", topic.topic}, {"partition", p.partition_id}, {"error", error_json(error)}});
+    }
+  }
+  if (command.shared.format == Format::json) {
+    print_out(all.dump(2) + "\n");
+    return conclude("elect the preferred leader of", items);
+  }
+  return print_items(command.shared.format, "elect the preferred leader of", "preferred leader leads", items);
 }
 
 Exit run(const TopicDeleteCommand& command) {
@@ -380,7 +457,7 @@ Exit run(const TopicDeleteCommand& command) {
   std::vector<ItemOutcome> items;
   for (const auto& result : answer->responses)
     items.push_back({result.name.value_or(""), result.error_code, result.error_message.value_or("")});
-  return print_items(command.shared.format, "delete", "deleted", items);
+  return print_items(command.shared.format, "delete topic", "deleted", items);
 }
 
 }  // namespace cli
