@@ -1,0 +1,133 @@
+// A broker's place in the cluster: finds the active controller, registers, keeps in service by heartbeats, and leaves
+// in good order (R24-R33). When the controller changes, it goes to the new one at once.
+//
+// Lives on the controller's shard; epoch(), isolated() and in_service() may be read on any thread.
+#pragma once
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/logging.h"
+#include "controller/quorum/controller_links.h"
+
+namespace controller::quorum {
+
+class SessionServer;
+
+struct SessionOptions {
+  BrokerId broker_id;
+  std::vector<common::model::DirectoryId> directories;
+  std::vector<metadata::Listener> listeners;  // as advertised to clients
+  metadata::ClusterEndpoint cluster_endpoint;
+  std::optional<std::string> rack;
+  std::optional<BrokerEpoch> previous_broker_epoch;  // from a valid clean marker (R44, R70, R75)
+  IncarnationId incarnation_id;
+  common::Duration heartbeat_interval = std::chrono::milliseconds(100);
+  common::Duration session_timeout = std::chrono::milliseconds(1500);
+  common::Duration retry_interval = std::chrono::milliseconds(20);  // between attempts to reach the controller
+};
+
+struct SessionHooks {
+  std::function<Uuid()> cluster_id;  // zero until this node has an identity
+  // How long each loop has stood still (R32); absent: no stalls are reported.
+  std::function<metadata::Progress()> progress;
+  // Where this broker's copies end (R46); `answer` may be called later, on the controller's shard.
+  std::function<void(std::vector<metadata::LogEndQuery>, std::function<void(std::vector<metadata::LogEnd>)> answer)>
+      log_ends;
+  // Registered with a new epoch.
+  std::function<void(BrokerEpoch)> on_registered;
+  // The controller will never accept this broker (another cluster, a foreign disk, an old version): it must exit.
+  std::function<void(const std::string& why)> on_rejected;
+};
+
+class BrokerSession {
+ public:
+  // References outlive the session. Nothing happens before start().
+  BrokerSession(common::Shard& shard, ControllerRuntime& runtime, SessionServer& own_server, ControllerLinks& links,
+                SessionOptions options, SessionHooks hooks, common::Logger log);
+  ~BrokerSession();
+  BrokerSession(const BrokerSession&) = delete;
+  BrokerSession& operator=(const BrokerSession&) = delete;
+
+  void start();
+  // Logs are recovered and everything runs: the broker may be put in service (R27).
+  void set_ready();
+  // Controlled shutdown (R31): `done(true)` when the broker leads nothing and everybody knows, `done(false)` at
+  // `deadline`.
+  void shut_down(Instant deadline, std::function<void(bool)> done);
+  // Asks to be fenced, and stays so: this process cannot do its work (R32).
+  void ask_to_be_fenced();
+  // The connection to that broker's process broke.
+  void report_lost(BrokerId id);
+
+  [[nodiscard]] std::optional<BrokerEpoch> epoch() const {
+    const int64_t e = epoch_.load(std::memory_order_acquire);
+    return e < 0 ? std::nullopt : std::optional(BrokerEpoch{e});
+  }
+  // R33: no heartbeat has been answered for a whole session: refuse acks=0/1 produces and coordinator work. Safety does
+  // not depend on it.
+  [[nodiscard]] bool isolated() const;
+  // As the controller last said.
+  [[nodiscard]] bool in_service() const { return in_service_.load(std::memory_order_acquire); }
+
+ private:
+  class OwnPort;
+  class OwnStream;
+
+  void connect();
+  void connect_later(common::Duration delay);
+  void disconnect();
+  void on_leader_change();
+  void on_down(uint64_t sequence, SessionDown message);
+  void on_closed(const std::string& why);
+  void on(const SessionWelcome& m, uint64_t sequence);
+  void on(const SessionRefused& m, uint64_t sequence);
+  void on(const metadata::RegisterBrokerAnswer& m, uint64_t sequence);
+  void on(const metadata::BrokerHeartbeatAnswer& m, uint64_t sequence);
+  void register_broker();
+  void send(SessionUp message);
+  void send_heartbeat();
+  void heartbeat_soon();
+  void on_heartbeat_timer();
+  void answer_queries(const std::vector<metadata::LogEndQuery>& queries);
+  void end_shutdown(bool in_good_order);
+
+  common::Shard& shard_;
+  ControllerRuntime& runtime_;
+  SessionServer& own_server_;
+  ControllerLinks& links_;
+  const SessionOptions options_;
+  const SessionHooks hooks_;
+  const common::Logger log_;
+
+  std::unique_ptr<SessionStream> stream_;
+  std::optional<BrokerId> controller_;  // of the stream
+  bool welcomed_ = false;
+  bool registering_ = false;
+  uint64_t sequence_ = 0;
+  std::optional<BrokerEpoch> last_epoch_;  // claimed when registering again: this process never stopped
+  bool ready_ = false;
+  bool want_fence_ = false;
+  std::vector<metadata::LogEnd> log_ends_;
+  bool asking_log_ends_ = false;
+  // Heartbeats: at most one out of turn is unanswered, so that they follow the pace of the controller.
+  std::optional<uint64_t> eager_;
+  bool eager_again_ = false;
+  std::map<uint64_t, Instant> unanswered_;  // sequence -> when sent
+  common::TimerHandle heartbeat_timer_;
+  common::TimerHandle connect_timer_;
+  common::TimerHandle shutdown_timer_;
+  std::function<void(bool)> on_shutdown_;
+
+  std::atomic<int64_t> epoch_{-1};
+  std::atomic<bool> in_service_{false};
+  std::atomic<int64_t> answered_at_;  // when the last heartbeat that was answered had been sent; Instant ticks
+  std::string last_trouble_;          // logged once, not at each attempt
+  std::shared_ptr<bool> alive_;
+};
+
+}  // namespace controller::quorum

@@ -1,0 +1,176 @@
+#include "controller/quorum/forwarding_client.h"
+
+#include <algorithm>
+#include <map>
+
+namespace controller::quorum {
+
+using common::model::ErrorCode;
+using common::model::TopicId;
+using metadata::CreatePartitions;
+using metadata::CreatePartitionsAnswer;
+using metadata::CreateTopics;
+using metadata::DeleteTopics;
+using metadata::DeleteTopicsAnswer;
+using metadata::Refused;
+
+namespace {
+
+constexpr auto retry_interval = std::chrono::milliseconds(10);
+
+}  // namespace
+
+// One call on its way, over as many controllers as it takes.
+struct ForwardingClient::Attempt {
+  ControllerRequest request;
+  Instant deadline;
+  RequestOrigin origin;
+  std::function<void(ControllerAnswer)> done;
+  // An answer was lost, so what we ask for may have been done already.
+  bool may_have_happened = false;
+  // Topics to delete as this broker knew them when asked: what a later attempt may find gone.
+  std::map<TopicId, std::string> names;
+  bool finished = false;
+  common::TimerHandle retry;
+  common::TimerHandle timeout;
+};
+
+ForwardingClient::ForwardingClient(common::Shard& home, ControllerRuntime& runtime, ControllerLinks& links,
+                                   BrokerId self, common::model::Random& random)
+    : home_(home),
+      runtime_(runtime),
+      links_(links),
+      self_(self),
+      random_(random),
+      alive_(std::make_shared<bool>(true)) {}
+
+ForwardingClient::~ForwardingClient() = default;
+
+common::Awaitable<ControllerAnswer> ForwardingClient::call(common::Shard& here, ControllerRequest request,
+                                                           Instant deadline, RequestOrigin origin) {
+  struct Waiting {
+    explicit Waiting(common::Shard& shard) : answered(shard) {}
+    ControllerAnswer answer;
+    common::Event answered;
+  };
+  auto waiting = std::make_shared<Waiting>(here);
+  // The answer is written on `here`, where the caller reads it.
+  std::function<void(ControllerAnswer)> done = [waiting, &here](ControllerAnswer answer) {
+    here.post([waiting, answer = std::move(answer)]() mutable {
+      waiting->answer = std::move(answer);
+      waiting->answered.set();
+    });
+  };
+  home_.post(
+      [this, request = std::move(request), deadline, origin = std::move(origin), done = std::move(done)]() mutable {
+        ask(std::move(request), deadline, std::move(origin), std::move(done));
+      });
+  co_await common::until(waiting->answered);
+  co_return std::move(waiting->answer);
+}
+
+void ForwardingClient::ask(ControllerRequest request, Instant deadline, RequestOrigin origin,
+                           std::function<void(ControllerAnswer)> done) {
+  auto attempt = std::make_shared<Attempt>();
+  choose_topic_ids(request);
+  attempt->request = std::move(request);
+  attempt->deadline = deadline;
+  attempt->origin = std::move(origin);
+  attempt->done = std::move(done);
+  attempt->timeout = home_.call_at(deadline, [this, attempt] {
+    Reply reply;
+    reply.answer =
+        Refused{{ErrorCode::request_timed_out, "the controller did not answer in time"}, attempt->may_have_happened};
+    finish(attempt, std::move(reply));
+  });
+  start(attempt);
+}
+
+void ForwardingClient::choose_topic_ids(ControllerRequest& request) {
+  auto* create = std::get_if<CreateTopics>(&request);
+  if (create == nullptr) return;
+  for (CreateTopics::Topic& topic : create->topics) {
+    const uint64_t high = random_.next();
+    if (!topic.topic_id) topic.topic_id = common::model::random_uuid(high, random_.next());
+  }
+}
+
+void ForwardingClient::start(const std::shared_ptr<Attempt>& attempt) {
+  const auto leader = runtime_.leader();
+  if (!leader || (leader == self_ && !runtime_.active())) return again_later(attempt);
+  if (leader == self_) {
+    return runtime_.handle(attempt->request, attempt->deadline,
+                           [this, attempt, alive = std::weak_ptr(alive_)](Reply reply) {
+                             if (!alive.expired()) on_reply(attempt, std::move(reply));
+                           });
+  }
+  links_.call(*leader, attempt->request, attempt->origin, attempt->deadline,
+              [this, attempt, alive = std::weak_ptr(alive_)](Result<Reply> reply) {
+                if (alive.expired()) return;
+                if (reply) return on_reply(attempt, std::move(*reply));
+                on_lost(attempt);
+              });
+}
+
+// Nobody knows whether the request was carried out.
+void ForwardingClient::on_lost(const std::shared_ptr<Attempt>& attempt) {
+  if (attempt->finished) return;
+  attempt->may_have_happened = true;
+  // Another attempt must not hit a topic that somebody made meanwhile under the same name.
+  if (auto* request = std::get_if<DeleteTopics>(&attempt->request)) {
+    for (DeleteTopics::Topic& topic : request->topics) {
+      if (!topic.name) continue;
+      const metadata::TopicImage* known = runtime_.image()->topic_by_name(*topic.name);
+      if (known == nullptr) continue;
+      attempt->names.emplace(known->id, *topic.name);
+      topic.topic_id = known->id;
+      topic.name.reset();
+    }
+  }
+  again_later(attempt);
+}
+
+void ForwardingClient::again_later(const std::shared_ptr<Attempt>& attempt) {
+  attempt->retry = home_.call_at(home_.now() + retry_interval, [this, attempt] {
+    if (!attempt->finished) start(attempt);
+  });
+}
+
+void ForwardingClient::on_reply(const std::shared_ptr<Attempt>& attempt, Reply reply) {
+  if (attempt->finished) return;
+  if (const auto* refused = std::get_if<Refused>(&reply.answer);
+      refused && refused->error.code == ErrorCode::not_controller) {
+    return refused->may_have_happened ? on_lost(attempt) : again_later(attempt);
+  }
+  if (auto* deleted = std::get_if<DeleteTopicsAnswer>(&reply.answer)) {
+    for (DeleteTopicsAnswer::Topic& topic : deleted->topics) {
+      const auto asked = attempt->names.find(topic.topic_id);
+      if (asked == attempt->names.end()) continue;
+      topic.name = asked->second;
+      if (topic.error.code == ErrorCode::unknown_topic_id) topic.error = {ErrorCode::none, {}};
+    }
+  }
+  if (auto* grown = std::get_if<CreatePartitionsAnswer>(&reply.answer); grown && attempt->may_have_happened) {
+    const auto& asked = std::get<CreatePartitions>(attempt->request).topics;
+    for (size_t i = 0; i < std::min(asked.size(), grown->topics.size()); ++i) {
+      const metadata::TopicImage* topic = runtime_.image()->topic_by_name(asked[i].name);
+      const bool there = topic != nullptr && topic->partition_count() == asked[i].count;
+      if (there && grown->topics[i].error.code == ErrorCode::invalid_partitions)
+        grown->topics[i].error = {ErrorCode::none, {}};
+    }
+  }
+  if (!reply.committed_at) return finish(attempt, std::move(reply));
+  // The asker must see what it did.
+  const common::model::LogIndex index = *reply.committed_at;
+  runtime_.when_applied(index, attempt->deadline,
+                        [this, attempt, reply = std::move(reply)](bool) mutable { finish(attempt, std::move(reply)); });
+}
+
+void ForwardingClient::finish(const std::shared_ptr<Attempt>& attempt, Reply reply) {
+  if (std::exchange(attempt->finished, true)) return;
+  attempt->retry.cancel();
+  attempt->timeout.cancel();
+  attempt->done(std::move(reply.answer));
+}
+
+}  // namespace controller::quorum

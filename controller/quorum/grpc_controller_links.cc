@@ -1,0 +1,290 @@
+#include "controller/quorum/grpc_controller_links.h"
+
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include <grpcpp/channel.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/support/client_callback.h>
+
+#include "controller/quorum/call_codec.h"
+#include "controller/quorum/session_wire.h"
+#include "controller/quorum/wire.h"
+#include "proto/cluster/controller.grpc.pb.h"
+
+namespace controller::quorum {
+namespace {
+
+namespace pb = naru::cluster;
+using common::model::ErrorCode;
+using common::model::fail;
+
+// Knows what gRPC still holds, so that the links can wait for it at their end.
+class InFlight {
+ public:
+  using Context = std::shared_ptr<grpc::ClientContext>;
+  void begin(const Context& context) {
+    const std::lock_guard lock(mutex_);
+    open_.insert(context);
+  }
+  void end(const Context& context) {
+    const std::lock_guard lock(mutex_);
+    open_.erase(context);
+    empty_.notify_all();
+  }
+  void cancel_and_wait() {
+    std::unique_lock lock(mutex_);
+    const auto open = open_;
+    lock.unlock();  // cancelling may call back
+    for (const Context& context : open) context->TryCancel();
+    lock.lock();
+    empty_.wait(lock, [this] { return open_.empty(); });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable empty_;
+  std::set<Context> open_;
+};
+
+// What a stream's owner and its reactor share; the owner may be gone while gRPC still finishes.
+struct StreamOwner {
+  SessionEvents events;  // shard only
+  bool gone = false;     // shard only
+};
+
+// One session's stream at the broker. gRPC's threads call the On... methods; the controller's shard sends. The hold of
+// AddHold keeps OnDone away while the shard may still start writes.
+class ClientSession final : public grpc::ClientBidiReactor<pb::SessionRequest, pb::SessionResponse> {
+ public:
+  ClientSession(common::Shard& shard, pb::Controller::Stub& stub, std::shared_ptr<StreamOwner> owner,
+                std::shared_ptr<InFlight> in_flight)
+      : shard_(shard), owner_(std::move(owner)), in_flight_(std::move(in_flight)) {
+    in_flight_->begin(context_);
+    stub.async()->Session(context_.get(), this);
+    AddHold();
+    StartRead(&incoming_);
+    StartCall();
+  }
+
+  void send(pb::SessionRequest message) {
+    const std::lock_guard lock(mutex_);
+    if (released_) return;
+    unsent_.push_back(std::move(message));
+    if (!writing_) write_next();
+  }
+  // No write begins after this.
+  void end() {
+    context_->TryCancel();
+    release();
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return release();
+    auto message = from_proto(incoming_);
+    if (!message) {
+      context_->TryCancel();
+      return release();
+    }
+    shard_.post([owner = owner_, sequence = incoming_.sequence(), message = std::move(*message)]() mutable {
+      if (owner->gone) return;
+      const auto on_message = owner->events.on_message;  // it may end the stream
+      on_message(sequence, std::move(message));
+    });
+    StartRead(&incoming_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    const std::lock_guard lock(mutex_);
+    writing_ = false;
+    unsent_.pop_front();
+    if (ok && !unsent_.empty() && !released_) write_next();
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    shard_.post([owner = owner_, why = status.ok() ? std::string("closed by the controller") : status.error_message()] {
+      if (std::exchange(owner->gone, true)) return;
+      const auto on_closed = owner->events.on_closed;
+      on_closed(why);
+    });
+    in_flight_->end(context_);
+    self_.reset();  // the last touch
+  }
+
+  // Keeps this alive until OnDone, whoever else lets go.
+  std::shared_ptr<ClientSession> self_;
+
+ private:
+  void write_next() {
+    writing_ = true;
+    StartWrite(&unsent_.front());
+  }
+  void release() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (std::exchange(released_, true)) return;
+    }
+    RemoveHold();
+  }
+
+  common::Shard& shard_;
+  const std::shared_ptr<StreamOwner> owner_;
+  const std::shared_ptr<InFlight> in_flight_;
+  const InFlight::Context context_ = std::make_shared<grpc::ClientContext>();
+  pb::SessionResponse incoming_;
+
+  std::mutex mutex_;
+  std::deque<pb::SessionRequest> unsent_;  // the first is being written
+  bool writing_ = false;
+  bool released_ = false;
+};
+
+class GrpcSessionStream final : public SessionStream {
+ public:
+  GrpcSessionStream(std::shared_ptr<ClientSession> session, std::shared_ptr<StreamOwner> owner)
+      : session_(std::move(session)), owner_(std::move(owner)) {}
+  ~GrpcSessionStream() override {
+    owner_->gone = true;
+    session_->end();
+  }
+  void send(uint64_t sequence, SessionUp message) override { session_->send(to_proto(sequence, message)); }
+
+ private:
+  std::shared_ptr<ClientSession> session_;
+  std::shared_ptr<StreamOwner> owner_;
+};
+
+// Closes as soon as it can: nobody knows where the controller is.
+class NowhereStream final : public SessionStream {
+ public:
+  explicit NowhereStream(std::shared_ptr<StreamOwner> owner) : owner_(std::move(owner)) {}
+  ~NowhereStream() override { owner_->gone = true; }
+  void send(uint64_t, SessionUp) override {}
+
+ private:
+  std::shared_ptr<StreamOwner> owner_;
+};
+
+grpc::ChannelArguments arguments(const std::string& purpose) {
+  grpc::ChannelArguments args;
+  args.SetString("naru.purpose", purpose);  // keeps this channel's connection apart
+  args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
+  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 500);
+  args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
+  args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  args.SetMaxReceiveMessageSize(128 << 20);
+  args.SetMaxSendMessageSize(128 << 20);
+  return args;
+}
+
+}  // namespace
+
+class GrpcControllerLinks::Impl {
+ public:
+  Impl(common::Shard& shard, LinksOptions options)
+      : shard_(shard), options_(std::move(options)), in_flight_(std::make_shared<InFlight>()) {}
+  ~Impl() { in_flight_->cancel_and_wait(); }
+
+  std::unique_ptr<SessionStream> open_session(BrokerId controller, SessionEvents events) {
+    auto owner = std::make_shared<StreamOwner>();
+    owner->events = std::move(events);
+    const auto endpoint = options_.endpoint(controller);
+    if (!endpoint) {
+      shard_.post([owner, controller] {
+        if (std::exchange(owner->gone, true)) return;
+        const auto on_closed = owner->events.on_closed;
+        on_closed(fmt::format("the address of broker {} is not known", controller));
+      });
+      return std::make_unique<NowhereStream>(std::move(owner));
+    }
+    // A fresh channel each time: the old one may be backing off from a process that has just come back.
+    const auto stub = pb::Controller::NewStub(channel(*endpoint, fmt::format("controller session {}", ++sessions_)));
+    auto session = std::make_shared<ClientSession>(shard_, *stub, owner, in_flight_);
+    session->self_ = session;
+    return std::make_unique<GrpcSessionStream>(std::move(session), std::move(owner));
+  }
+
+  void call(BrokerId controller, const ControllerRequest& request, const RequestOrigin& origin, Instant deadline,
+            std::function<void(Result<Reply>)> done) {
+    const auto endpoint = options_.endpoint(controller);
+    if (!endpoint) {
+      return shard_.post([done = std::move(done)] {
+        Reply reply;  // never sent
+        reply.answer = metadata::Refused{{ErrorCode::not_controller, "the controller's address is not known"}, false};
+        done(std::move(reply));
+      });
+    }
+    auto call = std::make_shared<UnaryCall>();
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - shard_.now());
+    call->request.set_version(call_version);
+    call->request.set_cluster_id(wire::bytes_of(options_.cluster_id()));
+    call->request.set_from_node(options_.self.value);
+    call->request.set_principal(origin.principal);
+    call->request.set_client_host(origin.client_host);
+    call->request.set_timeout_ms(static_cast<uint32_t>(std::max<int64_t>(0, left.count())));
+    put_request(call->request, request);
+    call->context->set_deadline(std::chrono::system_clock::now() + left + std::chrono::milliseconds(100));
+    call->stub = stub_for(*endpoint);
+    in_flight_->begin(call->context);
+    call->stub->async()->Call(
+        call->context.get(), &call->request, &call->reply,
+        [call, in_flight = in_flight_, done = std::move(done), &shard = shard_](const grpc::Status& status) mutable {
+          shard.post([call, status, done = std::move(done)] { done(result_of(*call, status)); });
+          in_flight->end(call->context);
+        });
+  }
+
+ private:
+  struct UnaryCall {
+    pb::ControllerCall request;
+    pb::ControllerReply reply;
+    InFlight::Context context = std::make_shared<grpc::ClientContext>();
+    std::shared_ptr<pb::Controller::Stub> stub;
+  };
+
+  static Result<Reply> result_of(const UnaryCall& call, const grpc::Status& status) {
+    if (!status.ok()) return fail(ErrorCode::network_exception, status.error_message());
+    auto answer = get_answer(call.reply);
+    if (!answer) return common::model::Unexpected(std::move(answer).error());
+    Reply reply;
+    reply.answer = std::move(*answer);
+    if (call.reply.has_committed_at()) reply.committed_at = LogIndex{call.reply.committed_at()};
+    return reply;
+  }
+
+  static std::shared_ptr<grpc::Channel> channel(const metadata::ClusterEndpoint& endpoint, const std::string& purpose) {
+    const bool is_v6 = endpoint.host.find(':') != std::string::npos;
+    const std::string target = fmt::format("{}:{}", is_v6 ? "[" + endpoint.host + "]" : endpoint.host, endpoint.port);
+    return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments(purpose));
+  }
+
+  std::shared_ptr<pb::Controller::Stub> stub_for(const metadata::ClusterEndpoint& endpoint) {
+    auto& stub = stubs_[fmt::format("{}:{}", endpoint.host, endpoint.port)];
+    if (!stub) stub = pb::Controller::NewStub(channel(endpoint, "controller calls"));
+    return stub;
+  }
+
+  common::Shard& shard_;
+  const LinksOptions options_;
+  std::map<std::string, std::shared_ptr<pb::Controller::Stub>> stubs_;
+  std::shared_ptr<InFlight> in_flight_;
+  uint64_t sessions_ = 0;
+};
+
+GrpcControllerLinks::GrpcControllerLinks(common::Shard& shard, LinksOptions options)
+    : impl_(std::make_unique<Impl>(shard, std::move(options))) {}
+GrpcControllerLinks::~GrpcControllerLinks() = default;
+
+std::unique_ptr<SessionStream> GrpcControllerLinks::open_session(BrokerId controller, SessionEvents events) {
+  return impl_->open_session(controller, std::move(events));
+}
+
+void GrpcControllerLinks::call(BrokerId controller, const ControllerRequest& request, const RequestOrigin& origin,
+                               Instant deadline, std::function<void(Result<Reply>)> done) {
+  impl_->call(controller, request, origin, deadline, std::move(done));
+}
+
+}  // namespace controller::quorum
