@@ -7,15 +7,21 @@ namespace {
 
 // One row a line, by key.
 constexpr std::array table = {
+    &produce,
+    &fetch,
+    &list_offsets,
     &metadata_api,
     &find_coordinator,
     &api_versions,
     &create_topics,
     &delete_topics,
+    &delete_records,
     &init_producer_id,
+    &offset_for_leader_epoch,
     &describe_acls,
     &describe_configs,
     &alter_configs,
+    &describe_log_dirs,
     &create_partitions,
     &elect_leaders,
     &incremental_alter_configs,

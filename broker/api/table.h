@@ -5,15 +5,21 @@
 namespace broker::api {
 
 // One declaration a line, by key.
+extern const ApiHandler produce;                       // 0
+extern const ApiHandler fetch;                         // 1
+extern const ApiHandler list_offsets;                  // 2
 extern const ApiHandler metadata_api;                  // 3
 extern const ApiHandler find_coordinator;              // 10
 extern const ApiHandler api_versions;                  // 18
 extern const ApiHandler create_topics;                 // 19
 extern const ApiHandler delete_topics;                 // 20
+extern const ApiHandler delete_records;                // 21
 extern const ApiHandler init_producer_id;              // 22
+extern const ApiHandler offset_for_leader_epoch;       // 23
 extern const ApiHandler describe_acls;                 // 29
 extern const ApiHandler describe_configs;              // 32
 extern const ApiHandler alter_configs;                 // 33
+extern const ApiHandler describe_log_dirs;             // 35
 extern const ApiHandler create_partitions;             // 37
 extern const ApiHandler elect_leaders;                 // 43
 extern const ApiHandler incremental_alter_configs;     // 44

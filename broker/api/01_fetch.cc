@@ -1,0 +1,298 @@
+// Fetch (key 1), versions 4-18: records from several partitions, as they are stored.
+//
+// Waits until min_bytes are there, an error must be told, or max_wait_ms are over. Answers whole batches, at least one
+// even if it is larger than the limits (KIP-74), up to the high watermark, or with isolation level 1 up to the last
+// stable offset with the list of aborted transactions. Partitions are read shard by shard, in the order in which the
+// request first names a partition of each shard.
+//
+// New by version: 5 log start offset; 7 fetch sessions (KIP-227); 9 leader-epoch fencing; 11 rack id; 12 flexible,
+// divergence by last fetched epoch; 13 topic ids; 15 replica state; 16 leader hints (KIP-951).
+// Replica id -2 reads any replica, a follower up to its own high watermark: for tests and debugging. Left out:
+// preferred read replicas (11), fetches of Kafka brokers (replica id >= 0: INVALID_REQUEST; our brokers replicate over
+// gRPC), 17 and 18 (fields of such fetches, ignored).
+#include "broker/api/fetch_plan.h"
+#include "broker/api/fetch_session.h"
+#include "broker/api/handler.h"
+#include "broker/api/leader_hints.h"
+#include "broker/api/partition_work.h"
+#include "broker/api/table.h"
+#include "common/config/config.h"
+#include "kafka/fetch.h"
+
+namespace broker::api {
+namespace {
+
+using common::model::LeaderEpoch;
+using common::model::Offset;
+using kafka::FetchRequest;
+using kafka::FetchResponse;
+using partition::FetchWaiter;
+using partition::Isolation;
+using partition::Partition;
+using partition::ReadOptions;
+using partition::ReadResult;
+using PartitionData = FetchResponse::PartitionData;
+
+constexpr int16_t topic_id_version = 13;
+constexpr int16_t leader_hints_version = 16;
+constexpr int32_t debugging_replica_id = -2;
+
+// One partition of the plan.
+struct Part {
+  Target target;
+  ErrorCode error = ErrorCode::none;
+  ReadResult read;
+  Offset watch_from;  // records from here on would be news
+};
+
+// One fetch, shared with its work on other shards; only one shard at a time touches it.
+struct Fetch {
+  FetchPlan plan;
+  Isolation isolation = Isolation::read_uncommitted;
+  bool is_debugging = false;
+  FetchBounds bounds;
+  std::vector<Part> parts;                                  // by target of the plan
+  std::vector<std::pair<int, std::vector<size_t>>> visits;  // shard, its parts
+};
+
+int32_t replica_id_of(const RequestContext& ctx, const FetchRequest& request) {
+  constexpr int16_t replica_state_version = 15;
+  return ctx.version() >= replica_state_version ? request.replica_state.replica_id : request.replica_id;
+}
+
+std::optional<LeaderEpoch> epoch_from(int32_t number) {
+  if (number < 0) return std::nullopt;
+  return LeaderEpoch(number);
+}
+
+FetchAsk ask_from(const RequestContext& ctx, FetchRequest& request) {
+  FetchAsk ask;
+  ask.session_id = request.session_id;
+  ask.session_epoch = request.session_epoch;
+  ask.naming = ctx.version() >= topic_id_version ? FetchTopicNaming::by_id : FetchTopicNaming::by_name;
+  for (FetchRequest::FetchTopic& topic : request.topics) {
+    FetchTopicKey key;
+    key.name = std::move(topic.topic);
+    key.id = topic.topic_id;
+    const auto shared = std::make_shared<const FetchTopicKey>(std::move(key));
+    for (const FetchRequest::FetchPartition& partition : topic.partitions) {
+      FetchTarget target;
+      target.topic = shared;
+      target.partition = partition.partition;
+      target.fetch_offset = partition.fetch_offset;
+      target.max_bytes = partition.partition_max_bytes;
+      target.current_leader_epoch = epoch_from(partition.current_leader_epoch);
+      target.last_fetched_epoch = epoch_from(partition.last_fetched_epoch);
+      ask.targets.push_back(std::move(target));
+    }
+  }
+  for (FetchRequest::ForgottenTopic& topic : request.forgotten_topics_data) {
+    FetchTopicKey key;
+    key.name = std::move(topic.topic);
+    key.id = topic.topic_id;
+    for (const int32_t partition : topic.partitions) ask.forgotten.push_back({key, partition});
+  }
+  return ask;
+}
+
+// Finds the plan's partitions in the newest image and sorts them by shard.
+void resolve(RequestContext& ctx, Fetch& fetch) {
+  const partition::PartitionRouter& router = *ctx.broker().partitions;
+  fetch.parts.clear();
+  fetch.visits.clear();
+  for (size_t i = 0; i < fetch.plan.targets.size(); ++i) {
+    const FetchTarget& target = fetch.plan.targets[i];
+    Part part;
+    part.target = fetch.plan.naming == FetchTopicNaming::by_id
+                      ? find_target(ctx.image(), target.topic->id, target.partition)
+                      : find_target(ctx.image(), target.topic->name, target.partition);
+    part.error = part.target.error;
+    if (part.error == ErrorCode::none) {
+      const int home = router.home_of(part.target.id);
+      auto visit = std::ranges::find(fetch.visits, home, &std::pair<int, std::vector<size_t>>::first);
+      if (visit == fetch.visits.end()) visit = fetch.visits.insert(visit, {home, {}});
+      visit->second.push_back(i);
+    }
+    fetch.parts.push_back(std::move(part));
+  }
+}
+
+ReadOptions options_for(const Fetch& fetch, const FetchTarget& target, const FetchBudget& budget) {
+  ReadOptions options;
+  options.from = Offset(target.fetch_offset);
+  options.max_bytes = budget.allowance(target.max_bytes);
+  options.at_least_one_batch = budget.at_least_one_batch();
+  options.isolation = fetch.isolation;
+  options.leader_only = !fetch.is_debugging;
+  options.current_leader_epoch = target.current_leader_epoch;
+  options.last_fetched_epoch = target.last_fetched_epoch;
+  return options;
+}
+
+Awaitable<void> read_one(Partition& partition, const Fetch& fetch, size_t index, FetchBudget& budget, Part& part) {
+  const FetchTarget& target = fetch.plan.targets[index];
+  Result<ReadResult> read = co_await partition.read(options_for(fetch, target, budget));
+  if (!read) {
+    part.error = read.error().code;
+    budget.must_answer();
+    co_return;
+  }
+  part.error = ErrorCode::none;
+  part.read = std::move(*read);
+  budget.took(part.read.records.size());
+  if (part.read.diverging) budget.must_answer();
+  // Readable records that did not fit are no news: the limits, not time, hold them back.
+  const Offset readable =
+      fetch.isolation == Isolation::read_committed ? part.read.last_stable_offset : part.read.high_watermark;
+  part.watch_from = std::max(Offset(target.fetch_offset), readable);
+}
+
+// Reads the parts of one shard, there. If that is not enough, has `waiter` told of news about them.
+Awaitable<void> visit(std::shared_ptr<Fetch> fetch, const partition::PartitionRouter& router,
+                      const std::vector<size_t>& indexes, FetchBudget& budget, std::shared_ptr<FetchWaiter> waiter) {
+  std::vector<std::pair<std::shared_ptr<Partition>, size_t>> read;
+  for (const size_t index : indexes) {
+    Part& part = fetch->parts[index];
+    Result<std::shared_ptr<Partition>> partition = router.find_here(part.target.id);
+    if (!partition) {
+      part.error = partition.error().code;
+      budget.must_answer();
+      continue;
+    }
+    co_await read_one(**partition, *fetch, index, budget, part);
+    read.emplace_back(std::move(*partition), index);
+  }
+  if (!waiter || budget.is_enough()) co_return;
+  for (const auto& [partition, index] : read) {
+    partition->watch(waiter, fetch->parts[index].watch_from, fetch->isolation);
+  }
+}
+
+// One round over all shards. Returns whether there is enough to answer.
+Awaitable<bool> read_all(RequestContext& ctx, std::shared_ptr<Fetch> fetch, std::shared_ptr<FetchWaiter> waiter) {
+  resolve(ctx, *fetch);
+  const partition::PartitionRouter& router = *ctx.broker().partitions;
+  FetchBudget budget(fetch->bounds);
+  for (const Part& part : fetch->parts) {
+    if (part.error != ErrorCode::none) budget.must_answer();
+  }
+  for (const auto& [shard, indexes] : fetch->visits) {
+    co_await common::on(ctx.shard(), router.shard(shard),
+                        [&] { return visit(fetch, router, indexes, budget, waiter); });
+  }
+  co_return budget.is_enough();
+}
+
+Awaitable<void> read_or_wait(RequestContext& ctx, std::shared_ptr<Fetch> fetch, common::Instant deadline) {
+  for (;;) {
+    std::shared_ptr<FetchWaiter> waiter;
+    if (!fetch->plan.targets.empty() && ctx.shard().now() < deadline) waiter = FetchWaiter::make(ctx.shard());
+    const bool is_enough = co_await read_all(ctx, fetch, waiter);
+    if (is_enough || !waiter) co_return;
+    if (!co_await common::until(waiter->ready(), deadline)) co_return;
+    ctx.refresh_image();
+  }
+}
+
+PartitionData data_from(const RequestContext& ctx, Fetch& fetch, size_t index, LeaderHints& hints,
+                        FetchResponse& response) {
+  Part& part = fetch.parts[index];
+  PartitionData data;
+  data.partition_index = fetch.plan.targets[index].partition;
+  data.error_code = part.error;
+  data.aborted_transactions.reset();
+  data.records.emplace();
+  if (part.error != ErrorCode::none) {
+    data.high_watermark = -1;
+    const bool has_moved =
+        part.error == ErrorCode::not_leader_or_follower || part.error == ErrorCode::fenced_leader_epoch;
+    if (has_moved && ctx.version() >= leader_hints_version) {
+      hints.add(part.target.id, data.current_leader, response);
+    }
+    return data;
+  }
+  data.high_watermark = part.read.high_watermark.value;
+  data.last_stable_offset = part.read.last_stable_offset.value;
+  data.log_start_offset = part.read.log_start_offset.value;
+  if (part.read.diverging) {
+    data.diverging_epoch.epoch = part.read.diverging->epoch.value;
+    data.diverging_epoch.end_offset = part.read.diverging->end_offset.value;
+    return data;
+  }
+  data.records = std::move(part.read.records);
+  if (fetch.isolation == Isolation::read_committed) {
+    data.aborted_transactions.emplace();
+    for (const partition::AbortedTransaction& aborted : part.read.aborted) {
+      FetchResponse::AbortedTransaction one;
+      one.producer_id = aborted.producer_id;
+      one.first_offset = aborted.first_offset.value;
+      data.aborted_transactions->push_back(one);
+    }
+    std::ranges::sort(*data.aborted_transactions, {}, &FetchResponse::AbortedTransaction::first_offset);
+  }
+  return data;
+}
+
+FetchResponse respond(RequestContext& ctx, Fetch& fetch) {
+  std::vector<FetchFound> found;
+  for (const Part& part : fetch.parts) {
+    FetchFound one;
+    one.must_tell = part.error != ErrorCode::none || part.read.diverging.has_value();
+    if (part.error == ErrorCode::none) {
+      one.has_records = !part.read.records.empty();
+      one.high_watermark = part.read.high_watermark.value;
+      one.log_start_offset = part.read.log_start_offset.value;
+    }
+    found.push_back(one);
+  }
+  const FetchReply reply = ctx.broker().fetch_sessions->finish(fetch.plan, found, ctx.shard().now());
+  FetchResponse response;
+  response.error_code = reply.error;
+  response.session_id = reply.session_id;
+  if (reply.error != ErrorCode::none) return response;
+  ctx.refresh_image();  // leader hints: the newest we know
+  LeaderHints hints(ctx);
+  const FetchTopicKey* last = nullptr;
+  for (size_t i = 0; i < fetch.parts.size(); ++i) {
+    if (!reply.include[i]) continue;
+    const FetchTopicKey& topic = *fetch.plan.targets[i].topic;
+    if (last == nullptr || *last != topic) {
+      FetchResponse::FetchableTopicResponse out;
+      out.topic = topic.name;
+      out.topic_id = topic.id;
+      response.responses.push_back(std::move(out));
+      last = &topic;
+    }
+    response.responses.back().partitions.push_back(data_from(ctx, fetch, i, hints, response));
+  }
+  return response;
+}
+
+Awaitable<FetchResponse> handle(RequestContext& ctx, FetchRequest request) {
+  const int32_t replica_id = replica_id_of(ctx, request);
+  const auto fetch = std::make_shared<Fetch>();
+  if (replica_id < 0) {
+    fetch->plan = ctx.broker().fetch_sessions->begin(ask_from(ctx, request), ctx.shard().now());
+  } else {
+    fetch->plan.error = ErrorCode::invalid_request;
+  }
+  if (fetch->plan.error != ErrorCode::none) {
+    FetchResponse refused;
+    refused.error_code = fetch->plan.error;
+    co_return refused;
+  }
+  fetch->isolation = request.isolation_level == 1 ? Isolation::read_committed : Isolation::read_uncommitted;
+  fetch->is_debugging = replica_id == debugging_replica_id;
+  const int32_t max_bytes = std::min(request.max_bytes, ctx.config().fetch_max_bytes);
+  fetch->bounds.max_bytes = static_cast<size_t>(std::max(0, max_bytes));
+  fetch->bounds.min_bytes = static_cast<size_t>(std::clamp(request.min_bytes, 0, std::max(0, max_bytes)));
+  const common::Instant deadline = ctx.shard().now() + std::chrono::milliseconds(std::max(0, request.max_wait_ms));
+  co_await read_or_wait(ctx, fetch, deadline);
+  co_return respond(ctx, *fetch);
+}
+
+}  // namespace
+
+const ApiHandler fetch = make_handler<FetchRequest, FetchResponse, &handle>("Fetch", {.min = 4, .max = 18});
+
+}  // namespace broker::api

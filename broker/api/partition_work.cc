@@ -1,0 +1,95 @@
+#include "broker/api/partition_work.h"
+
+#include <utility>
+
+namespace broker::api {
+
+namespace {
+
+Target find_in(const controller::metadata::TopicImage* topic, int32_t partition, ErrorCode no_topic) {
+  Target target;
+  target.topic = topic;
+  if (topic == nullptr) {
+    target.error = no_topic;
+    return target;
+  }
+  target.id = {topic->id, PartitionIndex(partition)};
+  if (topic->partition(target.id.partition) == nullptr) target.error = ErrorCode::unknown_topic_or_partition;
+  return target;
+}
+
+}  // namespace
+
+Target find_target(const MetadataImage& image, std::string_view topic, int32_t partition) {
+  return find_in(image.topic_by_name(topic), partition, ErrorCode::unknown_topic_or_partition);
+}
+
+Target find_target(const MetadataImage& image, const TopicId& topic, int32_t partition) {
+  return find_in(image.topic_by_id(topic), partition, ErrorCode::unknown_topic_id);
+}
+
+FanOut::FanOut(common::Shard& here, const partition::PartitionRouter& router, std::vector<TopicIdPartition> ids,
+               Work work)
+    : here_(here),
+      router_(router),
+      ids_(std::move(ids)),
+      work_(std::move(work)),
+      groups_(static_cast<size_t>(router.shard_count())),
+      all_done_(here) {}
+
+std::shared_ptr<FanOut> FanOut::start(common::Shard& here, const partition::PartitionRouter& router,
+                                      std::vector<TopicIdPartition> ids, Work work) {
+  const std::shared_ptr<FanOut> self(new FanOut(here, router, std::move(ids), std::move(work)));
+  for (size_t i = 0; i < self->ids_.size(); ++i) {
+    Group& group = self->groups_[static_cast<size_t>(router.home_of(self->ids_[i]))];
+    group.indexes.push_back(i);
+    ++group.left;
+  }
+  size_t count = 0;
+  for (const Group& group : self->groups_) count += group.indexes.empty() ? 0 : 1;
+  if (count == 0) {
+    self->all_done_.set();
+    return self;
+  }
+  self->groups_left_.store(count, std::memory_order_relaxed);
+  std::optional<int> own;
+  for (int shard = 0; shard < router.shard_count(); ++shard) {
+    if (self->groups_[static_cast<size_t>(shard)].indexes.empty()) continue;
+    if (&router.shard(shard) == &here) {
+      own = shard;
+    } else {
+      router.shard(shard).post([self, shard] { self->run_group(shard); });
+    }
+  }
+  if (own) self->run_group(*own);
+  return self;
+}
+
+// spawn() on the shard's own thread begins at once and returns at the first suspension.
+void FanOut::run_group(int shard) {
+  // The last work may end the group, and with it this loop's object, before the loop is left.
+  const std::shared_ptr<FanOut> self = shared_from_this();
+  for (const size_t index : groups_[static_cast<size_t>(shard)].indexes) {
+    router_.shard(shard).spawn("partition work", run_one(self, shard, index));
+  }
+}
+
+Awaitable<void> FanOut::run_one(std::shared_ptr<FanOut> self, int shard, size_t index) {
+  co_await self->work_(index, self->router_.find_here(self->ids_[index]));
+  if (--self->groups_[static_cast<size_t>(shard)].left == 0) self->on_group_done();
+}
+
+void FanOut::on_group_done() {
+  if (groups_left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (here_.is_current()) {
+    all_done_.set();
+  } else {
+    here_.post([self = shared_from_this()] { self->all_done_.set(); });
+  }
+}
+
+Awaitable<void> FanOut::done() {
+  co_await common::until(all_done_);
+}
+
+}  // namespace broker::api
