@@ -6,7 +6,7 @@ naru_top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 # help_from FILE: the comment at the head of a script is its help.
 help_from() {
-  sed -n '2,/^[^#]/{/^#/{s/^# \{0,1\}//;p}}' "$1"
+  awk 'NR > 1 && (!/^#/ || /^# shellcheck/) { exit } NR > 1 { sub(/^# ?/, ""); print }' "$1"
 }
 
 # say TEXT: one progress line on standard error.

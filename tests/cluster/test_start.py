@@ -1,0 +1,136 @@
+"""First start, restart, identity of data directories, wrong configuration."""
+import shutil
+import signal
+import socket
+import subprocess
+
+from naru_cluster import Cluster, clean_environment, naru_binary, wait_until
+from support import equal, smoke, true
+
+
+@smoke
+def test_three_empty_brokers_form_one_cluster():
+    with Cluster(3) as cluster:
+        cluster.start()
+        status = cluster.status()
+        equal(sorted(b["id"] for b in status["brokers"]), [1, 2, 3], "brokers")
+        true(status["cluster_id"], "the cluster has an id")
+        cluster.naru("topic", "create", "orders", "-p", 3)
+        described = cluster.topic("orders")
+        equal(described["replicas"], 3, "default replication with three voters")
+        configs = {c["name"]: c["value"] for c in described["configs"]}
+        equal(configs["min.insync.replicas"], "2", "default min.insync.replicas with three voters")
+        cluster.naru("produce", "orders", text_in="".join(f"line {i}\n" for i in range(100)))
+        lines = cluster.naru("consume", "orders", "-e").splitlines()
+        equal(sorted(lines), sorted(f"line {i}" for i in range(100)), "what was consumed")
+
+
+def test_one_broker_defaults_to_one_replica():
+    with Cluster(1) as cluster:
+        cluster.start()
+        cluster.naru("produce", "made-by-producing", text_in="hello\n")
+        described = cluster.topic("made-by-producing")
+        equal(described["replicas"], 1, "replication on one node")
+        equal(cluster.naru("consume", "made-by-producing", "-e"), "hello\n", "what was consumed")
+
+
+def test_records_survive_restarts_of_one_broker():
+    with Cluster(1) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "-p", 1)
+        cluster.naru("produce", "t", text_in="first\n")
+        equal(cluster[1].terminate(), 0, "exit code of SIGTERM")
+        cluster[1].start()
+        cluster.wait_healthy()
+        cluster.naru("produce", "t", text_in="second\n")
+        cluster[1].kill()
+        cluster[1].start()
+        cluster.wait_healthy()
+        equal(cluster.naru("consume", "t", "-e"), "first\nsecond\n", "what was consumed")
+
+
+def test_a_second_process_on_the_same_directory_is_refused():
+    with Cluster(1) as cluster:
+        cluster.start()
+        properties = cluster[1].dir / "server.properties"
+        text = properties.read_text().replace(f":{cluster[1].port}", f":{cluster[1].port + 5}").replace(
+            f":{cluster[1].peer_port}", f":{cluster[1].peer_port + 5}")
+        other = cluster.dir / "other.properties"
+        other.write_text(text)
+        done = subprocess.run([naru_binary(), "start", "-c", str(other)], capture_output=True, text=True, timeout=30, env=clean_environment())
+        true(done.returncode != 0, "the second process must not succeed")
+        true(str(cluster[1].data) in done.stderr, f"the message names the directory: {done.stderr}")
+        cluster.wait_healthy()
+
+
+def test_two_brokers_on_one_port_fail_with_one_message():
+    with Cluster(1) as cluster:
+        cluster.start()
+        other = Cluster(1, host=cluster.host)
+        try:
+            other[1].start()
+            code = other[1].wait_exit()
+            true(code not in (0, -signal.SIGABRT), f"exit code {code}")
+            true(str(cluster[1].port) in other[1].log(), f"the message names the port: {other[1].log()}")
+        finally:
+            other.close()
+
+
+def test_the_directory_of_another_node_is_refused():
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster[1].terminate()
+        cluster[2].terminate()
+        cluster[2].wipe()
+        shutil.move(cluster[1].data, cluster[2].data)
+        cluster[2].start()
+        code = cluster[2].wait_exit()
+        true(code != 0, f"exit code {code}")
+        true("node" in cluster[2].log().splitlines()[-1] or "node.id" in cluster[2].log(), cluster[2].log())
+
+
+def test_the_directory_of_another_cluster_is_refused():
+    with Cluster(1) as one, Cluster(1, settings={"node.id": 1}) as two:
+        one.start()
+        two.start()
+        one[1].terminate()
+        two[1].terminate()
+        one[1].settings["naru.cluster.id"] = "AAAAAAAAAAAAAAAAAAAAAA"
+        one[1].start()
+        code = one[1].wait_exit()
+        true(code != 0, f"exit code {code}")
+        true("cluster" in one[1].log(), one[1].log())
+
+
+def test_wrong_configuration_is_one_clear_message():
+    for line, expected in [
+        ("num.partitions=0", "num.partitions=0: must be a whole number from 1 to 2147483647"),
+        ("process.roles=broker", "process.roles=broker: every Naru broker embeds a controller"),
+        ("process.roles=controller", "process.roles=controller: every Naru broker embeds a controller"),
+        ("listeners=SSL://:9092", "only PLAINTEXT is offered yet"),
+        ("log.retention.ms=soon", "log.retention.ms=soon: must be a whole number"),
+    ]:
+        done = subprocess.run([naru_binary(), "start", "--set", "log.dirs=/nonexistent/naru", "--set", line], capture_output=True, text=True,
+                              timeout=30, env=clean_environment())
+        equal(done.returncode, 2, f"exit code for {line}")
+        equal(len(done.stderr.strip().splitlines()), 1, f"lines for {line}: {done.stderr}")
+        true(expected in done.stderr, f"for {line}: {done.stderr}")
+
+
+def test_a_directory_that_cannot_be_made_is_one_clear_message():
+    done = subprocess.run([naru_binary(), "start", "--set", "log.dirs=/proc/naru", "--set", "listeners=PLAINTEXT://127.0.0.1:0"],
+                          capture_output=True, text=True, timeout=30, env=clean_environment())
+    true(done.returncode not in (0, -signal.SIGABRT), f"exit code {done.returncode}")
+    true("/proc/naru" in done.stderr, done.stderr)
+
+
+def test_listens_on_both_address_families():
+    with Cluster(1) as cluster:
+        broker = cluster[1]
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1] % 20000 + 10000
+        broker.settings["listeners"] = f"PLAINTEXT://:{port},CONTROLLER://{broker.host}:{broker.peer_port}"
+        broker.start()
+        for host in ("127.0.0.1", "[::1]"):
+            wait_until(lambda h=host: cluster.run("health", "--local", bootstrap=f"{h}:{port}").returncode == 0, f"an answer on {host}")
