@@ -28,8 +28,11 @@ struct ForwardingClient::Attempt {
   std::function<void(ControllerAnswer)> done;
   // An answer was lost, so what we ask for may have been done already.
   bool may_have_happened = false;
-  // Topics to delete as this broker knew them when asked: what a later attempt may find gone.
-  std::map<TopicId, std::string> names;
+  // Topics to delete, as this broker knew them when it was asked. Once an answer is lost they go by id: what a later
+  // attempt finds gone was deleted by an earlier one, and a topic that somebody made meanwhile under the name is
+  // spared.
+  std::map<std::string, TopicId> ids;
+  std::map<TopicId, std::string> asked_by_id;
   bool finished = false;
   common::TimerHandle retry;
   common::TimerHandle timeout;
@@ -73,6 +76,12 @@ void ForwardingClient::ask(ControllerRequest request, Instant deadline, RequestO
                            std::function<void(ControllerAnswer)> done) {
   auto attempt = std::make_shared<Attempt>();
   choose_topic_ids(request);
+  if (const auto* remove = std::get_if<DeleteTopics>(&request)) {
+    for (const DeleteTopics::Topic& topic : remove->topics) {
+      const auto* known = topic.name ? runtime_.image()->topic_by_name(*topic.name) : nullptr;
+      if (known != nullptr) attempt->ids.emplace(*topic.name, known->id);
+    }
+  }
   attempt->request = std::move(request);
   attempt->deadline = deadline;
   attempt->origin = std::move(origin);
@@ -116,14 +125,12 @@ void ForwardingClient::start(const std::shared_ptr<Attempt>& attempt) {
 void ForwardingClient::on_lost(const std::shared_ptr<Attempt>& attempt) {
   if (attempt->finished) return;
   attempt->may_have_happened = true;
-  // Another attempt must not hit a topic that somebody made meanwhile under the same name.
   if (auto* request = std::get_if<DeleteTopics>(&attempt->request)) {
     for (DeleteTopics::Topic& topic : request->topics) {
-      if (!topic.name) continue;
-      const metadata::TopicImage* known = runtime_.image()->topic_by_name(*topic.name);
-      if (known == nullptr) continue;
-      attempt->names.emplace(known->id, *topic.name);
-      topic.topic_id = known->id;
+      const auto known = topic.name ? attempt->ids.find(*topic.name) : attempt->ids.end();
+      if (known == attempt->ids.end()) continue;
+      attempt->asked_by_id.emplace(known->second, *topic.name);
+      topic.topic_id = known->second;
       topic.name.reset();
     }
   }
@@ -144,8 +151,8 @@ void ForwardingClient::on_reply(const std::shared_ptr<Attempt>& attempt, Reply r
   }
   if (auto* deleted = std::get_if<DeleteTopicsAnswer>(&reply.answer)) {
     for (DeleteTopicsAnswer::Topic& topic : deleted->topics) {
-      const auto asked = attempt->names.find(topic.topic_id);
-      if (asked == attempt->names.end()) continue;
+      const auto asked = attempt->asked_by_id.find(topic.topic_id);
+      if (asked == attempt->asked_by_id.end()) continue;
       topic.name = asked->second;
       if (topic.error.code == ErrorCode::unknown_topic_id) topic.error = {ErrorCode::none, {}};
     }

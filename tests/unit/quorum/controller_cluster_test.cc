@@ -1,0 +1,264 @@
+// Several controllers in simulated time: production shells over a quorum without Raft.
+#include "quorum/sim_cluster.h"
+
+using namespace quorum_test;
+
+namespace {
+
+const PartitionState& partition(SimCluster& cluster, int through, const std::string& topic, int index) {
+  const PartitionImage* found = cluster.image_of(through).partition(topic, PartitionIndex{index});
+  REQUIRE(found != nullptr);
+  return *found;
+}
+
+Duration since(SimCluster& cluster, Instant then) {
+  return cluster.world.clock().now() - then;
+}
+
+}  // namespace
+
+TEST_CASE("three brokers register, come into service, and agree") {
+  SimCluster cluster(3);
+  REQUIRE(
+      cluster.run_until([&] { return cluster.node(2).session.in_service() && cluster.node(3).session.in_service(); }));
+  cluster.world.run_for(1s);
+  for (const int id : {1, 2, 3}) {
+    REQUIRE(cluster.image_of(id) == cluster.image_of(1));
+    REQUIRE(cluster.image_of(id).cluster_id() == sim_cluster_id);
+    REQUIRE(cluster.node(id).session.epoch() == cluster.image_of(1).broker(BrokerId{id})->epoch);
+    REQUIRE_FALSE(cluster.node(id).session.isolated());
+    REQUIRE(*cluster.node(id).follower.seen == cluster.image_of(id));
+  }
+}
+
+TEST_CASE("a topic created through any broker is there when the answer comes, on the asker and on its leaders") {
+  SimCluster cluster(3);
+  const int through = GENERATE(1, 2);
+  const auto made = cluster.create(through, "orders", {{3, 1, 2}, {1, 2, 3}});
+  REQUIRE(made.error.code == ErrorCode::none);
+  REQUIRE(made.partition_count == 2);
+  for (const int id : {through, 3, 1}) REQUIRE(cluster.node(id).follower.seen->topic_by_id(made.topic_id) != nullptr);
+  REQUIRE(cluster.create(through, "orders", {{1}}).error.code == ErrorCode::topic_already_exists);
+}
+
+TEST_CASE("a killed broker is fenced, and its leaders move, within 100 ms") {
+  SimCluster cluster(3);
+  cluster.create(1, "t", {{2, 3, 1}});
+  cluster.world.run_for(1s);
+  const Instant killed = cluster.world.clock().now();
+  cluster.kill(2);
+  REQUIRE(cluster.run_until([&] { return partition(cluster, 3, "t", 0).leader == BrokerId{3}; }));
+  REQUIRE(since(cluster, killed) <= 100ms);
+  REQUIRE(partition(cluster, 3, "t", 0).isr == std::vector{BrokerId{3}, BrokerId{1}});
+}
+
+TEST_CASE("the active controller is killed: the next one fences its broker at once and goes on") {
+  SimCluster cluster(3);
+  cluster.create(2, "t", {{1, 2, 3}});
+  cluster.world.run_for(1s);
+  cluster.kill(1);
+  cluster.world.run_for(100ms);  // an election takes its time
+  const Instant elected = cluster.world.clock().now();
+  cluster.quorum.elect(BrokerId{2});
+  REQUIRE(cluster.run_until([&] { return partition(cluster, 3, "t", 0).leader == BrokerId{2}; }));
+  REQUIRE(since(cluster, elected) <= 100ms);
+  cluster.world.run_for(3s);
+  REQUIRE(cluster.image_of(2).is_active(BrokerId{2}));
+  REQUIRE(cluster.image_of(2).is_active(BrokerId{3}));
+  REQUIRE(cluster.create(3, "u", {{3, 2}}).error.code == ErrorCode::none);
+}
+
+TEST_CASE("a silent broker is fenced after its session, and the others stay") {
+  SimCluster cluster(3);
+  cluster.create(1, "t", {{3, 2, 1}});
+  cluster.world.run_for(1s);
+  const Instant frozen = cluster.world.clock().now();
+  cluster.freeze(3);
+  REQUIRE(cluster.run_until([&] { return partition(cluster, 1, "t", 0).leader == BrokerId{2}; }));
+  REQUIRE(since(cluster, frozen) >= 1300ms);
+  REQUIRE(since(cluster, frozen) <= 1700ms);
+  REQUIRE(cluster.image_of(1).is_active(BrokerId{2}));
+  REQUIRE(cluster.node(3).session.isolated());  // R33
+}
+
+TEST_CASE("R16: an answer is held until its record commits, and fails when the controller is deposed before") {
+  SimCluster cluster(3);
+  cluster.world.run_for(1s);
+  cluster.quorum.hold_commits(true);
+  cluster.quorum.drop_uncommitted_at_elections(GENERATE(true, false));
+  CreateTopics r;
+  CreateTopics::Topic t;
+  t.name = "t";
+  t.partition_count = 1;
+  r.topics = {t};
+  std::optional<ControllerAnswer> direct;
+  std::optional<ControllerAnswer> asked;
+  cluster.node(1).runtime.handle(r, cluster.world.clock().now() + 10s, [&](Reply reply) { direct = reply.answer; });
+  r.topics[0].name = "u";
+  cluster.node(3).client.ask(r, cluster.world.clock().now() + 10s, {},
+                             [&](ControllerAnswer a) { asked = std::move(a); });
+  cluster.world.run_for(300ms);
+  REQUIRE_FALSE(direct);
+  REQUIRE_FALSE(asked);
+  REQUIRE(cluster.image_of(1).topic_by_name("t") == nullptr);
+
+  cluster.quorum.hold_commits(false);
+  cluster.quorum.elect(BrokerId{2});
+  cluster.world.run_for(1ms);
+  REQUIRE(direct);
+  REQUIRE(std::get<Refused>(*direct).error.code == ErrorCode::not_controller);
+  REQUIRE(std::get<Refused>(*direct).may_have_happened);
+  // The client asks the next controller, and takes its own topic for what it is if it was created after all.
+  REQUIRE(cluster.run_until([&] { return asked.has_value(); }));
+  const auto& topic = std::get<CreateTopicsAnswer>(*asked).topics.at(0);
+  REQUIRE(topic.error.code == ErrorCode::none);
+  REQUIRE(cluster.image_of(3).topic_by_name("u")->id == topic.topic_id);
+}
+
+TEST_CASE("requests whose answer was lost are asked again and count as done") {
+  SimCluster cluster(3);
+  cluster.create(1, "old", {{1, 2, 3}});
+  cluster.create(1, "grown", {{1, 2, 3}});
+  cluster.world.run_for(1s);
+  cluster.quorum.hold_commits(true);
+  const Instant deadline = cluster.world.clock().now() + 10s;
+  DeleteTopics remove;
+  DeleteTopics::Topic old;
+  old.name = "old";
+  remove.topics = {old};
+  CreatePartitions grow;
+  CreatePartitions::Topic grown;
+  grown.name = "grown";
+  grown.count = 3;
+  grow.topics = {grown};
+  std::optional<ControllerAnswer> removed;
+  std::optional<ControllerAnswer> added;
+  cluster.node(3).client.ask(remove, deadline, {}, [&](ControllerAnswer a) { removed = std::move(a); });
+  cluster.node(3).client.ask(grow, deadline, {}, [&](ControllerAnswer a) { added = std::move(a); });
+  cluster.world.run_for(100ms);
+  cluster.quorum.hold_commits(false);
+  cluster.quorum.elect(BrokerId{2});  // both commit under the new leader; the answers are lost
+  REQUIRE(cluster.run_until([&] { return removed && added; }));
+  REQUIRE(std::get<DeleteTopicsAnswer>(*removed).topics.at(0).error.code == ErrorCode::none);
+  REQUIRE(std::get<DeleteTopicsAnswer>(*removed).topics.at(0).name == "old");
+  REQUIRE(std::get<CreatePartitionsAnswer>(*added).topics.at(0).error.code == ErrorCode::none);
+  REQUIRE(cluster.image_of(3).topic_by_name("old") == nullptr);
+  REQUIRE(cluster.image_of(3).topic_by_name("grown")->partition_count() == 3);
+}
+
+TEST_CASE("without a controller a call ends at its deadline") {
+  SimCluster cluster(3);
+  cluster.world.run_for(1s);
+  cluster.quorum.depose();
+  const Instant asked_at = cluster.world.clock().now();
+  std::optional<ControllerAnswer> answer;
+  cluster.node(2).client.ask(AllocateProducerIds{}, asked_at + 500ms, {},
+                             [&](ControllerAnswer a) { answer = std::move(a); });
+  REQUIRE(cluster.run_until([&] { return answer.has_value(); }));
+  REQUIRE(since(cluster, asked_at) == 500ms);
+  REQUIRE(std::get<Refused>(*answer).error.code == ErrorCode::request_timed_out);
+  REQUIRE_FALSE(std::get<Refused>(*answer).may_have_happened);
+}
+
+TEST_CASE("controlled shutdown: leaders move first, then the broker may go") {
+  SimCluster cluster(3);
+  cluster.create(1, "t", {{3, 2, 1}, {2, 3, 1}});
+  cluster.world.run_for(1s);
+  std::optional<bool> in_good_order;
+  const Instant asked_at = cluster.world.clock().now();
+  cluster.node(3).session.shut_down(asked_at + 5s, [&](bool good) { in_good_order = good; });
+  REQUIRE(cluster.run_until([&] { return partition(cluster, 2, "t", 0).leader == BrokerId{2}; }));
+  REQUIRE(since(cluster, asked_at) <= 20ms);
+  REQUIRE(cluster.run_until([&] { return in_good_order.has_value(); }));
+  REQUIRE(*in_good_order);
+  REQUIRE(since(cluster, asked_at) <= 200ms);
+  REQUIRE(cluster.image_of(1).broker(BrokerId{3})->fenced);
+}
+
+TEST_CASE("a shutdown that nobody answers ends at its deadline") {
+  SimCluster cluster(3);
+  cluster.world.run_for(1s);
+  cluster.freeze(3);
+  std::optional<bool> in_good_order;
+  cluster.node(3).session.shut_down(cluster.world.clock().now() + 700ms, [&](bool good) { in_good_order = good; });
+  REQUIRE(cluster.run_until([&] { return in_good_order.has_value(); }, 1s));
+  REQUIRE_FALSE(*in_good_order);
+}
+
+TEST_CASE("a restarted broker registers with a new epoch, comes into service and gets its leaders back") {
+  SimCluster cluster(3);
+  cluster.create(1, "t", {{3, 2, 1}});
+  cluster.world.run_for(1s);
+  const auto epoch = cluster.node(3).session.epoch();
+  cluster.kill(3);
+  cluster.world.run_for(300ms);
+  cluster.start(3, epoch);
+  REQUIRE(cluster.run_until([&] { return cluster.node(3).session.in_service(); }, 1s));
+  REQUIRE(*cluster.node(3).session.epoch() > *epoch);
+
+  // It catches up; the leader asks for it to be in the ISR again.
+  const PartitionState p = partition(cluster, 1, "t", 0);
+  REQUIRE(p.leader == BrokerId{2});
+  AlterPartition r;
+  r.broker_id = BrokerId{2};
+  r.broker_epoch = *cluster.node(2).session.epoch();
+  AlterPartition::Partition a;
+  a.topic_id = cluster.image_of(1).topic_by_name("t")->id;
+  a.leader_epoch = p.leader_epoch;
+  a.partition_epoch = p.partition_epoch;
+  for (const int id : {1, 2, 3}) a.isr.push_back({BrokerId{id}, cluster.node(id).session.epoch()});
+  r.partitions = {a};
+  const auto answer = cluster.ask<AlterPartitionAnswer>(2, r);
+  REQUIRE(answer.partitions.at(0).error == ErrorCode::none);
+  REQUIRE(cluster.run_until([&] { return partition(cluster, 2, "t", 0).leader == BrokerId{3}; }, 3s));
+}
+
+TEST_CASE("a process on a copy of a live broker's disk never takes its place") {
+  SimCluster cluster(3);
+  cluster.world.run_for(1s);
+  const auto epoch = cluster.node(3).session.epoch();
+  // The same broker id and directories, in another process.
+  SimNode twin(cluster, BrokerId{3}, 77, epoch);
+  // Its links speak for broker 3 as well; it cannot register while the first one lives.
+  RegisterBroker r;
+  r.broker_id = BrokerId{3};
+  r.cluster_id = sim_cluster_id;
+  r.incarnation_id = Uuid::from_halves(200, 77);
+  r.directories = {Uuid::from_halves(100, 3)};
+  r.listeners = {{"PLAINTEXT", "twin", 9092, SecurityProtocol::plaintext}};
+  r.features = {{metadata_version_feature, {1, 1}}};
+  std::optional<ControllerAnswer> answer;
+  cluster.node(1).runtime.handle(r, {}, [&](Reply reply) { answer = reply.answer; });
+  REQUIRE(cluster.run_until([&] { return answer.has_value(); }));
+  REQUIRE(std::get<RegisterBrokerAnswer>(*answer).error.code == ErrorCode::duplicate_broker_registration);
+  REQUIRE(cluster.image_of(1).broker(BrokerId{3})->epoch == *epoch);
+}
+
+TEST_CASE("R18: a node that cannot read a committed entry halts") {
+  SimCluster cluster(1);
+  raft::Entry entry{Term{1}, LogIndex{1000}, raft::EntryKind::data, Buffer::copy_of("not metadata")};
+  const std::vector<raft::Entry> entries = {entry};
+  cluster.node(1).runtime.on_committed(entries);
+  REQUIRE_FALSE(cluster.node(1).fatal.empty());
+  REQUIRE_FALSE(cluster.node(1).runtime.active());
+}
+
+TEST_CASE("a snapshot brings a node to the same image") {
+  SimCluster cluster(3);
+  cluster.create(1, "t", {{1, 2, 3}});
+  cluster.world.run_for(1s);
+  const Buffer snapshot = cluster.node(1).runtime.make_snapshot();
+  const LogIndex end = cluster.image_of(1).offset()->next();
+  SimCluster other(1);
+  other.node(1).runtime.on_snapshot(snapshot, end);
+  REQUIRE(other.image_of(1) == cluster.image_of(1));
+  other.world.run_for(10ms);
+  REQUIRE(*other.node(1).follower.seen == cluster.image_of(1));
+}
+
+TEST_CASE("the quorum is described by the controller, through any broker") {
+  SimCluster cluster(3);
+  const auto answer = cluster.ask<DescribeQuorumAnswer>(3, DescribeQuorum{});
+  REQUIRE(answer.leader == BrokerId{1});
+  REQUIRE(answer.voters.size() == 3);
+}
