@@ -42,6 +42,10 @@ class FollowerFetcher final : public partition::PositionObserver {
   // Applies the answers. An error means that the leader broke the rules of the stream: end it.
   [[nodiscard]] common::model::Result<void> on_frame(LeaderFrame frame, Instant now);
   [[nodiscard]] std::optional<FollowerFrame> next_frame(Instant now);
+  // A frame that says nothing but that we are here.
+  [[nodiscard]] FollowerFrame heartbeat() {
+    return {.sequence = ++last_sent_, .opened = {}, .positions = {}, .closed = {}};
+  }
   // When a partition that backs off wants to ask again.
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 

@@ -93,9 +93,10 @@ void LeaderFetchSession::on_role(uint32_t number) {
 }
 
 void LeaderFetchSession::on_replica_created(const TopicIdPartition& partition) {
-  for (uint32_t n = 0; n < slots_.size(); ++n) {
-    if (slots_[n] && !slots_[n]->replica && slots_[n]->id == partition) on_role(n);
-  }
+  std::vector<uint32_t> waiting;
+  const auto [first, last] = unresolved_.equal_range(partition);
+  for (auto i = first; i != last; ++i) waiting.push_back(i->second);
+  for (const uint32_t number : waiting) on_role(number);
 }
 
 LeaderFetchSession::Slot* LeaderFetchSession::find(uint32_t number) {
@@ -119,6 +120,7 @@ Result<void> LeaderFetchSession::close(uint32_t number) {
   settle(*slot);
   bytes_unanswered_ -= std::exchange(slot->reserved_bytes, 0);
   if (slot->replica) slot->replica->detach(*this, number);
+  forget_unresolved(number);
   slots_[number].reset();
   --open_slots_;
   if (!ready_.empty()) on_work_();
@@ -144,10 +146,25 @@ Result<void> LeaderFetchSession::take(const SlotPosition& said) {
 void LeaderFetchSession::resolve(uint32_t number) {
   Slot& slot = *slots_[number];
   std::shared_ptr<partition::LeaderReplica> found = find_(slot.id);
-  if (found == slot.replica) return;
+  if (found == slot.replica && found) return;
+  forget_unresolved(number);
   if (slot.replica) slot.replica->detach(*this, number);
   slot.replica = std::move(found);
-  if (slot.replica) slot.replica->attach(*this, number);
+  if (slot.replica) {
+    slot.replica->attach(*this, number);
+  } else {
+    unresolved_.emplace(slot.id, number);
+  }
+}
+
+void LeaderFetchSession::forget_unresolved(uint32_t number) {
+  const auto [first, last] = unresolved_.equal_range(slots_[number]->id);
+  for (auto i = first; i != last; ++i) {
+    if (i->second == number) {
+      unresolved_.erase(i);
+      return;
+    }
+  }
 }
 
 // Lets the last position count, if it may, and decides what the follower is to be told.

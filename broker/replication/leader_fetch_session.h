@@ -14,6 +14,7 @@
 #pragma once
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -49,6 +50,8 @@ class LeaderFetchSession final : public partition::FollowerObserver {
 
   // The next frame to send, if there is anything; call again until none.
   [[nodiscard]] std::optional<LeaderFrame> next_frame(Instant now);
+  // A frame that says nothing but that we are here.
+  [[nodiscard]] LeaderFrame heartbeat() { return {.sequence = ++last_sent_, .answers = {}, .high_watermarks = {}}; }
   // When next_frame() will have something without a further event: high watermarks that are being collected.
   [[nodiscard]] std::optional<Instant> next_deadline() const { return high_watermarks_due_; }
 
@@ -94,6 +97,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   common::model::Result<void> close(uint32_t number);
   common::model::Result<void> take(const SlotPosition& said);
   void resolve(uint32_t number);
+  void forget_unresolved(uint32_t number);
   void judge(uint32_t number);
   void settle(Slot& slot);
   void enqueue(uint32_t number);
@@ -111,6 +115,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   std::function<void()> on_work_;
   std::vector<std::unique_ptr<Slot>> slots_;  // by number; null: closed, and never used again on this stream
   size_t open_slots_ = 0;
+  std::multimap<TopicIdPartition, uint32_t> unresolved_;  // open, but there is no such replica here
   std::deque<uint32_t> ready_;
   std::vector<uint32_t> high_watermarks_;
   std::optional<Instant> high_watermarks_due_;

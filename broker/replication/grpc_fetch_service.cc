@@ -1,0 +1,160 @@
+#include "broker/replication/grpc_fetch_service.h"
+
+#include <mutex>
+#include <utility>
+
+#include <grpcpp/grpcpp.h>
+
+#include "broker/replication/grpc_frames.h"
+#include "proto/cluster/replication.grpc.pb.h"
+
+namespace broker::replication {
+namespace {
+
+using common::model::Result;
+using Raw = grpc::ByteBuffer;
+
+// One call. Lives until gRPC says OnDone; the shard's handle shares it, so that a late event finds something.
+class Call final : public grpc::ServerBidiReactor<Raw, Raw>, public std::enable_shared_from_this<Call> {
+ public:
+  explicit Call(const std::vector<ShardAcceptor>& acceptors) : acceptors_(acceptors) {}
+
+  void begin() {
+    self_ = shared_from_this();
+    StartRead(&incoming_);
+  }
+
+  // --- gRPC's threads ---
+  void OnReadDone(bool ok) override {
+    if (!ok) return report({BreakKind::ended, "closed by the follower"});
+    Result<FromFollower> decoded = decode_from_follower(incoming_);
+    incoming_.Clear();
+    if (!decoded) return finish(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, decoded.error().message));
+    if (auto* hello = std::get_if<FollowerHello>(&*decoded)) {
+      if (shard_ != nullptr) return finish(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "a second hello"));
+      greet(std::move(*hello));
+    } else {
+      if (shard_ == nullptr)
+        return finish(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "a frame before the hello"));
+      shard_->post(
+          [self = self_, frame = std::make_shared<FollowerFrame>(std::get<FollowerFrame>(std::move(*decoded)))] {
+            if (self->events_ != nullptr) self->events_->on_frame(std::move(*frame));
+          });
+    }
+    const std::lock_guard lock(mutex_);
+    if (!finished_) StartRead(&incoming_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok) return report({BreakKind::ended, "write failed"});
+    shard_->post([self = self_] {
+      self->writing_ = false;
+      self->outgoing_.Clear();
+      if (self->events_ != nullptr) self->events_->on_writable();
+    });
+  }
+
+  // Also when the server stops: then the shard may be gone, and the call must end all the same.
+  void OnCancel() override {
+    report({BreakKind::ended, "cancelled"});
+    finish(grpc::Status::CANCELLED);
+  }
+
+  void OnDone() override { self_.reset(); }
+
+  // --- the shard ---
+  [[nodiscard]] bool can_write() const { return !writing_; }
+  void write(Raw bytes) {
+    NARU_CHECK(!writing_, "a second write on a fetch stream");
+    writing_ = true;
+    outgoing_ = std::move(bytes);
+    const std::lock_guard lock(mutex_);
+    if (!finished_) StartWrite(&outgoing_);
+  }
+  void set_events(ToFollowerEvents* events) { events_ = events; }
+  void reject(Raw bytes, const std::string& why) {
+    outgoing_ = std::move(bytes);
+    writing_ = true;
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(finished_, true)) return;
+    StartWriteAndFinish(&outgoing_, grpc::WriteOptions(), grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, why));
+  }
+  void finish(const grpc::Status& status) {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(finished_, true)) return;
+    Finish(status);
+  }
+
+ private:
+  void greet(FollowerHello hello);
+
+  void report(Broken broken) {
+    if (shard_ == nullptr) return finish(grpc::Status::CANCELLED);
+    shard_->post([self = self_, broken = std::move(broken)] {
+      if (auto* events = std::exchange(self->events_, nullptr)) events->on_broken(broken);
+      self->finish(grpc::Status::CANCELLED);
+    });
+  }
+
+  const std::vector<ShardAcceptor>& acceptors_;
+  std::shared_ptr<Call> self_;
+  Raw incoming_;
+  common::Shard* shard_ = nullptr;  // set with the first frame, before anything else is read
+  // Of the shard.
+  ToFollowerEvents* events_ = nullptr;
+  bool writing_ = false;
+  Raw outgoing_;
+  // Nothing may be started once the call has been finished.
+  std::mutex mutex_;
+  bool finished_ = false;
+};
+
+class Connection final : public ConnectionToFollower {
+ public:
+  explicit Connection(std::shared_ptr<Call> call) : call_(std::move(call)) {}
+  ~Connection() override {
+    call_->set_events(nullptr);
+    call_->finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "ended by the leader"));
+  }
+  bool can_write() const override { return call_->can_write(); }
+  void write(LeaderFrame frame) override { call_->write(encode(frame)); }
+  void accept(const LeaderHello& hello) override { call_->write(encode(hello)); }
+  void reject(const LeaderHello& hello, const std::string& why) override { call_->reject(encode(hello), why); }
+
+ private:
+  std::shared_ptr<Call> call_;
+};
+
+void Call::greet(FollowerHello hello) {
+  const auto wanted = static_cast<size_t>(hello.leader_shard);
+  const ShardAcceptor& target = acceptors_[hello.leader_shard >= 0 && wanted < acceptors_.size() ? wanted : 0];
+  shard_ = target.shard;
+  shard_->post([self = self_, acceptor = target.acceptor, hello = std::move(hello)] {
+    // A break that was reported before this ran has nobody to tell: the next write fails.
+    self->set_events(acceptor->on_follower(hello, std::make_unique<Connection>(self)));
+  });
+}
+
+class Service final
+    : public naru::cluster::Replication::WithRawCallbackMethod_Fetch<naru::cluster::Replication::Service> {
+ public:
+  explicit Service(std::vector<ShardAcceptor> acceptors) : acceptors_(std::move(acceptors)) {}
+
+  grpc::ServerBidiReactor<Raw, Raw>* Fetch(grpc::CallbackServerContext* /*context*/) override {
+    const auto call = std::make_shared<Call>(acceptors_);
+    call->begin();
+    return call.get();
+  }
+
+ private:
+  const std::vector<ShardAcceptor> acceptors_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> make_grpc_fetch_service(std::vector<ShardAcceptor> acceptors) {
+  NARU_CHECK(!acceptors.empty());
+  return std::make_unique<Service>(std::move(acceptors));
+}
+
+}  // namespace broker::replication

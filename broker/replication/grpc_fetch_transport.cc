@@ -1,0 +1,155 @@
+#include "broker/replication/grpc_fetch_transport.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
+
+#include "broker/replication/grpc_frames.h"
+
+namespace broker::replication {
+namespace {
+
+using common::model::Result;
+using Raw = grpc::ByteBuffer;
+
+constexpr int message_bytes_max = 128 << 20;  // above the largest batch that a topic may allow
+const std::string method = "/naru.cluster.Replication/Fetch";
+
+// One call and its channel. Lives until gRPC says OnDone; the shard's handle shares it.
+class Call final : public grpc::ClientBidiReactor<Raw, Raw>, public std::enable_shared_from_this<Call> {
+ public:
+  Call(common::Shard& shard, ToLeaderEvents& events) : shard_(shard), events_(&events) {}
+
+  void begin(const Endpoint& leader, const FollowerHello& hello) {
+    self_ = shared_from_this();
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 1);
+    arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 1 << 20);
+    arguments.SetMaxReceiveMessageSize(message_bytes_max);
+    arguments.SetMaxSendMessageSize(message_bytes_max);
+    const bool is_v6 = leader.host.find(':') != std::string::npos;
+    const std::string target =
+        is_v6 ? fmt::format("[{}]:{}", leader.host, leader.port) : fmt::format("{}:{}", leader.host, leader.port);
+    channel_ = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+    stub_ = std::make_unique<grpc::TemplatedGenericStub<Raw, Raw>>(channel_);
+    stub_->PrepareBidiStreamingCall(&context_, method, {}, this);
+    AddHold();  // writes start on the shard, outside of gRPC's reactions
+    writing_ = true;
+    outgoing_ = encode(hello);
+    StartWrite(&outgoing_);
+    StartRead(&incoming_);
+    StartCall();
+  }
+
+  // --- gRPC's threads ---
+  void OnReadDone(bool ok) override {
+    if (!ok) return end();
+    Result<FromLeader> decoded = decode_from_leader(incoming_);
+    incoming_.Clear();
+    if (!decoded) {
+      why_ = decoded.error().message;
+      context_.TryCancel();
+      return end();
+    }
+    shard_.post([self = self_, message = std::make_shared<FromLeader>(std::move(*decoded))] {
+      if (self->events_ == nullptr) return;
+      if (auto* hello = std::get_if<LeaderHello>(message.get())) return self->events_->on_connected(*hello);
+      self->events_->on_frame(std::get<LeaderFrame>(std::move(*message)));
+    });
+    StartRead(&incoming_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok) return;  // the read fails too, and OnDone says why
+    shard_.post([self = self_] {
+      self->writing_ = false;
+      self->outgoing_.Clear();
+      if (self->events_ != nullptr) self->events_->on_writable();
+    });
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    Broken broken{BreakKind::ended, why_.empty() ? status.error_message() : why_};
+    if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) {
+      broken.kind = BreakKind::rejected;
+    } else if (status.error_message().find("refused") != std::string::npos) {
+      broken.kind = BreakKind::refused;
+    } else if (status.error_code() == grpc::StatusCode::UNAVAILABLE && !was_connected_) {
+      broken.kind = BreakKind::unreachable;
+    }
+    shard_.post([self = self_, broken = std::move(broken)] {
+      if (auto* events = std::exchange(self->events_, nullptr)) events->on_broken(broken);
+    });
+    self_.reset();
+  }
+
+  // --- the shard ---
+  [[nodiscard]] bool can_write() const { return !writing_; }
+  void write(Raw bytes) {
+    NARU_CHECK(!writing_, "a second write on a fetch stream");
+    writing_ = true;
+    outgoing_ = std::move(bytes);
+    if (!is_released_) StartWrite(&outgoing_);
+  }
+  void abandon() {
+    events_ = nullptr;
+    context_.TryCancel();
+    release();
+  }
+  // After this no operation may be started from the shard.
+  void release() {
+    if (!std::exchange(is_released_, true)) RemoveHold();
+  }
+
+ private:
+  void end() {
+    shard_.post([self = self_] { self->release(); });
+  }
+
+  common::Shard& shard_;
+  std::shared_ptr<Call> self_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<grpc::TemplatedGenericStub<Raw, Raw>> stub_;
+  grpc::ClientContext context_;
+  Raw incoming_;
+  std::string why_;
+  bool was_connected_ = false;
+  // Of the shard.
+  ToLeaderEvents* events_;
+  bool writing_ = false;
+  bool is_released_ = false;
+  Raw outgoing_;
+};
+
+class Connection final : public ConnectionToLeader {
+ public:
+  explicit Connection(std::shared_ptr<Call> call) : call_(std::move(call)) {}
+  ~Connection() override { call_->abandon(); }
+  bool can_write() const override { return call_->can_write(); }
+  void write(FollowerFrame frame) override { call_->write(encode(frame)); }
+
+ private:
+  std::shared_ptr<Call> call_;
+};
+
+class GrpcFetchTransport final : public FetchTransport {
+ public:
+  std::unique_ptr<ConnectionToLeader> connect(common::Shard& shard, const Endpoint& leader, const FollowerHello& hello,
+                                              ToLeaderEvents& events) override {
+    auto call = std::make_shared<Call>(shard, events);
+    call->begin(leader, hello);
+    return std::make_unique<Connection>(std::move(call));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<FetchTransport> make_grpc_fetch_transport() {
+  return std::make_unique<GrpcFetchTransport>();
+}
+
+}  // namespace broker::replication

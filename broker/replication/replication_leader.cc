@@ -1,0 +1,173 @@
+#include "broker/replication/replication_leader.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace broker::replication {
+
+// One stream: the session decides, this carries.
+class ReplicationLeader::Stream final : public ToFollowerEvents {
+ public:
+  Stream(ReplicationLeader& owner, const FollowerHello& follower, std::unique_ptr<ConnectionToFollower> connection)
+      : owner_(owner),
+        shard_(*owner.options_.shard),
+        key_(follower.node_id, follower.follower_shard),
+        connection_(std::move(connection)),
+        session_(follower, owner.options_.fetch, owner.options_.find, [this] { schedule(); }),
+        heard_at_(shard_.now()),
+        spoke_at_(shard_.now()) {
+    arm();
+  }
+
+  void on_frame(FollowerFrame frame) override {
+    heard_at_ = shard_.now();
+    if (auto taken = session_.on_frame(frame, heard_at_); !taken) return end(taken.error().message);
+    pump();
+  }
+  void on_writable() override { pump(); }
+  void on_broken(const Broken& broken) override { end(broken.why); }
+
+  void on_replica_created(const TopicIdPartition& partition) { session_.on_replica_created(partition); }
+  [[nodiscard]] Instant heard_at() const { return heard_at_; }
+
+ private:
+  // Appends of one turn of the loop travel together.
+  void schedule() {
+    if (is_scheduled_ || has_ended_) return;
+    is_scheduled_ = true;
+    shard_.post([this, alive = std::weak_ptr(alive_)] {
+      if (alive.expired()) return;
+      is_scheduled_ = false;
+      pump();
+    });
+  }
+
+  void pump() {
+    if (has_ended_) return;
+    while (connection_->can_write()) {
+      std::optional<LeaderFrame> frame = session_.next_frame(shard_.now());
+      if (!frame) break;
+      spoke_at_ = shard_.now();
+      connection_->write(std::move(*frame));
+    }
+    arm();
+  }
+
+  void arm() {
+    const auto& options = owner_.options_;
+    Instant at = std::min(spoke_at_ + options.heartbeat, heard_at_ + options.silence_max);
+    if (const auto deadline = session_.next_deadline(); deadline && connection_->can_write())
+      at = std::min(at, *deadline);
+    if (armed_for_ && *armed_for_ <= at) return;
+    armed_for_ = at;
+    timer_ = shard_.call_at(at, [this] {
+      armed_for_.reset();
+      on_timer();
+    });
+  }
+
+  void on_timer() {
+    const Instant now = shard_.now();
+    if (now - heard_at_ >= owner_.options_.silence_max) return end("silent for too long");
+    if (now - spoke_at_ >= owner_.options_.heartbeat && connection_->can_write()) {
+      spoke_at_ = now;
+      connection_->write(session_.heartbeat());
+    } else if (now - spoke_at_ >= owner_.options_.heartbeat) {
+      spoke_at_ = now;  // a write is under way
+    }
+    pump();
+  }
+
+  void end(const std::string& why) {
+    if (has_ended_) return;
+    has_ended_ = true;
+    owner_.options_.logger.info("fetch stream of broker {} shard {} ended: {}", key_.first, key_.second, why);
+    // Not from inside one's own callbacks.
+    shard_.post([&owner = owner_, alive = std::weak_ptr(owner_.alive_), key = key_, self = this] {
+      if (!alive.expired()) owner.drop(key, self);
+    });
+  }
+
+  ReplicationLeader& owner_;
+  common::Shard& shard_;
+  const Key key_;
+  std::unique_ptr<ConnectionToFollower> connection_;
+  LeaderFetchSession session_;
+  Instant heard_at_;
+  Instant spoke_at_;
+  common::TimerHandle timer_;
+  std::optional<Instant> armed_for_;
+  bool is_scheduled_ = false;
+  bool has_ended_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+ReplicationLeader::ReplicationLeader(ReplicationLeaderOptions options) : options_(std::move(options)) {}
+ReplicationLeader::~ReplicationLeader() = default;
+
+ToFollowerEvents* ReplicationLeader::on_follower(const FollowerHello& hello,
+                                                 std::unique_ptr<ConnectionToFollower> connection) {
+  LeaderHello own;
+  own.cluster_id = options_.cluster_id;
+  own.node_id = options_.self;
+  own.shards = options_.shards;
+  own.broker_epoch = broker_epoch_.value_or(BrokerEpoch(-1));
+  const Key key(hello.node_id, hello.follower_shard);
+  std::string why;
+  if (hello.version_min > protocol_version || hello.version_max < protocol_version) {
+    why = fmt::format("speaks versions {} to {}, not {}", hello.version_min, hello.version_max, protocol_version);
+  } else if (hello.cluster_id != options_.cluster_id) {
+    why = fmt::format("belongs to cluster {}, this is {}", hello.cluster_id, options_.cluster_id);
+  } else if (hello.to_node != options_.self) {
+    why = fmt::format("looks for broker {}, this is {}", hello.to_node, options_.self);
+  } else if (!broker_epoch_) {
+    why = "not registered yet";
+  } else if (hello.leader_shards != options_.shards || hello.leader_shard != options_.shard_index) {
+    why = fmt::format("expects shard {} of {}, this is {} of {}", hello.leader_shard, hello.leader_shards,
+                      options_.shard_index, options_.shards);
+  } else if (const auto known = followers_.find(hello.node_id);
+             known != followers_.end() && known->second > hello.broker_epoch) {
+    why = fmt::format("broker epoch {} is over, {} has been here", hello.broker_epoch, known->second);
+  } else if (known != followers_.end() && known->second == hello.broker_epoch && sessions_[key] >= hello.session) {
+    why = fmt::format("session {} is older than {}", hello.session, sessions_[key]);
+  }
+  if (!why.empty()) {
+    options_.logger.debug("fetch stream of broker {} rejected: {}", hello.node_id, why);
+    connection->reject(own, why);
+    return nullptr;
+  }
+  followers_[hello.node_id] = hello.broker_epoch;
+  sessions_[key] = hello.session;
+  connection->accept(own);
+  auto& place = streams_[key];
+  place.reset();  // the follower has given the older one up
+  place = std::make_unique<Stream>(*this, hello, std::move(connection));
+  options_.logger.info("fetch stream of broker {} shard {}, session {}", hello.node_id, hello.follower_shard,
+                       hello.session);
+  return place.get();
+}
+
+void ReplicationLeader::drop(const Key& key, const Stream* stream) {
+  const auto found = streams_.find(key);
+  if (found != streams_.end() && found->second.get() == stream) streams_.erase(found);
+}
+
+void ReplicationLeader::on_leading(const std::shared_ptr<partition::Partition>& partition) {
+  for (const auto& [key, stream] : streams_) stream->on_replica_created(partition->id());
+}
+
+std::vector<std::pair<BrokerId, Instant>> ReplicationLeader::spoken_at() const {
+  std::vector<std::pair<BrokerId, Instant>> all;
+  for (const auto& [key, stream] : streams_) {
+    const auto same = std::find_if(all.begin(), all.end(), [&](const auto& e) { return e.first == key.first; });
+    if (same == all.end()) {
+      all.emplace_back(key.first, stream->heard_at());
+    } else {
+      same->second = std::max(same->second, stream->heard_at());
+    }
+  }
+  return all;
+}
+
+}  // namespace broker::replication

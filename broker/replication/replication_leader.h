@@ -1,0 +1,63 @@
+// All followers' fetch streams to the partitions of one shard: accepts them, lets each session fill its stream as fast
+// as the stream takes frames, and knows when each follower last spoke (R52).
+//
+// Lives on its shard.
+#pragma once
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "broker/partition/replica_manager.h"
+#include "broker/replication/leader_fetch_session.h"
+#include "broker/replication/transport.h"
+#include "common/logging.h"
+#include "common/shard.h"
+
+namespace broker::replication {
+
+struct ReplicationLeaderOptions {
+  common::Shard* shard = nullptr;
+  Uuid cluster_id;
+  BrokerId self;
+  int shard_index = 0;
+  int shards = 1;
+  FindReplica find;
+  LeaderFetchOptions fetch;
+  Duration heartbeat = std::chrono::milliseconds(500);  // an idle stream speaks that often
+  Duration silence_max = std::chrono::seconds(2);       // a follower silent for longer is cut off
+  common::Logger logger;
+};
+
+class ReplicationLeader final : public FollowerAcceptor, public partition::ReplicaListener {
+ public:
+  explicit ReplicationLeader(ReplicationLeaderOptions options);
+  ~ReplicationLeader() override;
+
+  // Known only after registration; streams are rejected before.
+  void set_broker_epoch(BrokerEpoch epoch) { broker_epoch_ = epoch; }
+
+  ToFollowerEvents* on_follower(const FollowerHello& hello, std::unique_ptr<ConnectionToFollower> connection) override;
+
+  // Positions of followers who knew sooner than we are looked at.
+  void on_leading(const std::shared_ptr<partition::Partition>& partition) override;
+  void on_following(const std::shared_ptr<partition::Partition>& /*partition*/) override {}
+  void on_stopped(const TopicIdPartition& /*partition*/, const std::string& /*topic*/) override {}
+
+  [[nodiscard]] std::vector<std::pair<BrokerId, Instant>> spoken_at() const;
+  [[nodiscard]] size_t stream_count() const { return streams_.size(); }
+
+ private:
+  class Stream;
+  using Key = std::pair<BrokerId, int>;  // follower and its shard
+  void drop(const Key& key, const Stream* stream);
+
+  const ReplicationLeaderOptions options_;
+  std::optional<BrokerEpoch> broker_epoch_;
+  std::map<Key, std::unique_ptr<Stream>> streams_;
+  std::map<Key, uint64_t> sessions_;  // the newest of each, for this life of the follower: older ones are refused (R23)
+  std::map<BrokerId, BrokerEpoch> followers_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace broker::replication
