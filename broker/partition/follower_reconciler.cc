@@ -7,11 +7,18 @@ namespace broker::partition {
 using common::model::ErrorCode;
 using common::model::Offset;
 
-FetchAsk FollowerReconciler::ask(const FollowerLog& log) const {
+std::optional<EpochEnd> find_divergence(const LogView& leader, common::model::LeaderEpoch last_epoch,
+                                        Offset fetch_offset) {
+  const std::optional<EpochEnd> ours = leader.end_offset_for(last_epoch);
+  if (!ours || (ours->epoch >= last_epoch && ours->end_offset >= fetch_offset)) return std::nullopt;
+  return ours;
+}
+
+FetchAsk FollowerReconciler::ask(const LogView& log) const {
   return {.leader_epoch = leader_epoch_, .fetch_offset = log.log_end_offset(), .last_epoch = log.latest_epoch()};
 }
 
-FollowerAction FollowerReconciler::on_answer(const LeaderAnswer& answer, const FollowerLog& log) const {
+FollowerAction FollowerReconciler::on_answer(const LeaderAnswer& answer, const LogView& log) const {
   // R63: it answers a question that we would no longer ask.
   if (answer.asked != ask(log)) return Ignore{"not an answer to where the log stands now"};
   switch (answer.error) {
@@ -40,7 +47,7 @@ FollowerAction FollowerReconciler::on_answer(const LeaderAnswer& answer, const F
 
 // R60: cut to min(leader's end of its epoch, our end of the largest epoch that we know at or below it, our log end),
 // and ask again: the leader compares anew from there, which is the repetition that KIP-279 asks for.
-FollowerAction FollowerReconciler::on_diverging(const EpochEnd& leader, const FollowerLog& log) const {
+FollowerAction FollowerReconciler::on_diverging(const EpochEnd& leader, const LogView& log) const {
   const std::optional<EpochEnd> own = log.end_offset_for(leader.epoch);
   // We know nothing that old: all that we hold is of epochs that the leader does not have there.
   if (!own) return TruncateTo{log.log_start_offset()};
@@ -51,14 +58,14 @@ FollowerAction FollowerReconciler::on_diverging(const EpochEnd& leader, const Fo
   return TruncateTo{to};
 }
 
-bool FollowerReconciler::advance_to(Offset leader_high_watermark, const FollowerLog& log) {
+bool FollowerReconciler::advance_to(Offset leader_high_watermark, const LogView& log) {
   const Offset reached = std::min(leader_high_watermark, log.log_end_offset());
   if (reached <= high_watermark_) return false;
   high_watermark_ = reached;
   return true;
 }
 
-void FollowerReconciler::on_log_replaced(const FollowerLog& log) {
+void FollowerReconciler::on_log_replaced(const LogView& log) {
   high_watermark_ = std::clamp(high_watermark_, log.log_start_offset(), log.log_end_offset());
 }
 

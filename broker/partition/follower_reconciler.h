@@ -3,7 +3,7 @@
 // by high watermark (KIP-101, KIP-279, KIP-595; R59-R67).
 //
 // Why it exists: each past loss of a committed record in such systems was a wrong decision in here, so it is arithmetic
-// that a scenario file can walk through. The log itself is only looked at through FollowerLog.
+// that a scenario file can walk through. The log itself is only looked at through LogView.
 //
 // Thread-compatible: lives on its partition's shard.
 #pragma once
@@ -24,16 +24,21 @@ struct EpochEnd {
   friend bool operator==(const EpochEnd&, const EpochEnd&) = default;
 };
 
-// What the reconciler needs to know of the follower's own log, now.
-class FollowerLog {
+// What reconciliation needs to know of a log, now.
+class LogView {
  public:
-  virtual ~FollowerLog() = default;
+  virtual ~LogView() = default;
   [[nodiscard]] virtual common::model::Offset log_start_offset() const = 0;
   [[nodiscard]] virtual common::model::Offset log_end_offset() const = 0;
   [[nodiscard]] virtual std::optional<common::model::LeaderEpoch> latest_epoch() const = 0;
   // R60 over our own epoch cache; none if we know no epoch at or below `epoch`.
   [[nodiscard]] virtual std::optional<EpochEnd> end_offset_for(common::model::LeaderEpoch epoch) const = 0;
 };
+
+// The leader's half (R61, KIP-595): none if a log up to `fetch_offset` whose last record is of `last_epoch` is a prefix
+// of the leader's; else where the leader's log parted from it.
+[[nodiscard]] std::optional<EpochEnd> find_divergence(const LogView& leader, common::model::LeaderEpoch last_epoch,
+                                                      common::model::Offset fetch_offset);
 
 // R61: what a fetch says. The leader finds a divergence from fetch_offset and last_epoch alone.
 struct FetchAsk {
@@ -78,20 +83,20 @@ class FollowerReconciler {
   FollowerReconciler(common::model::LeaderEpoch leader_epoch, common::model::Offset high_watermark)
       : leader_epoch_(leader_epoch), high_watermark_(high_watermark) {}
 
-  [[nodiscard]] FetchAsk ask(const FollowerLog& log) const;
-  [[nodiscard]] FollowerAction on_answer(const LeaderAnswer& answer, const FollowerLog& log) const;
+  [[nodiscard]] FetchAsk ask(const LogView& log) const;
+  [[nodiscard]] FollowerAction on_answer(const LeaderAnswer& answer, const LogView& log) const;
 
   // R65: min(leader's, own log end), never taken from a diverging answer (R62). It may lie below what an earlier leader
   // told us; within an epoch it does not go back. Returns whether it moved.
-  bool advance_to(common::model::Offset leader_high_watermark, const FollowerLog& log);
+  bool advance_to(common::model::Offset leader_high_watermark, const LogView& log);
   // The log was cut or restarted: the high watermark cannot lie outside it (R66).
-  void on_log_replaced(const FollowerLog& log);
+  void on_log_replaced(const LogView& log);
 
   [[nodiscard]] common::model::Offset high_watermark() const { return high_watermark_; }
   [[nodiscard]] common::model::LeaderEpoch leader_epoch() const { return leader_epoch_; }
 
  private:
-  [[nodiscard]] FollowerAction on_diverging(const EpochEnd& leader, const FollowerLog& log) const;
+  [[nodiscard]] FollowerAction on_diverging(const EpochEnd& leader, const LogView& log) const;
 
   common::model::LeaderEpoch leader_epoch_;
   common::model::Offset high_watermark_;

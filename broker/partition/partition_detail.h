@@ -11,7 +11,7 @@
 namespace broker::partition {
 
 // The log through the reconciler's eyes.
-class Partition::LogFacts final : public FollowerLog {
+class Partition::LogFacts final : public LogView {
  public:
   explicit LogFacts(const common::log::Log& log) : log_(log) {}
   [[nodiscard]] Offset log_start_offset() const override { return log_.log_start_offset(); }

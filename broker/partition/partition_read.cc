@@ -23,12 +23,8 @@ Result<void> Partition::check_reader(std::optional<LeaderEpoch> current, bool le
   return {};
 }
 
-// R61: none if the log up to `fetch_offset`, whose last record is of `last_epoch`, is a prefix of ours.
 std::optional<EpochEnd> Partition::divergence(LeaderEpoch last_epoch, Offset fetch_offset) const {
-  const auto ours = log_->epochs().end_offset_for(last_epoch, log_->log_end_offset());
-  if (!ours) return std::nullopt;
-  if (ours->epoch >= last_epoch && ours->end_offset >= fetch_offset) return std::nullopt;
-  return EpochEnd{.epoch = ours->epoch, .end_offset = ours->end_offset};
+  return find_divergence(LogFacts(*log_), last_epoch, fetch_offset);
 }
 
 Offset Partition::readable_end(Isolation isolation) const {

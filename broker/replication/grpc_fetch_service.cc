@@ -47,7 +47,7 @@ class Call final : public grpc::ServerBidiReactor<Raw, Raw>, public std::enable_
 
   void OnWriteDone(bool ok) override {
     if (!ok) return report({BreakKind::ended, "write failed"});
-    shard_->post([self = self_] {
+    post([self = self_] {
       self->writing_ = false;
       self->outgoing_.Clear();
       if (self->events_ != nullptr) self->events_->on_writable();
@@ -72,6 +72,12 @@ class Call final : public grpc::ServerBidiReactor<Raw, Raw>, public std::enable_
     if (!finished_) StartWrite(&outgoing_);
   }
   void set_events(ToFollowerEvents* events) { events_ = events; }
+  void let_go() {
+    events_ = nullptr;
+    finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "ended by the leader"));
+    const std::lock_guard lock(mutex_);
+    shard_ = nullptr;
+  }
   void reject(Raw bytes, const std::string& why) {
     outgoing_ = std::move(bytes);
     writing_ = true;
@@ -88,34 +94,41 @@ class Call final : public grpc::ServerBidiReactor<Raw, Raw>, public std::enable_
  private:
   void greet(FollowerHello hello);
 
+  void refuse(const std::string& why) {
+    report({BreakKind::rejected, why});
+    finish(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, why));
+  }
   void report(Broken broken) {
-    if (shard_ == nullptr) return finish(grpc::Status::CANCELLED);
-    shard_->post([self = self_, broken = std::move(broken)] {
+    const bool posted = post([self = self_, broken = std::move(broken)] {
       if (auto* events = std::exchange(self->events_, nullptr)) events->on_broken(broken);
       self->finish(grpc::Status::CANCELLED);
     });
+    if (!posted) finish(grpc::Status::CANCELLED);
+  }
+  bool post(std::function<void()> f) {
+    const std::lock_guard lock(mutex_);
+    if (shard_ == nullptr) return false;
+    shard_->post(std::move(f));
+    return true;
   }
 
   const std::vector<ShardAcceptor>& acceptors_;
   std::shared_ptr<Call> self_;
   Raw incoming_;
-  common::Shard* shard_ = nullptr;  // set with the first frame, before anything else is read
+  bool greeted_ = false;  // of the reads, which come one after the other
   // Of the shard.
   ToFollowerEvents* events_ = nullptr;
   bool writing_ = false;
   Raw outgoing_;
-  // Nothing may be started once the call has been finished.
   std::mutex mutex_;
-  bool finished_ = false;
+  bool finished_ = false;           // then nothing may be started any more
+  common::Shard* shard_ = nullptr;  // null: no hello yet, or the shard has let go of us and may be gone
 };
 
 class Connection final : public ConnectionToFollower {
  public:
   explicit Connection(std::shared_ptr<Call> call) : call_(std::move(call)) {}
-  ~Connection() override {
-    call_->set_events(nullptr);
-    call_->finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "ended by the leader"));
-  }
+  ~Connection() override { call_->let_go(); }
   bool can_write() const override { return call_->can_write(); }
   void write(LeaderFrame frame) override { call_->write(encode(frame)); }
   void accept(const LeaderHello& hello) override { call_->write(encode(hello)); }
@@ -128,10 +141,14 @@ class Connection final : public ConnectionToFollower {
 void Call::greet(FollowerHello hello) {
   const auto wanted = static_cast<size_t>(hello.leader_shard);
   const ShardAcceptor& target = acceptors_[hello.leader_shard >= 0 && wanted < acceptors_.size() ? wanted : 0];
-  shard_ = target.shard;
-  shard_->post([self = self_, acceptor = target.acceptor, hello = std::move(hello)] {
+  {
+    const std::lock_guard lock(mutex_);
+    shard_ = target.shard;
+  }
+  post([self = self_, acceptor = target.acceptor, hello = std::move(hello)] {
     // A break that was reported before this ran has nobody to tell: the next write fails.
-    self->set_events(acceptor->on_follower(hello, std::make_unique<Connection>(self)));
+    ToFollowerEvents* events = acceptor->on_follower(hello, std::make_unique<Connection>(self));
+    if (events != nullptr) self->set_events(events);
   });
 }
 

@@ -1,5 +1,7 @@
 #include "broker/replication/grpc_fetch_transport.h"
 
+#include <functional>
+#include <mutex>
 #include <utility>
 
 #include <fmt/format.h>
@@ -20,7 +22,7 @@ const std::string method = "/naru.cluster.Replication/Fetch";
 // One call and its channel. Lives until gRPC says OnDone; the shard's handle shares it.
 class Call final : public grpc::ClientBidiReactor<Raw, Raw>, public std::enable_shared_from_this<Call> {
  public:
-  Call(common::Shard& shard, ToLeaderEvents& events) : shard_(shard), events_(&events) {}
+  Call(common::Shard& shard, ToLeaderEvents& events) : shard_(&shard), events_(&events) {}
 
   void begin(const Endpoint& leader, const FollowerHello& hello) {
     self_ = shared_from_this();
@@ -48,6 +50,7 @@ class Call final : public grpc::ClientBidiReactor<Raw, Raw>, public std::enable_
   // --- gRPC's threads ---
   void OnReadDone(bool ok) override {
     if (!ok) return end();
+    was_connected_ = true;
     Result<FromLeader> decoded = decode_from_leader(incoming_);
     incoming_.Clear();
     if (!decoded) {
@@ -55,7 +58,7 @@ class Call final : public grpc::ClientBidiReactor<Raw, Raw>, public std::enable_
       context_.TryCancel();
       return end();
     }
-    shard_.post([self = self_, message = std::make_shared<FromLeader>(std::move(*decoded))] {
+    post([self = self_, message = std::make_shared<FromLeader>(std::move(*decoded))] {
       if (self->events_ == nullptr) return;
       if (auto* hello = std::get_if<LeaderHello>(message.get())) return self->events_->on_connected(*hello);
       self->events_->on_frame(std::get<LeaderFrame>(std::move(*message)));
@@ -65,7 +68,7 @@ class Call final : public grpc::ClientBidiReactor<Raw, Raw>, public std::enable_
 
   void OnWriteDone(bool ok) override {
     if (!ok) return;  // the read fails too, and OnDone says why
-    shard_.post([self = self_] {
+    post([self = self_] {
       self->writing_ = false;
       self->outgoing_.Clear();
       if (self->events_ != nullptr) self->events_->on_writable();
@@ -81,7 +84,7 @@ class Call final : public grpc::ClientBidiReactor<Raw, Raw>, public std::enable_
     } else if (status.error_code() == grpc::StatusCode::UNAVAILABLE && !was_connected_) {
       broken.kind = BreakKind::unreachable;
     }
-    shard_.post([self = self_, broken = std::move(broken)] {
+    post([self = self_, broken = std::move(broken)] {
       if (auto* events = std::exchange(self->events_, nullptr)) events->on_broken(broken);
     });
     self_.reset();
@@ -99,6 +102,8 @@ class Call final : public grpc::ClientBidiReactor<Raw, Raw>, public std::enable_
     events_ = nullptr;
     context_.TryCancel();
     release();
+    const std::lock_guard lock(mutex_);
+    shard_ = nullptr;
   }
   // After this no operation may be started from the shard.
   void release() {
@@ -107,10 +112,16 @@ class Call final : public grpc::ClientBidiReactor<Raw, Raw>, public std::enable_
 
  private:
   void end() {
-    shard_.post([self = self_] { self->release(); });
+    post([self = self_] { self->release(); });
   }
 
-  common::Shard& shard_;
+  void post(std::function<void()> f) {
+    const std::lock_guard lock(mutex_);
+    if (shard_ != nullptr) shard_->post(std::move(f));
+  }
+
+  std::mutex mutex_;
+  common::Shard* shard_;  // null: it has let go of us and may be gone
   std::shared_ptr<Call> self_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<grpc::TemplatedGenericStub<Raw, Raw>> stub_;

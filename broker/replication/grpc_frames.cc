@@ -223,6 +223,7 @@ grpc::ByteBuffer encode(const LeaderHello& hello) {
   out.set_node_id(hello.node_id.value);
   out.set_broker_epoch(hello.broker_epoch.value);
   out.set_shards(hello.shards);
+  out.set_accepted(hello.accepted);
   return finish(message, nullptr);
 }
 
@@ -312,6 +313,7 @@ Result<FromLeader> decode_from_leader(const grpc::ByteBuffer& bytes) {
     hello.node_id = BrokerId(in.node_id());
     hello.broker_epoch = BrokerEpoch(in.broker_epoch());
     hello.shards = in.shards();
+    hello.accepted = in.accepted();
     return FromLeader(hello);
   }
   uint64_t records_bytes = 0;

@@ -42,6 +42,7 @@ class ReplicationFollower::Stream final : public ToLeaderEvents {
       });
       return;
     }
+    if (!leader.accepted) return;  // on_broken says why
     owner_.options_.logger.info("fetch stream to broker {} shard {} for {} partitions", key_.first, key_.second,
                                 partitions_.size());
     pause_ = Duration::zero();

@@ -137,6 +137,7 @@ ToFollowerEvents* ReplicationLeader::on_follower(const FollowerHello& hello,
     connection->reject(own, why);
     return nullptr;
   }
+  own.accepted = true;
   followers_[hello.node_id] = hello.broker_epoch;
   sessions_[key] = hello.session;
   connection->accept(own);
