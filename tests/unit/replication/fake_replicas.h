@@ -1,0 +1,131 @@
+// Replicas without a log for tests of the fetch stream's two ends: a record is a byte, an offset a position in a
+// string.
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "broker/partition/follower_replica.h"
+#include "broker/partition/leader_replica.h"
+
+namespace test_support {
+
+using namespace broker::partition;
+using common::model::Buffer;
+using common::model::BufferChain;
+using common::model::ErrorCode;
+using common::model::Result;
+
+class FakeLeader final : public LeaderReplica {
+ public:
+  LeaderEpoch epoch{1};
+  std::string log;
+  Offset high_watermark;
+  bool leads = true;
+  bool is_cold = false;
+  std::optional<ErrorCode> read_error;
+  std::optional<EpochEnd> diverging_once;
+  std::vector<FollowerPosition> positions;
+  std::vector<size_t> read_sizes;
+  std::vector<std::function<void()>> cold_reads;
+
+  void append(size_t bytes) {
+    log.append(bytes, 'x');
+    for (const auto& [observer, slot] : std::vector(observers_)) observer->on_log_end(slot);
+  }
+  void commit(int64_t offset) {
+    high_watermark = Offset(offset);
+    for (const auto& [observer, slot] : std::vector(observers_)) observer->on_high_watermark(slot);
+  }
+  void change_role(bool leads_now, int32_t epoch_now) {
+    leads = leads_now;
+    epoch = LeaderEpoch(epoch_now);
+    for (const auto& [observer, slot] : std::vector(observers_)) observer->on_role(slot);
+  }
+  size_t observer_count() const { return observers_.size(); }
+
+  PositionVerdict on_follower_position(const FollowerPosition& p, std::optional<LeaderEpoch>) override {
+    if (!leads) return {.error = ErrorCode::not_leader_or_follower, .diverging = {}};
+    if (p.leader_epoch > epoch) return {.error = ErrorCode::unknown_leader_epoch, .diverging = {}};
+    if (p.leader_epoch < epoch) return {.error = ErrorCode::fenced_leader_epoch, .diverging = {}};
+    if (auto d = std::exchange(diverging_once, {})) return {.error = ErrorCode::none, .diverging = d};
+    positions.push_back(p);
+    return {};
+  }
+  LeaderView leader_view() const override {
+    return {epoch, Offset(0), Offset(static_cast<int64_t>(log.size())), high_watermark};
+  }
+  Result<FollowerRead> read_for_follower(Offset from, size_t max_bytes) override {
+    if (read_error) return common::model::fail(*read_error);
+    if (is_cold) return FollowerRead{.records = {}, .cold = true};
+    return FollowerRead{.records = bytes(from, max_bytes), .cold = false};
+  }
+  void read_cold_for_follower(Offset from, size_t max_bytes, std::function<void(Result<BufferChain>)> done) override {
+    cold_reads.push_back([this, from, max_bytes, done = std::move(done)] { done(bytes(from, max_bytes)); });
+  }
+  void attach(FollowerObserver& observer, uint32_t slot) override { observers_.emplace_back(&observer, slot); }
+  void detach(FollowerObserver& observer, uint32_t slot) override {
+    std::erase(observers_, std::pair(&observer, slot));
+  }
+
+ private:
+  BufferChain bytes(Offset from, size_t max_bytes) {
+    const std::string part = log.substr(static_cast<size_t>(from.value), max_bytes);
+    read_sizes.push_back(part.size());
+    return BufferChain(Buffer::copy_of(part));
+  }
+  std::vector<std::pair<FollowerObserver*, uint32_t>> observers_;
+};
+
+class FakeFollower final : public FollowerReplica {
+ public:
+  LeaderEpoch epoch{1};
+  std::string log;
+  Offset durable;
+  Offset high_watermark;
+  std::optional<Applied> outcome;  // instead of appending
+  size_t answers = 0;
+
+  void change(const std::function<void()>& f) {
+    f();
+    if (observer_ != nullptr) observer_->on_position_changed(slot_);
+  }
+
+  ReplicaPosition position() const override {
+    return {
+        .ask = {.leader_epoch = epoch, .fetch_offset = Offset(static_cast<int64_t>(log.size())), .last_epoch = epoch},
+        .partition_epoch = PartitionEpoch(0),
+        .durable_offset = durable,
+        .log_start_offset = Offset(0)};
+  }
+  Applied apply(const LeaderAnswer& answer, BufferChain records) override {
+    ++answers;
+    if (outcome) return *outcome;
+    if (answer.diverging) {
+      log.resize(static_cast<size_t>(answer.diverging->end_offset.value));
+      return Applied::done;
+    }
+    if (answer.asked != position().ask) return Applied::done;
+    log += records.flatten().text();
+    high_watermark = answer.high_watermark;
+    return Applied::done;
+  }
+  void apply_high_watermark(LeaderEpoch leader_epoch, Offset hw, Offset) override {
+    if (leader_epoch == epoch) high_watermark = hw;
+  }
+  void set_position_observer(PositionObserver& observer, uint32_t slot) override {
+    observer_ = &observer;
+    slot_ = slot;
+  }
+  void clear_position_observer(const PositionObserver& observer) override {
+    if (observer_ == &observer) observer_ = nullptr;
+  }
+
+ private:
+  PositionObserver* observer_ = nullptr;
+  uint32_t slot_ = 0;
+};
+
+}  // namespace test_support

@@ -1,0 +1,361 @@
+// The two ends of a fetch stream together, without a transport: what is said, and what is left unsaid.
+#include <map>
+
+#include <catch2/catch.hpp>
+
+#include "broker/replication/follower_fetcher.h"
+#include "broker/replication/leader_fetch_session.h"
+#include "replication/fake_replicas.h"
+
+using namespace broker::replication;
+using namespace test_support;
+using namespace std::chrono_literals;
+using common::model::PartitionIndex;
+
+namespace {
+
+struct Pair {
+  explicit Pair(LeaderFetchOptions options = {})
+      : session(
+            [] {
+              FollowerHello hello;
+              hello.node_id = BrokerId(2);
+              hello.broker_epoch = BrokerEpoch(200);
+              return hello;
+            }(),
+            options, [this](const TopicIdPartition& id) { return find(id); }, [this] { ++leader_work; }),
+        fetcher({}, [this] { ++follower_work; }) {}
+
+  static TopicIdPartition id(int n) { return {.topic_id = Uuid::from_halves(7, 7), .partition = PartitionIndex(n)}; }
+
+  std::shared_ptr<LeaderReplica> find(const TopicIdPartition& id) {
+    const auto found = leaders.find(id);
+    return found != leaders.end() ? found->second : nullptr;
+  }
+  FakeLeader& lead(int n) {
+    leaders[id(n)] = std::make_shared<FakeLeader>();
+    return *leaders[id(n)];
+  }
+  FakeFollower& follow(int n) {
+    followers[id(n)] = std::make_shared<FakeFollower>();
+    fetcher.follow(id(n), followers[id(n)]);
+    return *followers[id(n)];
+  }
+
+  // One frame in each direction, if there is one.
+  bool up() {
+    auto frame = fetcher.next_frame(now);
+    if (!frame) return false;
+    last_up = *frame;
+    REQUIRE(session.on_frame(*frame, now).has_value());
+    return true;
+  }
+  bool down() {
+    auto frame = session.next_frame(now);
+    if (!frame) return false;
+    last_down = *frame;
+    REQUIRE(fetcher.on_frame(std::move(*frame), now).has_value());
+    return true;
+  }
+  // Until both are silent; returns the number of frames.
+  int settle() {
+    int frames = 0;
+    for (bool more = true; more;) {
+      more = false;
+      if (up()) more = true, ++frames;
+      if (down()) more = true, ++frames;
+      REQUIRE(frames < 10000);
+    }
+    return frames;
+  }
+
+  std::map<TopicIdPartition, std::shared_ptr<FakeLeader>> leaders;
+  std::map<TopicIdPartition, std::shared_ptr<FakeFollower>> followers;
+  Instant now = Instant{} + 1h;
+  int leader_work = 0;
+  int follower_work = 0;
+  FollowerFrame last_up;
+  LeaderFrame last_down;
+  LeaderFetchSession session;
+  FollowerFetcher fetcher;
+};
+
+}  // namespace
+
+TEST_CASE("a follower catches up, acknowledges by asking, and then both are silent") {
+  Pair p;
+  FakeLeader& leader = p.lead(0);
+  leader.append(3000);
+  FakeFollower& follower = p.follow(0);
+  p.settle();
+  REQUIRE(follower.log == leader.log);
+  REQUIRE(leader.positions.size() == 2);  // from 0, from 3000
+  REQUIRE(leader.positions.back().fetch_offset == Offset(3000));
+  REQUIRE(leader.positions.back().broker_epoch == BrokerEpoch(200));
+
+  p.now += 1h;
+  p.settle();  // the first high watermark, which was being collected
+  p.now += 1h;
+  const int work = p.leader_work + p.follower_work;
+  REQUIRE(p.settle() == 0);  // an idle partition costs nothing
+  REQUIRE_FALSE(p.session.next_deadline());
+  REQUIRE_FALSE(p.fetcher.next_deadline());
+  REQUIRE(p.leader_work + p.follower_work == work);
+
+  leader.append(5);
+  REQUIRE(p.leader_work > 0);
+  REQUIRE(p.down());
+  REQUIRE(follower.log.size() == 3005);
+}
+
+TEST_CASE("at most one unanswered answer for each partition; partitions do not wait for each other") {
+  Pair p;
+  FakeLeader& a = p.lead(0);
+  FakeLeader& b = p.lead(1);
+  FakeFollower& fa = p.follow(0);
+  FakeFollower& fb = p.follow(1);
+  p.settle();
+  a.append(10);
+  REQUIRE(p.down());
+  a.append(10);
+  REQUIRE_FALSE(p.session.next_frame(p.now));  // the follower has not answered yet
+  b.append(10);
+  REQUIRE(p.down());
+  REQUIRE(fb.log.size() == 10);
+  REQUIRE(p.up());
+  REQUIRE(p.last_up.positions.size() == 2);  // both answers in one frame
+  REQUIRE(p.down());
+  REQUIRE(fa.log.size() == 20);
+}
+
+TEST_CASE("unanswered bytes stay within the credit, and every partition gets its turn") {
+  LeaderFetchOptions options;
+  options.credit_bytes = 3000;
+  options.partition_bytes = 1000;
+  options.frame_bytes = 2000;
+  Pair p(options);
+  for (int n = 0; n < 8; ++n) p.lead(n).append(5000);
+  for (int n = 0; n < 8; ++n) p.follow(n);
+  REQUIRE(p.up());
+  std::vector<uint32_t> served;
+  for (int frames = 0; auto frame = p.session.next_frame(p.now); ++frames) {
+    REQUIRE(frames < 10);
+    size_t bytes = 0;
+    for (const SlotAnswer& answer : frame->answers) {
+      bytes += answer.records.size();
+      served.push_back(answer.slot);
+    }
+    REQUIRE(bytes <= 2000);
+    REQUIRE(p.fetcher.on_frame(std::move(*frame), p.now).has_value());
+  }
+  REQUIRE(served == std::vector<uint32_t>{0, 1, 2});
+  REQUIRE(p.session.bytes_unanswered() == 3000);
+
+  // Who was served waits behind the others.
+  REQUIRE(p.up());
+  REQUIRE(p.down());
+  REQUIRE(p.last_down.answers.size() == 2);
+  REQUIRE(p.last_down.answers[0].slot == 3);
+  REQUIRE(p.last_down.answers[1].slot == 4);
+  p.settle();
+  for (const auto& [id, follower] : p.followers) REQUIRE(follower->log.size() == 5000);
+  REQUIRE(p.session.bytes_unanswered() == 0);
+}
+
+TEST_CASE("high watermarks that move alone are collected, and never sent to a log that does not match") {
+  Pair p;
+  FakeLeader& a = p.lead(0);
+  FakeLeader& b = p.lead(1);
+  a.append(10);
+  b.append(10);
+  FakeFollower& fa = p.follow(0);
+  FakeFollower& fb = p.follow(1);
+  p.settle();
+  p.now += 1s;
+  p.settle();
+  a.commit(5);
+  a.commit(10);
+  b.commit(10);
+  REQUIRE_FALSE(p.down());
+  REQUIRE(p.session.next_deadline() == p.now + 5ms);
+  p.now += 5ms;
+  REQUIRE(p.down());
+  REQUIRE(p.last_down.answers.empty());
+  REQUIRE(p.last_down.high_watermarks.size() == 2);
+  REQUIRE(fa.high_watermark == Offset(10));
+  REQUIRE(fb.high_watermark == Offset(10));
+
+  // R62: found diverging; until the follower has cut its log it learns no high watermark.
+  fa.change([&] { fa.epoch = LeaderEpoch(2); });
+  a.change_role(true, 2);
+  a.diverging_once = EpochEnd{LeaderEpoch(1), Offset(4)};
+  REQUIRE(p.up());
+  a.commit(9);
+  p.now += 1s;
+  auto frame = p.session.next_frame(p.now);
+  REQUIRE(frame);
+  REQUIRE(frame->answers.size() == 1);
+  REQUIRE(frame->answers[0].answer.diverging);
+  REQUIRE(frame->high_watermarks.empty());
+}
+
+TEST_CASE("a leader that learns of its leadership after its followers serves them at once") {
+  Pair p;
+  FakeLeader& leader = p.lead(0);
+  leader.append(10);
+  leader.leads = false;
+  FakeFollower& follower = p.follow(0);
+  follower.change([&] { follower.epoch = LeaderEpoch(4); });
+  p.settle();
+  REQUIRE(follower.log.empty());
+  leader.change_role(true, 4);
+  REQUIRE(p.down());
+  REQUIRE(follower.log.size() == 10);
+
+  // The replica does not even exist yet.
+  FakeFollower& later = p.follow(1);
+  p.settle();
+  FakeLeader& made = p.lead(1);
+  made.append(3);
+  p.session.on_replica_created(Pair::id(1));
+  REQUIRE(p.down());
+  REQUIRE(later.log.size() == 3);
+}
+
+TEST_CASE("one partition's failure does not stop the others") {
+  Pair p;
+  p.lead(0).append(10);
+  p.lead(1).append(10);
+  FakeFollower& bad = p.follow(0);
+  FakeFollower& good = p.follow(1);
+  bad.outcome = Applied::back_off;
+  p.settle();
+  REQUIRE(good.log.size() == 10);
+  REQUIRE(bad.answers == 1);
+  REQUIRE(p.fetcher.next_deadline() == p.now + 100ms);
+  p.leaders[Pair::id(1)]->append(10);
+  p.settle();
+  REQUIRE(good.log.size() == 20);
+  REQUIRE(bad.answers == 1);
+  p.now += 100ms;
+  bad.outcome.reset();
+  p.settle();
+  REQUIRE(bad.log.size() == 10);
+
+  // The leader cannot read one of its logs.
+  p.leaders[Pair::id(0)]->read_error = ErrorCode::kafka_storage_error;
+  p.leaders[Pair::id(0)]->append(5);
+  p.leaders[Pair::id(1)]->append(5);
+  p.settle();
+  REQUIRE(good.log.size() == 25);
+}
+
+TEST_CASE("metadata that comes later makes a waiting partition ask again before its patience ends") {
+  Pair p;
+  FakeLeader& leader = p.lead(0);
+  leader.epoch = LeaderEpoch(2);
+  leader.append(10);
+  FakeFollower& follower = p.follow(0);
+  follower.outcome = Applied::await_metadata;
+  p.settle();  // FENCED_LEADER_EPOCH
+  REQUIRE(follower.answers == 1);
+  follower.outcome.reset();
+  follower.change([&] { follower.epoch = LeaderEpoch(2); });
+  p.settle();
+  REQUIRE(follower.log.size() == 10);
+}
+
+TEST_CASE("work of the disk is waited for") {
+  Pair p;
+  FakeLeader& leader = p.lead(0);
+  leader.is_cold = true;
+  leader.append(10);
+  FakeFollower& follower = p.follow(0);
+  p.settle();
+  REQUIRE(leader.cold_reads.size() == 1);
+  leader.append(5);  // meanwhile
+  p.settle();
+  REQUIRE(leader.cold_reads.size() == 1);
+  leader.cold_reads[0]();
+  REQUIRE(p.down());
+  REQUIRE(follower.log.size() == 15);
+
+  // The follower restarts its log: it answers when that is done.
+  leader.is_cold = false;
+  follower.outcome = Applied::busy;
+  p.settle();
+  leader.append(5);
+  p.settle();
+  const size_t answers = follower.answers;
+  leader.append(5);
+  p.settle();
+  REQUIRE(follower.answers == answers);
+  follower.outcome.reset();
+  follower.change([] {});
+  p.settle();
+  REQUIRE(follower.log.size() == 25);
+}
+
+TEST_CASE("a partition that is given up is forgotten on both sides, whatever is under way") {
+  Pair p;
+  FakeLeader& leader = p.lead(0);
+  leader.append(10);
+  p.follow(0);
+  p.up();
+  auto in_flight = p.session.next_frame(p.now);
+  REQUIRE(in_flight);
+  p.fetcher.unfollow(Pair::id(0));
+  REQUIRE(p.fetcher.on_frame(std::move(*in_flight), p.now).has_value());
+  p.settle();
+  REQUIRE(p.session.open_slots() == 0);
+  REQUIRE(p.session.bytes_unanswered() == 0);
+  REQUIRE(leader.observer_count() == 0);
+
+  // Followed and given up before anything was said.
+  p.follow(0);
+  p.fetcher.unfollow(Pair::id(0));
+  FakeFollower& follower = p.follow(0);
+  p.settle();
+  REQUIRE(follower.log.size() == 10);
+  REQUIRE(p.session.open_slots() == 1);
+}
+
+TEST_CASE("old frames are dropped, and nonsense ends the stream") {
+  Pair p;
+  p.lead(0).append(10);
+  p.follow(0);
+  p.up();
+  REQUIRE(p.session.on_frame(p.last_up, p.now).has_value());  // again: dropped (R23)
+  REQUIRE(p.session.open_slots() == 1);
+
+  FollowerFrame bad;
+  bad.sequence = 100;
+  bad.positions.push_back({.slot = 9});
+  REQUIRE_FALSE(p.session.on_frame(bad, p.now).has_value());
+  bad = {};
+  bad.sequence = 101;
+  bad.opened.push_back({.slot = 7});
+  REQUIRE_FALSE(p.session.on_frame(bad, p.now).has_value());
+  bad = {};
+  bad.sequence = 102;
+  bad.positions.push_back({.slot = 0, .answers = 5});
+  REQUIRE_FALSE(p.session.on_frame(bad, p.now).has_value());
+
+  LeaderFrame worse;
+  worse.sequence = 1;
+  worse.answers.push_back({.slot = 3, .number = 1});
+  REQUIRE_FALSE(p.fetcher.on_frame(worse, p.now).has_value());
+}
+
+TEST_CASE("a session that ends while the disk reads for it leaves nothing behind") {
+  auto p = std::make_unique<Pair>();
+  FakeLeader& leader = p->lead(0);
+  leader.is_cold = true;
+  leader.append(10);
+  p->follow(0);
+  p->settle();
+  auto keep = p->leaders[Pair::id(0)];
+  p.reset();
+  REQUIRE(keep->observer_count() == 0);
+  keep->cold_reads.at(0)();
+}
