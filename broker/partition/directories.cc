@@ -95,6 +95,7 @@ void Directories::begin_creation(const TopicPartition& partition, Creation creat
   const auto path = std::make_shared<Result<std::string>>();
   // The names' work on the pool (R78); nothing else of the directory is touched there.
   options_.disk->offload(
+      common::disk::Job::changes,
       [directory, partition, id = creation.topic_id, path]() -> common::disk::IoResult<void> {
         *path = directory->create_partition(partition, id);
         return {};
@@ -153,6 +154,7 @@ void Directories::rename_aside(LogDirectory& directory, const std::string& path,
   const auto unique = common::model::random_uuid(options_.random->next(), options_.random->next());
   const auto moved_to = std::make_shared<Result<std::string>>();
   options_.disk->offload(
+      common::disk::Job::changes,
       [&directory, path, unique, moved_to]() -> common::disk::IoResult<void> {
         *moved_to = directory.set_aside(path, unique);
         return {};
@@ -174,10 +176,11 @@ void Directories::remove_old_strays() {
     const std::string path = strays_.begin()->second;
     strays_.erase(strays_.begin());
     options_.logger.info("{} has been unknown for long enough: deleted", path);
-    options_.disk->offload([disk = options_.disk, path] { return disk->remove_tree(path); },
-                           [logger = options_.logger, path](common::disk::IoResult<void> removed) {
-                             if (!removed) logger.warn("{} not deleted: {}", path, removed.error().message);
-                           });
+    options_.disk->offload(
+        common::disk::Job::changes, [disk = options_.disk, path] { return disk->remove_tree(path); },
+        [logger = options_.logger, path](common::disk::IoResult<void> removed) {
+          if (!removed) logger.warn("{} not deleted: {}", path, removed.error().message);
+        });
   }
 }
 
@@ -201,7 +204,6 @@ void Directories::report_failure(const std::string& directory, const Error& erro
   on_home([this, directory, error] {
     LogDirectory* failed = find(directory);
     if (failed == nullptr || failed->failure()) return;
-    options_.logger.error("directory {} has failed, its replicas are offline: {}", directory, error.message);
     failed->mark_failed(error);
     for (size_t i = 0; i < managers_.size(); ++i) {
       shards_[i]->post([manager = managers_[i], directory] { manager->directory_failed(directory); });
@@ -326,6 +328,7 @@ void Directories::look_at_space() {
     if (directory->failure()) continue;
     const auto space = std::make_shared<common::disk::Space>();
     options_.disk->offload(
+        common::disk::Job::reads,
         [directory = directory.get(), space]() -> common::disk::IoResult<void> {
           const Result<common::disk::Space> seen = directory->space();
           if (!seen) return common::disk::io_failure(common::disk::IoFault::failed, seen.error().message);

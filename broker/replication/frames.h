@@ -46,7 +46,8 @@ struct LeaderHello {
   Uuid cluster_id;
   BrokerId node_id;
   BrokerEpoch broker_epoch;
-  int32_t shards = 0;  // differs from what the follower believed: connect again with this number
+  int32_t shards = 0;     // differs from what the follower believed: connect again with this number
+  bool accepted = false;  // false: the end of the stream follows, with the reason
 };
 
 struct OpenSlot {

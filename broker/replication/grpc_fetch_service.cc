@@ -29,17 +29,15 @@ class Call final : public grpc::ServerBidiReactor<Raw, Raw>, public std::enable_
     if (!ok) return report({BreakKind::ended, "closed by the follower"});
     Result<FromFollower> decoded = decode_from_follower(incoming_);
     incoming_.Clear();
-    if (!decoded) return finish(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, decoded.error().message));
+    if (!decoded) return refuse(decoded.error().message);
     if (auto* hello = std::get_if<FollowerHello>(&*decoded)) {
-      if (shard_ != nullptr) return finish(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "a second hello"));
+      if (std::exchange(greeted_, true)) return refuse("a second hello");
       greet(std::move(*hello));
     } else {
-      if (shard_ == nullptr)
-        return finish(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "a frame before the hello"));
-      shard_->post(
-          [self = self_, frame = std::make_shared<FollowerFrame>(std::get<FollowerFrame>(std::move(*decoded)))] {
-            if (self->events_ != nullptr) self->events_->on_frame(std::move(*frame));
-          });
+      if (!greeted_) return refuse("a frame before the hello");
+      post([self = self_, frame = std::make_shared<FollowerFrame>(std::get<FollowerFrame>(std::move(*decoded)))] {
+        if (self->events_ != nullptr) self->events_->on_frame(std::move(*frame));
+      });
     }
     const std::lock_guard lock(mutex_);
     if (!finished_) StartRead(&incoming_);

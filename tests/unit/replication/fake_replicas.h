@@ -103,6 +103,7 @@ class FakeFollower final : public FollowerReplica {
   Applied apply(const LeaderAnswer& answer, BufferChain records) override {
     ++answers;
     if (outcome) return *outcome;
+    if (answer.error != ErrorCode::none) return Applied::back_off;
     if (answer.diverging) {
       log.resize(static_cast<size_t>(answer.diverging->end_offset.value));
       return Applied::done;
