@@ -234,8 +234,15 @@ void ControllerRuntime::release_committed() {
   }
 }
 
+// One request may change thousands of things.
+void ControllerRuntime::log_changes(const std::vector<std::string>& lines) {
+  constexpr size_t lines_max = 20;
+  for (size_t i = 0; i < std::min(lines.size(), lines_max); ++i) log_.info("{}", lines[i]);
+  if (lines.size() > lines_max) log_.info("... and {} more changes", lines.size() - lines_max);
+}
+
 void ControllerRuntime::release(Held held) {
-  for (const std::string& line : held.log) log_.info("{}", line);
+  log_changes(held.log);
   if (!held.done) return;
   if (!held.leaders_until) return held.done(std::move(held.reply));
 

@@ -114,6 +114,7 @@ class ControllerRuntime final : public RaftListener {
   void on_proposal_done(Result<LogIndex> index);
   void release_committed();
   void release(Held held);
+  void log_changes(const std::vector<std::string>& lines);
   void check_awaiting_brokers();
   void check_awaiting_image();
   void tick();

@@ -51,9 +51,10 @@ class InFlight {
 };
 
 // What a stream's owner and its reactor share; the owner may be gone while gRPC still finishes.
-struct StreamOwner {
-  SessionEvents events;  // shard only
-  bool gone = false;     // shard only
+struct StreamOwner {  // touched on the shard only
+  SessionEvents events;
+  bool gone = false;
+  bool reached = false;
 };
 
 // One session's stream at the broker. gRPC's threads call the On... methods; the controller's shard sends. The hold of
@@ -90,6 +91,7 @@ class ClientSession final : public grpc::ClientBidiReactor<pb::SessionRequest, p
       return release();
     }
     shard_.post([owner = owner_, sequence = incoming_.sequence(), message = std::move(*message)]() mutable {
+      owner->reached = true;
       if (owner->gone) return;
       const auto on_message = owner->events.on_message;  // it may end the stream
       on_message(sequence, std::move(message));
@@ -191,7 +193,7 @@ class GrpcControllerLinks::Impl {
   std::unique_ptr<SessionStream> open_session(BrokerId controller, SessionEvents events) {
     auto owner = std::make_shared<StreamOwner>();
     owner->events = std::move(events);
-    const auto endpoint = options_.endpoint(controller);
+    const auto endpoint = choose(controller);
     if (!endpoint) {
       shard_.post([owner, controller] {
         if (std::exchange(owner->gone, true)) return;
@@ -202,6 +204,11 @@ class GrpcControllerLinks::Impl {
     }
     // A fresh channel each time: the old one may be backing off from a process that has just come back.
     const auto stub = pb::Controller::NewStub(channel(*endpoint, fmt::format("controller session {}", ++sessions_)));
+    owner->events.on_closed = [this, controller, owner = owner.get(), alive = std::weak_ptr(alive_),
+                               on_closed = std::move(owner->events.on_closed)](const std::string& why) {
+      if (!owner->reached && !alive.expired()) ++failures_[controller];
+      on_closed(why);
+    };
     auto session = std::make_shared<ClientSession>(shard_, *stub, owner, in_flight_);
     session->self_ = session;
     return std::make_unique<GrpcSessionStream>(std::move(session), std::move(owner));
@@ -209,7 +216,7 @@ class GrpcControllerLinks::Impl {
 
   void call(BrokerId controller, const ControllerRequest& request, const RequestOrigin& origin, Instant deadline,
             std::function<void(Result<Reply>)> done) {
-    const auto endpoint = options_.endpoint(controller);
+    const auto endpoint = choose(controller);
     if (!endpoint) {
       return shard_.post([done = std::move(done)] {
         Reply reply;  // never sent
@@ -229,12 +236,15 @@ class GrpcControllerLinks::Impl {
     call->context->set_deadline(std::chrono::system_clock::now() + left + std::chrono::milliseconds(100));
     call->stub = stub_for(*endpoint);
     in_flight_->begin(call->context);
-    call->stub->async()->Call(
-        call->context.get(), &call->request, &call->reply,
-        [call, in_flight = in_flight_, done = std::move(done), &shard = shard_](const grpc::Status& status) mutable {
-          shard.post([call, status, done = std::move(done)] { done(result_of(*call, status)); });
-          in_flight->end(call->context);
-        });
+    call->stub->async()->Call(call->context.get(), &call->request, &call->reply,
+                              [this, controller, call, in_flight = in_flight_, done = std::move(done), &shard = shard_,
+                               alive = std::weak_ptr(alive_)](const grpc::Status& status) mutable {
+                                shard.post([this, controller, call, status, done = std::move(done), alive] {
+                                  if (!status.ok() && !alive.expired()) ++failures_[controller];
+                                  done(result_of(*call, status));
+                                });
+                                in_flight->end(call->context);
+                              });
   }
 
  private:
@@ -244,6 +254,13 @@ class GrpcControllerLinks::Impl {
     InFlight::Context context = std::make_shared<grpc::ClientContext>();
     std::shared_ptr<pb::Controller::Stub> stub;
   };
+
+  // The best address, or the next one after each failure to reach it.
+  std::optional<metadata::ClusterEndpoint> choose(BrokerId controller) {
+    const auto candidates = options_.endpoints(controller);
+    if (candidates.empty()) return std::nullopt;
+    return candidates[failures_[controller] % candidates.size()];
+  }
 
   static Result<Reply> result_of(const UnaryCall& call, const grpc::Status& status) {
     if (!status.ok()) return fail(ErrorCode::network_exception, status.error_message());
@@ -271,7 +288,9 @@ class GrpcControllerLinks::Impl {
   const LinksOptions options_;
   std::map<std::string, std::shared_ptr<pb::Controller::Stub>> stubs_;
   std::shared_ptr<InFlight> in_flight_;
+  std::map<BrokerId, size_t> failures_;
   uint64_t sessions_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 GrpcControllerLinks::GrpcControllerLinks(common::Shard& shard, LinksOptions options)

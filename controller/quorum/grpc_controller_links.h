@@ -5,7 +5,7 @@
 #pragma once
 #include <functional>
 #include <memory>
-#include <optional>
+#include <vector>
 
 #include "controller/quorum/controller_links.h"
 
@@ -14,9 +14,9 @@ namespace controller::quorum {
 struct LinksOptions {
   BrokerId self;
   std::function<Uuid()> cluster_id;
-  // Where a node's gRPC listens now: its registration, else what the voters or the configuration say (R112). Asked anew
-  // for every session and call.
-  std::function<std::optional<metadata::ClusterEndpoint>(BrokerId)> endpoint;
+  // Where a node's gRPC may listen now, best first: its registration, then what the voters or the configuration say
+  // (R112). Asked anew for every session and call; the next one is tried when one was not reached.
+  std::function<std::vector<metadata::ClusterEndpoint>(BrokerId)> endpoints;
 };
 
 class GrpcControllerLinks final : public ControllerLinks {

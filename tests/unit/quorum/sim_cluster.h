@@ -97,6 +97,7 @@ struct SimNode {
 class SimCluster {
  public:
   explicit SimCluster(int brokers) : shard_(100, world), quorum(shard_) {
+    configure_test_logging();
     for (int id = 1; id <= brokers; ++id) start(id);
     quorum.elect(BrokerId{1});
     REQUIRE(run_until([&] { return active_brokers() == brokers; }));

@@ -1,18 +1,30 @@
 // Simulated time for shells: shards whose timers and posts run from one queue, in order, on the test's thread. Work
 // takes no time; the clock jumps to the next event. Thread-compatible.
 #pragma once
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
 
+#include "common/logging.h"
 #include "common/shard.h"
 
 namespace quorum_test {
 
 using common::Duration;
 using common::Instant;
+
+// Quiet, unless NARU_TEST_LOG is set.
+inline void configure_test_logging() {
+  static const bool done = [] {
+    const auto level = std::getenv("NARU_TEST_LOG") != nullptr ? common::LogLevel::debug : common::LogLevel::off;
+    common::configure_logging(level, common::LogFormat::text);
+    return true;
+  }();
+  (void)done;
+}
 
 class SimClock final : public common::Clock {
  public:

@@ -1,0 +1,126 @@
+#include "controller/quorum/controller_node.h"
+
+#include "controller/quorum/forwarding_client.h"
+#include "controller/quorum/grpc_controller_links.h"
+#include "controller/quorum/grpc_controller_service.h"
+#include "controller/quorum/session_server.h"
+#include "controller/quorum/tcp_prober.h"
+
+namespace controller::quorum {
+namespace {
+
+constexpr int32_t nobody = -1;
+
+}  // namespace
+
+struct ControllerNode::Impl {
+  Impl(common::Shard& s, ControllerNodeOptions options, const metadata::ConfigSchema& schema,
+       common::model::Random& random, RuntimeHooks runtime_hooks, SessionHooks session_hooks, const common::Logger& log)
+      : shard(s),
+        self(options.session.broker_id),
+        configured_endpoint(std::move(options.configured_endpoint)),
+        prober(s),
+        runtime(s, std::move(options.controller), schema, random, prober, log.with("controller"), runtime_hooks),
+        sessions(runtime, self, log.with("controller")),
+        links(s, {.self = self,
+                  .cluster_id = runtime_hooks.cluster_id,
+                  .endpoints = [this](BrokerId id) { return endpoints_of(id); }}),
+        forwarding(s, runtime, links, self, random),
+        grpc_service(s, runtime, sessions),
+        session(s, runtime, sessions, links, std::move(options.session), std::move(session_hooks),
+                log.with("session")) {
+    runtime.when_leader_changes([this] {
+      const auto who = runtime.leader();
+      leader.store(who ? who->value : nobody, std::memory_order_release);
+    });
+  }
+
+  // R112: a registration overrides the configuration, which is tried where the registered address does not answer.
+  std::vector<metadata::ClusterEndpoint> endpoints_of(BrokerId id) const {
+    std::vector<metadata::ClusterEndpoint> found;
+    if (const metadata::BrokerImage* broker = runtime.image()->broker(id)) found.push_back(broker->cluster_endpoint);
+    if (const auto configured = configured_endpoint ? configured_endpoint(id) : std::nullopt) {
+      if (found.empty() || found.front() != *configured) found.push_back(*configured);
+    }
+    return found;
+  }
+
+  common::Shard& shard;
+  const BrokerId self;
+  const std::function<std::optional<metadata::ClusterEndpoint>(BrokerId)> configured_endpoint;
+  std::atomic<int32_t> leader{nobody};
+  Raft* raft = nullptr;
+  TcpProber prober;
+  ControllerRuntime runtime;
+  SessionServer sessions;
+  GrpcControllerLinks links;
+  ForwardingClient forwarding;
+  GrpcControllerService grpc_service;
+  BrokerSession session;
+};
+
+ControllerNode::ControllerNode(common::Shard& shard, ControllerNodeOptions options,
+                               const metadata::ConfigSchema& schema, common::model::Random& random,
+                               RuntimeHooks runtime_hooks, SessionHooks session_hooks, common::Logger log)
+    : impl_(std::make_unique<Impl>(shard, std::move(options), schema, random, std::move(runtime_hooks),
+                                   std::move(session_hooks), log)) {}
+ControllerNode::~ControllerNode() = default;
+
+RaftListener& ControllerNode::listener() {
+  return impl_->runtime;
+}
+void ControllerNode::attach(Raft& raft) {
+  impl_->raft = &raft;
+  impl_->runtime.attach(raft);
+}
+grpc::Service& ControllerNode::service() {
+  return impl_->grpc_service.service();
+}
+
+void ControllerNode::start() {
+  impl_->shard.post([impl = impl_.get()] { impl->session.start(); });
+}
+void ControllerNode::set_ready() {
+  impl_->shard.post([impl = impl_.get()] { impl->session.set_ready(); });
+}
+void ControllerNode::ask_to_be_fenced() {
+  impl_->shard.post([impl = impl_.get()] { impl->session.ask_to_be_fenced(); });
+}
+void ControllerNode::report_lost(BrokerId id) {
+  impl_->shard.post([impl = impl_.get(), id] { impl->session.report_lost(id); });
+}
+void ControllerNode::shut_down(Instant deadline, std::function<void(bool)> done) {
+  impl_->shard.post(
+      [impl = impl_.get(), deadline, done = std::move(done)] { impl->session.shut_down(deadline, done); });
+}
+void ControllerNode::hand_over(std::function<void()> done) {
+  impl_->shard.post([impl = impl_.get(), done = std::move(done)] {
+    if (!impl->raft->is_leader()) return done();
+    impl->raft->transfer_leadership(std::nullopt, [done](const Result<void>&) { done(); });
+  });
+}
+void ControllerNode::close() {
+  impl_->grpc_service.close();
+}
+
+ControllerClient& ControllerNode::client() {
+  return impl_->forwarding;
+}
+MetadataPublisher& ControllerNode::publisher() {
+  return impl_->runtime.publisher();
+}
+std::optional<BrokerEpoch> ControllerNode::epoch() const {
+  return impl_->session.epoch();
+}
+bool ControllerNode::isolated() const {
+  return impl_->session.isolated();
+}
+bool ControllerNode::in_service() const {
+  return impl_->session.in_service();
+}
+std::optional<BrokerId> ControllerNode::leader() const {
+  const int32_t id = impl_->leader.load(std::memory_order_acquire);
+  return id == nobody ? std::nullopt : std::optional(BrokerId{id});
+}
+
+}  // namespace controller::quorum

@@ -1,0 +1,72 @@
+// A broker's whole controller half, put together over gRPC: runtime, sessions on both sides, forwarded calls, probes.
+// What is missing is Raft, which is attached, and the gRPC server, which carries service().
+//
+//   ControllerNode node(...);  RaftDriver raft(..., node.listener(), ...);  node.attach(raft);
+//   grpc_server.add(node.service());  grpc_server.start();  node.start();  ...recovery...  node.set_ready();
+// At the end: shut_down(), close(), stop the server, end Raft, stop the controller's shard, let the node die.
+//
+// Any thread, unless a method says otherwise.
+#pragma once
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "controller/quorum/broker_session.h"
+#include "controller/quorum/controller_client.h"
+
+namespace grpc {
+class Service;
+}
+
+namespace controller::quorum {
+
+struct ControllerNodeOptions {
+  metadata::ControllerOptions controller;
+  SessionOptions session;
+  // What the voters or the configuration say about a node that has not registered, or cannot be reached where it did.
+  // Called on the controller's shard.
+  std::function<std::optional<metadata::ClusterEndpoint>(BrokerId)> configured_endpoint;
+};
+
+class ControllerNode {
+ public:
+  // `shard` is the controller's; all references outlive the node. Hooks are called on that shard.
+  ControllerNode(common::Shard& shard, ControllerNodeOptions options, const metadata::ConfigSchema& schema,
+                 common::model::Random& random, RuntimeHooks runtime_hooks, SessionHooks session_hooks,
+                 common::Logger log);
+  ~ControllerNode();
+  ControllerNode(const ControllerNode&) = delete;
+  ControllerNode& operator=(const ControllerNode&) = delete;
+
+  // For the Raft driver; it calls on the controller's shard.
+  [[nodiscard]] RaftListener& listener();
+  // Before Raft calls its listener.
+  void attach(Raft& raft);
+  [[nodiscard]] grpc::Service& service();
+
+  void start();
+  void set_ready();
+  void ask_to_be_fenced();
+  void report_lost(BrokerId id);
+  // `done` is called on the controller's shard.
+  void shut_down(Instant deadline, std::function<void(bool)> done);
+  // If this node leads the quorum, hands leadership over first (R10). `done` on the controller's shard.
+  void hand_over(std::function<void()> done);
+  void close();
+
+  [[nodiscard]] ControllerClient& client();
+  [[nodiscard]] MetadataPublisher& publisher();
+  [[nodiscard]] std::optional<BrokerEpoch> epoch() const;
+  [[nodiscard]] bool isolated() const;
+  [[nodiscard]] bool in_service() const;
+  // Who leads the quorum, as far as this node knows.
+  [[nodiscard]] std::optional<BrokerId> leader() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace controller::quorum
