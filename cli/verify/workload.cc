@@ -47,6 +47,12 @@ class History {
   void expect(int32_t partition) {
     const std::lock_guard lock(mutex_);
     gaps_.expect(partition, now_ns());
+    last_ack_.try_emplace(partition, now_ns());
+    since_point_.try_emplace(partition, 0);
+  }
+  void point() {
+    const std::lock_guard lock(mutex_);
+    for (auto& [partition, count] : since_point_) count = 0;
   }
   void sent(int32_t partition, Value value) {
     const std::lock_guard lock(mutex_);
@@ -60,6 +66,7 @@ class History {
     checker_.acknowledged(partition, value, offset);
     gaps_.acknowledged(partition, now);
     last_ack_[partition] = now;
+    ++since_point_[partition];
     ++acknowledged_;
     if (file_) file_ << "acknowledged " << partition << ' ' << value << ' ' << offset << ' ' << now << '\n';
   }
@@ -99,10 +106,14 @@ class History {
   struct Progress {
     int64_t sent = 0, acknowledged = 0, polled = 0;
     int64_t silent_ns = 0;  // of the partition that has waited longest for an acknowledgement
+    int64_t least = 0;      // acknowledgements since the last point, of the partition that had fewest
   };
   Progress progress() {
     const std::lock_guard lock(mutex_);
-    Progress p{.sent = sent_, .acknowledged = acknowledged_, .polled = polled_, .silent_ns = 0};
+    Progress p{.sent = sent_, .acknowledged = acknowledged_, .polled = polled_, .silent_ns = 0, .least = 0};
+    for (const auto& [partition, count] : since_point_) {
+      if (partition == since_point_.begin()->first || count < p.least) p.least = count;
+    }
     for (const auto& [partition, at] : last_ack_) p.silent_ns = std::max(p.silent_ns, now_ns() - at);
     return p;
   }
@@ -116,6 +127,7 @@ class History {
   HistoryChecker checker_;
   GapMeter gaps_;
   std::map<int32_t, int64_t> last_ack_;
+  std::map<int32_t, int64_t> since_point_;
   std::map<int32_t, int64_t> polled_to_;
   int64_t sent_ = 0, acknowledged_ = 0, polled_ = 0;
   std::ofstream file_;
@@ -149,6 +161,7 @@ class Workload {
 
  private:
   Outcome<void> open();
+  Outcome<int32_t> find_partitions();
   Outcome<KafkaHandle> make_consumer(const std::string& group);
   void produce_loop();
   void send_one(int32_t partition, std::string& text);
@@ -226,6 +239,31 @@ Outcome<KafkaHandle> Workload::make_consumer(const std::string& group) {
   return std::move(settings).make(RD_KAFKA_CONSUMER);
 }
 
+// A topic made a moment ago may not yet be known to every broker.
+Outcome<int32_t> Workload::find_partitions() {
+  const auto until = steady_clock::now() + command_.shared.timeout;
+  rd_kafka_topic_t* topic = rd_kafka_topic_new(producer_.get(), command_.topic.c_str(), nullptr);
+  Outcome<int32_t> found =
+      problem(Exit::refused, fmt::format("no such topic: {}", command_.topic), "make it first: naru topic create");
+  while (!found && steady_clock::now() < until) {
+    const rd_kafka_metadata_t* raw = nullptr;
+    const auto error =
+        rd_kafka_metadata(producer_.get(), 0, topic, &raw, static_cast<int>(command_.shared.timeout.count()));
+    const KafkaMetadata metadata(raw);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      found = tl::unexpected(kafka_problem("no broker answered", error));
+      break;
+    }
+    if (metadata->topic_cnt == 1 && metadata->topics[0].partition_cnt > 0) {
+      found = metadata->topics[0].partition_cnt;
+    } else {
+      std::this_thread::sleep_for(milliseconds(20));
+    }
+  }
+  rd_kafka_topic_destroy(topic);
+  return found;
+}
+
 Outcome<void> Workload::open() {
   KafkaSettings settings;
   settings.set("bootstrap.servers", bootstrap_text(command_.shared));
@@ -239,17 +277,9 @@ Outcome<void> Workload::open() {
   if (!made) return tl::unexpected(std::move(made.error()));
   producer_ = std::move(*made);
 
-  rd_kafka_topic_t* topic = rd_kafka_topic_new(producer_.get(), command_.topic.c_str(), nullptr);
-  const rd_kafka_metadata_t* raw = nullptr;
-  const auto error =
-      rd_kafka_metadata(producer_.get(), 0, topic, &raw, static_cast<int>(command_.shared.timeout.count()));
-  rd_kafka_topic_destroy(topic);
-  const KafkaMetadata metadata(raw);
-  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return tl::unexpected(kafka_problem("no broker answered", error));
-  if (metadata->topic_cnt != 1 || metadata->topics[0].partition_cnt == 0) {
-    return problem(Exit::refused, fmt::format("no such topic: {}", command_.topic), "make it first: naru topic create");
-  }
-  partitions_ = metadata->topics[0].partition_cnt;
+  Outcome<int32_t> partitions = find_partitions();
+  if (!partitions) return tl::unexpected(std::move(partitions.error()));
+  partitions_ = *partitions;
 
   for (int i = 0; i < command_.consumers; ++i) {
     members_.push_back(std::make_unique<Member>());
@@ -427,6 +457,10 @@ Exit Workload::run() {
         const std::string word = input.substr(0, end);
         input.erase(0, end + 1);
         if (word == "mark") answer_mark();
+        if (word == "point") {
+          history_.point();
+          emit({{"event", "point"}});
+        }
         if (word == "stop") return conclude();
       }
     }
@@ -437,7 +471,8 @@ Exit Workload::run() {
             {"sent", p.sent},
             {"acknowledged", p.acknowledged},
             {"polled", p.polled},
-            {"silent_ms", static_cast<double>(p.silent_ns) / 1e6}});
+            {"silent_ms", static_cast<double>(p.silent_ns) / 1e6},
+            {"least", p.least}});
     }
   }
 }

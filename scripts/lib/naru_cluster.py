@@ -283,11 +283,12 @@ class Workload:
             words += ["--history", str(history)]
         for item in properties:
             words += ["-X", item]
+        self.rate = rate
         self.errors = tempfile.TemporaryFile(mode="w+")
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, bufsize=0,
                                         preexec_fn=_die_with_parent, env=clean_environment(), start_new_session=True)
         self.buffer = b""
-        self.progress = {"sent": 0, "acknowledged": 0, "polled": 0, "silent_ms": 0.0}
+        self.progress = {"sent": 0, "acknowledged": 0, "polled": 0, "silent_ms": 0.0, "least": 0}
         self._wait_for("ready", 60.0)
 
     def __enter__(self):
@@ -343,10 +344,11 @@ class Workload:
         raise Failed(f"waited {timeout} s for {what}; last progress: {self.progress}")
 
     def flow(self, records=None, timeout=60.0, tell=None):
-        """Waits until so many more records have been acknowledged and every partition is being acknowledged again."""
-        start = self.progress["acknowledged"]
-        return self.follow(lambda p: p["acknowledged"] >= start + (records or 100) and p["silent_ms"] < 150,
-                           "acknowledgements to flow in every partition", timeout, tell)
+        """Waits until from now on every partition has had so many records acknowledged (half a second's worth)."""
+        self._say("point")
+        self._wait_for("point", 30.0)
+        least = records or max(20, self.rate // 2)
+        return self.follow(lambda p: p["least"] >= least, f"{least} acknowledgements in every partition", timeout, tell)
 
     def mark(self):
         """The longest gap without an acknowledgement since the last mark."""
