@@ -100,7 +100,8 @@ void fill(Answer& answer, const OffsetAndTimestamp& found, int16_t version) {
   }
   answer.offset = found.offset->value;
   if (found.timestamp) answer.timestamp = found.timestamp->value;
-  if (found.leader_epoch) answer.leader_epoch = found.leader_epoch->value;
+  constexpr int16_t leader_epoch_version = 4;
+  if (found.leader_epoch && version >= leader_epoch_version) answer.leader_epoch = found.leader_epoch->value;
 }
 
 Awaitable<void> locate_one(std::shared_ptr<Parts> parts, size_t index, Result<std::shared_ptr<Partition>> partition) {

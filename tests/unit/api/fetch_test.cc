@@ -1,0 +1,356 @@
+#include "kafka/fetch.h"
+#include "data_fixture.h"
+#include "kafka/produce.h"
+
+using namespace broker::api;
+using namespace broker::api::test;
+using kafka::FetchRequest;
+using kafka::FetchResponse;
+using kafka::ProduceRequest;
+using kafka::ProduceResponse;
+using Values = std::vector<std::pair<int64_t, std::string>>;
+
+namespace {
+
+struct From {
+  std::string topic;
+  int32_t partition = 0;
+  int64_t offset = 0;
+  int32_t max_bytes = 1 << 20;
+};
+
+// Answers at once unless the test asks for more.
+FetchRequest fetch_from(const std::vector<From>& parts) {
+  FetchRequest request;
+  request.max_bytes = 1 << 20;
+  for (const From& part : parts) {
+    if (request.topics.empty() || request.topics.back().topic != part.topic) {
+      request.topics.emplace_back();
+      request.topics.back().topic = part.topic;
+    }
+    FetchRequest::FetchPartition asked;
+    asked.partition = part.partition;
+    asked.fetch_offset = part.offset;
+    asked.partition_max_bytes = part.max_bytes;
+    request.topics.back().partitions.push_back(asked);
+  }
+  return request;
+}
+
+FetchRequest::FetchPartition& only_part(FetchRequest& request) {
+  return request.topics.at(0).partitions.at(0);
+}
+
+const FetchResponse::PartitionData& only_answer(const FetchResponse& response) {
+  REQUIRE(response.responses.size() == 1);
+  REQUIRE(response.responses[0].partitions.size() == 1);
+  return response.responses[0].partitions[0];
+}
+
+ProduceRequest produce_to(const std::string& topic, int32_t partition, const std::vector<std::string>& values,
+                          int16_t acks = 1) {
+  ProduceRequest request;
+  request.acks = acks;
+  request.timeout_ms = 1000;
+  request.topic_data.emplace_back();
+  request.topic_data[0].name = topic;
+  ProduceRequest::PartitionProduceData data;
+  data.index = partition;
+  data.records = common::model::BufferChain(batch_of(values));
+  request.topic_data[0].partition_data.push_back(std::move(data));
+  return request;
+}
+
+void produce(DataFixture& f, const std::string& topic, int32_t partition, const std::vector<std::string>& values) {
+  const auto response = f.ask<ProduceResponse>(produce_to(topic, partition, values), 9);
+  REQUIRE(response.responses[0].partition_responses[0].error_code == ErrorCode::none);
+}
+
+size_t size_of(const FetchResponse::PartitionData& data) {
+  return data.records->size();
+}
+
+}  // namespace
+
+TEST_CASE("fetch gives the records of partitions on both shards") {
+  DataFixture f;
+  f.create_topic("t", 4);
+  for (int32_t p = 0; p < 4; ++p) produce(f, "t", p, {"a" + std::to_string(p), "b"});
+  const int16_t version = GENERATE(int16_t{4}, int16_t{5}, int16_t{7}, int16_t{10}, int16_t{11}, int16_t{12});
+  const auto response = f.ask<FetchResponse>(fetch_from({{"t", 3}, {"t", 0}, {"t", 1}, {"t", 2, 1}}), version);
+  REQUIRE(response.responses.size() == 1);
+  REQUIRE(response.responses[0].topic == "t");
+  const auto& partitions = response.responses[0].partitions;
+  REQUIRE(partitions.size() == 4);
+  REQUIRE(partitions[0].partition_index == 3);
+  REQUIRE(values_in(*partitions[0].records) == Values{{0, "a3"}, {1, "b"}});
+  // Whole batches: the record before the offset comes along, and the client skips it.
+  REQUIRE(values_in(*partitions[3].records) == Values{{0, "a2"}, {1, "b"}});
+  for (const auto& partition : partitions) {
+    REQUIRE(partition.high_watermark == 2);
+    REQUIRE(partition.last_stable_offset == 2);
+    if (version >= 5) REQUIRE(partition.log_start_offset == 0);
+    REQUIRE_FALSE(partition.aborted_transactions.has_value());
+  }
+}
+
+TEST_CASE("fetch names topics by id from version 13 on") {
+  DataFixture f;
+  const TopicId id = f.create_topic("t", 1);
+  produce(f, "t", 0, {"a"});
+  FetchRequest request = fetch_from({{"", 0}});
+  request.topics[0].topic_id = id;
+  const int16_t version = GENERATE(int16_t{13}, int16_t{15}, int16_t{18});
+  const auto response = f.ask<FetchResponse>(request, version);
+  REQUIRE(response.responses[0].topic_id == id);
+  REQUIRE(values_in(*only_answer(response).records) == Values{{0, "a"}});
+  request.topics[0].topic_id = Uuid::from_halves(8, 8);
+  const auto unknown = f.ask<FetchResponse>(request, version);
+  REQUIRE(only_answer(unknown).error_code == ErrorCode::unknown_topic_id);
+  REQUIRE(only_answer(unknown).high_watermark == -1);
+}
+
+TEST_CASE("a fetch waits for records, on whichever shard they come") {
+  DataFixture f;
+  f.create_topic("t", 2);
+  FetchRequest request = fetch_from({{"t", 0}, {"t", 1}});
+  request.max_wait_ms = 60'000;
+  request.min_bytes = 1;
+  const int32_t written = GENERATE(0, 1);
+  const auto waiting = f.start(request, 12);
+  f.settle();
+  REQUIRE_FALSE(waiting->outcome.has_value());
+  produce(f, "t", written, {"news"});
+  const auto response = f.read<FetchResponse>(waiting, 12);
+  REQUIRE(values_in(*response.responses[0].partitions[written].records) == Values{{0, "news"}});
+  REQUIRE(size_of(response.responses[0].partitions[1 - written]) == 0);
+}
+
+TEST_CASE("a fetch waits for as many bytes as it asks for") {
+  DataFixture f;
+  f.create_topic("t", 2);
+  produce(f, "t", 0, {"first"});
+  FetchRequest request = fetch_from({{"t", 0}, {"t", 1}});
+  request.max_wait_ms = 60'000;
+  request.min_bytes = 200;  // three batches
+  const auto waiting = f.start(request, 12);
+  f.settle();
+  REQUIRE_FALSE(waiting->outcome.has_value());
+  produce(f, "t", 1, {"second"});
+  f.settle();
+  REQUIRE_FALSE(waiting->outcome.has_value());
+  produce(f, "t", 0, {"third"});
+  const auto response = f.read<FetchResponse>(waiting, 12);
+  REQUIRE(values_in(*response.responses[0].partitions[0].records) == Values{{0, "first"}, {1, "third"}});
+  REQUIRE(values_in(*response.responses[0].partitions[1].records) == Values{{0, "second"}});
+}
+
+TEST_CASE("after max_wait a fetch answers with what there is") {
+  DataFixture f;
+  f.create_topic("t", 1);
+  produce(f, "t", 0, {"a"});
+  FetchRequest request = fetch_from({{"t", 0, 1}});
+  request.max_wait_ms = 20;
+  request.min_bytes = 1;
+  const auto nothing = f.ask<FetchResponse>(request, 12);
+  REQUIRE(only_answer(nothing).error_code == ErrorCode::none);
+  REQUIRE(size_of(only_answer(nothing)) == 0);
+  REQUIRE(only_answer(nothing).high_watermark == 1);
+  only_part(request).fetch_offset = 0;
+  request.min_bytes = 1'000'000;
+  REQUIRE(values_in(*only_answer(f.ask<FetchResponse>(request, 12)).records) == Values{{0, "a"}});
+}
+
+TEST_CASE("byte limits hold, but the first batch always comes (KIP-74)") {
+  DataFixture f;
+  f.create_topic("t", 2);
+  for (int32_t p = 0; p < 2; ++p) {
+    for (int i = 0; i < 3; ++i) produce(f, "t", p, {std::string(1000, 'x')});
+  }
+  const size_t one = size_of(only_answer(f.ask<FetchResponse>(fetch_from({{"t", 0, 0, 1}}), 12)));
+  REQUIRE(one > 1000);
+  REQUIRE(one < 1200);
+
+  SECTION("a partition's limit") {
+    const auto response = f.ask<FetchResponse>(
+        fetch_from({{"t", 0, 0, static_cast<int32_t>(2 * one + 10)}, {"t", 1, 0, static_cast<int32_t>(one)}}), 12);
+    REQUIRE(size_of(response.responses[0].partitions[0]) == 2 * one);
+    REQUIRE(size_of(response.responses[0].partitions[1]) == one);
+  }
+  SECTION("the request's limit") {
+    FetchRequest request = fetch_from({{"t", 0}, {"t", 1}});
+    request.max_bytes = static_cast<int32_t>(4 * one + 10);
+    const auto response = f.ask<FetchResponse>(request, 12);
+    REQUIRE(size_of(response.responses[0].partitions[0]) + size_of(response.responses[0].partitions[1]) == 4 * one);
+    REQUIRE(size_of(response.responses[0].partitions[0]) == 3 * one);
+  }
+  SECTION("one batch where every limit is too small, and nothing of the second partition") {
+    FetchRequest request = fetch_from({{"t", 0, 0, 10}, {"t", 1, 0, 10}});
+    request.max_bytes = 10;
+    const auto response = f.ask<FetchResponse>(request, 12);
+    REQUIRE(size_of(response.responses[0].partitions[0]) == one);
+    REQUIRE(size_of(response.responses[0].partitions[1]) == 0);
+    REQUIRE(response.responses[0].partitions[1].error_code == ErrorCode::none);
+  }
+  SECTION("the broker's limit") {
+    f.config.fetch_max_bytes = static_cast<int32_t>(one);
+    REQUIRE(size_of(only_answer(f.ask<FetchResponse>(fetch_from({{"t", 0}}), 12))) == one);
+  }
+}
+
+TEST_CASE("errors are told at once, beside the data of other partitions") {
+  DataFixture f;
+  f.create_topic("t", 2);
+  produce(f, "t", 0, {"a"});
+  FetchRequest request = fetch_from({{"t", 0}, {"t", 9}, {"t", 1, 5}, {"t", 1, -7}, {"nobody", 0}});
+  request.max_wait_ms = 60'000;
+  request.min_bytes = 1'000'000;
+  const auto response = f.ask<FetchResponse>(request, 12);
+  const auto& t = response.responses.at(0).partitions;
+  REQUIRE(values_in(*t.at(0).records) == Values{{0, "a"}});
+  REQUIRE(t.at(1).error_code == ErrorCode::unknown_topic_or_partition);
+  REQUIRE(t.at(2).error_code == ErrorCode::offset_out_of_range);
+  REQUIRE(t.at(3).error_code == ErrorCode::offset_out_of_range);
+  REQUIRE(t.at(3).records.has_value());  // empty, not null
+  REQUIRE(response.responses.at(1).partitions.at(0).error_code == ErrorCode::unknown_topic_or_partition);
+}
+
+TEST_CASE("leader epochs fence readers, and the leader is named from version 16 on") {
+  DataFixture f;
+  const TopicId id = f.create_topic("t", 1);
+  f.move_leader(id, 0, 1);  // epoch 1
+  FetchRequest request = fetch_from({{"t", 0}});
+  request.topics[0].topic_id = id;
+  only_part(request).current_leader_epoch = 2;
+  REQUIRE(only_answer(f.ask<FetchResponse>(request, 12)).error_code == ErrorCode::unknown_leader_epoch);
+  only_part(request).current_leader_epoch = 0;
+  REQUIRE(only_answer(f.ask<FetchResponse>(request, 12)).error_code == ErrorCode::fenced_leader_epoch);
+  const auto hinted = f.ask<FetchResponse>(request, 16);
+  REQUIRE(only_answer(hinted).error_code == ErrorCode::fenced_leader_epoch);
+  REQUIRE(only_answer(hinted).current_leader.leader_id == 1);
+  REQUIRE(only_answer(hinted).current_leader.leader_epoch == 1);
+  REQUIRE(hinted.node_endpoints.size() == 1);
+  REQUIRE(hinted.node_endpoints[0].port == 9092);
+}
+
+TEST_CASE("a waiting fetch learns of a new leader at once") {
+  DataFixture f;
+  const TopicId id = f.create_topic("t", 1);
+  FetchRequest request = fetch_from({{"", 0}});
+  request.topics[0].topic_id = id;
+  request.max_wait_ms = 60'000;
+  request.min_bytes = 1;
+  const auto waiting = f.start(request, 16);
+  f.settle();
+  f.move_leader(id, 0, 2);
+  const auto response = f.read<FetchResponse>(waiting, 16);
+  REQUIRE(only_answer(response).error_code == ErrorCode::not_leader_or_follower);
+  REQUIRE(only_answer(response).current_leader.leader_id == 2);
+  REQUIRE(response.node_endpoints.at(0).host == "10.0.0.2");
+}
+
+TEST_CASE("a reader whose log diverged is told where (KIP-595)") {
+  DataFixture f;
+  f.create_topic("t", 1);
+  produce(f, "t", 0, {"a", "b", "c"});
+  FetchRequest request = fetch_from({{"t", 0, 10}});
+  only_part(request).last_fetched_epoch = 0;
+  const auto answer = only_answer(f.ask<FetchResponse>(request, 12));
+  REQUIRE(answer.error_code == ErrorCode::none);
+  REQUIRE(answer.diverging_epoch.epoch == 0);
+  REQUIRE(answer.diverging_epoch.end_offset == 3);
+  REQUIRE(size_of(answer) == 0);
+}
+
+TEST_CASE("only what is committed is read") {
+  DataFixture f;
+  const TopicId id = f.create_topic("t", 1);
+  produce(f, "t", 0, {"committed"});
+  f.move_leader(id, 0, 1);  // broker 2 is in the ISR now, and never fetches
+  produce(f, "t", 0, {"not yet"});
+  const auto answer = only_answer(f.ask<FetchResponse>(fetch_from({{"t", 0}}), 12));
+  REQUIRE(values_in(*answer.records) == Values{{0, "committed"}});
+  REQUIRE(answer.high_watermark == 1);
+  const auto beyond = only_answer(f.ask<FetchResponse>(fetch_from({{"t", 0, 1}}), 12));
+  REQUIRE(beyond.error_code == ErrorCode::none);
+  REQUIRE(size_of(beyond) == 0);
+}
+
+TEST_CASE("a follower answers only a debugging reader; Kafka brokers are refused") {
+  DataFixture f;
+  const TopicId id = f.create_topic("t", 1);
+  produce(f, "t", 0, {"a"});
+  f.move_leader(id, 0, 2);
+  FetchRequest request = fetch_from({{"t", 0}});
+  REQUIRE(only_answer(f.ask<FetchResponse>(request, 12)).error_code == ErrorCode::not_leader_or_follower);
+  request.replica_id = -2;
+  REQUIRE(values_in(*only_answer(f.ask<FetchResponse>(request, 12)).records) == Values{{0, "a"}});
+  request.replica_id = 2;
+  REQUIRE(f.ask<FetchResponse>(request, 12).error_code == ErrorCode::invalid_request);
+}
+
+TEST_CASE("read_committed lists aborted transactions, none so far") {
+  DataFixture f;
+  f.create_topic("t", 1);
+  produce(f, "t", 0, {"a"});
+  FetchRequest request = fetch_from({{"t", 0}});
+  request.isolation_level = 1;
+  const auto answer = only_answer(f.ask<FetchResponse>(request, 12));
+  REQUIRE(answer.aborted_transactions.has_value());
+  REQUIRE(answer.aborted_transactions->empty());
+  REQUIRE(values_in(*answer.records) == Values{{0, "a"}});
+}
+
+TEST_CASE("a fetch session tells changes only") {
+  DataFixture f;
+  f.create_topic("t", 3);
+  produce(f, "t", 0, {"a"});
+  FetchRequest full = fetch_from({{"t", 0}, {"t", 1}, {"t", 2}});
+  full.session_epoch = 0;
+  const auto opened = f.ask<FetchResponse>(full, 12);
+  REQUIRE(opened.session_id != 0);
+  REQUIRE(opened.responses[0].partitions.size() == 3);
+
+  FetchRequest next = fetch_from({{"t", 0, 1}});
+  next.session_id = opened.session_id;
+  next.session_epoch = 1;
+  next.max_wait_ms = 60'000;
+  next.min_bytes = 1;
+  const auto waiting = f.start(next, 12);
+  f.settle();
+  produce(f, "t", 2, {"b"});
+  const auto changed = f.read<FetchResponse>(waiting, 12);
+  REQUIRE(changed.session_id == opened.session_id);
+  REQUIRE(only_answer(changed).partition_index == 2);
+  REQUIRE(values_in(*only_answer(changed).records) == Values{{0, "b"}});
+
+  FetchRequest quiet;
+  quiet.max_bytes = 1 << 20;
+  quiet.session_id = opened.session_id;
+  quiet.session_epoch = 2;
+  quiet.forgotten_topics_data.emplace_back();
+  quiet.forgotten_topics_data[0].topic = "t";
+  quiet.forgotten_topics_data[0].partitions = {2};
+  REQUIRE(f.ask<FetchResponse>(quiet, 12).responses.empty());
+  REQUIRE(f.ask<FetchResponse>(quiet, 12).error_code == ErrorCode::invalid_fetch_session_epoch);
+  quiet.session_id = 4711;
+  REQUIRE(f.ask<FetchResponse>(quiet, 12).error_code == ErrorCode::fetch_session_id_not_found);
+}
+
+TEST_CASE("records that are not in memory come from the disk, while others are served") {
+  DataFixture f;
+  f.create_topic("t", 1);
+  produce(f, "t", 0, {"a"});
+  for (int i = 0; i < 40; ++i) produce(f, "t", 0, {std::string(100'000, 'x')});  // pushes it out of the tail cache
+  f.disk->set_cold("t-0");
+  const auto response = f.ask<FetchResponse>(fetch_from({{"t", 0, 0, 10}}), 12);
+  REQUIRE(values_in(*only_answer(response).records) == Values{{0, "a"}});
+}
+
+TEST_CASE("a fetch without partitions is answered") {
+  DataFixture f;
+  FetchRequest request = fetch_from({});
+  request.max_wait_ms = 60'000;
+  request.min_bytes = 1;
+  REQUIRE(f.ask<FetchResponse>(request, 12).responses.empty());
+}
