@@ -9,7 +9,15 @@ extern const ApiHandler produce;                       // 0
 extern const ApiHandler fetch;                         // 1
 extern const ApiHandler list_offsets;                  // 2
 extern const ApiHandler metadata_api;                  // 3
+extern const ApiHandler offset_commit;                 // 8
+extern const ApiHandler offset_fetch;                  // 9
 extern const ApiHandler find_coordinator;              // 10
+extern const ApiHandler join_group;                    // 11
+extern const ApiHandler heartbeat;                     // 12
+extern const ApiHandler leave_group;                   // 13
+extern const ApiHandler sync_group;                    // 14
+extern const ApiHandler describe_groups;               // 15
+extern const ApiHandler list_groups;                   // 16
 extern const ApiHandler api_versions;                  // 18
 extern const ApiHandler create_topics;                 // 19
 extern const ApiHandler delete_topics;                 // 20
@@ -21,9 +29,11 @@ extern const ApiHandler describe_configs;              // 32
 extern const ApiHandler alter_configs;                 // 33
 extern const ApiHandler describe_log_dirs;             // 35
 extern const ApiHandler create_partitions;             // 37
+extern const ApiHandler delete_groups;                 // 42
 extern const ApiHandler elect_leaders;                 // 43
 extern const ApiHandler incremental_alter_configs;     // 44
 extern const ApiHandler list_partition_reassignments;  // 46
+extern const ApiHandler offset_delete;                 // 47
 extern const ApiHandler describe_quorum;               // 55
 extern const ApiHandler describe_cluster;              // 60
 extern const ApiHandler describe_topic_partitions;     // 75

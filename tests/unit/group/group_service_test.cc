@@ -9,67 +9,19 @@
 
 #include "broker/group/service/record_codec.h"
 #include "common/records/batch_builder.h"
+#include "group/memory_log.h"
 
 using namespace broker::group;
 using common::Awaitable;
-using common::model::BytesView;
 using common::model::BufferChain;
+using common::model::BytesView;
 using common::model::fail;
 using common::model::Result;
 using common::model::SeededRandom;
+using group_test::Disk;
+using group_test::MemoryLog;
 
 namespace {
-
-// The partition's log. Appends are committed at once, or wait for release().
-struct Disk {
-  std::vector<Buffer> batches;  // as appended, offsets assigned
-  Offset end{0};
-  bool hold = false;
-  bool hold_load = false;
-  int reads = 0;
-  std::optional<ErrorCode> append_error;
-  std::optional<ErrorCode> read_error;
-  bool leads = true;
-  std::unique_ptr<common::Event> released;
-
-  void put(Buffer batch) {
-    end = common::records::assign_offsets(batch,
-                                          {.first_offset = end, .leader_epoch = LeaderEpoch(1), .log_append_time = {}});
-    batches.push_back(std::move(batch));
-  }
-};
-
-class FakeLog final : public CoordinatorLog {
- public:
-  FakeLog(Disk& disk, common::Shard& shard) : disk_(disk) {
-    if (!disk_.released) disk_.released = std::make_unique<common::Event>(shard);
-  }
-  Awaitable<Result<Offset>> append(Buffer batch) override {
-    if (disk_.append_error && is_definite(*disk_.append_error)) co_return fail(*disk_.append_error);
-    disk_.put(std::move(batch));
-    if (disk_.append_error) co_return fail(*disk_.append_error);
-    while (disk_.hold) co_await common::until(*disk_.released);
-    if (!disk_.leads) co_return fail(ErrorCode::not_leader_or_follower);
-    co_return disk_.end - 1;
-  }
-  Awaitable<Result<BufferChain>> read(Offset from, size_t) override {
-    ++disk_.reads;
-    while (disk_.hold_load) co_await common::until(*disk_.released);
-    if (disk_.read_error) co_return fail(*disk_.read_error);
-    for (const Buffer& batch : disk_.batches)
-      if (common::records::BatchView::parse(batch.view())->next_offset() > from) co_return BufferChain(batch);
-    co_return BufferChain();
-  }
-  Awaitable<bool> until_committed_before(Offset) override { co_return disk_.leads; }
-  Result<Offset> log_start_offset() const override { return Offset(0); }
-  Result<Offset> log_end_offset() const override {
-    if (!disk_.leads) return fail(ErrorCode::not_leader_or_follower);
-    return disk_.end;
-  }
-
- private:
-  Disk& disk_;
-};
 
 Buffer batch_of(const std::vector<std::pair<std::string, std::optional<std::string>>>& records) {
   common::records::BatchBuilder builder;
@@ -117,7 +69,7 @@ struct Fixture {
     io.poll();
   }
   void lead(int32_t epoch) {
-    run([this, epoch] { service->on_leading(where, LeaderEpoch(epoch), std::make_unique<FakeLog>(disk, *shard)); });
+    run([this, epoch] { service->on_leading(where, LeaderEpoch(epoch), std::make_unique<MemoryLog>(disk, *shard)); });
   }
 
   template <class R>
