@@ -63,7 +63,10 @@ StoredOffset to_store(const CommitRequest& request, const CommitRequest::Partiti
   value.metadata = asked.metadata;
   // A client's clock may be ahead; an offset must not be kept longer for it (R99).
   value.committed_at = asked.committed_at ? std::min(*asked.committed_at, at.wall) : at.wall;
-  if (request.retention) value.expires_at = TimestampMs(at.wall.value + request.retention->count());
+  if (request.retention) {
+    const int64_t longest = INT64_MAX - at.wall.value;
+    value.expires_at = TimestampMs(at.wall.value + std::min(request.retention->count(), longest));
+  }
   return value;
 }
 

@@ -177,8 +177,9 @@ std::vector<TopicPartition> GroupCoordinator::expired_offsets(const Group& group
     TimestampMs since = value.committed_at;
     // A tool may have committed after the last member left.
     if (is_empty && !is_simple && group.state_since()) since = std::max(since, *group.state_since());
-    const bool over =
-        value.expires_at ? wall >= *value.expires_at : wall.value - since.value >= config_.offsets_retention.count();
+    // Stored times may be anything: nothing is subtracted from them.
+    const TimestampMs too_old(wall.value - config_.offsets_retention.count());
+    const bool over = value.expires_at ? wall >= *value.expires_at : since <= too_old;
     if (over) expired.push_back(partition);
   });
   return expired;

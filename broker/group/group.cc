@@ -259,7 +259,8 @@ void Group::load(const StoredGroup& stored) {
   generation_ = stored.generation;
   if (!stored.protocol_type.empty()) protocol_type_ = stored.protocol_type;
   for (const StoredMember& m : stored.members) {
-    if (members_.contains(m.member_id)) continue;  // no writer of ours does that; the first one counts
+    // No writer does that; of two members with one name the first one counts.
+    if (members_.contains(m.member_id) || (m.instance_id && static_members_.contains(*m.instance_id))) continue;
     Member member;
     member.member_id = m.member_id;
     member.instance_id = m.instance_id;
