@@ -178,9 +178,14 @@ void ControllerRuntime::tell_leader_watchers() {
 void ControllerRuntime::handle(const ControllerRequest& request, Instant deadline, Done done) {
   if (!active()) return done(not_controller(false));
   if (std::holds_alternative<metadata::DescribeQuorum>(request)) {
-    Reply reply;
-    reply.answer = describe_quorum();
-    return done(std::move(reply));
+    // R17: only after a majority has confirmed that we still lead.
+    return raft_->read_index(
+        [this, alive = std::weak_ptr(alive_), done = std::move(done)](const Result<LogIndex>& confirmed) {
+          if (alive.expired()) return;
+          Reply reply = not_controller(false);
+          if (confirmed) reply.answer = describe_quorum();
+          done(std::move(reply));
+        });
   }
   if (held_.size() >= held_max && !is_session_request(request)) {
     return done(refused(ErrorCode::throttling_quota_exceeded, "the controller has too many requests waiting"));
