@@ -20,6 +20,7 @@ ControllerState::ControllerState(const ControllerOptions& options, const ConfigS
       registry_(options, image_, LogIndex{start.next_index.value - 1}, now),
       detector_(options.detector, now),
       rebalanced_at_(now) {
+  recovery_.scan(image_);
   // R28: nobody is known to be alive; the deposed controller's own broker is the likeliest to be dead.
   for (const auto& [id, broker] : image_.brokers()) {
     if (broker->fenced) continue;
@@ -37,10 +38,12 @@ void ControllerState::set_next_index(LogIndex index) {
 Decision ControllerState::adopt(Draft&& draft, ControllerAnswer answer, Instant now) {
   if (draft.empty()) return draft.decide(std::move(answer));
   const MetadataImage before = image_;
+  const ImageDelta delta = draft.delta();
   Decision decision = draft.decide(std::move(answer));
   image_ = draft.take_image();
   next_index_ = next_index_.next();
   follow_brokers(before, now);
+  recovery_.follow(image_, delta);
   return decision;
 }
 
@@ -166,10 +169,6 @@ void ControllerState::fence_the_gone(Instant now, std::vector<Decision>& decisio
 }
 
 void ControllerState::recover_by_longest_log(Instant now, std::vector<Decision>& decisions) {
-  if (scanned_recovery_at_ != image_.offset()) {
-    scanned_recovery_at_ = image_.offset();
-    recovery_.scan(image_);
-  }
   if (recovery_.idle()) return;
   Draft d = draft();
   recovery_.elect(d, options_);

@@ -89,9 +89,8 @@ class ControllerState {
   BrokerRegistry registry_;
   FailureDetector detector_;
   LongestLogRecovery recovery_;
-  std::set<BrokerId> fast_fenced_;               // and not back in service yet
-  std::optional<LogIndex> scanned_recovery_at_;  // image offset of the last scan
-  std::optional<LogIndex> scanned_leaders_at_;
+  std::set<BrokerId> fast_fenced_;              // and not back in service yet
+  std::optional<LogIndex> scanned_leaders_at_;  // image offset of the last look for leaders to return
   std::set<BrokerId> scanned_settled_;
   Instant rebalanced_at_;
 };

@@ -47,6 +47,7 @@ class Draft {
   }
 
   [[nodiscard]] const MetadataImage& image() const { return editor_.image(); }
+  [[nodiscard]] const ImageDelta& delta() const { return editor_.delta(); }
   [[nodiscard]] LogIndex index() const { return index_; }
   [[nodiscard]] bool empty() const { return records_.empty(); }
   [[nodiscard]] const std::vector<MetadataRecord>& records() const { return records_; }

@@ -11,26 +11,35 @@ bool needs_recovery(const PartitionState& p) {
 
 }  // namespace
 
-void LongestLogRecovery::scan(const MetadataImage& image) {
-  std::map<TopicIdPartition, Pending> found;
-  for (const auto& [id, topic] : image.topics()) {
-    for (const auto& [index, state] : topic->partitions) {
-      if (!needs_recovery(*state)) continue;
-      const TopicIdPartition partition{id, index};
-      const auto old = pending_.find(partition);
-      if (old != pending_.end() && old->second.leader_epoch == state->leader_epoch &&
-          old->second.candidates == state->last_known_elr) {
-        found.emplace(partition, std::move(old->second));
-        continue;
-      }
-      Pending pending;
-      pending.leader_epoch = state->leader_epoch;
-      pending.asked_at = image.offset().value_or(LogIndex{0});
-      pending.candidates = state->last_known_elr;
-      found.emplace(partition, std::move(pending));
-    }
+void LongestLogRecovery::consider(const MetadataImage& image, const TopicIdPartition& partition,
+                                  const PartitionState* state) {
+  const auto old = pending_.find(partition);
+  if (state == nullptr || !needs_recovery(*state)) {
+    if (old != pending_.end()) pending_.erase(old);
+    return;
   }
-  pending_ = std::move(found);
+  if (old != pending_.end() && old->second.leader_epoch == state->leader_epoch &&
+      old->second.candidates == state->last_known_elr) {
+    return;
+  }
+  Pending pending;
+  pending.leader_epoch = state->leader_epoch;
+  pending.asked_at = image.offset().value_or(LogIndex{0});
+  pending.candidates = state->last_known_elr;
+  pending_.insert_or_assign(partition, std::move(pending));
+}
+
+void LongestLogRecovery::scan(const MetadataImage& image) {
+  for (const auto& [id, topic] : image.topics()) {
+    for (const auto& [index, state] : topic->partitions) consider(image, {id, index}, state.get());
+  }
+}
+
+void LongestLogRecovery::follow(const MetadataImage& image, const ImageDelta& delta) {
+  std::erase_if(pending_, [&](const auto& entry) { return delta.deleted_topics.contains(entry.first.topic_id); });
+  for (const auto& [id, indexes] : delta.partitions) {
+    for (const PartitionIndex index : indexes) consider(image, {id, index}, image.partition(id, index));
+  }
 }
 
 std::vector<LogEndQuery> LongestLogRecovery::queries_for(BrokerId broker) const {

@@ -14,8 +14,10 @@ namespace controller::metadata {
 
 class LongestLogRecovery {
  public:
-  // Looks for partitions to recover; call it when the image has changed.
+  // Looks through the whole image for partitions to recover: once, at activation.
   void scan(const MetadataImage& image);
+  // Looks at what has changed.
+  void follow(const MetadataImage& image, const ImageDelta& delta);
 
   // What to ask `broker` with the answer to its heartbeat.
   [[nodiscard]] std::vector<LogEndQuery> queries_for(BrokerId broker) const;
@@ -36,6 +38,8 @@ class LongestLogRecovery {
     std::vector<BrokerId> candidates;  // in assignment order
     std::map<BrokerId, Answer> answers;
   };
+  void consider(const MetadataImage& image, const TopicIdPartition& partition, const PartitionState* state);
+
   std::map<TopicIdPartition, Pending> pending_;
 };
 
