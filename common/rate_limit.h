@@ -1,6 +1,9 @@
 // A repeated log line is written once per interval, with how many were left out: bad clients must not fill the log.
 // Lives on one shard.
 #pragma once
+#include <cstdint>
+#include <utility>
+
 #include "common/model/types.h"
 
 namespace common {

@@ -141,6 +141,24 @@ ProduceResponse::PartitionProduceResponse answer(const RequestContext& ctx, int3
   return out;
 }
 
+// Bytes that no sound client sends (design: one rate-limited line, fault 51).
+bool is_bad_input(ErrorCode error) {
+  return error == ErrorCode::corrupt_message || error == ErrorCode::invalid_record ||
+         error == ErrorCode::unsupported_compression_type;
+}
+
+void log_bad_input(RequestContext& ctx, const Parts& parts) {
+  for (const Part& part : parts.all) {
+    if (!is_bad_input(part.result.error)) continue;
+    const auto grant = ctx.broker().bad_batch_line.ask(ctx.shard().now());
+    if (!grant.allowed) return;
+    ctx.broker().log.warn("a batch of client '{}' at {} for {}-{} is refused: {} {} ({} such lines left out)",
+                          ctx.client_id(), ctx.client_host(), part.target.topic->name, part.target.id.partition,
+                          part.result.error, part.result.message, grant.suppressed);
+    return;
+  }
+}
+
 ProduceResponse respond(RequestContext& ctx, const ProduceRequest& request, Parts& parts) {
   ctx.refresh_image();  // leader hints: the newest we know
   ProduceResponse response;
@@ -179,6 +197,7 @@ Awaitable<ProduceResponse> handle(RequestContext& ctx, ProduceRequest request) {
                     });
   ctx.settle_order();
   co_await appends->done();
+  log_bad_input(ctx, *parts);
   if (request.acks == 0) answer_by_silence(ctx, *parts);
   co_return respond(ctx, request, *parts);
 }

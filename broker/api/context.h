@@ -12,6 +12,7 @@
 #include "common/logging.h"
 #include "common/model/result.h"
 #include "common/model/types.h"
+#include "common/rate_limit.h"
 #include "common/shard.h"
 #include "controller/metadata/image.h"
 
@@ -55,6 +56,7 @@ struct BrokerContext {
   ProducerIdSource* producer_ids = nullptr;
   // Who leads the metadata quorum, as far as this broker knows; any thread.
   std::function<std::optional<BrokerId>()> active_controller;
+  common::RateLimit bad_batch_line{std::chrono::seconds(10)};  // a client that sends what is no batch is named, rarely
 };
 
 // The request header after decoding (request header v0-2).
