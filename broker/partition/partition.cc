@@ -50,6 +50,10 @@ Offset Partition::log_start_offset() const {
 Offset Partition::log_end_offset() const {
   return log_ ? log_->log_end_offset() : Offset(0);
 }
+std::optional<LeaderEpoch> Partition::last_record_epoch() const {
+  if (!log_ || log_->log_end_offset() == log_->log_start_offset()) return std::nullopt;
+  return log_->epochs().epoch_at(log_->log_end_offset() - 1);
+}
 Offset Partition::recovery_point() const {
   return log_ ? log_->flushed_offset() : Offset(0);
 }

@@ -185,6 +185,8 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   [[nodiscard]] LeaderEpoch leader_epoch() const { return leader_epoch_; }
   [[nodiscard]] Offset log_start_offset() const;
   [[nodiscard]] Offset log_end_offset() const;
+  // Of the last record; none if the copy is empty (R46 compares it and the log end).
+  [[nodiscard]] std::optional<LeaderEpoch> last_record_epoch() const;
   [[nodiscard]] Offset high_watermark() const { return high_watermark_; }
   [[nodiscard]] Offset last_stable_offset() const;
   // The log is gone (deleted, moved away) or its disk has failed.
