@@ -154,8 +154,8 @@ void ReplicationLeader::drop(const Key& key, const Stream* stream) {
   if (found != streams_.end() && found->second.get() == stream) streams_.erase(found);
 }
 
-void ReplicationLeader::on_leading(const std::shared_ptr<partition::Partition>& partition) {
-  for (const auto& [key, stream] : streams_) stream->on_replica_created(partition->id());
+void ReplicationLeader::on_partition_appeared(const TopicIdPartition& partition) {
+  for (const auto& [key, stream] : streams_) stream->on_replica_created(partition);
 }
 
 std::vector<std::pair<BrokerId, Instant>> ReplicationLeader::spoken_at() const {

@@ -39,11 +39,14 @@ class ReplicationLeader final : public FollowerAcceptor, public partition::Repli
 
   ToFollowerEvents* on_follower(const FollowerHello& hello, std::unique_ptr<ConnectionToFollower> connection) override;
 
-  // Positions of followers who knew sooner than we are looked at.
-  void on_leading(const std::shared_ptr<partition::Partition>& partition) override;
+  void on_leading(const std::shared_ptr<partition::Partition>& partition) override {
+    on_partition_appeared(partition->id());
+  }
   void on_following(const std::shared_ptr<partition::Partition>& /*partition*/) override {}
   void on_stopped(const TopicIdPartition& /*partition*/, const std::string& /*topic*/) override {}
 
+  // Positions of followers who knew of the partition sooner than we did are looked at.
+  void on_partition_appeared(const TopicIdPartition& partition);
   [[nodiscard]] std::vector<std::pair<BrokerId, Instant>> spoken_at() const;
   [[nodiscard]] size_t stream_count() const { return streams_.size(); }
 
