@@ -1,30 +1,35 @@
-// How Raft messages travel: the interface that the driver sees, so that tests and the simulator can replace gRPC.
-// Everything happens on the controller's shard.
+// How a Raft node reaches the others: the interface that the driver uses, so that the simulator can bring its own.
+// Lives on the controller's shard; events come there too, never inside a call.
 #pragma once
-#include <map>
+#include <functional>
 
 #include "controller/raft/messages.h"
 
 namespace controller::quorum {
 
-class RaftTransportListener {
- public:
-  virtual ~RaftTransportListener() = default;
-  // In the order of sending per peer; never twice (R23).
-  virtual void on_message(raft::Message message) = 0;
-  // An ordered stream to `peer` stands; what was sent before may be lost.
-  virtual void on_peer_connected(common::model::BrokerId peer) = 0;
-  // The stream to `peer` broke and its address refuses connections: the process is gone. Evidence, not proof.
-  virtual void on_peer_gone(common::model::BrokerId peer) = 0;
-};
+using common::model::BrokerId;
 
 class RaftTransport {
  public:
+  // Set before the first call.
+  struct Events {
+    // In the order of one stream; older streams' messages and repetitions are gone already (R23).
+    std::function<void(const raft::Message&)> on_message;
+    // Our stream to it stands; what was sent before may be lost.
+    std::function<void(BrokerId)> on_connected;
+    // Our stream to it broke and connections are refused: its process is gone (evidence, correctness section 4).
+    std::function<void(BrokerId)> on_gone;
+    // It says itself where it is reached.
+    std::function<void(BrokerId, const raft::Endpoint&)> on_endpoint;
+  };
+
   virtual ~RaftTransport() = default;
-  // To message.to.id. Dropped when there is no stream, or when too much waits: Raft sends again.
-  virtual void send(raft::Message message) = 0;
-  // Whom to keep streams to, and where they are. Streams to others end.
-  virtual void set_peers(std::map<common::model::BrokerId, raft::Endpoint> peers) = 0;
+  virtual void listen(Events events) = 0;
+  // Dropped when there is no stream, or too much waits on it: Raft repeats what matters.
+  virtual void send(const raft::Message& message) = 0;
+  // Keeps a stream to `peer`, from now on at this address. The address is resolved anew at each attempt (R112).
+  virtual void set_peer(BrokerId peer, const raft::Endpoint& endpoint) = 0;
+  virtual void stop() = 0;
 };
 
 }  // namespace controller::quorum

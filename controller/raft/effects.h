@@ -23,9 +23,9 @@ struct SaveHardState {
 struct AppendEntries {
   std::vector<Entry> entries;
 };
-// Drops the entries from `end` on.
+// Drops the entries from `position.end` on.
 struct TruncateLog {
-  LogIndex end;
+  LogPosition position;
 };
 // A piece of the leader's snapshot; offset 0 begins a new file.
 struct StoreSnapshotPiece {

@@ -47,6 +47,7 @@ Node::Impl::Impl(Config config, RestoredState restored, common::model::Random& r
       term_(restored.hard_state.term),
       voted_for_(restored.hard_state.voted_for),
       committed_floor_(restored.hard_state.committed_floor),
+      floor_saved_at_(now),
       log_(restored.start, restored.entries),
       membership_(restored_membership(restored)),
       timers_(config_, random, now),
@@ -146,6 +147,7 @@ void Node::Impl::end_leadership(TransferOutcome outcome) {
 }
 
 void Node::Impl::save_committed_floor() {
+  floor_saved_at_ = now_;
   committed_floor_ = delivered_;
   persist(durability_.issue_other(), SaveHardState{{term_, voted_for_, committed_floor_}});
 }
@@ -176,7 +178,7 @@ void Node::Impl::truncate_log(LogIndex end) {
   log_.truncate(end);
   matched_ = std::min(matched_, end);
   const bool voters_changed = membership_.on_truncate(end);
-  persist(durability_.issue_truncate(end), TruncateLog{end});
+  persist(durability_.issue_truncate(end), TruncateLog{log_.end_position()});
   if (voters_changed) note(VotersChanged{membership_.current()});
 }
 
@@ -190,6 +192,7 @@ void Node::Impl::deliver() {
     delivered_ = delivered_.next();
     if (leadership_ && entry.index > leadership_->start()) leadership_->remove_uncommitted(entry.size_bytes());
   }
+  if (delivered_ > committed_floor_ && now_ - floor_saved_at_ >= config_.floor_interval) save_committed_floor();
   if (!leadership_ || delivered_ <= leadership_->start()) return;
   if (!gained_reported_) {
     gained_reported_ = true;

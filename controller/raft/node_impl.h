@@ -104,6 +104,7 @@ class Node::Impl {
   Term term_;
   std::optional<NodeKey> voted_for_;
   LogIndex committed_floor_;
+  Instant floor_saved_at_;
 
   Role role_ = Role::follower;
   std::optional<BrokerId> leader_;  // of term_; this node's id exactly while it leads

@@ -122,6 +122,7 @@ struct SnapshotMeta {
   LogPosition position;
   VoterSet voters;  // as of `position`
   uint64_t size_bytes = 0;
+  uint32_t state_checksum = 0;  // of the state, by the shell that wrote it; checked where it is installed
   friend bool operator==(const SnapshotMeta&, const SnapshotMeta&) = default;
 };
 struct Snapshot {

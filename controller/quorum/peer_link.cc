@@ -1,0 +1,140 @@
+#include "controller/quorum/peer_link.h"
+
+#include <algorithm>
+
+#include "common/net/probe.h"
+
+namespace controller::quorum {
+
+using common::Awaitable;
+using common::Duration;
+using common::net::ProbeResult;
+
+namespace {
+
+constexpr size_t endpoints_max = 8;
+constexpr int refusals_for_evidence = 3;
+constexpr auto watch_interval = std::chrono::milliseconds(250);
+
+}  // namespace
+
+PeerLink::PeerLink(common::Shard& shard, TransportIdentity identity, common::model::BrokerId peer, LinkTimes times,
+                   Callbacks callbacks, common::Logger logger)
+    : shard_(shard),
+      identity_(std::move(identity)),
+      peer_(peer),
+      times_(times),
+      callbacks_(std::move(callbacks)),
+      logger_(std::move(logger)),
+      changed_(shard),
+      retry_(times.retry_min) {}
+
+void PeerLink::start() {
+  shard_.spawn("raft peer link", run(shared_from_this()));
+}
+
+void PeerLink::stop() {
+  stopping_ = true;
+  callbacks_ = {};
+  if (stream_) stream_->close();
+  changed_.pulse();
+}
+
+void PeerLink::prefer(const raft::Endpoint& endpoint) {
+  if (!endpoints_.empty() && endpoints_.front() == endpoint) return;
+  std::erase(endpoints_, endpoint);
+  endpoints_.push_front(endpoint);
+  if (endpoints_.size() > endpoints_max) endpoints_.pop_back();
+  next_endpoint_ = 0;
+  changed_.pulse();
+}
+
+void PeerLink::send(const raft::Message& message) {
+  if (is_open_) stream_->send(message);
+}
+
+Awaitable<void> PeerLink::pause(Duration duration) {
+  co_await common::until(changed_, shard_.now() + duration);
+}
+
+Awaitable<void> PeerLink::run(std::shared_ptr<PeerLink> self) {
+  while (!self->stopping_) {
+    if (co_await self->connect_once()) {
+      co_await self->watch();
+    }
+  }
+}
+
+// One attempt, and the pause after it if it failed. A stream that stands is left for watch().
+Awaitable<bool> PeerLink::connect_once() {
+  if (endpoints_.empty()) {
+    co_await pause(times_.retry_max);
+    co_return false;
+  }
+  const raft::Endpoint endpoint = endpoints_[next_endpoint_ % endpoints_.size()];
+  int refusals = 0;
+  ProbeResult result = co_await common::net::probe(shard_, endpoint.host, endpoint.port, shard_.now() + times_.connect);
+  while (result == ProbeResult::refused && was_open_ && ++refusals < refusals_for_evidence && !stopping_) {
+    co_await common::sleep_until(shard_, shard_.now() + times_.refused_again);
+    result = co_await common::net::probe(shard_, endpoint.host, endpoint.port, shard_.now() + times_.connect);
+  }
+  if (stopping_) co_return false;
+  if (result == ProbeResult::refused && was_open_) {
+    was_open_ = false;
+    if (callbacks_.on_gone) callbacks_.on_gone();
+  }
+  if (result == ProbeResult::connected) {
+    is_open_ = has_ended_ = false;
+    const uint64_t session = identity_.starts << 32 | ++connections_;
+    RaftStream::Callbacks callbacks;
+    callbacks.on_open = [weak = weak_from_this()](const raft::NodeKey&) {
+      const auto self = weak.lock();
+      if (!self) return;
+      self->is_open_ = true;
+      self->changed_.pulse();
+    };
+    callbacks.on_end = [weak = weak_from_this(), logger = logger_](const std::string& why) {
+      const auto self = weak.lock();
+      if (!self) return;
+      logger.debug("stream ended: {}", why);
+      self->has_ended_ = true;
+      self->changed_.pulse();
+    };
+    stream_ = RaftStream::open(shard_, endpoint, identity_, peer_, session, std::move(callbacks));
+    const auto deadline = shard_.now() + times_.greeting;
+    while (!is_open_ && !has_ended_ && !stopping_ && shard_.now() < deadline)
+      co_await common::until(changed_, deadline);
+    if (is_open_ && !has_ended_ && !stopping_) co_return true;
+    stream_->close();
+    while (!has_ended_) co_await pause(times_.retry_max);
+    is_open_ = false;
+  }
+  ++next_endpoint_;
+  if (!std::exchange(complained_, true))
+    logger_.info("no stream to {}:{}: {}", endpoint.host, endpoint.port, to_string(result));
+  co_await pause(retry_);
+  retry_ = std::min(retry_ * 2, times_.retry_max);
+  co_return false;
+}
+
+Awaitable<void> PeerLink::watch() {
+  logger_.info("stream to {}:{} stands", endpoints_.front().host, endpoints_.front().port);
+  was_open_ = true;
+  complained_ = false;
+  retry_ = times_.retry_min;
+  next_endpoint_ = 0;
+  if (callbacks_.on_connected) callbacks_.on_connected();
+  while (!has_ended_ && !stopping_) {
+    co_await pause(watch_interval);
+    if (!has_ended_ && stream_->silence() > times_.silence) {
+      logger_.warn("nothing sent has arrived for {} ms: start over", times_.silence / std::chrono::milliseconds(1));
+      was_open_ = false;  // silence is no evidence
+      stream_->close();
+    }
+  }
+  is_open_ = false;
+  if (stopping_) stream_->close();
+  while (!has_ended_ && !stopping_) co_await pause(watch_interval);
+}
+
+}  // namespace controller::quorum

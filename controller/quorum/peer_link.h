@@ -1,0 +1,55 @@
+// Keeps one stream to one peer: asks, opens, watches, and starts over. Made by GrpcRaftTransport.
+// Lives on the controller's shard; its loop ends by itself after stop().
+#pragma once
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "controller/quorum/grpc_raft_transport.h"
+#include "controller/quorum/raft_stream.h"
+
+namespace controller::quorum {
+
+class PeerLink : public std::enable_shared_from_this<PeerLink> {
+ public:
+  struct Callbacks {
+    std::function<void()> on_connected;
+    std::function<void()> on_gone;
+  };
+  PeerLink(common::Shard& shard, TransportIdentity identity, common::model::BrokerId peer, LinkTimes times,
+           Callbacks callbacks, common::Logger logger);
+
+  void start();
+  void stop();
+  // Tried first from now on; older addresses stay as a second choice (R112).
+  void prefer(const raft::Endpoint& endpoint);
+  void send(const raft::Message& message);
+
+ private:
+  static common::Awaitable<void> run(std::shared_ptr<PeerLink> self);
+  common::Awaitable<bool> connect_once();
+  common::Awaitable<void> watch();
+  common::Awaitable<void> pause(common::Duration duration);
+
+  common::Shard& shard_;
+  const TransportIdentity identity_;
+  const common::model::BrokerId peer_;
+  const LinkTimes times_;
+  Callbacks callbacks_;
+  common::Logger logger_;
+
+  std::deque<raft::Endpoint> endpoints_;  // in order of preference, a few at most
+  size_t next_endpoint_ = 0;
+  std::shared_ptr<RaftStream> stream_;
+  bool is_open_ = false;
+  bool has_ended_ = false;
+  common::Event changed_;  // pulsed when the stream opens or ends, an address comes, or stop
+  uint32_t connections_ = 0;
+  common::Duration retry_;
+  bool was_open_ = false;    // since the last evidence: only a stream that stood can break
+  bool complained_ = false;  // one line for each time it becomes unreachable
+  bool stopping_ = false;
+};
+
+}  // namespace controller::quorum

@@ -1,0 +1,239 @@
+#include "controller/quorum/raft_disk.h"
+
+#include "common/records/crc32c.h"
+
+namespace controller::quorum {
+
+using common::disk::IoResult;
+using common::model::ErrorCode;
+using common::model::fail;
+using common::model::LeaderEpoch;
+using common::model::LogIndex;
+using common::model::Offset;
+
+namespace {
+
+constexpr auto stall_retry = std::chrono::milliseconds(500);
+constexpr size_t snapshots_kept = 2;
+
+template <class T>
+const T* front_as(const std::deque<raft::Persist>& queue) {
+  return queue.empty() ? nullptr : std::get_if<T>(&queue.front().operation);
+}
+
+}  // namespace
+
+RaftDisk::RaftDisk(Environment environment, std::string directory)
+    : environment_(std::move(environment)), directory_(std::move(directory)), alive_(std::make_shared<bool>(true)) {}
+RaftDisk::~RaftDisk() = default;
+
+void RaftDisk::persist(std::vector<raft::Persist> operations) {
+  for (raft::Persist& operation : operations) queue_.push_back(std::move(operation));
+  step();
+}
+
+// One thing at a time, in order; while a sync runs, more entries gather for the next one (group commit).
+void RaftDisk::step() {
+  if (is_busy_ || has_failed_) return;
+  if (queue_.empty()) {
+    if (on_closed_) std::exchange(on_closed_, nullptr)();
+    return;
+  }
+  is_busy_ = true;
+  if (front_as<raft::SaveHardState>(queue_) != nullptr) {
+    step_hard_state();
+  } else if (front_as<raft::StoreSnapshotPiece>(queue_) != nullptr) {
+    step_piece();
+  } else if (front_as<raft::InstallSnapshot>(queue_) != nullptr) {
+    step_install();
+  } else {
+    step_log();
+  }
+}
+
+void RaftDisk::finish(raft::PersistToken token, std::optional<raft::Snapshot> installed) {
+  is_busy_ = false;
+  const std::weak_ptr<bool> still(alive_);
+  if (events_.on_durable) events_.on_durable(token, std::move(installed));
+  if (!still.expired()) step();
+}
+
+void RaftDisk::fail_for_good(std::string reason) {
+  if (has_failed_) return;
+  has_failed_ = true;
+  environment_.logger.error("metadata log {}: {}", directory_, reason);
+  if (events_.on_failed) events_.on_failed(std::move(reason));
+}
+
+void RaftDisk::stall() {
+  if (!std::exchange(is_stalled_, true)) {
+    environment_.logger.error("metadata log {}: the disk is full; waiting for room", directory_);
+    if (events_.on_stalled) events_.on_stalled();
+  }
+  environment_.after(stall_retry, [this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    is_busy_ = false;
+    step();
+  });
+}
+
+// All operations on the log's segments that stand at the front: written now, durable after one sync.
+void RaftDisk::step_log() {
+  raft::PersistToken token = 0;
+  bool full = false;
+  while (!queue_.empty() && !full) {
+    const raft::Persist& next = queue_.front();
+    if (const auto* append = std::get_if<raft::AppendEntries>(&next.operation)) {
+      while (!full && entries_done_ < append->entries.size()) {
+        full = !write_entry(append->entries[entries_done_]);
+        if (has_failed_) return;
+        if (!full) ++entries_done_;
+      }
+      if (full) break;
+      entries_done_ = 0;
+    } else if (const auto* truncate = std::get_if<raft::TruncateLog>(&next.operation)) {
+      const auto cut = log_->truncate_to(Offset(truncate->position.end.value));
+      if (!cut) {
+        fail_for_good(cut.error().message);
+        return;
+      }
+      NARU_CHECK(cut->value == truncate->position.end.value, "truncated to {} instead of {}", *cut,
+                 truncate->position.end);
+      end_ = truncate->position;
+    } else if (const auto* drop = std::get_if<raft::DropPrefix>(&next.operation)) {
+      log_->advance_log_start(Offset(drop->start.value));
+      prune_snapshots();
+    } else {
+      break;
+    }
+    token = next.token;
+    queue_.pop_front();
+  }
+  if (token == 0) {
+    stall();
+    return;
+  }
+  is_stalled_ = false;
+  log_->flush([this, token, alive = std::weak_ptr(alive_)](const Result<Offset>& flushed) {
+    if (alive.expired()) return;
+    if (!flushed) return fail_for_good(flushed.error().message);
+    finish(token);
+  });
+}
+
+// False: the disk is full, or has_failed_.
+bool RaftDisk::write_entry(const raft::Entry& entry) {
+  NARU_CHECK(log_->log_end_offset().value == entry.index.value, "entry {} at log end {}", entry.index,
+             log_->log_end_offset());
+  const Buffer batch = encode_entry(entry, end_, environment_.clock->wall_now());
+  const auto written = log_->append_own(batch, LeaderEpoch(entry.term.value), environment_.clock->wall_now());
+  if (written) {
+    end_ = {entry.index.next(), entry.term, raft::chain_checksum(end_.checksum, entry)};
+    return true;
+  }
+  if (!log_->is_disk_full()) fail_for_good(written.error().message);
+  return false;
+}
+
+void RaftDisk::step_hard_state() {
+  raft::PersistToken token = 0;
+  while (const auto* save = front_as<raft::SaveHardState>(queue_)) {  // the last one says it all
+    state_.hard_state = save->state;
+    token = queue_.front().token;
+    queue_.pop_front();
+  }
+  state_file_->save(state_, [this, token](const Result<void>& saved) {
+    if (!saved) return fail_for_good(saved.error().message);
+    finish(token);
+  });
+}
+
+// Pieces gather in memory: that is where the whole will be needed, and a partial file would be of no use after a crash.
+void RaftDisk::step_piece() {
+  const raft::Persist next = std::move(queue_.front());
+  queue_.pop_front();
+  const auto& piece = std::get<raft::StoreSnapshotPiece>(next.operation);
+  if (piece.offset == 0) pieces_.clear();
+  NARU_CHECK(piece.offset == pieces_.size(), "snapshot piece at {} after {}", piece.offset, pieces_.size());
+  piece_meta_ = piece.meta;
+  pieces_ += piece.bytes.text();
+  finish(next.token);
+}
+
+// R15: the snapshot is durable under its name, then the log is emptied; the driver hears of both together.
+void RaftDisk::step_install() {
+  const raft::Persist next = std::move(queue_.front());
+  queue_.pop_front();
+  const raft::SnapshotMeta meta = std::get<raft::InstallSnapshot>(next.operation).meta;
+  NARU_CHECK(piece_meta_ == meta && pieces_.size() == meta.size_bytes, "snapshot {} is not complete",
+             meta.position.end);
+  raft::Snapshot snapshot{meta, Buffer::own(std::exchange(pieces_, {}))};
+  piece_meta_.reset();
+  if (common::records::crc32c(snapshot.state.view()) != meta.state_checksum)
+    return fail_for_good(fmt::format("snapshot {} arrived damaged", meta.position.end));
+  const std::string path = directory_ + "/" + snapshot_file_name(meta.position);
+  environment_.disk->offload(
+      common::disk::Job::changes,
+      [disk = environment_.disk, path, file = encode_snapshot(snapshot)] {
+        return disk->replace_file(path, file.view(), common::disk::Durability::medium);
+      },
+      [this, alive = std::weak_ptr(alive_), snapshot, token = next.token](const IoResult<void>& stored) {
+        if (alive.expired()) return;
+        if (!stored) return fail_for_good(stored.error().message);
+        log_->truncate_fully_and_start_at(Offset(snapshot.meta.position.end.value),
+                                          [this, alive, snapshot, token](const Result<void>& emptied) {
+                                            if (alive.expired()) return;
+                                            if (!emptied) return fail_for_good(emptied.error().message);
+                                            end_ = snapshot.meta.position;
+                                            finish(token, snapshot);
+                                            if (!alive.expired()) prune_snapshots();
+                                          });
+      });
+}
+
+void RaftDisk::save_snapshot(raft::Snapshot snapshot, std::function<void(Result<raft::Snapshot>)> done) {
+  snapshot.meta.size_bytes = snapshot.state.size();
+  snapshot.meta.state_checksum = common::records::crc32c(snapshot.state.view());
+  const std::string path = directory_ + "/" + snapshot_file_name(snapshot.meta.position);
+  environment_.disk->offload(
+      common::disk::Job::changes,
+      [disk = environment_.disk, path, snapshot] {
+        return disk->replace_file(path, encode_snapshot(snapshot).view(), common::disk::Durability::medium);
+      },
+      [alive = std::weak_ptr(alive_), snapshot, done = std::move(done)](const IoResult<void>& stored) {
+        if (alive.expired()) return;
+        if (!stored) return done(common::disk::storage_error(stored.error()));
+        done(snapshot);
+      });
+}
+
+void RaftDisk::prune_snapshots() {
+  environment_.disk->offload(
+      common::disk::Job::changes,
+      [disk = environment_.disk, directory = directory_]() -> IoResult<void> {
+        const auto listed = disk->list(directory);
+        if (!listed) return tl::unexpected(listed.error());
+        std::vector<std::string> names;  // sorted by name, so by end
+        for (const auto& entry : *listed)
+          if (parse_snapshot_file_name(entry.name)) names.push_back(entry.name);
+        for (size_t i = 0; i + snapshots_kept < names.size(); ++i)
+          if (auto removed = disk->remove_file(directory + "/" + names[i]); !removed) return removed;
+        return {};
+      },
+      [logger = environment_.logger](const IoResult<void>& done) {
+        if (!done) logger.warn("old snapshots stay: {}", done.error().message);
+      });
+}
+
+void RaftDisk::close(std::function<void()> done) {
+  on_closed_ = [this, done = std::move(done)]() mutable {
+    log_->close([this, done = std::move(done)](const Result<void>& closed) {
+      if (!closed) environment_.logger.warn("metadata log: {}", closed.error().message);
+      done();
+    });
+  };
+  if (has_failed_) return std::exchange(on_closed_, nullptr)();
+  step();
+}
+
+}  // namespace controller::quorum

@@ -1,0 +1,108 @@
+// The metadata log on disk: {metadata.log.dir}/__cluster_metadata-0 with
+//
+//   00000000000000000000.log ...     the entries, one record batch each (common/log), synced before they count (R2)
+//   quorum-state                     term and vote (R1)
+//   {end}-{term}.checkpoint          snapshots; the two newest are kept
+//   quorum.properties                who this node is, and in which quorum
+//   ../__cluster_metadata-0.lost-N   a former life whose promises cannot be kept (R4, R20, R21): set aside, not deleted
+//
+// Syncs run on the disk's pool; the driver's Disk has a pool of its own, so that nothing else is in front of it (R78).
+// Lives on the controller's shard.
+#pragma once
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/clock.h"
+#include "common/disk/disk.h"
+#include "common/log/log.h"
+#include "common/logging.h"
+#include "controller/quorum/quorum_state_file.h"
+#include "controller/quorum/raft_files.h"
+#include "controller/quorum/raft_storage.h"
+#include "controller/raft/membership.h"
+#include "controller/raft/node.h"
+
+namespace controller::quorum {
+
+// quorum.properties, before and after the log is opened. Functions wait for the disk: start-up.
+[[nodiscard]] Result<std::optional<QuorumProperties>> read_properties(common::disk::Disk& disk,
+                                                                      const std::string& directory);
+[[nodiscard]] Result<void> write_properties(common::disk::Disk& disk, const std::string& directory,
+                                            const QuorumProperties& properties);
+// Renames the directory of the metadata log to a free *.lost-N and makes an empty one. Returns the new name.
+[[nodiscard]] Result<std::string> set_lost_state_aside(common::disk::Disk& disk, const std::string& directory);
+
+class RaftDisk final : public RaftStorage {
+ public:
+  struct Environment {
+    common::disk::Disk* disk = nullptr;
+    const common::Clock* clock = nullptr;
+    common::Logger logger;
+    // To try again later on a full disk: runs `f` on the shard after `delay`.
+    std::function<void(common::model::Duration delay, std::function<void()> f)> after;
+  };
+  struct Opened {
+    std::unique_ptr<RaftDisk> storage;
+    raft::RestoredState restored;
+    // Promises of this directory cannot be kept: set it aside and begin anew under another directory id. No storage
+    // then.
+    std::optional<std::string> lost;
+  };
+  // `directory` exists. `is_member`: it took part before, so a missing vote is a forgotten one (R4); else a fresh one
+  // is written, with `first_voters` as the bootstrap entry if there are any. Waits for the disk: start-up.
+  [[nodiscard]] static Result<Opened> open(Environment environment, std::string directory, bool is_member,
+                                           const raft::VoterSet& first_voters);
+  ~RaftDisk() override;
+
+  void listen(Events events) override { events_ = std::move(events); }
+  void persist(std::vector<raft::Persist> operations) override;
+  void save_snapshot(raft::Snapshot snapshot, std::function<void(Result<raft::Snapshot>)> done) override;
+  void close(std::function<void()> done) override;
+  [[nodiscard]] uint64_t starts() const override { return starts_; }
+
+ private:
+  RaftDisk(Environment environment, std::string directory);
+
+  // --- raft_disk_open.cc
+  Result<void> open_state(bool is_member, raft::RestoredState& restored, std::optional<std::string>& lost);
+  Result<void> open_log(raft::RestoredState& restored, std::optional<std::string>& lost);
+  Result<void> read_entries(raft::RestoredState& restored, std::optional<std::string>& lost);
+  Result<std::optional<raft::Snapshot>> read_newest_snapshot();
+  Result<void> write_bootstrap(const raft::VoterSet& voters, raft::RestoredState& restored);
+  Result<void> fit_to_snapshot(raft::RestoredState& restored, std::optional<std::string>& lost);
+
+  // --- operations
+  void step();
+  void step_log();
+  bool write_entry(const raft::Entry& entry);
+  void step_hard_state();
+  void step_piece();
+  void step_install();
+  void finish(raft::PersistToken token, std::optional<raft::Snapshot> installed = std::nullopt);
+  void stall();
+  void fail_for_good(std::string reason);
+  void prune_snapshots();
+
+  Environment environment_;
+  const std::string directory_;
+  Events events_;
+  std::unique_ptr<common::log::Log> log_;
+  std::unique_ptr<QuorumStateFile> state_file_;
+  QuorumState state_;
+  uint64_t starts_ = 0;
+  raft::LogPosition end_;  // of what was written, for the next entry's key
+
+  std::deque<raft::Persist> queue_;  // not begun
+  bool is_busy_ = false;             // an operation, or a run of them, is under way
+  bool is_stalled_ = false;
+  bool has_failed_ = false;
+  size_t entries_done_ = 0;  // of the AppendEntries at the front, when the disk was full in the middle
+  std::optional<raft::SnapshotMeta> piece_meta_;
+  std::string pieces_;  // of the snapshot on its way in
+  std::function<void()> on_closed_;
+  std::shared_ptr<bool> alive_;
+};
+
+}  // namespace controller::quorum

@@ -1,0 +1,265 @@
+// Opening the metadata log: what the last life left, whether it can be trusted, and the first entry of a new quorum.
+#include <algorithm>
+
+#include "controller/quorum/raft_disk.h"
+
+namespace controller::quorum {
+
+using common::disk::Durability;
+using common::disk::IoFault;
+using common::disk::storage_error;
+using common::model::ErrorCode;
+using common::model::fail;
+using common::model::LogIndex;
+using common::model::Offset;
+using common::model::Term;
+
+namespace {
+
+constexpr size_t properties_bytes_max = 64 << 10;
+constexpr size_t snapshot_file_bytes_max = (size_t{1} << 30) + (1 << 20);
+constexpr size_t read_bytes = 1 << 20;
+
+std::string properties_path(const std::string& directory) {
+  return directory + "/quorum.properties";
+}
+
+common::log::LogConfig log_config() {
+  common::log::LogConfig config;
+  config.segment_bytes = 8u << 20;
+  config.segment_ms = std::chrono::hours(24 * 365 * 100);
+  config.retention_ms.reset();
+  config.delete_old_segments = false;
+  config.preallocate_bytes = 1u << 20;  // a sync then writes no file size, and a full disk leaves some room
+  config.file_delete_delay = common::log::milliseconds(0);
+  config.keep_producer_state = false;
+  return config;
+}
+
+}  // namespace
+
+Result<std::optional<QuorumProperties>> read_properties(common::disk::Disk& disk, const std::string& directory) {
+  const auto bytes = disk.read_file(properties_path(directory), properties_bytes_max);
+  if (!bytes && bytes.error().fault == IoFault::not_found) return std::nullopt;
+  if (!bytes) return storage_error(bytes.error());
+  auto properties = decode_properties(bytes->text());
+  if (!properties) return tl::unexpected(properties.error());
+  return *std::move(properties);
+}
+
+Result<void> write_properties(common::disk::Disk& disk, const std::string& directory,
+                              const QuorumProperties& properties) {
+  const std::string text = encode_properties(properties);
+  const auto stored = disk.replace_file(properties_path(directory), common::model::as_bytes(text), Durability::medium);
+  if (!stored) return storage_error(stored.error());
+  return {};
+}
+
+Result<std::string> set_lost_state_aside(common::disk::Disk& disk, const std::string& directory) {
+  const size_t slash = directory.rfind('/');
+  const std::string parent = slash == std::string::npos ? "." : directory.substr(0, slash);
+  const auto listed = disk.list(parent);
+  if (!listed) return storage_error(listed.error());
+  for (int n = 1;; ++n) {
+    const std::string name = fmt::format("{}.lost-{}", directory.substr(slash == std::string::npos ? 0 : slash + 1), n);
+    if (std::any_of(listed->begin(), listed->end(), [&](const auto& e) { return e.name == name; })) continue;
+    const std::string path = parent + "/" + name;
+    for (const auto& done :
+         {disk.rename(directory, path), disk.create_directories(directory), disk.sync_directory(parent)})
+      if (!done) return storage_error(done.error());
+    return path;
+  }
+}
+
+Result<RaftDisk::Opened> RaftDisk::open(Environment environment, std::string directory, bool is_member,
+                                        const raft::VoterSet& first_voters) {
+  Opened opened;
+  std::unique_ptr<RaftDisk> self(new RaftDisk(std::move(environment), std::move(directory)));
+  if (auto done = self->open_state(is_member, opened.restored, opened.lost); !done) return tl::unexpected(done.error());
+  if (opened.lost) return opened;
+  auto snapshot = self->read_newest_snapshot();
+  if (!snapshot) return tl::unexpected(snapshot.error());
+  opened.restored.snapshot = *std::move(snapshot);
+  if (auto done = self->open_log(opened.restored, opened.lost); !done) return tl::unexpected(done.error());
+  if (opened.lost) return opened;
+  const bool is_new = !opened.restored.snapshot && opened.restored.entries.empty();
+  if (is_new && !first_voters.empty()) {
+    if (auto done = self->write_bootstrap(first_voters, opened.restored); !done) return tl::unexpected(done.error());
+  }
+  // R21: what a majority may count on must still be here.
+  if (self->end_.end < opened.restored.hard_state.committed_floor)
+    opened.lost = fmt::format("the log ends at {} but {} was committed", self->end_.end,
+                              opened.restored.hard_state.committed_floor);
+  if (self->end_.last_term > opened.restored.hard_state.term)
+    opened.lost = fmt::format("the log has term {} but the vote only {}", self->end_.last_term,
+                              opened.restored.hard_state.term);
+  if (opened.lost) return opened;
+  opened.storage = std::move(self);
+  return opened;
+}
+
+// R4: the vote of a member must be there. This start is counted before anything is said (R23).
+Result<void> RaftDisk::open_state(bool is_member, raft::RestoredState& restored, std::optional<std::string>& lost) {
+  auto opened = QuorumStateFile::open(*environment_.disk, directory_);
+  if (!opened) return tl::unexpected(opened.error());
+  if (is_member && !opened->state) {
+    lost = "quorum-state, which holds this node's vote, is missing or damaged";
+    return {};
+  }
+  state_ = opened->state.value_or(QuorumState{});
+  starts_ = ++state_.starts;
+  restored.hard_state = state_.hard_state;
+  state_file_ = std::move(opened->file);
+  if (auto saved = state_file_->save_now(state_); !saved) return saved;
+  if (auto synced = environment_.disk->sync_directory(directory_); !synced) return storage_error(synced.error());
+  return {};
+}
+
+Result<std::optional<raft::Snapshot>> RaftDisk::read_newest_snapshot() {
+  const auto listed = environment_.disk->list(directory_);
+  if (!listed) return storage_error(listed.error());
+  std::optional<raft::Snapshot> newest;
+  for (auto entry = listed->rbegin(); entry != listed->rend() && !newest; ++entry) {
+    if (!parse_snapshot_file_name(entry->name)) continue;
+    auto file = environment_.disk->read_file(directory_ + "/" + entry->name, snapshot_file_bytes_max);
+    if (!file) return storage_error(file.error());
+    auto decoded = decode_snapshot(*file);
+    if (decoded) {
+      newest = *std::move(decoded);
+    } else {
+      // An older one may do, if the log still reaches back to it; else the node finds that its state is lost.
+      environment_.logger.error("{}: {}", entry->name, decoded.error().message);
+    }
+  }
+  return newest;
+}
+
+Result<void> RaftDisk::open_log(raft::RestoredState& restored, std::optional<std::string>& lost) {
+  common::log::OpenHints hints;
+  hints.high_watermark = Offset(restored.hard_state.committed_floor.value);  // never cut there (R20, R72)
+  common::log::LogEnvironment environment{environment_.disk, nullptr, environment_.logger, {}};
+  auto log =
+      common::log::Log::open(std::move(environment), directory_, log_config(), hints, environment_.clock->wall_now());
+  if (!log && log.error().code == ErrorCode::corrupt_message) {
+    lost = log.error().message;
+    return {};
+  }
+  if (!log) return tl::unexpected(log.error());
+  log_ = *std::move(log);
+  if (auto read = read_entries(restored, lost); !read || lost) return read;
+  return fit_to_snapshot(restored, lost);
+}
+
+// Every entry, each checked against the chain of those before it (R21).
+Result<void> RaftDisk::read_entries(raft::RestoredState& restored, std::optional<std::string>& lost) {
+  Offset next = log_->log_start_offset();
+  bool is_first = true;
+  raft::LogPosition position{LogIndex(next.value), Term(0), 0};
+  while (next < log_->log_end_offset()) {
+    common::log::ReadRequest request{next, log_->log_end_offset(), read_bytes};
+    const auto read = log_->read_blocking(request);
+    if (!read && read.error().code == ErrorCode::corrupt_message) lost = read.error().message;
+    if (!read) return lost ? Result<void>() : tl::unexpected(read.error());
+    const Buffer bytes = read->records.flatten();
+    common::records::BatchCursor cursor(bytes.view());
+    while (!cursor.at_end()) {
+      const auto batch = cursor.next();
+      auto stored = batch ? decode_entry(*batch) : tl::unexpected(batch.error());
+      if (!stored) {
+        lost = stored.error().message;
+        return {};
+      }
+      if (std::exchange(is_first, false)) restored.start = position = stored->before;
+      if (stored->before != position || !raft::is_well_formed(stored->entry) ||
+          stored->entry.term < position.last_term) {
+        lost = fmt::format("entry {} does not follow from the one before it", stored->entry.index);
+        return {};
+      }
+      position = {stored->entry.index.next(), stored->entry.term,
+                  raft::chain_checksum(position.checksum, stored->entry)};
+      restored.entries.push_back(std::move(stored->entry));
+    }
+    next = read->next_offset;
+  }
+  if (is_first) restored.start = position;
+  end_ = position;
+  return {};
+}
+
+// The log must go on where the newest snapshot ends. It does not if a crash came between the two steps of an install:
+// then the second step is done now. Entries that the snapshot covers need not be in memory.
+Result<void> RaftDisk::fit_to_snapshot(raft::RestoredState& restored, std::optional<std::string>& lost) {
+  if (!restored.snapshot) return {};
+  const raft::LogPosition target = restored.snapshot->meta.position;
+  raft::LogPosition position = restored.start;
+  size_t covered = 0;
+  while (covered < restored.entries.size() && position.end < target.end) {
+    const raft::Entry& entry = restored.entries[covered++];
+    position = {entry.index.next(), entry.term, raft::chain_checksum(position.checksum, entry)};
+  }
+  if (position == target) {
+    restored.entries.erase(restored.entries.begin(), restored.entries.begin() + static_cast<std::ptrdiff_t>(covered));
+    restored.start = target;
+    return {};
+  }
+  if (restored.start.end > target.end) {
+    lost =
+        fmt::format("the log begins at {} and the newest readable snapshot ends at {}", restored.start.end, target.end);
+    return {};
+  }
+  const LogIndex start = restored.start.end;
+  const LogIndex end = end_.end;
+  restored.entries.clear();
+  restored.start = end_ = target;
+  // An empty log says nothing of its last term: after an install it simply begins there.
+  if (log_->log_start_offset().value == target.end.value && log_->log_end_offset().value == target.end.value) return {};
+  environment_.logger.info("metadata log [{}, {}) does not reach the snapshot at {}: begin there", start, end,
+                           target.end);
+  // Start-up: close, remove the segments, and open at the new start, all of which waits.
+  if (auto closed = log_->close_blocking(); !closed) return closed;
+  log_.reset();
+  const auto listed = environment_.disk->list(directory_);
+  if (!listed) return storage_error(listed.error());
+  for (const auto& file : *listed) {
+    const bool is_segment = file.name.ends_with(".log") || file.name.ends_with(".index") ||
+                            file.name.ends_with(".timeindex") || file.name == "leader-epoch-checkpoint";
+    if (!is_segment) continue;
+    if (auto removed = environment_.disk->remove_file(directory_ + "/" + file.name); !removed)
+      return storage_error(removed.error());
+  }
+  if (auto synced = environment_.disk->sync_directory(directory_); !synced) return storage_error(synced.error());
+  common::log::OpenHints hints;
+  hints.log_start_offset = Offset(target.end.value);
+  common::log::LogEnvironment environment{environment_.disk, nullptr, environment_.logger, {}};
+  auto log =
+      common::log::Log::open(std::move(environment), directory_, log_config(), hints, environment_.clock->wall_now());
+  if (!log) return tl::unexpected(log.error());
+  log_ = *std::move(log);
+  NARU_CHECK(log_->log_end_offset().value == target.end.value, "log begins at {}", log_->log_end_offset());
+  return {};
+}
+
+// Index 0, term 1, the same on every voter, before the first election.
+Result<void> RaftDisk::write_bootstrap(const raft::VoterSet& voters, raft::RestoredState& restored) {
+  state_.hard_state = {Term(1), std::nullopt, LogIndex(0)};
+  if (auto saved = state_file_->save_now(state_); !saved) return saved;
+  raft::Entry entry;
+  entry.term = Term(1);
+  entry.kind = raft::EntryKind::bootstrap;
+  entry.payload = voters.encode();
+  const Buffer batch = encode_entry(entry, {}, environment_.clock->wall_now());
+  const auto written = log_->append_own(batch, common::model::LeaderEpoch(1), environment_.clock->wall_now());
+  if (!written) return tl::unexpected(written.error());
+  // Durable before anyone hears of it: close flushes and waits, and the log is opened again.
+  if (auto closed = log_->close_blocking(); !closed) return closed;
+  log_.reset();
+  restored = {};
+  restored.hard_state = state_.hard_state;
+  std::optional<std::string> lost;
+  if (auto done = open_log(restored, lost); !done) return done;
+  if (lost || restored.entries.size() != 1)
+    return fail(ErrorCode::kafka_storage_error, lost.value_or("the first entry is not there"));
+  return {};
+}
+
+}  // namespace controller::quorum

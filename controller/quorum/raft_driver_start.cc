@@ -1,0 +1,350 @@
+// From an opened or empty directory to a running node: whose directory it is, whether its promises can be kept, first
+// start with the other nodes (formation.h), and the parts put together.
+#include <algorithm>
+
+#include "common/net/probe.h"
+#include "controller/quorum/raft_codec.h"
+#include "controller/quorum/raft_disk.h"
+#include "controller/quorum/raft_driver.h"
+#include "controller/quorum/raft_stream.h"
+
+namespace controller::quorum {
+
+namespace pb = naru::cluster;
+using common::Awaitable;
+using common::model::ErrorCode;
+using common::model::fail;
+
+namespace {
+
+constexpr auto ask_timeout = std::chrono::milliseconds(500);
+constexpr auto ask_interval = std::chrono::milliseconds(50);
+constexpr const char* lost_marker = "/state-lost";
+
+pb::FormationState state_on_wire(FormationState state) {
+  switch (state) {
+    case FormationState::empty:
+      return pb::FORMATION_EMPTY;
+    case FormationState::accepted:
+      return pb::FORMATION_ACCEPTED;
+    case FormationState::formed:
+      return pb::FORMATION_FORMED;
+  }
+  return pb::FORMATION_STARTING;
+}
+
+std::optional<PeerAnswer> decode_answer(const pb::IdentifyResponse& in, const raft::Endpoint& asked) {
+  const auto key = decode(in.key());
+  auto voters = in.voters().empty() ? Result<raft::VoterSet>(raft::VoterSet())
+                                    : raft::VoterSet::decode(common::model::as_bytes(in.voters()));
+  if (!key || !voters || key->directory.is_zero()) return std::nullopt;
+  PeerAnswer answer;
+  answer.key = *key;
+  answer.endpoint = asked;
+  answer.versions = {static_cast<int16_t>(in.versions().min()), static_cast<int16_t>(in.versions().max())};
+  answer.is_ready = in.state() != pb::FORMATION_STARTING;
+  answer.state = in.state() == pb::FORMATION_FORMED     ? FormationState::formed
+                 : in.state() == pb::FORMATION_ACCEPTED ? FormationState::accepted
+                                              : FormationState::empty;
+  answer.cluster_id = in.cluster_id();
+  answer.voters = *std::move(voters);
+  return answer;
+}
+
+// One question to one peer; stays alive until gRPC has answered.
+struct Question {
+  explicit Question(common::Shard& shard) : answered(shard) {}
+  std::unique_ptr<pb::Raft::Stub> stub;
+  grpc::ClientContext context;
+  pb::IdentifyRequest request;
+  pb::IdentifyResponse response;
+  grpc::Status status;
+  common::Event answered;
+};
+
+struct Round {
+  explicit Round(common::Shard& shard) : done(shard) {}
+  std::vector<std::optional<PeerAnswer>> answers;
+  size_t waiting = 0;
+  common::Event done;
+};
+
+Awaitable<void> ask_one(common::Shard& shard, raft::Endpoint endpoint, size_t slot, std::shared_ptr<Round> round) {
+  const auto reached = co_await common::net::probe(shard, endpoint.host, endpoint.port, shard.now() + ask_timeout);
+  if (reached == common::net::ProbeResult::connected) {
+    const auto question = std::make_shared<Question>(shard);
+    question->stub = pb::Raft::NewStub(make_raft_channel(endpoint));
+    question->context.set_deadline(std::chrono::system_clock::now() + ask_timeout);
+    question->stub->async()->Identify(&question->context, &question->request, &question->response,
+                                      [question, &shard](grpc::Status status) {
+                                        shard.post([question, status = std::move(status)] {
+                                          question->status = status;
+                                          question->answered.set();
+                                        });
+                                      });
+    co_await common::until(question->answered);
+    if (question->status.ok()) round->answers[slot] = decode_answer(question->response, endpoint);
+  }
+  if (--round->waiting == 0) round->done.set();
+}
+
+}  // namespace
+
+void RaftDriver::start(std::function<void(Result<QuorumIdentity>)> ready) {
+  shard_.post([this, ready = std::move(ready)]() mutable {
+    ready_ = std::move(ready);
+    shard_.spawn("raft start", run_start(*this));
+  });
+}
+
+Awaitable<void> RaftDriver::run_start(RaftDriver& self) {
+  const std::weak_ptr<bool> alive(self.alive_);
+  const auto refuse = [&](const common::model::Error& error) {
+    std::exchange(self.ready_, nullptr)(tl::unexpected(error));
+  };
+  if (auto loaded = self.load_properties(); !loaded) {
+    refuse(loaded.error());
+    co_return;
+  }
+  if (self.properties_.state != FormationState::formed) {
+    const Result<void> formed = co_await self.form();
+    if (alive.expired() || self.stopping_) co_return;
+    if (!formed) {
+      refuse(formed.error());
+      co_return;
+    }
+  }
+  auto restored = self.open_storage();
+  if (!restored) {
+    refuse(restored.error());
+    co_return;
+  }
+  const bool knows_voters = restored->snapshot || !restored->entries.empty();
+  if (!knows_voters) co_await self.find_someone();
+  if (alive.expired() || self.stopping_) co_return;
+  self.begin(*std::move(restored));
+}
+
+// Whose directory is this?
+Result<void> RaftDriver::load_properties() {
+  if (auto made = disk_.create_directories(directory_); !made) return common::disk::storage_error(made.error());
+  auto found = read_properties(disk_, directory_);
+  if (!found && found.error().code != ErrorCode::corrupt_message) return tl::unexpected(found.error());
+  if (!found) return begin_anew(found.error().message);  // cannot even say who voted here
+  if (const auto lost = disk_.read_file(directory_ + lost_marker, 4096); lost && *found) {
+    properties_ = **found;
+    return begin_anew(std::string(lost->text()));
+  }
+  if (!*found) {
+    QuorumProperties fresh;
+    fresh.key = {options_.node_id, common::model::random_uuid(random_.next(), random_.next())};
+    return store_properties(std::move(fresh));
+  }
+  properties_ = **found;
+  was_formed_ = properties_.state == FormationState::formed;
+  if (properties_.key.id != options_.node_id)
+    return fail(ErrorCode::invalid_config, fmt::format("{} belongs to node {}, but node.id is {}", directory_,
+                                                       properties_.key.id, options_.node_id));
+  if (properties_.state != FormationState::empty && options_.cluster_id &&
+      *options_.cluster_id != properties_.cluster_id)
+    return fail(ErrorCode::inconsistent_cluster_id, fmt::format("{} belongs to cluster {}, not to {}", directory_,
+                                                                properties_.cluster_id, *options_.cluster_id));
+  publish();
+  return {};
+}
+
+Result<void> RaftDriver::store_properties(QuorumProperties properties) {
+  if (auto stored = write_properties(disk_, directory_, properties); !stored) return stored;
+  properties_ = std::move(properties);
+  publish();
+  return {};
+}
+
+// R4, R20, R21: what was promised here cannot be kept, so nobody must think that we still promise it. The new life has
+// another directory id, is an observer, and asks the cluster for everything.
+Result<void> RaftDriver::begin_anew(const std::string& why) {
+  auto kept = set_lost_state_aside(disk_, directory_);
+  if (!kept) return tl::unexpected(kept.error());
+  logger_.error("the metadata log cannot be trusted: {}. It was set aside as {}; this node rejoins as an observer", why,
+                *kept);
+  QuorumProperties fresh;
+  fresh.key = {options_.node_id, common::model::random_uuid(random_.next(), random_.next())};
+  if (properties_.state == FormationState::formed) {
+    fresh.state = FormationState::formed;
+    fresh.cluster_id = properties_.cluster_id;
+  }
+  was_formed_ = false;
+  return store_properties(std::move(fresh));
+}
+
+void RaftDriver::publish() {
+  pb::IdentifyResponse answer;
+  encode(properties_.key, *answer.mutable_key());
+  answer.mutable_endpoint()->set_host(options_.endpoint.host);
+  answer.mutable_endpoint()->set_port(options_.endpoint.port);
+  answer.mutable_versions()->set_min(raft::raft_version);
+  answer.mutable_versions()->set_max(raft::raft_version);
+  answer.set_state(state_on_wire(properties_.state));
+  answer.set_cluster_id(properties_.cluster_id);
+  const raft::VoterSet& voters = node_ && !node_->voters().empty() ? node_->voters() : properties_.first_voters;
+  if (!voters.empty()) answer.set_voters(std::string(voters.encode().text()));
+  service_.set_answer(std::move(answer));
+}
+
+// First start with the others; returns once the directory belongs to a cluster.
+Awaitable<Result<void>> RaftDriver::form() {
+  const std::weak_ptr<bool> alive(alive_);
+  FormationInput input;
+  input.own_endpoint = options_.endpoint;
+  input.configured = options_.voters;
+  input.wanted_cluster_id = options_.cluster_id;
+  input.must_join = options_.data_directories_have_cluster;
+  input.random_cluster_id = common::model::random_uuid(random_.next(), random_.next()).to_string();
+  std::string awaited;
+  for (;;) {
+    const auto answers = co_await ask_peers();
+    if (alive.expired() || stopping_) co_return Result<void>();
+    input.own = properties_;
+    FormationStep step = decide_formation(input, answers);
+    if (const auto* wait = std::get_if<KeepWaiting>(&step)) {
+      if (std::exchange(awaited, wait->what) != wait->what) logger_.info("first start: waiting for {}", wait->what);
+      co_await common::until(stop_, shard_.now() + ask_interval);
+      if (alive.expired() || stopping_) co_return Result<void>();
+    } else if (auto* accept = std::get_if<AcceptProposal>(&step)) {
+      logger_.info("first start: cluster {} with {} voters accepted", accept->properties.cluster_id,
+                   accept->properties.first_voters.size());
+      if (auto stored = store_properties(std::move(accept->properties)); !stored) co_return stored;
+    } else if (auto* member = std::get_if<BeMember>(&step)) {
+      logger_.info("member of cluster {}", member->properties.cluster_id);
+      properties_ = std::move(member->properties);  // on disk once the log is
+      co_return Result<void>();
+    } else {
+      co_return fail(ErrorCode::inconsistent_cluster_id, std::get<GiveUp>(step).reason);
+    }
+  }
+}
+
+Awaitable<std::vector<std::optional<PeerAnswer>>> RaftDriver::ask_peers() {
+  const std::weak_ptr<bool> alive(alive_);
+  const auto round = std::make_shared<Round>(shard_);
+  round->answers.resize(options_.voters.size());
+  for (size_t i = 0; i < options_.voters.size(); ++i) {
+    const ConfiguredPeer& peer = options_.voters[i];
+    if (peer.id == options_.node_id) {
+      round->answers[i] = PeerAnswer{properties_.key,        peer.endpoint,           {}, true, properties_.state,
+                                     properties_.cluster_id, properties_.first_voters};
+      continue;
+    }
+    ++round->waiting;
+    shard_.spawn("raft identify", ask_one(shard_, peer.endpoint, i, round));
+  }
+  while (round->waiting > 0) co_await common::until(round->done);
+  if (!alive.expired()) {
+    for (const auto& answer : round->answers) {
+      if (!answer) continue;
+      answering_peers_[answer->key.id] = answer->endpoint;
+      for (const raft::Voter& voter : answer->voters.voters())
+        answering_peers_.try_emplace(voter.key.id, voter.endpoint);
+    }
+  }
+  co_return round->answers;
+}
+
+// An observer whose log is empty knows no voters: it needs an id behind one of the configured addresses.
+Awaitable<void> RaftDriver::find_someone() {
+  const std::weak_ptr<bool> alive(alive_);
+  const auto has_id = [](const ConfiguredPeer& peer) { return peer.id.has_value(); };
+  if (!options_.voters.empty() && std::all_of(options_.voters.begin(), options_.voters.end(), has_id)) co_return;
+  while (answering_peers_.empty()) {
+    co_await ask_peers();
+    if (alive.expired() || stopping_) co_return;
+    if (answering_peers_.empty()) co_await common::until(stop_, shard_.now() + ask_interval);
+    if (alive.expired() || stopping_) co_return;
+  }
+}
+
+Result<raft::RestoredState> RaftDriver::open_storage() {
+  for (int attempt = 0;; ++attempt) {
+    RaftDisk::Environment environment;
+    environment.disk = &disk_;
+    environment.clock = &shard_.clock();
+    environment.logger = logger_;
+    environment.after = [this](common::Duration delay, std::function<void()> f) {
+      auto timer = std::make_shared<common::TimerHandle>();
+      *timer = shard_.call_at(shard_.now() + delay, [timer, f = std::move(f)] { f(); });
+    };
+    const raft::VoterSet first =
+        properties_.first_voters.contains(properties_.key) ? properties_.first_voters : raft::VoterSet();
+    auto opened = RaftDisk::open(std::move(environment), directory_, was_formed_, first);
+    if (!opened) return tl::unexpected(opened.error());
+    if (opened->lost) {
+      if (attempt > 0) return fail(ErrorCode::kafka_storage_error, *opened->lost);
+      if (auto fresh = begin_anew(*opened->lost); !fresh) return tl::unexpected(fresh.error());
+      continue;
+    }
+    storage_ = std::move(opened->storage);
+    // Last: from now on a missing vote is a forgotten one.
+    if (auto stored = store_properties(properties_); !stored) return tl::unexpected(stored.error());
+    return std::move(opened->restored);
+  }
+}
+
+void RaftDriver::begin(raft::RestoredState restored) {
+  const TransportIdentity identity{properties_.key, properties_.cluster_id, options_.endpoint, storage_->starts()};
+  transport_ = std::make_unique<GrpcRaftTransport>(shard_, service_, identity, logger_, options_.links);
+  raft::Config config = options_.raft;
+  config.self = properties_.key;
+  for (const ConfiguredPeer& peer : options_.voters)
+    if (peer.id) config.bootstrap_peers.push_back(*peer.id);
+  for (const auto& [id, endpoint] : answering_peers_) config.bootstrap_peers.push_back(id);
+  snapshot_at_ = shard_.now();
+  node_ = std::make_unique<raft::Node>(std::move(config), std::move(restored), random_, shard_.now());
+
+  storage_->listen({
+      .on_durable =
+          [this](raft::PersistToken token, std::optional<raft::Snapshot> installed) {
+            if (!node_) return;
+            if (installed) node_->on_snapshot_installed(*std::move(installed));
+            carry_out(node_->on_durable(token, shard_.now()));
+          },
+      .on_stalled =
+          [this] {
+            // A full disk here must not hold the cluster: another leads (R81).
+            if (is_leader()) transfer_leadership(std::nullopt, [](const Result<void>&) {});
+          },
+      .on_failed =
+          [this](const std::string& reason) {
+            if (!node_) return;
+            carry_out(node_->halt(reason, shard_.now()));
+            listener_.on_halted(reason);
+          },
+  });
+  transport_->listen({
+      .on_message =
+          [this](const raft::Message& message) {
+            if (node_) carry_out(node_->on_message(message, shard_.now()));
+          },
+      .on_connected =
+          [this](BrokerId peer) {
+            if (node_) carry_out(node_->on_peer_connected(peer, shard_.now()));
+          },
+      .on_gone =
+          [this](BrokerId peer) {
+            if (node_) carry_out(node_->on_peer_gone(peer, shard_.now()));
+          },
+      .on_endpoint = [](BrokerId, const raft::Endpoint&) {},
+  });
+  // The last address given is tried first: what the log says goes before the configuration.
+  for (const raft::Voter& voter : node_->voters().voters())
+    for (const ConfiguredPeer& peer : options_.voters)
+      if (!peer.id) transport_->set_peer(voter.key.id, peer.endpoint);
+  for (const ConfiguredPeer& peer : options_.voters)
+    if (peer.id) transport_->set_peer(*peer.id, peer.endpoint);
+  for (const auto& [id, endpoint] : answering_peers_) transport_->set_peer(id, endpoint);
+  learn_addresses(node_->voters());
+  publish();
+  std::exchange(ready_, nullptr)(QuorumIdentity{properties_.cluster_id, properties_.key});
+  carry_out(node_->start(shard_.now()));
+}
+
+}  // namespace controller::quorum
