@@ -32,7 +32,15 @@ void GrpcRaftTransport::send(const raft::Message& message) {
 }
 
 void GrpcRaftTransport::set_peer(BrokerId peer, const raft::Endpoint& endpoint) {
-  if (peer == identity_.self.id || endpoint.host.empty() || endpoint.port == 0) return;
+  if (PeerLink* link = link_to(peer, endpoint)) link->prefer(endpoint);
+}
+
+void GrpcRaftTransport::add_fallback(BrokerId peer, const raft::Endpoint& endpoint) {
+  if (PeerLink* link = link_to(peer, endpoint)) link->fall_back_on(endpoint);
+}
+
+PeerLink* GrpcRaftTransport::link_to(BrokerId peer, const raft::Endpoint& endpoint) {
+  if (peer == identity_.self.id || endpoint.host.empty() || endpoint.port == 0) return nullptr;
   auto& link = links_[peer];
   if (!link) {
     PeerLink::Callbacks callbacks;
@@ -42,9 +50,8 @@ void GrpcRaftTransport::set_peer(BrokerId peer, const raft::Endpoint& endpoint) 
                                       logger_.with(fmt::format("peer {}", peer)));
     link->prefer(endpoint);
     link->start();
-  } else {
-    link->prefer(endpoint);
   }
+  return link.get();
 }
 
 void GrpcRaftTransport::stop() {

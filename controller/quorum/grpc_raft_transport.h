@@ -37,9 +37,13 @@ class GrpcRaftTransport final : public RaftTransport {
   void listen(Events events) override;
   void send(const raft::Message& message) override;
   void set_peer(BrokerId peer, const raft::Endpoint& endpoint) override;
+  void add_fallback(BrokerId peer, const raft::Endpoint& endpoint) override;
   void stop() override;
 
  private:
+  // nullptr: nobody to speak to (itself, or no address).
+  PeerLink* link_to(BrokerId peer, const raft::Endpoint& endpoint);
+
   common::Shard& shard_;
   RaftService& service_;
   const TransportIdentity identity_;

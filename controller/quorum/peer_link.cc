@@ -49,6 +49,11 @@ void PeerLink::prefer(const raft::Endpoint& endpoint) {
   changed_.pulse();
 }
 
+void PeerLink::fall_back_on(const raft::Endpoint& endpoint) {
+  if (std::find(endpoints_.begin(), endpoints_.end(), endpoint) != endpoints_.end()) return;
+  if (endpoints_.size() < endpoints_max) endpoints_.push_back(endpoint);
+}
+
 void PeerLink::send(const raft::Message& message) {
   if (is_open_) stream_->send(message);
 }
@@ -118,7 +123,7 @@ Awaitable<bool> PeerLink::connect_once() {
 }
 
 Awaitable<void> PeerLink::watch() {
-  logger_.info("stream to {}:{} stands", endpoints_.front().host, endpoints_.front().port);
+  logger_.info("stream stands");
   was_open_ = true;
   complained_ = false;
   retry_ = times_.retry_min;

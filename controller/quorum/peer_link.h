@@ -24,6 +24,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void stop();
   // Tried first from now on; older addresses stay as a second choice (R112).
   void prefer(const raft::Endpoint& endpoint);
+  void fall_back_on(const raft::Endpoint& endpoint);
   void send(const raft::Message& message);
 
  private:

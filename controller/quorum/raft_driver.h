@@ -36,7 +36,8 @@ struct RaftDriverOptions {
 
 // Who this node turned out to be.
 struct QuorumIdentity {
-  std::string cluster_id;
+  std::string cluster_id;            // as clients see it
+  common::model::Uuid cluster_uuid;  // the same for handshakes: parsed, or derived where it is no UUID
   raft::NodeKey key;
 };
 

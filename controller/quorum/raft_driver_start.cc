@@ -45,7 +45,7 @@ std::optional<PeerAnswer> decode_answer(const pb::IdentifyResponse& in, const ra
   answer.is_ready = in.state() != pb::FORMATION_STARTING;
   answer.state = in.state() == pb::FORMATION_FORMED     ? FormationState::formed
                  : in.state() == pb::FORMATION_ACCEPTED ? FormationState::accepted
-                                              : FormationState::empty;
+                                                        : FormationState::empty;
   answer.cluster_id = in.cluster_id();
   answer.voters = *std::move(voters);
   return answer;
@@ -334,16 +334,17 @@ void RaftDriver::begin(raft::RestoredState restored) {
           },
       .on_endpoint = [](BrokerId, const raft::Endpoint&) {},
   });
-  // The last address given is tried first: what the log says goes before the configuration.
-  for (const raft::Voter& voter : node_->voters().voters())
-    for (const ConfiguredPeer& peer : options_.voters)
-      if (!peer.id) transport_->set_peer(voter.key.id, peer.endpoint);
-  for (const ConfiguredPeer& peer : options_.voters)
-    if (peer.id) transport_->set_peer(*peer.id, peer.endpoint);
-  for (const auto& [id, endpoint] : answering_peers_) transport_->set_peer(id, endpoint);
+  // What the log says comes before the configuration (R112).
   learn_addresses(node_->voters());
+  for (const auto& [id, endpoint] : answering_peers_) transport_->add_fallback(id, endpoint);
+  for (const ConfiguredPeer& peer : options_.voters) {
+    if (peer.id) transport_->add_fallback(*peer.id, peer.endpoint);
+    if (peer.id) continue;
+    for (const raft::Voter& voter : node_->voters().voters()) transport_->add_fallback(voter.key.id, peer.endpoint);
+  }
   publish();
-  std::exchange(ready_, nullptr)(QuorumIdentity{properties_.cluster_id, properties_.key});
+  std::exchange(ready_,
+                nullptr)(QuorumIdentity{properties_.cluster_id, cluster_uuid(properties_.cluster_id), properties_.key});
   carry_out(node_->start(shard_.now()));
 }
 

@@ -99,6 +99,14 @@ Result<StoredEntry> decode_entry(const common::records::BatchView& batch) {
   return stored;
 }
 
+Uuid cluster_uuid(const std::string& cluster_id) {
+  if (const auto parsed = Uuid::parse(cluster_id)) return *parsed;
+  uint64_t halves[2] = {0xcbf29ce484222325, 0x9e3779b97f4a7c15};
+  for (const char c : cluster_id)
+    for (uint64_t& half : halves) half = (half ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  return Uuid::from_halves(halves[0], halves[1]);
+}
+
 std::string snapshot_file_name(const raft::LogPosition& position) {
   return fmt::format("{:020}-{:010}.checkpoint", position.end, position.last_term);
 }

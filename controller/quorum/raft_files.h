@@ -49,4 +49,7 @@ struct QuorumProperties {
 std::string encode_properties(const QuorumProperties& properties);
 Result<QuorumProperties> decode_properties(std::string_view text);
 
+// A cluster id as 16 bytes: what it spells, or a hash of any other text.
+common::model::Uuid cluster_uuid(const std::string& cluster_id);
+
 }  // namespace controller::quorum

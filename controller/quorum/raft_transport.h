@@ -27,8 +27,10 @@ class RaftTransport {
   virtual void listen(Events events) = 0;
   // Dropped when there is no stream, or too much waits on it: Raft repeats what matters.
   virtual void send(const raft::Message& message) = 0;
-  // Keeps a stream to `peer`, from now on at this address. The address is resolved anew at each attempt (R112).
+  // Keeps a stream to `peer`, from now on at this address first. Names are resolved anew at each attempt (R112).
   virtual void set_peer(BrokerId peer, const raft::Endpoint& endpoint) = 0;
+  // The same, but tried only when the addresses known already do not answer.
+  virtual void add_fallback(BrokerId peer, const raft::Endpoint& endpoint) = 0;
   virtual void stop() = 0;
 };
 

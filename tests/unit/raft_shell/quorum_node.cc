@@ -65,7 +65,7 @@ QuorumNode::QuorumNode(Options options)
   driver.snapshot_bytes = options.snapshot_bytes;
   driver.cluster_id = options.cluster_id;
   driver.raft.entries_kept_bytes = 0;
-  driver_ = std::make_unique<RaftDriver>(driver, *shard_, *disk_, random_, *service_, *this, logger);
+  driver_ = std::make_unique<RaftDriver>(driver, *shard_, *disk_, random_, *service_, static_cast<RaftListener&>(*this), logger);
   driver_->start([this](Result<QuorumIdentity> ready) {
     told([&] {
       if (ready) {

@@ -16,6 +16,7 @@
 namespace raft_shell_test {
 
 using namespace controller::quorum;  // NOLINT: a test of that namespace
+namespace raft = controller::raft;
 
 uint16_t free_port();
 
