@@ -19,6 +19,7 @@
 #include "cli/output.h"
 #include "cli/version.h"
 #include "cli/wait.h"
+#include "common/config/config_load.h"
 
 namespace cli {
 namespace {
@@ -97,6 +98,12 @@ Outcome<void> DevCluster::prepare() {
       return problem(Exit::usage, fmt::format("--dir {}: cannot be made ({})", child.dir.string(), error.message()));
     children_.push_back(std::move(child));
   }
+  if (const std::filesystem::path more = top / std::to_string(command_.brokers + 1) / "data";
+      std::filesystem::exists(more)) {
+    return problem(Exit::usage,
+                   fmt::format("{} holds a cluster of more than {} brokers", command_.dir, command_.brokers),
+                   "give the same --brokers as when it was made, or another --dir");
+  }
   for (const Child& child : children_) {
     if (Outcome<void> written = write_properties(child); !written) return written;
   }
@@ -119,6 +126,10 @@ Outcome<void> DevCluster::start(Child& child) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
+    // Nothing but what was written above: a KAFKA_ variable meant for one broker would be given to all.
+    for (const auto& [name, value] : common::config::process_environment()) {
+      if (!common::config::property_of_variable(name).empty()) unsetenv(name.c_str());
+    }
     dup2(out, STDOUT_FILENO);
     dup2(out, STDERR_FILENO);
     const int nothing = open("/dev/null", O_RDONLY);

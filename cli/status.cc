@@ -178,11 +178,12 @@ Exit run(const HealthCommand& command) {
   if (command.shared.format == Format::help) return print_out(health_shape) ? Exit::done : Exit::refused;
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
-  Interruption interruption;
   const client::Deadline until = cluster->deadline();
   HealthAnswer answer = ask_health(*cluster, command);
+  std::optional<Interruption> interruption;
+  if (command.wait) interruption.emplace();
   while (command.wait && !answer.health.healthy() && std::chrono::steady_clock::now() < until) {
-    if (interruption.wait(std::chrono::milliseconds(100))) return Exit::interrupted;
+    if (interruption->wait(std::chrono::milliseconds(100))) return Exit::interrupted;
     answer = ask_health(*cluster, command);
   }
   print_health(answer, command);
