@@ -1,0 +1,46 @@
+#include "broker/config_schema.h"
+
+#include "common/config/config_table.h"
+#include "common/config/topic_config.h"
+
+namespace broker {
+
+namespace metadata = controller::metadata;
+using common::config::Property;
+using common::model::ErrorCode;
+using common::model::Result;
+using metadata::ResourceType;
+
+namespace {
+
+const Property* find(ResourceType type, std::string_view key) {
+  if (type == ResourceType::topic) return common::config::find_topic_property(key);
+  if (type == ResourceType::broker) return common::config::find_broker_property(key);
+  return nullptr;
+}
+
+}  // namespace
+
+Result<void> TableSchema::validate(const metadata::ConfigResource& resource, std::string_view key,
+                                   std::string_view value) const {
+  const common::config::ConfigMap one{{std::string(key), std::string(value)}};
+  switch (resource.type) {
+    case ResourceType::topic: return common::config::check_topic_configs(one);
+    case ResourceType::broker: return common::config::check_dynamic_broker_configs(one, resource.name.empty());
+    default:
+      return common::model::fail(ErrorCode::invalid_request, "only topics and brokers have settings that can be changed");
+  }
+}
+
+bool TableSchema::is_list(ResourceType type, std::string_view key) const {
+  const Property* property = find(type, key);
+  return property != nullptr && property->type == common::config::ValueType::list;
+}
+
+std::optional<std::string> TableSchema::default_value(ResourceType type, std::string_view key) const {
+  const Property* property = find(type, key);
+  if (property == nullptr || !property->default_text) return std::nullopt;
+  return std::string(*property->default_text);
+}
+
+}  // namespace broker

@@ -1,0 +1,131 @@
+#include "broker/shard_parts.h"
+
+namespace broker {
+
+namespace metadata = controller::metadata;
+using common::model::BrokerEpoch;
+using common::model::BrokerId;
+using partition::Partition;
+
+namespace {
+
+// Of a shard's share; each descriptor table is small, and idle partitions hold none.
+constexpr size_t descriptors_per_shard = 512;
+
+replication::LeaderFetchOptions leader_options(const common::config::BrokerConfig& config) {
+  replication::LeaderFetchOptions options;
+  options.credit_bytes = static_cast<size_t>(config.replica_fetch_response_max_bytes);
+  options.partition_bytes = static_cast<size_t>(config.replica_fetch_max_bytes);
+  return options;
+}
+
+}  // namespace
+
+ShardParts::ShardParts(common::Shard& shard, int index, int count, const SharedParts& shared)
+    : shard_(shard),
+      index_(index),
+      count_(count),
+      shared_(shared),
+      random_(shared.random_seed + static_cast<uint64_t>(index)),
+      disk_(common::disk::make_kernel_disk(
+          *shared.disk_pool, [&shard](std::function<void()> f) { shard.post(std::move(f)); },
+          {.descriptors_max = descriptors_per_shard})),
+      tail_cache_(static_cast<size_t>(shared.config->tail_cache_bytes) / static_cast<size_t>(count)),
+      proposals_(shard, *shared.controller, shared.config->node_id, shared.broker_epoch, shared.config->request_timeout),
+      fetch_sessions_({.sessions_max = static_cast<size_t>(shared.config->fetch_sessions_max)}, random_),
+      producer_ids_(shard, *shared.controller, shared.config->node_id, shared.broker_epoch) {
+  context_.shard = &shard_;
+  context_.node_id = shared.config->node_id;
+  context_.config = shared.config;
+  context_.log = shared.log;
+  context_.image = std::make_shared<const metadata::MetadataImage>();
+  context_.controller = shared.controller;
+  context_.groups = shared.groups;
+  context_.fetch_sessions = &fetch_sessions_;
+  context_.producer_ids = &producer_ids_;
+  context_.active_controller = shared.active_controller;
+}
+
+ShardParts::~ShardParts() = default;
+
+void ShardParts::make_replicas(partition::Directories& directories) {
+  partition::ReplicaManagerOptions options;
+  options.shard = &shard_;
+  options.shard_index = index_;
+  options.shard_count = count_;
+  options.self = shared_.config->node_id;
+  options.disk = disk_.get();
+  options.tail_cache = &tail_cache_;
+  options.directories = &directories;
+  options.settings = shared_.topics;
+  options.sender = &proposals_;
+  options.logger = shared_.log;
+  options.lag_time_max = shared_.config->replica_lag_time_max;
+  options.retention_interval = shared_.config->retention_check_interval;
+  replicas_ = std::make_unique<partition::ReplicaManager>(std::move(options));
+}
+
+void ShardParts::connect(partition::PartitionRouter& router) {
+  context_.partitions = &router;
+
+  replication::ReplicationLeaderOptions leader;
+  leader.shard = &shard_;
+  leader.cluster_id = shared_.cluster_id;
+  leader.self = shared_.config->node_id;
+  leader.shard_index = index_;
+  leader.shards = count_;
+  leader.find = [this](const common::model::TopicIdPartition& id) { return replicas_->find_or_null(id); };
+  leader.fetch = leader_options(*shared_.config);
+  leader.logger = shared_.log;
+  leader_ = std::make_unique<replication::ReplicationLeader>(std::move(leader));
+
+  replication::ReplicationFollowerOptions follower;
+  follower.shard = &shard_;
+  follower.cluster_id = shared_.cluster_id;
+  follower.self = shared_.config->node_id;
+  follower.shard_index = index_;
+  follower.shards = count_;
+  follower.transport = shared_.fetch_transport;
+  follower.endpoint_of = [this](BrokerId id) -> std::optional<replication::Endpoint> {
+    const metadata::BrokerImage* broker = context_.image->broker(id);
+    if (broker == nullptr) return std::nullopt;
+    return replication::Endpoint{broker->cluster_endpoint.host, broker->cluster_endpoint.port};
+  };
+  follower.fetch.backoff = shared_.config->replica_fetch_backoff;
+  follower.on_broken = [this](BrokerId leader_id, const replication::Broken& broken) {
+    if (broken.kind != replication::BreakKind::rejected) shared_.report_lost(leader_id);
+  };
+  follower.logger = shared_.log;
+  follower_ = std::make_unique<replication::ReplicationFollower>(std::move(follower));
+
+  coordinators_ = std::make_unique<GroupCoordinators>(*shared_.groups);
+  replicas_->add_listener(*leader_);
+  replicas_->add_listener(*follower_);
+  replicas_->add_listener(*coordinators_);
+  replicas_->set_stream_activity([this] { return leader_->spoken_at(); });
+}
+
+void ShardParts::on_registered(BrokerEpoch epoch) {
+  leader_->set_broker_epoch(epoch);
+  follower_->set_broker_epoch(epoch);
+  replicas_->set_broker_epoch(epoch);
+}
+
+void ShardParts::on_image(controller::quorum::ImagePtr image, controller::quorum::DeltaPtr delta) {
+  context_.image = image;
+  replicas_->set_isolated(shared_.isolated());
+  if (!delta->brokers.empty()) follower_->on_brokers_changed();
+  replicas_->on_image(image, delta);
+  if (index_ == 0) {
+    for (const auto& [id, name] : delta->deleted_topics) shared_.groups->on_topic_deleted(name);
+  }
+}
+
+void ShardParts::stop_streams() {
+  replicas_->remove_listener(*follower_);
+  replicas_->remove_listener(*leader_);
+  follower_.reset();
+  leader_.reset();
+}
+
+}  // namespace broker

@@ -1,0 +1,87 @@
+// What one shard of a broker is made of: its disk, replicas, replication streams, coordinators and the context of its
+// request handlers; and how it follows the metadata.
+//
+// Made and started on the thread that assembles the broker, before the shard has work; afterwards it lives on its shard.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "broker/api/context.h"
+#include "broker/api/fetch_session.h"
+#include "broker/api/producer_id_source.h"
+#include "broker/group_coordinators.h"
+#include "broker/isr_proposals.h"
+#include "broker/partition/directories.h"
+#include "broker/partition/replica_manager.h"
+#include "broker/partition/router.h"
+#include "broker/replication/replication_follower.h"
+#include "broker/replication/replication_leader.h"
+#include "broker/topic_settings.h"
+#include "common/disk/kernel_disk.h"
+#include "common/log/tail_cache.h"
+#include "common/model/random.h"
+#include "controller/quorum/controller_client.h"
+#include "controller/quorum/metadata_subscriber.h"
+
+namespace broker {
+
+// What all shards share; outlives them.
+struct SharedParts {
+  const common::config::BrokerConfig* config = nullptr;
+  common::Logger log;
+  common::disk::DiskPool* disk_pool = nullptr;
+  controller::quorum::ControllerClient* controller = nullptr;
+  replication::FetchTransport* fetch_transport = nullptr;
+  const partition::TopicSettingsSource* topics = nullptr;
+  group::GroupService* groups = nullptr;
+  common::model::Uuid cluster_id;
+  std::function<std::optional<common::model::BrokerEpoch>()> broker_epoch;  // any thread
+  std::function<bool()> isolated;                                           // any thread (R33)
+  std::function<std::optional<common::model::BrokerId>()> active_controller;
+  std::function<void(common::model::BrokerId)> report_lost;  // any thread: a broker's stream broke
+  uint64_t random_seed = 0;
+};
+
+class ShardParts final : public controller::quorum::MetadataSubscriber {
+ public:
+  ShardParts(common::Shard& shard, int index, int count, const SharedParts& shared);
+  ~ShardParts() override;
+
+  // The directories exist once identity is known; then the logs are opened.
+  void make_replicas(partition::Directories& directories);
+  // Once every shard has its replicas. On the assembling thread, before the shard runs anything of ours.
+  void connect(partition::PartitionRouter& router);
+  // Registered under `epoch`. On the shard.
+  void on_registered(common::model::BrokerEpoch epoch);
+
+  void on_image(controller::quorum::ImagePtr image, controller::quorum::DeltaPtr delta) override;
+
+  [[nodiscard]] common::Shard& shard() const { return shard_; }
+  [[nodiscard]] common::disk::Disk& disk() const { return *disk_; }
+  [[nodiscard]] partition::ReplicaManager& replicas() const { return *replicas_; }
+  [[nodiscard]] replication::ReplicationLeader& replication_leader() const { return *leader_; }
+  [[nodiscard]] api::BrokerContext& context() { return context_; }
+  // Ends the replication streams. On the shard.
+  void stop_streams();
+
+ private:
+  common::Shard& shard_;
+  const int index_;
+  const int count_;
+  const SharedParts& shared_;
+  common::model::SeededRandom random_;
+  std::unique_ptr<common::disk::Disk> disk_;
+  common::log::TailCache tail_cache_;
+  IsrProposals proposals_;
+  std::unique_ptr<partition::ReplicaManager> replicas_;
+  std::unique_ptr<replication::ReplicationLeader> leader_;
+  std::unique_ptr<replication::ReplicationFollower> follower_;
+  std::unique_ptr<GroupCoordinators> coordinators_;
+  api::FetchSessionCache fetch_sessions_;
+  api::ProducerIdSource producer_ids_;
+  api::BrokerContext context_;
+};
+
+}  // namespace broker
