@@ -16,8 +16,14 @@ sigset_t end_signals() {
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGUSR2);  // our own: give_up()
   return set;
+}
+
+void wait_for_signal() {
+  const sigset_t set = end_signals();
+  int signal = 0;
+  while (sigwait(&set, &signal) != 0) {
+  }
 }
 
 }  // namespace
@@ -34,28 +40,67 @@ void prepare_process(const common::Logger& log) {
   if (setrlimit(RLIMIT_NOFILE, &limit) != 0) log.warn("cannot raise the descriptor limit: {}", std::strerror(errno));
 }
 
-void block_signals() {
-  const sigset_t set = end_signals();
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+Lifeline& Lifeline::watch_signals() {
+  static Lifeline* lifeline = [] {
+    const sigset_t set = end_signals();
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    auto* made = new Lifeline;  // lives as long as the process: its thread never ends
+    std::thread([made] { made->listen(); }).detach();
+    return made;
+  }();
+  return *lifeline;
 }
 
-WaitResult wait_for_end() {
-  const sigset_t set = end_signals();
-  int signal = 0;
-  while (sigwait(&set, &signal) != 0) {
+void Lifeline::listen() {
+  wait_for_signal();
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
   }
-  return signal == SIGUSR2 ? WaitResult::given_up : WaitResult::signalled;
+  changed_.notify_all();
+  wait_for_signal();
+  ::_exit(130);
 }
 
-void give_up() {
-  ::kill(::getpid(), SIGUSR2);
+void Lifeline::give_up(std::string why) {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+    if (!failure_) failure_ = std::move(why);
+  }
+  changed_.notify_all();
 }
 
-void end_on_next_signal() {
-  std::thread([] {
-    wait_for_end();
-    ::_exit(130);
-  }).detach();
+void Lifeline::wake() {
+  const std::lock_guard lock(mutex_);
+  changed_.notify_all();
+}
+
+bool Lifeline::wait(const std::function<bool()>& condition) {
+  std::unique_lock lock(mutex_);
+  bool holds = false;
+  changed_.wait(lock, [&] { return (holds = condition()) || ending_; });
+  return holds;
+}
+
+void Lifeline::wait_for_end() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return ending_; });
+}
+
+bool Lifeline::should_end() const {
+  const std::lock_guard lock(mutex_);
+  return ending_;
+}
+
+std::optional<std::string> Lifeline::failure() const {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+void end_now(const common::Logger& log, const std::string& why) {
+  log.error("this broker cannot go on: {}", why);
+  ::_exit(1);
 }
 
 }  // namespace broker

@@ -1,6 +1,10 @@
-// What a broker process asks of the kernel before anything else: descriptors, signals. Once, from main.
+// What a broker process asks of the kernel before anything else, and how it learns that it should end.
 #pragma once
+#include <chrono>
+#include <condition_variable>
 #include <functional>
+#include <mutex>
+#include <optional>
 #include <string>
 
 #include "common/logging.h"
@@ -11,14 +15,36 @@ namespace broker {
 // (a file size limit is then an error like a full disk: fault 26).
 void prepare_process(const common::Logger& log);
 
-// SIGTERM and SIGINT: the first asks for a controlled shutdown, the second ends the process at once. Blocks the calling
-// thread until the first arrives or `give_up()` was called from another thread. Call block_signals() before threads
-// start.
-void block_signals();
-enum class WaitResult { signalled, given_up };
-WaitResult wait_for_end();
-void give_up();
-// From now on a further SIGTERM or SIGINT ends the process with exit code 130.
-void end_on_next_signal();
+// When and why the process should end. The first SIGTERM or SIGINT asks for a controlled shutdown, the second ends the
+// process at once with exit code 130. Thread-safe.
+class Lifeline {
+ public:
+  // Blocks the signals for this thread and those it starts from now on, and begins to listen for them. Once.
+  static Lifeline& watch_signals();
+
+  // Somebody cannot go on: the broker ends in order, with exit code 1.
+  void give_up(std::string why);
+  // Wakes waiters so that they look at their condition again.
+  void wake();
+  // Waits until `condition` holds (true) or the process should end (false). `condition` runs under no lock of others.
+  bool wait(const std::function<bool()>& condition);
+  // Until the process should end.
+  void wait_for_end();
+  [[nodiscard]] bool should_end() const;
+  // Why somebody gave up, if it was not a signal.
+  [[nodiscard]] std::optional<std::string> failure() const;
+
+ private:
+  Lifeline() = default;
+  void listen();
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  bool ending_ = false;
+  std::optional<std::string> failure_;
+};
+
+// For a state that must not be lived in any longer (R18): says why and ends the process now, without cleaning up.
+[[noreturn]] void end_now(const common::Logger& log, const std::string& why);
 
 }  // namespace broker
