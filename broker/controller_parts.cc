@@ -93,10 +93,9 @@ std::optional<metadata::ClusterEndpoint> ControllerParts::endpoint_of(BrokerId i
     if (const metadata::BrokerImage* broker = image->broker(id)) return broker->cluster_endpoint;
   }
   if (raft_ != nullptr) {
-    for (const auto& voter : raft_->describe().voters) {
-      if (voter.key.id == id && !voter.endpoint.host.empty()) {
-        return metadata::ClusterEndpoint{voter.endpoint.host, voter.endpoint.port};
-      }
+    const controller::raft::QuorumStatus status = raft_->describe();
+    if (const controller::raft::Voter* voter = status.voters.find(id); voter != nullptr && !voter->endpoint.host.empty()) {
+      return metadata::ClusterEndpoint{voter->endpoint.host, voter->endpoint.port};
     }
   }
   for (const common::config::Voter& voter : options_.config->voters) {
