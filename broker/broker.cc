@@ -10,7 +10,8 @@
 #include <grpcpp/impl/service_type.h>
 
 #include "broker/api/handler.h"
-#include "broker/controller_parts.h"
+#include "broker/config_schema.h"
+#include "broker/controller_settings.h"
 #include "broker/group/service/group_service.h"
 #include "broker/process.h"
 #include "broker/quorum_node.h"
@@ -21,6 +22,7 @@
 #include "common/clock.h"
 #include "common/config/config_load.h"
 #include "common/log/log_directory.h"
+#include "controller/quorum/controller_node.h"
 #include "controller/quorum/grpc_server.h"
 
 namespace broker {
@@ -138,15 +140,13 @@ class Broker {
   Result<void> find_cluster();
   Result<void> open_logs();
   Result<void> listen();
-  void start_session();
   Result<void> wait_until_serving();
   void leave_in_order();
 
   [[nodiscard]] Uuid cluster_id() const { return quorum_ ? quorum_->cluster_id() : Uuid{}; }
-  [[nodiscard]] std::optional<BrokerEpoch> epoch() const {
-    const int64_t e = epoch_.load(std::memory_order_acquire);
-    return e < 0 ? std::nullopt : std::optional(BrokerEpoch(e));
-  }
+  [[nodiscard]] std::optional<BrokerEpoch> epoch() const { return controller_->epoch(); }
+  [[nodiscard]] quorum::SessionOptions session_options();
+  [[nodiscard]] quorum::SessionHooks session_hooks();
   void on_registered(BrokerEpoch epoch);
   std::vector<metadata::Listener> advertised() const;
   static common::Awaitable<void> answer_log_ends(Broker* self, std::vector<metadata::LogEndQuery> queries,
@@ -171,7 +171,8 @@ class Broker {
   std::optional<BrokerEpoch> previous_epoch_;
 
   std::unique_ptr<quorum::GrpcServer> peer_server_;
-  std::unique_ptr<ControllerParts> controller_;
+  TableSchema schema_;
+  std::unique_ptr<quorum::ControllerNode> controller_;
   std::unique_ptr<QuorumNode> quorum_;
   std::vector<std::unique_ptr<LateAcceptor>> acceptors_;
   std::unique_ptr<grpc::Service> fetch_service_;
@@ -184,8 +185,6 @@ class Broker {
   std::unique_ptr<ShardPulse> pulse_;
   std::vector<std::shared_ptr<void>> subscriptions_;  // by shard; each dies on its shard
   std::unique_ptr<server::Server> server_;
-  std::atomic<int64_t> epoch_{-1};
-  std::atomic<bool> in_service_{false};
   bool corrupt_logs_ = false;
   bool serving_ = false;
   bool stopped_ = false;
@@ -202,8 +201,7 @@ Result<void> Broker::start() {
   if (auto done = find_cluster(); !done) return done;
   // 4. The logs are recovered; from begin_run on they may be written (R70).
   if (auto done = open_logs(); !done) return done;
-  // 5. Registered, caught up, unfenced; then clients are let in.
-  start_session();
+  // 5. Registered; then clients are let in.
   return wait_until_serving();
 }
 
@@ -233,6 +231,8 @@ Result<void> Broker::open_directories() {
                                              "directory of its own",
                                              directory->path(), identity->node_id, config_.node_id));
     }
+    directory_ids_.push_back(identity ? identity->directory_id
+                                      : common::model::random_uuid(random_.next(), random_.next()));
   }
   return {};
 }
@@ -245,15 +245,16 @@ Result<void> Broker::start_peer_server() {
   options.memory_bytes_max = static_cast<size_t>(config_.peer_memory_bytes);
   peer_server_ = std::make_unique<quorum::GrpcServer>(std::move(options));
 
-  run_on(*controller_shard_, [this] {
-    controller_ = std::make_unique<ControllerParts>(
-        *controller_shard_, *controller_random_,
-        ControllerParts::Options{.config = &config_,
-                                 .log = log_,
-                                 .cluster_id = [this] { return cluster_id(); },
-                                 .on_fatal = [this](const std::string& why) { end_now(log_, why); }});
-  });
-  peer_server_->add(controller_->service().service());
+  controller_ = std::make_unique<quorum::ControllerNode>(
+      *controller_shard_,
+      quorum::ControllerNodeOptions{.controller = controller_options(config_),
+                                    .session = session_options(),
+                                    .configured_endpoint = [this](BrokerId id) { return configured_endpoint(config_, id); }},
+      schema_, *controller_random_,
+      quorum::RuntimeHooks{.cluster_id = [this] { return cluster_id(); },
+                           .on_fatal = [this](const std::string& why) { end_now(log_, why); }},
+      session_hooks(), log_);
+  peer_server_->add(controller_->service());
   std::vector<replication::ShardAcceptor> acceptors;
   for (const auto& shard : shards_) {
     acceptors_.push_back(std::make_unique<LateAcceptor>());
@@ -271,7 +272,7 @@ Result<void> Broker::start_peer_server() {
                                 .shard = controller_shard_.get(),
                                 .random = controller_random_.get(),
                                 .server = peer_server_.get(),
-                                .listener = &controller_->runtime(),
+                                .listener = &controller_->listener(),
                                 .log = log_,
                                 .known_clusters = std::move(known_clusters),
                                 .on_cluster_known = [this] { lifeline_.wake(); },
@@ -289,20 +290,18 @@ Result<void> Broker::find_cluster() {
   if (!lifeline_.wait([this] { return !cluster_id().is_zero(); })) {
     return common::model::fail(common::model::ErrorCode::none, lifeline_.failure().value_or(""));
   }
-  for (const auto& directory : opened_) {
+  for (size_t i = 0; i < opened_.size(); ++i) {
+    const auto& directory = opened_[i];
     common::log::DirectoryIdentity identity;
     identity.cluster_id = cluster_id().to_string();
     identity.node_id = config_.node_id;
-    identity.directory_id = directory->identity()
-                                ? directory->identity()->directory_id
-                                : common::model::random_uuid(random_.next(), random_.next());
+    identity.directory_id = directory_ids_[i];
     if (directory->identity() && directory->identity()->cluster_id != identity.cluster_id) {
       return common::model::fail(common::model::ErrorCode::inconsistent_cluster_id,
                                  fmt::format("{} belongs to cluster {}, this is cluster {}", directory->path(),
                                              directory->identity()->cluster_id, identity.cluster_id));
     }
     if (auto given = directory->give_identity(identity); !given) return given;
-    directory_ids_.push_back(identity.directory_id);
   }
   return {};
 }
@@ -316,13 +315,9 @@ Result<void> Broker::open_logs() {
   shared_.topics = &topics_;
   shared_.cluster_id = cluster_id();
   shared_.broker_epoch = [this] { return epoch(); };
-  shared_.isolated = [this] { return serving_ && controller_->session() != nullptr && controller_->session()->isolated(); };
+  shared_.isolated = [this] { return controller_->isolated(); };
   shared_.active_controller = [this] { return controller_->leader(); };
-  shared_.report_lost = [this](BrokerId id) {
-    controller_shard_->post([this, id] {
-      if (controller_->session() != nullptr) controller_->session()->report_lost(id);
-    });
-  };
+  shared_.report_lost = [this](BrokerId id) { controller_->report_lost(id); };
   shared_.random_seed = random_.next();
 
   const int count = static_cast<int>(shards_.size());
@@ -357,9 +352,7 @@ Result<void> Broker::open_logs() {
   options.low_space_percent = config_.low_space_percent;
   options.on_failure = [this](const std::string& directory, const common::model::Error& error) {
     log_.error("{} has failed ({}): this broker asks to be taken out of service", directory, error.message);
-    controller_shard_->post([this] {
-      if (controller_->session() != nullptr) controller_->session()->ask_to_be_fenced();
-    });
+    controller_->ask_to_be_fenced();
   };
   directories_ = std::make_unique<partition::Directories>(std::move(options), std::move(opened_));
 
@@ -394,7 +387,7 @@ Result<void> Broker::open_logs() {
   run_on(*shards_.front(), [&] { directories_->start(shards, managers); });
   pulse_ = std::make_unique<ShardPulse>(shards);
   for (const auto& part : parts_) {
-    run_on(part->shard(), [&] { subscriptions_.push_back(controller_->runtime().publisher().subscribe(part->shard(), *part)); });
+    run_on(part->shard(), [&] { subscriptions_.push_back(controller_->publisher().subscribe(part->shard(), *part)); });
   }
   return {};
 }
@@ -437,7 +430,7 @@ std::vector<metadata::Listener> Broker::advertised() const {
 }
 
 void Broker::on_registered(BrokerEpoch epoch) {
-  epoch_.store(epoch.value, std::memory_order_release);
+  lifeline_.wake();
   shards_.front()->post([this, epoch] {
     for (const auto& directory : directories_->all()) {
       directory->note_broker_epoch(epoch, [this, path = directory->path()](Result<void> noted) {
@@ -465,17 +458,21 @@ common::Awaitable<void> Broker::answer_log_ends(Broker* self, std::vector<metada
   answer(std::move(ends));
 }
 
-void Broker::start_session() {
+quorum::SessionOptions Broker::session_options() {
   quorum::SessionOptions options;
   options.broker_id = config_.node_id;
   options.directories = directory_ids_;
   options.listeners = advertised();
-  options.cluster_endpoint = peer_endpoint(config_, peer_server_->port());
+  options.cluster_endpoint = peer_endpoint(config_, config_.peer_listeners.front().port);
   options.rack = config_.rack;
-  if (!corrupt_logs_) options.previous_broker_epoch = previous_epoch_;
+  options.previous_broker_epoch = previous_epoch_;
   options.incarnation_id = common::model::random_uuid(random_.next(), random_.next());
   options.heartbeat_interval = config_.heartbeat_interval;
   options.session_timeout = config_.session_timeout;
+  return options;
+}
+
+quorum::SessionHooks Broker::session_hooks() {
   quorum::SessionHooks hooks;
   hooks.cluster_id = [this] { return cluster_id(); };
   hooks.progress = [this] { return pulse_->progress(controller_shard_->now()); };
@@ -484,15 +481,14 @@ void Broker::start_session() {
   };
   hooks.on_registered = [this](BrokerEpoch registered) { on_registered(registered); };
   hooks.on_rejected = [this](const std::string& why) { lifeline_.give_up(why); };
-  run_on(*controller_shard_, [&] {
-    controller_->start_session(std::move(options), std::move(hooks));
-    controller_->session()->set_ready();
-    controller_->runtime().when_applied_moves([this] { lifeline_.wake(); });
-  });
+  return hooks;
 }
 
 Result<void> Broker::wait_until_serving() {
-  // Clients are let in once this broker is in service: what they then ask can be answered.
+  if (corrupt_logs_) controller_->report_damaged_logs();
+  controller_->start();
+  controller_->set_ready();
+  // Clients are let in once this broker is registered: what they then ask can be answered.
   const bool served = lifeline_.wait([this] { return epoch().has_value(); });
   if (!served) return common::model::fail(common::model::ErrorCode::none, lifeline_.failure().value_or(""));
   serving_ = true;
@@ -506,11 +502,12 @@ Result<void> Broker::wait_until_serving() {
 void Broker::leave_in_order() {
   if (!serving_ || !config_.controlled_shutdown || lifeline_.failure()) return;
   std::promise<bool> done;
-  controller_shard_->post([&] {
-    controller_->session()->shut_down(controller_shard_->now() + config_.controlled_shutdown_timeout,
-                                      [&done](bool in_order) { done.set_value(in_order); });
-  });
+  controller_->shut_down(clock_.now() + config_.controlled_shutdown_timeout,
+                         [&done](bool in_order) { done.set_value(in_order); });
   if (!done.get_future().get()) log_.warn("controlled shutdown ran out of time; leaders move once this broker is gone");
+  std::promise<void> handed_over;
+  controller_->hand_over([&handed_over] { handed_over.set_value(); });
+  handed_over.get_future().wait();
 }
 
 void Broker::stop() {
@@ -526,7 +523,7 @@ void Broker::stop() {
       parts_[i]->stop_streams();
     });
   }
-  if (controller_) controller_->service().close();
+  if (controller_) controller_->close();
   if (quorum_) run_to_end(*controller_shard_, quorum_->close_streams());
   if (peer_server_) peer_server_->stop();
   if (router_ != nullptr) {
@@ -540,7 +537,6 @@ void Broker::stop() {
     run_to_end(*shards_.front(), Close::run(*directories_, closed));
     if (!closed) log_.warn("the next start will check the logs: {}", closed.error().message);
   }
-  if (controller_) run_on(*controller_shard_, [this] { controller_->stop_session(); });
   if (quorum_) run_to_end(*controller_shard_, quorum_->close());
   for (const auto& shard : shards_) {
     run_on(*shard, [] {});  // what the streams posted last

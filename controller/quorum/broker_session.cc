@@ -199,6 +199,7 @@ void BrokerSession::register_broker() {
   r.rack = options_.rack;
   r.features = {{metadata::metadata_version_feature, {1, metadata::metadata_version_latest}}};
   r.previous_broker_epoch = last_epoch_ ? last_epoch_ : options_.previous_broker_epoch;
+  if (!last_epoch_ && damaged_logs_) r.previous_broker_epoch.reset();
   send(std::move(r));
 }
 

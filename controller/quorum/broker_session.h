@@ -56,6 +56,9 @@ class BrokerSession {
   void start();
   // Logs are recovered and everything runs: the broker may be put in service (R27).
   void set_ready();
+  // Recovery found records missing that had been acknowledged: registers as after an unclean stop (R44, R72). Before
+  // start().
+  void report_damaged_logs() { damaged_logs_ = true; }
   // Controlled shutdown (R31): `done(true)` when the broker leads nothing and everybody knows, `done(false)` at
   // `deadline`.
   void shut_down(Instant deadline, std::function<void(bool)> done);
@@ -111,6 +114,7 @@ class BrokerSession {
   uint64_t sequence_ = 0;
   std::optional<BrokerEpoch> last_epoch_;  // claimed when registering again: this process never stopped
   bool ready_ = false;
+  bool damaged_logs_ = false;
   bool want_fence_ = false;
   std::vector<metadata::LogEnd> log_ends_;
   bool asking_log_ends_ = false;

@@ -77,6 +77,9 @@ grpc::Service& ControllerNode::service() {
   return impl_->grpc_service.service();
 }
 
+void ControllerNode::report_damaged_logs() {
+  impl_->shard.post([impl = impl_.get()] { impl->session.report_damaged_logs(); });
+}
 void ControllerNode::start() {
   impl_->shard.post([impl = impl_.get()] { impl->session.start(); });
 }

@@ -46,6 +46,8 @@ class ControllerNode {
   void attach(Raft& raft);
   [[nodiscard]] grpc::Service& service();
 
+  // BrokerSession's, from any thread.
+  void report_damaged_logs();
   void start();
   void set_ready();
   void ask_to_be_fenced();
