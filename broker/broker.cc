@@ -268,32 +268,31 @@ Result<void> Broker::start_peer_server() {
   for (const auto& directory : opened_) {
     if (directory->identity()) known_clusters.push_back(directory->identity()->cluster_id);
   }
-  auto node = QuorumNode::open({.config = &config_,
-                                .shard = controller_shard_.get(),
-                                .random = controller_random_.get(),
-                                .server = peer_server_.get(),
-                                .listener = &controller_->listener(),
-                                .log = log_,
-                                .known_clusters = std::move(known_clusters),
-                                .on_cluster_known = [this] { lifeline_.wake(); },
-                                .on_fatal = [this](const std::string& why) { lifeline_.give_up(why); }});
-  if (!node) return tl::unexpected(node.error());
-  quorum_ = std::move(*node);
+  const metadata::ClusterEndpoint self = peer_endpoint(config_, config_.peer_listeners.front().port);
+  quorum_ = std::make_unique<QuorumNode>(
+      QuorumNode::Options{.config = &config_,
+                          .shard = controller_shard_.get(),
+                          .random = controller_random_.get(),
+                          .server = peer_server_.get(),
+                          .listener = &controller_->listener(),
+                          .log = log_,
+                          .known_clusters = std::move(known_clusters),
+                          .endpoint = {self.host, self.port},
+                          .on_cluster_known = [this] { lifeline_.wake(); },
+                          .on_refused = [this](const std::string& why) { lifeline_.give_up(why); }});
+  controller_->attach(quorum_->raft());
   return peer_server_->start();
 }
 
 Result<void> Broker::find_cluster() {
-  run_on(*controller_shard_, [this] {
-    controller_->attach(quorum_->raft());
-    quorum_->start(peer_endpoint(config_, peer_server_->port()));
-  });
+  quorum_->start();
   if (!lifeline_.wait([this] { return !cluster_id().is_zero(); })) {
     return common::model::fail(common::model::ErrorCode::none, lifeline_.failure().value_or(""));
   }
   for (size_t i = 0; i < opened_.size(); ++i) {
     const auto& directory = opened_[i];
     common::log::DirectoryIdentity identity;
-    identity.cluster_id = cluster_id().to_string();
+    identity.cluster_id = quorum_->cluster_name();
     identity.node_id = config_.node_id;
     identity.directory_id = directory_ids_[i];
     if (directory->identity() && directory->identity()->cluster_id != identity.cluster_id) {
@@ -524,7 +523,7 @@ void Broker::stop() {
     });
   }
   if (controller_) controller_->close();
-  if (quorum_) run_to_end(*controller_shard_, quorum_->close_streams());
+  if (quorum_) quorum_->stop();
   if (peer_server_) peer_server_->stop();
   if (router_ != nullptr) {
     Result<void> closed;
@@ -537,7 +536,6 @@ void Broker::stop() {
     run_to_end(*shards_.front(), Close::run(*directories_, closed));
     if (!closed) log_.warn("the next start will check the logs: {}", closed.error().message);
   }
-  if (quorum_) run_to_end(*controller_shard_, quorum_->close());
   for (const auto& shard : shards_) {
     run_on(*shard, [] {});  // what the streams posted last
     common::stop_shard(*shard);

@@ -1,20 +1,21 @@
-// This broker's member of the metadata quorum: storage, transport and driver, and the way it finds or forms its cluster.
+// This broker's member of the metadata quorum, made of its parts: a disk with threads of its own (R78), the gRPC service
+// of Raft, and the driver; and how the broker learns which cluster it belongs to.
 //
-// Opened on the assembling thread; the rest on the controller's shard unless a comment says otherwise.
+// Used by the assembling thread; cluster_id() and cluster_name() by any thread once the cluster is known.
 #pragma once
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "common/config/config.h"
+#include "common/disk/kernel_disk.h"
 #include "common/logging.h"
 #include "common/model/random.h"
-#include "common/model/result.h"
 #include "common/shard.h"
-#include "controller/metadata/records.h"
 #include "controller/quorum/grpc_server.h"
-#include "controller/quorum/raft_api.h"
+#include "controller/quorum/raft_driver.h"
 
 namespace broker {
 
@@ -24,25 +25,35 @@ class QuorumNode {
     const common::config::BrokerConfig* config = nullptr;
     common::Shard* shard = nullptr;
     common::model::Random* random = nullptr;
-    controller::quorum::GrpcServer* server = nullptr;  // services are added to it; started later
+    controller::quorum::GrpcServer* server = nullptr;  // the service is added to it; started later
     controller::quorum::RaftListener* listener = nullptr;
     common::Logger log;
-    std::vector<std::string> known_clusters;  // what the log directories say they belong to
-    std::function<void()> on_cluster_known;   // any thread
-    std::function<void(const std::string& why)> on_fatal;
+    std::vector<std::string> known_clusters;  // what the data directories say they belong to
+    controller::raft::Endpoint endpoint;      // where the other brokers reach this one
+    std::function<void()> on_cluster_known;   // on the controller's shard
+    std::function<void(const std::string& why)> on_refused;
   };
-  static common::model::Result<std::unique_ptr<QuorumNode>> open(Options options);
-  virtual ~QuorumNode() = default;
+  explicit QuorumNode(Options options);
 
-  // Zero until the cluster is known. Any thread.
-  [[nodiscard]] virtual common::model::Uuid cluster_id() const = 0;
-  [[nodiscard]] virtual controller::quorum::Raft& raft() = 0;
-  // Begins to find or form the cluster. `self`: where the other brokers reach this one.
-  virtual void start(const controller::metadata::ClusterEndpoint& self) = 0;
-  // Ends the streams to other nodes, before the gRPC server stops.
-  virtual common::Awaitable<void> close_streams() = 0;
-  // Syncs and closes the metadata log.
-  virtual common::Awaitable<void> close() = 0;
+  [[nodiscard]] controller::quorum::Raft& raft() { return *driver_; }
+  // Begins to find or form the cluster, after the gRPC server has started.
+  void start();
+  // Zero until the cluster is known.
+  [[nodiscard]] common::model::Uuid cluster_id() const;
+  // As written in meta.properties; empty until the cluster is known.
+  [[nodiscard]] std::string cluster_name() const;
+  // Ends streams and log; waits for it.
+  void stop();
+
+ private:
+  Options options_;
+  common::disk::DiskPool pool_;
+  std::unique_ptr<common::disk::Disk> disk_;
+  std::unique_ptr<controller::quorum::RaftService> service_;
+  std::unique_ptr<controller::quorum::RaftDriver> driver_;
+  bool started_ = false;
+  std::atomic<bool> known_{false};  // identity_ is written before it is set, and never again
+  controller::quorum::QuorumIdentity identity_;
 };
 
 }  // namespace broker
