@@ -120,8 +120,10 @@ class Cluster {
     while (!condition()) {
       if (std::chrono::steady_clock::now() > end) FAIL("timed out: " << what);
       std::promise<void> turn;
-      auto timer = std::make_shared<common::TimerHandle>();
-      shard_->post([&] { *timer = shard_->call_at(shard_->now() + 1ms, [&] { turn.set_value(); }); });
+      shard_->post([&] {
+        auto timer = std::make_shared<common::TimerHandle>();  // lives and dies on the shard
+        *timer = shard_->call_at(shard_->now() + 1ms, [timer, &turn] { turn.set_value(); });
+      });
       turn.get_future().get();
     }
   }
