@@ -24,6 +24,7 @@ class ReplicationFollower::Stream final : public ToLeaderEvents {
   }
   [[nodiscard]] bool is_unused() const { return partitions_.empty(); }
 
+  void restart() { end({BreakKind::ended, "this broker has another epoch now"}); }
   // Somebody thinks that it is worth trying now.
   void retry() {
     if (!connection_) connect_soon(Duration::zero());
@@ -186,7 +187,9 @@ ReplicationFollower::ReplicationFollower(ReplicationFollowerOptions options)
 ReplicationFollower::~ReplicationFollower() = default;
 
 void ReplicationFollower::set_broker_epoch(BrokerEpoch epoch) {
+  if (broker_epoch_ == epoch) return;
   broker_epoch_ = epoch;
+  for (const auto& [key, stream] : streams_) stream->restart();
   on_brokers_changed();
 }
 

@@ -46,7 +46,7 @@ class ReplicationFollower final : public partition::ReplicaListener {
   explicit ReplicationFollower(ReplicationFollowerOptions options);
   ~ReplicationFollower() override;
 
-  // This process is registered; streams are made from now on.
+  // This process is registered; streams are made from now on. Registered again: streams say so anew.
   void set_broker_epoch(BrokerEpoch epoch);
 
   void on_leading(const std::shared_ptr<partition::Partition>& partition) override;

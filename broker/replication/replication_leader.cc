@@ -126,11 +126,10 @@ ToFollowerEvents* ReplicationLeader::on_follower(const FollowerHello& hello,
   } else if (hello.leader_shards != options_.shards || hello.leader_shard != options_.shard_index) {
     why = fmt::format("expects shard {} of {}, this is {} of {}", hello.leader_shard, hello.leader_shards,
                       options_.shard_index, options_.shards);
-  } else if (const auto known = followers_.find(hello.node_id);
-             known != followers_.end() && known->second > hello.broker_epoch) {
-    why = fmt::format("broker epoch {} is over, {} has been here", hello.broker_epoch, known->second);
-  } else if (known != followers_.end() && known->second == hello.broker_epoch && sessions_[key] >= hello.session) {
-    why = fmt::format("session {} is older than {}", hello.session, sessions_[key]);
+  } else if (const auto known = newest_.find(key);
+             known != newest_.end() && std::pair(hello.broker_epoch, hello.session) <= known->second) {
+    why = fmt::format("session {} of broker epoch {} is over, {} of {} has been here", hello.session,
+                      hello.broker_epoch, known->second.second, known->second.first);
   }
   if (!why.empty()) {
     options_.logger.debug("fetch stream of broker {} rejected: {}", hello.node_id, why);
@@ -138,8 +137,7 @@ ToFollowerEvents* ReplicationLeader::on_follower(const FollowerHello& hello,
     return nullptr;
   }
   own.accepted = true;
-  followers_[hello.node_id] = hello.broker_epoch;
-  sessions_[key] = hello.session;
+  newest_[key] = {hello.broker_epoch, hello.session};
   connection->accept(own);
   auto& place = streams_[key];
   place.reset();  // the follower has given the older one up

@@ -58,8 +58,8 @@ class ReplicationLeader final : public FollowerAcceptor, public partition::Repli
   const ReplicationLeaderOptions options_;
   std::optional<BrokerEpoch> broker_epoch_;
   std::map<Key, std::unique_ptr<Stream>> streams_;
-  std::map<Key, uint64_t> sessions_;  // the newest of each, for this life of the follower: older ones are refused (R23)
-  std::map<BrokerId, BrokerEpoch> followers_;
+  // The newest of each follower's shard: its life, and its session in that life. Older ones are refused (R23).
+  std::map<Key, std::pair<BrokerEpoch, uint64_t>> newest_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

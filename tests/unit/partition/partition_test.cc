@@ -1,0 +1,333 @@
+// One replica as handlers, streams and its manager see it.
+#include "partition/partition_fixture.h"
+
+using namespace sim;
+
+namespace {
+
+TopicSettings with_min_isr(int n) {
+  TopicSettings s;
+  s.min_isr = n;
+  return s;
+}
+
+}  // namespace
+
+TEST_CASE("acks=all is answered when every in-sync replica has the record; acks=1 at once") {
+  Fixture f;
+  f.lead();
+  const auto all = f.produce(Fixture::batch(3));
+  const auto one = f.produce(Fixture::batch(2), Acks::leader);
+  REQUIRE(one->value->error == ErrorCode::none);
+  REQUIRE(one->value->first_offset == Offset(3));
+  REQUIRE_FALSE(all->value);
+  f.position(2, 5);
+  f.position(3, 2);
+  REQUIRE_FALSE(all->value);
+  f.position(3, 3);
+  REQUIRE(all->value->error == ErrorCode::none);
+  REQUIRE(all->value->first_offset == Offset(0));
+  REQUIRE(all->value->last_offset == Offset(2));
+  REQUIRE(f.partition->high_watermark() == Offset(3));
+}
+
+TEST_CASE("every waiting produce ends: timeout, change of epoch, loss of leadership, removal (R58)") {
+  Fixture f;
+  f.lead();
+  const auto slow = f.produce(Fixture::batch(), Acks::all, 1s);
+  f.advance(2s);
+  REQUIRE(slow->value->error == ErrorCode::request_timed_out);
+  REQUIRE_FALSE(slow->value->first_offset);
+
+  const auto before = f.produce(Fixture::batch());
+  f.lead(2, {1, 2, 3}, 1);  // elected again
+  REQUIRE(before->value->error == ErrorCode::not_leader_or_follower);
+
+  const auto deposed = f.produce(Fixture::batch());
+  f.assign(Fixture::assignment(2, 3, {1, 2, 3}, 2));
+  REQUIRE(deposed->value->error == ErrorCode::not_leader_or_follower);
+  REQUIRE(f.produce(Fixture::batch())->value->error == ErrorCode::not_leader_or_follower);
+
+  f.lead(4, {1, 2, 3}, 3);
+  const auto removed = f.produce(Fixture::batch());
+  const auto waiting = f.start([&] { return f.partition->until_committed(Offset(100), f.world.now() + 10s); });
+  f.run([&] { f.partition->release_log(ErrorCode::unknown_topic_or_partition).reset(); });
+  REQUIRE(removed->value->error == ErrorCode::unknown_topic_or_partition);
+  REQUIRE(waiting->value->error().code == ErrorCode::unknown_topic_or_partition);
+  REQUIRE(f.produce(Fixture::batch())->value->error == ErrorCode::kafka_storage_error);
+}
+
+TEST_CASE("too few in-sync replicas: refused before the append; later: nothing commits until there are enough") {
+  Fixture f(with_min_isr(2));
+  f.lead(1, {1});
+  REQUIRE(f.produce(Fixture::batch())->value->error == ErrorCode::not_enough_replicas);
+  REQUIRE(f.partition->log_end_offset() == Offset(0));  // R57
+  REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::none);
+
+  f.assign(Fixture::assignment(1, 1, {1, 2}, 1));
+  f.position(2, 1);
+  const auto late = f.produce(Fixture::batch());
+  f.assign(Fixture::assignment(1, 1, {1}, 2));
+  f.position(2, 2);
+  REQUIRE_FALSE(late->value);  // R48: below minISR nothing commits
+  f.assign(Fixture::assignment(1, 1, {1, 2}, 3));
+  REQUIRE(late->value->error == ErrorCode::none);
+}
+
+TEST_CASE("a duplicate is answered with the first one's offset, and not before that is committed (R85)") {
+  Fixture f;
+  f.lead();
+  const common::records::ProducerStamp stamp{common::model::ProducerId(7), common::model::ProducerEpoch(0), 0};
+  const auto first = f.produce(Fixture::batch(2, stamp));
+  const auto again = f.produce(Fixture::batch(2, stamp));
+  REQUIRE(f.partition->log_end_offset() == Offset(2));
+  REQUIRE_FALSE(again->value);
+  REQUIRE(f.produce(Fixture::batch(2, stamp), Acks::leader)->value->first_offset == Offset(0));
+  f.position(2, 2);
+  f.position(3, 2);
+  REQUIRE(first->value->error == ErrorCode::none);
+  REQUIRE(again->value->error == ErrorCode::none);
+  REQUIRE(again->value->first_offset == Offset(0));
+  const common::records::ProducerStamp gap{stamp.id, stamp.epoch, 9};
+  REQUIRE(f.produce(Fixture::batch(1, gap))->value->error == ErrorCode::out_of_order_sequence_number);
+}
+
+TEST_CASE("flush.messages=1: nothing counts before it is synced (D2)") {
+  TopicSettings s;
+  s.sync_before_ack = true;
+  s.log.flush_messages = 1;
+  Fixture f(s);
+  f.lead(1, {1});
+  const auto all = f.produce(Fixture::batch());
+  const auto one = f.produce(Fixture::batch(), Acks::leader);
+  REQUIRE_FALSE(all->value);
+  REQUIRE_FALSE(one->value);
+  f.advance(20ms);
+  REQUIRE(all->value->error == ErrorCode::none);
+  REQUIRE(one->value->error == ErrorCode::none);
+  REQUIRE(f.partition->recovery_point() == Offset(2));
+}
+
+TEST_CASE("clients' produces stop when the disk is nearly full or the broker is isolated") {
+  Fixture f;
+  f.lead();
+  f.state.low_on_space.insert("data");
+  REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::kafka_storage_error);
+  ProduceOptions coordinator;
+  coordinator.acks = Acks::leader;
+  coordinator.from_coordinator = true;
+  REQUIRE(f.start([&] { return f.partition->produce(Fixture::batch(), coordinator); })->value->error ==
+          ErrorCode::none);
+  f.state.low_on_space = {"elsewhere"};
+  REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::none);
+  f.state.isolated = true;
+  REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::not_leader_or_follower);
+  REQUIRE_FALSE(f.produce(Fixture::batch())->value);  // acks=all cannot be given anyway (R33)
+  coordinator.only_in_epoch = LeaderEpoch(0);
+  REQUIRE(f.start([&] { return f.partition->produce(Fixture::batch(), coordinator); })->value->error ==
+          ErrorCode::not_leader_or_follower);
+}
+
+TEST_CASE("a disk that is full or fails: no acknowledgement, reads go on") {
+  Fixture f;
+  f.lead();
+  REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::none);
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::write,
+                     .path_contains = ".log",
+                     .fault = common::disk::IoFault::no_space});
+  REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::kafka_storage_error);
+  REQUIRE(f.partition->log_end_offset() == Offset(1));  // R77
+  REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::none);
+  f.position(2, 2);
+  f.position(3, 2);
+  ReadOptions all;
+  REQUIRE((*f.read(all)->value)->records.size() > 0);
+}
+
+TEST_CASE("readers see what is committed, in the epoch that they know") {
+  Fixture f;
+  f.lead(5);
+  f.produce(Fixture::batch(2), Acks::leader);
+  f.produce(Fixture::batch(2), Acks::leader);
+  f.position(2, 4);
+  f.position(3, 2);
+  ReadOptions o;
+  auto read = f.read(o);
+  REQUIRE((*read->value)->high_watermark == Offset(2));
+  REQUIRE((*read->value)->records.size() == Fixture::batch(2).size());
+  o.to_log_end = true;
+  REQUIRE((*f.read(o)->value)->records.size() == 2 * Fixture::batch(2).size());
+  o = {};
+  o.from = Offset(3);  // above the high watermark: nothing yet
+  REQUIRE((*f.read(o)->value)->records.empty());
+  o.from = Offset(5);
+  REQUIRE(f.read(o)->value->error().code == ErrorCode::offset_out_of_range);
+  o = {};
+  o.current_leader_epoch = LeaderEpoch(4);
+  REQUIRE(f.read(o)->value->error().code == ErrorCode::fenced_leader_epoch);
+  o.current_leader_epoch = LeaderEpoch(6);
+  REQUIRE(f.read(o)->value->error().code == ErrorCode::unknown_leader_epoch);
+  o = {};
+  o.from = Offset(4);
+  o.last_fetched_epoch = LeaderEpoch(3);  // we know nothing of it
+  REQUIRE((*f.read(o)->value)->diverging.has_value());
+  o.last_fetched_epoch = LeaderEpoch(5);
+  REQUIRE_FALSE((*f.read(o)->value)->diverging);
+}
+
+TEST_CASE("a follower serves readers up to its own high watermark (R68)") {
+  Fixture f;
+  f.lead();
+  f.produce(Fixture::batch(2), Acks::leader);
+  f.produce(Fixture::batch(2), Acks::leader);
+  f.position(2, 2);
+  f.position(3, 2);
+  f.assign(Fixture::assignment(2, 2, {1, 2, 3}, 1));
+  ReadOptions o;
+  REQUIRE(f.read(o)->value->error().code == ErrorCode::not_leader_or_follower);
+  o.leader_only = false;
+  REQUIRE((*f.read(o)->value)->records.size() == Fixture::batch(2).size());
+  o.from = Offset(3);
+  REQUIRE(f.read(o)->value->error().code == ErrorCode::offset_not_available);
+  o.from = Offset(9);
+  REQUIRE(f.read(o)->value->error().code == ErrorCode::offset_out_of_range);
+}
+
+TEST_CASE("a new leader does not say what is latest until it knows (KIP-207)") {
+  Fixture f;
+  f.lead();
+  f.produce(Fixture::batch(4), Acks::leader);
+  f.lead(2, {1, 2, 3}, 1);
+  LocateOptions latest;
+  latest.isolation = Isolation::read_uncommitted;
+  REQUIRE(f.start([&] { return f.partition->locate(latest); })->value->error().code == ErrorCode::offset_not_available);
+  LocateOptions early = latest;
+  early.at = SpecialTime::earliest;
+  REQUIRE((*f.start([&] { return f.partition->locate(early); })->value)->offset == Offset(0));
+  f.position(2, 4);
+  f.position(3, 4);
+  REQUIRE((*f.start([&] { return f.partition->locate(latest); })->value)->offset == Offset(4));
+  LocateOptions time = latest;
+  time.at = TimestampMs(1002);
+  const auto found = f.start([&] { return f.partition->locate(time); });
+  f.advance(10ms);
+  REQUIRE((**found->value).offset == Offset(2));
+  REQUIRE((**found->value).leader_epoch == LeaderEpoch(1));
+}
+
+TEST_CASE("a waiting fetch is woken by a commit, by a change of role, and only once") {
+  Fixture f;
+  f.lead();
+  auto waiter = FetchWaiter::make(f.shard);
+  f.run([&] { f.partition->watch(waiter, Offset(0), Isolation::read_uncommitted); });
+  f.produce(Fixture::batch(), Acks::leader);
+  REQUIRE_FALSE(waiter->is_woken());
+  f.position(2, 1);
+  f.position(3, 1);
+  REQUIRE(waiter->is_woken());
+  REQUIRE(waiter->ready().is_set());
+
+  waiter = FetchWaiter::make(f.shard);
+  f.run([&] { f.partition->watch(waiter, Offset(0), Isolation::read_uncommitted); });
+  REQUIRE(waiter->is_woken());  // there is something already
+
+  waiter = FetchWaiter::make(f.shard);
+  f.run([&] { f.partition->watch(waiter, Offset(1), Isolation::read_uncommitted); });
+  REQUIRE_FALSE(waiter->is_woken());
+  f.assign(Fixture::assignment(2, 2, {1, 2, 3}, 1));
+  REQUIRE(waiter->is_woken());
+}
+
+TEST_CASE("DeleteRecords waits until every live replica has moved its log start") {
+  Fixture f;
+  f.lead();
+  f.produce(Fixture::batch(), Acks::leader);
+  f.produce(Fixture::batch(), Acks::leader);
+  f.position(2, 2);
+  f.position(3, 1);
+  const auto too_far = f.start([&] { return f.partition->delete_records(Offset(2), f.world.now() + 1s); });
+  REQUIRE(too_far->value->error().code == ErrorCode::offset_out_of_range);  // R82
+  const auto deleted = f.start([&] { return f.partition->delete_records(std::nullopt, f.world.now() + 1s); });
+  REQUIRE(f.partition->log_start_offset() == Offset(1));
+  f.position(2, 2, {}, 1);
+  REQUIRE_FALSE(deleted->value);
+  f.position(3, 1, {}, 1);
+  REQUIRE(**deleted->value == Offset(1));
+}
+
+TEST_CASE("positions: epochs and ranges are checked before they count (R49, R61)") {
+  Fixture f;
+  f.lead(5);
+  f.produce(Fixture::batch(4), Acks::leader);
+  REQUIRE(f.position(2, 4, 4).error == ErrorCode::fenced_leader_epoch);
+  REQUIRE(f.position(2, 4, 6).error == ErrorCode::unknown_leader_epoch);
+  REQUIRE(f.position(2, 5).error == ErrorCode::offset_out_of_range);
+  f.position(3, 4);
+  REQUIRE(f.partition->high_watermark() == Offset(0));
+  f.position(2, 4);
+  REQUIRE(f.partition->high_watermark() == Offset(4));
+  f.run([&] { f.partition->resign(ErrorCode::not_leader_or_follower); });
+  REQUIRE(f.position(2, 4, 5).error == ErrorCode::not_leader_or_follower);
+}
+
+TEST_CASE("metadata that is older than the log is waited out") {
+  Fixture f;
+  f.lead(7);
+  f.produce(Fixture::batch(), Acks::leader);
+  f.run([&] { f.partition->release_log(ErrorCode::none).reset(); });
+  f.partition = f.make();
+  f.lead(3);  // replayed from the beginning of the metadata log
+  REQUIRE(f.partition->role() == Role::none);
+  f.lead(8);
+  REQUIRE(f.partition->is_leader());
+}
+
+TEST_CASE("ISR proposals: answers of another epoch are old news") {
+  Fixture f;
+  f.lead(1, {1, 2});
+  f.position(2, 0);
+  f.position(3, 0);
+  REQUIRE(f.proposals.all.size() == 1);
+  f.lead(2, {1, 2}, 1);
+  IsrRecorded recorded;
+  recorded.leader_epoch = LeaderEpoch(1);
+  recorded.partition.partition_epoch = PartitionEpoch(9);
+  recorded.partition.isr = {BrokerId(1), BrokerId(2), BrokerId(3)};
+  f.run([&] { f.proposals.all[0].second(recorded); });
+  REQUIRE(f.partition->describe().isr.size() == 2);
+}
+
+TEST_CASE("a follower starts over at the leader's log start, and metadata that comes meanwhile waits") {
+  Fixture f;
+  f.assign(Fixture::assignment(2, 1, {1, 2, 3}));
+  LeaderAnswer answer;
+  answer.asked = f.partition->position().ask;
+  answer.error = ErrorCode::offset_out_of_range;
+  answer.log_start_offset = Offset(50);
+  answer.log_end_offset = Offset(80);
+  f.run([&] { REQUIRE(f.partition->apply(answer, {}) == Applied::busy); });
+  f.assign(Fixture::assignment(1, 2, {1, 2, 3}, 1));
+  REQUIRE_FALSE(f.partition->is_leader());
+  f.advance(100ms);
+  REQUIRE(f.partition->is_leader());
+  REQUIRE(f.partition->log_start_offset() == Offset(50));
+  REQUIRE(f.partition->high_watermark() == Offset(50));
+  REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->first_offset == Offset(50));
+}
+
+TEST_CASE("reads that need the disk are waited for, and end with the replica") {
+  Fixture f;
+  f.lead(1, {1});
+  f.produce(Fixture::batch(3));
+  f.cache.set_budget(0);
+  f.disk->set_cold(".log");
+  ReadOptions o;
+  const auto cold = f.read(o);
+  REQUIRE_FALSE(cold->value);
+  f.advance(10ms);
+  REQUIRE((*cold->value)->records.size() > 0);
+  const auto late = f.read(o);
+  REQUIRE_FALSE(late->value);
+  f.run([&] { f.partition->release_log(ErrorCode::not_leader_or_follower).reset(); });
+  REQUIRE(late->value->error().code == ErrorCode::not_leader_or_follower);
+}
