@@ -24,7 +24,7 @@ uint64_t Log::Impl::size_bytes() const {
 
 void Log::Impl::check_invariants() const {
   NARU_CHECK(!segments.empty());
-  NARU_CHECK(log_start <= flushed && flushed <= log_end, "{} {} {}", log_start, flushed, log_end);
+  NARU_CHECK(log_start <= log_end && flushed <= log_end, "{} {} {}", log_start, flushed, log_end);
   NARU_CHECK(segments.front()->base <= log_start && segments.back()->base <= log_end, "segments {}-{}, log {}-{}",
              segments.front()->base, segments.back()->base, log_start, log_end);
   NARU_CHECK(!epochs.latest() || epochs.entries().back().start_offset <= log_end);

@@ -102,6 +102,7 @@ class Log::Impl {
 
   // -- log_truncate.cc --
   Result<Offset> truncate_to(Offset offset);
+  IoResult<void> empty_last_segment();
   IoResult<Offset> cut_segment(Segment& segment, Offset offset);
   void truncate_fully_and_start_at(Offset offset, StepDone done);
   void begin_anew(Offset offset, std::unique_ptr<Segment> first);

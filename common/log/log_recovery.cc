@@ -44,16 +44,24 @@ class Recovery {
   Result<void> rebuild_indexes(Segment& segment);
   Result<void> choose_scan_start();
   Result<void> load_epochs();
+  Result<void> complete_epochs();
   Result<void> load_producers();
   Result<void> scan_from(size_t first);
   Result<void> check_tail();
   Result<bool> scan_segment(size_t i);
   Result<void> judge(const Segment& segment, const ScanResult& scanned) const;
   Result<void> drop_after(size_t i);
+  Result<void> drop_below_start();
+  Result<void> renew_snapshots();
   Result<void> sync_kept();
   [[nodiscard]] Result<void> storage(const IoResult<void>& result) const {
     if (!result) return disk::storage_error(result.error());
     return {};
+  }
+  // Past the recovery point a snapshot may be one of records that were cut since.
+  [[nodiscard]] Offset snapshots_trusted() const {
+    if (hints_.previous_end == PreviousEnd::clean) return Offset(INT64_MAX);
+    return hints_.recovery_point.value_or(Offset(0));
   }
   [[nodiscard]] Offset trusted() const {
     return std::max(hints_.recovery_point.value_or(Offset(0)), hints_.high_watermark.value_or(Offset(0)));
@@ -69,6 +77,7 @@ class Recovery {
   Offset producers_from_;  // batches below are in the producer table
   bool has_cut_ = false;
   std::optional<LeaderEpoch> last_epoch_;
+  std::optional<std::vector<EpochStart>> epochs_in_file_;
 };
 
 model::Unexpected corrupt(std::string message) {
@@ -137,12 +146,13 @@ Result<void> Recovery::load_segments() {
 // R71: from the segment that holds the recovery point on. After a clean end nothing but the tail is looked at.
 Result<void> Recovery::choose_scan_start() {
   const Offset point = hints_.recovery_point.value_or(Offset(0));
-  scan_first_ = 0;
-  while (scan_first_ + 1 < log_.segments.size() && log_.segments[scan_first_ + 1]->base <= point) ++scan_first_;
-  if (hints_.previous_end == PreviousEnd::clean && hints_.recovery_point) {
-    // Everything below the recovery point was synced by us; segments past it did not exist then.
-    if (scan_first_ + 1 == log_.segments.size()) scan_first_ = log_.segments.size();
-  }
+  const bool is_clean = hints_.previous_end == PreviousEnd::clean && hints_.recovery_point;
+  // A segment that ends just at the recovery point may have been synced before it was closed: its file may still be longer
+  // than its batches.
+  const auto is_done = [&](Offset end) { return is_clean ? end <= point : end < point; };
+  while (scan_first_ + 1 < log_.segments.size() && is_done(log_.segments[scan_first_ + 1]->base)) ++scan_first_;
+  // After a clean end the rest was synced too, and segments past the recovery point did not exist.
+  if (is_clean && scan_first_ + 1 == log_.segments.size()) scan_first_ = log_.segments.size();
   for (size_t i = 0; i < std::min(scan_first_, log_.segments.size()); ++i) {
     if (auto adopted = adopt_indexes(*log_.segments[i]); !adopted) return adopted;
   }
@@ -198,10 +208,9 @@ Result<void> Recovery::load_epochs() {
   scan_from_ = scan_first_ < log_.segments.size() ? log_.segments[scan_first_]->base : Offset(INT64_MAX);
   auto file = disk_.read_file(log_.path(epoch_file_name), 64u << 20);
   if (!file && file.error().fault != IoFault::not_found) return disk::storage_error(file.error());
-  std::optional<std::vector<EpochStart>> known;
-  if (file) known = decode_epochs(file->text());
-  if (known) {
-    for (const EpochStart& e : *known) log_.epochs.assign(e.epoch, e.start_offset);
+  if (file) epochs_in_file_ = decode_epochs(file->text());
+  if (epochs_in_file_) {
+    for (const EpochStart& e : *epochs_in_file_) log_.epochs.assign(e.epoch, e.start_offset);
   } else {
     log_.report.rebuilt_epochs = scan_first_ > 0;
     for (size_t i = 0; i < std::min(scan_first_, log_.segments.size()); ++i) {
@@ -221,15 +230,35 @@ Result<void> Recovery::load_epochs() {
   return {};
 }
 
+// The file may know nothing of the first batches: the log start had moved past them, and that was forgotten (R73).
+Result<void> Recovery::complete_epochs() {
+  const auto& known = log_.epochs.entries();
+  const Offset first_known = known.empty() ? log_.log_end : known.front().start_offset;
+  if (first_known <= log_.log_start) return {};
+  EpochCache complete;
+  for (auto& segment : log_.segments) {
+    if (segment->base >= first_known) break;
+    auto walked = walk_headers(*segment->file, 0, segment->size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
+      if (batch.base_offset >= first_known) return records::Visit::stop;
+      if (complete.latest() != batch.leader_epoch) complete.assign(batch.leader_epoch, std::max(batch.base_offset, log_.segments[0]->base));
+      return records::Visit::go_on;
+    });
+    if (!walked) return disk::storage_error(walked.error());
+  }
+  for (const EpochStart& e : known) {
+    if (complete.latest() != e.epoch) complete.assign(e.epoch, e.start_offset);
+  }
+  log_.epochs = std::move(complete);
+  return {};
+}
+
 // R84: the newest valid snapshot at or below the recovery point, then the batches from there to where the scan begins.
 Result<void> Recovery::load_producers() {
   const Offset first = log_.segments.front()->base;
   producers_from_ = first;
   if (!log_.config.keep_producer_state) return {};
-  const Offset bound =
-      hints_.previous_end == PreviousEnd::clean ? Offset(INT64_MAX) : hints_.recovery_point.value_or(Offset(0));
   for (auto it = log_.snapshots.rbegin(); it != log_.snapshots.rend(); ++it) {
-    if (*it > bound || *it < first) continue;
+    if (*it > snapshots_trusted() || *it < first) continue;
     auto file = disk_.read_file(log_.path(*it, snapshot_suffix), 256u << 20);
     if (!file) continue;
     auto table = records::ProducerStateTable::decode_snapshot(file->view());
@@ -288,6 +317,20 @@ Result<void> Recovery::drop_after(size_t i) {
       if (!removed && removed.error().fault != IoFault::not_found) return storage(removed);
     }
     log_.segments.pop_back();
+    log_.names_dirty = true;
+  }
+  return {};
+}
+
+// What was on its way out when the last run ended. Oldest first: a crash leaves one piece.
+Result<void> Recovery::drop_below_start() {
+  while (log_.segments.size() > 1 && log_.segments[1]->base <= log_.log_start) {
+    const Offset base = log_.segments.front()->base;
+    for (const auto suffix : {log_suffix, offset_index_suffix, time_index_suffix}) {
+      auto removed = disk_.remove_file(log_.path(base, suffix));
+      if (!removed && removed.error().fault != IoFault::not_found) return storage(removed);
+    }
+    log_.segments.erase(log_.segments.begin());
     log_.names_dirty = true;
   }
   return {};
@@ -411,6 +454,21 @@ Result<void> Recovery::check_tail() {
   return {};
 }
 
+// R84: what cannot be trusted goes; what the scan found is kept for the next time.
+Result<void> Recovery::renew_snapshots() {
+  const Offset bound = std::min(snapshots_trusted(), log_.log_end);
+  while (!log_.snapshots.empty() && log_.snapshots.back() > bound) {
+    if (auto removed = disk_.remove_file(log_.path(log_.snapshots.back(), snapshot_suffix)); !removed) return storage(removed);
+    log_.snapshots.pop_back();
+    log_.names_dirty = true;
+  }
+  const bool worth_it = log_.config.keep_producer_state && log_.producers.size() > 0 && producers_from_ < log_.log_end;
+  if (!worth_it) return {};
+  const auto content = log_.producers.encode_snapshot();
+  log_.snapshots.push_back(log_.log_end);
+  return storage(disk_.replace_file(log_.path(log_.log_end, snapshot_suffix), content, disk::Durability::medium));
+}
+
 // R71: synced before the recovery point moves. After the death of the process alone everything was synced by whoever
 // found that out (R75), except what was cut just now.
 Result<void> Recovery::sync_kept() {
@@ -439,18 +497,20 @@ Result<void> Recovery::run() {
   if (auto done = only_tail ? check_tail() : scan_from(scan_first_); !done) return done;
 
   log_.log_start = std::clamp(hints_.log_start_offset.value_or(Offset(0)), log_.segments.front()->base, log_.log_end);
+  if (auto done = drop_below_start(); !done) return done;
   log_.epochs.truncate_from_end(log_.log_end);
+  if (auto done = complete_epochs(); !done) return done;
   log_.epochs.truncate_from_start(log_.log_start);
-  std::vector<std::string> stale;
-  while (!log_.snapshots.empty() && log_.snapshots.back() > log_.log_end) {
-    if (auto removed = disk_.remove_file(log_.path(log_.snapshots.back(), snapshot_suffix)); !removed)
-      return storage(removed);
-    log_.snapshots.pop_back();
+  if (auto done = renew_snapshots(); !done) return done;
+  // The recovery point may pass an epoch's start only once the file knows it.
+  if (!epochs_in_file_ || *epochs_in_file_ != log_.epochs.entries()) {
+    const std::string text = encode_epochs(log_.epochs.entries());
+    if (auto saved = disk_.replace_file(log_.path(epoch_file_name), model::as_bytes(text), disk::Durability::medium); !saved) {
+      return storage(saved);
+    }
   }
   if (auto done = sync_kept(); !done) return done;
   log_.flushed = log_.log_end;
-  // The file is behind or ahead; brought up to date with the next change or flush.
-  log_.epochs_version = 1;
   return {};
 }
 

@@ -50,6 +50,12 @@ Result<Offset> Log::Impl::truncate_to(Offset offset) {
       return disk::storage_error(end.error());
     }
     log_end = std::max(*end, log_start);
+    if (*end < log_start) {
+      if (auto moved = empty_last_segment(); !moved) {
+        set_failed(moved.error());
+        return disk::storage_error(moved.error());
+      }
+    }
   }
   change_epochs(epochs.truncate_from_end(log_end));
   flushed = std::min(flushed, log_end);
@@ -57,6 +63,28 @@ Result<Offset> Log::Impl::truncate_to(Offset offset) {
   if (auto reloaded = reload_producers(log_end); !reloaded) return tl::unexpected(reloaded.error());
   check_invariants();
   return log_end;
+}
+
+// Nothing is left of a log that began within a batch (after DeleteRecords): its only segment is emptied and begins there
+// now. A gap between batches, or after a segment's base, would look like damage to recovery.
+IoResult<void> Log::Impl::empty_last_segment() {
+  NARU_CHECK(segments.size() == 1, "{} segments below the log start", segments.size());
+  Segment& segment = active();
+  segment.is_synced = false;
+  if (auto cut = segment.file->truncate(0); !cut) return cut;
+  auto renamed = disk.rename(path(segment.base, log_suffix), path(log_end, log_suffix));
+  if (!renamed) return renamed;
+  auto file = disk.open(path(log_end, log_suffix), disk::OpenMode::existing);
+  if (!file) return tl::unexpected(file.error());
+  for (const auto suffix : {offset_index_suffix, time_index_suffix}) {
+    auto removed = disk.remove_file(path(segment.base, suffix));
+    if (!removed && removed.error().fault != IoFault::not_found) return removed;
+  }
+  segment.base = log_end;
+  segment.file = *file;
+  segment.forget_batches();
+  names_dirty = true;
+  return {};
 }
 
 // Cuts the batches that reach past `offset`; what is left tells its timestamps again.
@@ -291,7 +319,6 @@ void Log::Impl::advance_log_start(Offset offset) {
   if (offset <= log_start || is_emptying || is_closed) return;
   NARU_CHECK(offset <= log_end, "log start {} past the log end {}", offset, log_end);
   log_start = offset;
-  flushed = std::max(flushed, log_start);
   size_t below = 0;
   while (below + 1 < segments.size() && end_of(below) <= offset) ++below;
   if (below > 0) remove_oldest(below);
@@ -326,7 +353,6 @@ size_t Log::Impl::apply_retention(const Now& now, Offset high_watermark) {
     }
   }
   log_start = std::max(log_start, segments[count]->base);
-  flushed = std::max(flushed, log_start);
   remove_oldest(count);
   change_epochs(epochs.truncate_from_start(log_start));
   check_invariants();
