@@ -119,8 +119,8 @@ class Log {
   void set_config(const LogConfig& config);
   [[nodiscard]] const RecoveryReport& recovery_report() const;
 
-  // log_start_offset() <= log_end_offset(); flushed_offset() <= log_end_offset(), and below the log start only where records
-  // were deleted before they had been synced.
+  // log_start_offset() <= log_end_offset(); flushed_offset() <= log_end_offset(), and below the log start only where
+  // records were deleted before they had been synced.
   [[nodiscard]] Offset log_start_offset() const;
   [[nodiscard]] Offset log_end_offset() const;
   // Everything below survives the loss of power. Also what the recovery-point checkpoint stores.

@@ -84,15 +84,37 @@ void Log::Impl::sync_indexes(Offset base) {
       }));
 }
 
+// Kept are those that begin a segment, and the newest two.
+std::vector<std::string> Log::Impl::drop_spare_snapshots() {
+  std::vector<std::string> spare;
+  while (snapshots.size() > 2) {
+    const auto it = std::find_if(snapshots.begin(), snapshots.end() - 2, [this](const Snapshot& s) {
+      return s.offset < segments.front()->base || segment_for(s.offset)->base != s.offset;
+    });
+    if (it == snapshots.end() - 2) break;
+    spare.push_back(path(it->offset, snapshot_suffix));
+    snapshots.erase(it);
+  }
+  return spare;
+}
+
 void Log::Impl::save_snapshot() {
   if (!config.keep_producer_state) return;
-  if (!snapshots.empty() && snapshots.back() == log_end) snapshots.pop_back();
-  snapshots.push_back(log_end);
-  run_job([to = path(log_end, snapshot_suffix), content = producers.encode_snapshot(),
-           d = &disk] { return d->replace_file(to, content, disk::Durability::medium); },
-          guarded([this](const IoResult<void>& result) {
-            if (!result) note(result.error(), "producer snapshot");
-          }));
+  if (!snapshots.empty() && snapshots.back().offset == log_end) snapshots.pop_back();
+  const uint64_t write = ++snapshot_writes;
+  snapshots.push_back({log_end, write});
+  run_job(
+      [to = path(log_end, snapshot_suffix), content = producers.encode_snapshot(), d = &disk,
+       spare = drop_spare_snapshots()] {
+        for (const std::string& name : spare) (void)d->remove_file(name);  // one that stays is dropped next time
+        return d->replace_file(to, content, disk::Durability::medium);
+      },
+      guarded([this, write](const IoResult<void>& result) {
+        if (!result) return note(result.error(), "producer snapshot");
+        for (Snapshot& s : snapshots) {
+          if (s.write == write) s.write = 0;
+        }
+      }));
 }
 
 IoResult<void> Log::Impl::roll(Offset base, TimestampMs now) {

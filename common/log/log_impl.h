@@ -64,6 +64,7 @@ class Log::Impl {
   void write_indexes(Segment& segment, bool all);
   IoResult<std::unique_ptr<Segment>> make_segment(Offset base, TimestampMs now);
   void save_snapshot();
+  [[nodiscard]] std::vector<std::string> drop_spare_snapshots();
   void sync_indexes(Offset base);
 
   // -- log_read.cc --
@@ -102,7 +103,9 @@ class Log::Impl {
 
   // -- log_truncate.cc --
   Result<Offset> truncate_to(Offset offset);
-  IoResult<void> empty_last_segment();
+  IoResult<void> begin_at_log_start();
+  IoResult<void> rename_to_deleted(Offset base);
+  IoResult<void> cut_last_segment(Offset offset);
   IoResult<Offset> cut_segment(Segment& segment, Offset offset);
   void truncate_fully_and_start_at(Offset offset, StepDone done);
   void begin_anew(Offset offset, std::unique_ptr<Segment> first);
@@ -139,7 +142,12 @@ class Log::Impl {
   Offset log_end;
   EpochCache epochs;
   records::ProducerStateTable producers;
-  std::vector<Offset> snapshots;  // files that exist or are being written, ascending
+  struct Snapshot {
+    Offset offset;
+    uint64_t write = 0;  // the write that is under way; 0: the file is good
+  };
+  std::vector<Snapshot> snapshots;  // ascending
+  uint64_t snapshot_writes = 0;
   CachedTail tail;
 
   std::optional<Error> failure;

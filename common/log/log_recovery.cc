@@ -117,7 +117,7 @@ Result<void> Recovery::finish_left_overs() {
 
 Result<void> Recovery::load_segments() {
   for (const DirectoryEntry& entry : files_.entries) {
-    if (const auto at = offset_in_name(entry.name, snapshot_suffix)) log_.snapshots.push_back(*at);
+    if (const auto at = offset_in_name(entry.name, snapshot_suffix)) log_.snapshots.push_back({*at});
     const auto base = offset_in_name(entry.name, log_suffix);
     if (!base) continue;
     auto file = disk_.open(log_.path(entry.name), OpenMode::existing);
@@ -147,8 +147,8 @@ Result<void> Recovery::load_segments() {
 Result<void> Recovery::choose_scan_start() {
   const Offset point = hints_.recovery_point.value_or(Offset(0));
   const bool is_clean = hints_.previous_end == PreviousEnd::clean && hints_.recovery_point;
-  // A segment that ends just at the recovery point may have been synced before it was closed: its file may still be longer
-  // than its batches.
+  // A segment that ends just at the recovery point may have been synced before it was closed: its file may still be
+  // longer than its batches.
   const auto is_done = [&](Offset end) { return is_clean ? end <= point : end < point; };
   while (scan_first_ + 1 < log_.segments.size() && is_done(log_.segments[scan_first_ + 1]->base)) ++scan_first_;
   // After a clean end the rest was synced too, and segments past the recovery point did not exist.
@@ -240,7 +240,8 @@ Result<void> Recovery::complete_epochs() {
     if (segment->base >= first_known) break;
     auto walked = walk_headers(*segment->file, 0, segment->size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
       if (batch.base_offset >= first_known) return records::Visit::stop;
-      if (complete.latest() != batch.leader_epoch) complete.assign(batch.leader_epoch, std::max(batch.base_offset, log_.segments[0]->base));
+      if (complete.latest() != batch.leader_epoch)
+        complete.assign(batch.leader_epoch, std::max(batch.base_offset, log_.segments[0]->base));
       return records::Visit::go_on;
     });
     if (!walked) return disk::storage_error(walked.error());
@@ -258,16 +259,16 @@ Result<void> Recovery::load_producers() {
   producers_from_ = first;
   if (!log_.config.keep_producer_state) return {};
   for (auto it = log_.snapshots.rbegin(); it != log_.snapshots.rend(); ++it) {
-    if (*it > snapshots_trusted() || *it < first) continue;
-    auto file = disk_.read_file(log_.path(*it, snapshot_suffix), 256u << 20);
+    if (it->offset > snapshots_trusted() || it->offset < first) continue;
+    auto file = disk_.read_file(log_.path(it->offset, snapshot_suffix), 256u << 20);
     if (!file) continue;
     auto table = records::ProducerStateTable::decode_snapshot(file->view());
     if (!table) {
-      log_.environment.logger.warn("{}: {}", log_.path(*it, snapshot_suffix), table.error().message);
+      log_.environment.logger.warn("{}: {}", log_.path(it->offset, snapshot_suffix), table.error().message);
       continue;
     }
     log_.producers = std::move(*table);
-    producers_from_ = *it;
+    producers_from_ = it->offset;
     break;
   }
   for (size_t i = 0; i < std::min(scan_first_, log_.segments.size()); ++i) {
@@ -457,15 +458,16 @@ Result<void> Recovery::check_tail() {
 // R84: what cannot be trusted goes; what the scan found is kept for the next time.
 Result<void> Recovery::renew_snapshots() {
   const Offset bound = std::min(snapshots_trusted(), log_.log_end);
-  while (!log_.snapshots.empty() && log_.snapshots.back() > bound) {
-    if (auto removed = disk_.remove_file(log_.path(log_.snapshots.back(), snapshot_suffix)); !removed) return storage(removed);
+  while (!log_.snapshots.empty() && log_.snapshots.back().offset > bound) {
+    if (auto removed = disk_.remove_file(log_.path(log_.snapshots.back().offset, snapshot_suffix)); !removed)
+      return storage(removed);
     log_.snapshots.pop_back();
     log_.names_dirty = true;
   }
   const bool worth_it = log_.config.keep_producer_state && log_.producers.size() > 0 && producers_from_ < log_.log_end;
   if (!worth_it) return {};
   const auto content = log_.producers.encode_snapshot();
-  log_.snapshots.push_back(log_.log_end);
+  log_.snapshots.push_back({log_.log_end});
   return storage(disk_.replace_file(log_.path(log_.log_end, snapshot_suffix), content, disk::Durability::medium));
 }
 
@@ -505,7 +507,8 @@ Result<void> Recovery::run() {
   // The recovery point may pass an epoch's start only once the file knows it.
   if (!epochs_in_file_ || *epochs_in_file_ != log_.epochs.entries()) {
     const std::string text = encode_epochs(log_.epochs.entries());
-    if (auto saved = disk_.replace_file(log_.path(epoch_file_name), model::as_bytes(text), disk::Durability::medium); !saved) {
+    if (auto saved = disk_.replace_file(log_.path(epoch_file_name), model::as_bytes(text), disk::Durability::medium);
+        !saved) {
       return storage(saved);
     }
   }

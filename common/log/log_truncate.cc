@@ -26,35 +26,18 @@ Result<Offset> Log::Impl::truncate_to(Offset offset) {
   // Later segments first, the last one first: a crash in between leaves a log that is whole up to some point.
   while (segments.size() > 1 && active().base >= offset) {
     const Offset base = active().base;
-    for (const auto suffix : {log_suffix, offset_index_suffix, time_index_suffix}) {
-      const std::string name = path(base, suffix);
-      auto renamed = disk.rename(name, name + std::string(deleted_suffix));
-      if (!renamed && renamed.error().fault != IoFault::not_found) {
-        set_failed(renamed.error());
-        return disk::storage_error(renamed.error());
-      }
+    if (auto renamed = rename_to_deleted(base); !renamed) {
+      set_failed(renamed.error());
+      return disk::storage_error(renamed.error());
     }
-    Removal removal;
-    for (const auto suffix : {log_suffix, offset_index_suffix, time_index_suffix}) {
-      removal.paths.push_back(path(base, suffix) + std::string(deleted_suffix));
-    }
-    removals.push_back(std::move(removal));
     segments.pop_back();
     log_end = base;
     names_dirty = true;
   }
   if (offset < log_end) {
-    auto end = cut_segment(active(), offset);
-    if (!end) {
-      set_failed(end.error());
-      return disk::storage_error(end.error());
-    }
-    log_end = std::max(*end, log_start);
-    if (*end < log_start) {
-      if (auto moved = empty_last_segment(); !moved) {
-        set_failed(moved.error());
-        return disk::storage_error(moved.error());
-      }
+    if (auto cut = cut_last_segment(offset); !cut) {
+      set_failed(cut.error());
+      return disk::storage_error(cut.error());
     }
   }
   change_epochs(epochs.truncate_from_end(log_end));
@@ -65,25 +48,43 @@ Result<Offset> Log::Impl::truncate_to(Offset offset) {
   return log_end;
 }
 
-// Nothing is left of a log that began within a batch (after DeleteRecords): its only segment is emptied and begins there
-// now. A gap between batches, or after a segment's base, would look like damage to recovery.
-IoResult<void> Log::Impl::empty_last_segment() {
+// Nothing is left of a log that began within a batch (after DeleteRecords): another segment begins there. A gap between
+// batches, or after a segment's base, would look like damage to recovery.
+IoResult<void> Log::Impl::begin_at_log_start() {
   NARU_CHECK(segments.size() == 1, "{} segments below the log start", segments.size());
-  Segment& segment = active();
-  segment.is_synced = false;
-  if (auto cut = segment.file->truncate(0); !cut) return cut;
-  auto renamed = disk.rename(path(segment.base, log_suffix), path(log_end, log_suffix));
-  if (!renamed) return renamed;
-  auto file = disk.open(path(log_end, log_suffix), disk::OpenMode::existing);
-  if (!file) return tl::unexpected(file.error());
-  for (const auto suffix : {offset_index_suffix, time_index_suffix}) {
-    auto removed = disk.remove_file(path(segment.base, suffix));
-    if (!removed && removed.error().fault != IoFault::not_found) return removed;
+  auto made = make_segment(log_start, active().created);
+  if (!made) return tl::unexpected(made.error());
+  // Also what a job is still to remove.
+  auto entries = disk.list(directory);
+  if (!entries) return tl::unexpected(entries.error());
+  for (const disk::DirectoryEntry& entry : *entries) {
+    const auto base = offset_in_name(entry.name, log_suffix);
+    if (!base || *base == log_start) continue;
+    if (auto renamed = rename_to_deleted(*base); !renamed) return renamed;
   }
-  segment.base = log_end;
-  segment.file = *file;
-  segment.forget_batches();
+  segments.back() = std::move(*made);
   names_dirty = true;
+  return {};
+}
+
+// On the shard, see log_impl.h; the files go at a later tick.
+IoResult<void> Log::Impl::rename_to_deleted(Offset base) {
+  Removal removal;
+  for (const auto suffix : {log_suffix, offset_index_suffix, time_index_suffix}) {
+    const std::string name = path(base, suffix);
+    removal.paths.push_back(name + std::string(deleted_suffix));
+    auto renamed = disk.rename(name, removal.paths.back());
+    if (!renamed && renamed.error().fault != IoFault::not_found) return renamed;
+  }
+  removals.push_back(std::move(removal));
+  return {};
+}
+
+IoResult<void> Log::Impl::cut_last_segment(Offset offset) {
+  auto end = cut_segment(active(), offset);
+  if (!end) return tl::unexpected(end.error());
+  log_end = std::max(*end, log_start);
+  if (*end < log_start) return begin_at_log_start();
   return {};
 }
 
@@ -135,6 +136,7 @@ IoResult<Offset> Log::Impl::cut_segment(Segment& segment, Offset offset) {
   });
   if (!walked) return tl::unexpected(walked.error());
   if (!*walked) return disk::io_failure(IoFault::failed, fmt::format("{}: damaged batch header", segment.file->path()));
+  if (cut && end < log_start) return end;  // the whole file goes
   if (cut) {
     if (auto done = segment.file->truncate(cut_at); !done) return tl::unexpected(done.error());
     segment.size_bytes = cut_at;
@@ -152,8 +154,8 @@ Result<void> Log::Impl::reload_producers(Offset end) {
   if (!config.keep_producer_state) return {};
   // A snapshot of what was cut must never be taken for one of what comes there later. Behind those being written.
   std::vector<std::string> stale;
-  while (!snapshots.empty() && snapshots.back() > end) {
-    stale.push_back(path(snapshots.back(), snapshot_suffix));
+  while (!snapshots.empty() && snapshots.back().offset > end) {
+    stale.push_back(path(snapshots.back().offset, snapshot_suffix));
     snapshots.pop_back();
   }
   if (!stale.empty()) {
@@ -171,14 +173,15 @@ Result<void> Log::Impl::reload_producers(Offset end) {
         }));
   }
   producers.clear();
-  Offset from = log_start;
+  Offset from = segments.front()->base;
   for (auto it = snapshots.rbegin(); it != snapshots.rend(); ++it) {
-    auto file = disk.read_file(path(*it, snapshot_suffix), 256u << 20);
+    if (it->write != 0) continue;  // not in its file yet
+    auto file = disk.read_file(path(it->offset, snapshot_suffix), 256u << 20);
     if (!file) continue;
     auto table = records::ProducerStateTable::decode_snapshot(file->view());
     if (!table) continue;
     producers = std::move(*table);
-    from = *it;
+    from = it->offset;
     break;
   }
   for (auto& segment : segments) {
@@ -288,7 +291,8 @@ void Log::Impl::remove_files(std::vector<std::unique_ptr<Segment>> gone) {
   for (const auto& segment : gone) {
     for (const auto suffix : {log_suffix, offset_index_suffix, time_index_suffix})
       names.push_back(path(segment->base, suffix));
-    if (std::erase(snapshots, segment->base) > 0) names.push_back(path(segment->base, snapshot_suffix));
+    const auto is_its = [&](const Snapshot& s) { return s.offset == segment->base; };
+    if (std::erase_if(snapshots, is_its) > 0) names.push_back(path(segment->base, snapshot_suffix));
   }
   run_job(
       [d = &disk, names]() -> IoResult<void> {
