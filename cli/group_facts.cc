@@ -112,7 +112,29 @@ void add_offset(GroupFacts& facts, const std::string& topic, int32_t partition, 
   facts.offsets.push_back(std::move(entry));
 }
 
-Outcome<void> fetch_committed(client::Cluster& cluster, const client::Broker& coordinator, GroupFacts& facts) {
+// Names of topics by id, asked for once and only if an answer speaks of ids (OffsetFetch from version 10 on).
+class TopicNames {
+ public:
+  explicit TopicNames(client::Cluster& cluster) : cluster_(cluster) {}
+  // The id as text where the topic is gone.
+  Outcome<std::string> name_of(const common::model::Uuid& id) {
+    if (!known_) {
+      const Outcome<std::vector<TopicFacts>> topics = fetch_topics(cluster_, std::nullopt);
+      if (!topics) return tl::unexpected(topics.error());
+      known_.emplace();
+      for (const TopicFacts& topic : *topics) known_->emplace(topic.id, topic.name);
+    }
+    const auto it = known_->find(id.to_string());
+    return it == known_->end() ? id.to_string() : it->second;
+  }
+
+ private:
+  client::Cluster& cluster_;
+  std::optional<std::map<std::string, std::string>> known_;
+};
+
+Outcome<void> fetch_committed(client::Cluster& cluster, const client::Broker& coordinator, TopicNames& names,
+                              GroupFacts& facts) {
   kafka::OffsetFetchRequest request;
   kafka::OffsetFetchRequest::OffsetFetchRequestGroup group;
   group.group_id = facts.name;
@@ -132,7 +154,13 @@ Outcome<void> fetch_committed(client::Cluster& cluster, const client::Broker& co
   }
   for (const auto& g : answer->groups) {
     for (const auto& topic : g.topics) {
-      for (const auto& p : topic.partitions) add_offset(facts, topic.name, p.partition_index, p.committed_offset);
+      std::string name = topic.name;
+      if (name.empty()) {
+        Outcome<std::string> found = names.name_of(topic.topic_id);
+        if (!found) return tl::unexpected(std::move(found.error()));
+        name = std::move(*found);
+      }
+      for (const auto& p : topic.partitions) add_offset(facts, name, p.partition_index, p.committed_offset);
     }
   }
   return {};
@@ -277,6 +305,7 @@ Outcome<std::vector<std::string>> fetch_group_names(client::Cluster& cluster) {
 
 Outcome<std::vector<GroupFacts>> fetch_groups(client::Cluster& cluster, const std::vector<std::string>& names) {
   std::vector<GroupFacts> groups;
+  TopicNames topic_names(cluster);
   for (const std::string& name : names) {
     GroupFacts facts;
     facts.name = name;
@@ -287,7 +316,7 @@ Outcome<std::vector<GroupFacts>> fetch_groups(client::Cluster& cluster, const st
       facts.coordinator = coordinator->broker.id;
       if (Outcome<void> done = describe_members(cluster, coordinator->broker, facts); !done)
         return tl::unexpected(std::move(done.error()));
-      if (Outcome<void> done = fetch_committed(cluster, coordinator->broker, facts); !done)
+      if (Outcome<void> done = fetch_committed(cluster, coordinator->broker, topic_names, facts); !done)
         return tl::unexpected(std::move(done.error()));
       add_owned(facts);
       // Kafka says "Dead" of a group it has never heard of.
