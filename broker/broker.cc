@@ -500,10 +500,21 @@ Result<void> Broker::wait_until_serving() {
 
 void Broker::leave_in_order() {
   if (!serving_ || !config_.controlled_shutdown || lifeline_.failure()) return;
-  std::promise<bool> done;
-  controller_->shut_down(clock_.now() + config_.controlled_shutdown_timeout,
-                         [&done](bool in_order) { done.set_value(in_order); });
-  if (!done.get_future().get()) log_.warn("controlled shutdown ran out of time; leaders move once this broker is gone");
+  // With the quorum gone nobody can take the leaderships over: then there is nothing to wait for.
+  auto done = std::make_shared<std::promise<bool>>();
+  std::future<bool> in_order = done->get_future();
+  controller_->shut_down(clock_.now() + config_.controlled_shutdown_timeout, [done](bool ok) { done->set_value(ok); });
+  std::chrono::milliseconds without_quorum{0};
+  constexpr std::chrono::milliseconds step{50};
+  while (in_order.wait_for(step) != std::future_status::ready && without_quorum < std::chrono::seconds(2)) {
+    without_quorum = controller_->leader() ? std::chrono::milliseconds(0) : without_quorum + step;
+  }
+  const bool known = in_order.wait_for(std::chrono::milliseconds(0)) == std::future_status::ready;
+  if (!known) {
+    log_.warn("there is no controller: this broker ends without handing its leaderships over");
+    return;
+  }
+  if (!in_order.get()) log_.warn("controlled shutdown ran out of time; leaders move once this broker is gone");
   std::promise<void> handed_over;
   controller_->hand_over([&handed_over] { handed_over.set_value(); });
   handed_over.get_future().wait();
