@@ -298,7 +298,7 @@ Awaitable<void> run_producer(BrokerContext& context, int number, Outcome& outcom
     request.timeout_ms = 30'000;
     request.topic_data.emplace_back();
     request.topic_data[0].name = "t";
-    const auto parts = 1 + producer->random.below(3);
+    const auto parts = 1 + producer->random.below(partition_count);  // often two on one shard
     const auto first = producer->random.below(partition_count);
     for (uint64_t n = 0; n < parts; ++n) {
       const auto p = static_cast<int32_t>((first + n) % partition_count);
