@@ -140,7 +140,7 @@ class DataFixture {
   }
 
   template <class Request>
-  std::shared_ptr<Call> start(const Request& request, int16_t version, const std::string& client = "test-client") {
+  static std::vector<std::byte> frame_of(const Request& request, int16_t version, const std::string& client) {
     kafka::Writer writer;
     writer.i16(Request::api_key);
     writer.i16(version);
@@ -150,8 +150,16 @@ class DataFixture {
     kafka::encode(writer, request, version);
     Result<common::model::BufferChain> frame = writer.finish();
     if (!frame) FAIL(frame.error().message);
+    const Buffer flat = frame->flatten();
+    return {flat.view().begin(), flat.view().end()};
+  }
+  template <class Request>
+  std::shared_ptr<Call> start(const Request& request, int16_t version, const std::string& client = "test-client") {
+    return start_frame(frame_of(request, version, client));
+  }
+  std::shared_ptr<Call> start_frame(const std::vector<std::byte>& frame) {
     // Writable memory of its own, as from a socket.
-    auto call = std::make_shared<Call>(*shards_[0], info_, Buffer::copy_of(frame->flatten().view()));
+    auto call = std::make_shared<Call>(*shards_[0], info_, Buffer::copy_of(common::model::BytesView(frame)));
     shards_[0]->spawn("request", run(call));
     return call;
   }
