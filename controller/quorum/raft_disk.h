@@ -55,6 +55,9 @@ class RaftDisk final : public RaftStorage {
   [[nodiscard]] static Result<Opened> open(Environment environment, std::string directory, bool is_member,
                                            const raft::VoterSet& first_voters);
   ~RaftDisk() override;
+  // Once after open, before anything else: writes what open() found to be written (the first entry, the second half of
+  // an interrupted install). `done` when it is durable; only then does `restored` count.
+  void finish_open(std::function<void(Result<void>)> done);
 
   void listen(Events events) override { events_ = std::move(events); }
   void persist(std::vector<raft::Persist> operations) override;
@@ -70,7 +73,7 @@ class RaftDisk final : public RaftStorage {
   Result<void> open_log(raft::RestoredState& restored, std::optional<std::string>& lost);
   Result<void> read_entries(raft::RestoredState& restored, std::optional<std::string>& lost);
   Result<std::optional<raft::Snapshot>> read_newest_snapshot();
-  Result<void> write_bootstrap(const raft::VoterSet& voters, raft::RestoredState& restored);
+  Result<void> make_bootstrap(const raft::VoterSet& voters, raft::RestoredState& restored);
   Result<void> fit_to_snapshot(raft::RestoredState& restored, std::optional<std::string>& lost);
 
   // --- operations
@@ -92,6 +95,8 @@ class RaftDisk final : public RaftStorage {
   std::unique_ptr<QuorumStateFile> state_file_;
   QuorumState state_;
   uint64_t starts_ = 0;
+  std::optional<raft::Entry> bootstrap_;  // for finish_open
+  std::optional<common::model::LogIndex> restart_at_;
   raft::LogPosition end_;  // of what was written, for the next entry's key
 
   std::deque<raft::Persist> queue_;  // not begun

@@ -10,6 +10,7 @@ using common::disk::IoFault;
 using common::disk::storage_error;
 using common::model::ErrorCode;
 using common::model::fail;
+using common::model::LeaderEpoch;
 using common::model::LogIndex;
 using common::model::Offset;
 using common::model::Term;
@@ -84,15 +85,15 @@ Result<RaftDisk::Opened> RaftDisk::open(Environment environment, std::string dir
   if (opened.lost) return opened;
   const bool is_new = !opened.restored.snapshot && opened.restored.entries.empty();
   if (is_new && !first_voters.empty()) {
-    if (auto done = self->write_bootstrap(first_voters, opened.restored); !done) return tl::unexpected(done.error());
+    if (auto done = self->make_bootstrap(first_voters, opened.restored); !done) return tl::unexpected(done.error());
   }
   // R21: what a majority may count on must still be here.
   if (self->end_.end < opened.restored.hard_state.committed_floor)
     opened.lost = fmt::format("the log ends at {} but {} was committed", self->end_.end,
                               opened.restored.hard_state.committed_floor);
   if (self->end_.last_term > opened.restored.hard_state.term)
-    opened.lost = fmt::format("the log has term {} but the vote only {}", self->end_.last_term,
-                              opened.restored.hard_state.term);
+    opened.lost =
+        fmt::format("the log has term {} but the vote only {}", self->end_.last_term, opened.restored.hard_state.term);
   if (opened.lost) return opened;
   opened.storage = std::move(self);
   return opened;
@@ -215,50 +216,33 @@ Result<void> RaftDisk::fit_to_snapshot(raft::RestoredState& restored, std::optio
   if (log_->log_start_offset().value == target.end.value && log_->log_end_offset().value == target.end.value) return {};
   environment_.logger.info("metadata log [{}, {}) does not reach the snapshot at {}: begin there", start, end,
                            target.end);
-  // Start-up: close, remove the segments, and open at the new start, all of which waits.
-  if (auto closed = log_->close_blocking(); !closed) return closed;
-  log_.reset();
-  const auto listed = environment_.disk->list(directory_);
-  if (!listed) return storage_error(listed.error());
-  for (const auto& file : *listed) {
-    const bool is_segment = file.name.ends_with(".log") || file.name.ends_with(".index") ||
-                            file.name.ends_with(".timeindex") || file.name == "leader-epoch-checkpoint";
-    if (!is_segment) continue;
-    if (auto removed = environment_.disk->remove_file(directory_ + "/" + file.name); !removed)
-      return storage_error(removed.error());
-  }
-  if (auto synced = environment_.disk->sync_directory(directory_); !synced) return storage_error(synced.error());
-  common::log::OpenHints hints;
-  hints.log_start_offset = Offset(target.end.value);
-  common::log::LogEnvironment environment{environment_.disk, nullptr, environment_.logger, {}};
-  auto log =
-      common::log::Log::open(std::move(environment), directory_, log_config(), hints, environment_.clock->wall_now());
-  if (!log) return tl::unexpected(log.error());
-  log_ = *std::move(log);
-  NARU_CHECK(log_->log_end_offset().value == target.end.value, "log begins at {}", log_->log_end_offset());
+  restart_at_ = target.end;
   return {};
 }
 
+void RaftDisk::finish_open(std::function<void(Result<void>)> done) {
+  if (restart_at_) return log_->truncate_fully_and_start_at(Offset(restart_at_->value), std::move(done));
+  if (!bootstrap_) return done({});
+  const Buffer batch = encode_entry(*bootstrap_, {}, environment_.clock->wall_now());
+  const auto written = log_->append_own(batch, LeaderEpoch(bootstrap_->term.value), environment_.clock->wall_now());
+  if (!written) return done(tl::unexpected(written.error()));
+  log_->flush([done = std::move(done)](const Result<Offset>& flushed) {
+    done(flushed ? Result<void>() : tl::unexpected(flushed.error()));
+  });
+}
+
 // Index 0, term 1, the same on every voter, before the first election.
-Result<void> RaftDisk::write_bootstrap(const raft::VoterSet& voters, raft::RestoredState& restored) {
+Result<void> RaftDisk::make_bootstrap(const raft::VoterSet& voters, raft::RestoredState& restored) {
   state_.hard_state = {Term(1), std::nullopt, LogIndex(0)};
   if (auto saved = state_file_->save_now(state_); !saved) return saved;
   raft::Entry entry;
   entry.term = Term(1);
   entry.kind = raft::EntryKind::bootstrap;
   entry.payload = voters.encode();
-  const Buffer batch = encode_entry(entry, {}, environment_.clock->wall_now());
-  const auto written = log_->append_own(batch, common::model::LeaderEpoch(1), environment_.clock->wall_now());
-  if (!written) return tl::unexpected(written.error());
-  // Durable before anyone hears of it: close flushes and waits, and the log is opened again.
-  if (auto closed = log_->close_blocking(); !closed) return closed;
-  log_.reset();
-  restored = {};
+  bootstrap_ = entry;
+  end_ = {entry.index.next(), entry.term, raft::chain_checksum(0, entry)};
   restored.hard_state = state_.hard_state;
-  std::optional<std::string> lost;
-  if (auto done = open_log(restored, lost); !done) return done;
-  if (lost || restored.entries.size() != 1)
-    return fail(ErrorCode::kafka_storage_error, lost.value_or("the first entry is not there"));
+  restored.entries.push_back(std::move(entry));
   return {};
 }
 

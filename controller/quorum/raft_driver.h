@@ -88,7 +88,7 @@ class RaftDriver final : public Raft {
   common::Awaitable<Result<void>> form();
   common::Awaitable<std::vector<std::optional<PeerAnswer>>> ask_peers();
   common::Awaitable<void> find_someone();
-  Result<raft::RestoredState> open_storage();
+  common::Awaitable<Result<raft::RestoredState>> open_storage();
   void publish();
   void begin(raft::RestoredState restored);
 

@@ -100,6 +100,7 @@ void RaftDriver::start(std::function<void(Result<QuorumIdentity>)> ready) {
 Awaitable<void> RaftDriver::run_start(RaftDriver& self) {
   const std::weak_ptr<bool> alive(self.alive_);
   const auto refuse = [&](const common::model::Error& error) {
+    self.logger_.error("cannot take part in the metadata quorum: {}", error.message);
     std::exchange(self.ready_, nullptr)(tl::unexpected(error));
   };
   if (auto loaded = self.load_properties(); !loaded) {
@@ -114,7 +115,8 @@ Awaitable<void> RaftDriver::run_start(RaftDriver& self) {
       co_return;
     }
   }
-  auto restored = self.open_storage();
+  auto restored = co_await self.open_storage();
+  if (alive.expired() || self.stopping_) co_return;
   if (!restored) {
     refuse(restored.error());
     co_return;
@@ -263,7 +265,8 @@ Awaitable<void> RaftDriver::find_someone() {
   }
 }
 
-Result<raft::RestoredState> RaftDriver::open_storage() {
+Awaitable<Result<raft::RestoredState>> RaftDriver::open_storage() {
+  const std::weak_ptr<bool> alive(alive_);
   for (int attempt = 0;; ++attempt) {
     RaftDisk::Environment environment;
     environment.disk = &disk_;
@@ -276,16 +279,29 @@ Result<raft::RestoredState> RaftDriver::open_storage() {
     const raft::VoterSet first =
         properties_.first_voters.contains(properties_.key) ? properties_.first_voters : raft::VoterSet();
     auto opened = RaftDisk::open(std::move(environment), directory_, was_formed_, first);
-    if (!opened) return tl::unexpected(opened.error());
+    if (!opened) co_return tl::unexpected(opened.error());
     if (opened->lost) {
-      if (attempt > 0) return fail(ErrorCode::kafka_storage_error, *opened->lost);
-      if (auto fresh = begin_anew(*opened->lost); !fresh) return tl::unexpected(fresh.error());
+      if (attempt > 0) co_return fail(ErrorCode::kafka_storage_error, *opened->lost);
+      if (auto fresh = begin_anew(*opened->lost); !fresh) co_return tl::unexpected(fresh.error());
       continue;
     }
+    struct Finished {
+      explicit Finished(common::Shard& shard) : done(shard) {}
+      Result<void> result;
+      common::Event done;
+    };
+    const auto finished = std::make_shared<Finished>(shard_);
+    opened->storage->finish_open([finished](Result<void> result) {
+      finished->result = std::move(result);
+      finished->done.set();
+    });
     storage_ = std::move(opened->storage);
+    co_await common::until(finished->done);
+    if (alive.expired()) co_return fail(ErrorCode::kafka_storage_error, "stopped");
+    if (!finished->result) co_return tl::unexpected(finished->result.error());
     // Last: from now on a missing vote is a forgotten one.
-    if (auto stored = store_properties(properties_); !stored) return tl::unexpected(stored.error());
-    return std::move(opened->restored);
+    if (auto stored = store_properties(properties_); !stored) co_return tl::unexpected(stored.error());
+    co_return std::move(opened->restored);
   }
 }
 
