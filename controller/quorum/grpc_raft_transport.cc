@@ -8,9 +8,7 @@ GrpcRaftTransport::GrpcRaftTransport(common::Shard& shard, RaftService& service,
                                      common::Logger logger, LinkTimes times)
     : shard_(shard), service_(service), identity_(std::move(identity)), logger_(std::move(logger)), times_(times) {}
 
-GrpcRaftTransport::~GrpcRaftTransport() {
-  stop();
-}
+GrpcRaftTransport::~GrpcRaftTransport() = default;
 
 void GrpcRaftTransport::listen(Events events) {
   events_ = std::move(events);
@@ -54,9 +52,15 @@ PeerLink* GrpcRaftTransport::link_to(BrokerId peer, const raft::Endpoint& endpoi
   return link.get();
 }
 
-void GrpcRaftTransport::stop() {
+void GrpcRaftTransport::stop(std::function<void()> done) {
   service_.close();
-  for (auto& [peer, link] : links_) link->stop();
+  const auto left = std::make_shared<size_t>(links_.size());
+  if (*left == 0) return done();
+  for (auto& [peer, link] : links_) {
+    link->stop([left, done] {
+      if (--*left == 0) done();
+    });
+  }
   links_.clear();
 }
 

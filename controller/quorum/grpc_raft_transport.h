@@ -38,7 +38,7 @@ class GrpcRaftTransport final : public RaftTransport {
   void send(const raft::Message& message) override;
   void set_peer(BrokerId peer, const raft::Endpoint& endpoint) override;
   void add_fallback(BrokerId peer, const raft::Endpoint& endpoint) override;
-  void stop() override;
+  void stop(std::function<void()> done) override;
 
  private:
   // nullptr: nobody to speak to (itself, or no address).

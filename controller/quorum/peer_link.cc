@@ -33,8 +33,9 @@ void PeerLink::start() {
   shard_.spawn("raft peer link", run(shared_from_this()));
 }
 
-void PeerLink::stop() {
+void PeerLink::stop(std::function<void()> done) {
   stopping_ = true;
+  on_stopped_ = std::move(done);
   callbacks_ = {};
   if (stream_) stream_->close();
   changed_.pulse();
@@ -68,6 +69,7 @@ Awaitable<void> PeerLink::run(std::shared_ptr<PeerLink> self) {
       co_await self->watch();
     }
   }
+  if (self->on_stopped_) self->on_stopped_();
 }
 
 // One attempt, and the pause after it if it failed. A stream that stands is left for watch().
@@ -139,7 +141,7 @@ Awaitable<void> PeerLink::watch() {
   }
   is_open_ = false;
   if (stopping_) stream_->close();
-  while (!has_ended_ && !stopping_) co_await pause(watch_interval);
+  while (!has_ended_) co_await pause(watch_interval);
 }
 
 }  // namespace controller::quorum

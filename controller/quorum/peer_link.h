@@ -21,7 +21,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
            Callbacks callbacks, common::Logger logger);
 
   void start();
-  void stop();
+  // `done` when its loop, and with it its stream, has ended.
+  void stop(std::function<void()> done);
   // Tried first from now on; older addresses stay as a second choice (R112).
   void prefer(const raft::Endpoint& endpoint);
   void fall_back_on(const raft::Endpoint& endpoint);
@@ -51,6 +52,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   bool was_open_ = false;    // since the last evidence: only a stream that stood can break
   bool complained_ = false;  // one line for each time it becomes unreachable
   bool stopping_ = false;
+  std::function<void()> on_stopped_;
 };
 
 }  // namespace controller::quorum

@@ -241,12 +241,20 @@ void RaftDriver::stop(std::function<void()> done) {
     auto close = [this, done = std::move(done)] {
       stop_timer_.cancel();
       timer_.cancel();
-      if (transport_) transport_->stop();
       if (node_) fail_proposals("this node is stopping");
       node_.reset();
       stop_.set();  // a first start under way ends
-      if (!storage_) return done();
-      storage_->close(done);
+      const auto close_storage = [this, done] {
+        if (!storage_) return done();
+        storage_->close(done);
+      };
+      // gRPC's threads post to the shard until the last stream and question have ended.
+      const auto end_streams = [this, close_storage] {
+        if (!transport_) return close_storage();
+        transport_->stop(close_storage);
+      };
+      if (!starting_) return end_streams();
+      on_start_end_ = end_streams;
     };
     if (!is_leader() || node_->voters().size() == 1) return close();
     // The successor brings the gap down to a round trip; without one the others wait for the silence.

@@ -81,6 +81,7 @@ class RaftDriver final : public Raft {
   };
 
   // --- raft_driver_start.cc
+  static common::Awaitable<void> run_start_to_end(RaftDriver& self);
   static common::Awaitable<void> run_start(RaftDriver& self);
   Result<void> load_properties();
   Result<void> store_properties(QuorumProperties properties);
@@ -135,6 +136,8 @@ class RaftDriver final : public Raft {
   common::Instant snapshot_at_{};
   bool is_snapshotting_ = false;
   bool stopping_ = false;
+  bool starting_ = false;               // run_start is under way
+  std::function<void()> on_start_end_;  // stop() waits for it
   common::Event stop_;
   common::TimerHandle stop_timer_;
   std::shared_ptr<bool> alive_;

@@ -93,8 +93,15 @@ Awaitable<void> ask_one(common::Shard& shard, raft::Endpoint endpoint, size_t sl
 void RaftDriver::start(std::function<void(Result<QuorumIdentity>)> ready) {
   shard_.post([this, ready = std::move(ready)]() mutable {
     ready_ = std::move(ready);
-    shard_.spawn("raft start", run_start(*this));
+    starting_ = true;
+    shard_.spawn("raft start", run_start_to_end(*this));
   });
+}
+
+Awaitable<void> RaftDriver::run_start_to_end(RaftDriver& self) {
+  co_await run_start(self);
+  self.starting_ = false;
+  if (auto ended = std::exchange(self.on_start_end_, nullptr)) ended();
 }
 
 Awaitable<void> RaftDriver::run_start(RaftDriver& self) {

@@ -31,7 +31,8 @@ class RaftTransport {
   virtual void set_peer(BrokerId peer, const raft::Endpoint& endpoint) = 0;
   // The same, but tried only when the addresses known already do not answer.
   virtual void add_fallback(BrokerId peer, const raft::Endpoint& endpoint) = 0;
-  virtual void stop() = 0;
+  // No event comes any more; `done` when no thread of the transport will touch the shard again.
+  virtual void stop(std::function<void()> done) = 0;
 };
 
 }  // namespace controller::quorum

@@ -286,6 +286,7 @@ QuorumStatus Node::Impl::status() const {
 
 // After every event.
 void Node::Impl::check_invariants() const {
+  if (role_ == Role::halted) return;  // perhaps because they did not hold on the disk
   NARU_CHECK(is_leader() == (role_ == Role::leader), "role {}", to_string(role_));
   NARU_CHECK(is_leader() == (leader_ == config_.self.id), "leader {}", leader_.value_or(BrokerId(-1)));
   NARU_CHECK(!is_leader() || voted_for_ == config_.self, "leads a term it has not voted for itself in");

@@ -87,6 +87,12 @@ void Node::Impl::ask_for_vote(const NodeKey& voter) {
 }
 
 void Node::Impl::handle(const Message& message, const VoteRequest& request) {
+  if (leader_ == message.from.id && !is_leader()) {
+    log("leader {} asks for votes: it leads no more", message.from);
+    timers_.end_lease();
+    timers_.hurry(now_);
+    set_role(voted_for_ == config_.self ? Role::resigned : Role::follower, std::nullopt);
+  }
   const bool log_is_new_enough =
       std::tuple(request.last_term, request.log_end) >= std::tuple(log_.end_position().last_term, log_.end());  // R6
   const bool stands_by_leader = is_leader() || (leader_ && timers_.has_lease(now_));                            // R7

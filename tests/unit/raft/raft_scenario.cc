@@ -125,12 +125,18 @@ void RaftScenario::absorb(int id, Effects effects) {
 bool RaftScenario::step_disk() {
   for (auto& [id, m] : members_) {
     if (!m.node || m.disk_held || m.paused || !m.disk.is_busy()) continue;
-    SimDisk::Finished finished = m.disk.finish_one();
-    if (finished.installed) m.node->on_snapshot_installed(*std::move(finished.installed));
-    absorb(id, m.node->on_durable(finished.token, now_));
+    finish_disk_operation(id);
     return true;
   }
   return false;
+}
+
+void RaftScenario::finish_disk_operation(int id) {
+  Member& m = running(id);
+  if (!m.disk.is_busy()) throw ScenarioError{"nothing is on its way to the disk"};
+  SimDisk::Finished finished = m.disk.finish_one();
+  if (finished.installed) m.node->on_snapshot_installed(*std::move(finished.installed));
+  absorb(id, m.node->on_durable(finished.token, now_));
 }
 
 bool RaftScenario::step_network() {
@@ -139,16 +145,17 @@ bool RaftScenario::step_network() {
     if (to != members_.end() && to->second.paused && to->second.node) continue;  // waits in its socket
     const Message message = *at;
     flying_.erase(at);
-    arrive(message);
+    arrive(message, Link::as_cut);
     return true;
   }
   return false;
 }
 
-void RaftScenario::arrive(const Message& message) {
+void RaftScenario::arrive(const Message& message, Link link) {
   const int to = message.to.id.value;
   const auto found = members_.find(to);
-  const bool lost = found == members_.end() || !found->second.node || cut_.contains({message.from.id.value, to});
+  const bool lost = found == members_.end() || !found->second.node ||
+                    (link == Link::as_cut && cut_.contains({message.from.id.value, to}));
   if (is_traced(message)) said_ += fmt::format("        {}{}\n", lost ? "x " : "", describe(message));
   if (!lost) absorb(to, found->second.node->on_message(message, now_));
 }
@@ -226,7 +233,7 @@ void RaftScenario::inject(const Command& command) {
   } else {
     throw ScenarioError{"send what?"};
   }
-  flying_.push_back(message);
+  arrive(message, Link::open);
 }
 
 std::string RaftScenario::wish(const Command& command) {
@@ -301,7 +308,9 @@ std::string RaftScenario::execute(const Command& command) {
   } else if (name == "heal") {
     cut_.clear();
   } else if (name == "disk") {
-    member(id_in(command)).disk_held = command.words().at(1) == "hold";
+    Member& m = member(id_in(command));
+    m.disk_held = command.words().at(1) != "go";
+    if (command.words().at(1) == "step") finish_disk_operation(id_in(command));
   } else if (name == "crash") {
     Member& m = running(id_in(command));
     m.disk.crash(static_cast<size_t>(command.number_or("kept", 0)));

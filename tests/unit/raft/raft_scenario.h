@@ -3,13 +3,13 @@
 //   cluster voters=(1,2,3) observers=(4)   start from bootstrapped disks; node n's jitter is n * 10 ms
 //   run for=500ms                          let time pass; deliver     only what is in flight
 //   cut 1 2 | cut from=1 to=2 | isolate 1 | heal
-//   disk 1 hold|go                         operations stay on the way
+//   disk 1 hold|go|step                    operations stay on the way; step finishes one of them
 //   crash 1 [kept=N] | restart 1 [life=2] [empty] [lose-log-from=N] [vote-lost]
 //   pause 1 | resume 1                     SIGSTOP, SIGCONT: messages wait
 //   propose at=1 text=a | read at=1 | transfer at=1 to=2 | add-voter at=1 id=4 | remove-voter at=1 id=3
 //   snapshot at=1 | halt 1 | gone 1 seen-by=2 | connected 1 at=2
 //   send from=2 to=1 term=5 (pre-vote|vote|transfer-vote) log=3@2 [from-life=2] [to-life=2]
-//   send from=2 to=1 term=5 append after=3@2 entries=(3@5) committed=1 [checksum-off]
+//   send from=2 to=1 term=5 append after=3@2 entries=(3@5) committed=1 [checksum-off]     arrives whatever is cut
 //   trace (vote append heartbeat ...)      show messages as they arrive (x: lost)
 //   status | log 1
 //
@@ -47,7 +47,9 @@ class RaftScenario {
   bool step_disk();
   bool step_network();
   void absorb(int id, Effects effects);
-  void arrive(const Message& message);
+  enum class Link { open, as_cut };
+  void arrive(const Message& message, Link link);
+  void finish_disk_operation(int id);
   void inject(const test_support::Command& command);
   std::string wish(const test_support::Command& command);
   std::string status() const;

@@ -41,7 +41,8 @@ std::optional<Snapshot> SimDisk::apply(const PersistOperation& operation) {
       state_.entries.push_back(entry);
     }
   } else if (const auto* truncate = std::get_if<TruncateLog>(&operation)) {
-    NARU_CHECK(truncate->position.end >= state_.start.end && truncate->position.end <= log_end(), "truncate to {}", truncate->position.end);
+    NARU_CHECK(truncate->position.end >= state_.start.end && truncate->position.end <= log_end(), "truncate to {}",
+               truncate->position.end);
     state_.entries.resize(static_cast<size_t>(truncate->position.end - state_.start.end));
   } else if (const auto* drop = std::get_if<DropPrefix>(&operation)) {
     NARU_CHECK(state_.snapshot && state_.snapshot->meta.position.end >= drop->start, "R14: prefix without a snapshot");
