@@ -151,7 +151,7 @@ void Membership::add_member(Turn& turn, Group& group, RequestToken token, JoinRe
   group.wait_for_join(added, token);
   group.set_session_deadline(added, turn.at.now + config_.first_join_timeout);
   if (group.initial_delay && group.generation() == Generation(0)) group.initial_delay->member_added = true;
-  turn.log(LineLevel::info,
+  turn.log(LineLevel::debug,
            fmt::format("group {}: {} member {} joins, protocol type {}", group.id(),
                        added.is_static() ? "static" : "dynamic", added.member_id, request.protocol_type));
   rebalance_or_complete(turn, group, with_reason(fmt::format("member {} joins", added.member_id), request));

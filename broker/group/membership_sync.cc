@@ -57,9 +57,6 @@ void Membership::sync(Turn& turn, Group& group, RequestToken token, SyncRequest&
   std::map<std::string, Buffer> assignments;  // those of members only; a member that was forgotten gets nothing
   for (const auto& [member_id, assignment] : request.assignments)
     if (group.find(member_id) != nullptr) assignments[member_id] = Buffer::copy_of(assignment.view());
-  turn.log(LineLevel::info,
-           fmt::format("group {}: leader {} assigns generation {} to {} of {} members", group.id(), member.member_id,
-                       group.generation().value, assignments.size(), group.members().size()));
   std::vector<GroupRecord> records;
   records.emplace_back(GroupStored{group.id(), group.stored_form(assignments)});
   turn.write(std::move(records), AssignmentStored{group.id(), group.generation(), std::move(assignments)});
@@ -74,6 +71,8 @@ void Membership::on_assignment_written(Turn& turn, Group& group, AssignmentStore
     return rebalance_or_complete(turn, group, fmt::format("the assignment could not be stored: {}", outcome));
   }
   group.set_state(GroupState::stable, turn.at.wall);
+  turn.log(LineLevel::info, fmt::format("group {}: generation {} is stable, {} of {} members have work", group.id(),
+                                        group.generation().value, stored.assignments.size(), group.members().size()));
   for (const auto& [id, unused] : group.members()) {
     Member& member = *group.find(id);
     const auto part = stored.assignments.find(id);
