@@ -70,6 +70,8 @@ Awaitable<OffsetCommitResponse> handle(RequestContext& ctx, OffsetCommitRequest 
     }
   }
   if (places.empty()) co_return response;
+  // Commits of one connection reach the coordinator in order; the next one need not wait for this one's replicas.
+  ctx.settle_order();
   const group::CommitAnswer answer = co_await ask_group(ctx, std::move(commit));
   for (size_t i = 0; i < places.size(); ++i)
     response.topics[places[i].topic].partitions[places[i].partition].error_code = answer.partitions.at(i);

@@ -40,6 +40,7 @@ group::JoinRequest translate(const RequestContext& ctx, JoinGroupRequest& reques
 
 Awaitable<JoinGroupResponse> handle(RequestContext& ctx, JoinGroupRequest request) {
   group::JoinRequest join = translate(ctx, request);
+  ctx.release_frame();  // the others of the group may need room for the requests that end this wait
   group::JoinAnswer answer = co_await ask_group(ctx, std::move(join));
   JoinGroupResponse response;
   response.error_code = answer.error;

@@ -31,6 +31,7 @@ Awaitable<SyncGroupResponse> handle(RequestContext& ctx, SyncGroupRequest reques
   sync.protocol = std::move(request.protocol_name);
   for (auto& part : request.assignments)
     sync.assignments.emplace_back(std::move(part.member_id), std::move(part.assignment));
+  ctx.release_frame();  // the leader may need room for the request that ends this wait
   group::SyncAnswer answer = co_await ask_group(ctx, std::move(sync));
   response.error_code = answer.error;
   response.protocol_type = std::move(answer.protocol_type);

@@ -95,6 +95,9 @@ class RequestContext {
 
   // The next request of this connection may start now (R87): call it once everything that must happen in order has.
   void settle_order() { in_flight_.settle_order(); }
+  // Before a wait that other clients must end: the request's bytes no longer count against the memory for requests.
+  // frame() is empty afterwards; slices of it that somebody holds stay good.
+  void release_frame() { in_flight_.release_frame(); }
   // The protocol has no response to this request (acks=0).
   void send_nothing() { answer_ = server::Outcome::Kind::nothing; }
   // Closes the connection instead of answering; `why` is logged, rate-limited.

@@ -36,6 +36,7 @@ template <class Request, class Response, Awaitable<Response> (*Handle)(RequestCo
 Awaitable<server::Outcome> run_handler(RequestContext& ctx, kafka::Reader body) {
   Result<Request> request = kafka::decode<Request>(body, ctx.version());
   if (!request) co_return server::Outcome::close(request.error().message);
+  body = kafka::Reader(Buffer());  // it would hold the frame until the answer
   Response response = co_await Handle(ctx, std::move(*request));
   server::Outcome outcome;
   outcome.kind = ctx.answer_kind();

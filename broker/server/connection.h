@@ -45,11 +45,18 @@ class InFlight {
   [[nodiscard]] const Buffer& frame() const { return frame_; }
   // The next request of this connection may start: what this one does to the order of things is done.
   void settle_order() { order_settled_.set(); }
+  // What is left of this request waits for other clients (a rebalance): its bytes no longer hold back their requests.
+  // frame() is empty from now on.
+  void release_frame() {
+    frame_ = {};
+    if (auto release = std::exchange(on_release_, nullptr)) release();
+  }
 
  private:
   friend class Connection;
   const ConnectionInfo& connection_;
   Buffer frame_;
+  std::function<void()> on_release_;
   common::Event order_settled_;
 };
 
@@ -90,8 +97,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   struct Slot {
     Slot(common::Shard& shard, const ConnectionInfo& info, MemoryBudget::Charge held, Buffer frame)
-        : charge(std::move(held)), request(shard, info, std::move(frame)) {}
-    MemoryBudget::Charge charge;
+        : charge(std::move(held)), request(shard, info, std::move(frame)) {
+      request.on_release_ = [this] { charge.reset(); };
+    }
+    std::optional<MemoryBudget::Charge> charge;  // none: released early
     InFlight request;
     std::optional<Outcome> outcome;
   };

@@ -21,7 +21,10 @@ class MemoryBudget {
   class Charge {
    public:
     explicit Charge(MemoryBudget& budget) : budget_(&budget) {}
-    Charge(Charge&& o) noexcept : budget_(std::exchange(o.budget_, nullptr)), bytes_(std::exchange(o.bytes_, 0)) {}
+    // Takes over the leave to go beyond the limit, too.
+    Charge(Charge&& o) noexcept : budget_(std::exchange(o.budget_, nullptr)), bytes_(std::exchange(o.bytes_, 0)) {
+      if (budget_ != nullptr && budget_->beyond_ == &o) budget_->beyond_ = this;
+    }
     Charge& operator=(Charge&&) = delete;
     ~Charge();
     // Waits until `bytes` more fit, or until this frame is the one that may go beyond the limit.

@@ -35,6 +35,12 @@ size_t size_of(const std::vector<GroupRecord>& records) {
   return bytes;
 }
 
+// Requests that are pointless while nothing can be written. Membership goes on: it is in memory for the most part.
+bool only_writes(const Request& request) {
+  return std::holds_alternative<CommitRequest>(request) || std::holds_alternative<DeleteRequest>(request) ||
+         std::holds_alternative<DeleteOffsetsRequest>(request);
+}
+
 bool is_over(ErrorCode error) {
   return error == ErrorCode::not_leader_or_follower || error == ErrorCode::fenced_leader_epoch ||
          error == ErrorCode::unknown_topic_or_partition;
@@ -104,6 +110,7 @@ Awaitable<void> CoordinatorActor::run_load(std::shared_ptr<CoordinatorActor> sel
     if (self->state_ != State::loading) co_return;
     if (loaded) {
       self->state_ = State::active;
+      self->load_failed_ = false;
       self->perform(self->coordinator_->start(self->now()));
       self->options_.log.info(
           "serving in epoch {} after {} ms", self->epoch_,
@@ -114,6 +121,7 @@ Awaitable<void> CoordinatorActor::run_load(std::shared_ptr<CoordinatorActor> sel
     self->coordinator_.reset();
     if (is_over(loaded.error().code)) co_return self->stop();
     // R104: a partition that cannot be read is answered with an error until it can, never as if it were empty.
+    self->load_failed_ = true;
     self->options_.log.error("could not be loaded in epoch {}, next attempt in {} ms: {} {}", self->epoch_,
                              retry.count(), loaded.error().code, loaded.error().message);
     co_await common::sleep_until(self->shard_, self->shard_.now() + retry);
@@ -190,14 +198,23 @@ Result<void> CoordinatorActor::replay_batch(const BatchView& batch, Offset from)
 
 // ---- Running ----
 
-Awaitable<Answer> CoordinatorActor::ask(Request request) {
+Awaitable<Answer> CoordinatorActor::ask(Request request, Instant patience) {
   const std::shared_ptr<CoordinatorActor> self = shared_from_this();
+  if (state_ == State::loading && !load_failed_) {
+    ++awaiting_load_;
+    co_await common::until(loaded_, patience);
+    --awaiting_load_;
+  } else {
+    // Commits of one connection must not overtake those that have just been woken (R87).
+    while (awaiting_load_ > 0 && state_ == State::active) co_await common::yield_to(shard_);
+  }
   if (state_ == State::loading) {
-    const bool loaded = co_await common::until(loaded_, shard_.now() + options_.load_patience);
-    if (!loaded || state_ == State::loading) co_return refusal(request, ErrorCode::coordinator_load_in_progress);
+    co_return refusal(request,
+                      load_failed_ ? ErrorCode::coordinator_not_available : ErrorCode::coordinator_load_in_progress);
   }
   if (state_ == State::stopped) co_return refusal(request, ErrorCode::not_coordinator);
-  if (queue_bytes_ > options_.queue_bytes_max) co_return refusal(request, ErrorCode::coordinator_not_available);
+  if (only_writes(request) && queue_bytes_ > options_.queue_bytes_max)
+    co_return refusal(request, ErrorCode::coordinator_not_available);
   const RequestToken token(++last_token_);
   Waiter waiter(shard_);
   waiters_.emplace(token, &waiter);

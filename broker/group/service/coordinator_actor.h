@@ -25,7 +25,6 @@ struct ActorOptions {
   size_t load_chunk_bytes = 256 << 10;
   // Writes that have not reached the log; beyond it requests are told to come back.
   size_t queue_bytes_max = 4 << 20;
-  common::Duration load_patience{};
   common::Logger log;
 };
 
@@ -40,7 +39,8 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
   // The epoch is over: who waits is told, and so is whoever still asks.
   void stop();
 
-  common::Awaitable<Answer> ask(Request request);
+  // Waits until `patience` for a load that is going on.
+  common::Awaitable<Answer> ask(Request request, Instant patience);
   void on_topic_deleted(const std::string& topic);
   [[nodiscard]] LeaderEpoch epoch() const { return epoch_; }
   [[nodiscard]] bool is_loading() const { return state_ == State::loading; }
@@ -89,7 +89,9 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
   size_t queue_bytes_ = 0;
   std::map<RequestToken, Waiter*> waiters_;
   uint64_t last_token_ = 0;
-  int life_ = 0;  // counts loads: what was appended for an earlier one means nothing now
+  int awaiting_load_ = 0;     // requests
+  bool load_failed_ = false;  // at the last attempt
+  int life_ = 0;              // counts loads: what was appended for an earlier one means nothing now
   common::TimerHandle timer_;
   std::optional<Instant> armed_for_;
 };

@@ -56,7 +56,6 @@ class GroupService::Home {
     options.config = options_.config;
     options.batch_bytes_max = options_.batch_bytes_max;
     options.load_chunk_bytes = options_.load_chunk_bytes;
-    options.load_patience = options_.load_patience;
     options.log = options_.log.with(fmt::format("{}-{}", offsets_topic_name, partition.partition));
     actor = std::make_shared<CoordinatorActor>(shard_, std::move(options), epoch, std::move(log));
     actor->start();
@@ -79,7 +78,7 @@ class GroupService::Home {
       join->fresh_id = common::model::random_uuid(high, random_.next());
     }
     const std::shared_ptr<CoordinatorActor> actor = found->second;
-    co_return co_await actor->ask(std::move(request));
+    co_return co_await actor->ask(std::move(request), shard_.now() + options_.load_patience);
   }
 
   Awaitable<ListAnswer> list(ListRequest request) {
@@ -87,9 +86,10 @@ class GroupService::Home {
     ListAnswer all;
     std::vector<std::shared_ptr<CoordinatorActor>> actors;
     for (const auto& [partition, actor] : actors_) actors.push_back(actor);
+    const Instant patience = shard_.now() + options_.load_patience;  // for all of them together
     for (const auto& actor : actors) {
       Request one(request);
-      Answer answer = co_await actor->ask(std::move(one));
+      Answer answer = co_await actor->ask(std::move(one), patience);
       auto& listed = std::get<ListAnswer>(answer);
       // Leadership that is just lost: another broker lists those groups.
       if (listed.error == ErrorCode::not_coordinator) continue;
