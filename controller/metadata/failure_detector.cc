@@ -37,6 +37,7 @@ void FailureDetector::watch(const BrokerImage& broker, Standing standing, Instan
   if (standing == Standing::suspected) {
     s.lost_at = now;
     s.loss_assumed = true;
+    s.heard_at = now - std::min(options_.deposed_silence, options_.session_timeout / 2);
   }
   if (standing != Standing::alive) s.next_probe = now;
 }
