@@ -196,7 +196,10 @@ Outcome<Assignments> parse_assignment(std::string_view text) {
     if (c >= '0' && c <= '9') {
       digits += c;
     } else if ((c == ':' || c == ',') && take()) {
-      if (c == ',') all.emplace_back().partition_index = static_cast<int32_t>(all.size() - 1);
+      if (c == ',') {
+        const auto index = static_cast<int32_t>(all.size());
+        all.emplace_back().partition_index = index;
+      }
     } else {
       digits.clear();
       break;

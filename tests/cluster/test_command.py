@@ -49,6 +49,17 @@ def test_topic_configuration_is_checked_and_described():
         true("the nearest is retention.ms" in unknown.stderr, unknown.stderr)
 
 
+def test_replicas_can_be_named_and_preferred_leaders_elected():
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "--assign", "3:1:2,1:2:3")
+        cluster.wait_isr("t")
+        equal([p["replicas"] for p in cluster.topic("t")["partition_list"]], [[3, 1, 2], [1, 2, 3]], "replicas")
+        cluster.naru("partition", "elect", "t")
+        equal([p["leader"] for p in cluster.topic("t")["partition_list"]], [3, 1], "leaders")
+        equal(cluster.run("topic", "create", "u", "--assign", "1:x").returncode, 2, "exit code of a wrong assignment")
+
+
 def test_produce_and_consume_with_keys_headers_and_formats():
     with Cluster(1) as cluster:
         cluster.start()
