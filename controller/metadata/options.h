@@ -26,7 +26,8 @@ struct DetectorOptions {
   int refusals_to_fence = 3;
   Duration lost_stream_timeout = std::chrono::milliseconds(400);  // stream gone, no handshake since
   int witnesses_to_halve = 2;
-  // The quorum deposed a controller because it had been silent about that long: its own broker's silence counts from there.
+  // The quorum deposed a controller because it had been silent about that long: its own broker's silence counts from
+  // there.
   Duration deposed_silence = std::chrono::milliseconds(500);
   Duration fast_fence_pause = std::chrono::seconds(5);  // one fast fencing per broker, doubling
   Duration fast_fence_pause_max = std::chrono::seconds(80);
