@@ -85,7 +85,13 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
     }
     if (!batch.producer || batch.is_control) continue;
     Result<std::optional<common::records::KnownBatch>> known = log_->producers().check(batch);
-    if (!known) return {refused(known.error().code, std::move(known.error().message))};
+    if (!known) {
+      // R86: if somebody else leads by now, the gap may be ours and not the producer's.
+      if (state_.isolated && known.error().code == ErrorCode::out_of_order_sequence_number) {
+        return {refused(ErrorCode::not_leader_or_follower, "isolated")};
+      }
+      return {refused(known.error().code, std::move(known.error().message))};
+    }
     if (!*known) continue;
     // R85: a retry of what we hold. Its answer is the first one's, and no sooner: once committed.
     appended.result.first_offset = (*known)->first_offset;

@@ -25,8 +25,8 @@ using common::model::Offset;
 namespace {
 
 struct Probes {  // what the runs came across; a test that never saw a fault proves nothing
-  uint64_t acknowledged = 0, unknown = 0, refused = 0, kills = 0, power_losses = 0, cuts = 0, leader_changes = 0,
-           duplicates = 0;
+  uint64_t acknowledged = 0, unknown = 0, refused = 0, kills = 0, power_losses = 0, cuts = 0, isolations = 0,
+           leader_changes = 0, duplicates = 0;
 };
 
 class Run {
@@ -112,9 +112,13 @@ class Run {
     return builder.build();
   }
 
-  Node* probable_leader() {
+  // Free writes also go astray. An idempotent producer that was acknowledged in an epoch never goes back to a leader of
+  // an older one, as clients do not.
+  enum class Aim { good, poor };
+  Node* probable_leader(Aim aim) {
     const auto leader = cluster_.state(topic_).leader;
-    if (!leader || world_.chance(10)) {
+    if (!leader && aim == Aim::good) return nullptr;
+    if (!leader || (aim == Aim::poor && world_.chance(10))) {
       const auto nodes = cluster_.nodes();
       Node* any = nodes[world_.below(nodes.size())];
       return any->is_alive() ? any : nullptr;
@@ -125,7 +129,7 @@ class Run {
 
   void keep_writing() {
     if (!writing_) return;
-    if (Node* node = probable_leader()) {
+    if (Node* node = probable_leader(Aim::poor)) {
       std::vector<std::string> values;
       const auto count = 1 + world_.below(3);
       for (uint64_t i = 0; i < count; ++i)
@@ -161,7 +165,7 @@ class Run {
       const uint64_t next = ++attempts_[p];
       world_.after(pause, [this, p, values, sequence, next, since] { attempt(p, values, sequence, next, since); });
     };
-    Node* node = probable_leader();
+    Node* node = probable_leader(Aim::good);
     if (node == nullptr) return again(10ms);
     // No answer within its patience: the connection is dead.
     world_.after(2s, [this, p, number, again] {
@@ -188,7 +192,7 @@ class Run {
     const auto nodes = cluster_.nodes();
     Node& a = *nodes[world_.below(nodes.size())];
     Node& b = *nodes[world_.below(nodes.size())];
-    switch (world_.below(6)) {
+    switch (world_.below(7)) {
       case 0:
       case 1:
         if (a.is_alive()) {
@@ -220,10 +224,15 @@ class Run {
       case 4:
         if (&a != &b) cluster_.break_streams(a.id(), b.id());
         break;
+      case 5:
+        ++probes_->isolations;
+        cluster_.isolate_from_controller(world_.chance(60) ? cluster_.state(topic_).leader.value_or(a.id()) : a.id(),
+                                         world_.now() + world_.between(100ms, 4s));
+        break;
       default:
         break;  // a quiet time
     }
-    world_.after(world_.between(20ms, 1500ms), [this] { keep_harming(); });
+    world_.after(world_.between(20ms, 1000ms), [this] { keep_harming(); });
   }
 
   // Without syncs one machine may lose its memory, and the next one when the first holds everything again (2.1).
@@ -412,9 +421,11 @@ void run_seeds(Run::Durability durability) {
     Run run(seed, durability);
     run.go(probes);
   }
-  WARN(fmt::format("{} acknowledged, {} unknown, {} refused; {} kills, {} losses of power, {} cuts, {} leader changes",
-                   probes.acknowledged, probes.unknown, probes.refused, probes.kills, probes.power_losses, probes.cuts,
-                   probes.leader_changes));
+  WARN(
+      fmt::format("{} acknowledged, {} unknown, {} refused; {} kills, {} losses of power, {} cuts, {} isolations, {} "
+                  "leader changes",
+                  probes.acknowledged, probes.unknown, probes.refused, probes.kills, probes.power_losses, probes.cuts,
+                  probes.isolations, probes.leader_changes));
   if (one == 0) {
     REQUIRE(probes.acknowledged > 100 * last);
     REQUIRE(probes.leader_changes > last);

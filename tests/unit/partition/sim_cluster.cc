@@ -353,6 +353,7 @@ void Node::start() {
   const std::weak_ptr<std::function<void()>> weak = attempt;
   *attempt = [this, r, life = life_, weak] {
     if (life != life_ || !process_) return;
+    if (!cluster_.reaches_controller(id_)) return cluster_.world_.after(100ms, [again = weak.lock()] { (*again)(); });
     const auto answer = cluster_.call(r);
     const auto* registered = std::get_if<metadata::RegisterBrokerAnswer>(&answer);
     if (registered == nullptr || registered->error.code != ErrorCode::none) {
@@ -379,6 +380,7 @@ void Node::start() {
 void Node::heartbeat() {
   cluster_.world_.after(100ms, [this, life = life_] {
     if (life != life_ || !process_) return;
+    if (!cluster_.reaches_controller(id_)) return heartbeat();
     metadata::BrokerHeartbeat h;
     h.broker_id = id_;
     h.broker_epoch = *process_->epoch;
@@ -406,7 +408,7 @@ void Node::deliver_metadata() {
   const Duration delay = world.chance(5) ? world.between(10ms, 300ms) : world.between(100us, 5ms);
   world.after(delay, [this, life = life_] {
     if (life != life_ || !process_) return;
-    if (process_->metadata_position < cluster_.published_.size()) {
+    if (cluster_.reaches_controller(id_) && process_->metadata_position < cluster_.published_.size()) {
       metadata::ImageDelta merged;
       const size_t upto = process_->metadata_position + 1 +
                           cluster_.world_.below(cluster_.published_.size() - process_->metadata_position);
@@ -512,7 +514,7 @@ std::unique_ptr<replication::ConnectionToLeader> MemoryTransport::connect(common
 
 void Proposals::send(IsrProposal proposal, Done done) {
   World& world = cluster_.world_;
-  if (world.chance(5)) {  // lost on the way there
+  if (world.chance(5) || !cluster_.reaches_controller(node_.id())) {  // lost on the way there
     world.after(20ms, [this, life = node_.life(), done = std::move(done)] {
       if (life != node_.life()) return;
       shard_.post([done] { done(common::model::fail(ErrorCode::network_exception)); });

@@ -89,6 +89,13 @@ class Cluster {
   void cut(BrokerId a, BrokerId b);
   void heal_all();
   [[nodiscard]] bool is_cut(BrokerId a, BrokerId b) const;
+  // The broker and the controller do not hear of each other until then: a leader that is fenced does not know it, and
+  // its proposals go nowhere.
+  void isolate_from_controller(BrokerId id, Instant until) { isolated_until_[id] = until; }
+  [[nodiscard]] bool reaches_controller(BrokerId id) const {
+    const auto found = isolated_until_.find(id);
+    return found == isolated_until_.end() || found->second <= world_.now();
+  }
   // Breaks the streams between the two; they may reconnect at once.
   void break_streams(BrokerId a, BrokerId b);
   // All full ISRs, all alive, nothing cut.
@@ -111,6 +118,7 @@ class Cluster {
   std::unique_ptr<metadata::ControllerState> controller_;
   std::vector<std::pair<metadata::ImagePtr, metadata::DeltaPtr>> published_;  // by position
   std::set<std::pair<BrokerId, BrokerId>> cut_;
+  std::map<BrokerId, Instant> isolated_until_;
   struct Pipe;
   std::vector<std::weak_ptr<Pipe>> pipes_;
   std::map<BrokerId, std::unique_ptr<Node>> nodes_;
