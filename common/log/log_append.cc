@@ -124,8 +124,27 @@ IoResult<void> Log::Impl::roll(Offset base, TimestampMs now) {
   seal(active());
   segments.push_back(std::move(*made));
   names_dirty = true;
+  durable_cuts = cuts;
   save_snapshot();
   flush([](const Result<Offset>&) {});  // the recovery point follows
+  return {};
+}
+
+// The active segment is empty, but its file was not: an empty one takes its name.
+IoResult<void> Log::Impl::replace_empty_file() {
+  Segment& segment = active();
+  NARU_CHECK(segment.size_bytes == 0, "{} bytes in a segment to be replaced", segment.size_bytes);
+  const std::string name = path(segment.base, log_suffix);
+  const std::string temporary = name + ".tmp";
+  if (auto file = disk.open(temporary, disk::OpenMode::create_if_missing); !file) return tl::unexpected(file.error());
+  if (auto renamed = disk.rename(temporary, name); !renamed) return renamed;
+  auto file = disk.open(name, disk::OpenMode::existing);
+  if (!file) return tl::unexpected(file.error());
+  segment.file = *file;
+  segment.forget_batches();
+  segment.allocated_bytes = segment.written_back_bytes = 0;
+  names_dirty = true;
+  durable_cuts = cuts;
   return {};
 }
 
@@ -150,12 +169,14 @@ IoResult<void> Log::Impl::write_out(Segment& segment, std::span<const BytesView>
   if (auto cut = segment.file->truncate(segment.size_bytes); !cut) set_failed(cut.error());
   segment.allocated_bytes = 0;
   segment.is_synced = false;
+  ++cuts;
   return written;
 }
 
 Result<void> Log::Impl::append_run(const Append& append) {
-  if (must_roll(append)) {
-    if (auto rolled = roll(std::max(log_end, append.facts.front().base_offset), append.now); !rolled) {
+  if (must_roll(append) || cuts != durable_cuts) {
+    const Offset base = std::max(log_end, append.facts.front().base_offset);
+    if (auto rolled = base == active().base ? replace_empty_file() : roll(base, append.now); !rolled) {
       note(rolled.error(), "new segment");
       return disk::storage_error(rolled.error());
     }

@@ -94,6 +94,7 @@ void Log::Impl::flush(FlushDone done) {
 void Log::Impl::start_flush() {
   flush_served = std::exchange(flush_waiting, {});
   flush_target = log_end;
+  flush_cuts = cuts;
   flush_error.reset();
   unflushed_records = 0;
   unflushed_since.reset();
@@ -138,6 +139,7 @@ void Log::Impl::on_flush_step(const IoResult<void>& result) {
     for (FlushDone& done : served) done(disk::storage_error(*flush_error));
   } else {
     flushed = std::max(flushed, std::min(flush_target, log_end));
+    durable_cuts = std::max(durable_cuts, flush_cuts);
     for (FlushDone& done : served) done(flushed);
   }
   if (still.expired() || flush_waiting.empty() || is_emptying || flush_steps_left > 0) return;

@@ -58,6 +58,7 @@ class Log::Impl {
   Result<void> refuse_append() const;
   [[nodiscard]] bool must_roll(const Append& append) const;
   IoResult<void> roll(Offset base, TimestampMs now);
+  IoResult<void> replace_empty_file();
   IoResult<void> write_out(Segment& segment, std::span<const model::BytesView> parts, size_t bytes);
   void reserve_space(Segment& segment, size_t bytes);
   void seal(Segment& segment);
@@ -157,6 +158,12 @@ class Log::Impl {
   // +1 whenever what lay at an offset may have changed: a read that began before is void (KAFKA-18723).
   uint64_t generation = 0;
 
+  // How often the active file was cut (truncation, undone append), and up to which cut nothing of what was there can come
+  // back. Before that, new batches go to another file: after a loss of power, blocks of the old content beside blocks of
+  // the new could make a log that looks whole and that no replica ever had.
+  uint64_t cuts = 0;
+  uint64_t durable_cuts = 0;
+
   // Where sequential readers will go on, so that they skip the index.
   struct Position {
     Offset next_offset;
@@ -171,6 +178,7 @@ class Log::Impl {
   std::vector<FlushDone> flush_served;   // by the one that runs
   size_t flush_steps_left = 0;
   Offset flush_target;
+  uint64_t flush_cuts = 0;
   std::optional<IoError> flush_error;
   bool names_dirty = false;  // created or renamed a segment since the directory was synced
   int64_t unflushed_records = 0;

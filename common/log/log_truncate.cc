@@ -142,6 +142,7 @@ IoResult<Offset> Log::Impl::cut_segment(Segment& segment, Offset offset) {
     segment.size_bytes = cut_at;
     segment.allocated_bytes = 0;
     segment.is_synced = false;
+    ++cuts;
   }
   segment.bytes_since_index = segment.size_bytes - std::min(indexed_up_to, segment.size_bytes);
   segment.written_back_bytes = std::min(segment.written_back_bytes, segment.size_bytes);

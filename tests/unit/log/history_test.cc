@@ -26,10 +26,14 @@ struct ModelLog {
   [[nodiscard]] int64_t end() const { return batches.empty() ? start : batches.back().last + 1; }
 };
 
+// A batch of one record of so many bytes takes 512.
+constexpr size_t sector_value_bytes = 512 - 61 - 9;
+
 class History {
  public:
   explicit History(uint64_t seed) : random_(seed), f_(draw_config()) {
     f_.disk = std::make_unique<SimulatedDisk>(SimulatedDisk::Options{.seed = seed, .scheduler = {}});
+    uniform_ = random_.below(3) == 0;
     if (random_.below(2) == 0) f_.cache = std::make_unique<TailCache>(20000);
   }
 
@@ -90,6 +94,11 @@ class History {
     shape.value_bytes = random_.below(10) == 0 ? 300 + random_.below(60) : random_.below(60);
     shape.timestamp = f_.now - static_cast<int64_t>(random_.below(100));
     shape.fill = static_cast<char>('a' + random_.below(26));
+    // Batches that end where blocks end: old and new ones could be taken for one log (see Log::Impl::cuts).
+    if (uniform_) {
+      shape.records = 1;
+      shape.value_bytes = sector_value_bytes;
+    }
     if (random_.below(2) == 0) {
       const int64_t id = static_cast<int64_t>(random_.below(3));
       shape.producer =
@@ -419,6 +428,7 @@ class History {
 
   SeededRandom random_;
   std::string trace_;
+  bool uniform_ = false;
   Fixture f_;
   ModelLog model_;
   std::vector<ModelLog> older_;        // before cuts that are not durable yet
@@ -433,6 +443,8 @@ class History {
 };
 
 }  // namespace
+
+TEST_CASE("uniform batches fill a sector") { REQUIRE(make_batch({.value_bytes = sector_value_bytes}).size() == 512); }
 
 TEST_CASE("random histories with crashes leave a prefix of what was there") {
   common::configure_logging(common::LogLevel::off, common::LogFormat::text);

@@ -1,0 +1,211 @@
+// Truncation, DeleteRecords, retention; lookups by timestamp.
+#include "common/log/retention_clock.h"
+#include "log/log_fixture.h"
+
+using namespace log_test;
+
+namespace {
+
+Now at(int64_t ms) {
+  return {common::model::Instant(std::chrono::milliseconds(ms)), TimestampMs(ms)};
+}
+
+std::optional<FoundRecord> find(Fixture& f, int64_t timestamp, int64_t limit = 1000) {
+  std::optional<FoundRecord> found;
+  bool done = false;
+  f.log->find_timestamp(TimestampMs(timestamp), Offset(limit), [&](const auto& r) {
+    REQUIRE(r);
+    found = *r;
+    done = true;
+  });
+  f.disk->run_until_idle();
+  REQUIRE(done);
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("truncation cuts whole batches and what belongs to them") {
+  Fixture f;
+  f.config.segment_bytes = 400;
+  f.config.index_interval_bytes = 0;
+  f.open();
+  for (int i = 0; i < 12; ++i) f.append({.records = 2, .timestamp = 1000 + 10 * i}, i / 3);
+  REQUIRE(f.log->segment_count() > 3);
+  const int64_t to = GENERATE(24, 23, 22, 13, 12, 7, 6, 1, 0);
+  const int64_t end = to / 2 * 2;
+  REQUIRE(f.log->truncate_to(Offset(to)) == Offset(end));
+  REQUIRE(f.log->log_end_offset() == Offset(end));
+  std::string expected;
+  for (int64_t i = 0; i < end; i += 2) expected += fmt::format("{}{}-{}", i == 0 ? "" : " ", i, i + 1);
+  REQUIRE(f.dump(0) == expected);
+  if (end > 0) REQUIRE(f.log->epochs().latest()->value == (end / 2 - 1) / 3);
+  REQUIRE_FALSE(find(f, 1000 + 10 * (end / 2) + 1));
+  if (end > 0) REQUIRE(find(f, 1000 + 10 * (end / 2 - 1))->offset == Offset(end - 2));
+  REQUIRE(f.append({.timestamp = 5000}, 9) == end);
+  REQUIRE(find(f, 4000)->offset == Offset(end));
+}
+
+TEST_CASE("truncating where the log ends forgets an epoch that never wrote (KAFKA-10706)") {
+  Fixture f;
+  f.open();
+  f.append({}, 1);
+  f.log->begin_epoch(LeaderEpoch(2));
+  REQUIRE(f.log->epochs().latest() == LeaderEpoch(2));
+  REQUIRE(f.log->truncate_to(Offset(1)) == Offset(1));
+  REQUIRE(f.log->epochs().latest() == LeaderEpoch(1));
+}
+
+TEST_CASE("the epoch file follows the cache") {
+  Fixture f;
+  f.open();
+  bool persisted = false;
+  f.log->begin_epoch(LeaderEpoch(3));
+  f.log->when_epochs_persisted([&](const auto& r) { persisted = r.has_value(); });
+  REQUIRE_FALSE(persisted);
+  f.disk->run_until_idle();
+  REQUIRE(persisted);
+  REQUIRE(f.disk->content(f.path("leader-epoch-checkpoint")).text().starts_with("0\n1\n3 0"));
+}
+
+TEST_CASE("DeleteRecords hides what lies below and drops whole segments") {
+  Fixture f;
+  f.config.segment_bytes = 300;
+  f.config.file_delete_delay = std::chrono::milliseconds(500);
+  f.open();
+  for (int i = 0; i < 10; ++i) f.append({}, i / 5);
+  const size_t segments = f.log->segment_count();
+  f.log->advance_log_start(Offset(7));
+  f.disk->run_until_idle();
+  REQUIRE(f.log->log_start_offset() == Offset(7));
+  REQUIRE(f.log->segment_count() < segments);
+  REQUIRE(f.log->read({Offset(6), Offset(10)}).error().code == ErrorCode::offset_out_of_range);
+  REQUIRE(f.dump(7) == "7-7 8-8 9-9");
+  REQUIRE(f.log->epochs().entries() == std::vector<EpochStart>{{LeaderEpoch(1), Offset(7)}});
+  f.log->advance_log_start(Offset(3));
+  REQUIRE(f.log->log_start_offset() == Offset(7));
+
+  const auto deleted = [&] {
+    const auto paths = f.disk->paths();
+    return std::count_if(paths.begin(), paths.end(), [](const std::string& p) { return p.ends_with(".deleted"); });
+  };
+  REQUIRE(deleted() > 0);
+  f.log->tick(at(1000));
+  f.disk->run_until_idle();
+  REQUIRE(deleted() > 0);
+  f.log->tick(at(1500));
+  f.disk->run_until_idle();
+  REQUIRE(deleted() == 0);
+}
+
+TEST_CASE("retention by size and by time stays below the high watermark (R82)") {
+  Fixture f;
+  f.config.segment_bytes = 200;
+  f.config.retention_ms = std::chrono::milliseconds(1000);
+  f.open();
+  for (int i = 0; i < 10; ++i) f.append({.timestamp = 1000 * i});
+  const auto base = [&](size_t i) { return f.log->segments()[i].base_offset.value; };
+  const int64_t second = base(1);
+  const int64_t third = base(2);
+  SECTION("time") {
+    REQUIRE(f.log->apply_retention(at(1000), Offset(10)) == 0);
+    REQUIRE(f.log->apply_retention(at(1000 * (second - 1) + 1001), Offset(10)) == 1);
+    REQUIRE(f.log->log_start_offset() == Offset(second));
+  }
+  SECTION("not above the high watermark") {
+    REQUIRE(f.log->apply_retention(at(1000000), Offset(third)) == 2);
+    REQUIRE(f.log->log_start_offset() == Offset(third));
+    REQUIRE(f.log->apply_retention(at(1000000), Offset(third)) == 0);
+  }
+  SECTION("all of it: an empty segment remains") {
+    REQUIRE(f.log->apply_retention(at(1000000), Offset(10)) == 5);
+    REQUIRE(f.log->log_start_offset() == Offset(10));
+    REQUIRE(f.log->segment_count() == 1);
+    REQUIRE(f.append() == 10);
+  }
+  SECTION("size") {
+    f.config.retention_ms.reset();
+    f.config.retention_bytes = f.log->size_bytes() - 1;
+    f.log->set_config(f.config);
+    REQUIRE(f.log->apply_retention(at(0), Offset(10)) == 0);
+    f.config.retention_bytes = f.log->size_bytes() - 2 * f.log->segments()[0].size_bytes;
+    f.log->set_config(f.config);
+    REQUIRE(f.log->apply_retention(at(0), Offset(10)) == 2);
+  }
+  SECTION("not if the topic is only compacted") {
+    f.config.delete_old_segments = false;
+    f.log->set_config(f.config);
+    REQUIRE(f.log->apply_retention(at(1000000), Offset(10)) == 0);
+  }
+}
+
+TEST_CASE("a record from the future ages from when it was appended (KAFKA-6482)") {
+  Fixture f;
+  f.config.retention_ms = std::chrono::milliseconds(1000);
+  f.now = 5000;
+  f.open();
+  f.append({.timestamp = 999999999});
+  REQUIRE(f.log->apply_retention(at(5500), Offset(1)) == 0);
+  REQUIRE(f.log->apply_retention(at(6001), Offset(1)) == 1);
+}
+
+TEST_CASE("a clock that steps forward deletes no more than time would have (R82)") {
+  RetentionClock clock;
+  const auto mono = [](int64_t s) { return common::model::Instant(std::chrono::seconds(s)); };
+  REQUIRE(clock.read(mono(0), TimestampMs(1000000)) == TimestampMs(1000000));
+  REQUIRE(clock.read(mono(10), TimestampMs(1010000)) == TimestampMs(1010000));
+  // A day forward: ten seconds have passed, so it is eleven at most.
+  REQUIRE(clock.read(mono(20), TimestampMs(1020000 + 86400000)) == TimestampMs(1021000));
+  // And back: believed at once.
+  REQUIRE(clock.read(mono(30), TimestampMs(1030000)) == TimestampMs(1030000));
+}
+
+TEST_CASE("timestamps lead to the first record that is not older") {
+  Fixture f;
+  f.config.segment_bytes = 600;
+  f.config.index_interval_bytes = GENERATE(0u, 150u, 4096u);
+  f.open();
+  // Three records a batch, a millisecond apart; batches ten apart.
+  for (int i = 0; i < 30; ++i) f.append({.records = 3, .timestamp = 1000 + 10 * i}, i / 10);
+  if (GENERATE(false, true)) f.disk->set_cold("orders");
+  for (int64_t i = 0; i < 30; ++i) {
+    REQUIRE(find(f, 1000 + 10 * i)->offset == Offset(3 * i));
+    REQUIRE(find(f, 1000 + 10 * i + 2)->offset == Offset(3 * i + 2));
+    const auto next = find(f, 1000 + 10 * i + 3);
+    if (i < 29) {
+      REQUIRE(next->offset == Offset(3 * i + 3));
+      REQUIRE(next->timestamp == TimestampMs(1010 + 10 * i));
+      REQUIRE(next->leader_epoch == LeaderEpoch(static_cast<int32_t>((i + 1) / 10)));
+    } else {
+      REQUIRE_FALSE(next);
+    }
+  }
+  REQUIRE(find(f, 0)->offset == Offset(0));
+  REQUIRE_FALSE(find(f, 1100, 30));  // at the limit
+  REQUIRE(find(f, 1099, 33)->offset == Offset(30));
+  f.log->advance_log_start(Offset(40));
+  REQUIRE(find(f, 0)->offset == Offset(40));
+}
+
+TEST_CASE("the record with the largest timestamp, below a limit (KIP-734)") {
+  Fixture f;
+  f.config.segment_bytes = 400;
+  f.config.index_interval_bytes = GENERATE(0u, 4096u);
+  f.open();
+  const std::vector<int64_t> stamps{10, 50, 20, 90, 30, 90, 40, 10, 5, 60};
+  for (const int64_t t : stamps) f.append({.timestamp = t});
+  for (int64_t limit = 0; limit <= 10; ++limit) {
+    std::optional<int64_t> expected;
+    for (int64_t i = 0; i < limit; ++i) {
+      if (!expected || stamps[static_cast<size_t>(i)] > stamps[static_cast<size_t>(*expected)]) expected = i;
+    }
+    std::optional<FoundRecord> found;
+    f.log->find_largest_timestamp(Offset(limit), [&](const auto& r) {
+      REQUIRE(r);
+      found = *r;
+    });
+    INFO("limit " << limit);
+    REQUIRE(found.has_value() == expected.has_value());
+    if (expected) REQUIRE(found->offset == Offset(*expected));
+  }
+}
