@@ -322,12 +322,17 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
     return read_all(fd.get(), path_, position, out);
   }
 
+  // The descriptor is taken when the sync runs: a thousand queued ones must not hold a thousand.
   void start_sync() {
-    auto fd = descriptor();
-    pool_.run_sync([self = shared_from_this(), fd = std::move(fd), failed = group_.failure()]() mutable {
-      IoResult<void> result = failed ? IoResult<void>(tl::unexpected(*failed))
-                              : fd   ? data_sync((*fd)->get(), self->path_)
-                                     : IoResult<void>(tl::unexpected(fd.error()));
+    pool_.run_sync([self = shared_from_this(), failed = group_.failure()]() mutable {
+      IoResult<void> result;
+      if (failed) {
+        result = tl::unexpected(*failed);
+      } else if (auto fd = self->descriptor(); fd) {
+        result = data_sync((*fd)->get(), self->path_);
+      } else {
+        result = tl::unexpected(fd.error());
+      }
       KernelFile& file = *self;
       (*file.poster_)([self = std::move(self), result = std::move(result)] {
         if (self->group_.finish(result)) self->start_sync();

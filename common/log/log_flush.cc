@@ -105,7 +105,8 @@ void Log::Impl::start_flush() {
     ++flush_steps_left;
     segment->file->sync(guarded([this, base = segment->base](const IoResult<void>& result) {
       // Deleted meanwhile: then there is nothing to keep.
-      const bool is_gone = !result && result.error().fault == IoFault::not_found && segment_for(base)->base != base;
+      const bool is_gone =
+          !result && result.error().fault == IoFault::not_found && (is_emptying || segment_for(base)->base != base);
       on_flush_step(is_gone ? IoResult<void>() : result);
     }));
   }

@@ -444,7 +444,9 @@ class History {
 
 }  // namespace
 
-TEST_CASE("uniform batches fill a sector") { REQUIRE(make_batch({.value_bytes = sector_value_bytes}).size() == 512); }
+TEST_CASE("uniform batches fill a sector") {
+  REQUIRE(make_batch({.value_bytes = sector_value_bytes}).size() == 512);
+}
 
 TEST_CASE("random histories with crashes leave a prefix of what was there") {
   common::configure_logging(common::LogLevel::off, common::LogFormat::text);

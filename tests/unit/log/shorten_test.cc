@@ -56,6 +56,22 @@ TEST_CASE("truncating where the log ends forgets an epoch that never wrote (KAFK
   REQUIRE(f.log->epochs().latest() == LeaderEpoch(1));
 }
 
+TEST_CASE("a sync that comes too late for a file that is gone fails nothing") {
+  Fixture f;
+  f.open();
+  f.append();
+  bool flushed = false;
+  bool restarted = false;
+  f.disk->add_fault(
+      {.operation = SimulatedDisk::Operation::sync, .path_contains = "0000.log", .fault = IoFault::not_found});
+  f.log->flush([&](const auto&) { flushed = true; });
+  f.log->truncate_fully_and_start_at(Offset(9), [&](const auto& r) { restarted = r.has_value(); });
+  f.disk->run_until_idle();
+  REQUIRE((flushed && restarted));
+  REQUIRE_FALSE(f.log->failure());
+  REQUIRE(f.append() == 9);
+}
+
 TEST_CASE("the epoch file follows the cache") {
   Fixture f;
   f.open();

@@ -1,0 +1,188 @@
+// The real file system, and a log on it.
+#include <stdlib.h>
+
+#include <condition_variable>
+#include <deque>
+#include <filesystem>
+#include <mutex>
+
+#include "common/disk/kernel_disk.h"
+#include "common/log/log_directory.h"
+#include "log/log_fixture.h"
+
+using namespace log_test;
+using common::disk::DiskPool;
+using common::disk::Durability;
+using common::disk::OpenMode;
+
+namespace {
+
+class Owner {
+ public:
+  Owner() {
+    std::string name = (std::filesystem::temp_directory_path() / "naru-disk-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    root = name;
+  }
+  ~Owner() {
+    disk.reset();
+    std::filesystem::remove_all(root);
+  }
+  void make(size_t descriptors) {
+    disk = make_kernel_disk(pool,
+                            [this](std::function<void()> f) {
+                              std::lock_guard lock(mutex_);
+                              posted_.push_back(std::move(f));
+                              wake_.notify_one();
+                            },
+                            {.descriptors_max = descriptors});
+  }
+  // Runs what was posted until `done`.
+  template <class F>
+  void run_until(F done) {
+    while (!done()) {
+      std::function<void()> f;
+      {
+        std::unique_lock lock(mutex_);
+        REQUIRE(wake_.wait_for(lock, std::chrono::seconds(30), [this] { return !posted_.empty(); }));
+        f = std::move(posted_.front());
+        posted_.pop_front();
+      }
+      f();
+    }
+  }
+
+  std::string root;
+  DiskPool pool{{}};
+  std::unique_ptr<common::disk::Disk> disk;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> posted_;
+};
+
+size_t open_descriptors(const std::string& under) {
+  size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code error;
+    if (std::filesystem::read_symlink(entry.path(), error).string().starts_with(under)) ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("many files share few descriptors") {
+  Owner owner;
+  owner.make(4);
+  std::vector<std::shared_ptr<common::disk::File>> files;
+  for (int i = 0; i < 20; ++i) {
+    files.push_back(*owner.disk->open(fmt::format("{}/{}", owner.root, i), OpenMode::create_if_missing));
+    const std::string text = fmt::format("file {}", i);
+    const BytesView parts[] = {as_bytes(text), as_bytes("!")};
+    REQUIRE(files.back()->write_at(0, parts));
+  }
+  size_t synced = 0;
+  for (int i = 0; i < 20; ++i) {
+    std::array<std::byte, 32> bytes;
+    const auto n = files[static_cast<size_t>(i)]->read_at(0, bytes);
+    REQUIRE(n);
+    REQUIRE(common::model::as_text(BytesView(bytes).first(*n)) == fmt::format("file {}!", i));
+    REQUIRE(open_descriptors(owner.root) <= 4 + 2);  // and one for each sync that runs
+    files[static_cast<size_t>(i)]->sync([&](const auto& r) { synced += r ? 1 : 0; });
+  }
+  owner.run_until([&] { return synced == 20; });
+  files.clear();
+  REQUIRE(open_descriptors(owner.root) == 0);
+}
+
+TEST_CASE("reads, truncation, names and the whole content of a file") {
+  Owner owner;
+  owner.make(16);
+  const std::string path = owner.root + "/f";
+  auto file = *owner.disk->open(path, OpenMode::create_if_missing);
+  REQUIRE(file->write_at(0, as_bytes("0123456789")));
+  REQUIRE(file->truncate(6));
+  REQUIRE(file->allocate(4096));
+  REQUIRE(*file->size() == 4096);
+  REQUIRE(file->truncate(6));
+  std::array<std::byte, 16> bytes;
+  const auto warm = file->try_read(2, bytes);
+  REQUIRE((warm || warm.error().fault == IoFault::would_block));
+  if (warm) REQUIRE(*warm == 4);
+  std::string cold;
+  file->read_cold(4, 100, [&](const auto& r) { cold = r->text(); });
+  owner.run_until([&] { return !cold.empty(); });
+  REQUIRE(cold == "45");
+
+  REQUIRE(owner.disk->replace_file(path, as_bytes("whole"), Durability::medium));
+  REQUIRE(owner.disk->read_file(path, 10)->text() == "whole");
+  REQUIRE(owner.disk->read_file(path, 3).error().fault == IoFault::failed);
+  REQUIRE(owner.disk->read_file(owner.root + "/none", 3).error().fault == IoFault::not_found);
+  REQUIRE(owner.disk->rename(path, owner.root + "/g"));
+  REQUIRE(owner.disk->sync_directory(owner.root));
+  REQUIRE(owner.disk->list(owner.root)->size() == 1);
+  REQUIRE(owner.disk->list(owner.root)->front().name == "g");
+  REQUIRE(owner.disk->remove_file(owner.root + "/g"));
+  REQUIRE(owner.disk->space(owner.root)->total_bytes > 0);
+  REQUIRE(owner.disk->machine_identity(owner.root)->boot_id.size() == 36);
+  REQUIRE(*owner.disk->machine_identity(owner.root) == *owner.disk->machine_identity(owner.root));
+  auto lock = owner.disk->lock(owner.root + "/.lock");
+  REQUIRE(lock);
+  REQUIRE(owner.disk->lock(owner.root + "/.lock").error().fault == IoFault::locked);
+  lock->reset();
+  REQUIRE(owner.disk->lock(owner.root + "/.lock"));
+}
+
+TEST_CASE("a log on the real file system: append, roll, flush, close, open again") {
+  Owner owner;
+  owner.make(3);
+  auto directory = LogDirectory::open(*owner.disk, owner.root + "/data");
+  REQUIRE(directory);
+  const common::model::TopicPartition orders{"orders", common::model::PartitionIndex(0)};
+  const auto path = (*directory)->create_partition(orders, common::model::Uuid::from_halves(1, 1));
+  REQUIRE(path);
+  LogConfig config;
+  config.segment_bytes = 20000;
+  if (GENERATE(false, true)) config.preallocate_bytes = 8192;
+  LogEnvironment environment;
+  environment.disk = owner.disk.get();
+  auto log = Log::open(environment, *path, config, {PreviousEnd::clean, {}, {}, {}}, TimestampMs(1));
+  REQUIRE(log);
+  REQUIRE((*directory)->begin_run());
+  for (int i = 0; i < 200; ++i) {
+    REQUIRE((*log)->append_own(make_batch({.records = 2, .value_bytes = 300, .timestamp = 1000 + i}),
+                               LeaderEpoch(i / 50), TimestampMs(1)));
+  }
+  std::optional<Offset> flushed;
+  (*log)->flush([&](const auto& r) { flushed = *r; });
+  owner.run_until([&] { return flushed.has_value(); });
+  REQUIRE(flushed == Offset(400));
+  REQUIRE((*log)->segment_count() > 5);
+  std::optional<int64_t> next;
+  (*log)->read_cold({Offset(77), Offset(400)}, [&](const auto& r) { next = r->next_offset.value; });
+  owner.run_until([&] { return next.has_value(); });
+  REQUIRE(*next > 77);
+  bool closed = false;
+  (*log)->close([&](const auto& r) { closed = r.has_value(); });
+  owner.run_until([&] { return closed; });
+  const auto epochs = (*log)->epochs().entries();
+  log->reset();
+  log = Log::open(environment, *path, config, {PreviousEnd::clean, Offset(400), {}, {}}, TimestampMs(1));
+  REQUIRE(log);
+  REQUIRE((*log)->log_end_offset() == Offset(400));
+  REQUIRE((*log)->epochs().entries() == epochs);
+  REQUIRE((*log)->recovery_report().rebuilt_indexes == 0);
+  std::optional<FoundRecord> found;
+  bool done = false;
+  (*log)->find_timestamp(TimestampMs(1150), Offset(400), [&](const auto& r) {
+    found = *r;
+    done = true;
+  });
+  owner.run_until([&] { return done; });
+  REQUIRE(found);
+  REQUIRE(found->timestamp == TimestampMs(1150));
+  log->reset();
+  directory->reset();
+}

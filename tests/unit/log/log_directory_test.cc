@@ -1,0 +1,215 @@
+// A data directory over its runs: lock, identity, markers, checkpoints, partitions (R42, R70, R73, R75, R83).
+#include "common/log/log_directory.h"
+#include "log/log_fixture.h"
+
+using namespace log_test;
+using common::model::BrokerEpoch;
+using common::model::BrokerId;
+using common::model::PartitionIndex;
+using common::model::TopicPartition;
+using common::model::Uuid;
+
+namespace {
+
+const std::string data = "data";
+const TopicPartition orders{"orders", PartitionIndex(0)};
+const DirectoryIdentity ours{"MkU3OEVBNTcwNTJENDM2Qg", BrokerId(1), Uuid::from_halves(1, 2)};
+
+std::unique_ptr<LogDirectory> open(SimulatedDisk& disk) {
+  auto opened = LogDirectory::open(disk, data);
+  INFO((opened ? std::string() : opened.error().message));
+  REQUIRE(opened);
+  return std::move(*opened);
+}
+
+// A first run that has begun, with an epoch.
+std::unique_ptr<LogDirectory> begun(SimulatedDisk& disk) {
+  auto directory = open(disk);
+  REQUIRE(directory->give_identity(ours));
+  REQUIRE(directory->begin_run());
+  REQUIRE(directory->create_partition(orders, Uuid::from_halves(7, 8)));
+  bool noted = false;
+  directory->note_broker_epoch(BrokerEpoch(42), [&](const auto& r) { noted = r.has_value(); });
+  disk.run_until_idle();
+  REQUIRE(noted);
+  return directory;
+}
+
+}  // namespace
+
+TEST_CASE("a directory is held by one process and keeps its identity (R83)") {
+  SimulatedDisk disk;
+  auto first = open(disk);
+  REQUIRE(first->is_empty());
+  REQUIRE(first->previous_end() == PreviousEnd::clean);
+  const auto second = LogDirectory::open(disk, data);
+  REQUIRE_FALSE(second);
+  REQUIRE(second.error().message.find("in use by another process") != std::string::npos);
+  REQUIRE(first->give_identity(ours));
+  DirectoryIdentity other = ours;
+  other.node_id = BrokerId(2);
+  REQUIRE(first->give_identity(other).error().code == ErrorCode::invalid_config);
+  first.reset();
+  disk.crash(SimulatedDisk::Unsynced::lost);
+  REQUIRE(open(disk)->identity() == ours);
+  REQUIRE(disk.content("data/meta.properties").text() ==
+          "#\n#\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\ndirectory.id=AAAAAAAAAAEAAAAAAAAAAg\nnode.id=1\nversion=1\n");
+  disk.kill();
+  disk.overwrite("data/meta.properties", as_bytes("node.id=1\n"));
+  REQUIRE_FALSE(LogDirectory::open(disk, data));
+}
+
+TEST_CASE("how a run ended is told from its markers (R70, R75)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  SECTION("clean") {
+    REQUIRE(directory->end_run());
+    directory.reset();
+    disk.crash(SimulatedDisk::Unsynced::lost);
+    directory = open(disk);
+    REQUIRE(directory->previous_end() == PreviousEnd::clean);
+    REQUIRE(directory->previous_broker_epoch() == BrokerEpoch(42));
+    REQUIRE(agreed_previous_epoch({directory.get()}) == BrokerEpoch(42));
+    // Once a run has begun the old marker is gone for good.
+    REQUIRE(directory->begin_run());
+    directory.reset();
+    disk.crash(SimulatedDisk::Unsynced::lost);
+    REQUIRE(open(disk)->previous_end() == PreviousEnd::unknown);
+  }
+  SECTION("killed, same kernel") {
+    directory.reset();
+    disk.kill();
+    directory = open(disk);
+    REQUIRE(directory->previous_end() == PreviousEnd::process_crash);
+    REQUIRE(directory->previous_broker_epoch() == BrokerEpoch(42));
+  }
+  SECTION("killed, and what was written cannot be made durable") {
+    directory.reset();
+    disk.kill();
+    disk.add_fault({.operation = SimulatedDisk::Operation::sync});
+    REQUIRE_FALSE(LogDirectory::open(disk, data));
+  }
+  SECTION("another boot") {
+    directory.reset();
+    disk.crash(SimulatedDisk::Unsynced::kept);
+    directory = open(disk);
+    REQUIRE(directory->previous_end() == PreviousEnd::unknown);
+    REQUIRE_FALSE(agreed_previous_epoch({directory.get()}));
+  }
+  SECTION("no clean marker after a failure (KAFKA-13773)") {
+    directory->mark_failed({ErrorCode::kafka_storage_error, "test"});
+    REQUIRE_FALSE(directory->end_run());
+    REQUIRE_FALSE(disk.exists("data/.kafka_cleanshutdown"));
+  }
+  SECTION("nor before the start had ended") {
+    directory.reset();
+    disk.kill();
+    REQUIRE_FALSE(open(disk)->end_run());
+  }
+}
+
+TEST_CASE("any flipped bit in a marker makes the end unknown (fault 31)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  const bool clean = GENERATE(true, false);
+  if (clean) REQUIRE(directory->end_run());
+  directory.reset();
+  disk.kill();
+  const std::string marker = clean ? "data/.kafka_cleanshutdown" : "data/.naru_running";
+  const size_t bits = disk.content(marker).size() * 8;
+  for (size_t bit = 0; bit < bits; ++bit) {
+    auto copy = disk.clone();
+    copy->flip_bit(marker, bit);
+    REQUIRE(open(*copy)->previous_end() == PreviousEnd::unknown);
+  }
+}
+
+TEST_CASE("a crash at any step of start and stop is never taken for a clean end of what it was not (fault 7)") {
+  for (uint64_t stop = 1;; ++stop) {
+    SimulatedDisk disk({.seed = stop, .scheduler = {}});
+    auto directory = begun(disk);
+    REQUIRE(directory->end_run());
+    directory.reset();
+    disk.kill();
+    // The second run: begins, would append now, ends.
+    disk.stop_after(stop);
+    bool has_begun = false;
+    bool is_ending = false;
+    if (auto second = LogDirectory::open(disk, data)) {
+      has_begun = (*second)->begin_run().has_value();
+      is_ending = has_begun && !disk.has_stopped();
+      if (has_begun) (void)(*second)->end_run();
+    }
+    const bool is_whole = !disk.has_stopped();
+    disk.crash(static_cast<SimulatedDisk::Unsynced>(stop % 3));
+    const auto third = open(disk);
+    INFO("stopped at " << stop);
+    if (third->previous_end() == PreviousEnd::clean) REQUIRE((!has_begun || is_ending));
+    if (is_whole) {
+      REQUIRE(third->previous_end() == PreviousEnd::clean);
+      break;
+    }
+  }
+}
+
+TEST_CASE("checkpoints become hints; a bad one is no hint at all (R73)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  int stored = 0;
+  // Asked for while the first is being written: only the newest follows.
+  for (int64_t offset : {10, 11, 12}) {
+    directory->store_checkpoint(CheckpointKind::recovery_point, {{orders, Offset(offset)}},
+                                [&](const auto& r) { stored += r ? 1 : 0; });
+  }
+  disk.run_until_idle();
+  REQUIRE(stored == 3);
+  REQUIRE(directory->store_checkpoint_blocking(CheckpointKind::high_watermark, {{orders, Offset(9)}}));
+  directory.reset();
+  disk.crash(SimulatedDisk::Unsynced::lost);
+  const bool is_bad = GENERATE(false, true);
+  if (is_bad) disk.flip_bit("data/recovery-point-offset-checkpoint", 50);
+  const OpenHints hints = open(disk)->hints_for(orders);
+  REQUIRE(hints.recovery_point == (is_bad ? std::nullopt : std::optional(Offset(12))));
+  REQUIRE(hints.high_watermark == Offset(9));
+  REQUIRE_FALSE(hints.log_start_offset);
+}
+
+TEST_CASE("partitions are found by name and id; those leaving and strays are told apart (R42)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  const TopicPartition dashed{"a-b.c-1", PartitionIndex(3)};
+  const TopicPartition gone{"gone", PartitionIndex(0)};
+  const TopicPartition odd{"odd", PartitionIndex(0)};
+  for (const TopicPartition& p : {dashed, gone, odd}) REQUIRE(directory->create_partition(p, Uuid::from_halves(9, 9)));
+  REQUIRE(disk.content("data/orders-0/partition.metadata").text() == "version: 0\ntopic_id: AAAAAAAAAAcAAAAAAAAACA");
+  bool deleted = false;
+  directory->delete_partition(gone, Uuid::from_halves(1, 1), [&](const auto& r) { deleted = r.has_value(); });
+  disk.run_until_idle();
+  REQUIRE(deleted);
+  const auto aside = directory->set_aside(directory->partition_path(odd), Uuid::from_halves(0xab, 1));
+  REQUIRE(aside == "data/odd-0.00000000000000ab0000000000000001-stray");
+  REQUIRE(disk.create_directories("data/left-0.00000000000000000000000000000001-delete"));
+  REQUIRE(disk.create_directories("data/no_partition"));
+  REQUIRE(disk.create_directories("data/lost-2"));  // without partition.metadata
+  directory.reset();
+  disk.kill();
+
+  directory = open(disk);
+  std::map<TopicPartition, bool> found;
+  for (const PartitionDirectory& p : directory->partitions()) found[p.partition] = p.topic_id.has_value();
+  REQUIRE(found ==
+          std::map<TopicPartition, bool>{{dashed, true}, {{"lost", PartitionIndex(2)}, false}, {orders, true}});
+  REQUIRE(directory->strays() == std::vector<std::string>{*aside});
+  REQUIRE(directory->begin_run());
+  disk.run_until_idle();
+  REQUIRE_FALSE(disk.exists("data/left-0.00000000000000000000000000000001-delete"));
+}
+
+TEST_CASE("a directory's name stays below 256 characters on its way out") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  const TopicPartition longest{std::string(249, 't'), PartitionIndex(0)};
+  const auto path = directory->create_partition(longest, Uuid::from_halves(1, 1));
+  const auto aside = directory->set_aside(*path, Uuid::from_halves(1, 1));
+  REQUIRE(aside->size() - data.size() - 1 == 255);
+}
