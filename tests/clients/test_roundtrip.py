@@ -1,0 +1,45 @@
+"""The round trip of README.md with every client, each through the death of a leader."""
+from programs import round_trip
+from support import equal
+from toolchains import HERE, debian_python, go_clients, node_clients, venv_python
+
+
+def python(name):
+    return HERE / "python" / name
+
+
+def no_duplicates(verdict):
+    equal(verdict["duplicated"], 0, "duplicated by an idempotent producer")
+
+
+def test_confluent_of_debian():
+    no_duplicates(round_trip([debian_python("confluent_kafka"), python("confluent.py")]))
+
+
+def test_confluent_newest():
+    no_duplicates(round_trip([venv_python(), python("confluent.py")]))
+
+
+def test_kafka_python_of_debian():
+    round_trip([debian_python("kafka"), python("kafka_python.py")])  # it cannot be idempotent: it may repeat
+
+
+def test_kafka_python_newest():
+    round_trip([venv_python(), python("kafka_python.py")])
+
+
+def test_aiokafka():
+    no_duplicates(round_trip([venv_python(), python("aio.py")]))
+
+
+def test_franz_go():
+    no_duplicates(round_trip([go_clients(), "-client", "franz"]))
+
+
+def test_sarama():
+    no_duplicates(round_trip([go_clients(), "-client", "sarama"]))
+
+
+def test_kafkajs():
+    node, folder = node_clients()
+    no_duplicates(round_trip([node, folder / "roundtrip.js"], cwd=folder))
