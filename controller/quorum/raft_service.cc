@@ -1,6 +1,5 @@
 #include "controller/quorum/raft_service.h"
 
-#include <chrono>
 #include <optional>
 
 #include "controller/quorum/raft_codec.h"
@@ -13,7 +12,6 @@ using pb::RaftFrame;
 namespace {
 
 // How often a stream says up to where it has received: the caller takes silence for a dead connection.
-constexpr auto acknowledge_interval = std::chrono::milliseconds(50);
 
 }  // namespace
 
@@ -64,6 +62,7 @@ class InboundStream final : public grpc::ServerBidiReactor<RaftFrame, RaftFrame>
   void OnWriteDone(bool) override {
     std::lock_guard lock(mutex_);
     writing_ = false;
+    acknowledge();
   }
   void OnCancel() override { finish(grpc::Status::CANCELLED); }
   void OnDone() override {
@@ -111,15 +110,20 @@ class InboundStream final : public grpc::ServerBidiReactor<RaftFrame, RaftFrame>
   void read_on(uint64_t sequence) {
     std::lock_guard lock(mutex_);
     if (finished_) return;
-    const auto now = std::chrono::steady_clock::now();
-    if (sequence > 0 && !writing_ && now - acknowledged_at_ >= acknowledge_interval) {
-      acknowledged_at_ = now;
-      outgoing_.Clear();
-      outgoing_.set_sequence(sequence);
-      writing_ = true;
-      StartWrite(&outgoing_);
-    }
+    taken_ = std::max(taken_, sequence);
+    acknowledge();
     StartRead(&incoming_);
+  }
+
+  // Under the lock. One write at a time covers all that was taken meanwhile, and always the last of it: between two
+  // followers nothing may follow, and the sender takes a message that stays unacknowledged for a dead link.
+  void acknowledge() {
+    if (finished_ || writing_ || taken_ == acknowledged_) return;
+    acknowledged_ = taken_;
+    outgoing_.Clear();
+    outgoing_.set_sequence(taken_);
+    writing_ = true;
+    StartWrite(&outgoing_);
   }
 
   void finish(const grpc::Status& status) {
@@ -143,7 +147,8 @@ class InboundStream final : public grpc::ServerBidiReactor<RaftFrame, RaftFrame>
   bool finished_ = false;
   bool writing_ = false;  // outgoing_ belongs to the write under way
   RaftFrame outgoing_;
-  std::chrono::steady_clock::time_point acknowledged_at_;
+  uint64_t taken_ = 0;         // the last message that the shard was given
+  uint64_t acknowledged_ = 0;  // the last that the sender was, or is being, told of
 };
 
 }  // namespace
