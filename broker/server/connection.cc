@@ -7,8 +7,11 @@
 namespace broker::server {
 namespace {
 
-constexpr size_t read_ahead_bytes = 512;       // all that an idle connection holds beside its own state
-constexpr size_t charge_step_bytes = 1 << 20;  // large frames are charged as they arrive
+constexpr size_t read_ahead_bytes = 512;  // all that an idle connection holds beside its own state
+// Frames are charged as they arrive, a step ahead: at first a little, then as much as has come already. Who claims a
+// large frame and sends nothing holds no more than the first step.
+constexpr size_t charge_step_min = 4 << 10;
+constexpr size_t charge_step_max = 1 << 20;
 
 uint32_t read_u32(const std::byte* p) {
   uint32_t v = 0;
@@ -112,7 +115,7 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::read_frame() {
   std::shared_ptr<std::byte[]> memory(new std::byte[length]);
   size_t filled = 0;
   while (filled < length) {
-    const size_t step = std::min<size_t>(charge_step_bytes, length - filled);
+    const size_t step = std::min<size_t>(std::clamp(filled, charge_step_min, charge_step_max), length - filled);
     co_await charge.grow(step);
     if (closed_ || !co_await fill(memory.get() + filled, step)) {
       close("");

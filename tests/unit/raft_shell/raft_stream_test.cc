@@ -9,6 +9,7 @@
 namespace raft_shell_test {
 
 using namespace std::chrono_literals;
+using common::model::Uuid;
 
 // A sender with nothing more to say must learn that its last words arrived: otherwise two followers, who are silent
 // between elections, would take their link for dead and start over.
@@ -21,8 +22,8 @@ TEST_CASE("the last message of a burst is acknowledged") {
   server.add(service);
   REQUIRE(server.start());
   const raft::Endpoint endpoint{"127.0.0.1", server.port()};
-  const TransportIdentity here{{BrokerId(1), {}}, "a cluster", endpoint, 1};
-  const TransportIdentity there{{BrokerId(2), {}}, "a cluster", endpoint, 1};
+  const TransportIdentity here{{BrokerId(1), raft::DirectoryId(Uuid::from_halves(1, 1))}, "a cluster", endpoint, 1};
+  const TransportIdentity there{{BrokerId(2), raft::DirectoryId(Uuid::from_halves(2, 2))}, "a cluster", endpoint, 1};
 
   std::atomic<int> arrived = 0, opened = 0;
   std::promise<void> listening, ended;
@@ -39,7 +40,7 @@ TEST_CASE("the last message of a burst is acknowledged") {
   REQUIRE(QuorumNode::wait([&] { return opened == 1; }));
   for (int burst = 1; burst <= 20; ++burst) {
     for (int i = 0; i < 5; ++i) stream->send({here.self, there.self, Term(1), raft::TimeoutNow{}});
-    CHECK(QuorumNode::wait([&] { return arrived == burst * 5 && stream->silence() == 0ms; }, 5s));
+    CHECK(QuorumNode::wait([&] { return arrived == burst * 5 && stream->silence() == 0ms; }, 2s));
   }
 
   shard->post([&] { stream->close(); });

@@ -55,6 +55,8 @@ class Client {
     to.sin_family = AF_INET;
     to.sin_port = htons(port);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const timeval at_most{.tv_sec = 10, .tv_usec = 0};
+    REQUIRE(::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &at_most, sizeof at_most) == 0);
     REQUIRE(::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
   }
   ~Client() { ::close(fd_); }
@@ -107,6 +109,18 @@ TEST_CASE("a large request passes although it exceeds the memory budget") {
   const std::string large(1 << 20, 'x');
   client.send(large);
   CHECK(client.receive() == large);
+}
+
+TEST_CASE("many that claim large requests and send nothing hold no memory back from others") {
+  EchoBroker broker({.connection = {}, .request_memory_bytes = 4 << 20});
+  std::vector<std::unique_ptr<Client>> claimants;
+  for (int i = 0; i < 50; ++i) {
+    claimants.push_back(std::make_unique<Client>(broker.server->port("PLAINTEXT")));
+    claimants.back()->send_raw(std::string("\x03\x00\x00\x00xx", 6));
+  }
+  Client good(broker.server->port("PLAINTEXT"));
+  good.send(std::string(100'000, 'x'));
+  CHECK(good.receive() == std::string(100'000, 'x'));
 }
 
 TEST_CASE("a length that cannot be is answered by closing, and others go on") {
