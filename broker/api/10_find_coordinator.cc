@@ -3,7 +3,8 @@
 //
 // New by version: 1 kinds of keys, error messages; 3 flexible; 4 many keys in one question.
 // Left out: transactional ids and share groups. They are refused with INVALID_REQUEST and a message, which clients show
-// to the user; an error to retry on would have them wait for ever.
+// to the user; an error to retry on would have them wait for ever. librdkafka (up to version 2 here) tries again on
+// that too, and only gives up on a transactional id when it is not authorized: then the message reaches the user.
 #include "kafka/find_coordinator.h"
 
 #include "broker/api/cluster_view.h"
@@ -24,6 +25,7 @@ using kafka::FindCoordinatorResponse;
 using Coordinator = FindCoordinatorResponse::Coordinator;
 
 constexpr int8_t key_of_group = 0;
+constexpr int8_t key_of_transaction = 1;
 
 Coordinator nobody(const std::string& key, const Error& error) {
   return {.key = key,
@@ -66,8 +68,10 @@ Awaitable<FindCoordinatorResponse> handle(RequestContext& ctx, FindCoordinatorRe
   const ClusterView cluster(ctx);
   const auto answer = [&](const std::string& key) {
     if (request.key_type == key_of_group) return find(ctx, cluster, key);
-    return nobody(
-        key, {ErrorCode::invalid_request, "Only group coordinators are offered: no transactions, no share groups."});
+    const bool is_old_transactional = request.key_type == key_of_transaction && ctx.version() < 3;
+    return nobody(key,
+                  {is_old_transactional ? ErrorCode::transactional_id_authorization_failed : ErrorCode::invalid_request,
+                   "Only group coordinators are offered: no transactions, no share groups."});
   };
   FindCoordinatorResponse response;
   response.error_message.reset();
