@@ -4,11 +4,11 @@ import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 
 /** How consumers polled before kafka-clients 4.0. */
-final class Poll {
+public final class Poll {
     private Poll() {}
 
     @SuppressWarnings("deprecation")
-    static <K, V> ConsumerRecords<K, V> once(Consumer<K, V> consumer, long millis) {
+    public static <K, V> ConsumerRecords<K, V> once(Consumer<K, V> consumer, long millis) {
         return consumer.poll(millis);
     }
 }
