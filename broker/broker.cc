@@ -231,6 +231,11 @@ Result<void> Broker::open_directories() {
                                              "directory of its own",
                                              directory->path(), identity->node_id, config_.node_id));
     }
+    if (identity && config_.cluster_id && identity->cluster_id != *config_.cluster_id) {
+      return common::model::fail(common::model::ErrorCode::inconsistent_cluster_id,
+                                 fmt::format("{} belongs to cluster {}, the configuration names cluster {}",
+                                             directory->path(), identity->cluster_id, *config_.cluster_id));
+    }
     directory_ids_.push_back(identity ? identity->directory_id
                                       : common::model::random_uuid(random_.next(), random_.next()));
   }
