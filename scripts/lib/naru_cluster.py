@@ -106,7 +106,7 @@ class Broker:
         (self.dir / "server.properties").write_text(self.properties())
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [self.cluster.naru_path, "start", "-c", str(self.dir / "server.properties")],
+                [*self.cluster.enter, self.cluster.naru_path, "start", "-c", str(self.dir / "server.properties")],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 preexec_fn=_die_with_parent, env=clean_environment())
         return self
@@ -144,9 +144,14 @@ class Broker:
 
 
 class Cluster:
-    """with Cluster(3) as cluster: cluster.start() ..."""
+    """with Cluster(3) as cluster: cluster.start() ...
 
-    def __init__(self, brokers=3, settings=None, directory=None, seed=None, observers=0, keep=False, port=9092, host=None):
+    Brokers share one host and have ports in a row; with `hosts`, each has a host of its own and all have the same port.
+    `enter` are the words before each command, where the brokers live in a place of their own (tests/clients/hosts.py).
+    """
+
+    def __init__(self, brokers=3, settings=None, directory=None, seed=None, observers=0, keep=False, port=9092, host=None,
+                 hosts=None, enter=()):
         self.random = random.Random(seed)
         self.naru_path = naru_binary()
         self.keep = keep
@@ -157,7 +162,11 @@ class Cluster:
         free = random.SystemRandom()
         self.host = host or f"127.{free.randrange(1, 255)}.{free.randrange(0, 255)}.{free.randrange(1, 255)}"
         self.voter_count = brokers
-        self.brokers = [Broker(self, i + 1, self.host, port + i) for i in range(brokers + observers)]
+        self.enter = list(enter)
+        if hosts:
+            self.brokers = [Broker(self, i + 1, name, port) for i, name in enumerate(hosts)]
+        else:
+            self.brokers = [Broker(self, i + 1, self.host, port + i) for i in range(brokers + observers)]
 
     def voters(self):
         return self.brokers[: self.voter_count]
@@ -200,7 +209,7 @@ class Cluster:
         environment = clean_environment()
         environment["NARU_BROKERS"] = bootstrap or self.bootstrap
         try:
-            return subprocess.run([self.naru_path, *map(str, words)], input=text_in, capture_output=True, text=True,
+            return subprocess.run([*self.enter, self.naru_path, *map(str, words)], input=text_in, capture_output=True, text=True,
                                   timeout=timeout, env=environment, check=False)
         except subprocess.TimeoutExpired as expired:
             raise Failed(f"naru {' '.join(map(str, words))} did not end within {timeout} s: {expired.stderr}") from None

@@ -3,7 +3,7 @@ from naru_cluster import Cluster
 from programs import no_warnings, run_program
 from stored import CODECS, codecs_of
 from support import equal
-from toolchains import HERE, debian_python, java_classes, venv_python
+from toolchains import HERE, JAVA_2_8, JAVA_NEWEST, debian_python, java_classes, venv_python
 
 COUNT = 500
 
@@ -34,8 +34,8 @@ def exchange(clients):
 
 
 def test_librdkafka_and_java():
-    exchange({"java": java("4.4.0"), "librdkafka": python(venv_python())})
+    exchange({"java": java(JAVA_NEWEST), "librdkafka": python(venv_python())})
 
 
 def test_librdkafka_of_debian_and_old_java():
-    exchange({"java": java("2.8.2"), "librdkafka": python(debian_python("confluent_kafka"))})
+    exchange({"java": java(JAVA_2_8), "librdkafka": python(debian_python("confluent_kafka"))})

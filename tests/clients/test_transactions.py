@@ -2,7 +2,7 @@
 from naru_cluster import Cluster
 from programs import run_program
 from support import true
-from toolchains import HERE, debian_python, java_classes, venv_python
+from toolchains import HERE, JAVA_NEWEST, debian_python, java_classes, venv_python
 
 
 def refused_clearly(*command):
@@ -23,4 +23,4 @@ def test_confluent_newest():
 
 
 def test_java():
-    refused_clearly("java", "-cp", java_classes("4.4.0"), "naru.clients.Transactional")
+    refused_clearly("java", "-cp", java_classes(JAVA_NEWEST), "naru.clients.Transactional")

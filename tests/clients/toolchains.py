@@ -18,14 +18,20 @@ BUILD = HERE.parents[1] / "build" / "clients"
 DEBIAN_PYTHON = "/usr/bin/python3"  # the interpreter that python3-confluent-kafka and python3-kafka belong to
 
 
+# Releases of kafka-clients: an old one that is still in use, the last before 4.0, and the newest on Maven Central.
+JAVA_2_8 = "2.8.2"
+JAVA_3_9 = "3.9.2"
+JAVA_NEWEST = "4.4.0"
+
+
 class Skipped(Exception):
     """A client that cannot run here, and what it would need."""
 
 
-def need(program, what):
+def need(program, called, what):
     found = shutil.which(program)
     if not found:
-        raise Skipped(f"{what} needs {program}, which is not installed here")
+        raise Skipped(f"{what} need {called}, and there is no {program} here")
     return found
 
 
@@ -83,9 +89,9 @@ def version_of(text):
 @functools.cache
 def go_clients():
     """The program with franz-go and sarama."""
-    go = need("go", "the Go clients")
     source = HERE / "go"
     wanted = re.search(r"^go (\S+)", (source / "go.mod").read_text(), re.M)[1]
+    go = need("go", f"Go {wanted}", "the Go clients")
     have = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, cwd="/", check=True).stdout.strip()
     if version_of(have) < version_of(wanted):
         raise Skipped(f"the Go clients need Go {wanted}, here is {have or 'an older one'}")
@@ -97,8 +103,8 @@ def go_clients():
 @functools.cache
 def node_clients():
     """The folder with the Node programs and their packages; returns (node, folder)."""
-    node = need("node", "kafkajs")
-    npm = need("npm", "kafkajs")
+    node = need("node", "Node 18.3", "the Node clients")
+    npm = need("npm", "npm", "the Node clients")
     have = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     if version_of(have) < (18, 3):
         raise Skipped(f"the Node clients need Node 18.3, here is {have}")
@@ -117,8 +123,8 @@ def node_clients():
 @functools.cache
 def java_classes(version):
     """The class path of java/ built against that release of kafka-clients."""
-    need("java", "the Java clients")
-    maven = need("mvn", "the Java clients")
+    need("javac", "a JDK", "the Java clients")
+    maven = need("mvn", "Maven", "the Java clients")
     source = HERE / "java"
     folder = BUILD / f"java-{version}"
     poll = "poll-duration" if version_of(version) >= (4,) else "poll-long"

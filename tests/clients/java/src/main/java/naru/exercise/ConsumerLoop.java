@@ -1,11 +1,17 @@
 package naru.exercise;
 
+import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.WakeupException;
 
 /** Subscribe, poll, print, commit in the given way, until the process is told to end (SIGTERM, Ctrl-C). */
@@ -29,12 +35,12 @@ final class ConsumerLoop {
         }));
         try {
             consumer.subscribe(Collections.singletonList(Settings.topic(topic)));
-            String assignment = "";
+            Set<TopicPartition> assignment = Collections.emptySet();
             while (true) {
                 ConsumerRecords<String, String> records = Poll.once(consumer, 500);
-                if (!assignment.equals(consumer.assignment().toString())) {
-                    assignment = consumer.assignment().toString();
-                    System.out.println("Assigned: " + assignment);
+                if (!assignment.equals(consumer.assignment())) {
+                    assignment = new HashSet<>(consumer.assignment());
+                    System.out.println("Assigned: " + withPositions(consumer, records));
                 }
                 for (ConsumerRecord<String, String> record : records) {
                     System.out.printf("Topic: %s, Partition: %d, Offset: %d, Key: %s, Value: %s%n",
@@ -50,5 +56,19 @@ final class ConsumerLoop {
             consumer.close();
             closed.countDown();
         }
+    }
+
+    /** Each partition and the offset from which it is read now; the records at hand were read already. */
+    private static String withPositions(Consumer<String, String> consumer, ConsumerRecords<String, String> records) {
+        TreeMap<String, Long> from = new TreeMap<>();
+        for (TopicPartition partition : consumer.assignment()) {
+            from.put(partition.toString(), consumer.position(partition));
+        }
+        for (TopicPartition partition : records.partitions()) {
+            from.put(partition.toString(), records.records(partition).get(0).offset());
+        }
+        List<String> words = new ArrayList<>();
+        from.forEach((partition, offset) -> words.add(partition + " from " + offset));
+        return String.join(", ", words);
     }
 }

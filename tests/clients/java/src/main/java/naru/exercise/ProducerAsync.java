@@ -32,7 +32,7 @@ public final class ProducerAsync {
         try (Producer<String, String> producer = new KafkaProducer<>(Settings.producer())) {
             for (int i = 0; i < Settings.COUNT; i++) {
                 ProducerRecord<String, String> record =
-                    new ProducerRecord<>(Settings.topic("peter-basic01"), Settings.message(i));
+                    new ProducerRecord<>(Settings.topic("peter-basic02"), Settings.message(i));
                 producer.send(record, new Report(record));
             }
         }

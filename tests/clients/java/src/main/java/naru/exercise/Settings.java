@@ -22,6 +22,8 @@ final class Settings {
     static Properties producer() {
         Properties p = new Properties();
         p.put(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, BOOTSTRAP);
+        // What 3.0 and newer do anyway. Before, 1 was the default: what a leader alone had may die with it.
+        p.put(ProducerConfig.ACKS_CONFIG, System.getProperty("acks", "all"));
         p.put(ProducerConfig.KEY_SERIALIZER_CLASS_CONFIG, StringSerializer.class.getName());
         p.put(ProducerConfig.VALUE_SERIALIZER_CLASS_CONFIG, StringSerializer.class.getName());
         return p;
