@@ -221,10 +221,11 @@ void DevCluster::say_where() {
                (child.dir / "naru.log").string());
   }
   fmt::print("ready in {}\n\n", duration_text(took));
-  fmt::print("try:  echo hello | naru produce{} first && naru consume{} first -e\n", option, option);
-  fmt::print("      naru status{}\n", option);
+  const std::string naru = program_invocation_name;  // as it was called: the hints work from where the caller is
+  fmt::print("try:  echo hello | {0} produce{1} first && {0} consume{1} first -e\n", naru, option);
+  fmt::print("      {} status{}\n", naru, option);
   if (several)
-    fmt::print("      kill -9 {} ; naru status{}      and see who leads now\n", children_.front().pid, option);
+    fmt::print("      kill -9 {} ; {} status{}      and see who leads now\n", children_.front().pid, naru, option);
   fmt::print("Ctrl-C stops {}.\n", several ? "all of them" : "it");
   std::fflush(stdout);
 }

@@ -34,7 +34,7 @@ build_jobs() {
   echo $((cpus < memory ? cpus : memory))
 }
 
-# quietly NAME COMMAND...: output goes to build/logs/NAME.log; a line every 20 s says that it still runs; on failure the
+# quietly NAME COMMAND...: output goes to build/logs/NAME.log; a line every 10 s says that it still runs; on failure the
 # end of the log is shown.
 quietly() {
   local name=$1 log began status=0 line
@@ -46,7 +46,7 @@ quietly() {
   "$@" >"$log" 2>&1 &
   local pid=$!
   trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
-  while ! timeout 20 tail -s 0.1 --pid="$pid" -f /dev/null; do
+  while ! timeout 10 tail -s 0.1 --pid="$pid" -f /dev/null; do
     line=$(tail -n 1 "$log" | tr '\r' '\n' | tail -n 1 | cut -c1-100)
     say "$name: $((SECONDS - began)) s, ${line:-working}"
   done
