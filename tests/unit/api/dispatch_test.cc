@@ -1,3 +1,9 @@
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+
+#include <fmt/format.h>
+
 #include "api/broker_fixture.h"
 #include "kafka/api_versions.h"
 
@@ -36,6 +42,68 @@ TEST_CASE("ApiVersions tells the table of handlers, and every version it tells c
     REQUIRE(api->versions.min >= facts->min_version);
     REQUIRE(api->versions.max <= facts->stable_version);
     REQUIRE(api->first_flexible == facts->first_flexible);
+  }
+}
+
+// Clients that look for one exact version inside the announced range, or ask for it without looking: librdkafka before
+// 2.11.1 turns features and codecs off without a word, kafka-go and kafka-python 2.0 send what they always send.
+TEST_CASE("versions that real clients insist on are announced") {
+  struct Need {
+    const char* api;
+    std::vector<int16_t> versions;
+  };
+  const std::vector<Need> needs = {
+      {"Produce", {0, 2, 3, 7, 8}},         // librdkafka (0: any codec but zstd; 7: zstd), kafkajs, kafka-python
+      {"Fetch", {4, 5, 10, 11}},            // librdkafka, sarama, kafka-go, kafkajs
+      {"ListOffsets", {0, 1, 3}},           // monitoring tools, kafka-python, kafka-go, kafkajs
+      {"Metadata", {0, 1, 4, 6}},           // kafka-python, kafka-go, librdkafka 1.x, kafkajs
+      {"OffsetCommit", {1, 2, 5}},          // sarama, librdkafka, kafkajs
+      {"OffsetFetch", {1, 4}},              // kafka-go, kafkajs
+      {"FindCoordinator", {0, 1, 2}},       // kafka-python, kafkajs, librdkafka
+      {"JoinGroup", {0, 1, 2, 5}},          // librdkafka, kafka-go, kafka-python, kafkajs
+      {"SyncGroup", {0, 1, 3}},             // kafka-go, kafka-python, kafkajs
+      {"Heartbeat", {0, 1, 3}},             // as SyncGroup
+      {"LeaveGroup", {0, 1, 3}},            // as SyncGroup
+      {"ApiVersions", {0, 1, 2, 3, 4}},     // kafka-python, kafkajs (2, then 1, then 0), Java, franz-go
+      {"InitProducerId", {0, 1, 4}},        // librdkafka, kafkajs, Java
+      {"OffsetForLeaderEpoch", {2, 3}},     // librdkafka, Java
+      {"CreateTopics", {0, 3, 4, 7}},       // sarama, kafkajs, librdkafka, franz-go
+      {"DeleteTopics", {0, 1, 6}},          // sarama, librdkafka, by id
+      {"CreatePartitions", {0, 1, 3}},      // sarama, librdkafka, Java
+      {"DescribeConfigs", {0, 1, 4}},       // sarama, librdkafka, Java
+      {"AlterConfigs", {0, 1, 2}},          // kafkajs knows no other way
+      {"IncrementalAlterConfigs", {0, 1}},  // librdkafka, Java
+      {"DescribeGroups", {0, 2, 5}},        // sarama, kafkajs, Java
+      {"ListGroups", {0, 2, 4}},            // sarama, kafkajs, Java
+      {"DeleteGroups", {0, 1, 2}},          // sarama, kafkajs, Java
+      {"OffsetDelete", {0}},                // Java
+      {"DeleteRecords", {0, 1, 2}},         // Kafka Streams
+      {"DescribeCluster", {0, 1}},          // Java
+      {"DescribeAcls", {2}},                // kafka-python reads the broker's release from it
+  };
+  for (const Need& need : needs) {
+    INFO(need.api);
+    const auto found = std::ranges::find_if(
+        api_table(), [&](const ApiHandler* api) { return std::string_view(api->name) == need.api; });
+    REQUIRE(found != api_table().end());
+    for (const int16_t version : need.versions) {
+      INFO(version);
+      REQUIRE((*found)->versions.min <= version);
+      REQUIRE((*found)->versions.max >= version);
+    }
+  }
+}
+
+TEST_CASE("the README names every API that is served, with its versions") {
+  std::ifstream file(NARU_SOURCE_DIR "/README.md");
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::ranges::replace(text, '\n', ' ');
+  for (const ApiHandler* api : api_table()) {
+    const auto [low, high] = api->versions;
+    const std::string words =
+        low == high ? fmt::format("{} {}", api->name, low) : fmt::format("{} {}-{}", api->name, low, high);
+    INFO(words);
+    REQUIRE(text.find(words) != std::string::npos);
   }
 }
 
