@@ -40,6 +40,14 @@ def test_sarama():
     no_duplicates(round_trip([go_clients(), "-client", "sarama"]))
 
 
+def test_sarama_speaking_kafka_1_0():
+    round_trip([go_clients(), "-client", "sarama-1.0"])  # not idempotent: it may repeat
+
+
+def test_kafka_go():
+    round_trip([go_clients(), "-client", "kafka-go"])  # it cannot be idempotent: it may repeat
+
+
 def test_kafkajs():
     node, folder = node_clients()
     no_duplicates(round_trip([node, folder / "roundtrip.js"], cwd=folder))

@@ -8,13 +8,18 @@ import (
 	"github.com/IBM/sarama"
 )
 
-type saramaClient struct{}
+// saramaClient picks versions by a release of Kafka, and with `negotiate` by what the broker announces as well.
+type saramaClient struct {
+	release   sarama.KafkaVersion
+	negotiate bool
+}
 
-func saramaConfig() *sarama.Config {
+func (s saramaClient) config() *sarama.Config {
 	c := sarama.NewConfig()
-	c.Version = sarama.V2_8_0_0
+	c.Version = s.release
+	c.ApiVersionsRequest = s.negotiate
 	c.Producer.RequiredAcks = sarama.WaitForAll
-	c.Producer.Idempotent = true
+	c.Producer.Idempotent = s.negotiate
 	c.Producer.Return.Successes = true
 	c.Producer.Retry.Max = 50
 	c.Net.MaxOpenRequests = 1
@@ -25,8 +30,8 @@ func saramaConfig() *sarama.Config {
 	return c
 }
 
-func (saramaClient) createTopic(o options) error {
-	admin, err := sarama.NewClusterAdmin(o.brokers, saramaConfig())
+func (s saramaClient) createTopic(o options) error {
+	admin, err := sarama.NewClusterAdmin(o.brokers, s.config())
 	if err != nil {
 		return err
 	}
@@ -34,8 +39,8 @@ func (saramaClient) createTopic(o options) error {
 	return admin.CreateTopic(o.topic, &sarama.TopicDetail{NumPartitions: 3, ReplicationFactor: 3}, false)
 }
 
-func (saramaClient) produce(o options, values []string, acked func(string)) error {
-	producer, err := sarama.NewSyncProducer(o.brokers, saramaConfig())
+func (s saramaClient) produce(o options, values []string, acked func(string)) error {
+	producer, err := sarama.NewSyncProducer(o.brokers, s.config())
 	if err != nil {
 		return err
 	}
@@ -84,8 +89,8 @@ func (r *reader) ConsumeClaim(session sarama.ConsumerGroupSession, claim sarama.
 	}
 }
 
-func (saramaClient) consume(o options, wanted map[string]bool, deadline time.Time) ([]string, error) {
-	group, err := sarama.NewConsumerGroup(o.brokers, o.group, saramaConfig())
+func (s saramaClient) consume(o options, wanted map[string]bool, deadline time.Time) ([]string, error) {
+	group, err := sarama.NewConsumerGroup(o.brokers, o.group, s.config())
 	if err != nil {
 		return nil, err
 	}
