@@ -2,6 +2,7 @@
 option(NARU_WERROR "treat warnings as errors" OFF)
 set(NARU_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize=")
 option(NARU_FUZZ "build the libFuzzer targets" OFF)
+option(NARU_MUTANTS "build the switches that remove safety rules, for scripts/mutants (common/model/mutant.h)" OFF)
 
 # GCC 12 destroys braced aggregates inside co_await expressions twice, without a warning. Ask the compiler itself.
 if(NOT NARU_COROUTINES_CHECKED)

@@ -5,8 +5,12 @@
 #include <fmt/format.h>
 
 #include "broker/group/coordinator.h"
+#include "common/model/mutant.h"
 
 namespace broker::group {
+
+using common::model::mutant;
+
 namespace {
 
 constexpr std::string_view classic_type = "classic";
@@ -49,7 +53,8 @@ ErrorCode may_commit(const Group* group, const CommitRequest& request) {
   if (request.generation || !request.member_id.empty() || request.instance_id) {
     const ErrorCode error = Membership::check_member(*group, request.member_id, request.instance_id);
     if (error != ErrorCode::none) return error;
-    if (request.generation != group->generation()) return ErrorCode::illegal_generation;
+    if (request.generation != group->generation() && !mutant<"R104-commits-of-older-generations">())
+      return ErrorCode::illegal_generation;
   } else if (!is_empty) {
     return ErrorCode::unknown_member_id;
   }
@@ -63,6 +68,7 @@ StoredOffset to_store(const CommitRequest& request, const CommitRequest::Partiti
   value.metadata = asked.metadata;
   // A client's clock may be ahead; an offset must not be kept longer for it (R99).
   value.committed_at = asked.committed_at ? std::min(*asked.committed_at, at.wall) : at.wall;
+  if (mutant<"R99-believes-the-clients-clock">() && asked.committed_at) value.committed_at = *asked.committed_at;
   if (request.retention) {
     const int64_t longest = INT64_MAX - at.wall.value;
     value.expires_at = TimestampMs(at.wall.value + std::min(request.retention->count(), longest));

@@ -5,8 +5,12 @@
 #include <fmt/format.h>
 
 #include "broker/group/coordinator.h"
+#include "common/model/mutant.h"
 
 namespace broker::group {
+
+using common::model::mutant;
+
 namespace {
 
 bool is_too_large(ErrorCode error) {
@@ -51,6 +55,11 @@ Effects GroupCoordinator::finish(Turn turn) {
     effects.writes.push_back({last_write_, records});
     pending_.push_back(
         {last_write_, std::move(records), std::move(planned.after), turn.at.now + config_.write_timeout});
+  }
+  if (mutant<"R103-answers-before-the-commit">()) {
+    Turn early{.at = turn.at};
+    for (; timed_out_ < pending_.size(); ++timed_out_) finish_write(early, pending_[timed_out_].after, ErrorCode::none);
+    for (Answered& answered : early.answers) effects.answers.push_back(std::move(answered));
   }
   return effects;
 }
@@ -169,14 +178,16 @@ std::vector<TopicPartition> GroupCoordinator::expired_offsets(const Group& group
   const bool is_simple = !group.protocol_type().has_value();
   const bool is_empty = group.state() == GroupState::empty;
   const bool knows_topics = group.state() == GroupState::stable && group.subscribed_topics().has_value();
-  if (!is_simple && !is_empty && !knows_topics) return expired;
+  if (!is_simple && !is_empty && !knows_topics && !mutant<"R106-expires-while-rebalancing">()) return expired;
   group.offsets.for_each([&](const std::string& topic, PartitionIndex index, const StoredOffset& value) {
     const TopicPartition partition{topic, index};
-    if (group.offsets.is_on_the_way(partition) || group.offsets.is_in_transaction(partition)) return;
-    if (!is_empty && group.is_subscribed_to(topic)) return;
+    if (group.offsets.is_on_the_way(partition) && !mutant<"R106-expires-what-is-being-written">()) return;
+    if (group.offsets.is_in_transaction(partition) && !mutant<"R106-expires-during-a-transaction">()) return;
+    if (!is_empty && group.is_subscribed_to(topic) && !mutant<"R106-expires-what-is-being-read">()) return;
     TimestampMs since = value.committed_at;
     // A tool may have committed after the last member left.
-    if (is_empty && !is_simple && group.state_since()) since = std::max(since, *group.state_since());
+    if (is_empty && !is_simple && group.state_since() && !mutant<"R106-counts-from-the-commit">())
+      since = std::max(since, *group.state_since());
     // Stored times may be anything: nothing is subtracted from them.
     const TimestampMs too_old(wall.value - config_.offsets_retention.count());
     const bool over = value.expires_at ? wall >= *value.expires_at : since <= too_old;

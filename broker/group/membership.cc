@@ -5,7 +5,12 @@
 
 #include <fmt/format.h>
 
+#include "common/model/mutant.h"
+
 namespace broker::group {
+
+using common::model::mutant;
+
 namespace {
 
 // A request that waits here shows that its client is alive; only a newcomer, whose client may be gone, is not trusted.
@@ -208,6 +213,7 @@ void Membership::on_time(Turn& turn, Group& group) const {
 }
 
 void Membership::resume(Group& group, Instant now) const {
+  if (mutant<"R108-forgets-members-at-a-failover">()) return;
   for (const auto& [id, unused] : group.members()) touch(group, *group.find(id), now);
 }
 

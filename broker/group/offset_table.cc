@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <set>
 
+#include "common/model/mutant.h"
+
 namespace broker::group {
+
+using common::model::mutant;
 
 void OffsetTable::put(const TopicPartition& partition, Entry entry) {
   Entry& slot = committed_[partition.topic][partition.partition];
-  if (entry.order > slot.order) slot = std::move(entry);
+  if (entry.order > slot.order || mutant<"R107-the-last-one-read-wins">()) slot = std::move(entry);
 }
 
 void OffsetTable::put(const TopicPartition& partition, StoredOffset value) {
@@ -80,6 +84,7 @@ std::vector<TopicPartition> OffsetTable::partitions_of(std::string_view topic) c
 TimestampMs ExpiryClock::read(common::model::Instant now, TimestampMs wall) {
   if (!base_) base_.emplace(now, wall);
   const int64_t elapsed = std::chrono::duration_cast<milliseconds>(now - base_->first).count();
+  if (mutant<"R82-expiry-believes-a-clock-step">()) return wall;
   return std::min(wall, TimestampMs(base_->second.value + elapsed));
 }
 

@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "common/model/check.h"
+#include "common/model/mutant.h"
 
 namespace broker::partition {
 namespace {
 
 using common::model::ErrorCode;
+using common::model::mutant;
 
 // How long a retriably failed proposal, or a follower called ineligible, waits before it is tried again.
 constexpr Duration retry_backoff = std::chrono::milliseconds(50);
@@ -88,13 +90,16 @@ IsrEffects IsrTracker::on_follower_position(const FollowerPosition& position, In
   IsrEffects effects;
   Follower* f = find(position.follower);
   // R49: another epoch's position says nothing about this epoch's log.
-  if (f == nullptr || position.leader_epoch != leader_epoch_) return effects;
+  if (f == nullptr || (position.leader_epoch != leader_epoch_ && !mutant<"R49-counts-positions-of-other-epochs">()))
+    return effects;
   // A position beyond our log is not a prefix of it, whatever its epochs say.
   if (position.fetch_offset > log_end_offset_) return effects;
 
   // R52: at our end: caught up now. At what was our end when it last spoke: caught up then.
   if (position.fetch_offset >= log_end_offset_) {
     f->caught_up_at = std::max(f->caught_up_at, now);
+  } else if (mutant<"R52-any-position-is-caught-up">()) {
+    f->caught_up_at = now;
   } else if (f->log_end_offset && position.fetch_offset >= f->end_at_position) {
     f->caught_up_at = std::max(f->caught_up_at, f->position_at);
   }
@@ -116,7 +121,7 @@ IsrEffects IsrTracker::on_tick(const std::vector<std::pair<BrokerId, Instant>>& 
   for (const auto& [id, at] : spoken_at) {
     Follower* f = find(id);
     if (f == nullptr || !f->log_end_offset) continue;
-    if (*f->log_end_offset >= log_end_offset_) {
+    if (*f->log_end_offset >= log_end_offset_ && !mutant<"R52-forgets-who-is-at-the-end">()) {
       f->caught_up_at = std::max(f->caught_up_at, at);
     } else {
       f->caught_up_at = std::max(f->caught_up_at, std::min(f->at_end_until, at));
@@ -128,6 +133,7 @@ IsrEffects IsrTracker::on_tick(const std::vector<std::pair<BrokerId, Instant>>& 
   IsrEffects effects;
   if (proposed_ && resend_ && now >= resend_at_) {
     resend_ = false;
+    if (mutant<"R53-retries-with-a-newer-proposal">()) proposed_ = proposal_of(partition_epoch_.next());
     effects.emplace_back(*proposed_);  // R53: the same one, with the same expected epoch
   }
   propose(effects, was_running ? Laggards::dropped : Laggards::kept, now);
@@ -138,7 +144,7 @@ IsrEffects IsrTracker::on_tick(const std::vector<std::pair<BrokerId, Instant>>& 
 
 IsrEffects IsrTracker::on_recorded(const RecordedPartition& recorded, Instant now) {
   IsrEffects effects;
-  if (recorded.partition_epoch <= partition_epoch_) return effects;  // R54
+  if (recorded.partition_epoch <= partition_epoch_ && !mutant<"R54-applies-older-metadata">()) return effects;  // R54
   adopt(recorded, now);
   propose(effects, Laggards::kept, now);
   advance(effects, now);
@@ -148,7 +154,7 @@ IsrEffects IsrTracker::on_recorded(const RecordedPartition& recorded, Instant no
 
 IsrEffects IsrTracker::on_proposal_recorded(RecordedPartition recorded, Instant now) {
   IsrEffects effects;
-  if (recorded.partition_epoch < partition_epoch_) return effects;
+  if (recorded.partition_epoch < partition_epoch_ && !mutant<"R54-applies-older-answers">()) return effects;
   // Already applied from the metadata log.
   if (recorded.partition_epoch == partition_epoch_ && !(proposed_ && proposed_->expected == partition_epoch_))
     return effects;
@@ -175,6 +181,10 @@ void IsrTracker::on_proposal_refused(ErrorCode code, Instant now) {
       proposed_.reset();
       break;
     case AfterRefusal::await_metadata:
+      if (mutant<"R53-forgets-what-may-have-been-recorded">()) {
+        for (Follower& f : followers_) f.in_proposal = f.in_isr;
+        proposed_.reset();
+      }
       // Our epochs are old; the proposal may even have been recorded: the maximal ISR counts until we are told.
       break;
   }
@@ -258,11 +268,13 @@ const IsrTracker::Follower* IsrTracker::find(BrokerId id) const {
 }
 
 Offset IsrTracker::counted_end(const Follower& f) const {
-  return counted_ == CountedEnd::durable ? f.durable_offset : *f.log_end_offset;
+  const bool durable = counted_ == CountedEnd::durable && !mutant<"R47-counts-what-followers-have-not-synced">();
+  return durable ? f.durable_offset : *f.log_end_offset;
 }
 
 Offset IsrTracker::own_counted_end() const {
-  return counted_ == CountedEnd::durable ? durable_offset_ : log_end_offset_;
+  const bool durable = counted_ == CountedEnd::durable && !mutant<"R47-counts-what-the-leader-has-not-synced">();
+  return durable ? durable_offset_ : log_end_offset_;
 }
 
 bool IsrTracker::caught_up(const Follower& f, Instant now) const {
@@ -272,9 +284,14 @@ bool IsrTracker::caught_up(const Follower& f, Instant now) const {
 // R51, all of it. Also R41: the follower must have applied the very state of the partition that a proposal is compared
 // with, so a position that an earlier life of the replica sent (removed and added again since) never lets it in.
 bool IsrTracker::may_join(const Follower& f, Instant now) const {
-  return !f.in_isr && f.log_end_offset && *f.log_end_offset >= high_watermark_ &&
-         *f.log_end_offset >= leader_epoch_start_offset_ && f.eligible && f.registered_epoch &&
-         f.fetch_epoch == f.registered_epoch && f.seen_partition_epoch >= partition_epoch_ && now >= f.refused_until &&
+  const bool at_hw = f.log_end_offset && (*f.log_end_offset >= high_watermark_ || mutant<"R51-joins-below-the-hw">());
+  const bool at_leso =
+      f.log_end_offset && (*f.log_end_offset >= leader_epoch_start_offset_ || mutant<"R51-joins-below-the-leso">());
+  const bool may_serve = f.eligible || mutant<"R51-joins-although-fenced">();
+  const bool same_life =
+      (f.registered_epoch && f.fetch_epoch == f.registered_epoch) || mutant<"R51-joins-under-another-broker-epoch">();
+  const bool same_replica = f.seen_partition_epoch >= partition_epoch_ || mutant<"R41-joins-by-an-earlier-life">();
+  return !f.in_isr && at_hw && at_leso && may_serve && same_life && same_replica && now >= f.refused_until &&
          caught_up(f, now);
 }
 
@@ -309,15 +326,22 @@ void IsrTracker::note_end_left(Instant now) {
 
 // R47, R48, R50, R56.
 void IsrTracker::advance(IsrEffects& effects, Instant now) {
-  if (!has_enough_replicas()) return;  // R48: below minISR the members that left are only safe if nothing new commits
+  if (!has_enough_replicas() && !mutant<"R48-commits-below-min-isr">())
+    return;  // R48: below minISR the members that left are only safe if nothing new commits
   Offset reached = own_counted_end();
   for (const Follower& f : followers_) {
-    const bool counts = f.in_isr || f.in_proposal || (f.log_end_offset && f.eligible && caught_up(f, now));
+    const bool joins_soon =
+        f.log_end_offset && f.eligible && caught_up(f, now) && !mutant<"R56-does-not-wait-for-who-joins">();
+    const bool proposed = f.in_proposal && !mutant<"R47-ignores-who-is-proposed">();
+    const bool recorded = f.in_isr && (f.in_proposal || !mutant<"R47-ignores-who-is-to-leave">());
+    const bool counts = recorded || proposed || joins_soon;
     if (!counts) continue;
+    if (!f.log_end_offset && mutant<"R47-ignores-who-is-silent">()) continue;
     if (!f.log_end_offset) return;  // a member that has not spoken in this epoch
     reached = std::min(reached, counted_end(f));
   }
-  if (reached <= high_watermark_) return;
+  if (reached == high_watermark_ || (reached < high_watermark_ && !mutant<"R50-hw-falls">())) return;
+  check_commit(reached);
   high_watermark_ = reached;
   effects.emplace_back(CommitUpTo{high_watermark_});
 }
@@ -325,17 +349,19 @@ void IsrTracker::advance(IsrEffects& effects, Instant now) {
 // At most one change at a time: everyone who may join is added and everyone who lags is dropped in one proposal; the
 // maximal ISR keeps counting both sides until the controller has answered.
 void IsrTracker::propose(IsrEffects& effects, Laggards laggards, Instant now) {
-  if (proposed_) return;  // R53
+  if (proposed_ && !mutant<"R53-two-proposals-at-once">()) return;  // R53
   bool joins = false;
   bool leaves = false;
   for (Follower& f : followers_) {
     if (f.in_isr) {
       // R52; and at once when the metadata says fenced or gone, should the controller not have removed it itself.
-      const bool stays = f.eligible && (laggards == Laggards::kept || caught_up(f, now));
+      const bool stays =
+          f.eligible && (laggards == Laggards::kept || caught_up(f, now) || mutant<"R52-keeps-laggards">());
       f.in_proposal = stays;
       leaves = leaves || !stays;
     } else {
-      f.in_proposal = recovery_ == Recovery::recovered && may_join(f, now);
+      f.in_proposal =
+          (recovery_ == Recovery::recovered || mutant<"R39-isr-grows-before-recovery">()) && may_join(f, now);
       joins = joins || f.in_proposal;
     }
   }
@@ -359,6 +385,17 @@ ProposeIsr IsrTracker::proposal_of(PartitionEpoch expected) const {
   }
   std::sort(p.isr.begin(), p.isr.end(), [](const IsrMember& a, const IsrMember& b) { return a.id < b.id; });
   return p;
+}
+
+// What acks=all means (R47, R48, R50), said once more where it is given.
+void IsrTracker::check_commit(Offset reached) const {
+  NARU_CHECK(reached > high_watermark_, "R50: high watermark from {} to {}", high_watermark_, reached);
+  NARU_CHECK(isr_size() >= effective_min_isr(), "R48: {} committed by {} of {}", reached, isr_size(),
+             effective_min_isr());
+  for (const Follower& f : followers_) {
+    NARU_CHECK(!(f.in_isr || f.in_proposal) || (f.log_end_offset && *f.log_end_offset >= reached),
+               "R47: {} committed, but {} is at {}", reached, f.id, f.log_end_offset.value_or(Offset(-1)));
+  }
 }
 
 void IsrTracker::check_invariants() const {

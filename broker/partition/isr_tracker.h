@@ -179,6 +179,7 @@ class IsrTracker {
   // After every event: (1) the leader is in the ISR, always; (2) high_watermark_ never falls, is at most the log end,
   // and it only moved while every member of the maximal ISR held all before it (R47); (3) at most one proposal waits
   // (R53).
+  void check_commit(Offset reached) const;
   void check_invariants() const;
 
   const BrokerId leader_;

@@ -3,8 +3,11 @@
 #include <algorithm>
 
 #include "common/model/check.h"
+#include "common/model/mutant.h"
 
 namespace common::log {
+
+using common::model::mutant;
 
 Changed EpochCache::assign(LeaderEpoch epoch, Offset start_offset) {
   if (!entries_.empty() && entries_.back().epoch == epoch && entries_.back().start_offset <= start_offset) {
@@ -25,8 +28,9 @@ std::optional<EpochEnd> EpochCache::end_offset_for(LeaderEpoch asked, Offset log
   const auto after = std::upper_bound(entries_.begin(), entries_.end(), asked,
                                       [](LeaderEpoch a, const EpochStart& e) { return a < e.epoch; });
   if (after == entries_.begin()) return EpochEnd{asked, after->start_offset};
-  const Offset end = after == entries_.end() ? log_end_offset : after->start_offset;
-  return EpochEnd{std::prev(after)->epoch, end};
+  Offset end = after == entries_.end() ? log_end_offset : after->start_offset;
+  if (mutant<"R60-every-epoch-ends-at-the-log-end">()) end = log_end_offset;
+  return EpochEnd{mutant<"R60-says-the-epoch-asked-for">() ? asked : std::prev(after)->epoch, end};
 }
 
 std::optional<LeaderEpoch> EpochCache::latest() const {

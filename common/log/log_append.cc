@@ -4,8 +4,11 @@
 #include <fmt/format.h>
 
 #include "common/log/log_impl.h"
+#include "common/model/mutant.h"
 
 namespace common::log {
+
+using common::model::mutant;
 
 using model::BytesView;
 using model::ErrorCode;
@@ -166,6 +169,7 @@ IoResult<void> Log::Impl::write_out(Segment& segment, std::span<const BytesView>
     return written;
   }
   // R77: back to the last good length before anything else. If even that fails, recovery will do it.
+  if (mutant<"R77-leaves-a-partial-write">()) return written;
   if (auto cut = segment.file->truncate(segment.size_bytes); !cut) set_failed(cut.error());
   segment.allocated_bytes = 0;
   segment.is_synced = false;
@@ -174,7 +178,7 @@ IoResult<void> Log::Impl::write_out(Segment& segment, std::span<const BytesView>
 }
 
 Result<void> Log::Impl::append_run(const Append& append) {
-  if (must_roll(append) || cuts != durable_cuts) {
+  if (must_roll(append) || (cuts != durable_cuts && !mutant<"R71-writes-over-an-unsynced-cut">())) {
     const Offset base = std::max(log_end, append.facts.front().base_offset);
     if (auto rolled = base == active().base ? replace_empty_file() : roll(base, append.now); !rolled) {
       note(rolled.error(), "new segment");
@@ -187,6 +191,7 @@ Result<void> Log::Impl::append_run(const Append& append) {
   for (const BytesView part : append.parts) bytes += part.size();
   if (auto written = write_out(segment, append.parts, bytes); !written) {
     note(written.error(), "append");
+    if (mutant<"R77-end-covers-a-partial-write">()) log_end = append.facts.back().last_offset().next();
     return disk::storage_error(written.error());
   }
   uint64_t position = segment.size_bytes;
@@ -195,7 +200,8 @@ Result<void> Log::Impl::append_run(const Append& append) {
     if (epochs.latest() != f.leader_epoch)
       change_epochs(epochs.assign(f.leader_epoch, std::max(f.base_offset, log_end)));
     segment.note_batch(f, position, config);
-    if (config.keep_producer_state) producers.on_append(f, f.base_offset, append.now);
+    if (config.keep_producer_state && !mutant<"R84-append-forgets-producers">())
+      producers.on_append(f, f.base_offset, append.now);
     position += f.size_bytes;
     unflushed_records += f.record_count;
     log_end = f.last_offset().next();

@@ -7,9 +7,12 @@
 #include <fmt/format.h>
 
 #include "common/log/file_names.h"
+#include "common/model/mutant.h"
 #include "common/records/crc32c.h"
 
 namespace common::log {
+
+using common::model::mutant;
 
 using disk::Durability;
 using disk::IoFault;
@@ -102,7 +105,7 @@ std::optional<Marker> decode_marker(std::string_view text) {
   const auto epoch = number<int64_t>(after("\"brokerEpoch\":", ','));
   if (!epoch) return std::nullopt;
   if (*epoch >= 0) marker.epoch = BrokerEpoch(*epoch);
-  if (encode_marker(marker) != text) return std::nullopt;
+  if (encode_marker(marker) != text && !mutant<"R73-reads-a-torn-marker">()) return std::nullopt;
   return marker;
 }
 
@@ -205,9 +208,10 @@ Result<void> LogDirectory::read_markers() {
   if (*clean) {
     previous_end_ = PreviousEnd::clean;
     previous_epoch_ = (*clean)->epoch;
-  } else if (*running && (*running)->machine == machine_) {
+  } else if (*running && ((*running)->machine == machine_ || mutant<"R75-believes-another-boot">())) {
     // Same kernel, same file system: what was written is there. Made durable before anybody relies on it.
-    if (auto synced = disk_.sync_file_system(path_); !synced) {
+    if (auto synced = mutant<"R75-does-not-sync-what-was-written">() ? IoResult<void>() : disk_.sync_file_system(path_);
+        !synced) {
       logger_.error("{}: what the killed process had written cannot be made durable: {}", path_,
                     synced.error().message);
       return disk::storage_error(synced.error());
@@ -272,7 +276,7 @@ OpenHints LogDirectory::hints_for(const TopicPartition& partition) const {
 
 Result<void> LogDirectory::give_identity(const DirectoryIdentity& identity) {
   if (identity_ == identity) return {};
-  if (identity_) {
+  if (identity_ && !mutant<"R83-takes-any-directory">()) {
     return fail(ErrorCode::invalid_config,
                 fmt::format("{} belongs to node {} of cluster {}, not to node {} of cluster {}", path_,
                             identity_->node_id, identity_->cluster_id, identity.node_id, identity.cluster_id));
@@ -289,6 +293,7 @@ Result<void> LogDirectory::begin_run() {
   const std::string text = encode_marker({machine_, epoch_});
   if (auto written = disk_.replace_file(file(running_name), as_bytes(text), Durability::medium); !written)
     return as_result(written);
+  if (mutant<"R70-keeps-the-clean-marker-while-running">()) return {};
   auto removed = disk_.remove_file(file(clean_name));
   if (!removed && removed.error().fault != IoFault::not_found) return as_result(removed);
   if (auto synced = disk_.sync_directory(path_); !synced) return as_result(synced);
@@ -317,8 +322,9 @@ void LogDirectory::note_broker_epoch(BrokerEpoch epoch, std::function<void(Resul
 }
 
 Result<void> LogDirectory::end_run() {
-  if (failure_) return fail(failure_->code, failure_->message);
-  if (!has_begun_) return fail(ErrorCode::kafka_storage_error, fmt::format("{}: the start had not ended", path_));
+  if (failure_ && !mutant<"R70-clean-marker-after-a-failure">()) return fail(failure_->code, failure_->message);
+  if (!has_begun_ && !mutant<"R70-clean-marker-before-the-start-ended">())
+    return fail(ErrorCode::kafka_storage_error, fmt::format("{}: the start had not ended", path_));
   const std::string text = encode_marker({machine_, epoch_});
   if (auto written = disk_.replace_file(file(clean_name), as_bytes(text), Durability::medium); !written)
     return as_result(written);
@@ -420,7 +426,8 @@ std::optional<BrokerEpoch> agreed_previous_epoch(const std::vector<const LogDire
   std::optional<BrokerEpoch> agreed;
   for (const LogDirectory* directory : directories) {
     if (directory->previous_end() == PreviousEnd::unknown || !directory->previous_broker_epoch()) return std::nullopt;
-    if (agreed && agreed != directory->previous_broker_epoch()) return std::nullopt;
+    if (agreed && agreed != directory->previous_broker_epoch() && !mutant<"R70-directories-need-not-agree">())
+      return std::nullopt;
     agreed = directory->previous_broker_epoch();
   }
   return agreed;

@@ -5,8 +5,11 @@
 
 #include "common/log/checkpoint_file.h"
 #include "common/log/log_impl.h"
+#include "common/model/mutant.h"
 
 namespace common::log {
+
+using common::model::mutant;
 
 void Log::Impl::set_failed(const IoError& error) {
   if (failure) return;
@@ -134,12 +137,13 @@ void Log::Impl::on_flush_step(const IoResult<void>& result) {
   if (--flush_steps_left > 0) return;
   const std::weak_ptr<bool> still(alive);
   auto served = std::exchange(flush_served, {});
-  if (flush_error) {
+  if (flush_error && !mutant<"R76-a-failed-sync-is-forgotten">()) {
     // R76: a failed sync is final. A full disk concerns only the epoch file here.
     note(*flush_error, "flush");
     for (FlushDone& done : served) done(disk::storage_error(*flush_error));
   } else {
-    flushed = std::max(flushed, std::min(flush_target, log_end));
+    flushed =
+        std::max(flushed, mutant<"R71-flushed-beyond-what-was-synced">() ? log_end : std::min(flush_target, log_end));
     durable_cuts = std::max(durable_cuts, flush_cuts);
     for (FlushDone& done : served) done(flushed);
   }

@@ -12,8 +12,11 @@
 
 #include "common/log/checkpoint_file.h"
 #include "common/log/log_impl.h"
+#include "common/model/mutant.h"
 
 namespace common::log {
+
+using common::model::mutant;
 
 using disk::DirectoryEntry;
 using disk::OpenMode;
@@ -100,9 +103,10 @@ Result<void> Recovery::finish_left_overs() {
   for (const DirectoryEntry& entry : *entries) {
     const std::string name = log_.path(entry.name);
     if (entry.name.ends_with(deleted_suffix) || entry.name.ends_with(".cleaned") || entry.name.ends_with(".tmp")) {
+      if (mutant<"R80-keeps-unfinished-replacements">()) continue;
       if (auto removed = disk_.remove_file(name); !removed) return storage(removed);
       changed = true;
-    } else if (entry.name.ends_with(".swap")) {
+    } else if (entry.name.ends_with(".swap") && !mutant<"R80-forgets-a-swap">()) {
       if (auto renamed = disk_.rename(name, name.substr(0, name.size() - 5)); !renamed) return storage(renamed);
       changed = true;
     }
@@ -133,7 +137,8 @@ Result<void> Recovery::load_segments() {
   }
   if (!log_.segments.empty()) return {};
   // A new log, or one whose files are gone although something in them was synced.
-  if (hints_.recovery_point.value_or(Offset(0)) > hints_.log_start_offset.value_or(Offset(0))) {
+  if (hints_.recovery_point.value_or(Offset(0)) > hints_.log_start_offset.value_or(Offset(0)) &&
+      !mutant<"R72-begins-anew-where-files-are-gone">()) {
     return corrupt(fmt::format("{} has no segment, but was synced up to {}", log_.directory, *hints_.recovery_point));
   }
   auto first = log_.make_segment(hints_.log_start_offset.value_or(Offset(0)), now_);
@@ -173,7 +178,7 @@ Result<bool> Recovery::adopt_index_files(Segment& segment) {
   if (!offsets_good) return disk::storage_error(offsets_good.error());
   auto times_good = segment.times.adopt(disk_, times, times_file ? times_file->size_bytes : 0, segment.size_bytes);
   if (!times_good) return disk::storage_error(times_good.error());
-  return *offsets_good && *times_good;
+  return (*offsets_good && *times_good) || mutant<"R74-trusts-any-index">();
 }
 
 Result<void> Recovery::adopt_indexes(Segment& segment) {
@@ -209,6 +214,7 @@ Result<void> Recovery::load_epochs() {
   auto file = disk_.read_file(log_.path(epoch_file_name), 64u << 20);
   if (!file && file.error().fault != IoFault::not_found) return disk::storage_error(file.error());
   if (file) epochs_in_file_ = decode_epochs(file->text());
+  if (mutant<"R73-no-epochs-without-their-file">() && !epochs_in_file_) epochs_in_file_.emplace();
   if (epochs_in_file_) {
     for (const EpochStart& e : *epochs_in_file_) log_.epochs.assign(e.epoch, e.start_offset);
   } else {
@@ -259,7 +265,8 @@ Result<void> Recovery::load_producers() {
   producers_from_ = first;
   if (!log_.config.keep_producer_state) return {};
   for (auto it = log_.snapshots.rbegin(); it != log_.snapshots.rend(); ++it) {
-    if (it->offset > snapshots_trusted() || it->offset < first) continue;
+    if ((it->offset > snapshots_trusted() && !mutant<"R84-trusts-snapshots-of-what-was-cut">()) || it->offset < first)
+      continue;
     auto file = disk_.read_file(log_.path(it->offset, snapshot_suffix), 256u << 20);
     if (!file) continue;
     auto table = records::ProducerStateTable::decode_snapshot(file->view());
@@ -282,6 +289,7 @@ Result<void> Recovery::load_producers() {
       if (entry && *entry) position = (*entry)->position;
     }
     auto feed = [&](const BatchFacts& facts) {
+      if (mutant<"R84-snapshot-is-enough">()) return;
       if (facts.base_offset >= producers_from_) log_.producers.on_append(facts, facts.base_offset, segment.last_append);
     };
     // The last segment of a clean log may end in something that check_tail() will judge.
@@ -304,7 +312,8 @@ Result<void> Recovery::judge(const Segment& segment, const ScanResult& scanned) 
   // missed by whoever compares log ends. A batch that is there and wrong is another matter.
   const bool is_short = scanned.end == ScanEnd::incomplete || scanned.end == ScanEnd::zeros;
   const Offset bound = is_short ? synced : trusted();
-  if (scanned.next_offset >= bound) return {};
+  if (scanned.next_offset >= bound || mutant<"R72-cuts-rot">()) return {};
+  if (mutant<"R72-judges-by-the-recovery-point">() && scanned.next_offset >= synced) return {};
   return corrupt(fmt::format("{} (synced up to {}, committed up to {})", where, synced,
                              hints_.high_watermark.value_or(Offset(0))));
 }
@@ -349,7 +358,8 @@ Result<bool> Recovery::scan_segment(size_t i) {
       log_.epochs.assign(facts.leader_epoch, std::max(facts.base_offset, log_.segments[0]->base));
     }
     segment.note_batch(facts, facts.position, log_.config);
-    if (log_.config.keep_producer_state && facts.base_offset >= producers_from_) {
+    if (log_.config.keep_producer_state && facts.base_offset >= producers_from_ &&
+        !mutant<"R84-scan-forgets-producers">()) {
       log_.producers.on_append(facts, facts.base_offset, segment.last_append);
     }
   });
@@ -372,6 +382,7 @@ Result<bool> Recovery::scan_segment(size_t i) {
                                file_size - scanned->position, scanned->next_offset, scanned->reason);
   log_.report.cut_bytes += file_size - scanned->position;
   has_cut_ = true;
+  if (mutant<"R71-leaves-the-torn-tail">()) return false;
   if (auto cut = segment.file->truncate(scanned->position); !cut) return disk::storage_error(cut.error());
   return false;
 }
@@ -399,6 +410,7 @@ Result<void> Recovery::scan_from(size_t first) {
     const bool is_last = i + 1 == log_.segments.size();
     ++log_.report.rebuilt_indexes;
     if (!*goes_on || is_last) {
+      if (mutant<"R71-keeps-segments-after-a-cut">()) break;
       if (auto dropped = drop_after(i); !dropped) return dropped;
       break;
     }
@@ -476,7 +488,7 @@ Result<void> Recovery::renew_snapshots() {
 Result<void> Recovery::sync_kept() {
   const bool all = hints_.previous_end == PreviousEnd::unknown;
   for (auto& segment : log_.segments) {
-    if (!segment->is_synced && (all || has_cut_)) {
+    if (!segment->is_synced && (all || has_cut_) && !mutant<"R71-moves-the-recovery-point-unsynced">()) {
       if (auto synced = segment->file->sync_now(); !synced) return storage(synced);
     }
     segment->is_synced = true;
@@ -500,9 +512,9 @@ Result<void> Recovery::run() {
 
   log_.log_start = std::clamp(hints_.log_start_offset.value_or(Offset(0)), log_.segments.front()->base, log_.log_end);
   if (auto done = drop_below_start(); !done) return done;
-  log_.epochs.truncate_from_end(log_.log_end);
+  if (!mutant<"R79-keeps-epochs-beyond-the-end">()) log_.epochs.truncate_from_end(log_.log_end);
   if (auto done = complete_epochs(); !done) return done;
-  log_.epochs.truncate_from_start(log_.log_start);
+  if (!mutant<"R79-keeps-epochs-before-the-start">()) log_.epochs.truncate_from_start(log_.log_start);
   if (auto done = renew_snapshots(); !done) return done;
   // The recovery point may pass an epoch's start only once the file knows it.
   if (!epochs_in_file_ || *epochs_in_file_ != log_.epochs.entries()) {

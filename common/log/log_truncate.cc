@@ -5,9 +5,12 @@
 #include <fmt/format.h>
 
 #include "common/log/log_impl.h"
+#include "common/model/mutant.h"
 #include "common/records/crc32c.h"
 
 namespace common::log {
+
+using common::model::mutant;
 
 using model::ErrorCode;
 
@@ -17,7 +20,7 @@ Result<Offset> Log::Impl::truncate_to(Offset offset) {
   if (auto refused = refuse_append(); !refused) return tl::unexpected(refused.error());
   NARU_CHECK(offset >= log_start, "truncate to {} below log start {}", offset, log_start);
   // R66: also when nothing is cut. Else a follower truncates to the same place for ever (KAFKA-10706).
-  change_epochs(epochs.truncate_from_end(offset));
+  if (!mutant<"R66-keeps-epochs-beyond-the-end">()) change_epochs(epochs.truncate_from_end(offset));
   if (offset >= log_end) return log_end;
   ++generation;
   positions.fill(std::nullopt);
@@ -40,9 +43,10 @@ Result<Offset> Log::Impl::truncate_to(Offset offset) {
       return disk::storage_error(cut.error());
     }
   }
-  change_epochs(epochs.truncate_from_end(log_end));
+  if (!mutant<"R66-keeps-epochs-of-what-was-cut">()) change_epochs(epochs.truncate_from_end(log_end));
   flushed = std::min(flushed, log_end);
   flush_target = std::min(flush_target, log_end);
+  if (mutant<"R84-truncation-keeps-producers">()) return log_end;
   if (auto reloaded = reload_producers(log_end); !reloaded) return tl::unexpected(reloaded.error());
   check_invariants();
   return log_end;
@@ -155,7 +159,7 @@ Result<void> Log::Impl::reload_producers(Offset end) {
   if (!config.keep_producer_state) return {};
   // A snapshot of what was cut must never be taken for one of what comes there later. Behind those being written.
   std::vector<std::string> stale;
-  while (!snapshots.empty() && snapshots.back().offset > end) {
+  while (!snapshots.empty() && snapshots.back().offset > end && !mutant<"R84-keeps-snapshots-of-what-was-cut">()) {
     stale.push_back(path(snapshots.back().offset, snapshot_suffix));
     snapshots.pop_back();
   }
@@ -250,6 +254,7 @@ void Log::Impl::truncate_fully_and_start_at(Offset offset, StepDone done) {
         // The one durable step: once this file has its name, open() finishes what we may not (R67).
         const std::string marker = where + "/" + std::string(restart_file_name);
         const std::string content = encode_restart(offset);
+        if (mutant<"R67-starts-over-in-several-steps">()) return finish_restart(*d, where, offset);
         if (auto noted = d->replace_file(marker, model::as_bytes(content), disk::Durability::medium); !noted)
           return noted;
         return finish_restart(*d, where, offset);
@@ -276,8 +281,10 @@ void Log::Impl::begin_anew(Offset offset, std::unique_ptr<Segment> first) {
   segments.clear();
   segments.push_back(std::move(first));
   log_start = log_end = flushed = flush_target = offset;
-  change_epochs(epochs.clear());
-  producers.clear();
+  if (!mutant<"R67-keeps-epochs-and-producers">()) {
+    change_epochs(epochs.clear());
+    producers.clear();
+  }
   snapshots.clear();
   unflushed_records = 0;
   check_invariants();
@@ -333,14 +340,15 @@ void Log::Impl::advance_log_start(Offset offset) {
 
 size_t Log::Impl::apply_retention(const Now& now, Offset high_watermark) {
   if (is_emptying || is_closed || failure) return 0;
-  const Offset bound = std::min(high_watermark, log_end);
+  const Offset bound = mutant<"R82-retention-above-the-hw">() ? log_end : std::min(high_watermark, log_end);
   size_t count = 0;
   uint64_t left = size_bytes();
   for (; count < segments.size(); ++count) {
     const Segment& segment = *segments[count];
     if (segment.size_bytes == 0 || end_of(count) > bound) break;
     // R82: a record from the future ages from when it was appended.
-    const bool from_future = segment.largest_timestamp.value < 0 || segment.largest_timestamp > now.wall;
+    const bool from_future = segment.largest_timestamp.value < 0 ||
+                             (segment.largest_timestamp > now.wall && !mutant<"R82-future-timestamps-hold-data">());
     const TimestampMs newest = from_future ? segment.last_append : segment.largest_timestamp;
     const bool too_old = config.retention_ms && now.wall.value - newest.value > config.retention_ms->count();
     const bool too_much = config.retention_bytes && left - segment.size_bytes >= *config.retention_bytes;
@@ -357,6 +365,8 @@ size_t Log::Impl::apply_retention(const Now& now, Offset high_watermark) {
       if (count == 0) return 0;
     }
   }
+  NARU_CHECK(segments[count]->base <= high_watermark, "R82: retention to {} above the high watermark {}",
+             segments[count]->base, high_watermark);
   log_start = std::max(log_start, segments[count]->base);
   remove_oldest(count);
   change_epochs(epochs.truncate_from_start(log_start));

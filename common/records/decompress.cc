@@ -9,11 +9,15 @@
 #include <zstd.h>
 
 #include "common/model/check.h"
+#include "common/model/mutant.h"
 #include "common/records/big_endian.h"
 #include "common/records/compression.h"
 #include "common/records/xerial.h"
 
 namespace common::records {
+
+using common::model::mutant;
+
 namespace {
 
 using model::BytesView;
@@ -314,6 +318,7 @@ class Snappy final : public Bounded {
 size_t DecompressLimits::allowed_for(size_t input_bytes) const {
   const size_t by_ratio =
       input_bytes > max_output_bytes / std::max<size_t>(max_ratio, 1) ? max_output_bytes : input_bytes * max_ratio;
+  if (mutant<"R110-decompresses-any-ratio">()) return max_output_bytes;
   return std::min(max_output_bytes, std::max(always_allowed_bytes, by_ratio));
 }
 

@@ -3,15 +3,19 @@
 #include <algorithm>
 
 #include "common/model/check.h"
+#include "common/model/mutant.h"
 
 namespace common::records {
+
+using common::model::mutant;
 
 using model::ErrorCode;
 using model::fail;
 
 bool ProducerStateTable::is_in_sequence(const Producer& producer, const BatchFacts& batch) {
   const int32_t first = batch.producer->base_sequence;
-  if (producer.epoch != batch.producer->epoch) return first == 0;
+  if (mutant<"R86-takes-any-sequence">()) return true;
+  if (producer.epoch != batch.producer->epoch) return first == 0 || mutant<"R86-an-epoch-begins-anywhere">();
   if (producer.batch_count == 0) return first == 0;  // a marker began this epoch
   return first == sequence_after(producer.batches[producer.batch_count - 1].last_sequence, 1);
 }
@@ -23,7 +27,7 @@ Result<std::optional<KnownBatch>> ProducerStateTable::check(const BatchFacts& ba
   if (found == producers_.end()) return std::optional<KnownBatch>();
   const Producer& producer = found->second;
 
-  if (batch.producer->epoch < producer.epoch) {
+  if (batch.producer->epoch < producer.epoch && !mutant<"R86-takes-older-epochs">()) {
     return fail(ErrorCode::invalid_producer_epoch,
                 fmt::format("epoch {} of producer {} is older than {}", batch.producer->epoch, batch.producer->id,
                             producer.epoch));
@@ -61,7 +65,8 @@ Result<void> ProducerStateTable::check_marker(const BatchFacts& batch) const {
                 fmt::format("marker of epoch {} for producer {}, which is at {}", batch.producer->epoch,
                             batch.producer->id, producer.epoch));
   }
-  if (producer.coordinator_epoch && batch.marker->coordinator_epoch < *producer.coordinator_epoch) {
+  if (producer.coordinator_epoch && batch.marker->coordinator_epoch < *producer.coordinator_epoch &&
+      !mutant<"R92-takes-markers-of-older-coordinators">()) {
     return fail(
         ErrorCode::transaction_coordinator_fenced,
         fmt::format("coordinator epoch {} after {}", batch.marker->coordinator_epoch, *producer.coordinator_epoch));
@@ -70,7 +75,7 @@ Result<void> ProducerStateTable::check_marker(const BatchFacts& batch) const {
 }
 
 void ProducerStateTable::remember(Producer& producer, const Batch& batch) {
-  if (producer.batch_count == batches_kept) {
+  if (producer.batch_count == (mutant<"R85-remembers-one-batch">() ? 1 : batches_kept)) {
     std::shift_left(producer.batches.begin(), producer.batches.end(), 1);
     --producer.batch_count;
   }
@@ -87,7 +92,7 @@ std::optional<CompletedTxn> ProducerStateTable::on_append(const BatchFacts& batc
     producer.epoch = batch.producer->epoch;
     producer.batch_count = 0;
   }
-  producer.last_append_time = append_time;
+  producer.last_append_time = mutant<"R88-ages-by-record-time">() ? batch.max_timestamp : append_time;
   if (batch.marker) return on_marker(producer, batch, base_offset);
 
   remember(producer, {batch.last_sequence(), batch.last_offset_delta, base_offset + batch.last_offset_delta,
@@ -117,12 +122,15 @@ std::optional<CompletedTxn> ProducerStateTable::on_marker(Producer& producer, co
 size_t ProducerStateTable::expire(TimestampMs now, int64_t expiration_ms) {
   return boost::unordered::erase_if(producers_, [&](const auto& entry) {
     const Producer& producer = entry.second;
-    return !producer.txn_first_offset && now.value - producer.last_append_time.value >= expiration_ms;
+    return (!producer.txn_first_offset || mutant<"R88-expires-during-a-transaction">()) &&
+           now.value - producer.last_append_time.value >= expiration_ms;
   });
 }
 
 void ProducerStateTable::on_high_watermark(Offset high_watermark) {
-  std::erase_if(unreplicated_, [&](const auto& txn) { return txn.second < high_watermark; });
+  std::erase_if(unreplicated_, [&](const auto& txn) {
+    return txn.second < high_watermark || mutant<"R94-counts-markers-above-the-hw">();
+  });
 }
 
 std::optional<Offset> ProducerStateTable::first_unstable_offset() const {

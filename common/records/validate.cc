@@ -2,9 +2,13 @@
 
 #include <algorithm>
 
+#include "common/model/mutant.h"
 #include "common/records/record_reader.h"
 
 namespace common::records {
+
+using common::model::mutant;
+
 namespace {
 
 using model::ErrorCode;
@@ -79,7 +83,8 @@ Validated<void> check_produced_header(const BatchView& batch, const ProduceLimit
     return reject(ErrorCode::message_too_large, fmt::format("The record batch size is {} bytes, allowed are {}",
                                                             batch.size_bytes(), limits.max_batch_bytes));
   }
-  if (!batch.crc_ok()) return reject(ErrorCode::corrupt_message, "Record batch checksum does not match");
+  if (!batch.crc_ok() && !mutant<"R110-takes-a-wrong-checksum">())
+    return reject(ErrorCode::corrupt_message, "Record batch checksum does not match");
   if (batch.last_offset_delta() < 0) {
     return reject(ErrorCode::invalid_record, fmt::format("last offset delta {}", batch.last_offset_delta()));
   }
@@ -87,7 +92,7 @@ Validated<void> check_produced_header(const BatchView& batch, const ProduceLimit
     return reject(ErrorCode::invalid_record,
                   fmt::format("Invalid reported count for record batch: {}", batch.record_count()));
   }
-  if (batch.record_count() != int64_t{batch.last_offset_delta()} + 1) {
+  if (batch.record_count() != int64_t{batch.last_offset_delta()} + 1 && !mutant<"R110-takes-a-wrong-count">()) {
     return reject(ErrorCode::invalid_record,
                   fmt::format("Inconsistent batch offset range [0, {}] and count of records {}",
                               batch.last_offset_delta(), batch.record_count()));
@@ -137,7 +142,7 @@ Validated<void> check_records(const BatchView& batch, const ProduceLimits& limit
   for (int32_t i = 0; i < facts.record_count; ++i) {
     const Result<RecordShape> shape = reader.next_shape();
     if (!shape) return refused(shape.error());
-    if (shape->offset_delta != i) {
+    if (shape->offset_delta != i && !mutant<"R110-takes-wrong-deltas">()) {
       errors.add(ErrorCode::invalid_record, i,
                  fmt::format("record has offset delta {}, expected {}", shape->offset_delta, i));
     }
@@ -150,7 +155,7 @@ Validated<void> check_records(const BatchView& batch, const ProduceLimits& limit
   }
   const Result<bool> at_end = reader.at_end();
   if (!at_end) return refused(at_end.error());
-  if (!*at_end) {
+  if (!*at_end && !mutant<"R110-takes-trailing-records">()) {
     return reject(ErrorCode::invalid_record, fmt::format("more than the declared {} records", facts.record_count));
   }
   if (!errors.empty()) return tl::unexpected(std::move(errors).rejection());
@@ -188,7 +193,7 @@ Result<void> check_replicated(const BatchView& batch, const ReplicatedLimits& li
   const auto corrupt = [&](std::string why) {
     return fail(ErrorCode::corrupt_message, fmt::format("batch at offset {}: {}", batch.base_offset(), why));
   };
-  if (!batch.crc_ok()) return corrupt("checksum does not match");
+  if (!batch.crc_ok() && !mutant<"R64-takes-a-wrong-checksum">()) return corrupt("checksum does not match");
   if (batch.last_offset_delta() < 0 || batch.record_count() < 0) {
     return corrupt(fmt::format("last offset delta {}, {} records", batch.last_offset_delta(), batch.record_count()));
   }
@@ -201,14 +206,14 @@ Result<void> check_replicated(const BatchView& batch, const ReplicatedLimits& li
   }
   if (expected) {
     const bool follows = limits.gaps == OffsetGaps::allow ? base >= *expected : base == *expected;
-    if (!follows) return corrupt(fmt::format("expected offset {}", *expected));
+    if (!follows && !mutant<"R64-takes-any-offset">()) return corrupt(fmt::format("expected offset {}", *expected));
   } else if (batch.next_offset() <= limits.log_end_offset || base > limits.log_end_offset) {
     return corrupt(fmt::format("does not contain the log end {}", limits.log_end_offset));
   }
-  if (batch.leader_epoch() < least_epoch) {
+  if (batch.leader_epoch() < least_epoch && !mutant<"R64-takes-falling-epochs">()) {
     return corrupt(fmt::format("epoch {} after {}", batch.leader_epoch(), least_epoch));
   }
-  if (batch.leader_epoch() > limits.request_epoch) {
+  if (batch.leader_epoch() > limits.request_epoch && !mutant<"R64-takes-epochs-above-its-own">()) {
     return corrupt(fmt::format("epoch {}, but asked in {}", batch.leader_epoch(), limits.request_epoch));
   }
   return {};

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "common/model/mutant.h"
 #include "controller/metadata/partitions.h"
 
 namespace controller::metadata {
 namespace {
 
 using common::model::fail;
+using common::model::mutant;
 
 bool stalled(const Progress& p, Duration limit) {
   return std::max({p.append_stalled, p.sync_stalled, p.network_stalled, p.apply_stalled}) >= limit;
@@ -15,7 +17,7 @@ bool stalled(const Progress& p, Duration limit) {
 
 // Why this registration can never be accepted (R24).
 Result<void> check_identity(const MetadataImage& image, const RegisterBroker& r) {
-  if (r.cluster_id != image.cluster_id()) {
+  if (r.cluster_id != image.cluster_id() && !mutant<"R24-registers-strangers">()) {
     return fail(ErrorCode::inconsistent_cluster_id,
                 fmt::format("Expected cluster ID {}, but got cluster ID {}", image.cluster_id(), r.cluster_id));
   }
@@ -25,7 +27,8 @@ Result<void> check_identity(const MetadataImage& image, const RegisterBroker& r)
   for (const auto& [id, other] : image.brokers()) {
     if (id == r.broker_id) continue;
     for (const DirectoryId& directory : r.directories) {
-      if (std::find(other->directories.begin(), other->directories.end(), directory) == other->directories.end())
+      if (std::find(other->directories.begin(), other->directories.end(), directory) == other->directories.end() ||
+          mutant<"R24-two-owners-of-a-directory">())
         continue;
       return fail(ErrorCode::invalid_registration,
                   fmt::format("the log directory {} belongs to broker {}", directory, id));
@@ -71,7 +74,8 @@ RegisterBrokerAnswer BrokerRegistry::register_broker(Draft& draft, const Registe
   }
   const BrokerImage* found = draft.image().broker(request.broker_id);
   const std::optional<BrokerImage> old = found != nullptr ? std::optional(*found) : std::nullopt;
-  if (old && old->incarnation_id == request.incarnation_id) {  // a retry keeps its epoch (KAFKA-16952)
+  if (old && old->incarnation_id == request.incarnation_id &&
+      !mutant<"R24-a-retry-gets-a-new-epoch">()) {  // a retry keeps its epoch (KAFKA-16952)
     answer.broker_epoch = old->epoch;
     return answer;
   }
@@ -80,12 +84,13 @@ RegisterBrokerAnswer BrokerRegistry::register_broker(Draft& draft, const Registe
     // spoke.
     const bool same_disks = old->directories == request.directories;
     const bool spoke = last_heard && now - *last_heard < 2 * options_.detector.heartbeat_interval;
-    if (!same_disks || spoke) {
+    if ((!same_disks || spoke) && !mutant<"R26-replaces-a-live-incarnation">()) {
       answer.error = {ErrorCode::duplicate_broker_registration,
                       fmt::format("Another broker is registered with that broker id {}.", request.broker_id)};
       return answer;
     }
-    fence(draft, request.broker_id, "replaced by a new incarnation");  // R25: in the same batch
+    if (!mutant<"R25-replaces-without-fencing">())
+      fence(draft, request.broker_id, "replaced by a new incarnation");  // R25: in the same batch
   }
 
   RegisterBrokerRecord record;
@@ -100,7 +105,8 @@ RegisterBrokerAnswer BrokerRegistry::register_broker(Draft& draft, const Registe
   answer.broker_epoch = record.epoch;
   draft.add(std::move(record));
   const bool clean = !old || request.previous_broker_epoch == old->epoch;
-  if (!clean) lose_claims(draft, request.broker_id, options_);  // R44
+  if (!clean && !mutant<"R44-keeps-claims-after-an-unclean-end">())
+    lose_claims(draft, request.broker_id, options_);  // R44
   draft.note("broker {} registered with epoch {}{}", request.broker_id, answer.broker_epoch,
              clean ? "" : " after an unclean stop");
   return answer;
@@ -109,21 +115,22 @@ RegisterBrokerAnswer BrokerRegistry::register_broker(Draft& draft, const Registe
 BrokerHeartbeatAnswer BrokerRegistry::heartbeat(Draft& draft, const BrokerHeartbeat& beat, Instant now) {
   BrokerHeartbeatAnswer answer;
   const BrokerImage* found = draft.image().broker(beat.broker_id);
-  if (found == nullptr || found->epoch != beat.broker_epoch) {  // R30
+  if (found == nullptr || (found->epoch != beat.broker_epoch && !mutant<"R30-hears-an-older-life">())) {  // R30
     answer.error = found == nullptr ? ErrorCode::broker_id_not_registered : ErrorCode::stale_broker_epoch;
     return answer;
   }
   const BrokerImage broker = *found;
   Heard& h = heard(broker);
   h.applied = std::max(h.applied, beat.metadata_offset);
-  answer.caught_up = h.applied && *h.applied >= h.unfence_from;
-  const bool stuck = stalled(beat.progress, options_.stall_limit);
+  answer.caught_up = (h.applied && *h.applied >= h.unfence_from) || mutant<"R27-serves-before-it-has-caught-up">();
+  const bool stuck = stalled(beat.progress, options_.stall_limit) && !mutant<"R32-any-heartbeat-will-do">();
 
   if (beat.want_shutdown) {
     shut_down(draft, broker, h);
   } else if (!broker.fenced && (beat.want_fence || stuck)) {
     fence(draft, beat.broker_id, beat.want_fence ? "at its own wish" : "its progress has stalled");
-  } else if (broker.fenced && !broker.in_controlled_shutdown && beat.ready && answer.caught_up && !beat.want_fence &&
+  } else if (broker.fenced && !broker.in_controlled_shutdown &&
+             (beat.ready || mutant<"R27-serves-before-it-has-recovered">()) && answer.caught_up && !beat.want_fence &&
              !stuck) {
     draft.add(UnfenceBrokerRecord{broker.broker_id, broker.epoch});  // R27
     draft.note("broker {} is in service", broker.broker_id);
@@ -141,15 +148,16 @@ void BrokerRegistry::shut_down(Draft& draft, const BrokerImage& broker, Heard& h
   if (!broker.in_controlled_shutdown) {
     draft.add(BrokerShutdownRecord{broker.broker_id, broker.epoch});
     draft.note("broker {} is shutting down", broker.broker_id);
-    leave_isrs(draft, broker.broker_id, options_);
+    if (!mutant<"R31-stays-in-isrs">()) leave_isrs(draft, broker.broker_id, options_);
     h.shutdown_at = draft.index();
     h.active_since.reset();
     return;
   }
-  if (leads_any(draft.image(), broker.broker_id)) {
+  if (leads_any(draft.image(), broker.broker_id) && !mutant<"R31-leaves-while-it-leads">()) {
     leave_isrs(draft, broker.broker_id, options_);
     h.shutdown_at = draft.index();
-  } else if (everyone_applied(draft.image(), broker.broker_id, h.shutdown_at.value_or(activation_))) {
+  } else if (mutant<"R31-does-not-wait-for-the-others">() ||
+             everyone_applied(draft.image(), broker.broker_id, h.shutdown_at.value_or(activation_))) {
     fence(draft, broker.broker_id, "shut down in good order");
   }
 }
@@ -188,7 +196,7 @@ void BrokerRegistry::fence(Draft& draft, BrokerId id, std::string_view why) {
   h.unfence_from = draft.index();
   draft.add(FenceBrokerRecord{id, broker->epoch});
   draft.note("broker {} fenced: {}", id, why);
-  leave_isrs(draft, id, options_);
+  if (!mutant<"R37-fencing-leaves-the-isrs">()) leave_isrs(draft, id, options_);
 }
 
 std::optional<LogIndex> BrokerRegistry::applied(BrokerId id) const {

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 
+#include "common/model/mutant.h"
 #include "controller/metadata/configs.h"
 #include "controller/metadata/partitions.h"
 #include "controller/metadata/producer_ids.h"
 #include "controller/metadata/topics.h"
 
 namespace controller::metadata {
+
+using common::model::mutant;
 
 ControllerState::ControllerState(const ControllerOptions& options, const ConfigSchema& schema,
                                  common::model::Random& random, ActivationStart start, Instant now)
@@ -24,7 +27,8 @@ ControllerState::ControllerState(const ControllerOptions& options, const ConfigS
   // R28: nobody is known to be alive; the deposed controller's own broker is the likeliest to be dead.
   for (const auto& [id, broker] : image_.brokers()) {
     if (broker->fenced) continue;
-    const bool deposed = start.previous_controller == id && id != options_.node_id;
+    const bool deposed =
+        start.previous_controller == id && id != options_.node_id && !mutant<"R28-does-not-suspect-its-predecessor">();
     detector_.watch(*broker, deposed ? Standing::suspected : Standing::unknown, now);
   }
 }

@@ -4,7 +4,12 @@
 #include <charconv>
 #include <utility>
 
+#include "common/model/mutant.h"
+
 namespace controller::metadata {
+
+using common::model::mutant;
+
 namespace {
 
 using Brokers = std::vector<BrokerId>;
@@ -38,6 +43,7 @@ class Planner {
   Outcome run() {
     out_.recovery = plan_.recovery_state.value_or(state_.recovery_state);
     out_.isr = without(plan_.isr.value_or(state_.isr), [&](BrokerId m) { return plan_.lost_claim.contains(m); });
+    if (mutant<"R45-keeps-the-last-one">() && out_.isr.empty()) out_.isr = plan_.isr.value_or(state_.isr);
     list_eligible();
     choose_leader();
     return std::move(out_);
@@ -47,12 +53,14 @@ class Planner {
   // KIP-966: while the ISR is below minISR nothing commits (R48), so whoever leaves it then, or was eligible before,
   // still holds everything committed. With a full ISR that ends (R43).
   void list_eligible() {
-    if (out_.isr.size() >= rules_.min_isr) return;
+    if (out_.isr.size() >= rules_.min_isr && !mutant<"R43-never-empties-the-elr">()) return;
+    if (mutant<"R43-remembers-no-elr">()) return;
     std::set<BrokerId> left(state_.elr.begin(), state_.elr.end());
     left.insert(state_.isr.begin(), state_.isr.end());
     for (const BrokerId m : out_.isr) left.erase(m);
     std::set<BrokerId> eligible = left;
-    for (const BrokerId m : plan_.lost_claim) eligible.erase(m);
+    if (!mutant<"R44-stays-eligible-after-an-unclean-end">())
+      for (const BrokerId m : plan_.lost_claim) eligible.erase(m);
     std::set<BrokerId> known = left;
     known.insert(state_.last_known_elr.begin(), state_.last_known_elr.end());
     for (const BrokerId m : out_.isr) known.erase(m);
@@ -67,13 +75,13 @@ class Planner {
       return;
     }
     if (state_.leader && can_lead(*state_.leader)) return;
-    for (const BrokerId r : state_.replicas) {
+    for (const BrokerId r : mutant<"R38-leaders-in-isr-order">() ? out_.isr : state_.replicas) {
       if (can_lead(r)) return lead(r);
     }
     // ELR only if the ISR is empty (R38); its first live member becomes the ISR (R37).
-    if (out_.isr.empty()) {
+    if (out_.isr.empty() || mutant<"R38-elr-beside-a-living-isr">()) {
       for (const BrokerId r : out_.elr) {
-        if (!rules_.is_active(r)) continue;
+        if (!rules_.is_active(r) && !mutant<"R38-elects-fenced-members-of-the-elr">()) continue;
         out_.isr = {r};
         std::erase(out_.elr, r);
         forget_eligible_if_full();
@@ -82,7 +90,7 @@ class Planner {
       if (plan_.recovered_leader && rules_.is_active(*plan_.recovered_leader))
         return lead_uncleanly(*plan_.recovered_leader);
     }
-    if (rules_.unclean == Enabled::yes || plan_.election == Election::unclean) {
+    if (rules_.unclean == Enabled::yes || plan_.election == Election::unclean || mutant<"R39-unclean-by-default">()) {
       // Those last known to hold everything are the better guess.
       for (const Brokers* candidates : {&std::as_const(out_.last_known_elr), &state_.replicas}) {
         for (const BrokerId r : *candidates) {
@@ -93,7 +101,10 @@ class Planner {
     if (state_.leader) out_.leader = LeaderChoice{std::nullopt};
   }
 
-  bool can_lead(BrokerId id) const { return contains(out_.isr, id) && rules_.is_active(id); }
+  bool can_lead(BrokerId id) const {
+    const bool in_sync = contains(out_.isr, id) || mutant<"R38-elects-any-replica">();
+    return in_sync && (rules_.is_active(id) || mutant<"R29-elects-the-fenced">());
+  }
 
   void lead(BrokerId id) {
     if (state_.leader != id) out_.leader = LeaderChoice{id};
@@ -104,7 +115,7 @@ class Planner {
     out_.isr = {id};
     out_.elr.clear();
     out_.last_known_elr.clear();
-    out_.recovery = RecoveryState::recovering;
+    if (!mutant<"R39-unclean-leaders-need-no-recovery">()) out_.recovery = RecoveryState::recovering;
     out_.leader = LeaderChoice{id};
   }
 

@@ -2,7 +2,11 @@
 
 #include <algorithm>
 
+#include "common/model/mutant.h"
+
 namespace controller::metadata {
+
+using common::model::mutant;
 
 std::string_view to_string(Evidence evidence) {
   switch (evidence) {
@@ -39,7 +43,7 @@ void FailureDetector::watch(const BrokerImage& broker, Standing standing, Instan
     s.loss_assumed = true;
     s.heard_at = now - std::min(options_.deposed_silence, options_.session_timeout / 2);
   }
-  if (standing != Standing::alive) s.next_probe = now;
+  if (standing != Standing::alive && !mutant<"R28-asks-nobody-at-the-start">()) s.next_probe = now;
 }
 
 void FailureDetector::unwatch(BrokerId id) {

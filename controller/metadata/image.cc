@@ -4,11 +4,14 @@
 
 #include <fmt/format.h>
 
+#include "common/model/mutant.h"
+
 namespace controller::metadata {
 namespace {
 
 using common::model::ErrorCode;
 using common::model::fail;
+using common::model::mutant;
 using common::model::Unexpected;
 
 const ConfigMap no_settings;
@@ -115,7 +118,8 @@ PartitionState changed(const PartitionState& state, const PartitionChangeRecord&
   PartitionState next = state;
   if (change.leader) {
     next.leader = change.leader->broker;
-    next.leader_epoch = state.leader_epoch.next();  // also if the same broker is named (R36)
+    if (!mutant<"R36-keeps-the-leader-epoch">())
+      next.leader_epoch = state.leader_epoch.next();  // also if the same broker is named (R36)
   }
   if (change.isr) next.isr = *change.isr;
   if (change.elr) next.elr = *change.elr;
@@ -124,7 +128,7 @@ PartitionState changed(const PartitionState& state, const PartitionChangeRecord&
   if (change.adding) next.adding = *change.adding;
   if (change.removing) next.removing = *change.removing;
   if (change.recovery_state) next.recovery_state = *change.recovery_state;
-  next.partition_epoch = state.partition_epoch.next();
+  if (!mutant<"R36-keeps-the-partition-epoch">()) next.partition_epoch = state.partition_epoch.next();
   return next;
 }
 
@@ -238,7 +242,7 @@ Result<void> ImageEditor::on(const PartitionRecord& r, LogIndex) {
     return fail(ErrorCode::invalid_partitions, fmt::format("partition {} does not follow {}-{}", r.partition,
                                                            topic->name, topic->partition_count() - 1));
   }
-  if (const auto reason = invalid(r.state)) {
+  if (const auto reason = invalid(r.state); reason && !mutant<"R18-applies-invalid-partitions">()) {
     return fail(ErrorCode::invalid_partitions, fmt::format("{}-{}: {}", topic->name, r.partition, *reason));
   }
   put_partition(*topic, r.partition, r.state);
@@ -254,6 +258,8 @@ Result<void> ImageEditor::on(const PartitionChangeRecord& r, LogIndex) {
                 fmt::format("no partition {} of topic {}", r.partition, r.topic_id));
   }
   PartitionState next = changed(*old, r);
+  NARU_CHECK(next.partition_epoch > old->partition_epoch && (!r.leader || next.leader_epoch > old->leader_epoch),
+             "R36: {}-{} stays at epochs {}, {}", topic->name, r.partition, next.leader_epoch, next.partition_epoch);
   if (const auto reason = invalid(next)) {
     return fail(ErrorCode::invalid_partitions, fmt::format("{}-{}: {}", topic->name, r.partition, *reason));
   }

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include "common/model/mutant.h"
+
 namespace controller::metadata {
 namespace {
 
+using common::model::mutant;
 using common::model::TopicPartition;
 
 template <class F>
@@ -50,12 +53,15 @@ ErrorCode refusal(const MetadataImage& image, BrokerId sender, const PartitionSt
                                                         : ErrorCode::unknown_topic_or_partition;
   }
   // Epochs above ours mean that we are the stale one.
-  if (asked.leader_epoch > state->leader_epoch || asked.partition_epoch > state->partition_epoch) {
+  if ((asked.leader_epoch > state->leader_epoch || asked.partition_epoch > state->partition_epoch) &&
+      !mutant<"R35-takes-epochs-of-the-future">()) {
     return ErrorCode::not_controller;
   }
-  if (asked.leader_epoch < state->leader_epoch) return ErrorCode::fenced_leader_epoch;
-  if (asked.partition_epoch < state->partition_epoch) return ErrorCode::invalid_update_version;
-  if (state->leader != sender) return ErrorCode::invalid_request;
+  if (asked.leader_epoch < state->leader_epoch && !mutant<"R35-takes-older-leader-epochs">())
+    return ErrorCode::fenced_leader_epoch;
+  if (asked.partition_epoch < state->partition_epoch && !mutant<"R35-takes-older-partition-epochs">())
+    return ErrorCode::invalid_update_version;
+  if (state->leader != sender && !mutant<"R35-takes-anybodys-word">()) return ErrorCode::invalid_request;
 
   std::vector<BrokerId> isr;
   for (const auto& member : asked.isr) isr.push_back(member.broker_id);
@@ -63,16 +69,18 @@ ErrorCode refusal(const MetadataImage& image, BrokerId sender, const PartitionSt
   std::vector<BrokerId> sorted = isr;
   std::sort(sorted.begin(), sorted.end());
   if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) return ErrorCode::invalid_request;
-  if (asked.recovery_state == RecoveryState::recovering &&
+  if (asked.recovery_state == RecoveryState::recovering && !mutant<"R39-grows-while-recovering">() &&
       (state->recovery_state == RecoveryState::recovered || isr.size() > 1)) {
     return ErrorCode::invalid_request;  // R39: the ISR cannot grow until recovered, and there is no way back
   }
 
   for (const auto& member : asked.isr) {
     const BrokerImage* broker = image.broker(member.broker_id);
-    if (broker == nullptr || !is_active(*broker)) return ErrorCode::ineligible_replica;  // KIP-841
+    if (broker == nullptr || (!is_active(*broker) && !mutant<"R29-fenced-brokers-join">()))
+      return ErrorCode::ineligible_replica;  // KIP-841
     const bool added = !contains(state->isr, member.broker_id);
-    if ((added || member.broker_epoch) && member.broker_epoch != broker->epoch)
+    if ((added || member.broker_epoch) && member.broker_epoch != broker->epoch &&
+        !mutant<"R35-takes-members-of-an-older-life">())
       return ErrorCode::ineligible_replica;  // KIP-903
   }
   return ErrorCode::none;
@@ -118,7 +126,8 @@ Error elect_one(Draft& draft, const TopicPartition& tp, ElectionType type, const
 AlterPartitionAnswer alter_partition(Draft& draft, const AlterPartition& request, const ControllerOptions& options) {
   AlterPartitionAnswer answer;
   const BrokerImage* sender = draft.image().broker(request.broker_id);
-  if (sender == nullptr || sender->epoch != request.broker_epoch) {  // R30
+  if (sender == nullptr ||
+      (sender->epoch != request.broker_epoch && !mutant<"R30-takes-isrs-of-an-older-life">())) {  // R30
     answer.error = ErrorCode::stale_broker_epoch;
     return answer;
   }

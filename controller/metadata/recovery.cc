@@ -1,8 +1,12 @@
 #include "controller/metadata/recovery.h"
 
+#include "common/model/mutant.h"
 #include "controller/metadata/election.h"
 
 namespace controller::metadata {
+
+using common::model::mutant;
+
 namespace {
 
 bool needs_recovery(const PartitionState& p) {
@@ -80,10 +84,10 @@ void LongestLogRecovery::elect(Draft& draft, const ControllerOptions& options) {
           const LogEnd& end = pending.answers.at(id).end;
           return std::pair(end.last_epoch, end.end);
         };
-        if (!best || length(candidate) > length(*best)) best = candidate;
+        if (!best || length(candidate) > length(*best) || mutant<"R46-takes-the-last">()) best = candidate;
       }
     }
-    if (!complete || !best) continue;
+    if ((!complete && !mutant<"R46-does-not-wait-for-all">()) || !best) continue;
     const TopicImage& topic = *before.topic_by_id(partition.topic_id);
     PartitionPlan plan;
     plan.recovered_leader = best;

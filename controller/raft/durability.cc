@@ -2,7 +2,11 @@
 
 #include <algorithm>
 
+#include "common/model/mutant.h"
+
 namespace controller::raft {
+
+using common::model::mutant;
 
 PersistToken Durability::issue(std::optional<LogIndex> end) {
   pending_.push_back({++issued_, end});
@@ -42,7 +46,7 @@ void Durability::complete(PersistToken token) {
 }
 
 void Durability::send(Message message, std::vector<Message>& out) {
-  if (hard_state_ <= completed_ && held_.empty()) {
+  if ((hard_state_ <= completed_ && held_.empty()) || mutant<"R1-speaks-before-the-vote-is-saved">()) {
     out.push_back(std::move(message));
   } else {
     held_.push_back({hard_state_, std::move(message)});

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include "common/model/mutant.h"
 #include "controller/raft/quorum.h"
 
 namespace controller::raft {
+
+using common::model::mutant;
 
 Leadership::Leadership(const Config& config, LogIndex start, const VoterSet& voters, LogIndex log_end, Instant now)
     : config_(config), start_(start), heartbeat_due_(now) {
@@ -136,7 +139,7 @@ std::vector<ReadReady> Leadership::take_confirmed_reads(const VoterSet& voters) 
     return found == peers_.end() || found->second.state_lost() ? uint64_t{0} : found->second.acked_round();
   });
   std::vector<ReadReady> ready;
-  while (!reads_.empty() && confirmed && reads_.front().round <= *confirmed) {
+  while (!reads_.empty() && ((confirmed && reads_.front().round <= *confirmed) || mutant<"R17-reads-unconfirmed">())) {
     ready.push_back({reads_.front().id, reads_.front().index});
     reads_.erase(reads_.begin());
   }
@@ -174,7 +177,8 @@ std::optional<NodeKey> Leadership::best_successor(const VoterSet& voters, Instan
 void Leadership::push_transfer(const LeaderView& view, std::vector<Message>& out) {
   if (!transfer_ || transfer_->told) return;
   const Progress* target = find(transfer_->target);
-  if (target == nullptr || target->matched() < view.log.end()) return;
+  if (target == nullptr) return;
+  if (target->matched() < view.log.end() && !mutant<"R10-hands-over-to-who-lags">()) return;
   transfer_->told = true;
   out.push_back(message(transfer_->target, view.term, TimeoutNow{}));
 }

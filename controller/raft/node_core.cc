@@ -1,11 +1,13 @@
 // Construction, dispatch, terms and the disk: what every role shares.
 #include <algorithm>
 
+#include "common/model/mutant.h"
 #include "controller/raft/node_impl.h"
 
 namespace controller::raft {
 
 using common::model::fail;
+using common::model::mutant;
 
 namespace {
 
@@ -24,9 +26,11 @@ LogIndex restored_committed(const RestoredState& restored) {
 
 // Why what the disk gave back cannot be used, if so (R4, R21).
 std::optional<std::string> find_lost_state(const RestoredState& restored, const LogView& log) {
+  if (mutant<"R21-accepts-a-log-that-lost-its-end">()) return std::nullopt;
   if (log.end() < restored.hard_state.committed_floor)
     return fmt::format("the log ends at {} but {} was committed", log.end(), restored.hard_state.committed_floor);
-  if (log.end() > LogIndex(0) && log.end_position().last_term > restored.hard_state.term)
+  if (log.end() > LogIndex(0) && log.end_position().last_term > restored.hard_state.term &&
+      !mutant<"R4-accepts-a-log-without-its-vote">())
     return fmt::format("the log has term {} but the vote only {}", log.end_position().last_term,
                        restored.hard_state.term);
   if (!restored.snapshot && restored.start.end > LogIndex(0))
@@ -59,6 +63,7 @@ Node::Impl::Impl(Config config, RestoredState restored, common::model::Random& r
       hello_due_(now),
       lost_at_start_(find_lost_state(restored, log_)) {
   // R3: who voted for itself may have led this term, and may have lost what it wrote in it: never again in this term.
+  if (mutant<"R3-forgets-that-it-led">() && voted_for_ == config_.self) voted_for_.reset();
   if (voted_for_ == config_.self) role_ = Role::resigned;
 }
 
@@ -89,7 +94,8 @@ Effects Node::Impl::leave() {
 
 void Node::Impl::dispatch(const Message& message) {
   if (role_ == Role::halted || message.to.id != config_.self.id || message.from.id == config_.self.id) return;
-  if (!message.to.directory.is_zero() && message.to.directory != config_.self.directory) {
+  if (!message.to.directory.is_zero() && message.to.directory != config_.self.directory &&
+      !mutant<"R6-votes-for-another-directory">()) {
     // Meant for who had this id before (R4, R6).
     if (const auto* vote = std::get_if<VoteRequest>(&message.body))
       send(message.from, VoteResponse{vote->kind, message.term, false});
@@ -177,7 +183,7 @@ void Node::Impl::truncate_log(LogIndex end) {
   log("truncate {} -> {}", log_.end(), end);
   log_.truncate(end);
   matched_ = std::min(matched_, end);
-  const bool voters_changed = membership_.on_truncate(end);
+  const bool voters_changed = !mutant<"R12-truncation-keeps-the-voters">() && membership_.on_truncate(end);
   persist(durability_.issue_truncate(end), TruncateLog{log_.end_position()});
   if (voters_changed) note(VotersChanged{membership_.current()});
 }
@@ -185,7 +191,8 @@ void Node::Impl::truncate_log(LogIndex end) {
 // Hands committed entries to the state machine, never beyond what this disk has: what a broker has shown must still be
 // there after its own restart.
 void Node::Impl::deliver() {
-  const LogIndex until = std::min(committed_, durability_.durable_end());
+  LogIndex until = std::min(committed_, durability_.durable_end());
+  if (mutant<"R2-delivers-what-is-not-synced">()) until = committed_;
   while (delivered_ < until) {
     const Entry& entry = log_.at(delivered_);
     effects_.committed.push_back(entry);
@@ -193,13 +200,14 @@ void Node::Impl::deliver() {
     if (leadership_ && entry.index > leadership_->start()) leadership_->remove_uncommitted(entry.size_bytes());
   }
   if (delivered_ > committed_floor_ && now_ - floor_saved_at_ >= config_.floor_interval) save_committed_floor();
-  if (!leadership_ || delivered_ <= leadership_->start()) return;
+  if (!leadership_ || (delivered_ <= leadership_->start() && !mutant<"R16-active-before-its-own-log-is-applied">()))
+    return;
   if (!gained_reported_) {
     gained_reported_ = true;
     note(LeadershipGained{term_, leadership_->start()});
   }
   // R12: a leader that is no voter any more leads until its removal is committed.
-  if (!is_voter() && delivered_ >= membership_.settled_at()) {
+  if (!is_voter() && delivered_ >= membership_.settled_at() && !mutant<"R12-removed-leader-leads-on">()) {
     if (const auto successor = leadership_->best_successor(membership_.current(), now_)) send(*successor, TimeoutNow{});
     resign("no longer a voter");
   }
@@ -296,6 +304,8 @@ void Node::Impl::check_invariants() const {
   NARU_CHECK(delivered_ <= committed_ && committed_ <= log_.end(), "delivered {} committed {} end {}", delivered_,
              committed_, log_.end());
   NARU_CHECK(log_.start() <= delivered_ && durability_.durable_end() <= log_.end(), "start {} durable {}", log_.start(),
+             durability_.durable_end());
+  NARU_CHECK(delivered_ <= durability_.durable_end(), "R2: delivered {}, durable {}", delivered_,
              durability_.durable_end());
   NARU_CHECK(matched_ <= log_.end(), "matched {} end {}", matched_, log_.end());
   NARU_CHECK(!snapshot_ || snapshot_->meta.position.end <= delivered_, "snapshot beyond {}", delivered_);

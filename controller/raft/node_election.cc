@@ -1,7 +1,11 @@
 // How a node comes to lead: pre-vote, vote, hand-over (R3, R6-R8, R10, R13).
+#include "common/model/mutant.h"
 #include "controller/raft/node_impl.h"
 
 namespace controller::raft {
+
+using common::model::mutant;
+
 namespace {
 
 // (last term, log end), compared as R6 says; the id only breaks ties between two who stand at the same moment.
@@ -52,6 +56,7 @@ void Node::Impl::on_election_deadline() {
 
 // R7: ask first, without raising the term.
 void Node::Impl::begin_pre_vote() {
+  if (mutant<"R7-stands-without-a-pre-vote">()) return begin_election(VoteKind::vote);
   attempt_ = VoteKind::pre_vote;
   ballot_.emplace();
   ballot_->record(config_.self, true);
@@ -94,8 +99,10 @@ void Node::Impl::handle(const Message& message, const VoteRequest& request) {
     set_role(voted_for_ == config_.self ? Role::resigned : Role::follower, std::nullopt);
   }
   const bool log_is_new_enough =
-      std::tuple(request.last_term, request.log_end) >= std::tuple(log_.end_position().last_term, log_.end());  // R6
-  const bool stands_by_leader = is_leader() || (leader_ && timers_.has_lease(now_));                            // R7
+      std::tuple(request.last_term, request.log_end) >= std::tuple(log_.end_position().last_term, log_.end()) ||  // R6
+      mutant<"R6-votes-for-an-older-log">();
+  const bool stands_by_leader = (is_leader() || (leader_ && timers_.has_lease(now_))) &&  // R7
+                                !mutant<"R7-forsakes-a-live-leader">();
   VoteResponse response{request.kind, message.term, false};
 
   if (request.kind == VoteKind::pre_vote) {
@@ -114,7 +121,8 @@ void Node::Impl::handle(const Message& message, const VoteRequest& request) {
 
   // R7 holds for votes too, or a node that was cut off could depose a leader that all others hear; R10 is the
   // exception.
-  if (message.term < term_ || (stands_by_leader && request.kind != VoteKind::transfer))
+  if (message.term < term_ ||
+      (stands_by_leader && (request.kind != VoteKind::transfer || mutant<"R10-hand-over-meets-the-lease">())))
     return send(message.from, response);
   if (message.term > term_) {
     log("term {} -> {}: {} stands", term_, message.term, message.from);
@@ -122,9 +130,11 @@ void Node::Impl::handle(const Message& message, const VoteRequest& request) {
   }
   // One vote a term (R6); a resigned leader's was its own (R3). A node outside its voter set votes too: it may just
   // lack the entry that added it (R13).
-  if ((!voted_for_ || voted_for_ == message.from) && !leader_ && log_is_new_enough) {
+  const bool may_vote = !voted_for_ || voted_for_ == message.from || mutant<"R6-votes-twice-a-term">();
+  if (mutant<"R13-votes-only-if-in-the-set">() && !is_voter()) return send(message.from, response);
+  if (may_vote && !leader_ && log_is_new_enough) {
     response.granted = true;
-    if (!voted_for_) {
+    if (voted_for_ != message.from) {
       voted_for_ = message.from;
       save_hard_state();
       log("vote for {} in term {}", message.from, term_);
@@ -136,7 +146,9 @@ void Node::Impl::handle(const Message& message, const VoteRequest& request) {
 
 void Node::Impl::handle(const Message& message, const VoteResponse& response) {
   // Only answers to the attempt that runs now: same kind, same term.
-  if (!ballot_ || response.kind != attempt_ || response.asked_in != term_) return;
+  if (!ballot_ || response.kind != attempt_ ||
+      (response.asked_in != term_ && !mutant<"R1-counts-votes-of-another-term">()))
+    return;
   ballot_->record(message.from, response.granted);
   if (ballot_->tally(membership_.current()) != Tally::won) return;
   if (attempt_ == VoteKind::pre_vote) {

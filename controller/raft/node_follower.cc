@@ -1,9 +1,13 @@
 // What a node does that follows: takes entries and snapshots, and acknowledges what is durable (R2, R9, R11, R15, R21).
 #include <algorithm>
 
+#include "common/model/mutant.h"
 #include "controller/raft/node_impl.h"
 
 namespace controller::raft {
+
+using common::model::mutant;
+
 namespace {
 
 // The entries continue from `previous`, terms do not fall and none is above the sender's.
@@ -25,6 +29,7 @@ void Node::Impl::handle(const Message& message, const AppendRequest& request) {
   response.round = request.round;
   response.log_end = log_.end();
   if (message.term < term_) {  // R9
+    if (mutant<"R9-ignores-old-terms">()) return;
     response.outcome = AppendOutcome::old_term;
     return send(message.from, response);
   }
@@ -51,7 +56,7 @@ void Node::Impl::handle(const Message& message, const AppendRequest& request) {
                            : log_.end_of_term(request.previous.last_term);
       return send(message.from, response);
     }
-    if (ours->checksum != request.previous.checksum)
+    if (ours->checksum != request.previous.checksum && !mutant<"R21-ignores-the-running-checksum">())
       return lose_state(fmt::format("entries before {} differ from leader {}'s", request.previous.end, message.from));
   }
   std::vector<Entry> fresh;
@@ -60,7 +65,8 @@ void Node::Impl::handle(const Message& message, const AppendRequest& request) {
       if (!fresh.empty()) fresh.push_back(entry);
       continue;
     }
-    if (entry.index < log_.end() && log_.at(entry.index).term == entry.term) continue;
+    const bool same = entry.index < log_.end() && log_.at(entry.index).term == entry.term;
+    if (same && !mutant<"R11-truncates-what-agrees">()) continue;
     if (entry.index < committed_)
       return lose_state(fmt::format("committed entry {} differs from leader {}'s", entry.index, message.from));
     if (entry.index < log_.end()) truncate_log(entry.index);  // R11: by (term, index), never by a guess
@@ -69,7 +75,8 @@ void Node::Impl::handle(const Message& message, const AppendRequest& request) {
   if (!fresh.empty()) append_to_log(std::move(fresh));
   const LogIndex agreed = request.previous.end + static_cast<int64_t>(request.entries.size());
   matched_ = std::max(matched_, std::min(agreed, log_.end()));
-  committed_ = std::max(committed_, std::min(request.committed, matched_));
+  committed_ = std::max(
+      committed_, std::min(request.committed, mutant<"R11-commits-what-was-not-compared">() ? log_.end() : matched_));
   acknowledge();
   deliver();
 }
@@ -78,6 +85,7 @@ void Node::Impl::handle(const Message& message, const AppendRequest& request) {
 void Node::Impl::acknowledge() {
   AppendResponse response;
   response.matched = std::min(matched_, durability_.durable_end());
+  if (mutant<"R2-follower-acknowledges-before-its-sync">()) response.matched = matched_;
   response.held = matched_;
   response.log_end = log_.end();
   response.round = last_round_;
@@ -98,7 +106,8 @@ void Node::Impl::handle(const Message& message, const SnapshotRequest& request) 
   last_round_ = std::max(last_round_, request.round);
 
   SnapshotResponse response{position.end, 0, false, request.round};
-  if (position.end <= delivered_ || log_.position_at(position.end) == position) {
+  if (!mutant<"R15-loads-what-it-has">() &&
+      (position.end <= delivered_ || log_.position_at(position.end) == position)) {
     // Nothing in it that we do not have. What we hold beyond it may have been acknowledged and must stay.
     matched_ = std::max(matched_, position.end);
     committed_ = std::max(committed_, position.end);

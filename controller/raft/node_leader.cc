@@ -1,12 +1,14 @@
 // What a node does that leads: proposals, commit, reads, hand-over, membership (R2, R5, R8, R10, R12, R16, R17, R21).
 #include <algorithm>
 
+#include "common/model/mutant.h"
 #include "controller/raft/node_impl.h"
 
 namespace controller::raft {
 
 using common::model::ErrorCode;
 using common::model::fail;
+using common::model::mutant;
 
 void Node::Impl::become_leader() {
   NARU_CHECK(role_ == Role::candidate, "{} wins an election", to_string(role_));
@@ -21,7 +23,7 @@ void Node::Impl::become_leader() {
   entry.term = term_;
   entry.index = start;
   entry.kind = EntryKind::leader_change;
-  append_to_log({std::move(entry)});
+  if (!mutant<"R5-begins-a-term-without-an-entry">()) append_to_log({std::move(entry)});
   lead([&](auto& out) { leadership_->send_heartbeats(view(), now_, out); });
 }
 
@@ -36,7 +38,8 @@ void Node::Impl::resign(std::string_view why) {
 
 Result<LogIndex> Node::Impl::propose(EntryKind kind, Buffer payload) {
   if (!is_leader()) return fail(ErrorCode::not_controller, "not the leader of the metadata quorum");
-  if (leadership_->is_transferring()) return fail(ErrorCode::not_controller, "leadership is being handed over");
+  if (leadership_->is_transferring() && !mutant<"R10-proposes-during-a-hand-over">())
+    return fail(ErrorCode::not_controller, "leadership is being handed over");
   Entry entry;
   entry.term = term_;
   entry.index = log_.end();
@@ -54,8 +57,9 @@ Result<LogIndex> Node::Impl::propose(EntryKind kind, Buffer payload) {
 // R12: one change at a time, and only when it is known what is committed.
 Result<LogIndex> Node::Impl::change_voters(const VoterSet& voters) {
   if (!is_leader()) return fail(ErrorCode::not_controller, "not the leader of the metadata quorum");
-  if (!knows_committed()) return fail(ErrorCode::request_timed_out, "this leader has not committed an entry yet");
-  if (membership_.settled_at() > committed_)
+  if (!knows_committed() && !mutant<"R12-changes-before-a-commit">())
+    return fail(ErrorCode::request_timed_out, "this leader has not committed an entry yet");
+  if (membership_.settled_at() > committed_ && !mutant<"R12-two-changes-at-once">())
     return fail(ErrorCode::request_timed_out, "another change of the voters is not committed yet");
   auto index = propose(EntryKind::voters, voters.encode());
   if (!index) return index;
@@ -76,8 +80,9 @@ Result<LogIndex> Node::Impl::add_voter(Voter voter) {
                 fmt::format("node {} does not speak raft.version {}", voter.key.id, raft_version));
   // It must have caught up, durably, or the new majority might need it before it has anything.
   const Progress* progress = leadership_->find(voter.key);
-  if (progress == nullptr || !progress->last_caught_up() ||
-      now_ - *progress->last_caught_up() > config_.caught_up_age_max)
+  const bool caught_up = progress != nullptr && progress->last_caught_up() &&
+                         now_ - *progress->last_caught_up() <= config_.caught_up_age_max;
+  if (!caught_up && !mutant<"R12-adds-who-has-not-caught-up">())
     return fail(ErrorCode::request_timed_out,
                 fmt::format("node {} has not caught up with the metadata log", voter.key.id));
   return change_voters(voters.with(std::move(voter)));
@@ -142,7 +147,8 @@ void Node::Impl::handle(const Message& message, const AppendResponse& response) 
 
 // R21: within a term nobody may have less than it acknowledged. Who does is not counted, and is told.
 bool Node::Impl::has_lost_state(const NodeKey& key, Progress& progress, LogIndex its_end) {
-  if (!progress.state_lost() && its_end >= progress.acknowledged()) return false;
+  if (!progress.state_lost() && (its_end >= progress.acknowledged() || mutant<"R21-counts-who-lost-its-end">()))
+    return false;
   if (!progress.state_lost())
     log("{} had acknowledged {} and now ends at {}: it no longer counts", key, progress.acknowledged(), its_end);
   progress.mark_state_lost();
@@ -183,9 +189,11 @@ void Node::Impl::handle(const Message& message, const ObserverHello& hello) {
 // R2: a majority must be durable, this node's disk included if its vote is needed. R5: only an entry of this term
 // commits, and with it everything before.
 void Node::Impl::advance_commit() {
-  const LogIndex reached =
-      std::min(leadership_->majority_durable(membership_.current(), durability_.durable_end()), log_.end());
-  if (reached > committed_ && reached > leadership_->start()) {
+  const LogIndex own = mutant<"R2-leader-counts-itself-before-its-sync">() ? log_.end() : durability_.durable_end();
+  const LogIndex reached = std::min(leadership_->majority_durable(membership_.current(), own), log_.end());
+  if (reached > committed_ && (reached > leadership_->start() || mutant<"R5-commits-earlier-terms">())) {
+    NARU_CHECK(log_.position_at(reached)->last_term == term_, "R5: {} of term {} committed in term {}", reached,
+               log_.position_at(reached)->last_term, term_);
     committed_ = reached;
     lead([&](auto& out) { leadership_->send_ready(view(), out); });
   }
@@ -195,8 +203,10 @@ void Node::Impl::advance_commit() {
 void Node::Impl::leader_tick() {
   // R8: a leader that a majority no longer hears must not hold the cluster.
   const Instant heard = leadership_->majority_contact(membership_.current(), now_);
-  if (heard < now_ - config_.check_quorum) return resign("no contact with a majority");
-  if (const auto deadline = leadership_->transfer_deadline(); deadline && now_ >= *deadline) {
+  if (heard < now_ - config_.check_quorum && !mutant<"R8-leads-on-unheard">())
+    return resign("no contact with a majority");
+  if (const auto deadline = leadership_->transfer_deadline();
+      deadline && now_ >= *deadline && !mutant<"R10-never-gives-a-hand-over-up">()) {
     leadership_->end_transfer();  // R10: go on leading
     note(TransferEnded{TransferOutcome::gave_up});
     log("hand-over given up");

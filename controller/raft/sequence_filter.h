@@ -4,6 +4,7 @@
 #pragma once
 #include <map>
 
+#include "common/model/mutant.h"
 #include "controller/raft/types.h"
 
 namespace controller::raft {
@@ -13,7 +14,8 @@ class SequenceFilter {
   // Sessions of one (node, directory) rise over its restarts. False: an old message, to be dropped.
   bool accept(const NodeKey& from, uint64_t session, uint64_t sequence) {
     Last& last = last_[from];
-    if (session < last.session || (session == last.session && sequence <= last.sequence)) return false;
+    const bool old = session < last.session || (session == last.session && sequence <= last.sequence);
+    if (old && !common::model::mutant<"R23-takes-messages-out-of-order">()) return false;
     last = {session, sequence};
     return true;
   }

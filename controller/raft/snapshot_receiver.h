@@ -3,6 +3,7 @@
 #pragma once
 #include <optional>
 
+#include "common/model/mutant.h"
 #include "controller/raft/effects.h"
 
 namespace controller::raft {
@@ -23,11 +24,11 @@ class SnapshotReceiver {
       term_ = term;
       next_offset_ = 0;
     }
-    if (!meta_ || term != term_ || request.meta != *meta_) {
+    if (!meta_ || ((term != term_ || request.meta != *meta_) && !common::model::mutant<"R15-mixes-two-snapshots">())) {
       abandon();
       return Verdict::again;
     }
-    if (request.offset != next_offset_) return Verdict::again;
+    if (request.offset != next_offset_ && !common::model::mutant<"R15-takes-any-piece">()) return Verdict::again;
     const uint64_t left = meta_->size_bytes - next_offset_;
     if (request.bytes.size() > left || (request.bytes.empty() && left > 0)) {
       abandon();

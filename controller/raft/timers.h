@@ -3,6 +3,7 @@
 #pragma once
 #include <algorithm>
 
+#include "common/model/mutant.h"
 #include "common/model/random.h"
 #include "controller/raft/config.h"
 
@@ -49,6 +50,7 @@ class Timers {
 
  private:
   Duration jitter(Duration max) const {
+    if (common::model::mutant<"R22-all-wait-equally">()) return max;
     return max.count() == 0 ? max : Duration(static_cast<int64_t>(random_.below(static_cast<uint64_t>(max.count()))));
   }
 
