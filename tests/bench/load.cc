@@ -1,23 +1,26 @@
 // naru-load: a light load generator on librdkafka, so that the client is not what is measured. It knows nothing of Naru
-// and runs against any Kafka-compatible cluster; scripts/bench reads the JSON line it prints at the end.
+// and runs against any Kafka-compatible cluster; scripts/figures reads the JSON lines it prints.
 //
 //   naru-load produce --bootstrap B --topic T --megabytes 1000 --record-bytes 1024 [--acks all] [--producers 1] ...
-//   naru-load consume --bootstrap B --topic T --megabytes 1000
-//   naru-load gap     --bootstrap B --topic T --seconds 20      longest time without an acknowledged write, per partition
+//   naru-load consume --bootstrap B --topic T       everything that is there, to the end of each partition
+//   naru-load steady  --bootstrap B --topic T --partitions 2 --rate 500     librdkafka's defaults; see steady.h
+//   naru-load first   --bootstrap B --topic T       waits for a broker to listen, then for the first acknowledged write
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <map>
 #include <memory>
-#include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <librdkafka/rdkafkacpp.h>
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
+
+#include "first.h"
+#include "steady.h"
 
 namespace {
 
@@ -33,12 +36,14 @@ struct Options {
   int producers = 1;
   int batch_bytes = 16384;
   int linger_ms = 0;
-  double seconds = 20;
-  double rate = 0;  // records a second; 0: as fast as it goes
+  int partitions = 1;
+  double rate = 500;  // records a second, steady only
   bool idempotent = true;
 };
 
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 std::unique_ptr<RdKafka::Conf> configuration(const std::map<std::string, std::string>& values) {
   std::unique_ptr<RdKafka::Conf> conf(RdKafka::Conf::create(RdKafka::Conf::CONF_GLOBAL));
@@ -61,19 +66,11 @@ class Reports final : public RdKafka::DeliveryReportCb {
       return;
     }
     ++acked;
-    const auto now = Clock::now();
     latencies_us.push_back(static_cast<uint32_t>(std::min<int64_t>(message.latency(), UINT32_MAX)));
-    auto [at, fresh] = last_ack.try_emplace(message.partition(), now);
-    if (!fresh) {
-      longest_gap = std::max(longest_gap, std::chrono::duration<double>(now - at->second).count());
-      at->second = now;
-    }
   }
   uint64_t acked = 0;
   uint64_t failed = 0;
   std::vector<uint32_t> latencies_us;
-  std::map<int32_t, Clock::time_point> last_ack;
-  double longest_gap = 0;
 };
 
 std::map<std::string, std::string> producer_settings(const Options& o) {
@@ -98,7 +95,7 @@ std::string payload(size_t bytes) {
   return text;
 }
 
-void produce_one(const Options& o, uint64_t records, Reports& reports, std::atomic<bool>& stop) {
+void produce_one(const Options& o, uint64_t records, Reports& reports) {
   auto conf = configuration(producer_settings(o));
   std::string error;
   conf->set("dr_cb", static_cast<RdKafka::DeliveryReportCb*>(&reports), error);
@@ -108,15 +105,11 @@ void produce_one(const Options& o, uint64_t records, Reports& reports, std::atom
     std::exit(1);
   }
   std::string body = payload(o.record_bytes);
-  const auto begin = Clock::now();
-  for (uint64_t i = 0; i < records && !stop; ++i) {
-    if (o.rate > 0) {
-      const auto due = begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(static_cast<double>(i) / o.rate));
-      while (Clock::now() < due) producer->poll(1);
-    }
+  for (uint64_t i = 0; i < records; ++i) {
     for (;;) {
-      const RdKafka::ErrorCode sent = producer->produce(o.topic, RdKafka::Topic::PARTITION_UA, RdKafka::Producer::RK_MSG_COPY,
-                                                        body.data(), body.size(), nullptr, 0, 0, nullptr);
+      const RdKafka::ErrorCode sent =
+          producer->produce(o.topic, RdKafka::Topic::PARTITION_UA, RdKafka::Producer::RK_MSG_COPY, body.data(),
+                            body.size(), nullptr, 0, 0, nullptr);
       if (sent == RdKafka::ERR_NO_ERROR) break;
       if (sent != RdKafka::ERR__QUEUE_FULL) {
         std::fprintf(stderr, "naru-load: %s\n", RdKafka::err2str(sent).c_str());
@@ -132,17 +125,16 @@ void produce_one(const Options& o, uint64_t records, Reports& reports, std::atom
 nlohmann::json summary(std::vector<Reports>& all, double seconds, size_t record_bytes) {
   uint64_t acked = 0;
   uint64_t failed = 0;
-  double gap = 0;
   std::vector<uint32_t> latencies;
   for (Reports& r : all) {
     acked += r.acked;
     failed += r.failed;
-    gap = std::max(gap, r.longest_gap);
     latencies.insert(latencies.end(), r.latencies_us.begin(), r.latencies_us.end());
   }
   std::sort(latencies.begin(), latencies.end());
   const auto percentile = [&](double p) {
-    return latencies.empty() ? 0.0 : latencies[static_cast<size_t>(p * static_cast<double>(latencies.size() - 1))] / 1000.0;
+    return latencies.empty() ? 0.0
+                             : latencies[static_cast<size_t>(p * static_cast<double>(latencies.size() - 1))] / 1000.0;
   };
   return {{"acked", acked},
           {"failed", failed},
@@ -151,57 +143,64 @@ nlohmann::json summary(std::vector<Reports>& all, double seconds, size_t record_
           {"mb_per_s", static_cast<double>(acked * record_bytes) / 1e6 / seconds},
           {"p50_ms", percentile(0.5)},
           {"p99_ms", percentile(0.99)},
-          {"p999_ms", percentile(0.999)},
-          {"longest_gap_ms", gap * 1000}};
+          {"p999_ms", percentile(0.999)}};
 }
 
 int produce(const Options& o) {
   const auto total = static_cast<uint64_t>(o.megabytes * 1e6 / static_cast<double>(o.record_bytes));
   std::vector<Reports> reports(static_cast<size_t>(o.producers));
-  std::atomic<bool> stop{false};
   const auto begin = Clock::now();
   std::vector<std::thread> threads;
-  for (Reports& r : reports) threads.emplace_back([&] { produce_one(o, total / reports.size(), r, stop); });
+  for (Reports& r : reports) threads.emplace_back([&] { produce_one(o, total / reports.size(), r); });
   for (std::thread& t : threads) t.join();
   const nlohmann::json result = summary(reports, seconds_since(begin), o.record_bytes);
   std::printf("%s\n", result.dump().c_str());
   return result["failed"] == 0 ? 0 : 1;
 }
 
-int gap(Options o) {
-  if (o.rate == 0) o.rate = 1000;
-  std::vector<Reports> reports(1);
-  std::atomic<bool> stop{false};
-  const auto begin = Clock::now();
-  std::thread timer([&] {
-    std::this_thread::sleep_for(std::chrono::duration<double>(o.seconds));
-    stop = true;
-  });
-  produce_one(o, UINT64_MAX, reports.front(), stop);
-  timer.join();
-  std::printf("%s\n", summary(reports, seconds_since(begin), o.record_bytes).dump().c_str());
-  return reports.front().failed == 0 ? 0 : 1;
+// Every partition of the topic from its beginning, without a group.
+bool assign_all(RdKafka::KafkaConsumer& consumer, const std::string& topic, size_t& partitions) {
+  std::string error;
+  const std::unique_ptr<RdKafka::Topic> handle(RdKafka::Topic::create(&consumer, topic, nullptr, error));
+  RdKafka::Metadata* raw = nullptr;
+  if (!handle || consumer.metadata(false, handle.get(), &raw, 30'000) != RdKafka::ERR_NO_ERROR) return false;
+  const std::unique_ptr<RdKafka::Metadata> metadata(raw);
+  std::vector<RdKafka::TopicPartition*> assigned;
+  for (const auto* t : *metadata->topics()) {
+    for (const auto* p : *t->partitions())
+      assigned.push_back(RdKafka::TopicPartition::create(topic, p->id(), RdKafka::Topic::OFFSET_BEGINNING));
+  }
+  partitions = assigned.size();
+  const bool done = consumer.assign(assigned) == RdKafka::ERR_NO_ERROR && partitions > 0;
+  RdKafka::TopicPartition::destroy(assigned);
+  return done;
 }
 
+// Reads what is there, to the end of each partition: a topic holds a round number of records, not of megabytes.
 int consume(const Options& o) {
   const auto conf = configuration({{"bootstrap.servers", o.bootstrap},
-                                   {"group.id", "naru-load-" + std::to_string(Clock::now().time_since_epoch().count())},
-                                   {"auto.offset.reset", "earliest"},
+                                   {"group.id", "naru-load"},
                                    {"enable.auto.commit", "false"},
+                                   {"enable.partition.eof", "true"},
                                    {"queued.min.messages", "1000000"}});
   std::string error;
-  std::unique_ptr<RdKafka::KafkaConsumer> consumer(RdKafka::KafkaConsumer::create(conf.get(), error));
-  if (!consumer || consumer->subscribe({o.topic}) != RdKafka::ERR_NO_ERROR) {
-    std::fprintf(stderr, "naru-load: cannot consume: %s\n", error.c_str());
+  const std::unique_ptr<RdKafka::KafkaConsumer> consumer(RdKafka::KafkaConsumer::create(conf.get(), error));
+  size_t partitions = 0;
+  if (!consumer || !assign_all(*consumer, o.topic, partitions)) {
+    std::fprintf(stderr, "naru-load: cannot consume %s: %s\n", o.topic.c_str(), error.c_str());
     return 1;
   }
-  const auto wanted = static_cast<uint64_t>(o.megabytes * 1e6);
   uint64_t bytes = 0;
   uint64_t records = 0;
-  const auto started = Clock::now();
   Clock::time_point begin{};
-  while (bytes < wanted && seconds_since(started) < 600) {
-    const std::unique_ptr<RdKafka::Message> message(consumer->consume(1000));
+  for (std::set<int32_t> at_end; at_end.size() < partitions;) {
+    const std::unique_ptr<RdKafka::Message> message(consumer->consume(30'000));
+    if (message->err() == RdKafka::ERR__PARTITION_EOF) at_end.insert(message->partition());
+    if (message->err() == RdKafka::ERR__TIMED_OUT) {
+      std::fprintf(stderr, "naru-load: nothing came for 30 s; %zu of %zu partitions read to their ends, %llu records\n",
+                   at_end.size(), partitions, static_cast<unsigned long long>(records));
+      return 1;
+    }
     if (message->err() != RdKafka::ERR_NO_ERROR) continue;
     if (records++ == 0) begin = Clock::now();
     bytes += message->len();
@@ -213,7 +212,7 @@ int consume(const Options& o) {
                                  {"records_per_s", static_cast<double>(records) / seconds},
                                  {"mb_per_s", static_cast<double>(bytes) / 1e6 / seconds}};
   std::printf("%s\n", result.dump().c_str());
-  return bytes >= wanted ? 0 : 1;
+  return 0;
 }
 
 }  // namespace
@@ -225,26 +224,29 @@ int main(int argc, char** argv) {
   const auto common = [&o](CLI::App* sub) {
     sub->add_option("--bootstrap", o.bootstrap, "host:port,...");
     sub->add_option("--topic", o.topic);
-    sub->add_option("--megabytes", o.megabytes);
     return sub;
   };
   const auto producing = [&](CLI::App* sub) {
     common(sub);
+    sub->add_option("--megabytes", o.megabytes);
     sub->add_option("--record-bytes", o.record_bytes);
     sub->add_option("--acks", o.acks);
     sub->add_option("--codec", o.codec);
     sub->add_option("--producers", o.producers);
     sub->add_option("--batch-bytes", o.batch_bytes);
     sub->add_option("--linger-ms", o.linger_ms);
-    sub->add_option("--rate", o.rate, "records a second of each producer");
-    sub->add_option("--seconds", o.seconds);
     return sub;
   };
   CLI::App* produce_command = producing(app.add_subcommand("produce", "produce so many megabytes"));
-  CLI::App* gap_command = producing(app.add_subcommand("gap", "produce steadily and report the longest gap"));
-  CLI::App* consume_command = common(app.add_subcommand("consume", "consume so many megabytes"));
+  CLI::App* consume_command = common(app.add_subcommand("consume", "consume the whole topic"));
+  CLI::App* steady_command =
+      common(app.add_subcommand("steady", "produce steadily; answers to lines on standard input"));
+  steady_command->add_option("--partitions", o.partitions);
+  steady_command->add_option("--rate", o.rate, "records a second, all partitions in turn");
+  CLI::App* first_command = common(app.add_subcommand("first", "when is the first write acknowledged?"));
   CLI11_PARSE(app, argc, argv);
   if (produce_command->parsed()) return produce(o);
-  if (gap_command->parsed()) return gap(o);
-  return consume_command->parsed() ? consume(o) : 2;
+  if (consume_command->parsed()) return consume(o);
+  if (steady_command->parsed()) return load::steady({o.bootstrap, o.topic, o.partitions, o.rate});
+  return first_command->parsed() ? load::first_write(o.bootstrap, o.topic) : 2;
 }
