@@ -71,6 +71,8 @@ class Broker:
         self.log_path = self.dir / "naru.log"
         self.process = None
         self.settings = {}
+        self.enter = None      # words before its command, instead of the cluster's
+        self.environment = {}  # besides the inherited one: preloaded libraries
 
     @property
     def address(self):
@@ -106,9 +108,9 @@ class Broker:
         (self.dir / "server.properties").write_text(self.properties())
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*self.cluster.enter, self.cluster.naru_path, "start", "-c", str(self.dir / "server.properties")],
+                [*(self.cluster.enter if self.enter is None else self.enter), self.cluster.naru_path, "start", "-c", str(self.dir / "server.properties")],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                preexec_fn=_die_with_parent, env=clean_environment())
+                preexec_fn=_die_with_parent, env=clean_environment() | self.environment)
         return self
 
     def signal(self, number):
@@ -285,9 +287,9 @@ def last_lines(text, count=5):
 class Workload:
     """`naru verify workload` on a topic: clients at work, and the verdict on what they saw."""
 
-    def __init__(self, cluster, topic, rate=200, consumers=2, group=None, history=None, properties=()):
-        words = [cluster.naru_path, "verify", "workload", topic, "-b", cluster.bootstrap, "--rate", str(rate),
-                 "--consumers", str(consumers), "--group", group or f"{topic}-readers"]
+    def __init__(self, cluster, topic, rate=200, consumers=2, group=None, history=None, properties=(), size=100):
+        words = [*cluster.enter, cluster.naru_path, "verify", "workload", topic, "-b", cluster.bootstrap, "--rate", str(rate),
+                 "--consumers", str(consumers), "--group", group or f"{topic}-readers", "--size", str(size)]
         if history:
             words += ["--history", str(history)]
         for item in properties:

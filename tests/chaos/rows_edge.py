@@ -1,0 +1,277 @@
+"""Rows 44 to 53: what no client sends, sent to every port while ordinary clients work."""
+import contextlib
+import os
+import socket
+import struct
+import time
+import zlib
+
+import bad_input_access as bad
+from harness import Invalid, scenario
+from rows_limits import resident_mib
+from rows_signals import laid_out
+from views import epochs, fenced_count, terms
+from wire import closed_by, connect, frame, header, produce, read_frame
+
+
+def watched(run):
+    cluster = laid_out(run)
+    state = {"epochs": epochs(cluster, "load"), "term": terms(cluster), "fenced": fenced_count(cluster),
+             "memory": {b.id: resident_mib(b.pid) for b in cluster.brokers},
+             "lines": {b.id: len(b.log().splitlines()) for b in cluster.brokers}}
+    return cluster, state
+
+
+def unharmed(run, cluster, state, grown_max=100, lines_max=200):
+    """Nobody died, nothing moved, memory and logs stayed bounded, clients went on."""
+    run.load.flow(timeout=60)
+    run.gap()
+    run.must(all(b.running for b in cluster.brokers), "every broker lives")
+    run.must(terms(cluster) == state["term"] and fenced_count(cluster) == state["fenced"], "no election, no fencing")
+    run.must(epochs(cluster, "load") == state["epochs"], "no leader change")
+    grown = max(resident_mib(b.pid) - state["memory"][b.id] for b in cluster.brokers)
+    said = max(len(b.log().splitlines()) - state["lines"][b.id] for b in cluster.brokers)
+    run.note(f"memory +{grown:.0f} MiB, {said} log lines")
+    run.must(grown < grown_max, f"memory is bounded: +{grown:.0f} MiB")
+    run.must(said < lines_max, f"the log is rate limited: {said} lines")
+
+
+@scenario(44, "garbage", "random bytes on the client port and the peer port of every broker", "closed, few log lines, nobody harmed", smoke=True)
+def garbage(run):
+    cluster, state = watched(run)
+    sent = closed = 0
+    for round_ in range(20):
+        for broker in cluster.brokers:
+            for port in (broker.port, broker.peer_port):
+                with contextlib.suppress(ConnectionError), connect(broker, port) as c:
+                    sent += 1
+                    with contextlib.suppress(OSError):
+                        c.sendall(run.random.randbytes(run.random.choice((1, 10, 1000, 60000))))
+                        c.shutdown(socket.SHUT_WR)
+                    closed += closed_by(c, 10)
+    run.fired(f"{sent} connections with garbage, {closed} closed")
+    run.must(closed == sent, f"all are closed: {closed} of {sent}")
+    unharmed(run, cluster, state)
+
+
+@scenario(45, "other-protocols", "HTTP, TLS, SSH, Redis and HTTP/2 on the client port; HTTP/1 and Kafka on the peer port", "closed, no huge allocation")
+def other_protocols(run):
+    cluster, state = watched(run)
+    hellos = {"HTTP": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "TLS": bytes.fromhex("16030100c8010000c40303") + os.urandom(200),
+              "SSH": b"SSH-2.0-OpenSSH_9.2\r\n", "Redis": b"*1\r\n$4\r\nPING\r\n", "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0" * 9}
+    left_open = []
+    count = 0
+    for broker in cluster.brokers:
+        for name, hello in hellos.items():
+            with connect(broker) as c:
+                c.sendall(hello)
+                count += 1
+                if not closed_by(c, 10):
+                    left_open.append(f"{name} on the client port")
+        for name, hello in {"HTTP": hellos["HTTP"], "TLS": hellos["TLS"], "Kafka": frame(header(18, 0))}.items():
+            with connect(broker, broker.peer_port) as c:
+                c.sendall(hello)
+                count += 1
+                if not closed_by(c, 30):
+                    left_open.append(f"{name} on the peer port")
+    run.fired(f"{count} connections of other protocols")
+    run.must(not left_open, f"all are closed: {sorted(set(left_open))}")
+    unharmed(run, cluster, state)
+
+
+@scenario(46, "huge-lengths", "length prefixes 0x7fffffff, -1, 0 and the maximum, 300 of each", "closed before any allocation")
+def lengths(run):
+    cluster, state = watched(run)
+    held, count = [], 0
+    for broker in cluster.brokers:
+        for _ in range(100):
+            for length in (0x7FFFFFFF, -1, 0, 104857600):
+                with contextlib.suppress(OSError):
+                    c = connect(broker)
+                    c.sendall(struct.pack(">i", length) + b"\0\x12")
+                    held.append(c)
+                    count += 1
+    run.fired(f"{count} connections with such lengths, {len(held)} held open")
+    unharmed(run, cluster, state)
+    for c in held:
+        c.close()
+
+
+def bad_requests(run, names, what):
+    cluster, state = watched(run)
+    broker = cluster[cluster.leader("load")]
+    problems = bad.run_cases(run, cluster, broker, names)
+    run.fired(f"{len(names)} kinds of {what} sent to broker {broker.id}")
+    run.must(not problems, f"{problems}")
+    unharmed(run, cluster, state)
+
+
+@scenario(47, "malformed-requests", "array lengths, varints, strings and cut requests that cannot be", "error or close; memory stays bounded")
+def malformed(run):
+    bad_requests(run, bad.STRUCTURE, "malformed requests")
+
+
+@scenario(48, "slowloris", "1,000 connections that send a byte every few seconds", "closed as partial frames in time; others unaffected")
+def slowloris(run):
+    cluster, state = watched(run)
+    broker = cluster[run.random.choice((1, 2, 3))]
+    held = []
+    for _ in range(1000):
+        with contextlib.suppress(OSError):
+            c = connect(broker)
+            c.setblocking(False)
+            held.append(c)
+    request = frame(header(18, 0))
+    until = time.monotonic() + 12
+    step = 0
+    while time.monotonic() < until:
+        for c in held:
+            with contextlib.suppress(OSError):
+                c.send(request[step % (len(request) - 1):][:1])
+        step += 1
+        run.run_for(2.0)
+    if len(held) < 500:
+        raise Invalid(f"only {len(held)} connections stood")
+    run.fired(f"{len(held)} connections sent {step} bytes each in 12 s")
+    unharmed(run, cluster, state)
+    for c in held:
+        c.close()
+
+
+@scenario(49, "never-reads", "20 clients ask for everything and read nothing", "output is bounded; others unaffected")
+def never_reads(run):
+    cluster, state = watched(run)
+    cluster.naru("topic", "create", "bulk", "-p", 1, "-r", 3)
+    cluster.naru("produce", "bulk", text_in="".join("x" * 1000 + "\n" for _ in range(20000)), timeout=120)
+    broker = cluster[cluster.leader("bulk")]
+    fetch = (header(1, 4) + struct.pack(">iiii", -1, 100, 1, 50 << 20) + b"\0" + struct.pack(">i", 1) + bad.string("bulk") +
+             struct.pack(">iiqi", 1, 0, 0, 50 << 20))
+    held, asked = [], 0
+    for _ in range(20):
+        c = socket.socket()
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        c.settimeout(0.2)
+        c.connect((broker.host, broker.port))
+        held.append(c)
+        for _ in range(50):
+            try:
+                c.sendall(frame(fetch))
+                asked += 1
+            except OSError:
+                break
+    run.run_for(3.0)
+    run.fired(f"{asked} fetches of 20 MB asked and not read")
+    unharmed(run, cluster, state, grown_max=250)
+    for c in held:
+        c.close()
+
+
+def bomb(codec):
+    """A batch of about a KiB that unpacks to a GiB, or as close as the codec's tools here get."""
+    size = 1 << 30
+    head = b"\0" + bad.varint(0) + bad.varint(0) + bad.varint(-1) + bad.varint(size)
+    plain = bad.varint(len(head) + size + 1) + head
+    if codec == "gzip":
+        packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+        packed = packer.compress(plain)
+        for _ in range(1024):
+            packed += packer.compress(b"\0" * (1 << 20))
+        return bad.batch(records=packed + packer.compress(bad.varint(0)) + packer.flush(), attributes=1)
+    if codec == "snappy":  # only the claim: a literal of a byte that says it unpacks to a GiB
+        return bad.batch(records=b"\x80\x80\x80\x80\x04" + b"\0x", attributes=2)
+    if codec == "lz4":     # a frame header, then a block of matches onto itself
+        block = b"\x1f\0\x01\0" + b"\xff" * (4 << 20) + b"\0"
+        return bad.batch(records=b"\x04\x22\x4d\x18\x40\x70\xdf"[:7] + struct.pack("<I", len(block[:900000])) + block[:900000] + b"\0" * 4, attributes=3)
+    # zstd: a frame of RLE blocks of 128 KiB each.
+    blocks = b"".join(struct.pack("<I", (131072 << 3) | 2)[:3] + b"\0" for _ in range(8191)) + struct.pack("<I", (131072 << 3) | 3)[:3] + b"\0"
+    return bad.batch(records=struct.pack("<I", 0xFD2FB528) + b"\xc0\x38" + struct.pack("<Q", size) + blocks, attributes=4)
+
+
+@scenario(50, "decompression-bombs", "batches that unpack to a GiB, in every codec", "refused, memory bounded")
+def bombs(run):
+    cluster, state = watched(run)
+    cluster.naru("topic", "create", "bombs", "-p", 1, "-r", 3)
+    cluster.wait_isr("bombs")
+    broker = cluster[cluster.leader("bombs")]
+    answers = {}
+    for codec in ("gzip", "snappy", "lz4", "zstd"):
+        packed = bomb(codec)
+        with connect(broker, timeout=60) as c:
+            try:
+                answers[codec] = produce(c, "bombs", packed)[0]
+            except ConnectionError:
+                answers[codec] = "closed"
+    run.fired(f"bombs answered {answers}")
+    run.must(all(a != 0 for a in answers.values()), f"none is taken: {answers}")
+    unharmed(run, cluster, state, grown_max=150)
+    run.must(cluster.naru("consume", "bombs", "-e") == "", "nothing of them is stored")
+
+
+@scenario(51, "bad-batches", "wrong CRC, counts, offsets, magic, epochs, attributes", "refused whole")
+def bad_batches(run):
+    bad_requests(run, bad.BATCHES, "bad batches")
+
+
+@scenario(52, "replayed-requests", "requests of an idempotent producer are sent again, later and out of order", "R85: no duplicate, no reorder", needs=("redirect",))
+def replayed(run):
+    from proxies import Proxy
+    from rows_network import kick, on_hosts
+    cluster, hosts = on_hosts(run)
+    proxies = [Proxy(run, hosts, b.id) for b in cluster.brokers]
+    for broker, proxy in zip(cluster.brokers, proxies):
+        proxy.order(replay=0.3)
+        hosts.redirect(broker.id, broker.port, proxy.port)
+    kick(run, cluster, hosts, lambda b: b.port)
+    run.run_for(12.0)
+    again = sum(p.order(replay=0.3).get("replayed", 0) for p in proxies)
+    if again < 20:
+        raise Invalid(f"only {again} requests were replayed")
+    run.fired(f"{again} Produce requests sent again within 2 s")
+    run.load.flow(timeout=60)
+    run.gap()
+
+
+@scenario(53, "old-and-unknown-versions", "very old and unknown API keys and versions", "UNSUPPORTED_VERSION in version 0 for ApiVersions, else closed")
+def versions(run):
+    cluster, state = watched(run)
+    broker = cluster[run.random.choice((1, 2, 3))]
+    count = refused = 0
+    for key in [*range(0, 90), 999, 32767]:
+        for version in (0, 1, 99, 32767):
+            with connect(broker) as c:
+                c.settimeout(10)
+                c.sendall(frame(header(key, version)))
+                c.shutdown(socket.SHUT_WR)
+                count += 1
+                try:
+                    read_frame(c)
+                except ConnectionError:
+                    refused += 1
+    run.fired(f"{count} requests with empty bodies, {refused} closed")
+    with connect(broker) as c:
+        c.sendall(frame(header(18, 99)))
+        answer = read_frame(c)
+        run.must(struct.unpack(">ih", answer[:6]) == (7, 35), f"ApiVersions v99 is answered in v0 with 35: {answer[:6]!r}")
+    unharmed(run, cluster, state)
+
+
+@scenario(48, "connection-storm", "connections are opened and closed as fast as they can be, for 8 s", "others unaffected")
+def storm(run):
+    cluster, state = watched(run)
+    broker = cluster[run.random.choice((1, 2, 3))]
+    made = 0
+    until = time.monotonic() + 8
+    while time.monotonic() < until:
+        batch = []
+        for _ in range(100):
+            with contextlib.suppress(OSError):
+                c = socket.create_connection((broker.host, broker.port), timeout=0.5)
+                if made % 2:
+                    c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by RST
+                batch.append(c)
+                made += 1
+        for c in batch:
+            c.close()
+        run.run_for(0.05)
+    run.fired(f"{made} connections opened and closed")
+    unharmed(run, cluster, state)
