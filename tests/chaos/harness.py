@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import traceback
 
 from naru_cluster import Cluster, Failed, Workload
 
@@ -253,6 +254,8 @@ def execute(chosen, seed, target="naru", keep=False):
             outcome, why = "SKIPPED", str(failure)
         except SystemExit as failure:
             why = f"a broker ended: {failure}"
+        except Exception:  # of the scenario itself: a bug there is no green run either
+            why = "the scenario broke: " + traceback.format_exc(limit=-3).strip().replace("\n", "\n        ")
     finally:
         where = run.close(failed=outcome in ("FAIL", "INVALID"))
     left = left_behind(run)

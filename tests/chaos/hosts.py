@@ -57,10 +57,10 @@ class Hosts:
 
     def place(self, cluster):
         """Each broker on its host, the command and the clients on theirs."""
-        cluster.prefix = self.inside(CLIENT)
+        cluster.enter = self.inside(CLIENT)
         for broker in cluster.brokers:
             broker.host = self.address(broker.id)
-            broker.prefix = self.inside(broker.id)
+            broker.enter = self.inside(broker.id)
         return cluster
 
     # Rules are kept here and written as a whole, so that a change takes effect at once and everywhere on a host.
@@ -109,10 +109,10 @@ class Hosts:
         self._apply(i)
 
     def reset(self, i, ports, established_only=True, percent=100):
-        """Packets that reach i on these ports are answered with RST."""
+        """Packets that reach i to or from these ports are answered with RST."""
         state = "-m conntrack --ctstate ESTABLISHED " if established_only else ""
         some = "" if percent == 100 else f"-m statistic --mode random --probability {percent / 100:.4f} "
-        self.rules[i].append(f"-p tcp -m multiport --dports {','.join(map(str, ports))} {state}{some}-j REJECT --reject-with tcp-reset")
+        self.rules[i].append(f"-p tcp -m multiport --ports {','.join(map(str, ports))} {state}{some}-j REJECT --reject-with tcp-reset")
         self._apply(i)
 
 

@@ -153,6 +153,8 @@ def obey(line):
     orders.update(json.loads(line))
     if orders.pop("reset", False):
         for writer in list(writers):
+            if writer.transport.is_closing():
+                continue
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
             counters["resets"] += 1

@@ -141,7 +141,7 @@ def file_size_limit(run):
     victim = cluster[victim_of(run, cluster)]
     led = leads(cluster, victim.id)
     size = max(p.stat().st_size for p in victim.data.glob("load-*/*.log"))
-    subprocess.run(["prlimit", f"--pid={victim.pid}", f"--fsize={size + 20000}"], check=True)
+    subprocess.run(["prlimit", f"--pid={victim.pid}", f"--fsize={size + 20000}:"], check=True)
     run.run_for(4.0)
     grown = max(p.stat().st_size for p in victim.data.glob("load-*/*.log"))
     run.must(grown <= size + 20000, "no file is longer than the limit")
@@ -151,7 +151,7 @@ def file_size_limit(run):
     run.load.flow(timeout=90)
     run.gap()
     run.must(victim.running, f"the broker lives on: {last_lines(victim.log())}")
-    subprocess.run(["prlimit", f"--pid={victim.pid}", "--fsize=unlimited:unlimited"], check=True)
+    subprocess.run(["prlimit", f"--pid={victim.pid}", "--fsize=unlimited:"], check=True)
     cluster.wait_healthy(90)
     cluster.wait_isr("load", timeout=90)
     run.load.flow()

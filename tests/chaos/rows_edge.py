@@ -167,27 +167,31 @@ def never_reads(run):
 
 
 def bomb(codec):
-    """A batch of about a KiB that unpacks to a GiB, or as close as the codec's tools here get."""
-    size = 1 << 30
+    """A batch of less than a MiB, which begins as a good record and unpacks to 200 MiB and more."""
+    size = 200 << 20
     head = b"\0" + bad.varint(0) + bad.varint(0) + bad.varint(-1) + bad.varint(size)
     plain = bad.varint(len(head) + size + 1) + head
     if codec == "gzip":
         packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-        packed = packer.compress(plain)
-        for _ in range(1024):
-            packed += packer.compress(b"\0" * (1 << 20))
+        packed = packer.compress(plain) + b"".join(packer.compress(b"\0" * (1 << 20)) for _ in range(size >> 20))
         return bad.batch(records=packed + packer.compress(bad.varint(0)) + packer.flush(), attributes=1)
-    if codec == "snappy":  # only the claim: a literal of a byte that says it unpacks to a GiB
-        return bad.batch(records=b"\x80\x80\x80\x80\x04" + b"\0x", attributes=2)
-    if codec == "lz4":     # a frame header, then a block of matches onto itself
-        block = b"\x1f\0\x01\0" + b"\xff" * (4 << 20) + b"\0"
-        return bad.batch(records=b"\x04\x22\x4d\x18\x40\x70\xdf"[:7] + struct.pack("<I", len(block[:900000])) + block[:900000] + b"\0" * 4, attributes=3)
-    # zstd: a frame of RLE blocks of 128 KiB each.
-    blocks = b"".join(struct.pack("<I", (131072 << 3) | 2)[:3] + b"\0" for _ in range(8191)) + struct.pack("<I", (131072 << 3) | 3)[:3] + b"\0"
-    return bad.batch(records=struct.pack("<I", 0xFD2FB528) + b"\xc0\x38" + struct.pack("<Q", size) + blocks, attributes=4)
+    if codec == "snappy":  # only the claim: a literal that says it unpacks to a GiB
+        return bad.batch(records=b"\x80\x80\x80\x80\x04" + bytes([(len(plain) - 1) << 2]) + plain, attributes=2)
+    if codec == "lz4":     # each block: literals, then one match of 4 MiB onto the byte before, then five literals
+        def block(literals):
+            extra = (4 << 20) - len(literals) - 5 - 19
+            return (bytes([0xF0 | 0x0F, len(literals) - 15]) + literals + b"\1\0" + b"\xff" * (extra // 255) + bytes([extra % 255]) +
+                    b"\x50" + b"\0" * 5)
+        blocks = [block(plain.ljust(15, b"\0"))] + [block(b"\0" * 15)] * (size // (4 << 20))
+        return bad.batch(records=bytes.fromhex("04224d18607073") + b"".join(struct.pack("<I", len(b)) + b for b in blocks) + b"\0" * 4, attributes=3)
+    # zstd: a raw block, then blocks of 128 KiB of one repeated byte.
+    def header_of(kind, length, last=0):
+        return struct.pack("<I", length << 3 | kind << 1 | last)[:3]
+    blocks = header_of(0, len(plain)) + plain + (header_of(1, 131072) + b"\0") * (size // 131072) + header_of(1, 100, 1) + b"\0"
+    return bad.batch(records=struct.pack("<I", 0xFD2FB528) + b"\x00\x38" + blocks, attributes=4)
 
 
-@scenario(50, "decompression-bombs", "batches that unpack to a GiB, in every codec", "refused, memory bounded")
+@scenario(50, "decompression-bombs", "batches that unpack to 200 times their size and more, in every codec", "refused, memory bounded")
 def bombs(run):
     cluster, state = watched(run)
     cluster.naru("topic", "create", "bombs", "-p", 1, "-r", 3)

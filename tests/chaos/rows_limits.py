@@ -74,7 +74,7 @@ def memory_limit(run):
     cluster = laid_out(run)
     victim = cluster[victim_of(run, cluster)]
     size = int(pathlib.Path(f"/proc/{victim.pid}/statm").read_text().split()[0]) * resource.getpagesize()
-    subprocess.run(["prlimit", f"--pid={victim.pid}", f"--as={size + (6 << 20)}"], check=True)
+    subprocess.run(["prlimit", f"--pid={victim.pid}", f"--as={size + (6 << 20)}:"], check=True)
     connections = idle_connections(victim, 300)
     for one in connections:
         with contextlib.suppress(OSError):
@@ -86,7 +86,7 @@ def memory_limit(run):
     run.load.flow(timeout=90)
     run.gap()
     if victim.running:
-        subprocess.run(["prlimit", f"--pid={victim.pid}", "--as=unlimited:unlimited"], check=True)
+        subprocess.run(["prlimit", f"--pid={victim.pid}", "--as=unlimited:"], check=True)
         run.note("it lives")
     else:
         run.note(f"it ended with {victim.process.poll()}: {last_lines(victim.log(), 1)[-120:]}")
@@ -127,7 +127,7 @@ def descriptors(run):
     victim = cluster[victim_of(run, cluster)]
     before, fenced = epochs(cluster, "load"), fenced_count(cluster)
     used = len(list(pathlib.Path(f"/proc/{victim.pid}/fd").iterdir()))
-    subprocess.run(["prlimit", f"--pid={victim.pid}", f"--nofile={used + 24}:{used + 24}"], check=True)
+    subprocess.run(["prlimit", f"--pid={victim.pid}", f"--nofile={used + 24}:"], check=True)
     connections = idle_connections(victim, 200)
     run.run_for(4.0)
     now = len(list(pathlib.Path(f"/proc/{victim.pid}/fd").iterdir()))
@@ -142,7 +142,7 @@ def descriptors(run):
     run.gap()
     answered = wait_until(lambda: cluster.run("topic", "list", "--timeout", "3s", bootstrap=victim.address).returncode == 0, "new clients to be served", 30)
     run.must(answered, "new clients are served afterwards")
-    subprocess.run(["prlimit", f"--pid={victim.pid}", "--nofile=65536:65536"], check=True)
+    subprocess.run(["prlimit", f"--pid={victim.pid}", "--nofile=1024:"], check=True)
     cluster.wait_healthy()
     cluster.wait_isr("load")
     run.note(f"leader epochs +{max(e - before[p] for p, e in epochs(cluster, 'load').items())}")
@@ -163,14 +163,14 @@ def threads(run):
         # And now a start with too few.
         victim.kill()
         (group / "pids.max").write_text(str(max(3, count // 3)))
-        victim.prefix = ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
+        victim.enter = ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
         victim.start()
         wait_until(lambda: not victim.running or "in service" in victim.log().split("first start")[-1][-2000:], "the broker to refuse or to serve", 40)
         run.note(f"with {max(3, count // 3)} of {count} threads: {'serves' if victim.running else 'refused: ' + last_lines(victim.log(), 1)[-100:]}")
         run.fired(f"threads of {victim.id} limited to {count}, then to {max(3, count // 3)}")
         if victim.running:
             victim.kill()
-        victim.prefix = []
+        victim.enter = None
     victim.start()
     cluster.wait_healthy()
     cluster.wait_isr("load")

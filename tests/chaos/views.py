@@ -41,9 +41,14 @@ def lines(broker, *words):
     return [line for line in broker.log().splitlines() if all(w in line for w in words)]
 
 
+def is_kafka(cluster):
+    return hasattr(cluster, "java")
+
+
 def fenced_count(cluster):
     """How often a controller said that it fenced a broker."""
-    return sum(len(lines(b, "controller]", "fence")) for b in cluster.brokers)
+    words = ("Fencing broker",) if is_kafka(cluster) else ("controller]", "fenced")
+    return sum(len(lines(b, *words)) for b in cluster.brokers)
 
 
 def registrations(cluster, node_id):
@@ -53,8 +58,7 @@ def registrations(cluster, node_id):
 def takeover(cluster, victim):
     """Begin before the harm: a function that says whether a broker other than `victim` has become controller since."""
     survivors = [b for b in cluster.brokers if b.id != victim]
-    if not hasattr(cluster[victim], "peer_port"):
-        return lambda: status_of(cluster, others(cluster, victim))["controller"] not in (None, victim)
     # The status command waits for brokers that are silent; what the others write down does not.
-    before = {b.id: len(lines(b, "active controller since")) for b in survivors}
-    return lambda: any(len(lines(b, "active controller since")) > before[b.id] for b in survivors)
+    words = "ecoming the active controller" if is_kafka(cluster) else "active controller since"
+    before = {b.id: len(lines(b, words)) for b in survivors}
+    return lambda: any(len(lines(b, words)) > before[b.id] for b in survivors)

@@ -77,8 +77,8 @@ def join_request(group, member, session_ms=10000, rebalance_ms=10000):
 
 def parse_join(answer):
     """(error, generation, member id, leader id, number of members)"""
-    error, generation = struct.unpack_from(">hi", answer, 4)
-    at = 10
+    error, generation = struct.unpack_from(">hi", answer, 8)  # after correlation id and throttle time
+    at = 14
     words = []
     for _ in range(3):
         (size,) = struct.unpack_from(">h", answer, at)
