@@ -298,7 +298,8 @@ Result<FromLeader> decode_from_leader(const grpc::ByteBuffer& bytes) {
     return bad("not a frame of a leader");
   uint32_t header_bytes = 0;
   for (size_t i = 0; i < 4; ++i) header_bytes |= static_cast<uint32_t>(prefix[1 + i]) << (8 * i);
-  if (header_bytes < header_bytes_end || header_bytes > header_bytes_max)
+  if (header_bytes < header_bytes_end || header_bytes > header_bytes_max ||
+      header_bytes - header_bytes_end > slices.left())  // before anything of that size is allocated (R109)
     return bad("a frame with an impossible header size");
   std::string header(header_bytes - header_bytes_end, '\0');
   pb::LeaderFrame message;
