@@ -108,6 +108,28 @@ TEST_CASE("how a run ended is told from its markers (R70, R75)") {
   }
 }
 
+TEST_CASE("a clean end counts only if all directories agree on the epoch (R70)") {
+  SimulatedDisk disk;
+  const auto opened_after = [&](const std::string& path, int64_t epoch) {
+    auto first = LogDirectory::open(disk, path);
+    REQUIRE(first);
+    REQUIRE((*first)->begin_run());
+    (*first)->note_broker_epoch(BrokerEpoch(epoch), {});
+    disk.run_until_idle();
+    REQUIRE((*first)->end_run());
+    first->reset();
+    auto again = LogDirectory::open(disk, path);
+    REQUIRE(again);
+    return std::move(*again);
+  };
+  const auto one = opened_after("one", 42);
+  const auto same = opened_after("same", 42);
+  const auto older = opened_after("older", 41);
+  REQUIRE(agreed_previous_epoch({one.get(), same.get()}) == BrokerEpoch(42));
+  REQUIRE_FALSE(agreed_previous_epoch({one.get(), same.get(), older.get()}));
+  REQUIRE_FALSE(agreed_previous_epoch({older.get(), one.get()}));
+}
+
 TEST_CASE("any flipped bit in a marker makes the end unknown (fault 31)") {
   SimulatedDisk disk;
   auto directory = begun(disk);

@@ -310,3 +310,36 @@ TEST_CASE("a restart at an offset happens wholly or not at all, wherever it is c
     }
   }
 }
+
+TEST_CASE("a log whose files are gone although they were synced is not begun anew (R72)") {
+  Fixture f;
+  f.open();
+  f.append();
+  f.flush();
+  f.log.reset();
+  for (const std::string& path : f.disk->paths()) f.disk->erase(path);
+  for (const PreviousEnd end : {PreviousEnd::unknown, PreviousEnd::process_crash, PreviousEnd::clean}) {
+    const auto opened = f.try_open({end, Offset(1), {}, {}});
+    REQUIRE_FALSE(opened);
+    REQUIRE(opened.error().code == ErrorCode::corrupt_message);
+  }
+  // Nothing was synced, or it was deleted since: then there is nothing to miss.
+  REQUIRE(f.try_open({PreviousEnd::unknown, Offset(1), {}, Offset(1)}));
+  REQUIRE(f.log->log_end_offset() == Offset(1));
+}
+
+TEST_CASE("an epoch that began and wrote nothing is forgotten by a restart (R79)") {
+  Fixture f;
+  f.open();
+  f.append({}, 1);
+  f.log->begin_epoch(LeaderEpoch(3));
+  REQUIRE(f.log->epochs().latest() == LeaderEpoch(3));
+  f.flush();
+  const OpenHints clean = f.clean_hints();
+  f.close();
+  f.open(clean);
+  REQUIRE(f.log->epochs().latest() == LeaderEpoch(1));
+  f.close();
+  f.open(after_power_loss(Offset(1)));
+  REQUIRE(f.log->epochs().latest() == LeaderEpoch(1));
+}

@@ -111,6 +111,7 @@ class Scenario {
     RecordedPartition r;
     r.partition_epoch = PartitionEpoch(static_cast<int32_t>(c.number("partition-epoch")));
     r.isr = ids_of(c.numbers("isr"));
+    if (c.has("recovering")) r.recovery = Recovery::recovering;
     if (c.has("replicas")) {
       r.replicas = ids_of(c.numbers("replicas"));
     } else {

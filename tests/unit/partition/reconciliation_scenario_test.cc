@@ -209,6 +209,34 @@ class Scenario {
 
 }  // namespace
 
+TEST_CASE("an answer to what would no longer be asked is ignored (R63)") {
+  ModelLog log;
+  log.append({LeaderEpoch(1), "a"});
+  const FollowerReconciler reconciler(LeaderEpoch(2), Offset(0));
+  LeaderAnswer answer;
+  answer.asked = reconciler.ask(log);
+  answer.has_records = true;
+  REQUIRE(std::holds_alternative<Append>(reconciler.on_answer(answer, log)));
+  LeaderAnswer other_epoch = answer;
+  other_epoch.asked.leader_epoch = LeaderEpoch(1);
+  LeaderAnswer other_offset = answer;
+  other_offset.asked.fetch_offset = Offset(0);
+  LeaderAnswer other_end = answer;
+  other_end.asked.last_epoch = LeaderEpoch(0);
+  for (const LeaderAnswer& old : {other_epoch, other_offset, other_end})
+    REQUIRE(std::holds_alternative<Ignore>(reconciler.on_answer(old, log)));
+}
+
+TEST_CASE("a follower's high watermark ends where its log does (R65)") {
+  ModelLog log;
+  log.append({LeaderEpoch(1), "a"});
+  FollowerReconciler reconciler(LeaderEpoch(1), Offset(0));
+  REQUIRE(reconciler.advance_to(Offset(5), log));
+  REQUIRE(reconciler.high_watermark() == Offset(1));
+  REQUIRE_FALSE(reconciler.advance_to(Offset(0), log));
+  REQUIRE(reconciler.high_watermark() == Offset(1));
+}
+
 TEST_CASE("reconciliation scenarios") {
   test_support::run_scenarios("tests/scenarios/partition/reconciliation", [] {
     auto scenario = std::make_shared<Scenario>();

@@ -230,6 +230,17 @@ void RaftScenario::inject(const Command& command) {
     }
     request.committed = LogIndex(command.number_or("committed", 0));
     message.body = request;
+  } else if (kind == "vote-answer" || kind == "pre-vote-answer") {
+    VoteResponse response;
+    response.kind = kind == "vote-answer" ? VoteKind::vote : VoteKind::pre_vote;
+    response.asked_in = Term(static_cast<int32_t>(command.number("asked-in")));
+    response.granted = command.has("granted");
+    message.body = response;
+  } else if (kind == "snapshot") {  // a piece of the snapshot that node `of` has
+    const Snapshot& snapshot = *running(command.number("of")).disk.durable().snapshot;
+    const auto offset = static_cast<uint64_t>(command.number("offset"));
+    const size_t bytes = std::min<size_t>(snapshot.state.size() - offset, static_cast<size_t>(command.number("bytes")));
+    message.body = SnapshotRequest{snapshot.meta, offset, snapshot.state.slice(offset, bytes), 0};
   } else {
     throw ScenarioError{"send what?"};
   }

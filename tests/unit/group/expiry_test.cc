@@ -1,0 +1,102 @@
+// What keeps a committed offset from expiring (R99, R106), where scenario files have no word for it.
+#include <catch2/catch.hpp>
+
+#include "broker/group/coordinator.h"
+
+using namespace broker::group;
+using common::model::PartitionIndex;
+using common::model::ProducerId;
+using std::chrono::hours;
+using std::chrono::minutes;
+
+namespace {
+
+const TopicPartition read_one{"t", PartitionIndex(0)};
+constexpr int64_t began_ms = 1'700'000'000'000;
+
+struct Fixture {
+  Fixture() {
+    config.offsets_retention = hours(1);
+    config.expiry_check_interval = minutes(10);
+    coordinator.emplace(config);
+  }
+  Moment at(minutes since_start) const {
+    return {Instant(hours(1)) + since_start,
+            TimestampMs(began_ms + std::chrono::duration_cast<std::chrono::milliseconds>(since_start).count())};
+  }
+  void load(const GroupRecord& record, std::optional<ProducerId> in_transaction = {}) {
+    coordinator->replay(record, in_transaction);
+  }
+  static OffsetStored offset(const std::string& group, int64_t value) {
+    return {group, read_one, {Offset(value), {}, "", TimestampMs(began_ms), {}}};
+  }
+  // How many tombstones the checks up to then have written.
+  size_t removed_until(minutes end) {
+    size_t removed = 0;
+    const auto commit = [&](const Effects& effects, Moment moment) {
+      for (const Write& write : effects.writes) {
+        for (const GroupRecord& record : *write.records)
+          removed += std::holds_alternative<OffsetRemoved>(record) ? 1 : 0;
+        (void)coordinator->on_committed(write.id, moment);
+      }
+    };
+    for (minutes now = minutes(0); now <= end; now += minutes(10)) commit(coordinator->on_time(at(now)), at(now));
+    return removed;
+  }
+
+  GroupConfig config;
+  std::optional<GroupCoordinator> coordinator;
+};
+
+}  // namespace
+
+TEST_CASE("an offset that an open transaction is about to replace does not expire (R106)") {
+  const bool open = GENERATE(false, true);
+  Fixture f;
+  f.load(Fixture::offset("g", 5));
+  if (open) f.load(Fixture::offset("g", 6), ProducerId(7));
+  (void)f.coordinator->start(f.at(minutes(0)));
+  REQUIRE(f.removed_until(minutes(180)) == (open ? 0 : 1));
+}
+
+TEST_CASE("nothing expires while a group rebalances, or before its topics are known (R106)") {
+  Fixture f;
+  StoredGroup group;
+  group.protocol_type = "consumer";
+  group.generation = Generation(1);
+  group.protocol = "range";
+  group.leader = "m";
+  StoredMember member;
+  member.member_id = "m";
+  member.session_timeout = hours(5);
+  member.rebalance_timeout = hours(5);
+  group.members.push_back(member);
+  f.load(GroupStored{"g", group});
+  f.load(Fixture::offset("g", 5));
+  (void)f.coordinator->start(f.at(minutes(0)));
+  // A second member: the group prepares a rebalance, and the first has not joined yet.
+  JoinRequest join;
+  join.group = "g";
+  join.session_timeout = minutes(30);
+  join.rebalance_timeout = hours(5);
+  join.protocol_type = "consumer";
+  join.protocols.push_back({"range", {}});
+  join.fresh_id = common::model::Uuid::from_halves(1, 1);
+  (void)f.coordinator->handle(RequestToken(1), std::move(join), f.at(minutes(1)));
+  REQUIRE(f.removed_until(minutes(180)) == 0);
+}
+
+TEST_CASE("a client whose clock is ahead does not make its offset last longer (R99)") {
+  Fixture f;
+  (void)f.coordinator->start(f.at(minutes(0)));
+  CommitRequest commit;
+  commit.group = "simple";
+  CommitRequest::Partition& one = commit.partitions.emplace_back();
+  one.partition = read_one;
+  one.offset = Offset(5);
+  one.committed_at = TimestampMs(began_ms + int64_t{30} * 24 * 3'600'000);
+  const Effects effects = f.coordinator->handle(RequestToken(1), std::move(commit), f.at(minutes(0)));
+  REQUIRE(effects.writes.size() == 1);
+  (void)f.coordinator->on_committed(effects.writes[0].id, f.at(minutes(0)));
+  REQUIRE(f.removed_until(minutes(180)) == 1);
+}
