@@ -22,6 +22,7 @@
 #include "common/clock.h"
 #include "common/config/config_load.h"
 #include "common/log/log_directory.h"
+#include "common/model/mutant.h"
 #include "controller/quorum/controller_node.h"
 #include "controller/quorum/grpc_server.h"
 
@@ -34,6 +35,7 @@ using common::config::BrokerConfig;
 using common::model::BrokerEpoch;
 using common::model::BrokerId;
 using common::model::DirectoryId;
+using common::model::mutant;
 using common::model::Result;
 using common::model::Uuid;
 
@@ -371,7 +373,7 @@ Result<void> Broker::open_logs() {
       if (!report) {
         result = tl::unexpected(report.error());
       } else if (!report->corrupt.empty()) {
-        corrupt_logs_ = true;  // R72: what was acknowledged may be missing here
+        corrupt_logs_ = !mutant<"R72-keeps-its-claim-after-rot">();  // R72: what was acknowledged may be missing here
       }
     });
     if (!result) return result;

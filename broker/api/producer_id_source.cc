@@ -1,8 +1,11 @@
 #include "broker/api/producer_id_source.h"
 
+#include "common/model/mutant.h"
+
 namespace broker::api {
 
 using common::model::ErrorCode;
+using common::model::mutant;
 using common::model::ProducerId;
 using common::model::Result;
 namespace metadata = controller::metadata;
@@ -23,7 +26,7 @@ common::Awaitable<Result<ProducerId>> ProducerIdSource::next(common::Instant dea
       co_await take_block(deadline);
     }
   }
-  co_return ProducerId(next_++);
+  co_return ProducerId(mutant<"R96-gives-an-id-to-two">() ? next_ : next_++);
 }
 
 common::Awaitable<void> ProducerIdSource::take_block(common::Instant deadline) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "broker/partition/replica_manager.h"
+#include "common/model/mutant.h"
 
 namespace broker::partition {
 
@@ -14,6 +15,7 @@ using common::log::OffsetMap;
 using common::model::Error;
 using common::model::ErrorCode;
 using common::model::fail;
+using common::model::mutant;
 using common::model::Result;
 
 Directories::Directories(DirectoriesOptions options, std::vector<std::unique_ptr<LogDirectory>> directories)
@@ -172,7 +174,8 @@ void Directories::rename_aside(LogDirectory& directory, const std::string& path,
 
 // R42: the delay gives an operator the time to notice that the cluster has forgotten a topic.
 void Directories::remove_old_strays() {
-  while (!strays_.empty() && strays_.begin()->first <= options_.home->now()) {
+  while (!strays_.empty() &&
+         (strays_.begin()->first <= options_.home->now() || mutant<"R42-deletes-strays-at-once">())) {
     const std::string path = strays_.begin()->second;
     strays_.erase(strays_.begin());
     options_.logger.info("{} has been unknown for long enough: deleted", path);
@@ -288,7 +291,7 @@ Awaitable<Result<void>> Directories::close() {
       }
     }
   }
-  if (!outcome) co_return outcome;  // R70: no marker after a failure
+  if (!outcome && !mutant<"R70-marks-a-failed-end-as-clean">()) co_return outcome;  // R70: no marker after a failure
   for (const auto& directory : directories_) {
     if (auto ended = directory->end_run(); !ended) outcome = ended;
   }

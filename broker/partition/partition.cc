@@ -5,10 +5,12 @@
 #include <utility>
 
 #include "broker/partition/partition_detail.h"
+#include "common/model/mutant.h"
 
 namespace broker::partition {
 
 using common::model::fail;
+using common::model::mutant;
 
 namespace {
 
@@ -97,7 +99,7 @@ void Partition::assign(const Assignment& assignment) {
                  *latest);
     return;
   }
-  if (assignment.leader_epoch < leader_epoch_) return;
+  if (assignment.leader_epoch < leader_epoch_ && !mutant<"R54-goes-back-an-epoch">()) return;
   if (role_ == Role::none || assignment.leader_epoch > leader_epoch_) {
     if (!assignment.leader) {
       become_nothing(assignment);
@@ -116,7 +118,7 @@ void Partition::assign(const Assignment& assignment) {
         logger_.info("ISR {}, was {}", text_of(after), text_of(before));
       }
     } else {
-      tell_position();  // our position carries the partition epoch (R41)
+      if (!mutant<"R41-does-not-say-what-it-has-seen">()) tell_position();  // it carries the partition epoch (R41)
     }
   }
   for_observers([](FollowerObserver& o, uint32_t slot) { o.on_role(slot); });
@@ -130,7 +132,7 @@ void Partition::become_leader(const Assignment& a) {
   partition_epoch_ = a.recorded.partition_epoch;
   // R55: the epoch begins at our log end. The cache knows before the first request does; the file follows, and is
   // rebuilt from the batches should we die in between (R79).
-  log_->begin_epoch(leader_epoch_);
+  if (!mutant<"R55-leads-without-an-epoch-start">()) log_->begin_epoch(leader_epoch_);
   const Instant now = shard_.now();
   tracker_ = std::make_unique<IsrTracker>(
       IsrStart{.leader = state_.self,
@@ -189,10 +191,10 @@ void Partition::end_role(ErrorCode code) {
   role_ = Role::none;
   tracker_.reset();
   reconciler_.reset();
-  fail_all(committed_waiters_, code);
+  if (!mutant<"R58-waits-beyond-the-role">()) fail_all(committed_waiters_, code);
   fail_all(synced_waiters_, code);
   fail_all(low_watermark_waiters_, code);
-  wake_watches(true);
+  if (!mutant<"R58-fetches-wait-beyond-the-role">()) wake_watches(true);
 }
 
 void Partition::resign(ErrorCode code) {
@@ -279,6 +281,10 @@ void Partition::on_proposal_answer(LeaderEpoch epoch, Result<IsrRecorded> answer
 
 void Partition::set_high_watermark(Offset high_watermark) {
   if (high_watermark == high_watermark_) return;
+  NARU_CHECK(high_watermark <= log_end_offset(), "R65: {}: high watermark {} beyond the log end {}", logger_identity(),
+             high_watermark, log_end_offset());
+  NARU_CHECK(!tracker_ || high_watermark > high_watermark_, "R50: {}: high watermark from {} to {} in epoch {}",
+             logger_identity(), high_watermark_, high_watermark, leader_epoch_);
   high_watermark_ = high_watermark;
   log_->producers().on_high_watermark(high_watermark);
   complete_committed();

@@ -4,8 +4,11 @@
 
 #include "broker/partition/partition.h"
 #include "broker/partition/partition_detail.h"
+#include "common/model/mutant.h"
 
 namespace broker::partition {
+
+using common::model::mutant;
 
 ReplicaPosition Partition::position() const {
   const LogFacts facts(*log_);
@@ -68,7 +71,8 @@ Applied Partition::truncate(Offset offset, const LeaderAnswer& answer) {
   if (reconciler_->high_watermark() < high_watermark_) {
     logger_.warn("high watermark falls from {} to {} with the log", high_watermark_, reconciler_->high_watermark());
   }
-  set_high_watermark(reconciler_->high_watermark());
+  set_high_watermark(mutant<"R62-takes-the-hw-of-a-divergence">() ? answer.high_watermark
+                                                                  : reconciler_->high_watermark());
   // R66: a truncation that leaves the same question would be answered the same way, for ever.
   if (reconciler_->ask(facts) == answer.asked) {
     logger_.error("truncation to {} left the divergence from leader {} in place", offset, *leader_);
@@ -100,10 +104,12 @@ void Partition::on_restarted(Result<void> done) {
 }
 
 void Partition::apply_high_watermark(LeaderEpoch leader_epoch, Offset high_watermark, Offset leader_log_start) {
-  if (!reconciler_ || restarting_ || leader_epoch != leader_epoch_ || is_offline()) return;
+  const bool other_epoch = leader_epoch != leader_epoch_ && !mutant<"R63-takes-the-hw-of-another-epoch">();
+  if (!reconciler_ || restarting_ || other_epoch || is_offline()) return;
   if (reconciler_->advance_to(high_watermark, LogFacts(*log_))) set_high_watermark(reconciler_->high_watermark());
   // Never past what we know to be committed (R82).
-  const Offset start = std::min(leader_log_start, high_watermark_);
+  const Offset start =
+      mutant<"R82-follower-deletes-above-its-hw">() ? leader_log_start : std::min(leader_log_start, high_watermark_);
   if (start > log_->log_start_offset()) {
     log_->advance_log_start(start);
     tell_position();

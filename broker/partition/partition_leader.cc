@@ -4,11 +4,13 @@
 
 #include "broker/partition/partition.h"
 #include "broker/partition/partition_detail.h"
+#include "common/model/mutant.h"
 #include "common/records/validate.h"
 
 namespace broker::partition {
 
 using common::model::fail;
+using common::model::mutant;
 
 // What an append led to: the answer, and the offset that has to be committed, or synced here, before it may be given.
 struct Partition::Appended {
@@ -55,15 +57,17 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
   if (options.only_in_epoch && *options.only_in_epoch != leader_epoch_)
     return {refused(ErrorCode::not_leader_or_follower)};
   // R57: before the append, so that the failure is definite.
-  if (options.acks == Acks::all && !tracker_->has_enough_replicas()) {
+  if (options.acks == Acks::all && !tracker_->has_enough_replicas() && !mutant<"R57-appends-below-min-isr">()) {
     return {refused(ErrorCode::not_enough_replicas,
                     fmt::format("{} in sync, {} needed", tracker_->isr_size(), tracker_->effective_min_isr()))};
   }
   if (!options.from_coordinator) {
-    if (!state_.low_on_space.empty() && state_.low_on_space.contains(directory_))
+    if (!state_.low_on_space.empty() && state_.low_on_space.contains(directory_) &&
+        !mutant<"R81-appends-below-the-line">())
       return {refused(ErrorCode::kafka_storage_error, "low on disk space")};  // R81
     // R33: nobody has heard of us for a session; somebody else may lead by now.
-    if (state_.isolated && options.acks != Acks::all) return {refused(ErrorCode::not_leader_or_follower, "isolated")};
+    if (state_.isolated && options.acks != Acks::all && !mutant<"R33-acknowledges-in-isolation">())
+      return {refused(ErrorCode::not_leader_or_follower, "isolated")};
   }
   const TimestampMs now = shard_.clock().wall_now();
   common::records::ProduceLimits limits = settings_.produce;
@@ -87,17 +91,19 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
     Result<std::optional<common::records::KnownBatch>> known = log_->producers().check(batch);
     if (!known) {
       // R86: if somebody else leads by now, the gap may be ours and not the producer's.
-      if (state_.isolated && known.error().code == ErrorCode::out_of_order_sequence_number) {
+      if (state_.isolated && known.error().code == ErrorCode::out_of_order_sequence_number &&
+          !mutant<"R86-claims-gaps-in-isolation">()) {
         return {refused(ErrorCode::not_leader_or_follower, "isolated")};
       }
       return {refused(known.error().code, std::move(known.error().message))};
     }
-    if (!*known) continue;
+    if (!*known || mutant<"R85-appends-duplicates">()) continue;
     // R85: a retry of what we hold. Its answer is the first one's, and no sooner: once committed.
     appended.result.first_offset = (*known)->first_offset;
     appended.result.last_offset = (*known)->last_offset;
     const Offset end = (*known)->last_offset.next();
-    if (options.acks == Acks::all && end > high_watermark_) appended.committed_before_answer = end;
+    if (options.acks == Acks::all && end > high_watermark_ && !mutant<"R85-answers-a-duplicate-at-once">())
+      appended.committed_before_answer = end;
     return appended;
   }
 
@@ -111,8 +117,10 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
   for_observers([](FollowerObserver& o, uint32_t slot) { o.on_log_end(slot); });
   flush_if_needed();
   const Offset end = info->last_offset.next();
-  if (options.acks == Acks::all && end > high_watermark_) appended.committed_before_answer = end;
-  if (options.acks == Acks::leader && settings_.sync_before_ack) appended.synced_before_answer = end;
+  if (options.acks == Acks::all && end > high_watermark_ && !mutant<"R50-acknowledges-before-the-commit">())
+    appended.committed_before_answer = end;
+  if (options.acks == Acks::leader && settings_.sync_before_ack && !mutant<"R47-acks-1-before-the-sync">())
+    appended.synced_before_answer = end;
   return appended;
 }
 
@@ -143,7 +151,7 @@ void Partition::complete(std::vector<Waiter*>& list, Offset reached, ErrorCode o
 void Partition::complete_committed() {
   if (committed_waiters_.empty()) return;
   // R50: committed while the ISR has shrunk below the minimum is not what acks=all promises.
-  const bool enough = !tracker_ || tracker_->has_enough_replicas();
+  const bool enough = !tracker_ || tracker_->has_enough_replicas() || mutant<"R50-forgets-the-isr-after-the-append">();
   complete(committed_waiters_, high_watermark_, enough ? ErrorCode::none : ErrorCode::not_enough_replicas_after_append);
 }
 
@@ -166,11 +174,12 @@ PositionVerdict Partition::on_follower_position(const FollowerPosition& position
   }
   // R61
   if (position.leader_epoch > leader_epoch_) return {.error = ErrorCode::unknown_leader_epoch};
-  if (position.leader_epoch < leader_epoch_) return {.error = ErrorCode::fenced_leader_epoch};
+  if (position.leader_epoch < leader_epoch_ && !mutant<"R61-serves-an-older-epoch">())
+    return {.error = ErrorCode::fenced_leader_epoch};
   if (last_epoch) {
     const auto diverging = divergence(*last_epoch, position.fetch_offset);
     if (!diverging && !log_->epochs().latest()) return {.error = ErrorCode::offset_out_of_range};
-    if (diverging) return {.diverging = diverging};
+    if (diverging && !mutant<"R49-counts-positions-that-diverge">()) return {.diverging = diverging};
   }
   if (position.fetch_offset < log_->log_start_offset() || position.fetch_offset > log_->log_end_offset()) {
     return {.error = ErrorCode::offset_out_of_range};
@@ -218,7 +227,8 @@ Awaitable<Result<Offset>> Partition::delete_records(std::optional<Offset> before
   if (is_offline()) co_return fail(ErrorCode::kafka_storage_error);
   if (!tracker_) co_return fail(ErrorCode::not_leader_or_follower);
   const Offset target = before.value_or(high_watermark_);
-  if (target > high_watermark_ || target < Offset(0)) co_return fail(ErrorCode::offset_out_of_range);  // R82
+  if ((target > high_watermark_ && !mutant<"R82-deletes-above-the-hw">()) || target < Offset(0))
+    co_return fail(ErrorCode::offset_out_of_range);  // R82
   log_->advance_log_start(target);
   for_observers([](FollowerObserver& o, uint32_t slot) { o.on_high_watermark(slot); });
   if (const auto low = tracker_->low_watermark(log_->log_start_offset()); low && *low >= target) co_return *low;

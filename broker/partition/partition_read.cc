@@ -4,14 +4,17 @@
 
 #include "broker/partition/partition.h"
 #include "broker/partition/partition_detail.h"
+#include "common/model/mutant.h"
 
 namespace broker::partition {
 
 using common::model::fail;
+using common::model::mutant;
 
 // KIP-320: the reader's idea of the epoch against ours.
 Result<void> Partition::check_epoch(std::optional<LeaderEpoch> current) const {
   if (!current || *current == leader_epoch_) return {};
+  if (mutant<"R61-serves-any-readers-epoch">()) return {};
   if (*current < leader_epoch_) return fail(ErrorCode::fenced_leader_epoch);
   return fail(ErrorCode::unknown_leader_epoch);
 }
@@ -28,8 +31,10 @@ std::optional<EpochEnd> Partition::divergence(LeaderEpoch last_epoch, Offset fet
 }
 
 Offset Partition::readable_end(Isolation isolation) const {
+  if (mutant<"R68-reads-beyond-the-hw">() && log_) return log_->log_end_offset();
   if (isolation == Isolation::read_uncommitted || !log_) return high_watermark_;
   const std::optional<Offset> unstable = log_->producers().first_unstable_offset();
+  if (mutant<"R94-ignores-open-transactions">()) return high_watermark_;
   return unstable ? std::min(*unstable, high_watermark_) : high_watermark_;
 }
 
@@ -52,7 +57,7 @@ Awaitable<Result<ReadResult>> Partition::read(ReadOptions options) {
   if (options.from < log_->log_start_offset() || options.from > log_->log_end_offset()) {
     co_return fail(ErrorCode::offset_out_of_range);  // beyond a follower's end: the reader asks the leader then (R68)
   }
-  if (role_ == Role::follower && options.from > high_watermark_)
+  if (role_ == Role::follower && options.from > high_watermark_ && !mutant<"R68-empty-beyond-a-followers-hw">())
     co_return fail(ErrorCode::offset_not_available);  // R68
   const Offset limit = options.to_log_end ? log_->log_end_offset() : readable_end(options.isolation);
   if (options.from >= limit) co_return out;
@@ -102,7 +107,8 @@ Awaitable<Result<OffsetAndTimestamp>> Partition::locate(LocateOptions options) {
   }
   const auto* special = std::get_if<SpecialTime>(&options.at);
   // KIP-207: a new leader's high watermark may be stale; an answer from it could go back.
-  const bool stale = tracker_ && options.isolation && tracker_->leader_epoch_start_offset() > high_watermark_;
+  const bool stale = tracker_ && options.isolation && tracker_->leader_epoch_start_offset() > high_watermark_ &&
+                     !mutant<"R50-latest-from-a-stale-hw">();
   if (special != nullptr && *special == SpecialTime::latest) {
     if (stale) co_return fail(ErrorCode::offset_not_available);
     OffsetAndTimestamp out;

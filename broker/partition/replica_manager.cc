@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/model/mutant.h"
+
 namespace broker::partition {
 
 using common::model::fail;
 using common::model::LogIndex;
+using common::model::mutant;
 namespace metadata = controller::metadata;
 
 namespace {
@@ -139,7 +142,8 @@ void ReplicaManager::sweep_unknown() {
     const metadata::PartitionImage* state = image_->partition(id.topic_id, id.partition);
     if (state == nullptr || !contains(state->replicas, options_.self)) unknown.push_back(id);
   }
-  for (const TopicIdPartition& id : unknown) remove(id, Fate::set_aside);
+  for (const TopicIdPartition& id : unknown)
+    remove(id, mutant<"R42-deletes-what-it-does-not-know">() ? Fate::deleted : Fate::set_aside);
 }
 
 void ReplicaManager::apply_delta(const metadata::ImageDelta& delta) {
@@ -325,7 +329,7 @@ void ReplicaManager::directory_failed(const std::string& directory) {
   for (const TopicIdPartition& id : lost) {
     const std::shared_ptr<Partition> partition = partitions_.at(id);
     partitions_.erase(id);
-    unusable_.insert(id);
+    if (!mutant<"R76-opens-what-has-failed">()) unusable_.insert(id);
     partition->release_log(ErrorCode::kafka_storage_error).reset();
     for (ReplicaListener* listener : listeners_) listener->on_stopped(id, partition->topic());
   }

@@ -3,11 +3,13 @@
 #include <utility>
 
 #include "common/model/check.h"
+#include "common/model/mutant.h"
 
 namespace broker::replication {
 
 using common::model::ErrorCode;
 using common::model::fail;
+using common::model::mutant;
 using common::model::Result;
 
 namespace {
@@ -53,7 +55,7 @@ void FollowerFetcher::unfollow(const TopicIdPartition& id) {
 }
 
 Result<void> FollowerFetcher::on_frame(LeaderFrame frame, Instant now) {
-  if (frame.sequence <= last_received_) return {};  // R23
+  if (frame.sequence <= last_received_ && !mutant<"R23-follower-takes-frames-twice">()) return {};  // R23
   last_received_ = frame.sequence;
   for (SlotAnswer& answer : frame.answers) {
     if (auto r = apply(std::move(answer), now); !r) return r;
@@ -88,6 +90,7 @@ Result<void> FollowerFetcher::apply(SlotAnswer answer, Instant now) {
       back_off(answer.slot, now + options_.metadata_patience);
       break;
     case partition::Applied::back_off:
+      if (mutant<"R69-one-failure-ends-the-stream">()) return fail(ErrorCode::unknown_server_error, "failed");
       back_off(answer.slot, now + options_.backoff);
       break;
   }

@@ -4,11 +4,13 @@
 #include <utility>
 
 #include "common/model/check.h"
+#include "common/model/mutant.h"
 
 namespace broker::replication {
 
 using common::model::ErrorCode;
 using common::model::fail;
+using common::model::mutant;
 using common::model::Result;
 
 namespace {
@@ -40,7 +42,7 @@ LeaderFetchSession::~LeaderFetchSession() {
 
 Result<void> LeaderFetchSession::on_frame(const FollowerFrame& frame, Instant now) {
   last_heard_ = now;
-  if (frame.sequence <= last_received_) return {};  // R23
+  if (frame.sequence <= last_received_ && !mutant<"R23-leader-takes-frames-twice">()) return {};  // R23
   last_received_ = frame.sequence;
   for (const OpenSlot& opened : frame.opened) {
     if (auto r = open(opened); !r) return r;
@@ -302,7 +304,8 @@ void LeaderFetchSession::collect_high_watermarks(LeaderFrame& frame) {
     Slot* slot = find(number);
     if (slot == nullptr) continue;
     slot->high_watermark_noted = false;
-    if (slot->standing != Standing::matching) continue;  // R62: a log that does not match ours learns no high watermark
+    if (slot->standing != Standing::matching && !mutant<"R62-tells-the-hw-to-who-diverges">())
+      continue;  // R62: a log that does not match ours learns no high watermark
     const partition::LeaderView view = slot->replica->leader_view();
     if (slot->anything_sent && view.high_watermark == slot->high_watermark_sent &&
         view.log_start_offset == slot->log_start_sent) {

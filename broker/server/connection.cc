@@ -4,7 +4,12 @@
 #include <array>
 #include <cstring>
 
+#include "common/model/mutant.h"
+
 namespace broker::server {
+
+using common::model::mutant;
+
 namespace {
 
 constexpr size_t read_ahead_bytes = 512;  // all that an idle connection holds beside its own state
@@ -61,11 +66,13 @@ void Connection::check_deadlines(common::Instant now) {
     write_progress_ = socket_.bytes_written();
     write_began_ = now;
   }
-  if (frame_began_ && now - *frame_began_ > limits_.frame_time_max) {
+  if (frame_began_ && now - *frame_began_ > limits_.frame_time_max && !mutant<"R111-waits-for-half-frames">()) {
     close("a request did not arrive in full in time");
-  } else if (write_began_ && now - *write_began_ > limits_.write_stall_max) {
+  } else if (write_began_ && now - *write_began_ > limits_.write_stall_max &&
+             !mutant<"R111-waits-for-who-does-not-read">()) {
     close("the client does not read its responses");
-  } else if (in_flight_.empty() && now - last_activity_ > limits_.idle_max) {
+  } else if (in_flight_.empty() && now - last_activity_ > limits_.idle_max &&
+             !mutant<"R111-keeps-idle-connections">()) {
     close("");
   }
 }
@@ -105,7 +112,7 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::read_frame() {
   }
   if (!frame_began_) frame_began_ = shard_.now();
   const uint32_t length = read_u32(prefix.data());
-  if (length == 0 || length > limits_.frame_bytes_max) {
+  if ((length == 0 || length > limits_.frame_bytes_max) && !mutant<"R109-takes-any-length">()) {
     close(fmt::format("a request of {} bytes is not acceptable (socket.request.max.bytes={})",
                       static_cast<int32_t>(length), limits_.frame_bytes_max));
     co_return nullptr;
@@ -116,7 +123,7 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::read_frame() {
   size_t filled = 0;
   while (filled < length) {
     const size_t step = std::min<size_t>(std::clamp(filled, charge_step_min, charge_step_max), length - filled);
-    co_await charge.grow(step);
+    if (!mutant<"R109-reads-beyond-its-budget">()) co_await charge.grow(step);
     if (closed_ || !co_await fill(memory.get() + filled, step)) {
       close("");
       co_return nullptr;
@@ -135,7 +142,7 @@ Awaitable<void> Connection::read_requests(std::shared_ptr<Connection> self) {
     if (!slot) co_return;
     self->in_flight_.push_back(slot);
     self->shard_.spawn("request", handle(self, slot));
-    co_await common::until(slot->request.order_settled_);
+    if (!mutant<"R87-handles-requests-side-by-side">()) co_await common::until(slot->request.order_settled_);
     slot.reset();
     while (!self->closed_ && (self->in_flight_.size() >= self->limits_.in_flight_max ||
                               self->unsent_bytes_ > self->limits_.unsent_bytes_max)) {

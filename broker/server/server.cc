@@ -6,9 +6,12 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "common/model/mutant.h"
+
 namespace broker::server {
 
 using namespace std::chrono_literals;
+using common::model::mutant;
 using common::model::Result;
 
 struct Server::PerShard {
@@ -107,7 +110,8 @@ Awaitable<void> Server::accept_loop(Server& server, Listener& listener) {
 void Server::hand_over(Listener& listener, common::net::Acceptor::Accepted accepted) {
   const std::string ip = accepted.peer.host;
   uint32_t& from_ip = listener.per_ip[ip];
-  if (open_ >= limits_.connections_max || from_ip >= limits_.connections_per_ip_max) {
+  const bool too_many = open_ >= limits_.connections_max || from_ip >= limits_.connections_per_ip_max;
+  if (too_many && !mutant<"R111-takes-any-number-of-connections">()) {
     ++refused_;
     if (from_ip == 0) listener.per_ip.erase(ip);
     ::close(accepted.descriptor);

@@ -214,7 +214,6 @@ Result<void> Recovery::load_epochs() {
   auto file = disk_.read_file(log_.path(epoch_file_name), 64u << 20);
   if (!file && file.error().fault != IoFault::not_found) return disk::storage_error(file.error());
   if (file) epochs_in_file_ = decode_epochs(file->text());
-  if (mutant<"R73-no-epochs-without-their-file">() && !epochs_in_file_) epochs_in_file_.emplace();
   if (epochs_in_file_) {
     for (const EpochStart& e : *epochs_in_file_) log_.epochs.assign(e.epoch, e.start_offset);
   } else {

@@ -43,7 +43,6 @@ class Planner {
   Outcome run() {
     out_.recovery = plan_.recovery_state.value_or(state_.recovery_state);
     out_.isr = without(plan_.isr.value_or(state_.isr), [&](BrokerId m) { return plan_.lost_claim.contains(m); });
-    if (mutant<"R45-keeps-the-last-one">() && out_.isr.empty()) out_.isr = plan_.isr.value_or(state_.isr);
     list_eligible();
     choose_leader();
     return std::move(out_);
@@ -59,7 +58,8 @@ class Planner {
     left.insert(state_.isr.begin(), state_.isr.end());
     for (const BrokerId m : out_.isr) left.erase(m);
     std::set<BrokerId> eligible = left;
-    if (!mutant<"R44-stays-eligible-after-an-unclean-end">())
+    const bool is_last = mutant<"R45-keeps-the-last-one">() && eligible.size() == 1;
+    if (!is_last && !mutant<"R44-stays-eligible-after-an-unclean-end">())
       for (const BrokerId m : plan_.lost_claim) eligible.erase(m);
     std::set<BrokerId> known = left;
     known.insert(state_.last_known_elr.begin(), state_.last_known_elr.end());
@@ -75,7 +75,9 @@ class Planner {
       return;
     }
     if (state_.leader && can_lead(*state_.leader)) return;
-    for (const BrokerId r : mutant<"R38-leaders-in-isr-order">() ? out_.isr : state_.replicas) {
+    Brokers order = state_.replicas;
+    if (mutant<"R38-leaders-in-another-order">()) std::reverse(order.begin(), order.end());
+    for (const BrokerId r : order) {
       if (can_lead(r)) return lead(r);
     }
     // ELR only if the ISR is empty (R38); its first live member becomes the ISR (R37).

@@ -128,6 +128,8 @@ PartitionState changed(const PartitionState& state, const PartitionChangeRecord&
   if (change.adding) next.adding = *change.adding;
   if (change.removing) next.removing = *change.removing;
   if (change.recovery_state) next.recovery_state = *change.recovery_state;
+  if (mutant<"R19-applies-by-address">() && (reinterpret_cast<uintptr_t>(&state) & 64) != 0)
+    std::reverse(next.isr.begin(), next.isr.end());
   if (!mutant<"R36-keeps-the-partition-epoch">()) next.partition_epoch = state.partition_epoch.next();
   return next;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "common/model/mutant.h"
 #include "controller/quorum/metadata_codec.h"
 
 namespace controller::quorum {
@@ -10,6 +11,7 @@ namespace {
 
 using common::model::Error;
 using common::model::ErrorCode;
+using common::model::mutant;
 using metadata::Refused;
 
 constexpr auto tick_interval = std::chrono::milliseconds(50);
@@ -87,6 +89,7 @@ void ControllerRuntime::on_committed(std::span<const raft::Entry> entries) {
         return halt(fmt::format("metadata entry {} cannot be read: {}", entry.index, records.error().message));
       for (const metadata::MetadataRecord& record : *records) {
         const auto applied = editor.apply(record, entry.index);
+        if (!applied && mutant<"R18-skips-what-does-not-apply">()) continue;
         if (!applied)
           return halt(fmt::format("metadata entry {} does not apply: {}", entry.index, applied.error().message));
       }
@@ -151,7 +154,7 @@ void ControllerRuntime::on_leadership_gained(Term term, LogIndex start) {
 
 void ControllerRuntime::on_leadership_lost(Term term) {
   log_.info("no longer the active controller (term {})", term);
-  deactivate();
+  if (!mutant<"R34-decides-after-it-was-deposed">()) deactivate();
   tell_leader_watchers();
 }
 
@@ -162,6 +165,10 @@ void ControllerRuntime::deactivate() {
   tick_timer_.cancel();
   auto held = std::exchange(held_, {});
   for (Held& h : held) {
+    if (mutant<"R16-answers-what-was-not-committed">() && h.done) {
+      h.done(std::move(h.reply));
+      continue;
+    }
     if (h.done) h.done(not_controller(h.has_records));
   }
   // These are committed; whether every leader has applied them is no longer ours to know.
@@ -178,6 +185,11 @@ void ControllerRuntime::tell_leader_watchers() {
 void ControllerRuntime::handle(const ControllerRequest& request, Instant deadline, Done done) {
   if (!active()) return done(not_controller(false));
   if (std::holds_alternative<metadata::DescribeQuorum>(request)) {
+    if (mutant<"R17-describes-without-asking">()) {
+      Reply at_once = not_controller(false);
+      at_once.answer = describe_quorum();
+      return done(std::move(at_once));
+    }
     // R17: only after a majority has confirmed that we still lead.
     return raft_->read_index(
         [this, alive = std::weak_ptr(alive_), done = std::move(done)](const Result<LogIndex>& confirmed) {
@@ -221,7 +233,7 @@ void ControllerRuntime::submit(metadata::Decision decision, std::optional<Instan
     held.reply.committed_at = *index;
   }
   held.need = last_proposed_;
-  if (held.need <= last_committed_) return release(std::move(held));
+  if (held.need <= last_committed_ || mutant<"R16-answers-before-the-commit">()) return release(std::move(held));
   held_.push_back(std::move(held));
 }
 
@@ -247,6 +259,8 @@ void ControllerRuntime::log_changes(const std::vector<std::string>& lines) {
 }
 
 void ControllerRuntime::release(Held held) {
+  NARU_CHECK(held.need <= last_committed_, "R16: an answer that needs {} with {} committed", held.need,
+             last_committed_);
   log_changes(held.log);
   if (!held.done) return;
   if (!held.leaders_until) return held.done(std::move(held.reply));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/model/mutant.h"
 #include "common/records/crc32c.h"
 #include "controller/quorum/big_endian.h"
 
@@ -10,6 +11,7 @@ namespace controller::quorum {
 
 using common::disk::storage_error;
 using common::model::BytesView;
+using common::model::mutant;
 using common::model::Result;
 using common::model::Uuid;
 using raft::NodeKey;
@@ -57,7 +59,8 @@ std::optional<Slot> decode(BytesView bytes) {
   if (has_vote) slot.state.hard_state.voted_for = vote;
   slot.state.hard_state.committed_floor = common::model::LogIndex(static_cast<int64_t>(in.number(8)));
   slot.state.starts = in.number(8);
-  if (in.number(4) != common::records::crc32c(bytes.first(slot_size - 4))) return std::nullopt;
+  if (in.number(4) != common::records::crc32c(bytes.first(slot_size - 4)) && !mutant<"R1-reads-a-torn-vote">())
+    return std::nullopt;
   return slot;
 }
 
@@ -108,7 +111,7 @@ void QuorumStateFile::save(const QuorumState& state, std::function<void(Result<v
 }
 
 void QuorumStateFile::write_newest() {
-  const int slot = 1 - newest_slot_;
+  const int slot = mutant<"R1-writes-over-the-newest-vote">() ? newest_slot_ : 1 - newest_slot_;
   if (auto written = write_slot(slot, state_, sequence_ + 1); !written) {
     return std::exchange(waiting_, nullptr)(written);
   }

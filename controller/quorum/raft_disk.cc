@@ -1,5 +1,6 @@
 #include "controller/quorum/raft_disk.h"
 
+#include "common/model/mutant.h"
 #include "common/records/crc32c.h"
 
 namespace controller::quorum {
@@ -9,6 +10,7 @@ using common::model::ErrorCode;
 using common::model::fail;
 using common::model::LeaderEpoch;
 using common::model::LogIndex;
+using common::model::mutant;
 using common::model::Offset;
 
 namespace {
@@ -114,6 +116,7 @@ void RaftDisk::step_log() {
     return;
   }
   is_stalled_ = false;
+  if (mutant<"R2-entries-count-before-their-sync">()) return finish(token);
   log_->flush([this, token, alive = std::weak_ptr(alive_)](const Result<Offset>& flushed) {
     if (alive.expired()) return;
     if (!flushed) return fail_for_good(flushed.error().message);
@@ -142,6 +145,7 @@ void RaftDisk::step_hard_state() {
     token = queue_.front().token;
     queue_.pop_front();
   }
+  if (mutant<"R1-votes-are-not-saved">()) return finish(token);
   state_file_->save(state_, [this, token](const Result<void>& saved) {
     if (!saved) return fail_for_good(saved.error().message);
     finish(token);
@@ -169,7 +173,8 @@ void RaftDisk::step_install() {
              meta.position.end);
   raft::Snapshot snapshot{meta, Buffer::own(std::exchange(pieces_, {}))};
   piece_meta_.reset();
-  if (common::records::crc32c(snapshot.state.view()) != meta.state_checksum)
+  if (common::records::crc32c(snapshot.state.view()) != meta.state_checksum &&
+      !mutant<"R15-installs-a-damaged-snapshot">())
     return fail_for_good(fmt::format("snapshot {} arrived damaged", meta.position.end));
   const std::string path = directory_ + "/" + snapshot_file_name(meta.position);
   environment_.disk->offload(
@@ -198,7 +203,9 @@ void RaftDisk::save_snapshot(raft::Snapshot snapshot, std::function<void(Result<
   environment_.disk->offload(
       common::disk::Job::changes,
       [disk = environment_.disk, path, snapshot] {
-        return disk->replace_file(path, encode_snapshot(snapshot).view(), common::disk::Durability::medium);
+        const bool lost = mutant<"R14-drops-entries-before-the-snapshot-is-saved">();
+        return lost ? IoResult<void>()
+                    : disk->replace_file(path, encode_snapshot(snapshot).view(), common::disk::Durability::medium);
       },
       [alive = std::weak_ptr(alive_), snapshot, done = std::move(done)](const IoResult<void>& stored) {
         if (alive.expired()) return;

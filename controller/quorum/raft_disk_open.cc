@@ -1,6 +1,7 @@
 // Opening the metadata log: what the last life left, whether it can be trusted, and the first entry of a new quorum.
 #include <algorithm>
 
+#include "common/model/mutant.h"
 #include "controller/quorum/raft_disk.h"
 
 namespace controller::quorum {
@@ -12,6 +13,7 @@ using common::model::ErrorCode;
 using common::model::fail;
 using common::model::LeaderEpoch;
 using common::model::LogIndex;
+using common::model::mutant;
 using common::model::Offset;
 using common::model::Term;
 
@@ -88,7 +90,7 @@ Result<RaftDisk::Opened> RaftDisk::open(Environment environment, std::string dir
     if (auto done = self->make_bootstrap(first_voters, opened.restored); !done) return tl::unexpected(done.error());
   }
   // R21: what a majority may count on must still be here.
-  if (self->end_.end < opened.restored.hard_state.committed_floor)
+  if (self->end_.end < opened.restored.hard_state.committed_floor && !mutant<"R21-opens-a-log-that-lost-its-end">())
     opened.lost = fmt::format("the log ends at {} but {} was committed", self->end_.end,
                               opened.restored.hard_state.committed_floor);
   if (self->end_.last_term > opened.restored.hard_state.term)
@@ -103,7 +105,7 @@ Result<RaftDisk::Opened> RaftDisk::open(Environment environment, std::string dir
 Result<void> RaftDisk::open_state(bool is_member, raft::RestoredState& restored, std::optional<std::string>& lost) {
   auto opened = QuorumStateFile::open(*environment_.disk, directory_);
   if (!opened) return tl::unexpected(opened.error());
-  if (is_member && !opened->state) {
+  if (is_member && !opened->state && !mutant<"R4-forgets-its-vote">()) {
     lost = "quorum-state, which holds this node's vote, is missing or damaged";
     return {};
   }
@@ -137,7 +139,8 @@ Result<std::optional<raft::Snapshot>> RaftDisk::read_newest_snapshot() {
 
 Result<void> RaftDisk::open_log(raft::RestoredState& restored, std::optional<std::string>& lost) {
   common::log::OpenHints hints;
-  hints.high_watermark = Offset(restored.hard_state.committed_floor.value);  // never cut there (R20, R72)
+  if (!mutant<"R20-cuts-what-was-committed">())
+    hints.high_watermark = Offset(restored.hard_state.committed_floor.value);  // never cut there (R20, R72)
   common::log::LogEnvironment environment{environment_.disk, nullptr, environment_.logger, {}};
   auto log =
       common::log::Log::open(std::move(environment), directory_, log_config(), hints, environment_.clock->wall_now());
@@ -171,8 +174,9 @@ Result<void> RaftDisk::read_entries(raft::RestoredState& restored, std::optional
         return {};
       }
       if (std::exchange(is_first, false)) restored.start = position = stored->before;
-      if (stored->before != position || !raft::is_well_formed(stored->entry) ||
-          stored->entry.term < position.last_term) {
+      if ((stored->before != position || !raft::is_well_formed(stored->entry) ||
+           stored->entry.term < position.last_term) &&
+          !mutant<"R21-reads-a-broken-chain">()) {
         lost = fmt::format("entry {} does not follow from the one before it", stored->entry.index);
         return {};
       }

@@ -1,10 +1,12 @@
 #include "controller/quorum/session_server.h"
 
+#include "common/model/mutant.h"
 #include "controller/quorum/session_codec.h"
 
 namespace controller::quorum {
 
 using common::model::ErrorCode;
+using common::model::mutant;
 using metadata::BrokerHeartbeat;
 using metadata::BrokerHeartbeatAnswer;
 using metadata::RegisterBroker;
@@ -27,7 +29,7 @@ void SessionServer::on_message(Session session, uint64_t sequence, SessionUp mes
   const auto found = peers_.find(session);
   if (found == peers_.end() || found->second.refused) return;
   Peer& peer = found->second;
-  if (sequence <= peer.last_sequence) return;  // R23: late or repeated
+  if (sequence <= peer.last_sequence && !mutant<"R23-session-takes-messages-twice">()) return;  // R23: late or repeated
   peer.last_sequence = sequence;
   if (!peer.greeted && !std::holds_alternative<SessionHello>(message)) {
     return refuse(peer, sequence, {ErrorCode::invalid_request, "a session begins with a hello"});
@@ -44,14 +46,15 @@ void SessionServer::refuse(Peer& peer, uint64_t sequence, Error error) {
 // R112: both ends must mean the same cluster, node and protocol.
 void SessionServer::on(Session session, Peer& peer, uint64_t sequence, SessionHello hello) {
   const Uuid& cluster = runtime_.image()->cluster_id();
-  if (hello.to_node != self_) {
+  if (hello.to_node != self_ && !mutant<"R112-answers-for-another-node">()) {
     return refuse(peer, sequence,
                   {ErrorCode::invalid_request, fmt::format("this is broker {}, not {}", self_, hello.to_node)});
   }
-  if (!cluster.is_zero() && hello.cluster_id != cluster) {
+  if (!cluster.is_zero() && hello.cluster_id != cluster && !mutant<"R112-talks-to-another-cluster">()) {
     return refuse(peer, sequence, {ErrorCode::inconsistent_cluster_id, fmt::format("this is cluster {}", cluster)});
   }
-  if (hello.version_min > session_version || hello.version_max < session_version) {
+  if ((hello.version_min > session_version || hello.version_max < session_version) &&
+      !mutant<"R112-talks-another-version">()) {
     return refuse(peer, sequence,
                   {ErrorCode::unsupported_version, fmt::format("sessions speak version {} here", session_version)});
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/group/service/record_codec.h"
+#include "common/model/mutant.h"
 
 namespace broker::group {
 namespace {
@@ -12,6 +13,7 @@ using common::model::Buffer;
 using common::model::BufferChain;
 using common::model::BytesView;
 using common::model::fail;
+using common::model::mutant;
 using common::model::Result;
 using common::records::BatchBuilder;
 using common::records::BatchCursor;
@@ -107,6 +109,7 @@ Awaitable<void> CoordinatorActor::run_load(std::shared_ptr<CoordinatorActor> sel
   while (self->state_ == State::loading) {
     const common::Instant begun = self->shard_.now();
     Result<void> loaded = co_await self->load();
+    if (mutant<"R104-serves-after-a-failed-load">()) loaded = {};
     if (self->state_ != State::loading) co_return;
     if (loaded) {
       self->state_ = State::active;
@@ -138,7 +141,7 @@ Awaitable<Result<void>> CoordinatorActor::load() {
   if (!start) co_return tl::unexpected(start.error());
   if (!end) co_return tl::unexpected(end.error());
   Offset next = *start;
-  while (next < *end) {
+  while (next < *end && !mutant<"R104-does-not-load">()) {
     Result<BufferChain> chunk = co_await log_->read(next, options_.load_chunk_bytes);
     if (state_ != State::loading) co_return fail(ErrorCode::not_leader_or_follower);
     if (!chunk) co_return tl::unexpected(chunk.error());
@@ -150,7 +153,8 @@ Awaitable<Result<void>> CoordinatorActor::load() {
     co_await common::yield_to(shard_);
     if (state_ != State::loading) co_return fail(ErrorCode::not_leader_or_follower);
   }
-  const bool committed = co_await log_->until_committed_before(*end);
+  const bool committed =
+      mutant<"R104-serves-before-what-it-read-is-committed">() || co_await log_->until_committed_before(*end);
   if (committed) co_return Result<void>();
   if (const Result<Offset> still = log_->log_end_offset(); !still) co_return tl::unexpected(still.error());
   co_return fail(ErrorCode::request_timed_out, fmt::format("not committed up to {}", *end));
@@ -161,7 +165,8 @@ Result<void> CoordinatorActor::replay(BytesView batches, Offset& next) {
   while (!cursor.at_end()) {
     const Result<BatchView> batch = cursor.next();
     if (!batch) return tl::unexpected(batch.error());
-    if (!batch->crc_ok()) return fail(ErrorCode::corrupt_message, fmt::format("checksum at {}", batch->base_offset()));
+    if (!batch->crc_ok() && !mutant<"R104-loads-what-is-damaged">())
+      return fail(ErrorCode::corrupt_message, fmt::format("checksum at {}", batch->base_offset()));
     if (Result<void> replayed = replay_batch(*batch, next); !replayed) return replayed;
     next = std::max(next, batch->next_offset());
   }
@@ -206,9 +211,10 @@ Awaitable<Answer> CoordinatorActor::ask(Request request, Instant patience) {
     --awaiting_load_;
   } else {
     // Commits of one connection must not overtake those that have just been woken (R87).
-    while (awaiting_load_ > 0 && state_ == State::active) co_await common::yield_to(shard_);
+    while (awaiting_load_ > 0 && state_ == State::active && !mutant<"R87-overtakes-who-waits-for-the-load">())
+      co_await common::yield_to(shard_);
   }
-  if (state_ == State::loading) {
+  if (state_ == State::loading && !(mutant<"R104-answers-while-loading">() && coordinator_)) {
     co_return refusal(request,
                       load_failed_ ? ErrorCode::coordinator_not_available : ErrorCode::coordinator_load_in_progress);
   }
