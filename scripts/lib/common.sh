@@ -47,7 +47,7 @@ quietly() {
   local pid=$!
   trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
   while ! timeout 10 tail -s 0.1 --pid="$pid" -f /dev/null; do
-    line=$(tail -n 1 "$log" | tr '\r' '\n' | tail -n 1 | cut -c1-100)
+    line=$(tail -c 500 "$log" | tr '\r' '\n' | awk 'NF { last = $0 } END { print substr(last, 1, 100) }')
     say "$name: $((SECONDS - began)) s, ${line:-working}"
   done
   wait "$pid" || status=$?
