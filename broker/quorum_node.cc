@@ -1,7 +1,5 @@
 #include "broker/quorum_node.h"
 
-#include <future>
-
 namespace broker {
 
 namespace quorum = controller::quorum;
@@ -34,12 +32,7 @@ raft::Config times(const BrokerConfig& config) {
 
 }  // namespace
 
-QuorumNode::QuorumNode(Options options) : options_(std::move(options)), pool_({.sync_threads = 1, .read_threads = 1}) {
-  common::Shard& shard = *options_.shard;
-  disk_ = common::disk::make_kernel_disk(pool_, [&shard](std::function<void()> f) { shard.post(std::move(f)); });
-  const common::Logger log = options_.log.with("quorum");
-  service_ = std::make_unique<quorum::RaftService>(shard, log);
-  options_.server->add(*service_);
+QuorumNode::QuorumNode(Options options) : options_(std::move(options)) {
   const BrokerConfig& config = *options_.config;
   quorum::RaftDriverOptions driver;
   driver.node_id = config.node_id;
@@ -51,8 +44,8 @@ QuorumNode::QuorumNode(Options options) : options_(std::move(options)), pool_({.
   driver.raft = times(config);
   driver.snapshot_bytes = static_cast<uint64_t>(config.metadata_snapshot_bytes);
   driver.snapshot_interval = config.metadata_snapshot_interval;
-  driver_ = std::make_unique<quorum::RaftDriver>(std::move(driver), shard, *disk_, *options_.random, *service_,
-                                                 *options_.listener, log);
+  driver_ = std::make_unique<quorum::RaftDriver>(std::move(driver), *options_.shard, *options_.disk, *options_.random,
+                                                 *options_.wire, *options_.listener, options_.log.with("quorum"));
 }
 
 void QuorumNode::start() {
@@ -73,11 +66,11 @@ std::string QuorumNode::cluster_name() const {
   return known_.load(std::memory_order_acquire) ? identity_.cluster_id : std::string();
 }
 
-void QuorumNode::stop() {
-  if (!std::exchange(started_, false)) return;
-  std::promise<void> done;
-  driver_->stop([&done] { done.set_value(); });
-  done.get_future().wait();
+common::Awaitable<void> QuorumNode::stop(common::Shard& here) {
+  if (!std::exchange(started_, false)) co_return;
+  const auto done = std::make_shared<common::Event>(here);
+  driver_->stop([done, &here] { here.post([done] { done->set(); }); });
+  co_await common::until(*done);
 }
 
 }  // namespace broker

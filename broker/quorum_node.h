@@ -1,7 +1,7 @@
-// This broker's member of the metadata quorum, made of its parts: a disk with threads of its own (R78), the gRPC service
-// of Raft, and the driver; and how the broker learns which cluster it belongs to.
+// This broker's member of the metadata quorum: the Raft driver as the configuration wants it, and how the broker learns
+// which cluster it belongs to.
 //
-// Used by the assembling thread; cluster_id() and cluster_name() by any thread once the cluster is known.
+// Made, started and stopped by the assembly; cluster_id() and cluster_name() by any thread once the cluster is known.
 #pragma once
 #include <atomic>
 #include <functional>
@@ -10,11 +10,10 @@
 #include <vector>
 
 #include "common/config/config.h"
-#include "common/disk/kernel_disk.h"
+#include "common/disk/disk.h"
 #include "common/logging.h"
 #include "common/model/random.h"
 #include "common/shard.h"
-#include "controller/quorum/grpc_server.h"
 #include "controller/quorum/raft_driver.h"
 
 namespace broker {
@@ -25,7 +24,8 @@ class QuorumNode {
     const common::config::BrokerConfig* config = nullptr;
     common::Shard* shard = nullptr;
     common::model::Random* random = nullptr;
-    controller::quorum::GrpcServer* server = nullptr;  // the service is added to it; started later
+    common::disk::Disk* disk = nullptr;  // of `shard`, with threads of its own (R78)
+    controller::quorum::RaftWire* wire = nullptr;
     controller::quorum::RaftListener* listener = nullptr;
     common::Logger log;
     std::vector<std::string> known_clusters;  // what the data directories say they belong to
@@ -36,20 +36,17 @@ class QuorumNode {
   explicit QuorumNode(Options options);
 
   [[nodiscard]] controller::quorum::Raft& raft() { return *driver_; }
-  // Begins to find or form the cluster, after the gRPC server has started.
+  // Begins to find or form the cluster; others may have to reach this node for it.
   void start();
   // Zero until the cluster is known.
   [[nodiscard]] common::model::Uuid cluster_id() const;
   // As written in meta.properties; empty until the cluster is known.
   [[nodiscard]] std::string cluster_name() const;
-  // Ends streams and log; waits for it.
-  void stop();
+  // Ends streams and log. On `here`.
+  [[nodiscard]] common::Awaitable<void> stop(common::Shard& here);
 
  private:
   Options options_;
-  common::disk::DiskPool pool_;
-  std::unique_ptr<common::disk::Disk> disk_;
-  std::unique_ptr<controller::quorum::RaftService> service_;
   std::unique_ptr<controller::quorum::RaftDriver> driver_;
   bool started_ = false;
   std::atomic<bool> known_{false};  // identity_ is written before it is set, and never again

@@ -9,9 +9,6 @@ using partition::Partition;
 
 namespace {
 
-// Of a shard's share; each descriptor table is small, and idle partitions hold none.
-constexpr size_t descriptors_per_shard = 512;
-
 replication::LeaderFetchOptions leader_options(const common::config::BrokerConfig& config) {
   replication::LeaderFetchOptions options;
   options.credit_bytes = static_cast<size_t>(config.replica_fetch_response_max_bytes);
@@ -27,9 +24,7 @@ ShardParts::ShardParts(common::Shard& shard, int index, int count, const SharedP
       count_(count),
       shared_(shared),
       random_(shared.random_seed + static_cast<uint64_t>(index)),
-      disk_(common::disk::make_kernel_disk(
-          *shared.disk_pool, [&shard](std::function<void()> f) { shard.post(std::move(f)); },
-          {.descriptors_max = descriptors_per_shard})),
+      disk_(shared.make_disk(shard)),
       tail_cache_(static_cast<size_t>(shared.config->tail_cache_bytes) / static_cast<size_t>(count)),
       proposals_(shard, *shared.controller, shared.config->node_id, shared.broker_epoch, shared.config->request_timeout),
       fetch_sessions_({.sessions_max = static_cast<size_t>(shared.config->fetch_sessions_max)}, random_),
@@ -59,6 +54,7 @@ void ShardParts::make_replicas(partition::Directories& directories) {
   options.directories = &directories;
   options.settings = shared_.topics;
   options.sender = &proposals_;
+  options.partition_listener = shared_.partition_listener;
   options.logger = shared_.log;
   options.lag_time_max = shared_.config->replica_lag_time_max;
   options.retention_interval = shared_.config->retention_check_interval;

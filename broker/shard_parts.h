@@ -19,7 +19,7 @@
 #include "broker/replication/replication_follower.h"
 #include "broker/replication/replication_leader.h"
 #include "broker/topic_settings.h"
-#include "common/disk/kernel_disk.h"
+#include "common/disk/disk.h"
 #include "common/log/tail_cache.h"
 #include "common/model/random.h"
 #include "controller/quorum/controller_client.h"
@@ -31,9 +31,10 @@ namespace broker {
 struct SharedParts {
   const common::config::BrokerConfig* config = nullptr;
   common::Logger log;
-  common::disk::DiskPool* disk_pool = nullptr;
+  std::function<std::unique_ptr<common::disk::Disk>(common::Shard&)> make_disk;
   controller::quorum::ControllerClient* controller = nullptr;
   replication::FetchTransport* fetch_transport = nullptr;
+  partition::PartitionListener* partition_listener = nullptr;  // may be null
   const partition::TopicSettingsSource* topics = nullptr;
   group::GroupService* groups = nullptr;
   common::model::Uuid cluster_id;

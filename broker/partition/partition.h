@@ -229,6 +229,8 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   [[nodiscard]] Offset recovery_point() const;
   [[nodiscard]] const common::log::RecoveryReport& recovery_report() const { return log_->recovery_report(); }
   [[nodiscard]] const std::string& log_path() const { return log_->path(); }
+  // To look at (the simulator's invariants); null once released.
+  [[nodiscard]] common::log::Log* log() const { return log_.get(); }
 
   // --- for fetch streams (broker/replication) ---
   [[nodiscard]] PositionVerdict on_follower_position(const FollowerPosition& position,

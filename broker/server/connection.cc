@@ -142,7 +142,7 @@ Awaitable<void> Connection::read_requests(std::shared_ptr<Connection> self) {
     if (!slot) co_return;
     self->in_flight_.push_back(slot);
     self->shard_.spawn("request", handle(self, slot));
-    if (!mutant<"R87-handles-requests-side-by-side">()) co_await common::until(slot->request.order_settled_);
+    if (!mutant<"R87-handles-requests-side-by-side">()) co_await slot->request.until_settled();
     slot.reset();
     while (!self->closed_ && (self->in_flight_.size() >= self->limits_.in_flight_max ||
                               self->unsent_bytes_ > self->limits_.unsent_bytes_max)) {

@@ -45,6 +45,7 @@ class InFlight {
   [[nodiscard]] const Buffer& frame() const { return frame_; }
   // The next request of this connection may start: what this one does to the order of things is done.
   void settle_order() { order_settled_.set(); }
+  Awaitable<bool> until_settled() { return common::until(order_settled_); }
   // What is left of this request waits for other clients (a rebalance): its bytes no longer hold back their requests.
   // frame() is empty from now on.
   void release_frame() {

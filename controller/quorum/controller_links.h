@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "controller/quorum/controller_runtime.h"
 
@@ -65,6 +66,14 @@ class ControllerLinks {
   // An error means that nobody knows whether the request was taken.
   virtual void call(BrokerId controller, const ControllerRequest& request, const RequestOrigin& origin,
                     Instant deadline, std::function<void(Result<Reply>)> done) = 0;
+};
+
+struct LinksOptions {
+  BrokerId self;
+  std::function<Uuid()> cluster_id;
+  // Where a node's gRPC may listen now, best first: its registration, then what the voters or the configuration say
+  // (R112). Asked anew for every session and call; the next one is tried when one was not reached.
+  std::function<std::vector<metadata::ClusterEndpoint>(BrokerId)> endpoints;
 };
 
 // ---- the controller's end ----

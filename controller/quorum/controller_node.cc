@@ -1,10 +1,7 @@
 #include "controller/quorum/controller_node.h"
 
 #include "controller/quorum/forwarding_client.h"
-#include "controller/quorum/grpc_controller_links.h"
-#include "controller/quorum/grpc_controller_service.h"
 #include "controller/quorum/session_server.h"
-#include "controller/quorum/tcp_prober.h"
 
 namespace controller::quorum {
 namespace {
@@ -14,21 +11,22 @@ constexpr int32_t nobody = -1;
 }  // namespace
 
 struct ControllerNode::Impl {
-  Impl(common::Shard& s, ControllerNodeOptions options, const metadata::ConfigSchema& schema,
+  Impl(common::Shard& s, ControllerNodeOptions options, ControllerWire& w, const metadata::ConfigSchema& schema,
        common::model::Random& random, RuntimeHooks runtime_hooks, SessionHooks session_hooks, const common::Logger& log)
       : shard(s),
         self(options.session.broker_id),
         configured_endpoint(std::move(options.configured_endpoint)),
-        prober(s),
-        runtime(s, std::move(options.controller), schema, random, prober, log.with("controller"), runtime_hooks),
+        wire(w),
+        prober(wire.make_prober(s)),
+        runtime(s, std::move(options.controller), schema, random, *prober, log.with("controller"), runtime_hooks),
         sessions(runtime, self, log.with("controller")),
-        links(s, {.self = self,
-                  .cluster_id = runtime_hooks.cluster_id,
-                  .endpoints = [this](BrokerId id) { return endpoints_of(id); }}),
-        forwarding(s, runtime, links, self, random),
-        grpc_service(s, runtime, sessions),
-        session(s, runtime, sessions, links, std::move(options.session), std::move(session_hooks),
+        links(wire.make_links(s, {.self = self,
+                                  .cluster_id = runtime_hooks.cluster_id,
+                                  .endpoints = [this](BrokerId id) { return endpoints_of(id); }})),
+        forwarding(s, runtime, *links, self, random),
+        session(s, runtime, sessions, *links, std::move(options.session), std::move(session_hooks),
                 log.with("session")) {
+    wire.serve(s, runtime, sessions);
     runtime.when_leader_changes([this] {
       const auto who = runtime.leader();
       leader.store(who ? who->value : nobody, std::memory_order_release);
@@ -50,19 +48,19 @@ struct ControllerNode::Impl {
   const std::function<std::optional<metadata::ClusterEndpoint>(BrokerId)> configured_endpoint;
   std::atomic<int32_t> leader{nobody};
   Raft* raft = nullptr;
-  TcpProber prober;
+  ControllerWire& wire;
+  std::unique_ptr<Prober> prober;
   ControllerRuntime runtime;
   SessionServer sessions;
-  GrpcControllerLinks links;
+  std::unique_ptr<ControllerLinks> links;
   ForwardingClient forwarding;
-  GrpcControllerService grpc_service;
   BrokerSession session;
 };
 
-ControllerNode::ControllerNode(common::Shard& shard, ControllerNodeOptions options,
+ControllerNode::ControllerNode(common::Shard& shard, ControllerNodeOptions options, ControllerWire& wire,
                                const metadata::ConfigSchema& schema, common::model::Random& random,
                                RuntimeHooks runtime_hooks, SessionHooks session_hooks, common::Logger log)
-    : impl_(std::make_unique<Impl>(shard, std::move(options), schema, random, std::move(runtime_hooks),
+    : impl_(std::make_unique<Impl>(shard, std::move(options), wire, schema, random, std::move(runtime_hooks),
                                    std::move(session_hooks), log)) {}
 ControllerNode::~ControllerNode() = default;
 
@@ -72,9 +70,6 @@ RaftListener& ControllerNode::listener() {
 void ControllerNode::attach(Raft& raft) {
   impl_->raft = &raft;
   impl_->runtime.attach(raft);
-}
-grpc::Service& ControllerNode::service() {
-  return impl_->grpc_service.service();
 }
 
 void ControllerNode::report_damaged_logs() {
@@ -103,7 +98,7 @@ void ControllerNode::hand_over(std::function<void()> done) {
   });
 }
 void ControllerNode::close() {
-  impl_->grpc_service.close();
+  impl_->wire.close();
 }
 
 ControllerClient& ControllerNode::client() {

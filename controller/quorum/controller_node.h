@@ -1,8 +1,9 @@
-// A broker's whole controller half, put together over gRPC: runtime, sessions on both sides, forwarded calls, probes.
-// What is missing is Raft, which is attached, and the gRPC server, which carries service().
+// A broker's whole controller half, put together: runtime, sessions on both sides, forwarded calls, probes. What is
+// missing is Raft, which is attached, and the network, which is given.
 //
-//   ControllerNode node(...);  RaftDriver raft(..., node.listener(), ...);  node.attach(raft);
-//   grpc_server.add(node.service());  grpc_server.start();  node.start();  ...recovery...  node.set_ready();
+//   GrpcControllerWire wire;  ControllerNode node(..., wire, ...);
+//   RaftDriver raft(..., node.listener(), ...);  node.attach(raft);
+//   grpc_server.add(wire.service());  grpc_server.start();  node.start();  ...recovery...  node.set_ready();
 // At the end: shut_down(), close(), stop the server, end Raft, stop the controller's shard, let the node die.
 //
 // Any thread, unless a method says otherwise.
@@ -15,10 +16,7 @@
 
 #include "controller/quorum/broker_session.h"
 #include "controller/quorum/controller_client.h"
-
-namespace grpc {
-class Service;
-}
+#include "controller/quorum/controller_wire.h"
 
 namespace controller::quorum {
 
@@ -33,8 +31,8 @@ struct ControllerNodeOptions {
 class ControllerNode {
  public:
   // `shard` is the controller's; all references outlive the node. Hooks are called on that shard.
-  ControllerNode(common::Shard& shard, ControllerNodeOptions options, const metadata::ConfigSchema& schema,
-                 common::model::Random& random, RuntimeHooks runtime_hooks, SessionHooks session_hooks,
+  ControllerNode(common::Shard& shard, ControllerNodeOptions options, ControllerWire& wire,
+                 const metadata::ConfigSchema& schema, common::model::Random& random, RuntimeHooks runtime_hooks, SessionHooks session_hooks,
                  common::Logger log);
   ~ControllerNode();
   ControllerNode(const ControllerNode&) = delete;
@@ -44,7 +42,6 @@ class ControllerNode {
   [[nodiscard]] RaftListener& listener();
   // Before Raft calls its listener.
   void attach(Raft& raft);
-  [[nodiscard]] grpc::Service& service();
 
   // BrokerSession's, from any thread.
   void report_damaged_logs();

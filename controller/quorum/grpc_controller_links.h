@@ -11,14 +11,6 @@
 
 namespace controller::quorum {
 
-struct LinksOptions {
-  BrokerId self;
-  std::function<Uuid()> cluster_id;
-  // Where a node's gRPC may listen now, best first: its registration, then what the voters or the configuration say
-  // (R112). Asked anew for every session and call; the next one is tried when one was not reached.
-  std::function<std::vector<metadata::ClusterEndpoint>(BrokerId)> endpoints;
-};
-
 class GrpcControllerLinks final : public ControllerLinks {
  public:
   GrpcControllerLinks(common::Shard& shard, LinksOptions options);

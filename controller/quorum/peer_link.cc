@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "common/net/probe.h"
-
 namespace controller::quorum {
 
 using common::Awaitable;
@@ -18,9 +16,10 @@ constexpr auto watch_interval = std::chrono::milliseconds(250);
 
 }  // namespace
 
-PeerLink::PeerLink(common::Shard& shard, TransportIdentity identity, common::model::BrokerId peer, LinkTimes times,
-                   Callbacks callbacks, common::Logger logger)
+PeerLink::PeerLink(common::Shard& shard, RaftWire& wire, TransportIdentity identity, common::model::BrokerId peer,
+                   LinkTimes times, Callbacks callbacks, common::Logger logger)
     : shard_(shard),
+      wire_(wire),
       identity_(std::move(identity)),
       peer_(peer),
       times_(times),
@@ -80,10 +79,10 @@ Awaitable<bool> PeerLink::connect_once() {
   }
   const raft::Endpoint endpoint = endpoints_[next_endpoint_ % endpoints_.size()];
   int refusals = 0;
-  ProbeResult result = co_await common::net::probe(shard_, endpoint.host, endpoint.port, shard_.now() + times_.connect);
+  ProbeResult result = co_await wire_.probe(endpoint, shard_.now() + times_.connect);
   while (result == ProbeResult::refused && was_open_ && ++refusals < refusals_for_evidence && !stopping_) {
     co_await common::sleep_until(shard_, shard_.now() + times_.refused_again);
-    result = co_await common::net::probe(shard_, endpoint.host, endpoint.port, shard_.now() + times_.connect);
+    result = co_await wire_.probe(endpoint, shard_.now() + times_.connect);
   }
   if (stopping_) co_return false;
   if (result == ProbeResult::refused && was_open_) {
@@ -93,7 +92,7 @@ Awaitable<bool> PeerLink::connect_once() {
   if (result == ProbeResult::connected) {
     is_open_ = has_ended_ = false;
     const uint64_t session = identity_.starts << 32 | ++connections_;
-    RaftStream::Callbacks callbacks;
+    RaftWireStream::Callbacks callbacks;
     callbacks.on_open = [weak = weak_from_this()](const raft::NodeKey&) {
       const auto self = weak.lock();
       if (!self) return;
@@ -107,7 +106,8 @@ Awaitable<bool> PeerLink::connect_once() {
       self->has_ended_ = true;
       self->changed_.pulse();
     };
-    stream_ = RaftStream::open(shard_, endpoint, identity_, peer_, session, std::move(callbacks));
+    const RaftHello hello{identity_.cluster_id, identity_.self, peer_, {}, session, identity_.endpoint};
+    stream_ = wire_.connect(endpoint, hello, std::move(callbacks));
     const auto deadline = shard_.now() + times_.greeting;
     while (!is_open_ && !has_ended_ && !stopping_ && shard_.now() < deadline)
       co_await common::until(changed_, deadline);

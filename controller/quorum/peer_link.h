@@ -1,4 +1,4 @@
-// Keeps one stream to one peer: asks, opens, watches, and starts over. Made by GrpcRaftTransport.
+// Keeps one stream to one peer: asks, opens, watches, and starts over. Made by PeerTransport.
 // Lives on the controller's shard; its loop ends by itself after stop().
 #pragma once
 #include <deque>
@@ -6,8 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "controller/quorum/grpc_raft_transport.h"
-#include "controller/quorum/raft_stream.h"
+#include "controller/quorum/peer_transport.h"
 
 namespace controller::quorum {
 
@@ -17,8 +16,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     std::function<void()> on_connected;
     std::function<void()> on_gone;
   };
-  PeerLink(common::Shard& shard, TransportIdentity identity, common::model::BrokerId peer, LinkTimes times,
-           Callbacks callbacks, common::Logger logger);
+  PeerLink(common::Shard& shard, RaftWire& wire, TransportIdentity identity, common::model::BrokerId peer,
+           LinkTimes times, Callbacks callbacks, common::Logger logger);
 
   void start();
   // `done` when its loop, and with it its stream, has ended.
@@ -35,6 +34,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   common::Awaitable<void> pause(common::Duration duration);
 
   common::Shard& shard_;
+  RaftWire& wire_;
   const TransportIdentity identity_;
   const common::model::BrokerId peer_;
   const LinkTimes times_;
@@ -43,7 +43,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
 
   std::deque<raft::Endpoint> endpoints_;  // in order of preference, a few at most
   size_t next_endpoint_ = 0;
-  std::shared_ptr<RaftStream> stream_;
+  std::shared_ptr<RaftWireStream> stream_;
   bool is_open_ = false;
   bool has_ended_ = false;
   common::Event changed_;  // pulsed when the stream opens or ends, an address comes, or stop

@@ -14,14 +14,14 @@ constexpr auto stop_time_max = std::chrono::milliseconds(1000);
 }  // namespace
 
 RaftDriver::RaftDriver(RaftDriverOptions options, common::Shard& shard, common::disk::Disk& disk,
-                       common::model::Random& random, RaftService& service, RaftListener& listener,
+                       common::model::Random& random, RaftWire& wire, RaftListener& listener,
                        common::Logger logger)
     : options_(std::move(options)),
       directory_(options_.metadata_log_dir + "/__cluster_metadata-0"),
       shard_(shard),
       disk_(disk),
       random_(random),
-      service_(service),
+      wire_(wire),
       listener_(listener),
       logger_(std::move(logger)),
       stop_(shard),

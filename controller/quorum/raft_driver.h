@@ -15,7 +15,7 @@
 #include "common/model/random.h"
 #include "common/shard.h"
 #include "controller/quorum/formation.h"
-#include "controller/quorum/grpc_raft_transport.h"
+#include "controller/quorum/peer_transport.h"
 #include "controller/quorum/raft_api.h"
 #include "controller/quorum/raft_storage.h"
 
@@ -43,10 +43,9 @@ struct QuorumIdentity {
 
 class RaftDriver final : public Raft {
  public:
-  // `disk` belongs to `shard` and has a pool of its own (R78). Everything outlives the driver. `service` must be
-  // registered with the gRPC server before that starts.
+  // `disk` belongs to `shard` and has a pool of its own (R78). Everything outlives the driver. 
   RaftDriver(RaftDriverOptions options, common::Shard& shard, common::disk::Disk& disk, common::model::Random& random,
-             RaftService& service, RaftListener& listener, common::Logger logger);
+             RaftWire& wire, RaftListener& listener, common::Logger logger);
   ~RaftDriver() override;  // on the shard or after it has stopped; after stop()
 
   // Opens or founds (waits for peers as long as it takes), then takes part. `ready` comes once: the identity before the
@@ -110,7 +109,7 @@ class RaftDriver final : public Raft {
   common::Shard& shard_;
   common::disk::Disk& disk_;
   common::model::Random& random_;
-  RaftService& service_;
+  RaftWire& wire_;
   RaftListener& listener_;
   common::Logger logger_;
 

@@ -2,15 +2,11 @@
 // start with the other nodes (formation.h), and the parts put together.
 #include <algorithm>
 
-#include "common/net/probe.h"
-#include "controller/quorum/raft_codec.h"
 #include "controller/quorum/raft_disk.h"
 #include "controller/quorum/raft_driver.h"
-#include "controller/quorum/raft_stream.h"
 
 namespace controller::quorum {
 
-namespace pb = naru::cluster;
 using common::Awaitable;
 using common::model::ErrorCode;
 using common::model::fail;
@@ -21,47 +17,6 @@ constexpr auto ask_timeout = std::chrono::milliseconds(500);
 constexpr auto ask_interval = std::chrono::milliseconds(50);
 constexpr const char* lost_marker = "/state-lost";
 
-pb::FormationState state_on_wire(FormationState state) {
-  switch (state) {
-    case FormationState::empty:
-      return pb::FORMATION_EMPTY;
-    case FormationState::accepted:
-      return pb::FORMATION_ACCEPTED;
-    case FormationState::formed:
-      return pb::FORMATION_FORMED;
-  }
-  return pb::FORMATION_STARTING;
-}
-
-std::optional<PeerAnswer> decode_answer(const pb::IdentifyResponse& in, const raft::Endpoint& asked) {
-  const auto key = decode(in.key());
-  auto voters = in.voters().empty() ? Result<raft::VoterSet>(raft::VoterSet())
-                                    : raft::VoterSet::decode(common::model::as_bytes(in.voters()));
-  if (!key || !voters || key->directory.is_zero()) return std::nullopt;
-  PeerAnswer answer;
-  answer.key = *key;
-  answer.endpoint = asked;
-  answer.versions = {static_cast<int16_t>(in.versions().min()), static_cast<int16_t>(in.versions().max())};
-  answer.is_ready = in.state() != pb::FORMATION_STARTING;
-  answer.state = in.state() == pb::FORMATION_FORMED     ? FormationState::formed
-                 : in.state() == pb::FORMATION_ACCEPTED ? FormationState::accepted
-                                                        : FormationState::empty;
-  answer.cluster_id = in.cluster_id();
-  answer.voters = *std::move(voters);
-  return answer;
-}
-
-// One question to one peer; stays alive until gRPC has answered.
-struct Question {
-  explicit Question(common::Shard& shard) : answered(shard) {}
-  std::unique_ptr<pb::Raft::Stub> stub;
-  grpc::ClientContext context;
-  pb::IdentifyRequest request;
-  pb::IdentifyResponse response;
-  grpc::Status status;
-  common::Event answered;
-};
-
 struct Round {
   explicit Round(common::Shard& shard) : done(shard) {}
   std::vector<std::optional<PeerAnswer>> answers;
@@ -69,22 +24,8 @@ struct Round {
   common::Event done;
 };
 
-Awaitable<void> ask_one(common::Shard& shard, raft::Endpoint endpoint, size_t slot, std::shared_ptr<Round> round) {
-  const auto reached = co_await common::net::probe(shard, endpoint.host, endpoint.port, shard.now() + ask_timeout);
-  if (reached == common::net::ProbeResult::connected) {
-    const auto question = std::make_shared<Question>(shard);
-    question->stub = pb::Raft::NewStub(make_raft_channel(endpoint));
-    question->context.set_deadline(std::chrono::system_clock::now() + ask_timeout);
-    question->stub->async()->Identify(&question->context, &question->request, &question->response,
-                                      [question, &shard](grpc::Status status) {
-                                        shard.post([question, status = std::move(status)] {
-                                          question->status = status;
-                                          question->answered.set();
-                                        });
-                                      });
-    co_await common::until(question->answered);
-    if (question->status.ok()) round->answers[slot] = decode_answer(question->response, endpoint);
-  }
+Awaitable<void> ask_one(RaftWire& wire, raft::Endpoint endpoint, size_t slot, std::shared_ptr<Round> round) {
+  round->answers[slot] = co_await wire.identify(std::move(endpoint), ask_timeout);
   if (--round->waiting == 0) round->done.set();
 }
 
@@ -187,17 +128,9 @@ Result<void> RaftDriver::begin_anew(const std::string& why) {
 }
 
 void RaftDriver::publish() {
-  pb::IdentifyResponse answer;
-  encode(properties_.key, *answer.mutable_key());
-  answer.mutable_endpoint()->set_host(options_.endpoint.host);
-  answer.mutable_endpoint()->set_port(options_.endpoint.port);
-  answer.mutable_versions()->set_min(raft::raft_version);
-  answer.mutable_versions()->set_max(raft::raft_version);
-  answer.set_state(state_on_wire(properties_.state));
-  answer.set_cluster_id(properties_.cluster_id);
   const raft::VoterSet& voters = node_ && !node_->voters().empty() ? node_->voters() : properties_.first_voters;
-  if (!voters.empty()) answer.set_voters(std::string(voters.encode().text()));
-  service_.set_answer(std::move(answer));
+  wire_.set_answer(
+      {properties_.key, options_.endpoint, {}, true, properties_.state, properties_.cluster_id, voters});
 }
 
 // First start with the others; returns once the directory belongs to a cluster.
@@ -245,7 +178,7 @@ Awaitable<std::vector<std::optional<PeerAnswer>>> RaftDriver::ask_peers() {
       continue;
     }
     ++round->waiting;
-    shard_.spawn("raft identify", ask_one(shard_, peer.endpoint, i, round));
+    shard_.spawn("raft identify", ask_one(wire_, peer.endpoint, i, round));
   }
   while (round->waiting > 0) co_await common::until(round->done);
   if (!alive.expired()) {
@@ -314,7 +247,7 @@ Awaitable<Result<raft::RestoredState>> RaftDriver::open_storage() {
 
 void RaftDriver::begin(raft::RestoredState restored) {
   const TransportIdentity identity{properties_.key, properties_.cluster_id, options_.endpoint, storage_->starts()};
-  transport_ = std::make_unique<GrpcRaftTransport>(shard_, service_, identity, logger_, options_.links);
+  transport_ = std::make_unique<PeerTransport>(shard_, wire_, identity, logger_, options_.links);
   raft::Config config = options_.raft;
   config.self = properties_.key;
   for (const ConfiguredPeer& peer : options_.voters)

@@ -3,15 +3,78 @@
 #include <optional>
 
 #include "controller/quorum/raft_codec.h"
+#include "controller/quorum/raft_stream.h"
 
 namespace controller::quorum {
 
 namespace pb = naru::cluster;
+using common::model::Result;
 using pb::RaftFrame;
 
 namespace {
 
-// How often a stream says up to where it has received: the caller takes silence for a dead connection.
+RaftHello plain(const pb::Hello& hello, const raft::NodeKey& from) {
+  return {hello.cluster_id(),
+          from,
+          common::model::BrokerId(hello.to_node()),
+          {static_cast<int16_t>(hello.versions().min()), static_cast<int16_t>(hello.versions().max())},
+          hello.session(),
+          {hello.endpoint().host(), static_cast<uint16_t>(hello.endpoint().port())}};
+}
+
+pb::FormationState state_on_wire(FormationState state) {
+  switch (state) {
+    case FormationState::empty:
+      return pb::FORMATION_EMPTY;
+    case FormationState::accepted:
+      return pb::FORMATION_ACCEPTED;
+    case FormationState::formed:
+      return pb::FORMATION_FORMED;
+  }
+  return pb::FORMATION_STARTING;
+}
+
+pb::IdentifyResponse encode_answer(const PeerAnswer& own) {
+  pb::IdentifyResponse answer;
+  encode(own.key, *answer.mutable_key());
+  answer.mutable_endpoint()->set_host(own.endpoint.host);
+  answer.mutable_endpoint()->set_port(own.endpoint.port);
+  answer.mutable_versions()->set_min(own.versions.min);
+  answer.mutable_versions()->set_max(own.versions.max);
+  answer.set_state(state_on_wire(own.state));
+  answer.set_cluster_id(own.cluster_id);
+  if (!own.voters.empty()) answer.set_voters(std::string(own.voters.encode().text()));
+  return answer;
+}
+
+std::optional<PeerAnswer> decode_answer(const pb::IdentifyResponse& in, const raft::Endpoint& asked) {
+  const auto key = decode(in.key());
+  auto voters = in.voters().empty() ? Result<raft::VoterSet>(raft::VoterSet())
+                                    : raft::VoterSet::decode(common::model::as_bytes(in.voters()));
+  if (!key || !voters || key->directory.is_zero()) return std::nullopt;
+  PeerAnswer answer;
+  answer.key = *key;
+  answer.endpoint = asked;
+  answer.versions = {static_cast<int16_t>(in.versions().min()), static_cast<int16_t>(in.versions().max())};
+  answer.is_ready = in.state() != pb::FORMATION_STARTING;
+  answer.state = in.state() == pb::FORMATION_FORMED     ? FormationState::formed
+                 : in.state() == pb::FORMATION_ACCEPTED ? FormationState::accepted
+                                                        : FormationState::empty;
+  answer.cluster_id = in.cluster_id();
+  answer.voters = *std::move(voters);
+  return answer;
+}
+
+// One question to one peer; stays alive until gRPC has answered.
+struct Question {
+  explicit Question(common::Shard& shard) : answered(shard) {}
+  std::unique_ptr<pb::Raft::Stub> stub;
+  grpc::ClientContext context;
+  pb::IdentifyRequest request;
+  pb::IdentifyResponse response;
+  grpc::Status status;
+  common::Event answered;
+};
 
 }  // namespace
 
@@ -78,10 +141,12 @@ class InboundStream final : public grpc::ServerBidiReactor<RaftFrame, RaftFrame>
     }
     if (!identity) return finish({grpc::StatusCode::UNAVAILABLE, "this node is starting"});
     const pb::Hello& hello = incoming_.hello();
-    const std::string refusal =
-        incoming_.has_hello() ? refuse_hello(*identity, hello) : std::string("the first frame is not a hello");
     const auto from = decode(hello.from());
-    if (!refusal.empty() || !from) {
+    const std::string refusal =
+        !incoming_.has_hello() ? std::string("the first frame is not a hello")
+        : !from                ? std::string("it does not say who it is")
+                               : refuse_hello(*identity, plain(hello, *from));
+    if (!refusal.empty()) {
       shared_->logger.warn("refused a Raft stream from node {} at {}: {}", hello.from().id(), peer_, refusal);
       return finish({grpc::StatusCode::FAILED_PRECONDITION, refusal});
     }
@@ -153,18 +218,6 @@ class InboundStream final : public grpc::ServerBidiReactor<RaftFrame, RaftFrame>
 
 }  // namespace
 
-std::string refuse_hello(const TransportIdentity& self, const pb::Hello& hello) {
-  if (hello.cluster_id() != self.cluster_id)
-    return fmt::format("it belongs to cluster {}, this node to {}", hello.cluster_id(), self.cluster_id);
-  if (hello.to_node() != self.self.id.value)
-    return fmt::format("it looks for node {}, this is node {}", hello.to_node(), self.self.id);
-  if (hello.from().id() == self.self.id.value) return fmt::format("it calls itself node {} as well", self.self.id);
-  if (hello.versions().min() > raft::raft_version || hello.versions().max() < raft::raft_version)
-    return fmt::format("it speaks versions {} to {}, this node {}", hello.versions().min(), hello.versions().max(),
-                       raft::raft_version);
-  return {};
-}
-
 RaftService::RaftService(common::Shard& shard, common::Logger logger)
     : shard_(shard), shared_(std::make_shared<Shared>(shard, std::move(logger))) {}
 RaftService::~RaftService() = default;
@@ -183,9 +236,39 @@ void RaftService::close() {
   shared_->identity.reset();
 }
 
-void RaftService::set_answer(pb::IdentifyResponse answer) {
+void RaftService::set_answer(const PeerAnswer& own) {
+  pb::IdentifyResponse answer = encode_answer(own);
   std::lock_guard lock(shared_->mutex);
   shared_->answer = std::move(answer);
+}
+
+common::Awaitable<common::net::ProbeResult> RaftService::probe(raft::Endpoint endpoint, common::Instant deadline) {
+  return common::net::probe(shard_, endpoint.host, endpoint.port, deadline);
+}
+
+std::shared_ptr<RaftWireStream> RaftService::connect(const raft::Endpoint& endpoint, const RaftHello& hello,
+                                                     RaftWireStream::Callbacks callbacks) {
+  return RaftStream::open(shard_, endpoint, hello, std::move(callbacks));
+}
+
+common::Awaitable<std::optional<PeerAnswer>> RaftService::identify(raft::Endpoint endpoint, common::Duration timeout) {
+  common::Shard& shard = shard_;
+  const auto reached = co_await common::net::probe(shard, endpoint.host, endpoint.port, shard.now() + timeout);
+  if (reached != common::net::ProbeResult::connected) co_return std::nullopt;
+  const auto question = std::make_shared<Question>(shard);
+  question->stub = pb::Raft::NewStub(make_raft_channel(endpoint));
+  question->context.set_deadline(std::chrono::system_clock::now() +
+                                 std::chrono::duration_cast<std::chrono::milliseconds>(timeout));
+  question->stub->async()->Identify(&question->context, &question->request, &question->response,
+                                    [question, &shard](grpc::Status status) {
+                                      shard.post([question, status = std::move(status)] {
+                                        question->status = status;
+                                        question->answered.set();
+                                      });
+                                    });
+  co_await common::until(question->answered);
+  if (!question->status.ok()) co_return std::nullopt;
+  co_return decode_answer(question->response, endpoint);
 }
 
 grpc::ServerBidiReactor<RaftFrame, RaftFrame>* RaftService::Exchange(grpc::CallbackServerContext* context) {

@@ -1,4 +1,5 @@
-// The server side of Raft's gRPC service: streams that other nodes open to speak to us, and answers for first start.
+// Raft's wire over gRPC: streams that other nodes open to speak to us, answers for first start, and (RaftStream) the
+// streams that we open.
 //
 // gRPC's threads run the reactors; they check frames and post to the shard. Of each stream the next frame is read only
 // when the shard has handled the last one, so that a slow shard slows its peers down instead of filling memory.
@@ -11,36 +12,25 @@
 
 #include "common/logging.h"
 #include "common/shard.h"
-#include "controller/raft/messages.h"
+#include "controller/quorum/raft_wire.h"
 #include "proto/cluster/raft.grpc.pb.h"
 
 namespace controller::quorum {
 
-// Who this node is towards the others, once it belongs to a cluster (R112).
-struct TransportIdentity {
-  raft::NodeKey self;
-  std::string cluster_id;
-  raft::Endpoint endpoint;  // where the others reach it
-  uint64_t starts = 0;      // of this directory: sessions rise with it
-};
-
-// What a stream brings, on the shard.
-struct InboundSink {
-  std::function<void(const raft::NodeKey& from, const raft::Endpoint& endpoint)> on_hello;
-  std::function<void(uint64_t session, uint64_t sequence, const raft::Message& message)> on_message;
-};
-
-class RaftService final : public naru::cluster::Raft::CallbackService {
+class RaftService final : public naru::cluster::Raft::CallbackService, public RaftWire {
  public:
   RaftService(common::Shard& shard, common::Logger logger);
   ~RaftService() override;
 
-  // --- the shard
-  void open(const TransportIdentity& identity, InboundSink sink);
-  // Streams end; `sink` is not called any more.
-  void close();
-  // What Identify answers from now on.
-  void set_answer(naru::cluster::IdentifyResponse answer);
+  // --- RaftWire, the shard
+  common::Awaitable<common::net::ProbeResult> probe(raft::Endpoint endpoint, common::Instant deadline) override;
+  common::Awaitable<std::optional<PeerAnswer>> identify(raft::Endpoint endpoint, common::Duration timeout) override;
+  void set_answer(const PeerAnswer& own) override;
+  std::shared_ptr<RaftWireStream> connect(const raft::Endpoint& endpoint, const RaftHello& hello,
+                                          RaftWireStream::Callbacks callbacks) override;
+  void open(const TransportIdentity& identity, InboundSink sink) override;
+  // Streams end; the sink is not called any more.
+  void close() override;
 
   // --- gRPC's threads
   grpc::ServerBidiReactor<naru::cluster::RaftFrame, naru::cluster::RaftFrame>* Exchange(
@@ -55,8 +45,5 @@ class RaftService final : public naru::cluster::Raft::CallbackService {
   common::Shard& shard_;
   std::shared_ptr<Shared> shared_;  // with the streams, which may outlive close()
 };
-
-// Why a peer's Hello cannot be accepted, or nothing.
-std::string refuse_hello(const TransportIdentity& self, const naru::cluster::Hello& hello);
 
 }  // namespace controller::quorum

@@ -35,22 +35,21 @@ std::shared_ptr<grpc::Channel> make_raft_channel(const raft::Endpoint& endpoint)
 RaftStream::RaftStream(common::Shard& shard, Callbacks callbacks) : shard_(shard), callbacks_(std::move(callbacks)) {}
 
 std::shared_ptr<RaftStream> RaftStream::open(common::Shard& shard, const raft::Endpoint& endpoint,
-                                             const TransportIdentity& identity, common::model::BrokerId to,
-                                             uint64_t session, Callbacks callbacks) {
+                                             const RaftHello& greeting, Callbacks callbacks) {
   auto stream = std::make_shared<RaftStream>(shard, std::move(callbacks));
   stream->self_ = stream;
   stream->channel_ = make_raft_channel(endpoint);
   stream->stub_ = pb::Raft::NewStub(stream->channel_);
   pb::RaftFrame frame;
   pb::Hello& hello = *frame.mutable_hello();
-  hello.set_cluster_id(identity.cluster_id);
-  encode(identity.self, *hello.mutable_from());
-  hello.set_to_node(to.value);
-  hello.mutable_versions()->set_min(raft::raft_version);
-  hello.mutable_versions()->set_max(raft::raft_version);
-  hello.set_session(session);
-  hello.mutable_endpoint()->set_host(identity.endpoint.host);
-  hello.mutable_endpoint()->set_port(identity.endpoint.port);
+  hello.set_cluster_id(greeting.cluster_id);
+  encode(greeting.from, *hello.mutable_from());
+  hello.set_to_node(greeting.to.value);
+  hello.mutable_versions()->set_min(greeting.versions.min);
+  hello.mutable_versions()->set_max(greeting.versions.max);
+  hello.set_session(greeting.session);
+  hello.mutable_endpoint()->set_host(greeting.endpoint.host);
+  hello.mutable_endpoint()->set_port(greeting.endpoint.port);
   stream->stub_->async()->Exchange(&stream->context_, stream.get());
   stream->AddHold();  // sends come from the shard, outside of gRPC's callbacks
   stream->StartRead(&stream->incoming_);
@@ -78,7 +77,7 @@ void RaftStream::send(const raft::Message& message) {
   enqueue(std::move(frame));
 }
 
-std::chrono::steady_clock::duration RaftStream::silence() const {
+common::Duration RaftStream::silence() const {
   std::lock_guard lock(mutex_);
   if (sequence_ == acknowledged_) return {};
   return std::chrono::steady_clock::now() - unacknowledged_since_;

@@ -13,8 +13,7 @@
 #include <grpcpp/channel.h>
 
 #include "common/shard.h"
-#include "controller/quorum/raft_service.h"
-#include "controller/raft/messages.h"
+#include "controller/quorum/raft_wire.h"
 #include "proto/cluster/raft.grpc.pb.h"
 
 namespace controller::quorum {
@@ -23,22 +22,16 @@ namespace controller::quorum {
 std::shared_ptr<grpc::Channel> make_raft_channel(const raft::Endpoint& endpoint);
 
 class RaftStream final : public grpc::ClientBidiReactor<naru::cluster::RaftFrame, naru::cluster::RaftFrame>,
+                         public RaftWireStream,
                          public std::enable_shared_from_this<RaftStream> {
  public:
-  struct Callbacks {
-    std::function<void(raft::NodeKey peer)> on_open;
-    std::function<void(std::string why)> on_end;  // once, the last
-  };
-  static std::shared_ptr<RaftStream> open(common::Shard& shard, const raft::Endpoint& endpoint,
-                                          const TransportIdentity& identity, common::model::BrokerId to,
-                                          uint64_t session, Callbacks callbacks);
+  static std::shared_ptr<RaftStream> open(common::Shard& shard, const raft::Endpoint& endpoint, const RaftHello& hello,
+                                          Callbacks callbacks);
   RaftStream(common::Shard& shard, Callbacks callbacks);
 
-  // Dropped when too much waits already.
-  void send(const raft::Message& message);
-  void close();
-  // For how long something has been sent without any sign that it arrived.
-  [[nodiscard]] std::chrono::steady_clock::duration silence() const;
+  void send(const raft::Message& message) override;
+  void close() override;
+  [[nodiscard]] common::Duration silence() const override;
 
   // gRPC's threads.
   void OnReadDone(bool ok) override;

@@ -9,6 +9,7 @@
 #include <catch2/catch.hpp>
 
 #include "controller/quorum/controller_node.h"
+#include "controller/quorum/grpc_controller_wire.h"
 #include "controller/quorum/grpc_server.h"
 #include "quorum/sim_cluster.h"
 
@@ -33,10 +34,10 @@ struct Node {
     controller::quorum::SessionHooks session_hooks;
     session_hooks.cluster_id = [] { return sim_cluster_id; };
     node = std::make_unique<ControllerNode>(
-        s, std::move(options), schema, random,
+        s, std::move(options), wire, schema, random,
         controller::quorum::RuntimeHooks{.cluster_id = [] { return sim_cluster_id; }, .on_fatal = nullptr},
         std::move(session_hooks), common::Logger(fmt::format("b{}", id)));
-    server.add(node->service());
+    server.add(wire.service());
     REQUIRE(server.start());
     on_shard([&] {
       raft = std::make_unique<FakeRaft>(quorum, broker_id);
@@ -68,6 +69,7 @@ struct Node {
   const BrokerId broker_id;
   AnyKey schema;
   common::model::SeededRandom random;
+  controller::quorum::GrpcControllerWire wire;
   GrpcServer server;
   std::unique_ptr<FakeRaft> raft;
   std::unique_ptr<ControllerNode> node;

@@ -12,6 +12,7 @@
 #include "common/shard.h"
 #include "controller/quorum/grpc_server.h"
 #include "controller/quorum/raft_driver.h"
+#include "controller/quorum/raft_service.h"
 
 namespace raft_shell_test {
 

@@ -32,7 +32,7 @@ TEST_CASE("the last message of a burst is acknowledged") {
     service.open(there, {.on_hello = [](const auto&, const auto&) {},
                          .on_message = [&](uint64_t, uint64_t, const raft::Message&) { ++arrived; }});
     stream = RaftStream::open(
-        *shard, endpoint, here, BrokerId(2), 1,
+        *shard, endpoint, RaftHello{here.cluster_id, here.self, BrokerId(2), {}, 1, here.endpoint},
         {.on_open = [&](const raft::NodeKey&) { ++opened; }, .on_end = [&](const std::string&) { ended.set_value(); }});
     listening.set_value();
   });

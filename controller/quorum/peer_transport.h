@@ -1,16 +1,16 @@
-// Raft's messages over gRPC: one stream to each peer, kept up by one PeerLink each (R23, R112).
+// Raft's messages over streams of any wire: one to each peer, kept up by one PeerLink each (R23, R112).
 //
-// A link asks by a plain TCP connect before it opens a stream, because a gRPC channel backs off and hides the
-// difference that matters: *refused* means that the peer's process is gone, *silence* that nobody can know. Lives on
-// the controller's shard.
+// A link asks by a plain connect before it opens a stream, because a gRPC channel backs off and hides the difference
+// that matters: *refused* means that the peer's process is gone, *silence* that nobody can know. Lives on the
+// controller's shard.
 #pragma once
 #include <map>
 #include <memory>
 
 #include "common/logging.h"
 #include "common/shard.h"
-#include "controller/quorum/raft_service.h"
 #include "controller/quorum/raft_transport.h"
+#include "controller/quorum/raft_wire.h"
 #include "controller/raft/sequence_filter.h"
 
 namespace controller::quorum {
@@ -27,12 +27,12 @@ struct LinkTimes {
 
 class PeerLink;
 
-class GrpcRaftTransport final : public RaftTransport {
+class PeerTransport final : public RaftTransport {
  public:
-  // `service` must outlive it.
-  GrpcRaftTransport(common::Shard& shard, RaftService& service, TransportIdentity identity, common::Logger logger,
-                    LinkTimes times = {});
-  ~GrpcRaftTransport() override;
+  // `wire` must outlive it.
+  PeerTransport(common::Shard& shard, RaftWire& wire, TransportIdentity identity, common::Logger logger,
+                LinkTimes times = {});
+  ~PeerTransport() override;
 
   void listen(Events events) override;
   void send(const raft::Message& message) override;
@@ -45,7 +45,7 @@ class GrpcRaftTransport final : public RaftTransport {
   PeerLink* link_to(BrokerId peer, const raft::Endpoint& endpoint);
 
   common::Shard& shard_;
-  RaftService& service_;
+  RaftWire& wire_;
   const TransportIdentity identity_;
   common::Logger logger_;
   const LinkTimes times_;

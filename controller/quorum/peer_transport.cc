@@ -1,16 +1,27 @@
-#include "controller/quorum/grpc_raft_transport.h"
+#include "controller/quorum/peer_transport.h"
 
 #include "controller/quorum/peer_link.h"
 
 namespace controller::quorum {
 
-GrpcRaftTransport::GrpcRaftTransport(common::Shard& shard, RaftService& service, TransportIdentity identity,
-                                     common::Logger logger, LinkTimes times)
-    : shard_(shard), service_(service), identity_(std::move(identity)), logger_(std::move(logger)), times_(times) {}
+std::string refuse_hello(const TransportIdentity& self, const RaftHello& hello) {
+  if (hello.cluster_id != self.cluster_id)
+    return fmt::format("it belongs to cluster {}, this node to {}", hello.cluster_id, self.cluster_id);
+  if (hello.to != self.self.id) return fmt::format("it looks for node {}, this is node {}", hello.to, self.self.id);
+  if (hello.from.id == self.self.id) return fmt::format("it calls itself node {} as well", self.self.id);
+  if (hello.versions.min > raft::raft_version || hello.versions.max < raft::raft_version)
+    return fmt::format("it speaks versions {} to {}, this node {}", hello.versions.min, hello.versions.max,
+                       raft::raft_version);
+  return {};
+}
 
-GrpcRaftTransport::~GrpcRaftTransport() = default;
+PeerTransport::PeerTransport(common::Shard& shard, RaftWire& wire, TransportIdentity identity, common::Logger logger,
+                             LinkTimes times)
+    : shard_(shard), wire_(wire), identity_(std::move(identity)), logger_(std::move(logger)), times_(times) {}
 
-void GrpcRaftTransport::listen(Events events) {
+PeerTransport::~PeerTransport() = default;
+
+void PeerTransport::listen(Events events) {
   events_ = std::move(events);
   InboundSink sink;
   sink.on_hello = [this](const raft::NodeKey& from, const raft::Endpoint& endpoint) {
@@ -21,30 +32,30 @@ void GrpcRaftTransport::listen(Events events) {
   sink.on_message = [this](uint64_t session, uint64_t sequence, const raft::Message& message) {
     if (filter_.accept(message.from, session, sequence)) events_.on_message(message);
   };
-  service_.open(identity_, std::move(sink));
+  wire_.open(identity_, std::move(sink));
 }
 
-void GrpcRaftTransport::send(const raft::Message& message) {
+void PeerTransport::send(const raft::Message& message) {
   const auto link = links_.find(message.to.id);
   if (link != links_.end()) link->second->send(message);
 }
 
-void GrpcRaftTransport::set_peer(BrokerId peer, const raft::Endpoint& endpoint) {
+void PeerTransport::set_peer(BrokerId peer, const raft::Endpoint& endpoint) {
   if (PeerLink* link = link_to(peer, endpoint)) link->prefer(endpoint);
 }
 
-void GrpcRaftTransport::add_fallback(BrokerId peer, const raft::Endpoint& endpoint) {
+void PeerTransport::add_fallback(BrokerId peer, const raft::Endpoint& endpoint) {
   if (PeerLink* link = link_to(peer, endpoint)) link->fall_back_on(endpoint);
 }
 
-PeerLink* GrpcRaftTransport::link_to(BrokerId peer, const raft::Endpoint& endpoint) {
+PeerLink* PeerTransport::link_to(BrokerId peer, const raft::Endpoint& endpoint) {
   if (peer == identity_.self.id || endpoint.host.empty() || endpoint.port == 0) return nullptr;
   auto& link = links_[peer];
   if (!link) {
     PeerLink::Callbacks callbacks;
     callbacks.on_connected = [this, peer] { events_.on_connected(peer); };
     callbacks.on_gone = [this, peer] { events_.on_gone(peer); };
-    link = std::make_shared<PeerLink>(shard_, identity_, peer, times_, std::move(callbacks),
+    link = std::make_shared<PeerLink>(shard_, wire_, identity_, peer, times_, std::move(callbacks),
                                       logger_.with(fmt::format("peer {}", peer)));
     link->prefer(endpoint);
     link->start();
@@ -52,8 +63,8 @@ PeerLink* GrpcRaftTransport::link_to(BrokerId peer, const raft::Endpoint& endpoi
   return link.get();
 }
 
-void GrpcRaftTransport::stop(std::function<void()> done) {
-  service_.close();
+void PeerTransport::stop(std::function<void()> done) {
+  wire_.close();
   const auto left = std::make_shared<size_t>(links_.size());
   if (*left == 0) return done();
   for (auto& [peer, link] : links_) {
