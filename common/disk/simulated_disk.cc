@@ -114,7 +114,7 @@ class SimulatedDisk::SimulatedFile final : public File, public std::enable_share
     IoResult<InodeRef> inode;
     uint64_t size = 0;
     std::vector<std::pair<uint64_t, uint64_t>> sectors;  // number, change
-    std::vector<std::byte> image;
+    std::vector<std::byte> image;                        // of those sectors, one after the other
   };
 
   IoResult<InodeRef> get() {
@@ -134,8 +134,14 @@ class SimulatedDisk::SimulatedFile final : public File, public std::enable_share
     if (!covered.inode) return covered;
     const Inode& inode = **covered.inode;
     covered.size = inode.cached.size();
-    covered.image = inode.cached;
     covered.sectors.assign(inode.dirty.begin(), inode.dirty.end());
+    covered.image.resize(covered.sectors.size() * sector);
+    for (size_t i = 0; i < covered.sectors.size(); ++i) {
+      const uint64_t from = covered.sectors[i].first * sector;
+      if (from >= inode.cached.size()) continue;
+      std::memcpy(covered.image.data() + i * sector, inode.cached.data() + from,
+                  std::min<uint64_t>(sector, inode.cached.size() - from));
+    }
     return covered;
   }
 
@@ -144,17 +150,17 @@ class SimulatedDisk::SimulatedFile final : public File, public std::enable_share
     if (!covered.inode) return tl::unexpected(covered.inode.error());
     if (auto allowed = disk_.change(Operation::sync, path_); !allowed) {
       // As Linux does: what could not be written counts as clean from now on, though it is not on the medium.
-      for (const auto& [number, when] : covered.sectors)
-        std::erase_if((*covered.inode)->dirty, [&, n = number](const auto& d) { return d.first == n; });
+      for (const auto& [number, when] : covered.sectors) (*covered.inode)->dirty.erase(number);
       return allowed;
     }
     Inode& inode = **covered.inode;
     inode.durable.resize(covered.size);
-    for (const auto& [number, when] : covered.sectors) {
+    for (size_t i = 0; i < covered.sectors.size(); ++i) {
+      const auto& [number, when] = covered.sectors[i];
       const uint64_t from = number * sector;
       if (from < covered.size) {
         const uint64_t n = std::min<uint64_t>(sector, covered.size - from);
-        std::memcpy(inode.durable.data() + from, covered.image.data() + from, n);
+        std::memcpy(inode.durable.data() + from, covered.image.data() + i * sector, n);
       }
       const auto it = inode.dirty.find(number);
       if (it != inode.dirty.end() && it->second == when) inode.dirty.erase(it);
@@ -273,6 +279,7 @@ IoResult<void> SimulatedDisk::check_alive(const std::string& path) const {
 }
 
 std::optional<IoError> SimulatedDisk::due_fault(Operation operation, const std::string& path) {
+  if (observed_) return std::nullopt;
   for (Fault& fault : faults_) {
     if (fault.operation != operation || fault.times == 0 || path.find(fault.path_contains) == std::string::npos)
       continue;

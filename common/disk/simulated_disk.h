@@ -61,8 +61,12 @@ class SimulatedDisk final : public Disk {
   };
   void add_fault(Fault fault) { faults_.push_back(std::move(fault)); }
   void clear_faults() { faults_.clear(); }
+  // While somebody looks who is no part of what runs: reads are not counted and do not fail.
+  void set_observed(bool observed) { observed_ = observed; }
   // All files together; a write that does not fit is cut where the space ends. None: unlimited.
   void set_capacity(std::optional<uint64_t> bytes) { capacity_ = bytes; }
+  // No more than `room` bytes can be added from now on.
+  void fill(uint64_t room) { capacity_ = used_bytes() + room; }
   // try_read answers would_block for these files.
   void set_cold(std::string path_contains) { cold_ = std::move(path_contains); }
   void set_warm() { cold_.reset(); }
@@ -141,6 +145,7 @@ class SimulatedDisk final : public Disk {
   std::vector<NameChange> name_changes_;  // oldest first
   std::deque<std::function<void()>> queue_;
   std::vector<Fault> faults_;
+  bool observed_ = false;
   std::optional<uint64_t> capacity_;
   std::optional<std::string> cold_;
   std::set<std::string> locks_;
