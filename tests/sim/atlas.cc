@@ -1,0 +1,45 @@
+#include "sim/atlas.h"
+
+#include <algorithm>
+
+namespace sim {
+
+// Serving, in service, and in the ISR of all that it should hold, by the newest metadata.
+bool Atlas::is_whole(BrokerId id) const {
+  const Node& node = cluster_.node(id);
+  const auto image = cluster_.newest_image();
+  if (!image || !node.is_serving() || !image->is_active(id)) return false;
+  if (node.core().controller().epoch() != image->broker(id)->epoch) return false;
+  for (const auto& [topic_id, topic] : image->topics()) {
+    for (const auto& [index, state] : topic->partitions) {
+      const bool should = std::find(state->replicas.begin(), state->replicas.end(), id) != state->replicas.end();
+      if (should && std::find(state->isr.begin(), state->isr.end(), id) == state->isr.end()) return false;
+    }
+  }
+  return true;
+}
+
+bool Atlas::may_lose_records(const Node& node) {
+  const Options& options = cluster_.options();
+  std::erase_if(harmed_, [this](BrokerId id) { return is_whole(id); });
+  if (harmed_.contains(node.id())) return true;  // what it has since is not counted on yet
+  if (static_cast<int>(harmed_.size()) >= options.min_isr - 1) return false;
+  harmed_.insert(node.id());
+  return true;
+}
+
+bool Atlas::may_lose_metadata(const Node& node) {
+  const int voters = cluster_.options().voters;
+  if (node.id().value > voters || lost_voters_.contains(node.id())) return true;
+  if (voters_changed_ || static_cast<int>(lost_voters_.size()) >= (voters - 1) / 2) return false;
+  lost_voters_.insert(node.id());
+  return true;
+}
+
+bool Atlas::may_change_voters() {
+  if (!lost_voters_.empty()) return false;
+  voters_changed_ = true;
+  return true;
+}
+
+}  // namespace sim

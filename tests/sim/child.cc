@@ -1,0 +1,153 @@
+#include "sim/child.h"
+
+#include <execinfo.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <vector>
+
+#include <fmt/format.h>
+
+namespace sim {
+namespace {
+
+constexpr size_t words_kept = 6000;
+
+// Says where a crash happened, in time and in code.
+extern "C" void on_crash(int signal) {
+  char text[200];
+  const World* world = World::running;
+  if (world != nullptr) {
+    const double seconds = std::chrono::duration<double>(world->now().time_since_epoch()).count();
+    std::snprintf(text, sizeof text, "signal %d at event %lu, %.6f s\n", signal,
+                  static_cast<unsigned long>(world->events()), seconds);
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text, std::strlen(text));
+  }
+  void* frames[40];
+  backtrace_symbols_fd(frames, backtrace(frames, 40), STDERR_FILENO);
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
+std::string escaped(std::string text) {
+  for (char& c : text) {
+    if (c == '\n') c = ' ';
+  }
+  return text;
+}
+
+void write_all(int fd, const std::string& text) {
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
+    if (n <= 0) return;
+    done += static_cast<size_t>(n);
+  }
+}
+
+std::string read_all(int fd) {
+  std::string all;
+  char buffer[4096];
+  for (ssize_t n = 0; (n = ::read(fd, buffer, sizeof buffer)) > 0;) all.append(buffer, static_cast<size_t>(n));
+  return all;
+}
+
+std::string to_text(const Outcome& o) {
+  std::string text = fmt::format("{}\n{}\n{} {} {} {} {} {} {} {}\n", escaped(o.failure), escaped(o.invalid),
+                                 o.simulated_seconds, o.events, o.messages, o.faults, o.partition_leader_changes,
+                                 o.raft_leader_changes, o.acknowledged, o.trace_hash);
+  for (size_t i = 0; i < static_cast<size_t>(Probe::count); ++i) {
+    text += fmt::format("{} ", o.probes.count(static_cast<Probe>(i)));
+  }
+  text += "\n";
+  for (const uint64_t n : o.faults_by_kind) text += fmt::format("{} ", n);
+  return text + "\n";
+}
+
+std::optional<Outcome> from_text(const std::string& text) {
+  std::vector<std::string> lines;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = text.find('\n', at);
+    if (end == std::string::npos) break;
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  if (lines.size() < 5) return std::nullopt;
+  Outcome o;
+  o.failure = lines[0];
+  o.invalid = lines[1];
+  std::sscanf(lines[2].c_str(), "%lf %lu %lu %lu %lu %lu %lu %lu", &o.simulated_seconds, &o.events, &o.messages,
+              &o.faults, &o.partition_leader_changes, &o.raft_leader_changes, &o.acknowledged, &o.trace_hash);
+  const char* at = lines[3].c_str();
+  char* end = nullptr;
+  for (size_t i = 0; i < static_cast<size_t>(Probe::count); ++i, at = end) {
+    o.probes.add(static_cast<Probe>(i), std::strtoull(at, &end, 10));
+  }
+  at = lines[4].c_str();
+  for (uint64_t& n : o.faults_by_kind) {
+    n = std::strtoull(at, &end, 10);
+    at = end;
+  }
+  return o;
+}
+
+[[noreturn]] void be_child(const ChildSettings& settings, int result, int words) {
+  if (settings.quiet) ::dup2(words, STDERR_FILENO);
+  std::signal(SIGABRT, on_crash);
+  std::signal(SIGSEGV, on_crash);
+  std::signal(SIGFPE, on_crash);
+  if (settings.wall_limit) ::alarm(static_cast<unsigned>(settings.wall_limit->count()));
+  std::signal(SIGALRM, on_crash);
+  write_all(result, to_text(run(settings.run)));
+  ::_exit(0);  // nothing that a destructor does matters any more
+}
+
+}  // namespace
+
+Outcome run_in_child(const ChildSettings& settings) {
+  // One at a time until the parent has let go of the children's ends: another child would inherit them and keep them open.
+  static std::mutex forking;
+  std::unique_lock lock(forking);
+  int result[2];
+  int words[2];
+  NARU_CHECK(::pipe(result) == 0 && ::pipe(words) == 0);
+  std::fflush(nullptr);
+  const pid_t pid = ::fork();
+  NARU_CHECK(pid >= 0);
+  if (pid == 0) {
+    ::close(result[0]);
+    ::close(words[0]);
+    be_child(settings, result[1], words[1]);
+  }
+  ::close(result[1]);
+  ::close(words[1]);
+  lock.unlock();
+  std::string said = read_all(words[0]);
+  const std::string text = read_all(result[0]);
+  ::close(result[0]);
+  ::close(words[0]);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  if (auto outcome = from_text(text)) return *outcome;
+  if (said.size() > words_kept) said = said.substr(said.size() - words_kept);
+  Outcome crashed;
+  crashed.failure = fmt::format("crash: {}\n{}",
+                                WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status)) : "exit", said);
+  return crashed;
+}
+
+std::string kind_of_failure(const std::string& failure) {
+  if (!failure.starts_with("crash")) return failure.substr(0, failure.find(':'));
+  // The check that failed, or the bare signal.
+  const size_t check = failure.find("NARU_CHECK(");
+  if (check == std::string::npos) return failure.substr(0, failure.find('\n'));
+  const size_t begin = failure.rfind('\n', check);
+  return failure.substr(begin + 1, failure.find(')', check) - begin);
+}
+
+}  // namespace sim

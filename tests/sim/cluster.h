@@ -1,0 +1,50 @@
+// The machines of one run: brokers, and the hosts that clients are on, on one network.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "sim/kafka_wire.h"
+#include "sim/node.h"
+#include "sim/options.h"
+
+namespace sim {
+
+// A host with client programs on it; never fails.
+struct ClientHost {
+  ClientHost(World& world, Host number);
+  Host host;
+  std::shared_ptr<Process> process;
+  SimShard* shard;
+};
+
+class Cluster {
+ public:
+  Cluster(const Options& options, NodeObserver& observer);
+  ~Cluster();
+
+  void start_all();
+  [[nodiscard]] World& world() { return world_; }
+  [[nodiscard]] Network& network() { return network_; }
+  [[nodiscard]] const Options& options() const { return options_; }
+  [[nodiscard]] const std::vector<std::unique_ptr<Node>>& nodes() const { return nodes_; }
+  [[nodiscard]] Node& node(BrokerId id) const { return *nodes_[static_cast<size_t>(id.value) - 1]; }
+  [[nodiscard]] bool has_node(BrokerId id) const { return id.value >= 1 && id.value <= static_cast<int>(nodes_.size()); }
+  ClientHost& add_client_host();
+  [[nodiscard]] ClientConnection::Site site_of(const ClientHost& client);
+
+  // The broker that leads the quorum by its own account and serves; null: none.
+  [[nodiscard]] Node* active_controller() const;
+  // The newest committed metadata that any running broker has.
+  [[nodiscard]] controller::metadata::ImagePtr newest_image() const;
+
+ private:
+  [[nodiscard]] common::config::BrokerConfig config_of(int id) const;
+
+  const Options options_;
+  World world_;
+  Network network_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::vector<std::unique_ptr<ClientHost>> clients_;
+};
+
+}  // namespace sim

@@ -1,0 +1,55 @@
+#include "sim/faults.h"
+
+#include <fmt/format.h>
+
+namespace sim {
+
+using namespace std::chrono_literals;
+
+std::string_view to_string(FaultKind kind) {
+  switch (kind) {
+#define X(name, text)   \
+  case FaultKind::name: \
+    return text;
+    SIM_FAULTS(X)
+#undef X
+    case FaultKind::count:
+      break;
+  }
+  return "?";
+}
+
+std::string describe(const Fault& fault) {
+  return fmt::format("#{} at {:.3f} s for {:.3f} s: {} ({}, {}, {})", fault.number,
+                     std::chrono::duration<double>(fault.at).count(), std::chrono::duration<double>(fault.length).count(),
+                     to_string(fault.kind), fault.a % 1000, fault.b % 1000, fault.c % 1000);
+}
+
+std::vector<Fault> plan_faults(const Options& options) {
+  std::vector<Fault> plan;
+  if (!options.faults) return plan;
+  Rng rng(options.seed, "faults");
+  std::vector<FaultKind> kinds;
+  for (int i = 0; i < fault_kinds; ++i) {
+    if ((options.fault_kinds >> i & 1u) != 0) kinds.push_back(static_cast<FaultKind>(i));
+  }
+  if (kinds.empty()) return plan;
+  Duration at = 5s;  // the cluster forms first
+  for (;;) {
+    at += rng.between(options.fault_interval / 4, options.fault_interval * 7 / 4);
+    if (at >= options.safety) return plan;
+    Fault fault;
+    fault.number = static_cast<int>(plan.size());
+    fault.at = at;
+    fault.kind = kinds[rng.below(kinds.size())];
+    // Shorter and longer than sessions, elections and lag times.
+    const Duration lengths[] = {200ms, 1s, 2s, 4s, 15s};
+    fault.length = rng.between(Duration(0), lengths[rng.below(5)]) + 50ms;
+    fault.a = rng.next();
+    fault.b = rng.next();
+    fault.c = rng.next();
+    plan.push_back(fault);
+  }
+}
+
+}  // namespace sim

@@ -1,0 +1,41 @@
+// What the clients of a run saw, and the black-box checker over it (cli/verify). Every value is unique in its partition.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "cli/verify/history_checker.h"
+#include "sim/client.h"
+
+namespace sim {
+
+using cli::verify::Value;
+
+class History {
+ public:
+  void sent(const Place& place, Value value);
+  void acknowledged(const Place& place, Value value, int64_t offset);
+  void failed(const Place& place, Value value, cli::verify::Failure failure);
+  // `consumer` begins with this partition.
+  void assigned(int32_t consumer, const Place& place);
+  void polled(int32_t consumer, const Place& place, int64_t offset, Value value);
+  void final_read(const Place& place, int64_t offset, Value value);
+  // The topic is about to be deleted: nothing that is told of it from now on counts.
+  void dropped(const Place& place);
+
+  [[nodiscard]] uint64_t acknowledged_count() const { return acknowledged_; }
+  // What was wrong, in words; empty: nothing.
+  [[nodiscard]] std::string finish();
+
+  std::function<void(const Place&, int64_t offset)> on_acknowledged;
+
+ private:
+  cli::verify::HistoryChecker* checker_of(const Place& place);
+
+  std::map<Uuid, std::unique_ptr<cli::verify::HistoryChecker>> checkers_;  // by topic
+  std::set<Uuid> dropped_;
+  uint64_t acknowledged_ = 0;
+};
+
+}  // namespace sim

@@ -1,0 +1,432 @@
+#include "sim/injector.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace sim {
+
+using namespace std::chrono_literals;
+using common::disk::IoFault;
+using common::disk::SimulatedDisk;
+
+Injector::Injector(Cluster& cluster, Probes& probes) : cluster_(cluster), probes_(probes), atlas_(cluster) {
+  images_.resize(cluster.nodes().size());
+}
+
+void Injector::schedule(const std::vector<Fault>& plan) {
+  for (const Fault& fault : plan) {
+    cluster_.world().at(Instant(fault.at), nullptr, [this, fault] {
+      if (!healed_) begin(fault);
+    });
+  }
+}
+
+void Injector::begin(const Fault& fault) {
+  if (!apply(fault)) return;
+  ++fired_[static_cast<size_t>(fault.kind)];
+  cluster_.world().note(static_cast<uint64_t>(fault.number));
+  if (trace) trace("fault " + describe(fault));
+}
+
+uint64_t Injector::fired() const {
+  return std::accumulate(fired_.begin(), fired_.end(), uint64_t{0});
+}
+
+bool Injector::apply(const Fault& fault) {
+  Node& node = *cluster_.nodes()[fault.a % cluster_.nodes().size()];
+  switch (fault.kind) {
+    case FaultKind::kill:
+    case FaultKind::power:
+    case FaultKind::pause:
+    case FaultKind::shut_down:
+    case FaultKind::wall_clock:
+    case FaultKind::crash_loop:
+      return apply_to_process(fault, node);
+    case FaultKind::isolate:
+    case FaultKind::one_way:
+    case FaultKind::pair:
+    case FaultKind::split:
+    case FaultKind::bridge:
+    case FaultKind::flap:
+    case FaultKind::reset:
+    case FaultKind::delay:
+    case FaultKind::clients_cut:
+      return apply_to_network(fault, node);
+    case FaultKind::slow_disk:
+    case FaultKind::disk_full:
+    case FaultKind::write_error:
+    case FaultKind::read_error:
+    case FaultKind::rot:
+    case FaultKind::wipe:
+    case FaultKind::roll_back:
+    case FaultKind::torn_write:
+      return apply_to_disk(fault, node);
+    case FaultKind::kill_all:
+    case FaultKind::power_all:
+      return apply_to_all(fault);
+    case FaultKind::kill_controller:
+    case FaultKind::voters:
+    case FaultKind::hand_over:
+      return apply_to_quorum(fault);
+    case FaultKind::count:
+      break;
+  }
+  return false;
+}
+
+// ---- processes ----
+
+void Injector::after(Duration length, std::function<void()> f) {
+  cluster_.world().after(length, nullptr, [this, f = std::move(f)] {
+    if (!healed_) f();
+  });
+}
+
+void Injector::start(Node& node) {
+  if (!node.is_running()) node.start();
+}
+
+void Injector::start_later(Node& node, Duration down) {
+  after(down, [this, &node, lives = node.lives()] {
+    if (node.lives() == lives) start(node);
+  });
+}
+
+// Not before it has ended; whoever does not end in time is killed, as a supervisor would.
+void Injector::start_after_leaving(Node& node, Duration later, int patience) {
+  after(later, [this, &node, patience, lives = node.lives()] {
+    if (node.lives() != lives) return;
+    if (node.is_running() && patience > 0) return start_after_leaving(node, 1s, patience - 1);
+    if (node.is_running()) {
+      node.die(Death::killed);
+    } else {
+      probes_.hit(Probe::clean_restart);
+    }
+    start(node);
+  });
+}
+
+bool Injector::kill(Node& node, Duration down) {
+  if (!node.is_running()) return false;
+  node.die(Death::killed);
+  start_later(node, down);
+  return true;
+}
+
+bool Injector::lose_power(Node& node, Duration down, uint64_t how) {
+  if (!node.is_running()) return false;
+  auto unsynced = how % 4 == 0   ? SimulatedDisk::Unsynced::kept
+                  : how % 4 == 1 ? SimulatedDisk::Unsynced::lost
+                                 : SimulatedDisk::Unsynced::torn;
+  if (unsynced != SimulatedDisk::Unsynced::kept && !atlas_.may_lose_unsynced(node)) {
+    unsynced = SimulatedDisk::Unsynced::kept;
+  }
+  probes_.hit(unsynced == SimulatedDisk::Unsynced::kept   ? Probe::crash_kept
+              : unsynced == SimulatedDisk::Unsynced::lost ? Probe::crash_lost
+                                                          : Probe::crash_torn);
+  node.die(Death::power_lost, unsynced);
+  start_later(node, down);
+  return true;
+}
+
+bool Injector::apply_to_process(const Fault& fault, Node& node) {
+  if (!node.is_running()) return false;
+  switch (fault.kind) {
+    case FaultKind::kill:
+      return kill(node, fault.length);
+    case FaultKind::power:
+      return lose_power(node, fault.length, fault.b);
+    case FaultKind::pause:
+      if (node.is_paused()) return false;
+      node.pause();
+      after(fault.length, [&node, lives = node.lives()] {
+        if (node.lives() == lives) node.resume();
+      });
+      return true;
+    case FaultKind::shut_down:
+      if (node.is_leaving() || node.is_paused()) return false;
+      node.shut_down();
+      start_after_leaving(node, fault.length, 40);
+      return true;
+    case FaultKind::wall_clock: {
+      const Duration steps[] = {1h, -1h, 24h, -24h, 700ms, -700ms};
+      node.step_wall_clock(steps[fault.b % 6]);
+      return true;
+    }
+    case FaultKind::crash_loop:
+      for (int i = 0; i < 4; ++i) {
+        after(i * 2s, [this, &node] { kill(node, 200ms); });
+      }
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool Injector::apply_to_all(const Fault& fault) {
+  const bool power = fault.kind == FaultKind::power_all;
+  if (power && !cluster_.options().synced) return false;
+  int i = 0;
+  for (const auto& node : cluster_.nodes()) {
+    const Duration down = fault.length + (fault.b >> (3 * i) & 7u) * 300ms;
+    if (power) {
+      lose_power(*node, down, fault.c >> (2 * i));
+    } else {
+      kill(*node, down);
+    }
+    ++i;
+  }
+  probes_.hit(Probe::all_down);
+  return true;
+}
+
+bool Injector::apply_to_quorum(const Fault& fault) {
+  Node* controller = cluster_.active_controller();
+  if (controller == nullptr) return false;
+  if (fault.kind == FaultKind::kill_controller) return kill(*controller, fault.length);
+  quorum::Raft& raft = controller->core().quorum().raft();
+  if (fault.kind == FaultKind::hand_over) {
+    cluster_.world().at(cluster_.world().now(), controller->process().get(), [controller, &raft] {
+      Process::look(controller->controller_shard(),
+                    [&] { raft.transfer_leadership(std::nullopt, [](const common::model::Result<void>&) {}); });
+    });
+    return true;
+  }
+  // Out, and after a while in again under the same key.
+  const auto voters = raft.describe().voters.voters();
+  if (voters.size() < 3 || !atlas_.may_change_voters()) return false;
+  const controller::raft::Voter voter = voters[fault.b % voters.size()];
+  const auto on_controller = [this](std::function<void(quorum::Raft&)> f) {
+    Node* now = cluster_.active_controller();
+    if (now == nullptr) return;
+    cluster_.world().at(cluster_.world().now(), now->process().get(), [now, f = std::move(f)] {
+      Process::look(now->controller_shard(), [&] { f(now->core().quorum().raft()); });
+    });
+  };
+  on_controller([voter](quorum::Raft& r) { r.remove_voter(voter.key, [](const common::model::Result<void>&) {}); });
+  after(fault.length + 1s, [on_controller, voter] {
+    on_controller([voter](quorum::Raft& r) { r.add_voter(voter, [](const common::model::Result<void>&) {}); });
+  });
+  return true;
+}
+
+// ---- the network ----
+
+std::vector<Host> Injector::broker_hosts() const {
+  std::vector<Host> hosts;
+  for (const auto& node : cluster_.nodes()) hosts.push_back(node->host());
+  return hosts;
+}
+
+Node& Injector::other(const Node& node, uint64_t choice) const {
+  const size_t count = cluster_.nodes().size();
+  const size_t self = static_cast<size_t>(node.host()) - 1;
+  return *cluster_.nodes()[(self + 1 + choice % (count - 1)) % count];
+}
+
+void Injector::cut(std::vector<std::pair<Host, Host>> directions, Duration length) {
+  for (const auto& [from, to] : directions) cluster_.network().block(from, to);
+  // Opened one by one, in an order of their own.
+  Duration later = length;
+  for (const auto& [from, to] : directions) {
+    after(later, [this, from = from, to = to] { cluster_.network().unblock(from, to); });
+    later += 7ms;
+  }
+}
+
+bool Injector::apply_to_network(const Fault& fault, Node& node) {
+  Network& network = cluster_.network();
+  const std::vector<Host> hosts = broker_hosts();
+  std::vector<std::pair<Host, Host>> directions;
+  const auto both = [&](Host x, Host y) {
+    directions.emplace_back(x, y);
+    directions.emplace_back(y, x);
+  };
+  if (fault.kind == FaultKind::clients_cut) {
+    for (Host client = 1000; client < 1003; ++client) both(node.host(), client);
+    cut(directions, fault.length);
+    return true;
+  }
+  if (hosts.size() < 2) return false;
+  const Host a = node.host();
+  const Host b = other(node, fault.b).host();
+  switch (fault.kind) {
+    case FaultKind::isolate:
+      for (const Host h : hosts) {
+        if (h != a) both(a, h);
+      }
+      break;
+    case FaultKind::one_way:
+      directions.emplace_back(a, b);
+      break;
+    case FaultKind::pair:
+      both(a, b);
+      break;
+    case FaultKind::split:
+      for (size_t i = 0; i < hosts.size(); ++i) {
+        for (size_t j = i + 1; j < hosts.size(); ++j) {
+          if ((fault.c >> i & 1u) != (fault.c >> j & 1u)) both(hosts[i], hosts[j]);
+        }
+      }
+      break;
+    case FaultKind::bridge:
+      for (size_t i = 0; i < hosts.size(); ++i) {
+        for (size_t j = i + 1; j < hosts.size(); ++j) {
+          if (hosts[i] != a && hosts[j] != a) both(hosts[i], hosts[j]);
+        }
+      }
+      break;
+    case FaultKind::flap:
+      for (int i = 0; i < 10; ++i) {
+        after(i * 400ms, [this, a, b] { cut({{a, b}, {b, a}}, 200ms); });
+      }
+      return true;
+    case FaultKind::reset:
+      return network.reset(a, fault.c % 2 == 0 ? b : -1) > 0;
+    case FaultKind::delay:
+      for (const Host h : hosts) {
+        const Duration extra = fault.c % 2 == 0 ? Duration(100ms) : Duration(600ms);
+        network.set_extra_delay(a, h, extra);
+        if (fault.b % 2 == 0) network.set_extra_delay(h, a, extra);
+        after(fault.length, [&network, a, h] {
+          network.set_extra_delay(a, h, Duration(0));
+          network.set_extra_delay(h, a, Duration(0));
+        });
+      }
+      return true;
+    default:
+      return false;
+  }
+  if (directions.empty()) return false;
+  cut(std::move(directions), fault.length);
+  return true;
+}
+
+// ---- disks ----
+
+bool Injector::apply_to_disk(const Fault& fault, Node& node) {
+  SimulatedDisk& disk = node.disk();
+  switch (fault.kind) {
+    case FaultKind::slow_disk: {
+      const double factors[] = {5, 50, 500};
+      node.set_disk_slowness(factors[fault.b % 3]);
+      after(fault.length, [&node] { node.set_disk_slowness(1); });
+      return true;
+    }
+    case FaultKind::disk_full:
+      disk.fill(fault.b % 20'000);
+      after(fault.length, [&node] { node.disk().set_capacity(std::nullopt); });
+      probes_.hit(Probe::disk_full);
+      return true;
+    case FaultKind::write_error: {
+      const bool sync = fault.b % 2 == 0;
+      const bool metadata = fault.b % 5 == 0;  // then the process ends by itself (R76)
+      // After a failed sync the kernel may take for clean what is not on the disk.
+      if (sync && !metadata && !atlas_.may_lose_records(node)) return false;
+      disk.add_fault({.operation = sync ? SimulatedDisk::Operation::sync : SimulatedDisk::Operation::write,
+                      .path_contains = metadata ? "/meta" : "/data",
+                      .skip = fault.c % 20,
+                      .times = 1,
+                      .fault = IoFault::failed});
+      after(fault.length + 5s, [this, &node] {
+        node.disk().clear_faults();
+        kill(node, 100ms);  // an operator replaces the cable
+      });
+      return true;
+    }
+    case FaultKind::read_error:
+      disk.add_fault({.operation = SimulatedDisk::Operation::read,
+                      .path_contains = "/data",
+                      .skip = fault.c % 20,
+                      .times = 1 + fault.b % 3,
+                      .fault = IoFault::failed});
+      after(fault.length + 5s, [this, &node] {
+        node.disk().clear_faults();
+        kill(node, 100ms);
+      });
+      return true;
+    case FaultKind::rot:
+      return rot(node, fault);
+    case FaultKind::wipe:
+    case FaultKind::roll_back:
+      return replace_disk(node, fault);
+    case FaultKind::torn_write:
+      if (!node.is_running() || !atlas_.may_lose_unsynced(node)) return false;
+      disk.stop_after(1 + fault.b % 40);
+      may_stop_.insert(node.host());
+      return true;
+    default:
+      return false;
+  }
+}
+
+void Injector::look_for_stopped(Process*) {
+  if (may_stop_.empty()) return;
+  for (auto host = may_stop_.begin(); host != may_stop_.end();) {
+    Node& node = cluster_.node(BrokerId(*host));
+    if (!node.disk().has_stopped()) {
+      ++host;
+      continue;
+    }
+    host = may_stop_.erase(host);
+    if (node.is_running()) {
+      probes_.hit(Probe::crash_torn);
+      node.die(Death::power_lost, SimulatedDisk::Unsynced::torn);
+    }
+    start_later(node, 1s);
+  }
+}
+
+bool Injector::rot(Node& node, const Fault& fault) {
+  std::vector<std::string> candidates;
+  for (const std::string& path : node.disk().paths()) {
+    if (path.starts_with("/data/") && path.find("-") != std::string::npos && path.ends_with(".log")) {
+      candidates.push_back(path);
+    }
+  }
+  if (candidates.empty() || !node.is_running()) return false;
+  const std::string& path = candidates[fault.b % candidates.size()];
+  const size_t size = node.disk().content(path).size();
+  if (size == 0 || !atlas_.may_lose_records(node)) return false;
+  node.disk().flip_bit(path, fault.c % (size * 8));
+  if (fault.c % 3 != 0) kill(node, fault.length);  // found by recovery, or by whoever reads it
+  return true;
+}
+
+bool Injector::replace_disk(Node& node, const Fault& fault) {
+  auto& image = images_[static_cast<size_t>(node.host()) - 1];
+  if (fault.kind == FaultKind::roll_back && !image) {
+    // The first time only takes the image.
+    if (!node.is_running()) return false;
+    image = node.disk().clone();
+    return false;
+  }
+  if (!node.is_running() || !atlas_.may_lose_metadata(node) || !atlas_.may_lose_records(node)) return false;
+  node.die(Death::power_lost, SimulatedDisk::Unsynced::lost);
+  if (fault.kind == FaultKind::wipe) {
+    node.wipe();
+  } else {
+    node.replace_disk(std::move(image));
+  }
+  start_later(node, fault.length);
+  return true;
+}
+
+void Injector::heal() {
+  healed_ = true;
+  may_stop_.clear();
+  cluster_.network().heal();
+  for (const auto& node : cluster_.nodes()) {
+    node->set_disk_slowness(1);
+    node->disk().set_capacity(std::nullopt);
+    node->disk().clear_faults();
+    if (node->is_paused()) node->resume();
+    // What stopped in the middle of something, or whose disk has failed, is started anew.
+    if (node->is_running() && (node->is_leaving() || node->disk().has_stopped() || node->has_failed_directory())) {
+      node->die(Death::killed);
+    }
+    if (!node->is_running()) node->start();
+  }
+}
+
+}  // namespace sim

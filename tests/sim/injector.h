@@ -1,0 +1,57 @@
+// Makes the planned faults happen, and ends them.
+#pragma once
+#include <array>
+#include <functional>
+#include <vector>
+
+#include "sim/atlas.h"
+#include "sim/faults.h"
+#include "sim/probes.h"
+
+namespace sim {
+
+class Injector {
+ public:
+  Injector(Cluster& cluster, Probes& probes);
+
+  void schedule(const std::vector<Fault>& plan);
+  // Ends whatever is wrong and starts what is down. Later faults of the plan do not happen.
+  void heal();
+
+  [[nodiscard]] uint64_t fired() const;
+  [[nodiscard]] const std::array<uint64_t, fault_kinds>& fired_by_kind() const { return fired_; }
+  // Machines that stopped in the middle of a write. After every event.
+  void look_for_stopped(Process* process);
+  std::function<void(const std::string&)> trace;
+
+ private:
+  void begin(const Fault& fault);
+  bool apply(const Fault& fault);
+  bool apply_to_process(const Fault& fault, Node& node);
+  bool apply_to_network(const Fault& fault, Node& node);
+  bool apply_to_disk(const Fault& fault, Node& node);
+  bool apply_to_all(const Fault& fault);
+  bool apply_to_quorum(const Fault& fault);
+
+  bool kill(Node& node, Duration down);
+  bool lose_power(Node& node, Duration down, uint64_t how);
+  void start_after_leaving(Node& node, Duration later, int patience);
+  void start_later(Node& node, Duration down);
+  void start(Node& node);
+  void cut(std::vector<std::pair<Host, Host>> directions, Duration length);
+  bool rot(Node& node, const Fault& fault);
+  bool replace_disk(Node& node, const Fault& fault);
+  void after(Duration length, std::function<void()> f);
+  [[nodiscard]] Node& other(const Node& node, uint64_t choice) const;
+  [[nodiscard]] std::vector<Host> broker_hosts() const;
+
+  Cluster& cluster_;
+  Probes& probes_;
+  Atlas atlas_;
+  std::array<uint64_t, fault_kinds> fired_{};
+  bool healed_ = false;
+  std::vector<std::unique_ptr<common::disk::SimulatedDisk>> images_;  // older ones, by node
+  std::set<Host> may_stop_;                                           // told to stop in the middle of a change
+};
+
+}  // namespace sim

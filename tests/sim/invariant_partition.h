@@ -1,0 +1,75 @@
+// What must hold of partitions: what was committed once is never lost, changed or moved, whoever leads; one leader an
+// epoch; a high watermark that does not go back and is never ahead of the log or of what is committed; and every member
+// of an ISR or ELR that runs holds everything committed.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "sim/cluster.h"
+#include "sim/complaints.h"
+#include "sim/probes.h"
+
+namespace sim {
+
+using common::model::TopicIdPartition;
+
+class PartitionInvariants {
+ public:
+  PartitionInvariants(Complaints& complaints, Probes& probes) : complaints_(complaints), probes_(probes) {}
+
+  void on_started(const Node& node) { views_.erase(node.host()); }
+  // Inside the event, on the partition's shard.
+  void on_high_watermark(Node& node, broker::partition::Partition& partition);
+  // Now and then: everything that costs a look at all partitions.
+  void sweep(Cluster& cluster, const controller::metadata::ImagePtr& newest);
+  // A client was told that this was committed.
+  void on_acknowledged(const TopicIdPartition& id, int64_t offset);
+  // An allowed loss (more disks at once than are promised to be survived): what is committed is what the leader has.
+  void forgive();
+
+  [[nodiscard]] uint64_t leader_changes() const { return leader_changes_; }
+  [[nodiscard]] int64_t committed_end(const TopicIdPartition& id) const;
+
+ private:
+  struct Batch {
+    int64_t next = 0;  // exclusive end
+    uint64_t identity = 0;
+  };
+  // What is committed, over all times and leaders.
+  struct Committed {
+    std::vector<Batch> batches;  // gapless from `start`
+    int64_t start = 0;
+    std::map<int32_t, int> leaders;  // by epoch
+    int32_t epoch = -1;
+    [[nodiscard]] int64_t end() const { return batches.empty() ? start : batches.back().next; }
+  };
+  // What one process was seen to have.
+  struct View {
+    int64_t verified = 0;  // its log agrees with what is committed, up to here
+    int32_t epoch = -1;
+    int64_t high_watermark = -1;
+    bool leads = false;
+  };
+  using Views = std::unordered_map<TopicIdPartition, View, std::hash<TopicIdPartition>>;
+
+  void check_contents(Node& node, broker::partition::Partition& partition, Committed& committed, View& view);
+  void compare(Node& node, broker::partition::Partition& partition, common::log::Log& log_here, Committed& committed,
+               View& view);
+  void check_leader(Node& node, broker::partition::Partition& partition, Committed& committed);
+  void check_members(Cluster& cluster, const controller::metadata::MetadataImage& image);
+  void learn(Committed& committed, const common::records::BatchView& batch);
+  [[nodiscard]] std::string name(Node& node, const broker::partition::Partition& partition) const;
+
+  Complaints& complaints_;
+  Probes& probes_;
+  std::unordered_map<TopicIdPartition, Committed, std::hash<TopicIdPartition>> committed_;
+  std::map<Host, Views> views_;
+  uint64_t leader_changes_ = 0;
+  std::optional<int64_t> swept_;  // the image that was looked at last
+  std::map<TopicIdPartition, size_t> isr_sizes_;
+};
+
+}  // namespace sim

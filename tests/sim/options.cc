@@ -1,0 +1,125 @@
+#include "sim/options.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+namespace sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+template <class T>
+T pick(Rng& rng, std::initializer_list<T> values) {
+  return *(values.begin() + static_cast<std::ptrdiff_t>(rng.below(values.size())));
+}
+
+// What may be set by name: numbers, and times in milliseconds.
+struct Named {
+  const char* name;
+  void (*set)(Options&, double);
+};
+const Named named[] = {
+    {"brokers", [](Options& o, double v) { o.brokers = static_cast<int>(v); }},
+    {"voters", [](Options& o, double v) { o.voters = static_cast<int>(v); }},
+    {"shards", [](Options& o, double v) { o.shards = static_cast<int>(v); }},
+    {"replication", [](Options& o, double v) { o.replication_factor = static_cast<int>(v); }},
+    {"min-isr", [](Options& o, double v) { o.min_isr = static_cast<int>(v); }},
+    {"synced", [](Options& o, double v) { o.synced = v != 0; }},
+    {"topics", [](Options& o, double v) { o.topics = static_cast<int>(v); }},
+    {"partitions", [](Options& o, double v) { o.partitions = static_cast<int>(v); }},
+    {"producers", [](Options& o, double v) { o.producers = static_cast<int>(v); }},
+    {"pipelined", [](Options& o, double v) { o.pipelined = static_cast<int>(v); }},
+    {"consumers", [](Options& o, double v) { o.consumers = static_cast<int>(v); }},
+    {"groups", [](Options& o, double v) { o.groups = static_cast<int>(v); }},
+    {"members", [](Options& o, double v) { o.members = static_cast<int>(v); }},
+    {"admin", [](Options& o, double v) { o.admin = v != 0; }},
+    {"drift", [](Options& o, double v) { o.clock_drift = v; }},
+    {"repeat", [](Options& o, double v) { o.repeat_chance = v; }},
+    {"slow-messages", [](Options& o, double v) { o.slow_message_chance = v; }},
+    {"think-ms", [](Options& o, double v) { o.think_time = Duration(static_cast<int64_t>(v * 1e6)); }},
+    {"safety-ms", [](Options& o, double v) { o.safety = Duration(static_cast<int64_t>(v * 1e6)); }},
+    {"fault-interval-ms", [](Options& o, double v) { o.fault_interval = Duration(static_cast<int64_t>(v * 1e6)); }},
+    {"kinds", [](Options& o, double v) { o.fault_kinds = static_cast<uint32_t>(v); }},
+    {"faults", [](Options& o, double v) { o.faults = v != 0; }},
+};
+
+}  // namespace
+
+bool set_option(Options& options, std::string_view assignment) {
+  const size_t equals = assignment.find('=');
+  if (equals == std::string_view::npos) return false;
+  const std::string text(assignment.substr(equals + 1));
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0') return false;
+  for (const Named& n : named) {
+    if (assignment.substr(0, equals) != n.name) continue;
+    n.set(options, value);
+    return true;
+  }
+  return false;
+}
+
+std::string option_names() {
+  std::string names;
+  for (const Named& n : named) names += (names.empty() ? "" : ", ") + std::string(n.name);
+  return names;
+}
+
+Options draw_options(uint64_t seed) {
+  Rng rng(seed, "options");
+  Options o;
+  o.seed = seed;
+  o.brokers = pick(rng, {1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 7});
+  o.voters = std::min(o.brokers, pick(rng, {1, 3, 3, 3, 3, 5}));
+  o.shards = pick(rng, {1, 1, 1, 2, 3});
+  o.replication_factor = std::min(o.brokers, pick(rng, {1, 2, 3, 3, 3, 3, 4, 5}));
+  o.min_isr = std::min(o.replication_factor, pick(rng, {1, 2, 2, 2, 2, 3}));
+  o.synced = rng.chance(0.25);
+  o.topics = pick(rng, {1, 1, 2});
+  o.partitions = pick(rng, {1, 2, 2, 3, 6});
+  o.offsets_partitions = pick(rng, {1, 2, 3});
+  o.segment_bytes = pick(rng, {1 << 14, 1 << 15, 1 << 17, 1 << 20});
+  o.tail_cache_bytes = pick<int64_t>(rng, {0, 4096, 65536, 1 << 20, 1 << 20});
+  o.metadata_snapshot_bytes = pick<int64_t>(rng, {2048, 8192, 65536, 256 << 10});
+  o.replica_fetch_response_bytes = pick(rng, {1, 4096, 1 << 20, 1 << 20});
+  o.replica_fetch_bytes = pick(rng, {1, 2048, 256 << 10});
+  o.checkpoints_often = rng.chance(0.3);
+  o.producers = static_cast<int>(rng.range(1, 4));
+  o.pipelined = pick(rng, {1, 2, 5, 5});
+  o.records_per_batch = pick(rng, {1, 2, 8, 20});
+  o.record_bytes = pick(rng, {20, 60, 60, 400});
+  o.think_time = pick<Duration>(rng, {50ms, 100ms, 200ms, 400ms, 1000ms});
+  o.consumers = static_cast<int>(rng.range(0, 2));
+  o.groups = static_cast<int>(rng.range(0, 2));
+  o.members = static_cast<int>(rng.range(1, 3));
+  o.admin = rng.chance(0.5);
+  o.clock_drift = pick(rng, {0.0, 0.0001, 0.01, 0.05});
+  o.repeat_chance = pick(rng, {0.0, 0.0, 0.01, 0.1});
+  o.slow_message_chance = pick(rng, {0.0, 0.0, 0.01, 0.1});
+  o.network_delay_max = pick<Duration>(rng, {200us, 500us, 2ms, 10ms});
+  o.sync_time = pick<Duration>(rng, {200us, 1ms, 5ms, 20ms});
+  o.fault_interval = pick<Duration>(rng, {2s, 5s, 10s, 20s});
+  // About half of the kinds, differently in each run.
+  o.fault_kinds = static_cast<uint32_t>(rng.next());
+  if (rng.chance(0.1)) o.fault_kinds = ~0u;
+  return o;
+}
+
+std::string describe(const Options& o) {
+  const auto ms = [](Duration d) { return std::chrono::duration_cast<std::chrono::microseconds>(d).count() / 1000.0; };
+  return fmt::format(
+      "brokers={} voters={} shards={} rf={} min-isr={} flush={} topics={} partitions={} segment={} cache={} "
+      "snapshot={} fetch={}/{} producers={}x{} think={}ms consumers={} groups={}x{} admin={} drift={} repeat={} "
+      "delay={}ms sync={}ms faults-every={}ms kinds={:08x}",
+      o.brokers, o.voters, o.shards, o.replication_factor, o.min_isr, o.synced ? "sync" : "os", o.topics, o.partitions,
+      o.segment_bytes, o.tail_cache_bytes, o.metadata_snapshot_bytes, o.replica_fetch_response_bytes,
+      o.replica_fetch_bytes, o.producers, o.pipelined, ms(o.think_time), o.consumers, o.groups, o.members, o.admin,
+      o.clock_drift, o.repeat_chance, ms(o.network_delay_max), ms(o.sync_time), ms(o.fault_interval),
+      o.faults ? o.fault_kinds : 0u);
+}
+
+}  // namespace sim

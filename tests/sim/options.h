@@ -1,0 +1,65 @@
+// What one run is made of, drawn from its seed (swarm testing: most of what could be switched on is off in any one run, so
+// that the combinations differ).
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "sim/world.h"
+
+namespace sim {
+
+struct Options {
+  uint64_t seed = 1;
+  Duration safety = std::chrono::minutes(8);    // anything may fail
+  Duration liveness = std::chrono::minutes(2);  // at most, after everything is healed
+
+  // The cluster
+  int brokers = 3;
+  int voters = 3;
+  int shards = 1;
+  int replication_factor = 3;
+  int min_isr = 2;
+  bool synced = false;  // flush.messages=1 (D2)
+  int topics = 1;
+  int partitions = 2;
+  int offsets_partitions = 2;
+  int32_t segment_bytes = 1 << 20;
+  int64_t tail_cache_bytes = 1 << 20;
+  int64_t metadata_snapshot_bytes = 256 << 10;
+  int32_t replica_fetch_response_bytes = 1 << 20;
+  int32_t replica_fetch_bytes = 256 << 10;
+  bool checkpoints_often = false;
+
+  // The load
+  int producers = 2;  // idempotent, one partition each in turn
+  int pipelined = 3;  // batches in flight of each
+  int records_per_batch = 4;
+  int record_bytes = 60;
+  Duration think_time = std::chrono::milliseconds(200);
+  int consumers = 1;
+  int groups = 1;
+  int members = 2;
+  bool admin = true;  // topics come and go, settings change
+
+  // The machines
+  double clock_drift = 0;        // up to, either way
+  double repeat_chance = 0;      // R23
+  double slow_message_chance = 0;
+  Duration network_delay_max = std::chrono::microseconds(500);
+  Duration sync_time = std::chrono::milliseconds(1);
+
+  // The faults
+  bool faults = true;
+  Duration fault_interval = std::chrono::seconds(8);  // on average
+  uint32_t fault_kinds = ~0u;                         // bits of FaultKind
+};
+
+// Everything from the seed.
+[[nodiscard]] Options draw_options(uint64_t seed);
+[[nodiscard]] std::string describe(const Options& options);
+// Sets one by its name, as minimized commands do: "groups=0". False: there is none of that name, or the value is no number.
+[[nodiscard]] bool set_option(Options& options, std::string_view assignment);
+[[nodiscard]] std::string option_names();
+
+}  // namespace sim

@@ -1,0 +1,168 @@
+#include "sim/producer.h"
+
+#include <algorithm>
+
+#include "common/records/batch_builder.h"
+#include "kafka/init_producer_id.h"
+#include "kafka/produce.h"
+
+namespace sim {
+
+using namespace std::chrono_literals;
+namespace records = common::records;
+
+Producer::Producer(Client& client, History& history, Probes& probes, const Options& options, const Running& running,
+                   Place place, Value first_value)
+    : client_(client),
+      history_(history),
+      probes_(probes),
+      options_(options),
+      running_(running),
+      place_(place),
+      next_value_(first_value),
+      answered_(client.shard()) {}
+
+Awaitable<bool> Producer::get_id() {
+  kafka::InitProducerIdRequest request;
+  request.transactional_id.reset();
+  const auto answer = co_await client_.ask<kafka::InitProducerIdResponse>(client_.any_broker(), std::move(request), 4, 5s);
+  if (!answer || answer->error_code != ErrorCode::none) co_return false;
+  producer_id_ = answer->producer_id;
+  epoch_ = answer->producer_epoch;
+  next_sequence_ = 0;
+  co_return true;
+}
+
+Awaitable<void> Producer::run(Producer& self) {
+  while (!self.abandoned_ && (self.running_.producers || !self.unacknowledged_.empty())) {
+    if (self.producer_id_ < 0) {
+      if (!co_await self.get_id()) co_await self.client_.sleep(100ms);
+      continue;
+    }
+    const bool again = self.settle();
+    if (again) {
+      if (self.any_in_flight()) {
+        co_await common::until(self.answered_);
+        continue;
+      }
+      co_await self.client_.look_again();
+      if (self.producer_id_ >= 0) self.send_from(0);
+      continue;
+    }
+    const bool has_room = static_cast<int>(self.unacknowledged_.size()) < self.options_.pipelined;
+    const bool may_send = self.running_.producers && has_room;
+    if (may_send && self.client_.now() >= self.next_batch_at_) {
+      self.next_batch_at_ = self.client_.now() + self.client_.random().between(self.options_.think_time / 2,
+                                                                               self.options_.think_time * 3 / 2);
+      self.add_batch();
+      self.send_from(self.unacknowledged_.size() - 1);
+      continue;
+    }
+    co_await common::until(self.answered_, may_send ? std::optional(self.next_batch_at_) : std::nullopt);
+  }
+  self.done_ = true;
+}
+
+void Producer::add_batch() {
+  auto batch = std::make_shared<Batch>();
+  batch->first_sequence = next_sequence_;
+  const auto count = 1 + client_.random().below(static_cast<uint64_t>(options_.records_per_batch));
+  for (uint64_t i = 0; i < count; ++i) {
+    batch->values.push_back(next_value_);
+    history_.sent(place_, next_value_);
+    ++next_value_;
+  }
+  next_sequence_ += static_cast<int32_t>(count);
+  unacknowledged_.push_back(std::move(batch));
+}
+
+void Producer::send_from(size_t index) {
+  for (size_t i = index; i < unacknowledged_.size(); ++i) {
+    unacknowledged_[i]->in_flight = true;
+    client_.shard().spawn("deliver", deliver(*this, unacknowledged_[i]));
+  }
+}
+
+Buffer Producer::encode(const Batch& batch) const {
+  records::BatchOptions options;
+  options.producer = records::ProducerStamp{common::model::ProducerId(producer_id_), common::model::ProducerEpoch(epoch_),
+                                            batch.first_sequence};
+  records::BatchBuilder builder(options);
+  const auto wall = client_.shard().clock().wall_now();
+  for (const Value value : batch.values) {
+    std::string text = std::to_string(value);
+    text.resize(std::max<size_t>(text.size(), static_cast<size_t>(options_.record_bytes)), ' ');
+    builder.add({.timestamp = wall, .key = std::nullopt, .value = common::model::as_bytes(text), .headers = {}});
+  }
+  return builder.build();
+}
+
+Awaitable<void> Producer::deliver(Producer& self, std::shared_ptr<Batch> batch) {
+  ++batch->attempts;
+  batch->error.reset();
+  batch->lost = false;
+  std::optional<kafka::ProduceResponse> answer;
+  if (const auto leader = self.client_.leader_of(self.place_)) {
+    kafka::ProduceRequest request;
+    request.acks = -1;
+    request.timeout_ms = 3000;
+    kafka::ProduceRequest::TopicProduceData topic;
+    topic.topic_id = self.place_.topic;
+    kafka::ProduceRequest::PartitionProduceData data;
+    data.index = self.place_.partition;
+    data.records = self.encode(*batch);
+    topic.partition_data.push_back(std::move(data));
+    request.topic_data.push_back(std::move(topic));
+    answer = co_await self.client_.ask<kafka::ProduceResponse>(*leader, std::move(request), 13, 5s);
+  }
+  batch->in_flight = false;
+  if (answer && answer->responses.size() == 1 && answer->responses[0].partition_responses.size() == 1) {
+    const auto& partition = answer->responses[0].partition_responses[0];
+    batch->error = partition.error_code;
+    batch->offset = partition.base_offset;
+  } else {
+    batch->lost = true;
+  }
+  self.answered_.pulse();
+}
+
+bool Producer::any_in_flight() const {
+  return std::any_of(unacknowledged_.begin(), unacknowledged_.end(), [](const auto& b) { return b->in_flight; });
+}
+
+bool Producer::settle() {
+  while (!unacknowledged_.empty()) {
+    const Batch& first = *unacknowledged_.front();
+    if (first.in_flight) return false;
+    if (first.error == ErrorCode::none) {
+      if (first.attempts > 1) probes_.hit(Probe::acknowledged_after_retry);
+      for (size_t i = 0; i < first.values.size(); ++i) {
+        history_.acknowledged(place_, first.values[i], first.offset + static_cast<int64_t>(i));
+      }
+      unacknowledged_.pop_front();
+      continue;
+    }
+    if (first.error) probes_.produce_error(*first.error);
+    const bool hopeless = first.error == ErrorCode::out_of_order_sequence_number ||
+                          first.error == ErrorCode::unknown_producer_id ||
+                          first.error == ErrorCode::invalid_producer_epoch;
+    if (hopeless && !any_in_flight()) {
+      start_over();
+      return false;
+    }
+    return true;
+  }
+  return false;
+}
+
+// The brokers have forgotten this producer, or lost something of it. What is unacknowledged may or may not be there.
+void Producer::start_over() {
+  probes_.hit(Probe::producer_started_over);
+  for (const auto& batch : unacknowledged_) {
+    for (const Value value : batch->values) history_.failed(place_, value, cli::verify::Failure::unknown);
+  }
+  unacknowledged_.clear();
+  producer_id_ = -1;
+}
+
+}  // namespace sim

@@ -1,0 +1,215 @@
+#include "sim/run.h"
+
+#include <cstdio>
+
+namespace sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+class Run final : public NodeObserver {
+ public:
+  explicit Run(const RunSettings& settings)
+      : settings_(settings),
+        cluster_(settings.options, *this),
+        complaints_(cluster_.world()),
+        raft_(complaints_, probes_),
+        partitions_(complaints_, probes_),
+        injector_(cluster_, probes_),
+        workload_(cluster_, history_, probes_) {
+    cluster_.world().after_event = [this](Process* process) { after_event(process); };
+    history_.on_acknowledged = [this](const Place& place, int64_t offset) {
+      partitions_.on_acknowledged({place.topic, common::model::PartitionIndex(place.partition)}, offset);
+    };
+    if (settings_.trace) injector_.trace = [this](const std::string& what) { say(what); };
+  }
+
+  Outcome go() {
+    injector_.schedule(settings_.plan);
+    cluster_.start_all();
+    workload_.start();
+    run_until(Instant(settings_.options.safety), [] { return false; });
+    if (!complaints_.any()) be_lively();
+    return outcome();
+  }
+
+  // NodeObserver
+  void on_started(Node& node) override {
+    raft_.on_started(node.host());
+    partitions_.on_started(node);
+    if (settings_.trace) say(fmt::format("broker {} starts, life {}", node.id(), node.lives()));
+  }
+  void on_ended(Node& node) override {
+    if (has_committed_ == &node) has_committed_ = nullptr;
+    if (settings_.trace) say(fmt::format("broker {} ends", node.id()));
+  }
+  void on_committed(Node& node, std::span<const controller::raft::Entry> entries) override {
+    raft_.on_committed(node.host(), entries);
+    has_committed_ = &node;
+  }
+  void on_snapshot(Node& node, const common::model::Buffer&, common::model::LogIndex end) override {
+    raft_.on_snapshot(node.host(), end);
+    has_committed_ = &node;
+  }
+  void on_leadership(Node& node, common::model::Term term) override {
+    raft_.on_leadership(node.host(), node.lives(), term);
+    cluster_.world().note(static_cast<uint64_t>(term.value) * 31 + static_cast<uint64_t>(node.host()));
+  }
+  void on_high_watermark(Node& node, broker::partition::Partition& partition) override {
+    partitions_.on_high_watermark(node, partition);
+    cluster_.world().note(static_cast<uint64_t>(partition.high_watermark().value));
+  }
+
+ private:
+  void say(const std::string& what) const {
+    std::fprintf(stderr, "%12.6f %s\n",
+                 std::chrono::duration<double>(cluster_time().time_since_epoch()).count(), what.c_str());
+  }
+  [[nodiscard]] Instant cluster_time() const { return const_cast<Cluster&>(cluster_).world().now(); }
+
+  // The newest committed metadata that anybody ever had: whoever knew it may be dead.
+  void remember_image() {
+    const Node* node = std::exchange(has_committed_, nullptr);
+    if (node == nullptr || !node->is_running()) return;
+    const auto& image = node->core().controller().publisher().image();
+    if (image->offset() && (!newest_ || *image->offset() > *newest_->offset())) newest_ = image;
+  }
+
+  void after_event(Process* process) {
+    if (has_committed_ != nullptr) remember_image();
+    injector_.look_for_stopped(process);
+    // What costs a look at everything, not after every single event.
+    if (++since_sweep_ < 256) return;
+    since_sweep_ = 0;
+    partitions_.sweep(cluster_, newest_);
+    if (const std::string complaint = workload_.complaint(); !complaint.empty()) {
+      complaints_.broken("what a client was told", complaint);
+    }
+  }
+
+  template <class Condition>
+  bool run_until(Instant limit, Condition condition) {
+    while (!complaints_.any()) {
+      if (condition()) return true;
+      if (!cluster_.world().step(limit)) return condition();
+    }
+    return false;
+  }
+  template <class Condition>
+  void demand(const char* what, Duration within, Condition condition) {
+    if (complaints_.any()) return;
+    const Instant limit = cluster_.world().now() + within;
+    if (run_until(limit, condition) || complaints_.any()) return;
+    complaints_.broken("liveness", fmt::format("{} not within {} s{}", what, within / 1s, state()));
+  }
+
+  // Everything is healed: the cluster must come back to work, and to full strength, in bounded time.
+  void be_lively() {
+    injector_.heal();
+    const Duration limit = settings_.options.liveness;
+    demand("a controller", limit, [this] { return cluster_.active_controller() != nullptr; });
+    demand("all brokers in service", limit, [this] { return all_in_service(); });
+    demand("topics", limit, [this] { return workload_.is_ready(); });
+    demand("every partition led, every ISR full", limit, [this] { return all_in_sync(); });
+    demand("stable groups", limit, [this] { return workload_.groups_are_stable(); });
+    const uint64_t before = history_.acknowledged_count();
+    demand("an acknowledgement", limit, [this, before] { return history_.acknowledged_count() > before; });
+    workload_.stop_producing();
+    demand("everything sent acknowledged", limit, [this] { return workload_.is_settled(); });
+    if (complaints_.any()) return;
+    workload_.start_final_read();
+    demand("the final read", limit, [this] { return workload_.final_read_done(); });
+    if (complaints_.any()) return;
+    if (!workload_.final_read_failure().empty()) {
+      return complaints_.broken("liveness", workload_.final_read_failure() + state());
+    }
+    partitions_.sweep(cluster_, newest_);
+    if (const std::string wrong = history_.finish(); !wrong.empty()) {
+      complaints_.broken("the clients' history", wrong);
+    }
+  }
+
+  bool all_in_service() {
+    const auto image = cluster_.newest_image();
+    if (!image) return false;
+    for (const auto& node : cluster_.nodes()) {
+      if (!node->is_serving() || !image->is_active(node->id())) return false;
+    }
+    return true;
+  }
+  bool all_in_sync() {
+    const auto image = cluster_.newest_image();
+    if (!image) return false;
+    for (const auto& [id, topic] : image->topics()) {
+      for (const auto& [index, state] : topic->partitions) {
+        if (!state->leader || state->isr.size() != state->replicas.size()) return false;
+      }
+    }
+    return true;
+  }
+  // For the message of a failed demand.
+  std::string state() {
+    std::string text;
+    for (const auto& node : cluster_.nodes()) {
+      text += fmt::format("; broker {} {}", node->id(),
+                          node->is_serving()   ? "serves"
+                          : node->is_running() ? "starts"
+                                               : "is down");
+      if (!node->last_words().empty()) text += fmt::format(" (said: {})", node->last_words());
+    }
+    if (const auto image = cluster_.newest_image()) {
+      for (const auto& [id, topic] : image->topics()) {
+        for (const auto& [index, s] : topic->partitions) {
+          text += fmt::format("; {}-{} leader {} epoch {} isr {} of {}", topic->name, index,
+                              s->leader ? s->leader->value : -1, s->leader_epoch, s->isr.size(), s->replicas.size());
+        }
+      }
+    }
+    return text + "; owed:" + workload_.what_is_owed();
+  }
+
+  Outcome outcome() {
+    Outcome o;
+    if (complaints_.any()) o.failure = complaints_.first();
+    World& world = cluster_.world();
+    o.simulated_seconds = std::chrono::duration<double>(world.now().time_since_epoch()).count();
+    o.events = world.events();
+    o.messages = cluster_.network().messages();
+    o.faults = injector_.fired();
+    o.faults_by_kind = injector_.fired_by_kind();
+    o.partition_leader_changes = partitions_.leader_changes();
+    o.raft_leader_changes = raft_.leader_changes();
+    o.acknowledged = history_.acknowledged_count();
+    o.trace_hash = world.hash();
+    for (const auto& node : cluster_.nodes()) {
+      for (uint64_t i = 0; i < node->ends_by_itself(); ++i) probes_.hit(Probe::ended_by_itself);
+    }
+    o.probes = probes_;
+    if (o.failure.empty() && o.acknowledged == 0) o.invalid = "nothing was acknowledged";
+    return o;
+  }
+
+  const RunSettings& settings_;
+  Probes probes_;
+  History history_;
+  Cluster cluster_;
+  Complaints complaints_;
+  RaftInvariants raft_;
+  PartitionInvariants partitions_;
+  Injector injector_;
+  Workload workload_;
+  int since_sweep_ = 0;
+  const Node* has_committed_ = nullptr;  // in this event
+  controller::metadata::ImagePtr newest_;
+};
+
+}  // namespace
+
+Outcome run(const RunSettings& settings) {
+  // Not taken apart afterwards: the process that it runs in ends (child.h).
+  auto* whole_run = new Run(settings);
+  return whole_run->go();
+}
+
+}  // namespace sim

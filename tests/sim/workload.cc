@@ -1,0 +1,126 @@
+#include "sim/workload.h"
+
+#include <algorithm>
+
+namespace sim {
+
+using namespace std::chrono_literals;
+
+Workload::Workload(Cluster& cluster, History& history, Probes& probes)
+    : cluster_(cluster), history_(history), probes_(probes), options_(cluster.options()) {}
+
+Client& Workload::new_client(const std::string& name) {
+  clients_.push_back(std::make_unique<Client>(cluster_, cluster_.add_client_host(), name));
+  return *clients_.back();
+}
+
+void Workload::start() {
+  Client& client = new_client("admin");
+  client.shard().spawn("prepare", prepare(*this));
+  wake(client);
+}
+
+Awaitable<void> Workload::prepare(Workload& self) {
+  Client& client = *self.clients_.front();
+  for (int t = 0; t < self.options_.topics; ++t) {
+    const std::string name = "orders-" + std::to_string(t);
+    std::optional<Uuid> id;
+    while (!id) id = co_await Admin::make_topic(client, name, self.options_.partitions, self.options_.replication_factor, 60s);
+    for (int p = 0; p < self.options_.partitions; ++p) self.places_.push_back({*id, p});
+  }
+  self.ready_ = true;
+  self.start_programs();
+}
+
+Producer& Workload::add_producer(const Place& place, Value first_value) {
+  Client& client = new_client("producer " + std::to_string(producers_.size()));
+  producers_.push_back(
+      std::make_unique<Producer>(client, history_, probes_, options_, running_, place, first_value));
+  client.shard().spawn("producer", Producer::run(*producers_.back()));
+  wake(client);
+  return *producers_.back();
+}
+
+// What was spawned runs with the next event of its process.
+void Workload::wake(Client& client) {
+  cluster_.world().at(cluster_.world().now(), &client.shard().process(), [] {});
+}
+
+void Workload::start_programs() {
+  const size_t producers = std::min(static_cast<size_t>(options_.producers), places_.size());
+  for (size_t i = 0; i < producers; ++i) {
+    add_producer(places_[i % places_.size()], 1);
+  }
+  for (int i = 0; i < options_.consumers; ++i) {
+    Client& client = new_client("consumer " + std::to_string(i));
+    const Place place = places_[static_cast<size_t>(i) % places_.size()];
+    consumers_.push_back(std::make_unique<Consumer>(client, history_, running_, i, place));
+    client.shard().spawn("consumer", Consumer::run(*consumers_.back()));
+  }
+  for (const Place& place : places_) {
+    if (place.topic == places_.front().topic) first_topic_.push_back(place);
+  }
+  for (int g = 0; g < options_.groups; ++g) {
+    groups_.push_back(std::make_unique<GroupHistory>("group-" + std::to_string(g)));
+    for (int m = 0; m < options_.members; ++m) {
+      Client& client = new_client(fmt::format("member {} of group {}", m, g));
+      members_.push_back(
+          std::make_unique<GroupMember>(client, *groups_.back(), probes_, running_, first_topic_, "orders-0"));
+      client.shard().spawn("member", GroupMember::run(*members_.back()));
+    }
+  }
+  if (options_.admin) {
+    admin_ = std::make_unique<Admin>(*clients_.front(), *this, history_, probes_, options_, running_);
+    clients_.front()->shard().spawn("admin", Admin::run(*admin_));
+  }
+  for (const auto& client : clients_) wake(*client);
+}
+
+bool Workload::is_settled() const {
+  for (const auto& producer : producers_) {
+    if (!producer->is_done()) return false;
+  }
+  return true;
+}
+
+std::string Workload::what_is_owed() const {
+  std::string owed;
+  for (const auto& producer : producers_) {
+    if (!producer->is_done()) owed += fmt::format(" partition {}", producer->place().partition);
+  }
+  return owed;
+}
+
+std::string Workload::complaint() const {
+  for (const auto& consumer : consumers_) {
+    if (!consumer->complaint().empty()) return consumer->complaint();
+  }
+  for (const auto& group : groups_) {
+    if (!group->complaint().empty()) return group->complaint();
+  }
+  return {};
+}
+
+bool Workload::groups_are_stable() const {
+  return std::all_of(members_.begin(), members_.end(), [](const auto& member) { return member->is_stable(); });
+}
+
+void Workload::start_final_read() {
+  final_reads_left_ = places_.size();
+  Client& client = new_client("final reader");
+  for (const Place& place : places_) client.shard().spawn("final read", read_to_end(*this, place));
+  wake(client);
+}
+
+Awaitable<void> Workload::read_to_end(Workload& self, Place place) {
+  Client& client = *self.clients_.back();
+  const auto records = co_await read_all(client, place, 60s);
+  if (records) {
+    for (const FinalRecord& record : *records) self.history_.final_read(place, record.offset, record.value);
+  } else {
+    self.final_read_failure_ = fmt::format("partition {} cannot be read to its end", place.partition);
+  }
+  --self.final_reads_left_;
+}
+
+}  // namespace sim

@@ -1,0 +1,65 @@
+// The programs of a run: topics are made, producers write, consumers read, and in the end everything is read once more.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "sim/admin.h"
+#include "sim/consumer.h"
+#include "sim/group_member.h"
+#include "sim/producer.h"
+
+namespace sim {
+
+class Workload {
+ public:
+  Workload(Cluster& cluster, History& history, Probes& probes);
+
+  void start();
+  // No new records; what is unacknowledged is still carried to its end.
+  void stop_producing() { running_.producers = false; }
+  void stop() { running_.others = false; }
+
+  [[nodiscard]] bool is_ready() const { return ready_; }  // the topics are there
+  // All that was sent is acknowledged.
+  [[nodiscard]] bool is_settled() const;
+  // Which partitions still owe an acknowledgement, in words.
+  [[nodiscard]] std::string what_is_owed() const;
+  [[nodiscard]] std::string complaint() const;
+  // Every group is stable and commits.
+  [[nodiscard]] bool groups_are_stable() const;
+  [[nodiscard]] const std::vector<Place>& places() const { return places_; }
+
+  // A further producer, from now on.
+  Producer& add_producer(const Place& place, Value first_value);
+
+  // Reads every partition to its end, into the history.
+  void start_final_read();
+  [[nodiscard]] bool final_read_done() const { return final_reads_left_ == 0; }
+  [[nodiscard]] const std::string& final_read_failure() const { return final_read_failure_; }
+
+ private:
+  static Awaitable<void> prepare(Workload& self);
+  static Awaitable<void> read_to_end(Workload& self, Place place);
+  void start_programs();
+  void wake(Client& client);
+  Client& new_client(const std::string& name);
+
+  Cluster& cluster_;
+  History& history_;
+  Probes& probes_;
+  const Options& options_;
+  Running running_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<std::unique_ptr<Producer>> producers_;
+  std::vector<std::unique_ptr<Consumer>> consumers_;
+  std::unique_ptr<Admin> admin_;
+  std::vector<std::unique_ptr<GroupHistory>> groups_;
+  std::vector<std::unique_ptr<GroupMember>> members_;
+  std::vector<Place> places_;
+  std::vector<Place> first_topic_;  // what the groups read
+  bool ready_ = false;
+  size_t final_reads_left_ = 1;
+  std::string final_read_failure_;
+};
+
+}  // namespace sim
