@@ -64,6 +64,7 @@ class Parser {
   void add_record_commands();
   void add_group_commands();
   void add_harm_commands();
+  void add_verify_commands();
   void add_config_commands();
 
   Exit wrong_usage(const CLI::ParseError& error);
@@ -313,18 +314,96 @@ void Parser::add_harm_commands() {
       ->type_name("NUMBER");
   add_shared(app, elect, true);
 
-  CLI::App* verify = group("verify", "Check that nothing is lost");
+  add_verify_commands();
+}
+
+void Parser::add_verify_commands() {
+  const auto duration = [](CLI::App* to, const std::string& name, std::chrono::milliseconds& into,
+                           const std::string& what) {
+    to->add_option_function<std::string>(
+          name,
+          [name, &into](const std::string& text) {
+            const std::string wrong = parse_duration(text, into);
+            if (!wrong.empty()) throw CLI::ValidationError(name, wrong);
+          },
+          what)
+        ->type_name("TIME");
+  };
+  const auto number = [](CLI::App* to, const std::string& name, int& into, int least, int most,
+                         const std::string& what) {
+    return to->add_option(name, into, what)
+        ->check(between(least, most))
+        ->type_name("NUMBER")
+        ->group(name.starts_with("--min-") ? "What makes a run valid" : "Load");
+  };
+
+  std::shared_ptr<VerifyCommand> run;
+  CLI::App* verify =
+      add(app_, "verify", "Write and read under whatever happens, then say what was lost, duplicated or stale",
+          "  naru verify --duration 30s                     against localhost:9092, with a topic of its own\n"
+          "  naru verify -b kafka-1:9092 --duration 10m --history run.history --min-leader-changes 3\n"
+          "  naru verify check run.history                  the verdict on a recorded run\n\n"
+          "Any cluster that speaks Kafka's protocol will do. Kill brokers meanwhile: that is what it is for.\n"
+          "Exit codes: 0 only if nothing was broken and the run shows something; 10 otherwise.",
+          run);
+  duration(verify, "--duration", run->duration, "How long to write (30s)");
+  duration(verify, "--settle", run->settle, "How long to wait in the end for what is under way (60s)");
+  verify->add_option("--topic", run->topic,
+                     "An existing topic, or a new name; without it one of its own, deleted after");
+  verify->add_flag("--keep", run->keep, "Do not delete the topic");
+  verify->add_option("-g,--group", run->group, "The consumer group; without it one of its own");
+  verify->add_option("--history", run->history, "Record every event there, for `naru verify check`")->type_name("FILE");
+  verify->add_option("--acks", run->acks, "0, 1 or all: what producers ask for, and what is promised")
+      ->check(CLI::IsMember({"0", "1", "all", "-1"}).description(""))
+      ->type_name("ACKS")
+      ->capture_default_str();
+  verify->add_option("-X,--property", run->properties, "A Kafka client property")->type_name("NAME=VALUE");
+  number(verify, "--partitions", run->partitions, 1, 10'000, "Partitions of a new topic")->capture_default_str();
+  number(verify, "--replicas", run->replicas, 1, 32'767, "Copies of each (as many as brokers, at most 3)");
+  number(verify, "--producers", run->producers, 1, 100, "Producers")->capture_default_str();
+  number(verify, "--consumers", run->consumers, 0, 100, "Members of the group")->capture_default_str();
+  number(verify, "--rate", run->rate, 1, 10'000'000, "Records a second, all producers together")->capture_default_str();
+  number(verify, "--size", run->size, 1, 1'000'000, "Bytes of a record")->capture_default_str();
+  number(verify, "--min-acks", run->acks_min, 0, 10'000'000,
+         "Acknowledgements a second (a tenth of the rate, at most 100)");
+  number(verify, "--min-leader-changes", run->leader_changes_min, 0, 1'000'000, "Changes of a leader (0)");
+  add_shared(verify, run, true);
+  verify->require_subcommand(0, 1);
+  verify->callback([this, run, verify] {
+    if (verify->get_subcommands().empty()) chosen_ = *run;
+  });
+
+  std::shared_ptr<VerifyCheckCommand> check;
+  CLI::App* app = add(*verify, "check", "The verdict on a recorded history",
+                      "  naru verify check run.history\n  naru verify check - -o json < run.history", check);
+  app->add_option("file", check->file, "A history as --history writes it; - is standard input")
+      ->required()
+      ->type_name("FILE");
+  number(app, "--min-acks", check->acks_min, 0, 10'000'000, "Acknowledgements a second (as the history asks)");
+  number(app, "--min-faults", check->faults_min, 0, 1'000'000, "Faults (as the history asks)");
+  number(app, "--min-leader-changes", check->leader_changes_min, 0, 1'000'000,
+         "Changes of a leader (as the history asks)");
+  add_shared(app, check, true);
+
   std::shared_ptr<WorkloadCommand> workload;
   app = add(*verify, "workload", "Write and read a topic until told to stop, then check what happened",
             "  scripts/failover-demo uses it; it takes `mark` and `stop` on standard input and answers in JSON lines",
             workload);
   app->add_option("topic", workload->topic, "Name")->required();
   app->add_option("-g,--group", workload->group, "The consumer group")->capture_default_str();
+  app->add_option("--producers", workload->producers, "Producers")
+      ->check(between(1, 100))
+      ->type_name("NUMBER")
+      ->capture_default_str();
+  app->add_option("--acks", workload->acks, "0, 1 or all")
+      ->check(CLI::IsMember({"0", "1", "all", "-1"}).description(""))
+      ->type_name("ACKS")
+      ->capture_default_str();
   app->add_option("--consumers", workload->consumers, "Members of it")
       ->check(between(0, 100))
       ->type_name("NUMBER")
       ->capture_default_str();
-  app->add_option("--rate", workload->rate, "Records a second into each partition")
+  app->add_option("--rate", workload->rate, "Records a second of each producer into each partition")
       ->check(between(1, 1'000'000))
       ->type_name("NUMBER")
       ->capture_default_str();

@@ -114,11 +114,41 @@ struct WorkloadCommand {
   std::string topic;
   std::string group = "naru-workload";
   std::string history;  // a file, or empty
+  std::string acks = "all";
+  int producers = 1;
   int consumers = 2;
-  int rate = 200;  // records a second into each partition
+  int rate = 200;  // records a second of each producer into each partition
   int size = 100;  // bytes of a record
   int settle_ms = 60'000;
   std::vector<std::string> properties;
+};
+// See verify/run.cc.
+struct VerifyCommand {
+  Shared shared;
+  std::string topic;  // empty: one of its own, deleted afterwards
+  bool keep = false;
+  std::string group;  // empty: one of its own
+  std::string history;
+  std::string acks = "all";
+  std::chrono::milliseconds duration{30'000};
+  int partitions = 6;
+  int replicas = -1;  // as many as there are brokers, at most 3
+  int producers = 2;
+  int consumers = 2;
+  int rate = 1000;  // records a second in all
+  int size = 100;
+  int faults_min = 0;
+  int leader_changes_min = 0;
+  int acks_min = -1;  // a second; a tenth of the rate, at most 100
+  std::chrono::milliseconds settle{60'000};
+  std::vector<std::string> properties;
+};
+struct VerifyCheckCommand {
+  Shared shared;
+  std::string file;  // "-": standard input
+  int faults_min = 0;
+  int leader_changes_min = 0;
+  int acks_min = 0;
 };
 struct ConfigCheckCommand {
   std::string file;
@@ -132,8 +162,8 @@ struct VersionCommand {};
 using Command =
     std::variant<StartCommand, DevCommand, StatusCommand, HealthCommand, TopicCreateCommand, TopicListCommand,
                  TopicDescribeCommand, TopicGrowCommand, TopicDeleteCommand, ProduceCommand, ConsumeCommand,
-                 GroupListCommand, GroupDescribeCommand, PartitionElectCommand, WorkloadCommand, ConfigCheckCommand,
-                 ConfigExplainCommand, ConfigReferenceCommand, VersionCommand>;
+                 GroupListCommand, GroupDescribeCommand, PartitionElectCommand, WorkloadCommand, VerifyCommand,
+                 VerifyCheckCommand, ConfigCheckCommand, ConfigExplainCommand, ConfigReferenceCommand, VersionCommand>;
 
 Exit run(const StartCommand& command);
 Exit run(const DevCommand& command);
@@ -150,6 +180,8 @@ Exit run(const GroupListCommand& command);
 Exit run(const GroupDescribeCommand& command);
 Exit run(const PartitionElectCommand& command);
 Exit run(const WorkloadCommand& command);
+Exit run(const VerifyCommand& command);
+Exit run(const VerifyCheckCommand& command);
 Exit run(const ConfigCheckCommand& command);
 Exit run(const ConfigExplainCommand& command);
 Exit run(const ConfigReferenceCommand& command);

@@ -366,6 +366,15 @@ class Workload:
         self._say("mark")
         return self._wait_for("mark", 30.0)
 
+    def fault(self, name):
+        """What is done now: the verdict tells the gap that it cost and the rate before and after."""
+        self._say(f"fault {name}")
+        self._wait_for("fault", 30.0)
+
+    def healed(self):
+        self._say("healed")
+        self._wait_for("healed", 30.0)
+
     def stop(self, timeout=180.0):
         """Ends it; returns the verdict."""
         self._say("stop")

@@ -85,3 +85,33 @@ TEST_CASE("addresses of brokers") {
   for (const std::string_view wrong : {"", ",", ":1", "a:x", "a:0", "a:70000", "a:", "a:1:2"})
     CHECK_FALSE(client::parse_bootstrap(wrong));
 }
+
+TEST_CASE("verify runs by itself, and has subcommands") {
+  const auto run = parsed<VerifyCommand>({"verify", "--bootstrap-server", "h:1", "--duration", "90s", "--acks", "1",
+                                          "--history", "f", "--min-leader-changes", "2", "-o", "json"});
+  CHECK(run.shared.brokers == "h:1");
+  CHECK(run.duration == std::chrono::seconds(90));
+  CHECK(run.acks == "1");
+  CHECK(run.history == "f");
+  CHECK(run.leader_changes_min == 2);
+  CHECK(run.shared.format == Format::json);
+  CHECK(run.topic.empty());
+
+  const auto check = parsed<VerifyCheckCommand>({"verify", "check", "f", "--min-faults", "3"});
+  CHECK(check.file == "f");
+  CHECK(check.faults_min == 3);
+
+  const auto workload = parsed<WorkloadCommand>({"verify", "workload", "t", "--producers", "3", "--acks", "0"});
+  CHECK(workload.topic == "t");
+  CHECK(workload.producers == 3);
+  CHECK(workload.acks == "0");
+
+  for (const std::vector<const char*>& wrong : {std::vector<const char*>{"verify", "--duration", "soon"},
+                                                {"verify", "--acks", "2"},
+                                                {"verify", "check"},
+                                                {"verify", "--rate", "0"}}) {
+    const auto refused = parse(wrong);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error() == Exit::usage);
+  }
+}

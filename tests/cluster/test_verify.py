@@ -1,0 +1,75 @@
+"""`naru verify`: passes over a kill, its history reads back as the same verdict, and a run that shows too little says so."""
+import json
+import pathlib
+import subprocess
+import tempfile
+
+from naru_cluster import Cluster, clean_environment, wait_until
+from support import equal, true
+
+
+def start_verify(cluster, *words):
+    return subprocess.Popen([cluster.naru_path, "verify", "-b", cluster.bootstrap, *map(str, words)], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, env=clean_environment())
+
+
+def finish(process):
+    out, err = process.communicate(timeout=180)
+    return process.returncode, out, err
+
+
+def check_file(cluster, file):
+    return cluster.run("verify", "check", file, "-o", "json")
+
+
+def test_verify_passes_over_kills_and_its_history_says_the_same():
+    with Cluster(3) as cluster, tempfile.NamedTemporaryFile() as history:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "-p", 3, "-r", 3, "-c", "min.insync.replicas=2")
+        cluster.wait_isr("t")
+        run = start_verify(cluster, "--topic", "t", "--duration", "12s", "--rate", 300, "--history", history.name,
+                           "--min-leader-changes", 1, "-o", "json")
+        wait_until(lambda: b"\nack " in pathlib.Path(history.name).read_bytes(), "the first acknowledgement")
+        victim = cluster.leader("t")
+        cluster[victim].kill()
+        cluster.wait_leader("t", other_than=victim)
+        cluster[victim].start()
+        code, out, err = finish(run)
+        verdict = json.loads(out)
+        equal((code, verdict["passed"], verdict["examples"], verdict["invalid"], verdict["notes"]), (0, True, [], [], []), err)
+        true(verdict["acknowledged"] > 500, verdict)
+        equal(verdict["copied"], 3 * verdict["found"], "records compared on three replicas")
+        true(verdict["commits"] > 0 and verdict["commits_fetched"] > 0 and verdict["ends_asked"] > 0, verdict)
+        checked = check_file(cluster, history.name)
+        again = json.loads(checked.stdout)
+        equal(checked.returncode, 0, checked.stderr)
+        for key in ("sent", "acknowledged", "polled", "found", "copied", "commits", "anomalies", "leader_changes"):
+            equal(again[key], verdict[key], key)
+
+
+def test_verify_with_acks_1_and_a_topic_of_its_own():
+    with Cluster(1) as cluster:
+        cluster.start()
+        code, out, _ = finish(start_verify(cluster, "--duration", "2s", "--acks", 1, "--partitions", 1, "-q"))
+        equal(code, 0, out)
+        true(out.startswith("PASS"), out)
+        equal(cluster.naru("topic", "list", "-o", "name"), "", "its own topic is gone")
+
+
+def test_verify_says_when_a_run_shows_too_little():
+    with Cluster(1) as cluster:
+        cluster.start()
+        code, out, _ = finish(start_verify(cluster, "--duration", "1s", "--min-leader-changes", 1, "-q"))
+        equal(code, 10, out)
+        true(out.startswith("INVALID"), out)
+        true("changes of a leader, fewer than 1" in out, out)
+
+
+def test_verify_check_refuses_what_is_no_history():
+    with Cluster(1) as cluster, tempfile.NamedTemporaryFile("w") as file:
+        file.write("hello\n")
+        file.flush()
+        refused = check_file(cluster, file.name)
+        equal(refused.returncode, 2, refused.stdout)
+        true("line 1: not a history" in refused.stderr, refused.stderr)
+        equal(check_file(cluster, "/nowhere").returncode, 2, "exit code without a file")
