@@ -175,7 +175,7 @@ class HistoryChecker {
   void finish_requirements(const Requirements& requirements);
   [[nodiscard]] double acks_per_second(int64_t from, int64_t to) const;
 
-  const Promise promise_;
+  Promise promise_;
   std::vector<std::unique_ptr<Partition>> partitions_;
   std::map<int32_t, Partition> far_partitions_;  // of large or negative numbers
   std::unordered_map<int32_t, int32_t> groups_;  // consumer -> group

@@ -225,6 +225,7 @@ void Recorder::final_read(int32_t partition, int64_t offset, Value value) {
 }
 
 void Recorder::copied(int32_t partition, int32_t replica, int64_t offset, uint64_t hash, int32_t epoch) {
+  if (offset < 0) return;
   const std::lock_guard lock(mutex_);
   checker_.copied(partition, replica, offset, hash, epoch);
   ++progress_.copied;

@@ -160,8 +160,10 @@ Outcome<int64_t> ReplicaReader::record(Recorder& recorder, int32_t partition, in
   while (!cursor.at_end()) {
     const auto batch = cursor.next();
     if (!batch) break;  // the last one may be cut off by the limit
-    if (!batch->crc_ok()) return bad(fmt::format("a batch with a wrong checksum at offset {}", next));
-    if (!batch->is_control()) {
+    if (!batch->crc_ok()) {
+      // Other bytes than anybody wrote: whatever the other replicas hold, this is not it.
+      recorder.copied(partition, replica, batch->base_offset().value, batch->crc(), batch->leader_epoch().value);
+    } else if (!batch->is_control()) {
       const auto read = common::records::for_each_record(*batch, {}, [&](const common::records::Record& record) {
         if (record.offset.value >= from)
           recorder.copied(partition, replica, record.offset.value, hash_of(record), batch->leader_epoch().value);
@@ -208,22 +210,28 @@ std::vector<std::string> ReplicaReader::copy_all(Recorder& recorder, millisecond
   const auto until = steady_clock::now() + patience;
   const auto partitions = find(until);
   if (!partitions) return {"replicas were not compared: " + partitions.error().message};
+  std::map<int32_t, std::string> unreachable;
   for (const Partition& partition : *partitions) {
     std::vector<int32_t> order = partition.replicas;
     // The leader first: it says how far the others should be.
     std::ranges::partition(order, [&](int32_t replica) { return replica == partition.leader; });
     int64_t end = 0;
     for (const int32_t replica : order) {
+      if (unreachable.contains(replica)) continue;
       const auto copied =
           copy(recorder, partition, replica, end, std::min(until, steady_clock::now() + milliseconds(10'000)));
       if (copied) {
         end = std::max(end, *copied);
+      } else if (copied.error().exit == Exit::unreachable) {
+        unreachable[replica] = copied.error().message;  // it would not answer for the next partition either
       } else {
         notes.push_back(fmt::format("replica {} of partition {} was not compared: {}", replica, partition.index,
                                     copied.error().message));
       }
     }
   }
+  for (const auto& [replica, why] : unreachable)
+    notes.push_back(fmt::format("the replicas on broker {} were not compared, or not all: {}", replica, why));
   return notes;
 }
 
