@@ -46,8 +46,10 @@ Exit run(const ConfigCheckCommand& command) {
     for (const std::string& wrong : loaded.error()) fmt::print("wrong    {}\n", wrong);
     return Exit::usage;
   }
-  for (const std::string& line : common::config::given_lines(loaded->config)) fmt::print("used     {}\n", line);
-  for (const std::string& warning : loaded->warnings) fmt::print("note     {}\n", warning);
+  for (const std::string& line : common::config::checked_lines(loaded->config)) fmt::print("{}\n", line);
+  for (size_t i = loaded->warnings_about_names; i < loaded->warnings.size(); ++i) {
+    fmt::print("note     {}\n", loaded->warnings[i]);
+  }
   fmt::print("a broker would start with it\n");
   return Exit::done;
 }

@@ -23,6 +23,16 @@ std::string_view gone_because(std::string_view key) {
   return {};
 }
 
+std::string unknown_because(std::string_view key) {
+  if (const std::string_view gone = gone_because(key); !gone.empty()) return std::string(gone);
+  const std::optional<std::string_view> nearest = nearest_broker_property(key);
+  return nearest ? fmt::format("nearest: {}", *nearest) : std::string();
+}
+
+std::string shown(const Property* property, const std::string& value) {
+  return property != nullptr && property->type == ValueType::password ? "(hidden)" : value;
+}
+
 // One load: the merged text, the result so far, and what is to be said.
 class Loader {
  public:
@@ -55,6 +65,7 @@ class Loader {
   BrokerConfig config_;
   std::vector<std::string> controller_names_;
   std::vector<std::string> warnings_;
+  size_t warnings_about_names_ = 0;
   ConfigProblems problems_;
 };
 
@@ -112,11 +123,8 @@ void Loader::check_each() {
   for (const auto& [key, value] : config_.given) {
     const Property* property = find_broker_property(key);
     if (property == nullptr) {
-      const std::string_view gone = gone_because(key);
-      const std::optional<std::string_view> nearest = nearest_broker_property(key);
-      unknown.push_back(!gone.empty() ? fmt::format("{} ({})", key, gone)
-                        : nearest     ? fmt::format("{} (nearest: {})", key, *nearest)
-                                      : key);
+      const std::string why = unknown_because(key);
+      unknown.push_back(why.empty() ? key : fmt::format("{} ({})", key, why));
       continue;
     }
     if (const model::Result<void> fits = check_value(*property, value); !fits) {
@@ -134,6 +142,7 @@ void Loader::check_each() {
                                     without_effect.size() == 1 ? "property" : "properties",
                                     fmt::join(without_effect, ", ")));
   }
+  warnings_about_names_ = warnings_.size();
 }
 
 void Loader::fill_members() {
@@ -377,7 +386,8 @@ tl::expected<LoadedConfig, ConfigProblems> Loader::run(const ConfigSources& sour
   check_between();
   if (!problems_.empty()) return tl::unexpected(std::move(problems_));
   warn_of_danger();
-  return LoadedConfig{.config = std::move(config_), .warnings = std::move(warnings_)};
+  return LoadedConfig{
+      .config = std::move(config_), .warnings = std::move(warnings_), .warnings_about_names = warnings_about_names_};
 }
 
 }  // namespace
@@ -396,7 +406,24 @@ std::vector<std::string> given_lines(const BrokerConfig& config) {
   for (const auto& [key, value] : config.given) {
     const Property* property = find_broker_property(key);
     if (property == nullptr || default_value(*property, config.configured_voters()) == value) continue;
-    lines.push_back(fmt::format("{}={}", key, property->type == ValueType::password ? "(hidden)" : value));
+    lines.push_back(fmt::format("{}={}", key, shown(property, value)));
+  }
+  return lines;
+}
+
+std::vector<std::string> checked_lines(const BrokerConfig& config) {
+  std::vector<std::string> lines;
+  for (const auto& [key, value] : config.given) {
+    const Property* property = find_broker_property(key);
+    const bool used = property != nullptr && property->effect == Effect::used;
+    std::string line = fmt::format("{} {}={}", used ? "used    " : "ignored ", key, shown(property, value));
+    if (property == nullptr) {
+      const std::string why = unknown_because(key);
+      line += fmt::format("   unknown{}{}", why.empty() ? "" : "; ", why);
+    } else if (!used) {
+      line += fmt::format("   {}", property->note);
+    }
+    lines.push_back(std::move(line));
   }
   return lines;
 }

@@ -25,6 +25,7 @@ struct LoadedConfig {
   BrokerConfig config;
   std::vector<std::string>
       warnings;  // sentences for the log; at most one about unknown names, one about names without effect
+  size_t warnings_about_names = 0;  // so many of the first are those two
 };
 
 // Each message names a property, its value and what is allowed. Never empty when returned as an error.
@@ -43,6 +44,8 @@ std::string property_of_variable(std::string_view variable);
 
 // What differs from the defaults, "key=value", for the one line at start (secrets hidden).
 std::vector<std::string> given_lines(const BrokerConfig& config);
+// All that was given, a line each: used, or ignored and why (secrets hidden).
+std::vector<std::string> checked_lines(const BrokerConfig& config);
 // docs/configuration.md; a test compares.
 std::string configuration_reference();
 

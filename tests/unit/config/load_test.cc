@@ -1,4 +1,6 @@
 // From text to BrokerConfig: Kafka's own sample files, precedence, defaults that follow from others, clear refusals.
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 
 #include "common/config/config_load.h"
@@ -224,6 +226,27 @@ TEST_CASE("--set without a value is a usage error") {
 
 TEST_CASE("all wrong values are told at once") {
   CHECK(problems_of("num.partitions=0\nlog.retention.hours=x\nauto.create.topics.enable=1").size() == 3);
+}
+
+TEST_CASE("each given name is told to be used, or ignored and why") {
+  const LoadedConfig loaded = load_text(
+      "log.dirs=/d\nnode.id=1\nnum.io.threads=8\nnum.partition=3\nmy.plugin.url=x\nssl.key.password=hush\n"
+      "unclean.leader.election.enable=true");
+  const std::vector<std::string> lines = checked_lines(loaded.config);
+  const auto has = [&](std::string_view begin) {
+    return std::ranges::any_of(lines, [&](const std::string& line) { return line.starts_with(begin); });
+  };
+  CHECK(lines.size() == 7);
+  CHECK(has("used     log.dirs=/d"));
+  CHECK(has("used     node.id=1"));
+  CHECK(has("ignored  num.io.threads=8   " + std::string(find_broker_property("num.io.threads")->note)));
+  CHECK(has("ignored  num.partition=3   unknown; nearest: num.partitions"));
+  CHECK(has("ignored  my.plugin.url=x   unknown"));
+  CHECK(has("ignored  ssl.key.password=(hidden)   "));
+  CHECK(has("used     unclean.leader.election.enable=true"));
+  // What the lines above say already is not among the notes.
+  REQUIRE(loaded.warnings.size() > loaded.warnings_about_names);
+  CHECK(loaded.warnings[loaded.warnings_about_names].starts_with("unclean.leader.election.enable=true"));
 }
 
 TEST_CASE("what was given and differs is one list; secrets are hidden") {
