@@ -40,8 +40,8 @@ def new_address(run):
     victim.kill()
     old, new = table[victim.id], f"198.18.0.{30 + victim.id}"
     from hosts import sh
-    sh(*hosts.inside(victim.id), "ip", "addr", "add", f"{new}/24", "dev", "eth0")
     sh(*hosts.inside(victim.id), "ip", "addr", "del", f"{old}/24", "dev", "eth0")
+    sh(*hosts.inside(victim.id), "ip", "addr", "add", f"{new}/24", "dev", "eth0")
     table[victim.id] = new
     write()
     victim.start()
