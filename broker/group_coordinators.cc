@@ -50,6 +50,7 @@ class PartitionCoordinatorLog final : public group::CoordinatorLog {
     co_return committed.has_value() && leads();
   }
 
+  bool is_cut_off() const override { return partition_->is_cut_off(); }
   Result<Offset> log_start_offset() const override {
     if (!leads()) return no_longer();
     return partition_->log_start_offset();

@@ -99,6 +99,7 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   replicas_->add_listener(*follower_);
   replicas_->add_listener(*coordinators_);
   replicas_->set_stream_activity([this] { return leader_->spoken_at(); });
+  replicas_->set_isolation([this] { return shared_.isolated && shared_.isolated(); });
 }
 
 void ShardParts::on_registered(BrokerEpoch epoch) {
@@ -109,7 +110,6 @@ void ShardParts::on_registered(BrokerEpoch epoch) {
 
 void ShardParts::on_image(controller::quorum::ImagePtr image, controller::quorum::DeltaPtr delta) {
   context_.image = image;
-  replicas_->set_isolated(shared_.isolated());
   if (!delta->brokers.empty()) follower_->on_brokers_changed();
   replicas_->on_image(image, delta);
   if (index_ == 0) {

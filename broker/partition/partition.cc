@@ -233,6 +233,21 @@ void Partition::tick(const std::vector<std::pair<BrokerId, Instant>>& spoken_at)
   if (is_offline()) return;
   log_->tick({.monotonic = shard_.now(), .wall = shard_.clock().wall_now()});
   if (tracker_) perform(tracker_->on_tick(spoken_at, shard_.now()));
+  look_whether_cut_off(spoken_at);
+}
+
+// R33: clients that can still reach us must not wait here for what cannot come: nothing is committed without every
+// member of the ISR, and only the controller can take one out. A stream that is silent for too long is not among those
+// that have spoken.
+void Partition::look_whether_cut_off(const std::vector<std::pair<BrokerId, Instant>>& spoken_at) {
+  cut_off_ = false;
+  if (!tracker_ || !state_.isolated) return;
+  const auto is_here = [&](BrokerId id) {
+    return id == state_.self || std::ranges::any_of(spoken_at, [&](const auto& spoken) { return spoken.first == id; });
+  };
+  if (std::ranges::all_of(tracker_->isr(), is_here)) return;
+  cut_off_ = true;
+  fail_all(committed_waiters_, ErrorCode::not_enough_replicas_after_append);
 }
 
 size_t Partition::apply_retention(TimestampMs believed_wall) {

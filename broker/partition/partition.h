@@ -27,6 +27,7 @@
 #include "common/model/bytes.h"
 #include "common/model/result.h"
 #include "common/model/types.h"
+#include "common/rate_limit.h"
 #include "common/shard.h"
 
 namespace broker::partition {
@@ -151,7 +152,7 @@ struct ShardState {
   BrokerEpoch broker_epoch;
   Duration lag_time_max = std::chrono::seconds(10);
   std::set<std::string> low_on_space;  // directories (R81): clients' produces are refused, coordinators' go on
-  bool isolated = false;               // R33: no heartbeat answer for a session: no new acks=0/1 produce
+  bool isolated = false;               // R33: no heartbeat answer for a session
 };
 
 struct PartitionOptions {
@@ -191,6 +192,9 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   [[nodiscard]] Offset last_stable_offset() const;
   // The log is gone (deleted, moved away) or its disk has failed.
   [[nodiscard]] bool is_offline() const;
+  // R33: a leader that no controller has answered for a session, and that misses a member of the ISR: it can commit
+  // nothing, and somebody else may lead by now. Looked at with every tick.
+  [[nodiscard]] bool is_cut_off() const { return cut_off_; }
   [[nodiscard]] PartitionDescription describe() const;
   [[nodiscard]] common::Shard& shard() const { return shard_; }
   [[nodiscard]] const common::Logger& logger() const { return logger_; }
@@ -271,6 +275,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   void on_proposal_answer(LeaderEpoch epoch, Result<IsrRecorded> answer);
   void set_high_watermark(Offset high_watermark);
   void flush_if_needed();
+  void look_whether_cut_off(const std::vector<std::pair<BrokerId, Instant>>& spoken_at);
 
   [[nodiscard]] Appended append(const Buffer& batches, const ProduceOptions& options);
   Awaitable<ErrorCode> wait_for(std::vector<Waiter*>& list, Offset required, Instant deadline);
@@ -321,6 +326,8 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   std::optional<Assignment> postponed_;           // came while the log was being restarted
   bool restarting_ = false;
   bool flushing_ = false;
+  bool cut_off_ = false;
+  common::RateLimit refusal_lines_{std::chrono::seconds(10)};  // a follower that cannot append
 
   // By required offset; each waiter leaves its list when it is answered.
   std::vector<Waiter*> committed_waiters_;

@@ -47,8 +47,11 @@ Applied Partition::apply(const LeaderAnswer& answer, BufferChain records) {
     const Result<common::log::AppendInfo> info =
         log_->append_as_follower(records, leader_epoch_, shard_.clock().wall_now());
     if (!info) {
-      logger_.warn("records of leader {} not appended at {}: {} {}", *leader_, log_->log_end_offset(),
-                   info.error().code, info.error().message);
+      // Asked for again at once, for as long as a disk is full.
+      if (const auto grant = refusal_lines_.ask(shard_.now()); grant.allowed) {
+        logger_.warn("records of leader {} not appended at {}: {} {} ({} more like this since the last line)", *leader_,
+                     log_->log_end_offset(), info.error().code, info.error().message, grant.suppressed);
+      }
       return Applied::back_off;
     }
   }

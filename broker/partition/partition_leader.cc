@@ -31,6 +31,8 @@ Awaitable<ProduceResult> Partition::produce(Buffer batches, ProduceOptions optio
   } else if (appended.synced_before_answer) {
     outcome = co_await wait_for(synced_waiters_, *appended.synced_before_answer, options.deadline);
   }
+  if (cut_off_ && outcome == ErrorCode::not_enough_replicas_after_append && !options.from_coordinator)
+    outcome = ErrorCode::not_leader_or_follower;
   if (outcome != ErrorCode::none) {
     appended.result.error = outcome;
     appended.result.first_offset.reset();
@@ -56,6 +58,11 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
   if (!tracker_) return {refused(ErrorCode::not_leader_or_follower)};
   if (options.only_in_epoch && *options.only_in_epoch != leader_epoch_)
     return {refused(ErrorCode::not_leader_or_follower)};
+  // R33: clients look for another leader on this error, and not on those about replicas.
+  if (options.acks == Acks::all && cut_off_) {
+    return {refused(options.from_coordinator ? ErrorCode::not_enough_replicas : ErrorCode::not_leader_or_follower,
+                    "cut off from the controller and the followers")};
+  }
   // R57: before the append, so that the failure is definite.
   if (options.acks == Acks::all && !tracker_->has_enough_replicas() && !mutant<"R57-appends-below-min-isr">()) {
     return {refused(ErrorCode::not_enough_replicas,

@@ -103,9 +103,10 @@ class ReplicaManager {
   // Takes effect for later events; not from inside one.
   void remove_listener(ReplicaListener& listener);
   void set_stream_activity(StreamActivity activity) { activity_ = std::move(activity); }
+  // R33: asked with every tick, as whoever is isolated gets no image either.
+  void set_isolation(std::function<bool()> isolated) { isolated_ = std::move(isolated); }
 
   void set_low_space(const std::string& directory, bool low);
-  void set_isolated(bool isolated) { state_.isolated = isolated; }
   void directory_failed(const std::string& directory);
   [[nodiscard]] std::vector<ReplicaOffsets> offsets() const;
   // Clean stop: every waiting request is answered, every log closed. Returns the final offsets.
@@ -142,6 +143,7 @@ class ReplicaManager {
   std::set<TopicIdPartition> unusable_;  // could not be opened or made: answered with KAFKA_STORAGE_ERROR
   std::vector<ReplicaListener*> listeners_;
   StreamActivity activity_;
+  std::function<bool()> isolated_;
   common::log::RetentionClock retention_clock_;
   Instant next_retention_;
   common::TimerHandle timer_;

@@ -205,6 +205,7 @@ Result<void> CoordinatorActor::replay_batch(const BatchView& batch, Offset from)
 
 Awaitable<Answer> CoordinatorActor::ask(Request request, Instant patience) {
   const std::shared_ptr<CoordinatorActor> self = shared_from_this();
+  if (log_->is_cut_off()) co_return refusal(request, ErrorCode::coordinator_not_available);
   if (state_ == State::loading && !load_failed_) {
     ++awaiting_load_;
     co_await common::until(loaded_, patience);

@@ -21,6 +21,8 @@ class CoordinatorLog {
                                                                                     size_t max_bytes) = 0;
   // Waits until everything before `end` is committed. false: not leader in this epoch any more.
   virtual common::Awaitable<bool> until_committed_before(common::model::Offset end) = 0;
+  // R33: nothing can be committed here, and somebody else may coordinate by now.
+  [[nodiscard]] virtual bool is_cut_off() const = 0;
   // NOT_LEADER_OR_FOLLOWER once the epoch is over.
   [[nodiscard]] virtual common::model::Result<common::model::Offset> log_start_offset() const = 0;
   [[nodiscard]] virtual common::model::Result<common::model::Offset> log_end_offset() const = 0;

@@ -131,6 +131,16 @@ TEST_CASE_METHOD(Fixture, "a broker that does not lead the partition says so") {
   CHECK(ask(commit("g", 1)).partitions.at(0) == ErrorCode::not_coordinator);
 }
 
+TEST_CASE_METHOD(Fixture, "a coordinator that is cut off sends its members away, and serves again afterwards (R33)") {
+  lead(1);
+  CHECK(ask(commit("g", 1)).partitions.at(0) == ErrorCode::none);
+  disk.cut_off = true;
+  CHECK(ask(commit("g", 2)).partitions.at(0) == ErrorCode::coordinator_not_available);
+  CHECK(fetch("g").error().code == ErrorCode::coordinator_not_available);
+  disk.cut_off = false;
+  CHECK(fetch("g").value() == 1);
+}
+
 TEST_CASE_METHOD(Fixture, "what was written is loaded by the next leader") {
   lead(1);
   CHECK(ask(commit("g", 1)).partitions.at(0) == ErrorCode::none);

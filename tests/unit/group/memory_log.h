@@ -29,6 +29,7 @@ struct Disk {
   std::optional<ErrorCode> append_error;
   std::optional<ErrorCode> read_error;
   bool leads = true;
+  bool cut_off = false;
   std::unique_ptr<common::Event> released;
 
   void put(Buffer batch) {
@@ -60,6 +61,7 @@ class MemoryLog final : public broker::group::CoordinatorLog {
     co_return BufferChain();
   }
   Awaitable<bool> until_committed_before(Offset) override { co_return disk_.leads; }
+  bool is_cut_off() const override { return disk_.cut_off; }
   Result<Offset> log_start_offset() const override { return Offset(0); }
   Result<Offset> log_end_offset() const override {
     if (!disk_.leads) return fail(ErrorCode::not_leader_or_follower);

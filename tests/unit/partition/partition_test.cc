@@ -128,6 +128,31 @@ TEST_CASE("clients' produces stop when the disk is nearly full or the broker is 
           ErrorCode::not_leader_or_follower);
 }
 
+TEST_CASE("a leader without controller and followers sends its clients away (R33)") {
+  Fixture f;
+  f.lead();
+  const auto tick = [&](const std::vector<std::pair<BrokerId, Instant>>& spoken_at) {
+    f.run([&] { f.partition->tick(spoken_at); });
+  };
+  const auto waiting = f.produce(Fixture::batch());
+  f.state.isolated = true;
+  tick({{BrokerId(3), f.world.now()}, {BrokerId(2), f.world.now()}});  // all of the ISR: it can still commit
+  REQUIRE_FALSE(f.partition->is_cut_off());
+  REQUIRE_FALSE(waiting->value);
+  tick({{BrokerId(3), f.world.now()}});
+  REQUIRE(f.partition->is_cut_off());
+  REQUIRE(waiting->value->error == ErrorCode::not_leader_or_follower);
+  REQUIRE(f.produce(Fixture::batch())->value->error == ErrorCode::not_leader_or_follower);
+  REQUIRE(f.partition->log_end_offset() == Offset(1));  // refused before it was written
+  ProduceOptions coordinator;
+  coordinator.from_coordinator = true;  // whose own words for it do not end its epoch
+  REQUIRE(f.start([&] { return f.partition->produce(Fixture::batch(), coordinator); })->value->error ==
+          ErrorCode::not_enough_replicas);
+  f.state.isolated = false;
+  tick({});
+  REQUIRE_FALSE(f.partition->is_cut_off());
+}
+
 TEST_CASE("a disk that is full or fails: no acknowledgement, reads go on") {
   Fixture f;
   f.lead();
