@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <vector>
 
+#include "broker/replication/patience.h"
+
 namespace broker::replication {
 
 // One stream and its successors: survives reconnections, each of which gets a new fetcher.
 class ReplicationFollower::Stream final : public ToLeaderEvents {
  public:
-  Stream(ReplicationFollower& owner, Key key) : owner_(owner), shard_(*owner.options_.shard), key_(key) {}
+  Stream(ReplicationFollower& owner, Key key)
+      : owner_(owner), shard_(*owner.options_.shard), key_(key), patience_(owner.options_.silence_max) {}
 
   void follow(const TopicIdPartition& id, const std::shared_ptr<partition::FollowerReplica>& replica) {
     partitions_[id] = replica;
@@ -54,6 +57,7 @@ class ReplicationFollower::Stream final : public ToLeaderEvents {
 
   void on_frame(LeaderFrame frame) override {
     heard_at_ = shard_.now();
+    patience_.on_heard(heard_at_);
     if (!fetcher_) return;
     if (auto taken = fetcher_->on_frame(std::move(frame), heard_at_); !taken) {
       return end({BreakKind::rejected, taken.error().message});
@@ -134,7 +138,7 @@ class ReplicationFollower::Stream final : public ToLeaderEvents {
 
   void arm() {
     const auto& options = owner_.options_;
-    Instant at = fetcher_ ? std::min(spoke_at_ + options.heartbeat, heard_at_ + options.silence_max)
+    Instant at = fetcher_ ? std::min(spoke_at_ + options.heartbeat, heard_at_ + patience_.current())
                           : connecting_since_ + options.connect_timeout;
     if (fetcher_) {
       if (const auto deadline = fetcher_->next_deadline(); deadline && connection_->can_write())
@@ -155,7 +159,10 @@ class ReplicationFollower::Stream final : public ToLeaderEvents {
       if (now - connecting_since_ < owner_.options_.connect_timeout) return arm();
       return end({BreakKind::unreachable, "no answer"});
     }
-    if (now - heard_at_ >= owner_.options_.silence_max) return end({BreakKind::unreachable, "silent for too long"});
+    if (now - heard_at_ >= patience_.current()) {
+      patience_.on_silence(now);
+      return end({BreakKind::unreachable, "silent for too long"});
+    }
     if (now - spoke_at_ >= owner_.options_.heartbeat) {
       spoke_at_ = now;
       if (connection_->can_write()) connection_->write(fetcher_->heartbeat());
@@ -173,6 +180,7 @@ class ReplicationFollower::Stream final : public ToLeaderEvents {
   Instant spoke_at_;
   Instant connecting_since_;
   Duration pause_ = Duration::zero();
+  Patience patience_;  // over all connections
   common::TimerHandle reconnect_;
   common::TimerHandle timer_;
   std::optional<Instant> armed_for_;

@@ -5,6 +5,7 @@
 
 #include "broker/replication/follower_fetcher.h"
 #include "broker/replication/leader_fetch_session.h"
+#include "broker/replication/patience.h"
 #include "replication/fake_replicas.h"
 
 using namespace broker::replication;
@@ -81,6 +82,21 @@ struct Pair {
 };
 
 }  // namespace
+
+TEST_CASE("patience grows with every silence, so that a frame on a slow link arrives at last") {
+  Patience patience(2s);
+  Instant now{};
+  REQUIRE(patience.current() == 2s);
+  patience.on_silence(now += 2s);
+  patience.on_heard(now += 1s);  // the hello of the next connection restores nothing
+  REQUIRE(patience.current() == 4s);
+  for (int i = 0; i < 10; ++i) patience.on_silence(now += 1s);
+  REQUIRE(patience.current() == 32s);
+  patience.on_heard(now += 60s);
+  REQUIRE(patience.current() == 32s);
+  patience.on_heard(now += 1s);
+  REQUIRE(patience.current() == 2s);
+}
 
 TEST_CASE("a follower catches up, acknowledges by asking, and then both are silent") {
   Pair p;
