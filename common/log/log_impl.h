@@ -71,6 +71,7 @@ class Log::Impl {
   // -- log_read.cc --
   Result<ReadResult> read(const ReadRequest& request, Waiting waiting);
   void read_cold(const ReadRequest& request, ReadDone done);
+  model::Unexpected unread(const Error& error);
   void read_any(const ReadRequest& request, ReadDone done);
   [[nodiscard]] Result<bool> check_readable(const ReadRequest& request) const;  // false: nothing there yet
   [[nodiscard]] Segment* segment_for(Offset offset);

@@ -87,6 +87,8 @@ IoResult<Buffer> read_bytes(disk::File& file, uint64_t position, size_t length, 
 Result<std::optional<ReadOutcome>> carry_out(const ReadPlan& plan, Waiting waiting) {
   const auto failed = [](const IoError& error) -> Result<std::optional<ReadOutcome>> {
     if (error.fault == IoFault::would_block) return std::nullopt;
+    // Only a medium that fails is called so; whatever may work at the next attempt is told as something to try again.
+    if (error.fault != IoFault::failed) return fail(ErrorCode::leader_not_available, error.message);
     return disk::storage_error(error);
   };
   const ReadRequest& request = plan.request;
@@ -158,6 +160,13 @@ Result<ReadPlan> Log::Impl::plan(const ReadRequest& request, Segment& segment, W
   return plan;
 }
 
+// R76: readers of this log would be told the same for ever, so a medium that cannot be read takes its directory offline,
+// as one that cannot be written does, and another replica serves them.
+model::Unexpected Log::Impl::unread(const Error& error) {
+  if (error.code == ErrorCode::kafka_storage_error) set_failed({IoFault::failed, error.message});
+  return tl::unexpected(error);
+}
+
 Result<ReadResult> Log::Impl::read(const ReadRequest& request, Waiting waiting) {
   auto readable = check_readable(request);
   if (!readable) return tl::unexpected(readable.error());
@@ -171,7 +180,7 @@ Result<ReadResult> Log::Impl::read(const ReadRequest& request, Waiting waiting) 
     auto planned = plan(request, *segment, waiting);
     if (!planned) return tl::unexpected(planned.error());
     auto outcome = carry_out(*planned, waiting);
-    if (!outcome) return tl::unexpected(outcome.error());
+    if (!outcome) return unread(outcome.error());
     if (!*outcome) return ReadResult{{}, request.from, true};
     ReadOutcome& read = **outcome;
     if (read.end_position) {
@@ -204,7 +213,7 @@ void Log::Impl::read_cold(const ReadRequest& request, ReadDone done) {
         // Truncated, or the segment deleted, while we read: whatever we have is void (KAFKA-18723).
         Segment* now = segment_for(request.from);
         if (began != generation || now->base != base) return read_any(request, done);
-        if (!*outcome) return done(tl::unexpected(outcome->error()));
+        if (!*outcome) return done(unread(outcome->error()));
         ReadOutcome& read = ***outcome;
         if (!read.end_position) {
           auto next = this->read(request, Waiting::allowed);  // a gap before the next segment: rare

@@ -171,6 +171,23 @@ TEST_CASE("a full disk refuses the batch, leaves no part of it, and works again 
   REQUIRE(f.dump(0) == "0-0 1-1");
 }
 
+TEST_CASE("a medium that cannot be read ends the log; a file that retention has removed does not (R76)") {
+  Fixture f;
+  f.open();
+  f.append();
+  const auto read = [&] { return f.log->read_blocking({Offset(0), Offset(1), 1 << 20}); };
+  const SimulatedDisk::Operation operation = SimulatedDisk::Operation::read;
+  f.disk->add_fault({.operation = operation, .path_contains = ".log", .fault = IoFault::not_found});
+  REQUIRE(read().error().code == ErrorCode::leader_not_available);
+  REQUIRE(f.failures.empty());
+  f.disk->clear_faults();
+  REQUIRE(read());
+  f.disk->add_fault({.operation = operation, .path_contains = ".log"});
+  REQUIRE(read().error().code == ErrorCode::kafka_storage_error);
+  REQUIRE(f.failures.size() == 1);
+  REQUIRE(f.log->failure());
+}
+
 TEST_CASE("a failed write or sync ends the log, and reads go on") {
   Fixture f;
   f.open();
