@@ -113,7 +113,10 @@ def zero(path, random):
 
 def swap(path, random):
     """Another file of the same kind in its place."""
-    others = [p for p in path.parent.parent.glob(f"*/{path.name}") if p != path and p.stat().st_size != path.stat().st_size]
+    alike = path.parent.name.rsplit("-", 1)[0] + "-*/"
+    others = [p for p in path.parent.parent.glob(alike + path.name) if p != path and p.stat().st_size != path.stat().st_size]
+    # A segment is called by its offset, which other partitions need not have.
+    others = others or [p for p in path.parent.parent.glob(f"{alike}*{path.suffix}") if p.parent != path.parent and p.stat().st_size > 0]
     if not others:
         raise Invalid(f"no other {path.name} to swap with")
     other = random.choice(others)

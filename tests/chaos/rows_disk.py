@@ -287,7 +287,8 @@ FILES = {
     "quorum-state": ("__cluster_metadata-0/quorum-state", 8, "anywhere"),
     "raft-log": ("__cluster_metadata-0/*.log", 100, "middle"),
     "raft-properties": ("__cluster_metadata-0/quorum.properties", 3, "anywhere"),
-    "marker": (".naru_*", 3, "anywhere"),
+    "marker": (".naru_running", 3, "anywhere"),
+    "clean-marker": (".kafka_cleanshutdown", 3, "anywhere"),
     "meta-properties": ("meta.properties", 3, "anywhere"),
     "checkpoint": ("*-checkpoint", 3, "anywhere"),
 }
@@ -335,7 +336,7 @@ def register_damage():
         return lambda run: damage(run, kind, harm, clean_stop)
     for kind in FILES:
         scenario(31, f"flip-{kind}", f"a bit flips in {kind} of a stopped broker", "detected, repaired or refused; never served, never spread",
-                 smoke=kind == "log-middle")(make(kind, disks.flip, kind in ("marker", "checkpoint", "producer-snapshot")))
+                 smoke=kind == "log-middle")(make(kind, disks.flip, kind in ("clean-marker", "checkpoint", "producer-snapshot")))
     for kind in ("log-tail", "index", "producer-snapshot", "epoch-file", "quorum-state", "raft-log", "checkpoint"):
         scenario(32, f"truncate-{kind}", f"{kind} of a killed broker is shorter", "detected, repaired or refused")(make(kind, disks.cut, False))
     for kind in ("log-tail", "index", "quorum-state", "raft-log"):
