@@ -118,6 +118,7 @@ void ShardParts::on_image(controller::quorum::ImagePtr image, controller::quorum
 }
 
 void ShardParts::stop_streams() {
+  replicas_->set_stream_activity({});  // asks the leader, and the replicas tick until they are closed
   replicas_->remove_listener(*follower_);
   replicas_->remove_listener(*leader_);
   follower_.reset();

@@ -1,6 +1,7 @@
 """Brokers are killed, paused and stopped under load; clients must not lose, repeat or reorder anything."""
 import json
 import random
+import signal
 
 from naru_cluster import Cluster, Workload, wait_until
 from support import clean, equal, smoke, true
@@ -173,3 +174,16 @@ def test_a_wiped_disk_returns_as_a_new_replica():
         # message, or it comes back empty and copies everything.
         lines = cluster.naru("consume", "load", "-e", bootstrap=",".join(b.address for b in cluster.brokers if b.id != victim))
         equal(len(lines.splitlines()), 200, "records after a disk was wiped")
+
+
+def test_brokers_that_are_told_to_end_together_end_in_order():
+    with Cluster(3) as cluster:
+        prepared(cluster)
+        for _ in range(3):
+            cluster.naru("produce", "load", text_in="something\n")
+            for broker in cluster.brokers:
+                broker.signal(signal.SIGTERM)
+            equal([broker.wait_exit() for broker in cluster.brokers], [0, 0, 0], "exit codes")
+            equal([(broker.data / ".kafka_cleanshutdown").exists() for broker in cluster.brokers], [True] * 3, "clean ends")
+            cluster.start()
+        equal(len(cluster.naru("consume", "load", "-e").splitlines()), 3, "records")
