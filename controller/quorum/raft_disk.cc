@@ -67,15 +67,26 @@ void RaftDisk::fail_for_good(std::string reason) {
   if (events_.on_failed) events_.on_failed(std::move(reason));
 }
 
-void RaftDisk::stall() {
+void RaftDisk::stall(std::function<void()> retry) {
   if (!std::exchange(is_stalled_, true)) {
     environment_.logger.error("metadata log {}: the disk is full; waiting for room", directory_);
     if (events_.on_stalled) events_.on_stalled();
   }
-  environment_.after(stall_retry, [this, alive = std::weak_ptr(alive_)] {
+  environment_.after(stall_retry, [alive = std::weak_ptr(alive_), retry = std::move(retry)] {
+    if (!alive.expired()) retry();
+  });
+}
+
+// What was written counts once it is synced. The sync can want room too: for the epoch file of a new term.
+void RaftDisk::flush_written(raft::PersistToken token) {
+  log_->flush([this, token, alive = std::weak_ptr(alive_)](const Result<Offset>& flushed) {
     if (alive.expired()) return;
-    is_busy_ = false;
-    step();
+    if (flushed) {
+      is_stalled_ = false;
+      return finish(token);
+    }
+    if (log_->failure() || !log_->is_disk_full()) return fail_for_good(flushed.error().message);
+    stall([this, token] { flush_written(token); });
   });
 }
 
@@ -112,16 +123,14 @@ void RaftDisk::step_log() {
     queue_.pop_front();
   }
   if (token == 0) {
-    stall();
+    stall([this] {
+      is_busy_ = false;
+      step();
+    });
     return;
   }
-  is_stalled_ = false;
   if (mutant<"R2-entries-count-before-their-sync">()) return finish(token);
-  log_->flush([this, token, alive = std::weak_ptr(alive_)](const Result<Offset>& flushed) {
-    if (alive.expired()) return;
-    if (!flushed) return fail_for_good(flushed.error().message);
-    finish(token);
-  });
+  flush_written(token);
 }
 
 // False: the disk is full, or has_failed_.

@@ -84,7 +84,8 @@ class RaftDisk final : public RaftStorage {
   void step_piece();
   void step_install();
   void finish(raft::PersistToken token, std::optional<raft::Snapshot> installed = std::nullopt);
-  void stall();
+  void stall(std::function<void()> retry);
+  void flush_written(raft::PersistToken token);
   void fail_for_good(std::string reason);
   void prune_snapshots();
 
