@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "common/config/edit_distance.h"
+
 namespace cli {
 namespace {
 
@@ -432,13 +434,11 @@ void Parser::add_config_commands() {
 
 std::string Parser::nearest_word(const CLI::App& app, const std::string& word) const {
   std::string found;
-  size_t best = 3;
+  size_t best = 3;  // further apart than that, it is a guess
   for (const CLI::App* sub : app.get_subcommands(static_cast<std::function<bool(const CLI::App*)>>(nullptr))) {
     const std::string& name = sub->get_name();
-    // Letters that differ, place by place and in length: enough for the few words there are.
-    size_t distance = name.size() > word.size() ? name.size() - word.size() : word.size() - name.size();
-    for (size_t i = 0; i < std::min(name.size(), word.size()); ++i) distance += name[i] == word[i] ? 0 : 1;
-    if (name.starts_with(word) || word.starts_with(name)) distance = 0;
+    const bool begins = name.starts_with(word) || word.starts_with(name);
+    const size_t distance = begins ? 0 : common::config::edit_distance(name, word, best);
     if (distance < best) {
       best = distance;
       found = name;

@@ -57,6 +57,7 @@ class DevCluster {
 
   const DevCommand& command_;
   std::vector<Child> children_;
+  bool all_in_order_ = true;  // no child has ended in another way than by itself and with code 0
   steady_clock::time_point began_ = steady_clock::now();
 };
 
@@ -159,12 +160,15 @@ bool DevCluster::reap(bool expected) {
     for (Child& child : children_) {
       if (child.pid != pid) continue;
       child.pid = -1;
-      if (expected) continue;
+      if (expected && WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
+      all_in_order_ = false;
       const std::string how = WIFSIGNALED(status) ? fmt::format("was killed by signal {} ({})", WTERMSIG(status),
                                                                 strsignal(WTERMSIG(status)))
                                                   : fmt::format("ended with code {}", WEXITSTATUS(status));
-      fmt::print(stderr, "broker {} (process {}) {}; to bring it back: naru start -c {}\n", child.id, pid, how,
-                 (child.dir / "server.properties").string());
+      const std::string next = expected ? fmt::format("its log: {}", (child.dir / "naru.log").string())
+                                        : fmt::format("to bring it back: naru start -c {}",
+                                                      (child.dir / "server.properties").string());
+      fmt::print(stderr, "broker {} (process {}) {}; {}\n", child.id, pid, how, next);
     }
   }
   for (const Child& child : children_) {
@@ -213,6 +217,8 @@ void DevCluster::say_where() {
   const auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - began_);
   const bool several = children_.size() > 1;
   const std::string option = command_.port == 9092 ? "" : fmt::format(" -b localhost:{}", command_.port);
+  // Whoever is about to be killed is not to be asked.
+  const std::string other = fmt::format(" -b localhost:{}", children_.back().port);
   fmt::print("naru {}   {} {}   data in {}\n", version_text, children_.size(), several ? "brokers" : "broker",
              command_.dir);
   fmt::print("clients connect to   {}\n", bootstrap());
@@ -225,7 +231,7 @@ void DevCluster::say_where() {
   fmt::print("try:  echo hello | {0} produce{1} first && {0} consume{1} first -e\n", naru, option);
   fmt::print("      {} status{}\n", naru, option);
   if (several)
-    fmt::print("      kill -9 {} ; {} status{}      and see who leads now\n", children_.front().pid, naru, option);
+    fmt::print("      kill -9 {} ; {} status{}      and see who leads now\n", children_.front().pid, naru, other);
   fmt::print("Ctrl-C stops {}.\n", several ? "all of them" : "it");
   std::fflush(stdout);
 }
@@ -269,8 +275,9 @@ Exit DevCluster::run() {
   while (!none_left && !interruption.wait(milliseconds(100))) none_left = reap(false);
   if (none_left) return report({.exit = Exit::refused, .message = "no broker is left", .next_step = {}});
   fmt::print(stderr, "stopping\n");
+  all_in_order_ = true;
   stop_all(interruption);
-  return Exit::done;
+  return all_in_order_ ? Exit::done : Exit::partly;
 }
 
 }  // namespace

@@ -106,6 +106,8 @@ void add_quorum(client::Cluster& cluster, ClusterFacts& facts) {
   facts.controller_epoch = partition.leader_epoch;
   for (const auto& voter : partition.current_voters) facts.voters.push_back(voter.replica_id);
   std::sort(facts.voters.begin(), facts.voters.end());
+  for (const auto& observer : partition.observers) facts.observers.push_back(observer.replica_id);
+  std::sort(facts.observers.begin(), facts.observers.end());
 }
 
 void add_disks(client::Cluster& cluster, ClusterFacts& facts) {
@@ -119,7 +121,10 @@ void add_disks(client::Cluster& cluster, ClusterFacts& facts) {
     int64_t used = 0;
     int64_t total = 0;
     for (const auto& dir : answer->results) {
-      if (dir.error_code != ErrorCode::none) continue;
+      if (dir.error_code != ErrorCode::none) {
+        broker.offline_dirs.push_back(dir.log_dir);
+        continue;
+      }
       for (const auto& topic : dir.topics) {
         for (const auto& partition : topic.partitions) used += partition.partition_size;
       }
@@ -132,7 +137,8 @@ void add_disks(client::Cluster& cluster, ClusterFacts& facts) {
 
 void count_roles(ClusterFacts& facts) {
   for (BrokerFacts& broker : facts.brokers) {
-    broker.voter = std::binary_search(facts.voters.begin(), facts.voters.end(), broker.id);
+    broker.voter = std::binary_search(facts.voters.begin(), facts.voters.end(), broker.id) &&
+                   !std::binary_search(facts.observers.begin(), facts.observers.end(), broker.id);
     for (const TopicFacts& topic : facts.topics) {
       for (const PartitionFacts& p : topic.partitions) {
         if (p.leader == broker.id) ++broker.leaders;
@@ -269,6 +275,10 @@ Health assess(const ClusterFacts& cluster, int brokers_min) {
   std::sort(down.begin(), down.end());
   if (!down.empty())
     because(fmt::format("down {}: {} {}", down.size(), down.size() == 1 ? "broker" : "brokers", ids_text(down)));
+  for (const BrokerFacts& broker : cluster.brokers) {
+    if (!broker.offline_dirs.empty())
+      because(fmt::format("broker {} has lost {}", broker.id, fmt::join(broker.offline_dirs, ", ")));
+  }
   if (static_cast<int>(alive.size()) < brokers_min) {
     because(fmt::format("{} of {} brokers are there", alive.size(), brokers_min));
   }

@@ -48,6 +48,7 @@ struct BrokerFacts {
   int replicas = 0;
   std::optional<int64_t> disk_used;  // bytes of its replicas
   std::optional<int64_t> disk_total;
+  std::vector<std::string> offline_dirs;  // data directories that have failed
 };
 
 struct ClusterFacts {
@@ -55,7 +56,8 @@ struct ClusterFacts {
   std::optional<int32_t> controller;
   std::optional<int32_t> controller_epoch;
   std::vector<BrokerFacts> brokers;
-  std::vector<int32_t> voters;  // empty where the broker does not tell
+  std::vector<int32_t> voters;     // empty where the broker does not tell
+  std::vector<int32_t> observers;  // with a voter's id too: its vote went with an earlier disk
   std::vector<TopicFacts> topics;
   [[nodiscard]] int partitions() const;
   [[nodiscard]] int leaderless() const;

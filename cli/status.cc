@@ -20,7 +20,8 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view status_shape = R"({"cluster_id": "text", "healthy": true, "reasons": ["text"],
  "controller": 1 or null, "controller_epoch": 1 or null,
  "brokers": [{"id": 1, "host": "text", "port": 9092, "rack": "text" or null, "role": "controller|voter|observer",
-              "fenced": false, "leaders": 0, "replicas": 0, "disk_used": bytes or null, "disk_total": bytes or null}],
+              "fenced": false, "leaders": 0, "replicas": 0, "disk_used": bytes or null, "disk_total": bytes or null,
+              "offline_dirs": ["path"]}],
  "topics": 0, "partitions": 0, "led": 0, "fully_replicated": 0, "leaderless": 0, "under_replicated": 0,
  "under_min_isr": 0}
 )";
@@ -51,7 +52,8 @@ Json status_json(const ClusterFacts& cluster, const Health& health) {
                        {"leaders", b.leaders},
                        {"replicas", b.replicas},
                        {"disk_used", or_null(b.disk_used)},
-                       {"disk_total", or_null(b.disk_total)}});
+                       {"disk_total", or_null(b.disk_total)},
+                       {"offline_dirs", b.offline_dirs}});
   }
   const int partitions = cluster.partitions();
   return {{"cluster_id", cluster.cluster_id},

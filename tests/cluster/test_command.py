@@ -149,3 +149,12 @@ def test_config_check_says_what_a_broker_would_say():
     done = run("config", "explain", "min.insync.replicas")
     true("acks=all" in done.stdout, done.stdout)
     equal(run("config", "explain", "min.insync.replica").returncode, 1, "exit code of an unknown name")
+
+
+def test_wrong_words_are_answered_with_the_nearest():
+    for words, said in [(["topic", "lst"], "did you mean list?"), (["topik", "list"], "did you mean topic?"),
+                        (["start", "--confg", "x"], "--confg"), (["topic"], "try: naru topic --help")]:
+        done = run(*words)
+        equal(done.returncode, 2, f"exit code of {words}")
+        equal(done.stdout, "", f"standard output of {words}")
+        true(said in done.stderr, f"{words}: {done.stderr}")

@@ -47,6 +47,10 @@ TEST_CASE("each thing that is wrong is said") {
     cluster.brokers.pop_back();
     CHECK(assess(cluster, 0).reasons == std::vector<std::string>{"down 1: broker 3"});
   }
+  SECTION("a data directory that has failed") {
+    cluster.brokers[0].offline_dirs = {"/data/2"};
+    CHECK(assess(cluster, 0).reasons == std::vector<std::string>{"broker 1 has lost /data/2"});
+  }
   SECTION("fewer than asked for") {
     CHECK(assess(cluster, 4).reasons == std::vector<std::string>{"3 of 4 brokers are there"});
   }
