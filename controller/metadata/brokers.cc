@@ -15,6 +15,12 @@ bool stalled(const Progress& p, Duration limit) {
   return std::max({p.append_stalled, p.sync_stalled, p.network_stalled, p.apply_stalled}) >= limit;
 }
 
+bool has_all(const std::vector<DirectoryId>& directories, const std::vector<DirectoryId>& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const DirectoryId& d) {
+    return std::find(directories.begin(), directories.end(), d) != directories.end();
+  });
+}
+
 // Why this registration can never be accepted (R24).
 Result<void> check_identity(const MetadataImage& image, const RegisterBroker& r) {
   if (r.cluster_id != image.cluster_id() && !mutant<"R24-registers-strangers">()) {
@@ -104,11 +110,13 @@ RegisterBrokerAnswer BrokerRegistry::register_broker(Draft& draft, const Registe
   record.features = request.features;
   answer.broker_epoch = record.epoch;
   draft.add(std::move(record));
-  const bool clean = !old || request.previous_broker_epoch == old->epoch;
+  // A directory that is gone takes what was acknowledged with it, however orderly the others were closed (R83).
+  const bool complete = !old || has_all(request.directories, old->directories);
+  const bool clean = complete && (!old || request.previous_broker_epoch == old->epoch);
   if (!clean && !mutant<"R44-keeps-claims-after-an-unclean-end">())
     lose_claims(draft, request.broker_id, options_);  // R44
   draft.note("broker {} registered with epoch {}{}", request.broker_id, answer.broker_epoch,
-             clean ? "" : " after an unclean stop");
+             clean ? "" : complete ? " after an unclean stop" : " without a data directory that it had");
   return answer;
 }
 
@@ -137,9 +145,28 @@ BrokerHeartbeatAnswer BrokerRegistry::heartbeat(Draft& draft, const BrokerHeartb
     h.active_since = now;
     elect_leaderless(draft, broker.broker_id, options_);
   }
+  look_at_trouble(draft, beat.broker_id, h, beat);
   answer.fenced = draft.image().broker(beat.broker_id)->fenced;
   answer.may_shut_down = beat.want_shutdown && answer.fenced;
   return answer;
+}
+
+void BrokerRegistry::look_at_trouble(Draft& draft, BrokerId id, Heard& h, const BrokerHeartbeat& beat) {
+  if (beat.trouble && *beat.trouble != h.trouble) {
+    h.trouble = *beat.trouble;
+    h.relieved_at.reset();
+    ++trouble_changes_;
+  }
+  if (h.trouble == ReplicaTrouble{} || h.relieved_at == draft.image().offset()) return;
+  h.relieved_at = draft.image().offset();
+  relieve(
+      draft, id, h.trouble, [this](BrokerId other, const TopicIdPartition& p) { return is_reluctant(other, p); },
+      options_);
+}
+
+bool BrokerRegistry::is_reluctant(BrokerId id, const TopicIdPartition& partition) const {
+  const auto found = heard_.find(id);
+  return found != heard_.end() && found->second.trouble.low_on_space.contains(partition);
 }
 
 // R31: first the persisted state and the moves, then, once everybody knows where the leaders went, the fence.

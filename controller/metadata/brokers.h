@@ -29,6 +29,10 @@ class BrokerRegistry {
 
   // What the broker said it has applied.
   [[nodiscard]] std::optional<LogIndex> applied(BrokerId id) const;
+  // R81: whether the broker would rather not lead that partition.
+  [[nodiscard]] bool is_reluctant(BrokerId id, const TopicIdPartition& partition) const;
+  // Grows when a broker says something new of its replicas' trouble.
+  [[nodiscard]] uint64_t trouble_changes() const { return trouble_changes_; }
   // Brokers in service long enough to get their leaderships back.
   [[nodiscard]] std::set<BrokerId> settled(const MetadataImage& image, Instant now) const;
 
@@ -39,15 +43,19 @@ class BrokerRegistry {
     std::optional<Instant> active_since;
     LogIndex unfence_from;                // it must have applied its own fencing before it serves again
     std::optional<LogIndex> shutdown_at;  // the moves of its controlled shutdown
+    ReplicaTrouble trouble;
+    std::optional<LogIndex> relieved_at;  // image offset at the last look at what the trouble asks for
   };
 
   [[nodiscard]] Heard& heard(const BrokerImage& broker);
   void shut_down(Draft& draft, const BrokerImage& broker, Heard& heard);
+  void look_at_trouble(Draft& draft, BrokerId id, Heard& heard, const BrokerHeartbeat& beat);
   [[nodiscard]] bool everyone_applied(const MetadataImage& image, BrokerId but, LogIndex index) const;
 
   const ControllerOptions& options_;
   const LogIndex activation_;
   std::map<BrokerId, Heard> heard_;
+  uint64_t trouble_changes_ = 0;
 };
 
 }  // namespace controller::metadata

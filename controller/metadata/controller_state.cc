@@ -182,11 +182,14 @@ void ControllerState::recover_by_longest_log(Instant now, std::vector<Decision>&
 void ControllerState::return_leaders(Instant now, std::vector<Decision>& decisions) {
   if (options_.auto_leader_rebalance == Enabled::no || now - rebalanced_at_ < options_.rebalance_interval) return;
   const std::set<BrokerId> settled = registry_.settled(image_, now);
-  if (scanned_leaders_at_ == image_.offset() && scanned_settled_ == settled) return;
+  const uint64_t troubles = registry_.trouble_changes();
+  if (scanned_leaders_at_ == image_.offset() && scanned_settled_ == settled && scanned_troubles_ == troubles) return;
   rebalanced_at_ = now;
   scanned_settled_ = settled;
+  scanned_troubles_ = troubles;
   Draft d = draft();
-  rebalance_leaders(d, settled, options_);
+  rebalance_leaders(
+      d, settled, [this](BrokerId id, const TopicIdPartition& p) { return registry_.is_reluctant(id, p); }, options_);
   if (!d.empty()) decisions.push_back(adopt(std::move(d), Refused{}, now));
   scanned_leaders_at_ = image_.offset();
 }

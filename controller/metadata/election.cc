@@ -74,9 +74,14 @@ class Planner {
       lead(state_.replicas.front());
       return;
     }
-    if (state_.leader && can_lead(*state_.leader)) return;
+    const bool can_go_on = state_.leader && can_lead(*state_.leader);
+    if (can_go_on && !plan_.reluctant.contains(*state_.leader)) return;
     Brokers order = state_.replicas;
     if (mutant<"R38-leaders-in-another-order">()) std::reverse(order.begin(), order.end());
+    for (const BrokerId r : order) {
+      if (can_lead(r) && !plan_.reluctant.contains(r)) return lead(r);
+    }
+    if (can_go_on) return;
     for (const BrokerId r : order) {
       if (can_lead(r)) return lead(r);
     }

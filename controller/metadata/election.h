@@ -23,6 +23,7 @@ enum class Election : uint8_t {
 struct PartitionPlan {
   std::optional<std::vector<BrokerId>> isr;  // the new ISR; unset: as it is
   std::set<BrokerId> lost_claim;             // came back from an unclean restart: out of ISR and ELR (R44)
+  std::set<BrokerId> reluctant;              // lead only if nobody else can (R81)
   Election election = Election::if_needed;
   // This broker alone may be elected: the winner of a recovery by longest log (R46).
   std::optional<BrokerId> recovered_leader;

@@ -212,22 +212,63 @@ void revise_eligible(Draft& draft, const TopicImage& topic, const ControllerOpti
   }
 }
 
-void rebalance_leaders(Draft& draft, const std::set<BrokerId>& settled, const ControllerOptions& options) {
-  size_t moves = 0;
-  change_where(
-      draft, options,
-      [&](const PartitionState& p) {
-        const BrokerId preferred = p.replicas.front();
-        const bool move = p.leader && p.leader != preferred && contains(p.isr, preferred) &&
-                          settled.contains(preferred) && draft.image().is_active(preferred) &&
-                          p.recovery_state == RecoveryState::recovered;
-        return move && moves++ < options.rebalance_moves_max;
-      },
-      [](const PartitionState&) {
+namespace {
+
+// How many of `partitions` changed.
+template <class MakePlan>
+size_t change_each(Draft& draft, const std::set<TopicIdPartition>& partitions, const ControllerOptions& options,
+                   MakePlan make_plan) {
+  const MetadataImage before = draft.image();
+  size_t changed = 0;
+  for (const TopicIdPartition& id : partitions) {
+    const TopicImage* topic = before.topic_by_id(id.topic_id);
+    const PartitionState* state = before.partition(id.topic_id, id.partition);
+    if (state == nullptr) continue;
+    const std::optional<PartitionPlan> plan = make_plan(id, *state);
+    if (plan && change(draft, *topic, id.partition, *state, *plan, options)) ++changed;
+  }
+  return changed;
+}
+
+}  // namespace
+
+void relieve(Draft& draft, BrokerId broker, const ReplicaTrouble& trouble, const Reluctance& is_reluctant,
+             const ControllerOptions& options) {
+  using Plan = std::optional<PartitionPlan>;
+  const size_t failed =
+      change_each(draft, trouble.failed, options, [&](const TopicIdPartition&, const PartitionState& p) -> Plan {
+        if (!contains(p.isr, broker) && !contains(p.elr, broker)) return std::nullopt;
         PartitionPlan plan;
-        plan.election = Election::preferred;
+        plan.lost_claim = {broker};
         return plan;
       });
+  if (failed > 0) draft.note("broker {}: {} replica(s) are offline, their directory has failed", broker, failed);
+  const size_t moved =
+      change_each(draft, trouble.low_on_space, options, [&](const TopicIdPartition& id, const PartitionState& p) -> Plan {
+        if (p.leader != broker) return std::nullopt;
+        PartitionPlan plan;
+        for (const BrokerId r : p.replicas) {
+          if (is_reluctant(r, id)) plan.reluctant.insert(r);
+        }
+        return plan;
+      });
+  if (moved > 0) draft.note("broker {}: {} leadership(s) move away, its disk is low on space", broker, moved);
+}
+
+void rebalance_leaders(Draft& draft, const std::set<BrokerId>& settled, const Reluctance& is_reluctant,
+                       const ControllerOptions& options) {
+  const MetadataImage before = draft.image();
+  size_t moves = 0;
+  for_each_partition(before, [&](const TopicImage& topic, PartitionIndex index, const PartitionState& p) {
+    const BrokerId preferred = p.replicas.front();
+    const bool move = p.leader && p.leader != preferred && contains(p.isr, preferred) && settled.contains(preferred) &&
+                      before.is_active(preferred) && p.recovery_state == RecoveryState::recovered &&
+                      !is_reluctant(preferred, {topic.id, index});
+    if (!move || moves++ >= options.rebalance_moves_max) return;
+    PartitionPlan plan;
+    plan.election = Election::preferred;
+    change(draft, topic, index, p, plan, options);
+  });
   if (moves > 0) draft.note("{} leaders return to their preferred replicas", draft.records().size());
 }
 

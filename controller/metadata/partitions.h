@@ -3,6 +3,7 @@
 //
 // Functions over a Draft; pure.
 #pragma once
+#include <functional>
 #include <set>
 
 #include "controller/metadata/draft.h"
@@ -26,8 +27,18 @@ void elect_leaderless(Draft& draft, BrokerId broker, const ControllerOptions& op
 // minISR changed: who was eligible under the old one no longer is, if the ISR now is large enough to commit (R43).
 void revise_eligible(Draft& draft, const TopicImage& topic, const ControllerOptions& options);
 
-// Moves leaderships to preferred replicas among `settled` that are in the ISR; at most `options.rebalance_moves_max`.
-void rebalance_leaders(Draft& draft, const std::set<BrokerId>& settled, const ControllerOptions& options);
+// Who would rather not lead which partition (R81).
+using Reluctance = std::function<bool(BrokerId, const TopicIdPartition&)>;
+
+// Replicas of the broker are in trouble: failed ones lose their claims (R76), leaderships of reluctant ones go to
+// members of the ISR that are not (R81).
+void relieve(Draft& draft, BrokerId broker, const ReplicaTrouble& trouble, const Reluctance& is_reluctant,
+             const ControllerOptions& options);
+
+// Moves leaderships to preferred replicas among `settled` that are in the ISR and not reluctant; at most
+// `options.rebalance_moves_max`.
+void rebalance_leaders(Draft& draft, const std::set<BrokerId>& settled, const Reluctance& is_reluctant,
+                       const ControllerOptions& options);
 
 [[nodiscard]] bool leads_any(const MetadataImage& image, BrokerId broker);
 // Whether some partition with several replicas is led by `broker` and nobody else could lead it (a guard of section 4).

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -222,6 +223,13 @@ struct LogEnd {
   friend bool operator==(const LogEnd&, const LogEnd&) = default;
 };
 
+// Replicas that a broker cannot use as it should, by what is wrong with their directory.
+struct ReplicaTrouble {
+  std::set<TopicIdPartition> failed;        // R76: offline until the broker starts again
+  std::set<TopicIdPartition> low_on_space;  // R81: would rather not lead
+  friend bool operator==(const ReplicaTrouble&, const ReplicaTrouble&) = default;
+};
+
 struct BrokerHeartbeat {
   BrokerId broker_id;
   BrokerEpoch broker_epoch;
@@ -231,6 +239,8 @@ struct BrokerHeartbeat {
   bool want_shutdown = false;               // SIGTERM (R31)
   Progress progress;
   std::vector<LogEnd> log_ends;  // answers to queries
+  // Set: replaces what this broker said before. Said when it changes, and at the begin of each session.
+  std::optional<ReplicaTrouble> trouble;
 };
 struct BrokerHeartbeatAnswer {
   ErrorCode error = ErrorCode::none;  // STALE_BROKER_EPOCH: register again (R30)

@@ -174,6 +174,7 @@ void BrokerSession::on_down(uint64_t sequence, SessionDown message) {
 void BrokerSession::on(const SessionWelcome&, uint64_t) {
   welcomed_ = true;
   last_trouble_.clear();
+  trouble_is_news_ = true;
   if (epoch()) {
     send_heartbeat();  // the new controller wants to know at once that we live
   } else {
@@ -208,6 +209,7 @@ void BrokerSession::on(const RegisterBrokerAnswer& m, uint64_t) {
   if (m.error.code == ErrorCode::none) {
     last_epoch_ = m.broker_epoch;
     epoch_.store(m.broker_epoch.value, std::memory_order_release);
+    trouble_is_news_ = true;
     log_.info("registered with controller {}, epoch {}", controller_->value, m.broker_epoch);
     if (hooks_.on_registered) hooks_.on_registered(m.broker_epoch);
     return heartbeat_soon();
@@ -298,6 +300,7 @@ void BrokerSession::send_heartbeat() {
   h.want_shutdown = on_shutdown_ != nullptr;
   if (hooks_.progress) h.progress = hooks_.progress();
   h.log_ends = std::exchange(log_ends_, {});
+  if (std::exchange(trouble_is_news_, false)) h.trouble = trouble_;
   send(std::move(h));
   unanswered_.emplace(sequence_, shard_.now());
 }
@@ -309,6 +312,13 @@ void BrokerSession::set_ready() {
 
 void BrokerSession::ask_to_be_fenced() {
   want_fence_ = true;
+  heartbeat_soon();
+}
+
+void BrokerSession::set_trouble(metadata::ReplicaTrouble trouble) {
+  if (trouble == trouble_) return;
+  trouble_ = std::move(trouble);
+  trouble_is_news_ = true;
   heartbeat_soon();
 }
 

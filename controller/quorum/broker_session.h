@@ -64,6 +64,8 @@ class BrokerSession {
   void shut_down(Instant deadline, std::function<void(bool)> done);
   // Asks to be fenced, and stays so: this process cannot do its work (R32).
   void ask_to_be_fenced();
+  // Replicas whose directory has failed or is low on space (R76, R81); replaces what was said before.
+  void set_trouble(metadata::ReplicaTrouble trouble);
   // The connection to that broker's process broke.
   void report_lost(BrokerId id);
 
@@ -116,6 +118,8 @@ class BrokerSession {
   bool ready_ = false;
   bool damaged_logs_ = false;
   bool want_fence_ = false;
+  metadata::ReplicaTrouble trouble_;
+  bool trouble_is_news_ = false;  // the controller of this session has not heard of it
   std::vector<metadata::LogEnd> log_ends_;
   bool asking_log_ends_ = false;
   // Heartbeats: at most one out of turn is unanswered, so that they follow the pace of the controller.

@@ -84,6 +84,10 @@ void ControllerNode::set_ready() {
 void ControllerNode::ask_to_be_fenced() {
   impl_->shard.post([impl = impl_.get()] { impl->session.ask_to_be_fenced(); });
 }
+void ControllerNode::set_trouble(metadata::ReplicaTrouble trouble) {
+  impl_->shard.post(
+      [impl = impl_.get(), trouble = std::move(trouble)]() mutable { impl->session.set_trouble(std::move(trouble)); });
+}
 void ControllerNode::report_lost(BrokerId id) {
   impl_->shard.post([impl = impl_.get(), id] { impl->session.report_lost(id); });
 }

@@ -48,6 +48,7 @@ class ControllerNode {
   void start();
   void set_ready();
   void ask_to_be_fenced();
+  void set_trouble(metadata::ReplicaTrouble trouble);
   void report_lost(BrokerId id);
   // `done` is called on the controller's shard.
   void shut_down(Instant deadline, std::function<void(bool)> done);

@@ -19,6 +19,27 @@ uint32_t ms(std::chrono::milliseconds duration) {
   return static_cast<uint32_t>(std::clamp<int64_t>(duration.count(), 0, UINT32_MAX));
 }
 
+using Replicas = std::set<TopicIdPartition>;
+using RepeatedReplicas = google::protobuf::RepeatedPtrField<pb::TopicReplicas>;
+
+void put_replicas(RepeatedReplicas& to, const Replicas& replicas) {
+  const TopicIdPartition* before = nullptr;
+  for (const TopicIdPartition& r : replicas) {  // sorted: those of one topic follow each other
+    if (before == nullptr || before->topic_id != r.topic_id) to.Add()->set_topic_id(bytes_of(r.topic_id));
+    to.Mutable(to.size() - 1)->add_partitions(r.partition.value);
+    before = &r;
+  }
+}
+
+Replicas get_replicas(const RepeatedReplicas& from, Reader& in) {
+  Replicas replicas;
+  for (const pb::TopicReplicas& topic : from) {
+    const Uuid id = in.uuid(topic.topic_id());
+    for (const int32_t partition : topic.partitions()) replicas.insert({id, PartitionIndex{partition}});
+  }
+  return replicas;
+}
+
 }  // namespace
 
 void put_register(pb::RegisterBroker& to, const RegisterBroker& r) {
@@ -79,6 +100,10 @@ void put_heartbeat(pb::BrokerHeartbeat& to, const BrokerHeartbeat& h) {
     if (e.last_epoch) m.set_last_epoch(e.last_epoch->value);
     m.set_end(e.end.value);
   }
+  if (h.trouble) {
+    put_replicas(*to.mutable_trouble()->mutable_failed(), h.trouble->failed);
+    put_replicas(*to.mutable_trouble()->mutable_low_on_space(), h.trouble->low_on_space);
+  }
 }
 
 Result<BrokerHeartbeat> get_heartbeat(const pb::BrokerHeartbeat& m) {
@@ -101,6 +126,9 @@ Result<BrokerHeartbeat> get_heartbeat(const pb::BrokerHeartbeat& m) {
     if (from.has_last_epoch()) e.last_epoch = LeaderEpoch{from.last_epoch()};
     e.end = Offset{from.end()};
     h.log_ends.push_back(e);
+  }
+  if (m.has_trouble()) {
+    h.trouble = ReplicaTrouble{get_replicas(m.trouble().failed(), in), get_replicas(m.trouble().low_on_space(), in)};
   }
   if (in.failed()) return in.error("heartbeat");
   return h;

@@ -147,6 +147,10 @@ class Scenario {
     if (c.has("incarnation"))
       r.incarnation_id = Uuid::from_halves(uint64_t(id), uint64_t(c.number("incarnation")) + 1000);
     if (c.has("directory")) r.directories = {Uuid::from_halves(100, uint64_t(c.number("directory")))};
+    if (c.has("directories")) {
+      r.directories.clear();
+      for (const int64_t d : c.numbers("directories")) r.directories.push_back(Uuid::from_halves(100, uint64_t(d)));
+    }
     if (c.has("cluster")) r.cluster_id = Uuid::from_halves(9, uint64_t(c.number("cluster")));
     if (c.has("features"))
       r.features = {{metadata_version_feature, {int16_t(c.number("features")), int16_t(c.number("features"))}}};
@@ -175,6 +179,12 @@ class Scenario {
     b.ready = !c.has("not-ready");
     b.want_fence = c.has("want-fence");
     b.want_shutdown = c.has("want-shutdown");
+    if (c.has("failed") || c.has("low") || c.has("well")) {
+      b.trouble.emplace();
+      const auto named = [&](const char* key) { return c.has(key) ? c.list(key) : std::vector<std::string>{}; };
+      for (const std::string& name : named("failed")) b.trouble->failed.insert(id_named(name));
+      for (const std::string& name : named("low")) b.trouble->low_on_space.insert(id_named(name));
+    }
     b.progress.append_stalled = std::chrono::duration_cast<milliseconds>(c.duration_or("stalled", milliseconds(0)));
     const auto answer = std::get<BrokerHeartbeatAnswer>(handle(b));
     if (answer.error != ErrorCode::none) return lines_.push_back(fmt::format("{}", answer.error));
@@ -414,6 +424,10 @@ class Scenario {
     const TopicImage* topic = state().image().topic_by_name(name.substr(0, dash));
     if (topic == nullptr) throw ScenarioError{"no topic of " + name};
     return {topic, PartitionIndex{std::stoi(name.substr(dash + 1))}};
+  }
+  TopicIdPartition id_named(const std::string& name) {
+    const auto [topic, index] = partition_named(name);
+    return {topic->id, index};
   }
   static std::vector<BrokerId> parse_ids(const std::string& text) {
     std::vector<BrokerId> ids;

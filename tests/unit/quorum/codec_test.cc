@@ -236,6 +236,10 @@ TEST_CASE("session messages survive the wire") {
   beat.ready = true;
   beat.progress.sync_stalled = std::chrono::milliseconds(17);
   beat.log_ends = {{{topic, PartitionIndex{1}}, LeaderEpoch{2}, std::nullopt, Offset{9}}};
+  beat.trouble.emplace();
+  const Uuid other = Uuid::from_halves(9, 9);
+  beat.trouble->failed = {{topic, PartitionIndex{1}}, {topic, PartitionIndex{3}}, {other, PartitionIndex{0}}};
+  beat.trouble->low_on_space = {{other, PartitionIndex{7}}};
   naru::cluster::SessionRequest request = to_proto(8, SessionUp(beat));
   CHECK(request.sequence() == 8);
   const auto up = from_proto(request);
@@ -244,6 +248,9 @@ TEST_CASE("session messages survive the wire") {
   CHECK(copy.metadata_offset == beat.metadata_offset);
   CHECK(copy.progress.sync_stalled == beat.progress.sync_stalled);
   CHECK(copy.log_ends == beat.log_ends);
+  CHECK(copy.trouble == beat.trouble);
+  beat.trouble.reset();  // as said before
+  CHECK_FALSE(std::get<BrokerHeartbeat>(*from_proto(to_proto(9, SessionUp(beat)))).trouble.has_value());
 
   BrokerHeartbeatAnswer answer;
   answer.fenced = false;

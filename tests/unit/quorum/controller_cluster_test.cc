@@ -213,6 +213,21 @@ TEST_CASE("a restarted broker registers with a new epoch, comes into service and
   REQUIRE(cluster.run_until([&] { return partition(cluster, 2, "t", 0).leader == BrokerId{3}; }, 3s));
 }
 
+TEST_CASE("a broker's trouble with its disks is known to each controller, and ends when it is over (R81)") {
+  SimCluster cluster(3);
+  const auto made = cluster.create(1, "t", {{3, 2, 1}, {2, 3, 1}});
+  cluster.world.run_for(1s);
+  cluster.node(3).session.set_trouble({.failed = {}, .low_on_space = {{made.topic_id, PartitionIndex{0}}}});
+  REQUIRE(cluster.run_until([&] { return partition(cluster, 1, "t", 0).leader == BrokerId{2}; }, 1s));
+  REQUIRE(partition(cluster, 1, "t", 0).isr.size() == 3);
+
+  cluster.quorum.elect(BrokerId{2});  // knows nothing of it, and must not give the leadership back
+  cluster.world.run_for(5s);
+  REQUIRE(partition(cluster, 2, "t", 0).leader == BrokerId{2});
+  cluster.node(3).session.set_trouble({});
+  REQUIRE(cluster.run_until([&] { return partition(cluster, 2, "t", 0).leader == BrokerId{3}; }, 5s));
+}
+
 TEST_CASE("a process on a copy of a live broker's disk never takes its place") {
   SimCluster cluster(3);
   cluster.world.run_for(1s);
