@@ -1,7 +1,5 @@
 #include "broker/broker.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 #include <future>
@@ -17,6 +15,7 @@
 #include "broker/server/server.h"
 #include "common/clock.h"
 #include "common/config/config_load.h"
+#include "common/config/topic_config.h"
 #include "common/disk/kernel_disk.h"
 #include "controller/quorum/grpc_controller_wire.h"
 #include "controller/quorum/grpc_server.h"
@@ -30,9 +29,6 @@ namespace quorum = controller::quorum;
 using common::config::BrokerConfig;
 using common::model::Result;
 
-// Of a shard's disk; each descriptor table is small, and idle partitions hold none.
-constexpr size_t descriptors_per_shard = 512;
-
 // Fresh randomness of this process: incarnation, member ids, jitter.
 class DeviceRandom final : public common::model::Random {
  public:
@@ -42,12 +38,6 @@ class DeviceRandom final : public common::model::Random {
   std::random_device device_;
 };
 
-int usable_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
-}
-
 common::LogLevel level_of(const std::string& text) {
   if (text == "debug" || text == "trace") return common::LogLevel::debug;
   if (text == "warn") return common::LogLevel::warn;
@@ -55,10 +45,9 @@ common::LogLevel level_of(const std::string& text) {
   return common::LogLevel::info;
 }
 
-std::unique_ptr<common::disk::Disk> kernel_disk(common::disk::DiskPool& pool, common::Shard& shard) {
+std::unique_ptr<common::disk::Disk> kernel_disk(common::disk::DiskPool& pool, common::Shard& shard, size_t descriptors) {
   return common::disk::make_kernel_disk(
-      pool, [&shard](std::function<void()> f) { shard.post(std::move(f)); },
-      {.descriptors_max = descriptors_per_shard});
+      pool, [&shard](std::function<void()> f) { shard.post(std::move(f)); }, {.descriptors_max = descriptors});
 }
 
 // Runs `f` on `shard` and waits for it.
@@ -91,8 +80,12 @@ std::future<T> begin(common::Shard& shard, common::Awaitable<T> work) {
 // The core with the kernel, gRPC and threads beneath it.
 class Broker {
  public:
-  Broker(const BrokerConfig& config, Lifeline& lifeline, common::Logger log)
-      : config_(config), lifeline_(lifeline), log_(std::move(log)) {}
+  Broker(const BrokerConfig& config, Lifeline& lifeline, uint64_t descriptors, common::Logger log)
+      : config_(config),
+        lifeline_(lifeline),
+        shard_count_(config.shards > 0 ? config.shards : usable_cpus()),
+        descriptors_(plan_descriptors(descriptors, shard_count_)),
+        log_(std::move(log)) {}
   ~Broker() { stop(); }
 
   Result<void> start();
@@ -107,9 +100,13 @@ class Broker {
   void let_clients_in();
   [[nodiscard]] common::Shard& home() const { return *shards_.front(); }
   [[nodiscard]] std::vector<metadata::Listener> advertised() const;
+  [[nodiscard]] server::ConnectionCounts connection_counts(const BrokerConfig& config) const;
+  void on_broker_configs(const metadata::MetadataImage& image);
 
   const BrokerConfig& config_;
   Lifeline& lifeline_;
+  const int shard_count_;
+  const DescriptorPlan descriptors_;
   common::Logger log_;
   common::SystemClock clock_;
   DeviceRandom random_;
@@ -148,24 +145,27 @@ Result<void> Broker::start() {
 }
 
 void Broker::make_shards() {
-  const int count = config_.shards > 0 ? config_.shards : usable_cpus();
+  const int count = shard_count_;
   controller_shard_ = common::make_thread_shard(count, clock_, "controller");
   for (int i = 0; i < count; ++i) shards_.push_back(common::make_thread_shard(i, clock_, fmt::format("shard-{}", i)));
 }
 
 void Broker::make_core() {
-  metadata_disk_ = kernel_disk(metadata_pool_, *controller_shard_);
+  metadata_disk_ = kernel_disk(metadata_pool_, *controller_shard_, descriptors_.files_per_shard);
   raft_service_ = std::make_unique<quorum::RaftService>(*controller_shard_, log_.with("quorum"));
   fetch_transport_ = replication::make_grpc_fetch_transport();
   BrokerHost host;
   host.random = &random_;
   host.controller_shard = controller_shard_.get();
   for (const auto& shard : shards_) host.shards.push_back(shard.get());
-  host.make_disk = [this](common::Shard& shard) { return kernel_disk(disk_pool_, shard); };
+  host.make_disk = [this](common::Shard& shard) {
+    return kernel_disk(disk_pool_, shard, descriptors_.files_per_shard);
+  };
   host.metadata_disk = metadata_disk_.get();
   host.raft_wire = raft_service_.get();
   host.controller_wire = &controller_wire_;
   host.fetch_transport = fetch_transport_.get();
+  host.on_broker_configs = [this](const metadata::MetadataImage& image) { on_broker_configs(image); };
   host.on_refused = [this](const std::string& why) { lifeline_.give_up(why); };
   host.on_fatal = [this](const std::string& why) { end_now(log_, why); };
   core_ = std::make_unique<BrokerCore>(config_, std::move(host), log_);
@@ -216,14 +216,34 @@ Result<void> Broker::listen() {
   limits.connection.frame_bytes_max = static_cast<uint32_t>(config_.request_max_bytes);
   limits.connection.idle_max = config_.connections_max_idle.value_or(std::chrono::hours(24 * 365));
   limits.request_memory_bytes = static_cast<uint64_t>(config_.request_memory_bytes);
-  limits.connections_max = static_cast<uint32_t>(config_.max_connections);
-  limits.connections_per_ip_max = static_cast<uint32_t>(config_.max_connections_per_ip);
+  limits.counts = connection_counts(config_);
+  limits.listen = {.backlog = config_.listen_backlog,
+                   .receive_buffer = config_.socket_receive_buffer,
+                   .send_buffer = config_.socket_send_buffer};
   server_ = std::make_unique<server::Server>(shards, limits, std::move(dispatch), log_);
   std::vector<server::ListenerSpec> specs;
   for (const auto& listener : config_.listeners) {
     specs.push_back({.name = listener.name, .host = listener.host, .port = listener.port});
   }
   return server_->listen(specs);
+}
+
+server::ConnectionCounts Broker::connection_counts(const BrokerConfig& config) const {
+  server::ConnectionCounts counts;
+  counts.in_all = std::min(static_cast<uint32_t>(config.max_connections), descriptors_.clients);
+  counts.per_ip = static_cast<uint32_t>(config.max_connections_per_ip);
+  for (const auto& [address, count] : config.max_connections_per_ip_overrides) {
+    counts.of_single.emplace(address, static_cast<uint32_t>(count));
+  }
+  return counts;
+}
+
+// What may change while brokers run, beside the topics' defaults (ConfiguredTopics).
+void Broker::on_broker_configs(const metadata::MetadataImage& image) {
+  const auto one = image.config(metadata::ResourceType::broker, std::to_string(config_.node_id.value));
+  const auto all = image.config(metadata::ResourceType::broker, "");
+  server_->set_connection_counts(connection_counts(
+      common::config::with_dynamic(config_, common::config::lookup_in(one), common::config::lookup_in(all))));
 }
 
 std::vector<metadata::Listener> Broker::advertised() const {
@@ -269,15 +289,18 @@ void Broker::stop() {
 
 }  // namespace
 
-int run_broker(const BrokerConfig& config, const std::vector<std::string>& warnings) {
+int run_broker(const BrokerConfig& given, const std::vector<std::string>& warnings) {
+  BrokerConfig config = given;
+  const std::optional<std::string> fitted = fit_memory(config, read_cgroup("memory.max"));
   Lifeline& lifeline = Lifeline::watch_signals();
   common::configure_logging(level_of(config.log_level),
                             config.log_format == "json" ? common::LogFormat::json : common::LogFormat::text,
                             config.log_file);
   const common::Logger log(fmt::format("b{}", config.node_id));
-  prepare_process(log);
+  const uint64_t descriptors = prepare_process(log);
   for (const std::string& warning : warnings) log.warn("{}", warning);
-  Broker broker(config, lifeline, log);
+  if (fitted) log.info("{}", *fitted);
+  Broker broker(config, lifeline, descriptors, log);
   if (auto started = broker.start(); !started) {
     if (started.error().message.empty()) return 0;  // told to end before it was up
     log.error("{}", started.error().message);

@@ -135,6 +135,7 @@ Result<void> BrokerCore::open_directories() {
   }
   std::vector<const common::log::LogDirectory*> all;
   for (const auto& directory : opened_) all.push_back(directory.get());
+  if (auto once = common::log::check_each_partition_once(all); !once) return once;
   previous_epoch_ = common::log::agreed_previous_epoch(all);
   for (const auto& directory : opened_) {
     const auto& identity = directory->identity();
@@ -223,6 +224,8 @@ void BrokerCore::collect_shared_parts() {
   shared_.isolated = [this] { return controller_->isolated(); };
   shared_.active_controller = [this] { return controller_->leader(); };
   shared_.report_lost = [this](BrokerId id) { controller_->report_lost(id); };
+  shared_.on_broker_configs = host_.on_broker_configs;
+  shared_.report_trouble = [this](int shard, metadata::ReplicaTrouble trouble) { on_trouble(shard, std::move(trouble)); };
   shared_.random_seed = host_.random->next();
   shared_.groups = groups_.get();
 }
@@ -253,10 +256,16 @@ void BrokerCore::make_directories() {
   options.logger = log_;
   options.high_watermark_interval = config_.high_watermark_checkpoint_interval;
   options.recovery_point_interval = config_.recovery_point_checkpoint_interval;
+  options.log_start_interval = config_.log_start_checkpoint_interval;
   options.low_space_bytes = static_cast<uint64_t>(config_.low_space_bytes);
   options.low_space_percent = config_.low_space_percent;
   options.on_failure = [this](const std::string& directory, const common::model::Error& error) {
-    log_.error("{} has failed ({}): this broker asks to be taken out of service", directory, error.message);
+    if (directories_->usable() > 0) {
+      log_.error("{} has failed ({}): its replicas are offline, the other directories go on", directory, error.message);
+      return;
+    }
+    log_.error("{} has failed ({}), the last directory: this broker asks to be taken out of service", directory,
+               error.message);
     controller_->ask_to_be_fenced();
   };
   directories_ = std::make_unique<partition::Directories>(std::move(options), std::move(opened_));
@@ -328,6 +337,19 @@ void BrokerCore::on_registered(BrokerEpoch epoch) {
   }
 }
 
+// Any shard; put together on the controller's.
+void BrokerCore::on_trouble(int shard, metadata::ReplicaTrouble trouble) {
+  host_.controller_shard->post([this, shard, trouble = std::move(trouble)]() mutable {
+    troubles_[shard] = std::move(trouble);
+    metadata::ReplicaTrouble all;
+    for (const auto& [from, some] : troubles_) {
+      all.failed.insert(some.failed.begin(), some.failed.end());
+      all.low_on_space.insert(some.low_on_space.begin(), some.low_on_space.end());
+    }
+    controller_->set_trouble(std::move(all));
+  });
+}
+
 Awaitable<void> BrokerCore::answer_log_ends(BrokerCore* self, std::vector<metadata::LogEndQuery> queries,
                                             std::function<void(std::vector<metadata::LogEnd>)> answer) {
   std::vector<metadata::LogEnd> ends;
@@ -360,7 +382,11 @@ quorum::SessionOptions BrokerCore::session_options(std::vector<metadata::Listene
 quorum::SessionHooks BrokerCore::session_hooks() {
   quorum::SessionHooks hooks;
   hooks.cluster_id = [this] { return cluster_id(); };
-  hooks.progress = [this] { return pulse_->progress(host_.controller_shard->now()); };
+  hooks.progress = [this] {
+    metadata::Progress progress = pulse_->progress(host_.controller_shard->now());
+    for (const auto& part : parts_) progress.sync_stalled = std::max(progress.sync_stalled, part->replicas().sync_stalled());
+    return progress;
+  };
   hooks.log_ends = [this](std::vector<metadata::LogEndQuery> queries, auto answer) {
     host_.controller_shard->spawn("log ends", answer_log_ends(this, std::move(queries), std::move(answer)));
   };

@@ -8,6 +8,7 @@
 #pragma once
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,6 +36,8 @@ struct BrokerHost {
   partition::PartitionListener* partition_listener = nullptr;  // may be null; called on every shard
   // What hears the metadata log first. Absent: the controller's runtime itself.
   std::function<controller::quorum::RaftListener*(controller::quorum::RaftListener& runtime)> listen;
+  // What is configured for brokers has changed in the metadata. May be absent; on the home shard.
+  std::function<void(const controller::metadata::MetadataImage& image)> on_broker_configs;
   // This broker cannot take part and should end (any shard); ends on its own account, and must end at once (R18).
   std::function<void(const std::string& why)> on_refused;
   std::function<void(const std::string& why)> on_fatal;
@@ -101,6 +104,7 @@ class BrokerCore {
   [[nodiscard]] controller::quorum::SessionOptions session_options(std::vector<controller::metadata::Listener> listeners);
   [[nodiscard]] controller::quorum::SessionHooks session_hooks();
   void on_registered(common::model::BrokerEpoch epoch);
+  void on_trouble(int shard, controller::metadata::ReplicaTrouble trouble);
   static common::Awaitable<void> answer_log_ends(
       BrokerCore* self, std::vector<controller::metadata::LogEndQuery> queries,
       std::function<void(std::vector<controller::metadata::LogEnd>)> answer);
@@ -130,6 +134,7 @@ class BrokerCore {
   std::unique_ptr<partition::PartitionRouter> router_;
   std::unique_ptr<ShardPulse> pulse_;
   std::vector<std::shared_ptr<void>> subscriptions_;  // by shard; each dies on its shard
+  std::map<int, controller::metadata::ReplicaTrouble> troubles_;  // by shard; on the controller's
   bool corrupt_logs_ = false;
   std::atomic<bool> serving_{false};
 };

@@ -44,6 +44,7 @@ metadata::ControllerOptions controller_options(const BrokerConfig& config) {
   options.min_isr_default = static_cast<int16_t>(config.topic_defaults.min_insync_replicas);
   options.unclean_election_default = config.topic_defaults.unclean_leader_election ? Enabled::yes : Enabled::no;
   options.auto_leader_rebalance = config.auto_leader_rebalance ? Enabled::yes : Enabled::no;
+  options.rebalance_interval = config.leader_imbalance_check_interval;
   options.detector.heartbeat_interval = config.heartbeat_interval;
   options.detector.session_timeout = config.session_timeout;
   return options;

@@ -1,12 +1,21 @@
 #include "broker/process.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <climits>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 #include <thread>
+
+#include <fmt/format.h>
+
+#include "common/config/config.h"
 
 namespace broker {
 namespace {
@@ -28,16 +37,84 @@ void wait_for_signal() {
 
 }  // namespace
 
-void prepare_process(const common::Logger& log) {
+uint64_t prepare_process(const common::Logger& log) {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
+  constexpr uint64_t usual = 1024;
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
     log.warn("cannot read the descriptor limit: {}", std::strerror(errno));
-    return;
+    return usual;
   }
+  const rlim_t before = limit.rlim_cur;
   limit.rlim_cur = limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) log.warn("cannot raise the descriptor limit: {}", std::strerror(errno));
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    log.warn("cannot raise the descriptor limit: {}", std::strerror(errno));
+    return before;
+  }
+  return limit.rlim_cur;
+}
+
+DescriptorPlan plan_descriptors(uint64_t limit, int shards) {
+  constexpr uint64_t files_most = 512;  // descriptors are opened on demand; more would not be faster
+  constexpr uint64_t files_least = 8;
+  constexpr uint64_t rest_most = 1024;  // other brokers, the metadata log, listeners
+  const auto count = static_cast<uint64_t>(shards);
+  const uint64_t files = std::clamp(limit / 4 / count, files_least, files_most);
+  const uint64_t rest = std::min(limit / 4, rest_most);
+  const uint64_t held = files * count + rest;
+  const uint64_t clients = limit > held ? limit - held : 1;
+  return {.files_per_shard = files, .clients = static_cast<uint32_t>(std::min<uint64_t>(clients, UINT32_MAX))};
+}
+
+std::optional<int> cpu_quota(std::string_view cpu_max) {
+  uint64_t quota = 0;
+  uint64_t period = 0;
+  const char* const end = cpu_max.data() + cpu_max.size();
+  const auto first = std::from_chars(cpu_max.data(), end, quota);
+  if (first.ec != std::errc() || first.ptr == end || *first.ptr != ' ') return std::nullopt;
+  const auto second = std::from_chars(first.ptr + 1, end, period);
+  if (second.ec != std::errc() || period == 0 || quota == 0) return std::nullopt;
+  return static_cast<int>(std::min<uint64_t>((quota + period - 1) / period, INT_MAX));
+}
+
+int usable_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  const int cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+  return std::min(cpus, cpu_quota(read_cgroup("cpu.max")).value_or(cpus));
+}
+
+std::string read_cgroup(std::string_view name) {
+  std::string path;
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    if (line.starts_with("0::")) path = line.substr(3);
+  }
+  // In a container the group is its own root, whatever the path says.
+  for (const std::string& where : {path, std::string()}) {
+    std::ifstream file(fmt::format("/sys/fs/cgroup{}/{}", where, name));
+    std::string line;
+    if (std::getline(file, line)) return line;
+  }
+  return {};
+}
+
+std::optional<std::string> fit_memory(common::config::BrokerConfig& config, std::string_view memory_max) {
+  constexpr int64_t plenty = int64_t{512} << 20;  // from here on the usual bounds fit
+  int64_t limit = 0;
+  const char* const end = memory_max.data() + memory_max.size();
+  const auto parsed = std::from_chars(memory_max.data(), end, limit);
+  if (parsed.ec != std::errc() || parsed.ptr != end || limit <= 0 || limit >= plenty) return std::nullopt;
+  const auto shrink = [&](const char* key, int64_t& bound, int64_t least) {
+    if (!config.given.contains(key)) bound = std::max(least, bound * limit / plenty);
+  };
+  shrink("queued.max.request.bytes", config.request_memory_bytes, int64_t{2} << 20);
+  shrink("naru.tail.cache.bytes", config.tail_cache_bytes, int64_t{1} << 20);
+  shrink("naru.peer.memory.bytes", config.peer_memory_bytes, int64_t{8} << 20);
+  return fmt::format("the control group allows {} MiB: requests may hold {} MiB, the tail cache {} MiB, peers {} MiB",
+                     limit >> 20, config.request_memory_bytes >> 20, config.tail_cache_bytes >> 20,
+                     config.peer_memory_bytes >> 20);
 }
 
 Lifeline& Lifeline::watch_signals() {

@@ -2,18 +2,43 @@
 #pragma once
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "common/logging.h"
+
+namespace common::config {
+struct BrokerConfig;
+}
 
 namespace broker {
 
 // Raises the soft descriptor limit to the hard one, ignores SIGPIPE (a peer that left is an error value) and SIGXFSZ
-// (a file size limit is then an error like a full disk: fault 26).
-void prepare_process(const common::Logger& log);
+// (a file size limit is then an error like a full disk: fault 26). Returns how many descriptors there may be.
+uint64_t prepare_process(const common::Logger& log);
+
+// Who may hold how many descriptors, so that clients cannot take those of the logs and of the other brokers (R111).
+struct DescriptorPlan {
+  size_t files_per_shard = 0;
+  uint32_t clients = 0;
+};
+[[nodiscard]] DescriptorPlan plan_descriptors(uint64_t limit, int shards);
+
+// CPUs that this process may use: its affinity, and its cgroup's quota rounded up.
+[[nodiscard]] int usable_cpus();
+// `cpu_max` is the content of cgroup 2's cpu.max ("200000 100000", "max 100000"); none: no quota.
+[[nodiscard]] std::optional<int> cpu_quota(std::string_view cpu_max);
+
+// The memory bounds of design section 8, smaller where the cgroup's memory.max (its content) is small. What was set
+// explicitly stays. Says what it did.
+std::optional<std::string> fit_memory(common::config::BrokerConfig& config, std::string_view memory_max);
+// A file of this process' cgroup (version 2); empty if there is none.
+[[nodiscard]] std::string read_cgroup(std::string_view name);
 
 // When and why the process should end. The first SIGTERM or SIGINT asks for a controlled shutdown, the second ends the
 // process at once with exit code 130. Thread-safe.

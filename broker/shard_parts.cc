@@ -1,5 +1,7 @@
 #include "broker/shard_parts.h"
 
+#include <algorithm>
+
 namespace broker {
 
 namespace metadata = controller::metadata;
@@ -58,7 +60,9 @@ void ShardParts::make_replicas(partition::Directories& directories) {
   options.logger = shared_.log;
   options.lag_time_max = shared_.config->replica_lag_time_max;
   options.retention_interval = shared_.config->retention_check_interval;
+  options.on_trouble = [this](metadata::ReplicaTrouble trouble) { shared_.report_trouble(index_, std::move(trouble)); };
   replicas_ = std::make_unique<partition::ReplicaManager>(std::move(options));
+  context_.directories = &directories;
 }
 
 void ShardParts::connect(partition::PartitionRouter& router) {
@@ -113,6 +117,10 @@ void ShardParts::on_image(controller::quorum::ImagePtr image, controller::quorum
   if (!delta->brokers.empty()) follower_->on_brokers_changed();
   replicas_->on_image(image, delta);
   if (index_ == 0) {
+    const bool settings = std::any_of(delta->configs.begin(), delta->configs.end(), [](const auto& resource) {
+      return resource.type == metadata::ResourceType::broker;
+    });
+    if (settings && shared_.on_broker_configs) shared_.on_broker_configs(*image);
     for (const auto& [id, name] : delta->deleted_topics) shared_.groups->on_topic_deleted(name);
   }
 }

@@ -42,6 +42,10 @@ struct SharedParts {
   std::function<bool()> isolated;                                           // any thread (R33)
   std::function<std::optional<common::model::BrokerId>()> active_controller;
   std::function<void(common::model::BrokerId)> report_lost;  // any thread: a broker's stream broke
+  // Any thread: which replicas of a shard cannot be used as they should (R76, R81).
+  std::function<void(int shard, controller::metadata::ReplicaTrouble)> report_trouble;
+  // On the first shard: settings of brokers have changed.
+  std::function<void(const controller::metadata::MetadataImage&)> on_broker_configs;
   uint64_t random_seed = 0;
 };
 

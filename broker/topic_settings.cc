@@ -1,5 +1,6 @@
 #include "broker/topic_settings.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace broker {
@@ -44,6 +45,8 @@ partition::TopicSettings to_partition_settings(const TopicConfig& config) {
                                         : TimestampType::create_time;
   settings.produce.timestamp_before_max_ms = limit_of(config.timestamp_before_max);
   settings.produce.timestamp_after_max_ms = limit_of(config.timestamp_after_max);
+  settings.produce.decompress.max_record_bytes =
+      std::min(settings.produce.decompress.max_output_bytes, static_cast<size_t>(config.max_decompressed_message_bytes));
   settings.produce.keys = config.cleanup_policy.compact ? KeyRule::required : KeyRule::optional;
   settings.min_isr = config.min_insync_replicas;
   settings.sync_before_ack = config.flush_messages == 1;
@@ -64,7 +67,9 @@ partition::TopicSettings ConfiguredTopics::settings_of(const metadata::MetadataI
       .dynamic_default = layer(metadata::ResourceType::broker, ""),
       .dynamic_broker = layer(metadata::ResourceType::broker, std::to_string(broker_.node_id.value)),
       .topic = layer(metadata::ResourceType::topic, std::string(topic))};
-  return to_partition_settings(common::config::resolve_topic(layers));
+  partition::TopicSettings settings = to_partition_settings(common::config::resolve_topic(layers));
+  settings.producer_expiration = broker_.producer_id_expiration;
+  return settings;
 }
 
 }  // namespace broker

@@ -1,17 +1,17 @@
 // DescribeLogDirs (key 35), versions 0-5: what lies in each data directory (log.dirs) of this broker, and how large.
 //
 // Without a topic list: all replicas. Listed ones that do not live here are left out, as Kafka does. A directory that
-// cannot be looked at is KAFKA_STORAGE_ERROR.
+// has failed or does not answer is KAFKA_STORAGE_ERROR.
 // New by version: 2 flexible; 3 top-level error; 4 size of the volume; 5 cordoned directories.
 // Left out: moves between directories (no future replicas) and cordoning.
 #include <algorithm>
-#include <filesystem>
 #include <map>
 #include <set>
 
 #include "broker/api/handler.h"
 #include "broker/api/partition_work.h"
 #include "broker/api/table.h"
+#include "broker/partition/directories.h"
 #include "common/config/config.h"
 #include "kafka/describe_log_dirs.h"
 
@@ -61,39 +61,40 @@ Awaitable<Replicas> find_replicas(RequestContext& ctx, const Wanted& wanted) {
   co_return replicas;
 }
 
-void describe_volume(Directory& directory) {
-  std::error_code failed;
-  const std::filesystem::space_info space = std::filesystem::space(directory.log_dir, failed);
-  if (failed) {
-    directory.error_code = ErrorCode::kafka_storage_error;
-    return;
+void describe_replicas(Directory& directory, const std::map<std::string, std::map<int32_t, PartitionDescription>>& topics) {
+  for (const auto& [name, partitions] : topics) {
+    DescribeLogDirsResponse::DescribeLogDirsTopic topic;
+    topic.name = name;
+    for (const auto& [index, replica] : partitions) {
+      DescribeLogDirsResponse::DescribeLogDirsPartition out;
+      out.partition_index = index;
+      out.partition_size = replica.size_bytes;
+      out.offset_lag = std::max<int64_t>(0, replica.log_end_offset - replica.high_watermark);
+      topic.partitions.push_back(out);
+    }
+    directory.topics.push_back(std::move(topic));
   }
-  directory.total_bytes = static_cast<int64_t>(space.capacity);
-  directory.usable_bytes = static_cast<int64_t>(space.available);
 }
 
 Awaitable<DescribeLogDirsResponse> handle(RequestContext& ctx, DescribeLogDirsRequest request) {
   const Wanted wanted = wanted_by(request);
   const Replicas replicas = co_await find_replicas(ctx, wanted);
+  // The file system is asked where nothing waits for it (R78).
+  partition::Directories& directories = *ctx.broker().directories;
+  const common::Instant deadline = ctx.shard().now() + ctx.config().request_timeout;
+  const std::vector<partition::Volume> volumes =
+      co_await common::on(ctx.shard(), directories.home(), [&] { return directories.volumes(deadline); });
   DescribeLogDirsResponse response;
-  for (const std::string& path : ctx.config().log_dirs) {
+  for (const partition::Volume& volume : volumes) {
     Directory directory;
-    directory.log_dir = path;
-    describe_volume(directory);
-    const auto here = replicas.find(path);
-    if (here != replicas.end() && directory.error_code == ErrorCode::none) {
-      for (const auto& [name, partitions] : here->second) {
-        DescribeLogDirsResponse::DescribeLogDirsTopic topic;
-        topic.name = name;
-        for (const auto& [index, replica] : partitions) {
-          DescribeLogDirsResponse::DescribeLogDirsPartition out;
-          out.partition_index = index;
-          out.partition_size = replica.size_bytes;
-          out.offset_lag = std::max<int64_t>(0, replica.log_end_offset - replica.high_watermark);
-          topic.partitions.push_back(out);
-        }
-        directory.topics.push_back(std::move(topic));
-      }
+    directory.log_dir = volume.path;
+    if (volume.is_offline) directory.error_code = ErrorCode::kafka_storage_error;
+    if (volume.space) {
+      directory.total_bytes = static_cast<int64_t>(volume.space->total_bytes);
+      directory.usable_bytes = static_cast<int64_t>(volume.space->free_bytes);
+    }
+    if (const auto here = replicas.find(volume.path); here != replicas.end() && !volume.is_offline) {
+      describe_replicas(directory, here->second);
     }
     response.results.push_back(std::move(directory));
   }

@@ -23,6 +23,7 @@ namespace controller::quorum {
 class ControllerClient;
 }
 namespace broker::partition {
+class Directories;
 class PartitionRouter;
 }
 namespace broker::group {
@@ -51,6 +52,7 @@ struct BrokerContext {
   std::shared_ptr<const MetadataImage> image;
   controller::quorum::ControllerClient* controller = nullptr;
   partition::PartitionRouter* partitions = nullptr;
+  partition::Directories* directories = nullptr;
   group::GroupService* groups = nullptr;
   FetchSessionCache* fetch_sessions = nullptr;
   ProducerIdSource* producer_ids = nullptr;

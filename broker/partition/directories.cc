@@ -61,6 +61,7 @@ void Directories::start(std::vector<common::Shard*> shards, std::vector<ReplicaM
   const common::Instant now = options_.home->now();
   next_high_watermark_ = now + options_.high_watermark_interval;
   next_recovery_point_ = now + options_.recovery_point_interval;
+  next_log_start_ = now + options_.log_start_interval;
   // R42: directories that lack their id, or that nobody knew in an earlier run.
   for (const auto& directory : directories_) {
     for (const auto& p : directory->partitions()) {
@@ -105,14 +106,14 @@ void Directories::begin_creation(const TopicPartition& partition, Creation creat
       [this, alive = std::weak_ptr(alive_), directory, partition, path,
        creation = std::move(creation)](common::disk::IoResult<void>) {
         if (alive.expired()) return;
-        Result<PlacedLog> placed = fail(ErrorCode::kafka_storage_error);
-        if (*path) {
+        Result<PlacedLog> placed = fail(ErrorCode::kafka_storage_error, fmt::format("{} has failed", directory->path()));
+        if (*path && !directory->failure()) {
           PlacedLog log{partition, creation.topic_id, **path, directory->path(), {}};
           log.hints.previous_end = common::log::PreviousEnd::clean;
           placed = std::move(log);
         } else {
           occupied_.erase(partition);
-          placed = tl::unexpected((*path).error());
+          if (!*path) placed = tl::unexpected((*path).error());
         }
         creation.reply->post([done = creation.done, placed = std::move(placed)] { done(placed); });
       });
@@ -194,13 +195,23 @@ LogDirectory* Directories::find(const std::string& path) {
   return nullptr;
 }
 
+// Those with room first; a partition whose directory is low on space is refused produces (R81).
 LogDirectory* Directories::choose(const TopicId& id, common::model::PartitionIndex partition) {
   std::vector<LogDirectory*> usable;
+  std::vector<LogDirectory*> roomy;
   for (const auto& directory : directories_) {
-    if (!directory->failure()) usable.push_back(directory.get());
+    if (directory->failure()) continue;
+    usable.push_back(directory.get());
+    if (const auto low = low_.find(directory->path()); low == low_.end() || !low->second) roomy.push_back(directory.get());
   }
   if (usable.empty()) return nullptr;
+  if (!roomy.empty()) usable = std::move(roomy);
   return usable[static_cast<size_t>(home_shard(id, partition, static_cast<int>(usable.size())))];
+}
+
+size_t Directories::usable() const {
+  return static_cast<size_t>(
+      std::count_if(directories_.begin(), directories_.end(), [](const auto& d) { return !d->failure(); }));
 }
 
 void Directories::report_failure(const std::string& directory, const Error& error) {
@@ -208,6 +219,7 @@ void Directories::report_failure(const std::string& directory, const Error& erro
     LogDirectory* failed = find(directory);
     if (failed == nullptr || failed->failure()) return;
     failed->mark_failed(error);
+    for (const auto& each : directories_) each->distrust_run();
     for (size_t i = 0; i < managers_.size(); ++i) {
       shards_[i]->post([manager = managers_[i], directory] { manager->directory_failed(directory); });
     }
@@ -255,20 +267,27 @@ OffsetMap offsets_in(const std::string& directory, CheckpointKind kind, const st
 void Directories::store(CheckpointKind kind, const std::vector<ReplicaOffsets>& offsets) {
   for (const auto& directory : directories_) {
     if (directory->failure()) continue;
-    directory->store_checkpoint(kind, offsets_in(directory->path(), kind, offsets),
-                                [logger = options_.logger, path = directory->path()](Result<void> stored) {
-                                  // A hint only (R73): recovery looks further back without it.
-                                  if (!stored)
-                                    logger.warn("checkpoint in {} not stored: {}", path, stored.error().message);
-                                });
+    directory->store_checkpoint(
+        kind, offsets_in(directory->path(), kind, offsets),
+        [this, alive = std::weak_ptr(alive_), path = directory->path()](const common::disk::IoResult<void>& stored) {
+          if (stored || alive.expired()) return;
+          // A hint only (R73): recovery looks further back without it. But where it cannot be written for another
+          // reason than room, nothing can.
+          options_.logger.warn("checkpoint in {} not stored: {}", path, stored.error().message);
+          if (stored.error().fault != common::disk::IoFault::no_space) {
+            report_failure(path, {ErrorCode::kafka_storage_error, stored.error().message});
+          }
+        });
   }
 }
 
 Awaitable<void> Directories::checkpoint() {
+  return checkpoint_some({CheckpointKind::high_watermark, CheckpointKind::recovery_point, CheckpointKind::log_start});
+}
+
+Awaitable<void> Directories::checkpoint_some(std::vector<CheckpointKind> kinds) {
   const std::vector<ReplicaOffsets> offsets = co_await gather();
-  store(CheckpointKind::high_watermark, offsets);
-  store(CheckpointKind::recovery_point, offsets);
-  store(CheckpointKind::log_start, offsets);
+  for (const CheckpointKind kind : kinds) store(kind, offsets);
 }
 
 Awaitable<Result<void>> Directories::close() {
@@ -283,6 +302,10 @@ Awaitable<Result<void>> Directories::close() {
   }
   Result<void> outcome;
   for (const auto& directory : directories_) {
+    if (directory->failure()) {
+      outcome = fail(directory->failure()->code, fmt::format("{} has failed: {}", directory->path(), directory->failure()->message));
+      continue;
+    }
     for (const auto kind :
          {CheckpointKind::high_watermark, CheckpointKind::recovery_point, CheckpointKind::log_start}) {
       if (auto stored = directory->store_checkpoint_blocking(kind, offsets_in(directory->path(), kind, offsets));
@@ -311,37 +334,69 @@ void Directories::tick() {
   look_at_space();
   remove_old_strays();
   const common::Instant now = options_.home->now();
-  if (now >= next_recovery_point_) {
-    next_recovery_point_ = now + options_.recovery_point_interval;
-    next_high_watermark_ = now + options_.high_watermark_interval;
-    options_.home->spawn("checkpoint", checkpoint());
-  } else if (now >= next_high_watermark_) {
-    next_high_watermark_ = now + options_.high_watermark_interval;
-    options_.home->spawn("high watermark checkpoint", checkpoint_high_watermarks());
-  }
-}
-
-Awaitable<void> Directories::checkpoint_high_watermarks() {
-  const std::vector<ReplicaOffsets> offsets = co_await gather();
-  store(CheckpointKind::high_watermark, offsets);
+  std::vector<CheckpointKind> due;
+  const auto look = [&](CheckpointKind kind, common::Instant& next, common::Duration interval) {
+    if (now < next) return;
+    next = now + interval;
+    due.push_back(kind);
+  };
+  look(CheckpointKind::high_watermark, next_high_watermark_, options_.high_watermark_interval);
+  look(CheckpointKind::recovery_point, next_recovery_point_, options_.recovery_point_interval);
+  look(CheckpointKind::log_start, next_log_start_, options_.log_start_interval);
+  if (!due.empty()) options_.home->spawn("checkpoint", checkpoint_some(std::move(due)));
 }
 
 void Directories::look_at_space() {
   for (const auto& directory : directories_) {
     if (directory->failure()) continue;
-    const auto space = std::make_shared<common::disk::Space>();
-    options_.disk->offload(
-        common::disk::Job::reads,
-        [directory = directory.get(), space]() -> common::disk::IoResult<void> {
-          const Result<common::disk::Space> seen = directory->space();
-          if (!seen) return common::disk::io_failure(common::disk::IoFault::failed, seen.error().message);
-          *space = *seen;
-          return {};
-        },
-        [this, alive = std::weak_ptr(alive_), path = directory->path(), space](common::disk::IoResult<void> looked) {
-          if (!alive.expired() && looked) on_space(path, *space);
-        });
+    read_space(*directory, [this](const std::string& path, std::optional<common::disk::Space> space) {
+      if (space) on_space(path, *space);
+    });
   }
+}
+
+// Not called if these directories are gone by then.
+void Directories::read_space(LogDirectory& directory, SpaceSeen seen) {
+  const auto space = std::make_shared<common::disk::Space>();
+  options_.disk->offload(
+      common::disk::Job::reads,
+      [&directory, space]() -> common::disk::IoResult<void> {
+        const Result<common::disk::Space> found = directory.space();
+        if (!found) return common::disk::io_failure(common::disk::IoFault::failed, found.error().message);
+        *space = *found;
+        return {};
+      },
+      [alive = std::weak_ptr(alive_), path = directory.path(), space, seen = std::move(seen)](common::disk::IoResult<void> looked) {
+        if (!alive.expired()) seen(path, looked ? std::optional(*space) : std::nullopt);
+      });
+}
+
+Awaitable<std::vector<Volume>> Directories::volumes(common::Instant deadline) {
+  struct Looking {
+    explicit Looking(common::Shard& shard) : done(shard) {}
+    common::Event done;
+    size_t unanswered = 0;
+    std::map<std::string, common::disk::Space> seen;
+  };
+  const auto looking = std::make_shared<Looking>(*options_.home);
+  for (const auto& directory : directories_) {
+    if (directory->failure()) continue;
+    ++looking->unanswered;
+    read_space(*directory, [looking](const std::string& path, std::optional<common::disk::Space> space) {
+      if (space) looking->seen.emplace(path, *space);
+      if (--looking->unanswered == 0) looking->done.set();
+    });
+  }
+  if (looking->unanswered > 0) co_await common::until(looking->done, deadline);
+  std::vector<Volume> volumes;
+  for (const auto& directory : directories_) {
+    Volume volume{.path = directory->path()};
+    const auto seen = looking->seen.find(volume.path);
+    if (seen != looking->seen.end()) volume.space = seen->second;
+    volume.is_offline = directory->failure() || !volume.space;
+    volumes.push_back(std::move(volume));
+  }
+  co_return volumes;
 }
 
 uint64_t Directories::low_line(const common::disk::Space& space) const {

@@ -42,6 +42,13 @@ struct ReplicaOffsets {
   common::model::Offset log_start_offset;
 };
 
+// A data directory as operators ask for it.
+struct Volume {
+  std::string path;
+  bool is_offline = false;                   // failed, or does not answer
+  std::optional<common::disk::Space> space;  // of its file system
+};
+
 struct DirectoriesOptions {
   common::Shard* home = nullptr;
   common::disk::Disk* disk = nullptr;  // of the home shard
@@ -49,12 +56,14 @@ struct DirectoriesOptions {
   common::Logger logger;
   common::Duration high_watermark_interval = std::chrono::seconds(5);
   common::Duration recovery_point_interval = std::chrono::seconds(60);
+  common::Duration log_start_interval = std::chrono::seconds(60);
   common::Duration space_interval = std::chrono::seconds(1);
   common::Duration stray_delay = std::chrono::hours(24);  // R42: before a directory that nobody knows is deleted
   // R81: refuse below the smaller of the two.
   uint64_t low_space_bytes = 1ull << 30;
   int low_space_percent = 5;
-  // A directory has failed (R76): the controller should move what it led. Called on `home`.
+  // A directory has failed (R76). Its replicas tell the controller themselves (ReplicaManagerOptions::on_trouble).
+  // Called on `home`.
   std::function<void(const std::string& directory, const common::model::Error&)> on_failure;
 };
 
@@ -90,6 +99,11 @@ class Directories {
   // Clean stop: closes every log, stores the final offsets, then the clean markers (R70). Nothing may use the managers'
   // partitions afterwards.
   [[nodiscard]] common::Awaitable<common::model::Result<void>> close();
+  // How things stand with each directory; one that does not answer by `deadline` is offline.
+  [[nodiscard]] common::Awaitable<std::vector<Volume>> volumes(common::Instant deadline);
+  // How many directories have not failed.
+  [[nodiscard]] size_t usable() const;
+  [[nodiscard]] common::Shard& home() const { return *options_.home; }
   [[nodiscard]] const std::vector<std::unique_ptr<common::log::LogDirectory>>& all() const { return directories_; }
 
  private:
@@ -105,6 +119,8 @@ class Directories {
     common::log::LogDirectory* directory = nullptr;
     bool leaving = false;
   };
+  using SpaceSeen = std::function<void(const std::string& path, std::optional<common::disk::Space>)>;
+  void read_space(common::log::LogDirectory& directory, SpaceSeen seen);
   void begin_creation(const TopicPartition& partition, Creation creation);
   void rename_aside(common::log::LogDirectory& directory, const std::string& path, std::function<void()> done);
   void on_removed(const TopicPartition& partition);
@@ -113,7 +129,7 @@ class Directories {
   [[nodiscard]] common::log::LogDirectory* choose(const TopicId& id, common::model::PartitionIndex partition);
   void store(common::log::CheckpointKind kind, const std::vector<ReplicaOffsets>& offsets);
   [[nodiscard]] common::Awaitable<std::vector<ReplicaOffsets>> gather();
-  [[nodiscard]] common::Awaitable<void> checkpoint_high_watermarks();
+  [[nodiscard]] common::Awaitable<void> checkpoint_some(std::vector<common::log::CheckpointKind> kinds);
   void arm();
   void tick();
   void look_at_space();
@@ -131,6 +147,7 @@ class Directories {
   common::TimerHandle timer_;
   common::Instant next_high_watermark_;
   common::Instant next_recovery_point_;
+  common::Instant next_log_start_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

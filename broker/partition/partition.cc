@@ -252,6 +252,7 @@ void Partition::look_whether_cut_off(const std::vector<std::pair<BrokerId, Insta
 
 size_t Partition::apply_retention(TimestampMs believed_wall) {
   if (is_offline() || restarting_) return 0;
+  log_->producers().expire(believed_wall, settings_.producer_expiration.count());
   const size_t deleted = log_->apply_retention({.monotonic = shard_.now(), .wall = believed_wall}, high_watermark_);
   if (deleted > 0) for_observers([](FollowerObserver& o, uint32_t slot) { o.on_high_watermark(slot); });
   return deleted;
@@ -310,12 +311,12 @@ void Partition::set_high_watermark(Offset high_watermark) {
 
 // D2: one sync at a time; what was appended meanwhile asks for the next one.
 void Partition::flush_if_needed() {
-  if (!settings_.sync_before_ack || flushing_ || !log_ || log_->flushed_offset() >= log_->log_end_offset()) return;
-  flushing_ = true;
+  if (!settings_.sync_before_ack || flushing_since_ || !log_ || log_->flushed_offset() >= log_->log_end_offset()) return;
+  flushing_since_ = shard_.now();
   log_->flush([weak = weak_from_this()](Result<Offset> flushed) {
     const auto self = weak.lock();
     if (!self) return;
-    self->flushing_ = false;
+    self->flushing_since_.reset();
     if (!flushed || !self->log_) return;  // the log's failure takes the directory offline (R76)
     complete(self->synced_waiters_, *flushed, ErrorCode::none);
     if (self->tracker_) {

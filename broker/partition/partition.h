@@ -231,6 +231,8 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   // The same, and hands the log out: to be closed, or destroyed before its directory is deleted.
   [[nodiscard]] std::unique_ptr<common::log::Log> release_log(ErrorCode code);
   [[nodiscard]] Offset recovery_point() const;
+  // Since when acknowledgements have waited for the sync under way (R32); none: for no sync.
+  [[nodiscard]] std::optional<Instant> syncing_since() const { return flushing_since_; }
   [[nodiscard]] const common::log::RecoveryReport& recovery_report() const { return log_->recovery_report(); }
   [[nodiscard]] const std::string& log_path() const { return log_->path(); }
   // To look at (the simulator's invariants); null once released.
@@ -325,9 +327,9 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   std::optional<FollowerReconciler> reconciler_;  // follower
   std::optional<Assignment> postponed_;           // came while the log was being restarted
   bool restarting_ = false;
-  bool flushing_ = false;
   bool cut_off_ = false;
   common::RateLimit refusal_lines_{std::chrono::seconds(10)};  // a follower that cannot append
+  std::optional<Instant> flushing_since_;  // a sync that acknowledgements wait for is under way
 
   // By required offset; each waiter leaves its list when it is answered.
   std::vector<Waiter*> committed_waiters_;

@@ -153,6 +153,8 @@ void ReplicaManager::apply_delta(const metadata::ImageDelta& delta) {
       if (delta.deleted_topics.contains(id.topic_id)) gone.push_back(id);
     }
     for (const TopicIdPartition& id : gone) remove(id, Fate::deleted);
+    std::erase_if(unusable_, [&](const auto& entry) { return delta.deleted_topics.contains(entry.first.topic_id); });
+    tell_trouble();
   }
   apply_configs(delta);
   for (const auto& [topic_id, indexes] : delta.partitions) {
@@ -190,6 +192,10 @@ void ReplicaManager::apply_partition(const TopicId& topic_id, PartitionIndex ind
   const auto found = partitions_.find(id);
   if (!contains(state->replicas, options_.self)) {
     if (found != partitions_.end()) remove(id, Fate::deleted);  // a committed record took it from us
+    if (const auto unmade = unusable_.find(id); unmade != unusable_.end() && unmade->second == Unusable::not_made) {
+      unusable_.erase(unmade);
+      tell_trouble();
+    }
     return;
   }
   if (found == partitions_.end()) {
@@ -223,8 +229,8 @@ void ReplicaManager::assign(const std::shared_ptr<Partition>& partition, const m
 }
 
 void ReplicaManager::create(const TopicIdPartition& id, const std::string& topic) {
+  if (const auto found = unusable_.find(id); found != unusable_.end() && found->second == Unusable::lost) return;
   if (!creating_.insert(id).second) return;
-  unusable_.erase(id);
   options_.directories->create({topic, id.partition}, id.topic_id, *options_.shard,
                                [this, alive = std::weak_ptr(alive_), id, topic](Result<PlacedLog> placed) {
                                  if (!alive.expired()) on_created(id, topic, std::move(placed));
@@ -234,8 +240,10 @@ void ReplicaManager::create(const TopicIdPartition& id, const std::string& topic
 void ReplicaManager::on_created(const TopicIdPartition& id, const std::string& topic, Result<PlacedLog> placed) {
   creating_.erase(id);
   const auto failed = [&](const common::model::Error& error) {
-    unusable_.insert(id);
-    options_.logger.error("replica {}-{} could not be made: {} {}", topic, id.partition, error.code, error.message);
+    if (unusable_.emplace(id, Unusable::not_made).second) {
+      options_.logger.error("replica {}-{} could not be made: {} {}", topic, id.partition, error.code, error.message);
+    }
+    tell_trouble();
   };
   if (!placed) return failed(placed.error());
   // The cluster may have moved on meanwhile.
@@ -246,8 +254,34 @@ void ReplicaManager::on_created(const TopicIdPartition& id, const std::string& t
   }
   Result<std::shared_ptr<Partition>> opened = open(*placed, options_.settings->settings_of(*image_, topic));
   if (!opened) return failed(opened.error());
+  unusable_.erase(id);
   const std::shared_ptr<Partition> partition = partitions_.emplace(id, std::move(*opened)).first->second;
   assign(partition, *state);
+  tell_trouble();
+}
+
+void ReplicaManager::retry_unmade() {
+  if (!image_) return;
+  const auto unusable = unusable_;
+  for (const auto& [id, why] : unusable) {
+    const metadata::TopicImage* topic = image_->topic_by_id(id.topic_id);
+    if (why == Unusable::not_made && topic != nullptr) create(id, topic->name);
+  }
+}
+
+// R76, R81: the controller gives what we led to others.
+void ReplicaManager::tell_trouble() {
+  if (!options_.on_trouble) return;
+  metadata::ReplicaTrouble trouble;
+  for (const auto& [id, why] : unusable_) trouble.failed.insert(id);
+  if (!state_.low_on_space.empty()) {
+    for (const auto& [id, partition] : partitions_) {
+      if (state_.low_on_space.contains(partition->directory())) trouble.low_on_space.insert(id);
+    }
+  }
+  if (trouble == told_trouble_) return;
+  told_trouble_ = trouble;
+  options_.on_trouble(std::move(trouble));
 }
 
 void ReplicaManager::remove(const TopicIdPartition& id, Fate fate) {
@@ -317,7 +351,9 @@ void ReplicaManager::set_low_space(const std::string& directory, bool low) {
     state_.low_on_space.insert(directory);
   } else {
     state_.low_on_space.erase(directory);
+    retry_unmade();
   }
+  tell_trouble();
 }
 
 // R76: its replicas serve nothing any more, and answer KAFKA_STORAGE_ERROR until the broker is restarted.
@@ -329,10 +365,11 @@ void ReplicaManager::directory_failed(const std::string& directory) {
   for (const TopicIdPartition& id : lost) {
     const std::shared_ptr<Partition> partition = partitions_.at(id);
     partitions_.erase(id);
-    if (!mutant<"R76-opens-what-has-failed">()) unusable_.insert(id);
+    if (!mutant<"R76-opens-what-has-failed">()) unusable_[id] = Unusable::lost;
     partition->release_log(ErrorCode::kafka_storage_error).reset();
     for (ReplicaListener* listener : listeners_) listener->on_stopped(id, partition->topic());
   }
+  tell_trouble();
 }
 
 std::vector<ReplicaOffsets> ReplicaManager::offsets() const {
@@ -399,7 +436,12 @@ void ReplicaManager::tick() {
   if (isolated_) state_.isolated = isolated_();
   const std::vector<std::pair<BrokerId, Instant>> spoken =
       activity_ ? activity_() : std::vector<std::pair<BrokerId, Instant>>{};
-  for (const auto& [id, partition] : partitions_) partition->tick(spoken);
+  Instant syncing_since = now;
+  for (const auto& [id, partition] : partitions_) {
+    partition->tick(spoken);
+    syncing_since = std::min(syncing_since, partition->syncing_since().value_or(now));
+  }
+  sync_stalled_ms_ = std::chrono::duration_cast<std::chrono::milliseconds>(now - syncing_since).count();
   const TimestampMs wall = retention_clock_.read(now, options_.shard->clock().wall_now());
   if (now < next_retention_) return;
   next_retention_ = now + options_.retention_interval;

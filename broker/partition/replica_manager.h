@@ -6,7 +6,9 @@
 //
 // Lives on its shard, asserted.
 #pragma once
+#include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -21,6 +23,7 @@
 #include "common/log/retention_clock.h"
 #include "common/log/tail_cache.h"
 #include "controller/metadata/image.h"
+#include "controller/metadata/requests.h"
 
 namespace broker::partition {
 
@@ -58,6 +61,8 @@ struct ReplicaManagerOptions {
   Duration lag_time_max = std::chrono::seconds(10);
   Duration tick_interval = std::chrono::milliseconds(500);
   Duration retention_interval = std::chrono::minutes(5);
+  // Which replicas of this shard cannot be used as they should (R76, R81), whenever that changes. Called on the shard.
+  std::function<void(controller::metadata::ReplicaTrouble)> on_trouble;
 };
 
 // What opening the logs at start found.
@@ -107,6 +112,10 @@ class ReplicaManager {
   void set_isolation(std::function<bool()> isolated) { isolated_ = std::move(isolated); }
 
   void set_low_space(const std::string& directory, bool low);
+  // R32: how long acknowledgements have waited for a sync that does not end, as of the last tick. Any thread.
+  [[nodiscard]] std::chrono::milliseconds sync_stalled() const {
+    return std::chrono::milliseconds(sync_stalled_ms_.load(std::memory_order_relaxed));
+  }
   void directory_failed(const std::string& directory);
   [[nodiscard]] std::vector<ReplicaOffsets> offsets() const;
   // Clean stop: every waiting request is answered, every log closed. Returns the final offsets.
@@ -128,6 +137,8 @@ class ReplicaManager {
   void assign(const std::shared_ptr<Partition>& partition, const controller::metadata::PartitionImage& state);
   enum class Fate { deleted, set_aside };
   void remove(const TopicIdPartition& id, Fate fate);
+  void retry_unmade();
+  void tell_trouble();
   [[nodiscard]] BrokerFacts facts_of(BrokerId id) const;
   [[nodiscard]] bool is_home(const TopicId& topic, PartitionIndex index) const;
   void arm();
@@ -140,12 +151,17 @@ class ReplicaManager {
   bool takes_part_ = false;
   boost::unordered_flat_map<TopicIdPartition, std::shared_ptr<Partition>, std::hash<TopicIdPartition>> partitions_;
   std::set<TopicIdPartition> creating_;
-  std::set<TopicIdPartition> unusable_;  // could not be opened or made: answered with KAFKA_STORAGE_ERROR
+  // Answered with KAFKA_STORAGE_ERROR. `lost`: the directory has failed; not made anew elsewhere in this run, or the
+  // next start would find two of it. `not_made`: may still succeed.
+  enum class Unusable : uint8_t { lost, not_made };
+  std::map<TopicIdPartition, Unusable> unusable_;
+  controller::metadata::ReplicaTrouble told_trouble_;
   std::vector<ReplicaListener*> listeners_;
   StreamActivity activity_;
   std::function<bool()> isolated_;
   common::log::RetentionClock retention_clock_;
   Instant next_retention_;
+  std::atomic<int64_t> sync_stalled_ms_{0};
   common::TimerHandle timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -18,6 +18,7 @@ struct TopicSettings {
   common::records::ProduceLimits produce;
   int min_isr = 1;               // min.insync.replicas
   bool sync_before_ack = false;  // flush.messages=1: an offset counts once it is synced (D2)
+  std::chrono::milliseconds producer_expiration = std::chrono::hours(24);  // producer.id.expiration.ms (R88)
 };
 
 // Where the settings come from: the image's topic and default settings over the broker's file. Thread-safe.

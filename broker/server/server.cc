@@ -35,7 +35,7 @@ struct Server::Listener {
 
 Server::Server(std::vector<common::Shard*> shards, ServerLimits limits, std::vector<Dispatch> dispatch,
                common::Logger log)
-    : shards_(std::move(shards)), limits_(limits), log_(std::move(log)) {
+    : shards_(std::move(shards)), limits_(std::move(limits)), counts_(limits_.counts), log_(std::move(log)) {
   NARU_CHECK(!shards_.empty() && shards_.size() == dispatch.size());
   for (size_t i = 0; i < shards_.size(); ++i) {
     per_shard_.push_back(
@@ -49,7 +49,7 @@ Server::~Server() {
 
 Result<void> Server::listen(const std::vector<ListenerSpec>& listeners) {
   for (const ListenerSpec& spec : listeners) {
-    auto acceptor = common::net::Acceptor::listen(*shards_.front(), spec.host, spec.port);
+    auto acceptor = common::net::Acceptor::listen(*shards_.front(), spec.host, spec.port, limits_.listen);
     if (!acceptor) return tl::unexpected(acceptor.error());
     auto listener = std::make_unique<Listener>();
     listener->spec = spec;
@@ -88,6 +88,10 @@ void Server::start() {
   }
 }
 
+void Server::set_connection_counts(ConnectionCounts counts) {
+  shards_.front()->post([this, counts = std::move(counts)]() mutable { counts_ = std::move(counts); });
+}
+
 Awaitable<void> Server::accept_loop(Server& server, Listener& listener) {
   common::Shard& shard = *server.shards_.front();
   common::RateLimit exhausted_line(10s);
@@ -110,9 +114,16 @@ Awaitable<void> Server::accept_loop(Server& server, Listener& listener) {
 void Server::hand_over(Listener& listener, common::net::Acceptor::Accepted accepted) {
   const std::string ip = accepted.peer.host;
   uint32_t& from_ip = listener.per_ip[ip];
-  const bool too_many = open_ >= limits_.connections_max || from_ip >= limits_.connections_per_ip_max;
+  const auto single = counts_.of_single.find(ip);
+  const uint32_t from_ip_max = single != counts_.of_single.end() ? single->second : counts_.per_ip;
+  const bool too_many = open_ >= counts_.in_all || from_ip >= from_ip_max;
   if (too_many && !mutant<"R111-takes-any-number-of-connections">()) {
     ++refused_;
+    if (refused_line_.ask(shards_.front()->now()).allowed) {
+      log_.warn("listener {}: {} connections are open, {} of them from {}: no more are taken ({})", listener.spec.name,
+                open_.load(), from_ip, ip,
+                open_ >= counts_.in_all ? "max.connections, or the descriptor limit" : "max.connections.per.ip");
+    }
     if (from_ip == 0) listener.per_ip.erase(ip);
     ::close(accepted.descriptor);
     return;

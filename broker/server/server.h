@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "common/logging.h"
 #include "common/model/result.h"
 #include "common/net/socket.h"
+#include "common/rate_limit.h"
 #include "common/shard.h"
 
 namespace broker::server {
@@ -24,11 +26,18 @@ struct ListenerSpec {
   uint16_t port = 0;
 };
 
+// How many clients may be connected (R111).
+struct ConnectionCounts {
+  uint32_t in_all = 10'000;                   // max.connections, or what the descriptors allow
+  uint32_t per_ip = 10'000;                   // max.connections.per.ip
+  std::map<std::string, uint32_t> of_single;  // max.connections.per.ip.overrides
+};
+
 struct ServerLimits {
   ConnectionLimits connection;
   uint64_t request_memory_bytes = 16 * 1024 * 1024;  // in all, over all shards
-  uint32_t connections_max = 10'000;                 // max.connections
-  uint32_t connections_per_ip_max = 10'000;          // max.connections.per.ip
+  ConnectionCounts counts;
+  common::net::ListenOptions listen;
 };
 
 struct ServerStats {
@@ -49,6 +58,8 @@ class Server {
   [[nodiscard]] uint16_t port(const std::string& listener) const;
   // Begins to accept.
   void start();
+  // For connections from now on. Any thread.
+  void set_connection_counts(ConnectionCounts counts);
   // Closes listeners and connections; returns when no connection is left on any shard. Not from a shard.
   void stop();
   [[nodiscard]] ServerStats stats() const;
@@ -61,6 +72,8 @@ class Server {
 
   const std::vector<common::Shard*> shards_;
   const ServerLimits limits_;
+  ConnectionCounts counts_;  // on the first shard
+  common::RateLimit refused_line_{std::chrono::seconds(10)};
   common::Logger log_;
   std::vector<std::unique_ptr<PerShard>> per_shard_;
   std::vector<std::unique_ptr<Listener>> listeners_;

@@ -117,7 +117,7 @@ struct BrokerConfig {
   bool controlled_shutdown = true;
   milliseconds controlled_shutdown_timeout{30'000};
   bool auto_leader_rebalance = true;
-  seconds leader_imbalance_check_interval{5};
+  seconds leader_imbalance_check_interval{1};
 
   // Disk
   std::vector<std::string> log_dirs;
@@ -158,7 +158,7 @@ struct BrokerConfig {
   std::map<std::string, int32_t> max_connections_per_ip_overrides;
   int32_t max_connection_rate = 2'147'483'647;
   std::optional<milliseconds> connections_max_idle = milliseconds(600'000);
-  int32_t listen_backlog = 50;
+  int32_t listen_backlog = 1024;
   std::optional<int32_t> socket_send_buffer;  // absent (-1): the kernel tunes it
   std::optional<int32_t> socket_receive_buffer;
   milliseconds request_timeout{30'000};

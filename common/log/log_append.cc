@@ -1,5 +1,7 @@
 // Appending and rolling.
 #include <algorithm>
+#include <functional>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -33,7 +35,17 @@ bool Log::Impl::must_roll(const Append& append) const {
   for (const BatchFacts& f : append.facts) newest = std::max(newest, f.max_timestamp);
   const int64_t age =
       by_records ? newest.value - segment.first_timestamp->value : append.now.value - segment.created.value;
-  return age > (config.segment_ms - config.segment_jitter).count();
+  return age > roll_age(segment).count();
+}
+
+// segment.ms less a part of segment.jitter.ms that differs by log and by segment, so that logs which began together do
+// not all roll together.
+milliseconds Log::Impl::roll_age(const Segment& segment) const {
+  const int64_t most = std::min(config.segment_jitter, config.segment_ms).count();
+  if (most <= 0) return config.segment_ms;
+  const uint64_t mixed =
+      (std::hash<std::string>{}(directory) ^ static_cast<uint64_t>(segment.base.value)) * 0x9e3779b97f4a7c15ull;
+  return config.segment_ms - milliseconds((mixed >> 16) % static_cast<uint64_t>(most));
 }
 
 IoResult<std::unique_ptr<Segment>> Log::Impl::make_segment(Offset base, TimestampMs now) {

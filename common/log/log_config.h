@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 struct LogConfig {
   uint64_t segment_bytes = 1u << 30;                                      // segment.bytes
   milliseconds segment_ms = std::chrono::hours(7 * 24);                   // segment.ms
-  milliseconds segment_jitter{0};                                         // drawn once from segment.jitter.ms
+  milliseconds segment_jitter{0};                                         // segment.jitter.ms: at most this much less
   uint32_t index_interval_bytes = 4096;                                   // index.interval.bytes
   uint32_t segment_index_bytes = 10u << 20;                               // segment.index.bytes
   std::optional<milliseconds> retention_ms = std::chrono::hours(7 * 24);  // retention.ms; none: for ever

@@ -143,7 +143,7 @@ Result<void> as_result(const IoResult<void>& result) {
 struct LogDirectory::Pending {
   struct Kind {
     std::optional<OffsetMap> next;
-    std::vector<std::function<void(Result<void>)>> next_done;
+    std::vector<disk::Done<void>> next_done;
     bool is_writing = false;
   };
   std::array<Kind, 3> kinds;
@@ -311,18 +311,44 @@ Result<void> LogDirectory::begin_run() {
 
 void LogDirectory::note_broker_epoch(BrokerEpoch epoch, std::function<void(Result<void>)> done) {
   epoch_ = epoch;
+  if (is_distrusted_) {
+    if (done) done({});
+    return;
+  }
   disk_.offload(
       disk::Job::changes,
       [d = &disk_, to = file(running_name), text = encode_marker({machine_, epoch})] {
         return d->replace_file(to, as_bytes(text), Durability::medium);
       },
-      [done = std::move(done)](const IoResult<void>& result) {
+      [this, weak = std::weak_ptr(pending_), done = std::move(done)](const IoResult<void>& result) {
         if (done) done(as_result(result));
+        if (!weak.expired() && is_distrusted_) remove_running_marker();  // written after it had been removed
+      });
+}
+
+void LogDirectory::distrust_run() {
+  if (std::exchange(is_distrusted_, true)) return;
+  remove_running_marker();
+}
+
+void LogDirectory::remove_running_marker() {
+  disk_.offload(
+      disk::Job::changes,
+      [d = &disk_, marker = file(running_name), where = path_]() -> IoResult<void> {
+        auto removed = d->remove_file(marker);
+        if (!removed && removed.error().fault != IoFault::not_found) return removed;
+        return d->sync_directory(where);
+      },
+      [logger = logger_, where = path_](const IoResult<void>& result) {
+        if (!result) logger.warn("{}: the running marker stays: {}", where, result.error().message);
       });
 }
 
 Result<void> LogDirectory::end_run() {
   if (failure_ && !mutant<"R70-clean-marker-after-a-failure">()) return fail(failure_->code, failure_->message);
+  if (is_distrusted_) {
+    return fail(ErrorCode::kafka_storage_error, fmt::format("{}: another directory has failed in this run", path_));
+  }
   if (!has_begun_ && !mutant<"R70-clean-marker-before-the-start-ended">())
     return fail(ErrorCode::kafka_storage_error, fmt::format("{}: the start had not ended", path_));
   const std::string text = encode_marker({machine_, epoch_});
@@ -341,7 +367,7 @@ Result<void> LogDirectory::store_checkpoint_blocking(CheckpointKind kind, const 
   return as_result(disk_.replace_file(file(name_of(kind)), as_bytes(text), Durability::medium));
 }
 
-void LogDirectory::store_checkpoint(CheckpointKind kind, OffsetMap offsets, std::function<void(Result<void>)> done) {
+void LogDirectory::store_checkpoint(CheckpointKind kind, OffsetMap offsets, disk::Done<void> done) {
   Pending::Kind& state = pending_->kinds[static_cast<size_t>(kind)];
   state.next = std::move(offsets);
   state.next_done.push_back(std::move(done));
@@ -358,7 +384,7 @@ void LogDirectory::start_store(CheckpointKind kind) {
       [this, kind, weak = std::weak_ptr(pending_),
        served = std::exchange(state.next_done, {})](const IoResult<void>& result) {
         for (const auto& done : served) {
-          if (done) done(as_result(result));
+          if (done) done(result);
         }
         const auto still = weak.lock();
         if (!still) return;
@@ -377,6 +403,12 @@ std::string LogDirectory::partition_path(const TopicPartition& partition) const 
 Result<std::string> LogDirectory::create_partition(const TopicPartition& partition, const TopicId& topic_id) {
   const std::string to = partition_path(partition);
   if (auto made = disk_.create_directories(to); !made) return disk::storage_error(made.error());
+  // The empty log too, and all of it durable: its shard, which may not wait for a sync (R78), then has nothing to make.
+  const std::string segment = file_path(to, Offset(0), log_suffix);
+  if (auto made = disk_.open(segment, disk::OpenMode::create_if_missing); !made) return disk::storage_error(made.error());
+  const std::string epochs = encode_epochs({});
+  if (auto made = disk_.replace_file(to + "/" + std::string(epoch_file_name), as_bytes(epochs), Durability::medium); !made)
+    return disk::storage_error(made.error());
   const std::string text = fmt::format("version: 0\ntopic_id: {}", topic_id);
   const std::string metadata = to + "/" + std::string(metadata_file_name);
   if (auto written = disk_.replace_file(metadata, as_bytes(text), Durability::medium); !written)
@@ -420,6 +452,21 @@ Result<disk::Space> LogDirectory::space() const {
   auto space = disk_.space(path_);
   if (!space) return disk::storage_error(space.error());
   return *space;
+}
+
+Result<void> check_each_partition_once(const std::vector<const LogDirectory*>& directories) {
+  std::map<TopicPartition, const LogDirectory*> seen;
+  for (const LogDirectory* directory : directories) {
+    for (const PartitionDirectory& found : directory->partitions()) {
+      if (!found.topic_id) continue;  // a stray
+      const auto [there, is_new] = seen.emplace(found.partition, directory);
+      if (is_new) continue;
+      return fail(ErrorCode::invalid_config,
+                  fmt::format("{} lies in two of log.dirs, {} and {}, and one of the two is old: move the old one away",
+                              found.partition, there->second->path(), directory->path()));
+    }
+  }
+  return {};
 }
 
 std::optional<BrokerEpoch> agreed_previous_epoch(const std::vector<const LogDirectory*>& directories) {

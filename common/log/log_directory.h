@@ -89,11 +89,11 @@ class LogDirectory {
   [[nodiscard]] Result<void> end_run();
 
   // Replaces a checkpoint file; the map is that of the whole directory. Calls may overlap: the newest wins.
-  void store_checkpoint(CheckpointKind kind, OffsetMap offsets, std::function<void(Result<void>)> done);
+  void store_checkpoint(CheckpointKind kind, OffsetMap offsets, disk::Done<void> done);
   [[nodiscard]] Result<void> store_checkpoint_blocking(CheckpointKind kind, const OffsetMap& offsets);
 
   [[nodiscard]] std::string partition_path(const TopicPartition& partition) const;
-  // Makes the directory with its partition.metadata, durably, before a log is opened in it. Waits for the disk.
+  // Makes the directory with an empty log and its partition.metadata, durably. Waits for the disk.
   [[nodiscard]] Result<std::string> create_partition(const TopicPartition& partition, const TopicId& topic_id);
   // Renames to -delete, then removes everything, on the pool. The log must be destroyed. `unique`: random.
   void delete_partition(const TopicPartition& partition, const model::Uuid& unique,
@@ -103,6 +103,9 @@ class LogDirectory {
 
   // R76, R81: after a failure nothing in this directory may be written, and no clean marker either.
   void mark_failed(const Error& error);
+  // A directory of this broker has failed, this one or another: whatever happens from now on, the next start must not
+  // take this run for one that lost nothing (R70, R75). Removes the running marker, on the pool.
+  void distrust_run();
   [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
   [[nodiscard]] Result<disk::Space> space() const;
 
@@ -116,6 +119,7 @@ class LogDirectory {
   Result<void> read_partitions();
   void read_checkpoints();
   void start_store(CheckpointKind kind);
+  void remove_running_marker();
   [[nodiscard]] std::string file(std::string_view name) const;
 
   disk::Disk& disk_;
@@ -128,6 +132,7 @@ class LogDirectory {
   std::optional<BrokerEpoch> previous_epoch_;
   std::optional<BrokerEpoch> epoch_;
   bool has_begun_ = false;
+  bool is_distrusted_ = false;
   std::vector<PartitionDirectory> found_;
   std::vector<std::string> strays_;
   std::vector<std::string> to_delete_;
@@ -136,6 +141,8 @@ class LogDirectory {
   std::optional<Error> failure_;
 };
 
+// A partition that lies in two directories has a stale copy in one of them, and nobody can tell which.
+[[nodiscard]] Result<void> check_each_partition_once(const std::vector<const LogDirectory*>& directories);
 // A clean end counts only if all directories agree on the broker epoch (R70).
 [[nodiscard]] std::optional<BrokerEpoch> agreed_previous_epoch(const std::vector<const LogDirectory*>& directories);
 

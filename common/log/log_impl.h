@@ -57,6 +57,7 @@ class Log::Impl {
   Result<void> append_run(const Append& append);
   Result<void> refuse_append() const;
   [[nodiscard]] bool must_roll(const Append& append) const;
+  [[nodiscard]] milliseconds roll_age(const Segment& segment) const;
   IoResult<void> roll(Offset base, TimestampMs now);
   IoResult<void> replace_empty_file();
   IoResult<void> write_out(Segment& segment, std::span<const model::BytesView> parts, size_t bytes);

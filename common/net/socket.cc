@@ -124,7 +124,8 @@ struct Acceptor::Impl {
 Acceptor::Acceptor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Acceptor::~Acceptor() = default;
 
-Result<std::unique_ptr<Acceptor>> Acceptor::listen(Shard& shard, const std::string& host, uint16_t port) {
+Result<std::unique_ptr<Acceptor>> Acceptor::listen(Shard& shard, const std::string& host, uint16_t port,
+                                                   const ListenOptions& options) {
   const auto refuse = [&](const std::string& why) {
     return model::fail(ErrorCode::invalid_config,
                        fmt::format("cannot listen on {}:{}: {}", host.empty() ? "*" : host, port, why));
@@ -149,7 +150,12 @@ Result<std::unique_ptr<Acceptor>> Acceptor::listen(Shard& shard, const std::stri
     if (!error) impl->acceptor.set_option(tcp::acceptor::reuse_address(true), error);
     if (!error && any && endpoint.protocol() == tcp::v6()) impl->acceptor.set_option(asio::ip::v6_only(false), error);
     if (!error) impl->acceptor.bind(endpoint, error);
-    if (!error) impl->acceptor.listen(1024, error);
+    // Accepted sockets take the buffers over.
+    if (!error && options.receive_buffer)
+      impl->acceptor.set_option(asio::socket_base::receive_buffer_size(*options.receive_buffer), error);
+    if (!error && options.send_buffer)
+      impl->acceptor.set_option(asio::socket_base::send_buffer_size(*options.send_buffer), error);
+    if (!error) impl->acceptor.listen(options.backlog, error);
     if (!error) break;
     if (error == asio::error::address_in_use) break;  // trying IPv4 after IPv6 would bind half of it
   }

@@ -48,11 +48,19 @@ class Socket {
 
 enum class AcceptFailure { none, descriptors_exhausted, closed };
 
+struct ListenOptions {
+  int backlog = 1024;  // socket.listen.backlog.size
+  // Of the accepted sockets; none: the kernel's business.
+  std::optional<int> receive_buffer;
+  std::optional<int> send_buffer;
+};
+
 class Acceptor {
  public:
   // Binds and listens: host empty, "0.0.0.0" or "::" take both IPv4 and IPv6. Port 0 takes a free one.
   // The error says which address and why ("address already in use").
-  static model::Result<std::unique_ptr<Acceptor>> listen(Shard& shard, const std::string& host, uint16_t port);
+  static model::Result<std::unique_ptr<Acceptor>> listen(Shard& shard, const std::string& host, uint16_t port,
+                                                         const ListenOptions& options = {});
   ~Acceptor();
 
   struct Accepted {

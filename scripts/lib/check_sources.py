@@ -67,6 +67,23 @@ def is_core(path, text):
     return not re.search(r'#include "(common/shard|common/logging|broker/[a-z_]+/\w*(service|shell|manager|partition|stream\w*)|kafka/|[^"]*\.pb)', text)
 
 
+def idle_settings(top, paths):
+    """Settings that the configuration table calls used and nobody outside common/config reads."""
+    readers = []
+    for path in paths:
+        if path.startswith(("common/", "controller/", "broker/", "cli/")) and not path.startswith("common/config/"):
+            with open(os.path.join(top, path), encoding="utf-8") as source:
+                readers.append(without_comments(source.read()))
+    words = set(re.findall(r"\w+", " ".join(readers)))
+    for table in ("common/config/table_broker.cc", "common/config/table_topic.cc"):
+        with open(os.path.join(top, table), encoding="utf-8") as source:
+            text = source.read()
+        for row in re.finditer(r'\.key = "([^"]+)".*?(?=\{\.key = |\Z)', text, re.S):
+            member = re.search(r"&(?:Broker|Topic)Config::(\w+)", row[0])
+            if member and "Effect::accepted" not in row[0] and member[1] not in words:
+                yield table, text[: row.start()].count("\n") + 1, f"{row[1]} is called used, and nobody reads {member[1]}"
+
+
 def main():
     top = sys.argv[1]
     breaches = []
@@ -113,6 +130,8 @@ def main():
             breach(path, 1, f"{len(lines)} lines: is it one concept?")
         if folder in ALLOWED and not re.match(r"\s*(//|/\*|#)", text):
             breach(path, 1, "does not open with why it exists")
+    for path, number, what in idle_settings(top, all_files):
+        breach(path, number, what)
     for line in breaches:
         print(line)
     print(f"check_sources: {len(all_files)} files, {len(breaches)} breaches", file=sys.stderr)

@@ -57,8 +57,7 @@ struct Call {
 class DataFixture {
  public:
   static constexpr int shard_count = 2;
-  // Of the simulated disk; the name exists on the real one too, where DescribeLogDirs looks at the volume.
-  static constexpr const char* data_directory = "/tmp";
+  static constexpr const char* data_directory = "data";  // of the simulated disk
 
   DataFixture() {
     common::configure_logging(common::LogLevel::error, common::LogFormat::text);
@@ -86,6 +85,7 @@ class DataFixture {
     context.node_id = config.node_id;
     context.config = &config;
     context.partitions = router_.get();
+    context.directories = directories_.get();
     context.fetch_sessions = &sessions;
     apply(meta::ClusterRecord{Uuid::from_halves(1, 2)});
     for (int id = 1; id <= 2; ++id) register_broker(id);

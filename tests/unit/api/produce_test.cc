@@ -191,6 +191,20 @@ TEST_CASE("acks other than 0, 1 and -1 are refused; versions below 3 too") {
   REQUIRE(content(f, "t", 0).empty());
 }
 
+TEST_CASE("internal topics are written by their coordinators, not by clients; Kafka's own tools may") {
+  DataFixture f;
+  const std::string topic = GENERATE("__consumer_offsets", "__transaction_state");
+  f.create_topic(topic, 1);
+  f.create_topic("t", 1);
+  const ProduceRequest request = produce_to({{topic, 0, batch_of({"a"})}, {"t", 0, batch_of({"b"})}});
+  const auto refused = f.ask<ProduceResponse>(request, 9);
+  REQUIRE(refused.responses.at(0).partition_responses.at(0).error_code == ErrorCode::invalid_topic_exception);
+  REQUIRE(refused.responses.at(1).partition_responses.at(0).error_code == ErrorCode::none);
+  REQUIRE(content(f, topic, 0).empty());
+  const auto taken = f.ask<ProduceResponse>(request, 9, "__admin_client");
+  REQUIRE(taken.responses.at(0).partition_responses.at(0).error_code == ErrorCode::none);
+}
+
 TEST_CASE("zstd needs version 7") {
   DataFixture f;
   f.create_topic("t", 1);

@@ -1,4 +1,6 @@
 // Appending, reading back, rolling.
+#include <set>
+
 #include "log/log_fixture.h"
 
 using namespace log_test;
@@ -78,6 +80,23 @@ TEST_CASE("segments roll by size, by record time and when the index is full") {
   std::string expected;
   for (int64_t i = 0; i < end; ++i) expected += fmt::format("{}{}-{}", i == 0 ? "" : " ", i, i);
   REQUIRE(f.dump(0) == expected);
+}
+
+TEST_CASE("segment.jitter.ms takes a part off segment.ms, another one for each segment") {
+  Fixture f;
+  f.config.segment_ms = std::chrono::milliseconds(100);
+  f.config.segment_jitter = std::chrono::milliseconds(60);
+  f.open();
+  for (int64_t t = 0; t < 1000; ++t) f.append({.timestamp = t});  // offset and time are the same number
+  std::set<int64_t> ages;
+  const std::vector<SegmentInfo> segments = f.log->segments();
+  for (size_t i = 0; i + 1 < segments.size(); ++i) {
+    const int64_t age = segments[i + 1].base_offset.value - segments[i].base_offset.value;
+    REQUIRE(age > 40);
+    REQUIRE(age <= 101);
+    ages.insert(age);
+  }
+  REQUIRE(ages.size() > 3);
 }
 
 TEST_CASE("LogAppendTime stamps records and checksums") {

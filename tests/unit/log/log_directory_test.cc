@@ -235,3 +235,16 @@ TEST_CASE("a directory's name stays below 256 characters on its way out") {
   const auto aside = directory->set_aside(*path, Uuid::from_halves(1, 1));
   REQUIRE(aside->size() - data.size() - 1 == 255);
 }
+
+TEST_CASE("a log that has just been made is opened without a change or a sync, on a shard that may not wait (R78)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  const uint64_t before = disk.operations();
+  LogEnvironment environment;
+  environment.disk = &disk;
+  const OpenHints made{.previous_end = PreviousEnd::clean, .recovery_point = {}, .high_watermark = {}, .log_start_offset = {}};
+  const auto log = Log::open(environment, "data/orders-0", {}, made, TimestampMs(0));
+  REQUIRE(log);
+  REQUIRE((*log)->log_end_offset() == Offset(0));
+  REQUIRE(disk.operations() == before);
+}

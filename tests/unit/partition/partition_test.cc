@@ -356,3 +356,36 @@ TEST_CASE("reads that need the disk are waited for, and end with the replica") {
   f.run([&] { f.partition->release_log(ErrorCode::not_leader_or_follower).reset(); });
   REQUIRE(late->value->error().code == ErrorCode::not_leader_or_follower);
 }
+
+TEST_CASE("idle producers are forgotten at a retention check, not before their time (R88)") {
+  Fixture f;
+  f.lead(1, {1});
+  const common::records::ProducerStamp stamp{common::records::ProducerId(7), common::records::ProducerEpoch(0), 0};
+  f.produce(Fixture::batch(1, stamp));
+  REQUIRE(f.partition->producers().size() == 1);
+  const auto check_after = [&](Duration d) {
+    f.run([&] {
+      const int64_t ms = std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
+      f.partition->apply_retention(TimestampMs(f.shard.clock().wall_now().value + ms));
+    });
+    return f.partition->producers().size();
+  };
+  REQUIRE(check_after(23h) == 1);
+  REQUIRE(check_after(25h) == 0);
+}
+
+TEST_CASE("a sync that acknowledgements wait for is seen as long as it runs (R32)") {
+  TopicSettings settings;
+  settings.sync_before_ack = true;
+  Fixture f(settings);
+  f.lead(1, {1});
+  f.advance(1s);
+  REQUIRE_FALSE(f.partition->syncing_since().has_value());
+  const Instant began = f.world.now();
+  const auto answer = f.produce(Fixture::batch(1));
+  REQUIRE(f.partition->syncing_since() == began);
+  REQUIRE_FALSE(answer->value.has_value());
+  f.advance(1s);
+  REQUIRE(answer->value->error == ErrorCode::none);
+  REQUIRE_FALSE(f.partition->syncing_since().has_value());
+}

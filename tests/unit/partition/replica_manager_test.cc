@@ -20,7 +20,7 @@ class FixedSettings final : public TopicSettingsSource {
 
 // A broker's disk half, and a metadata log written by the test.
 struct Broker {
-  Broker() {
+  explicit Broker(std::vector<std::string> data_directories = {"data"}) : paths(std::move(data_directories)) {
     common::configure_logging(common::LogLevel::off, common::LogFormat::text);
     SimulatedDisk::Options o;
     o.scheduler = [this](Duration delay, std::function<void()> f) {
@@ -37,13 +37,18 @@ struct Broker {
     ++life;
     shard = std::make_unique<SimShard>(0, world.clock());
     world.add(*shard);
-    auto opened = LogDirectory::open(*disk, "data");
-    REQUIRE(opened.has_value());
-    if (!(*opened)->identity())
-      REQUIRE((*opened)->give_identity({"c", BrokerId(1), Uuid::from_halves(5, 5)}).has_value());
-    previous_end = (*opened)->previous_end();
     std::vector<std::unique_ptr<LogDirectory>> all;
-    all.push_back(std::move(*opened));
+    std::vector<const LogDirectory*> views;
+    for (size_t i = 0; i < paths.size(); ++i) {
+      auto opened = LogDirectory::open(*disk, paths[i]);
+      REQUIRE(opened.has_value());
+      if (!(*opened)->identity())
+        REQUIRE((*opened)->give_identity({"c", BrokerId(1), Uuid::from_halves(5, 5 + i)}).has_value());
+      all.push_back(std::move(*opened));
+      views.push_back(all.back().get());
+    }
+    previous_end = all.front()->previous_end();
+    previous_epoch = common::log::agreed_previous_epoch(views);
     DirectoriesOptions d;
     d.home = shard.get();
     d.disk = disk.get();
@@ -58,6 +63,7 @@ struct Broker {
     m.directories = directories.get();
     m.settings = &settings;
     m.sender = &proposals;
+    m.on_trouble = [this](metadata::ReplicaTrouble trouble) { troubles.push_back(std::move(trouble)); };
     manager = std::make_unique<ReplicaManager>(m);
     auto report = manager->open_logs(directories->found(0, 1));
     REQUIRE(report.has_value());
@@ -76,16 +82,18 @@ struct Broker {
     world.remove(*shard);
     shard.reset();
   }
-  void close() {
+  // Whether the stop was clean.
+  bool try_close() {
     bool clean = false;
     shard->spawn("close", [](Directories& d, bool& clean) -> common::Awaitable<void> {
       const auto closed = co_await d.close();
       clean = closed.has_value();
     }(*directories, clean));
     advance(1s);
-    REQUIRE(clean);
     stop();
+    return clean;
   }
+  void close() { REQUIRE(try_close()); }
 
   void run(std::function<void()> f) {
     shard->post(std::move(f));
@@ -112,7 +120,10 @@ struct Broker {
     r.fenced = false;
     const auto epoch = r.epoch;
     apply({r});
-    run([&] { manager->set_broker_epoch(epoch); });
+    run([&] {
+      manager->set_broker_epoch(epoch);
+      for (const auto& d : directories->all()) d->note_broker_epoch(epoch, {});
+    });
     advance(100ms);
   }
   static metadata::PartitionRecord partition_record(const Uuid& topic, int index) {
@@ -121,14 +132,18 @@ struct Broker {
     s.leader = BrokerId(1);
     return {topic, PartitionIndex(index), s};
   }
-  void create(const Uuid& topic, const std::string& name) {
-    apply({metadata::TopicRecord{topic, name}, partition_record(topic, 0)});
+  void create(const Uuid& topic, const std::string& name, int partitions = 1) {
+    std::vector<metadata::MetadataRecord> records{metadata::TopicRecord{topic, name}};
+    for (int i = 0; i < partitions; ++i) records.push_back(partition_record(topic, i));
+    apply(records);
   }
-  std::shared_ptr<Partition> find(const Uuid& topic) { return manager->find_or_null({topic, PartitionIndex(0)}); }
-  ErrorCode why_not(const Uuid& topic) {
+  std::shared_ptr<Partition> find(const Uuid& topic, int index = 0) {
+    return manager->find_or_null({topic, PartitionIndex(index)});
+  }
+  ErrorCode why_not(const Uuid& topic, int index = 0) {
     ErrorCode code = ErrorCode::none;
     run([&] {
-      const auto found = manager->find({topic, PartitionIndex(0)});
+      const auto found = manager->find({topic, PartitionIndex(index)});
       if (!found) code = found.error().code;
     });
     return code;
@@ -150,13 +165,39 @@ struct Broker {
     return false;
   }
 
+  // Produces one batch.
+  ErrorCode produce(const Uuid& topic, int index = 0) {
+    std::optional<ProduceResult> result;
+    run([&] {
+      shard->spawn("write",
+                   [](std::shared_ptr<Partition> p, Instant deadline,
+                      std::optional<ProduceResult>& r) -> common::Awaitable<void> {
+                     ProduceOptions o;
+                     o.deadline = deadline;
+                     r.emplace(co_await p->produce(Fixture::batch(), o));
+                   }(find(topic, index), world.now() + 1s, result));
+    });
+    return result->error;
+  }
+  std::vector<Volume> volumes() {
+    std::vector<Volume> found;
+    shard->spawn("volumes", [](Directories& d, Instant deadline, std::vector<Volume>& out) -> common::Awaitable<void> {
+      out = co_await d.volumes(deadline);
+    }(*directories, world.now() + 1s, found));
+    advance(100ms);
+    return found;
+  }
+
+  const std::vector<std::string> paths;
   World world{1};
   std::unique_ptr<SimulatedDisk> disk;
   uint64_t life = 0;
   FixedSettings settings;
   HeldProposals proposals;
   std::vector<std::string> failures;
+  std::vector<metadata::ReplicaTrouble> troubles;
   common::log::PreviousEnd previous_end = common::log::PreviousEnd::unknown;
+  std::optional<common::model::BrokerEpoch> previous_epoch;
   std::unique_ptr<SimShard> shard;
   std::unique_ptr<Directories> directories;
   std::unique_ptr<ReplicaManager> manager;
@@ -265,21 +306,147 @@ TEST_CASE("little space is noticed, and its end too (R81)") {
   b.create(orders, "orders");
   b.disk->set_capacity(1);
   b.advance(3s);
-  const auto produce = [&] {
-    std::optional<ProduceResult> result;
-    b.run([&] {
-      b.shard->spawn("write",
-                     [](std::shared_ptr<Partition> p, Instant deadline,
-                        std::optional<ProduceResult>& r) -> common::Awaitable<void> {
-                       ProduceOptions o;
-                       o.deadline = deadline;
-                       r.emplace(co_await p->produce(Fixture::batch(), o));
-                     }(b.find(orders), b.world.now() + 1s, result));
-    });
-    return result->error;
-  };
-  REQUIRE(produce() == ErrorCode::kafka_storage_error);
+  const std::set<TopicIdPartition> all{{orders, PartitionIndex(0)}};
+  REQUIRE(b.produce(orders) == ErrorCode::kafka_storage_error);
+  REQUIRE(b.troubles.back().low_on_space == all);  // its leaderships should move
   b.disk->set_capacity(uint64_t{1} << 40);
   b.advance(3s);
-  REQUIRE(produce() == ErrorCode::none);
+  REQUIRE(b.produce(orders) == ErrorCode::none);
+  REQUIRE(b.troubles.back() == metadata::ReplicaTrouble{});
+}
+
+namespace {
+
+// Four partitions over two directories, with something in each; which lies where is the hash's business.
+struct TwoDirectories : Broker {
+  TwoDirectories() : Broker({"a", "b"}) {
+    register_broker();
+    create(orders, "orders", 4);
+    for (int i = 0; i < 4; ++i) {
+      REQUIRE(produce(orders, i) == ErrorCode::none);
+      (find(orders, i)->directory() == "a" ? in_a : in_b).push_back(i);
+    }
+    REQUIRE_FALSE(in_a.empty());
+    REQUIRE_FALSE(in_b.empty());
+  }
+  void fail_a() {
+    disk->add_fault({.operation = SimulatedDisk::Operation::write, .path_contains = "a/orders"});
+    REQUIRE(produce(orders, in_a.front()) == ErrorCode::kafka_storage_error);
+    advance(1s);
+    REQUIRE(failures == std::vector<std::string>{"a"});
+  }
+  std::vector<int> in_a;
+  std::vector<int> in_b;
+};
+
+}  // namespace
+
+TEST_CASE("partitions are spread over the directories, and found there again") {
+  TwoDirectories b;
+  b.close();
+  REQUIRE(b.start().opened == 4);
+  REQUIRE(b.previous_epoch == common::model::BrokerEpoch(1));
+  b.register_broker();
+  b.apply({});
+  for (int i = 0; i < 4; ++i) REQUIRE(b.find(orders, i)->log_end_offset() == Offset(1));
+}
+
+TEST_CASE("one of two directories fails: the other goes on, and the controller is told what is lost (R76)") {
+  TwoDirectories b;
+  b.fail_a();
+  std::set<TopicIdPartition> lost;
+  for (const int i : b.in_a) lost.insert({orders, PartitionIndex(i)});
+  REQUIRE(b.troubles.back().failed == lost);
+  for (const int i : b.in_a) REQUIRE(b.why_not(orders, i) == ErrorCode::kafka_storage_error);
+  for (const int i : b.in_b) REQUIRE(b.produce(orders, i) == ErrorCode::none);
+
+  // What comes next goes to the directory that is left.
+  b.create(orders_again, "more", 3);
+  b.advance(1s);
+  for (int i = 0; i < 3; ++i) REQUIRE(b.find(orders_again, i)->directory() == "b");
+
+  const std::vector<Volume> volumes = b.volumes();
+  REQUIRE(volumes.size() == 2);
+  REQUIRE(volumes[0].is_offline);
+  REQUIRE_FALSE(volumes[1].is_offline);
+  REQUIRE(volumes[1].space.has_value());
+}
+
+TEST_CASE("what a failed directory held is not made anew elsewhere while the process lives") {
+  TwoDirectories b;
+  b.fail_a();
+  // The controller takes this broker out of the ISR: a change of a partition that we hold no replica of any more.
+  std::vector<metadata::MetadataRecord> changes;
+  for (const int i : b.in_a) {
+    metadata::PartitionChangeRecord change;
+    change.topic_id = orders;
+    change.partition = PartitionIndex(i);
+    change.isr = std::vector<BrokerId>{};
+    change.leader = metadata::LeaderChoice{std::nullopt};
+    changes.push_back(change);
+  }
+  b.apply(changes);
+  b.advance(1s);
+  for (const int i : b.in_a) {
+    REQUIRE(b.why_not(orders, i) == ErrorCode::kafka_storage_error);
+    REQUIRE_FALSE(b.has_path(fmt::format("b/orders-{}/", i)));
+  }
+}
+
+TEST_CASE("a run in which a directory failed was not clean, however it ends (R70, R75)") {
+  TwoDirectories b;
+  b.fail_a();
+  SECTION("stopped in good order") {
+    REQUIRE_FALSE(b.try_close());
+  }
+  SECTION("killed, on the same machine") {
+    b.disk->kill();
+    b.stop();
+  }
+  SECTION("registered anew meanwhile, then killed") {
+    b.register_broker();
+    b.disk->kill();
+    b.stop();
+  }
+  b.disk->clear_faults();
+  b.start();
+  REQUIRE_FALSE(b.previous_epoch.has_value());
+}
+
+TEST_CASE("a partition that lies in two directories is a reason not to start") {
+  SimulatedDisk disk;
+  std::vector<std::unique_ptr<LogDirectory>> all;
+  for (const char* path : {"a", "b"}) {
+    auto opened = LogDirectory::open(disk, path);
+    REQUIRE(opened.has_value());
+    REQUIRE((*opened)->create_partition({"orders", PartitionIndex(0)}, orders).has_value());
+  }
+  std::vector<const LogDirectory*> views;
+  for (const char* path : {"a", "b"}) {
+    all.push_back(std::move(*LogDirectory::open(disk, path)));
+    views.push_back(all.back().get());
+  }
+  const auto checked = common::log::check_each_partition_once(views);
+  REQUIRE_FALSE(checked.has_value());
+  REQUIRE(checked.error().message.find("orders-0 lies in two of log.dirs, a and b") == 0);
+  views.pop_back();
+  REQUIRE(common::log::check_each_partition_once(views).has_value());
+}
+
+TEST_CASE("a replica that could not be made is told of, and made once there is room") {
+  Broker b;
+  b.register_broker();
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::create, .path_contains = "orders-0", .times = 2,
+                     .fault = common::disk::IoFault::no_space});
+  b.create(orders, "orders");
+  b.advance(1s);
+  REQUIRE(b.why_not(orders) == ErrorCode::kafka_storage_error);
+  REQUIRE(b.troubles.back().failed == std::set<TopicIdPartition>{{orders, PartitionIndex(0)}});
+  b.disk->set_capacity(1);
+  b.advance(3s);
+  b.disk->set_capacity(uint64_t{1} << 40);
+  b.disk->clear_faults();
+  b.advance(3s);
+  REQUIRE(b.find(orders)->is_leader());
+  REQUIRE(b.troubles.back() == metadata::ReplicaTrouble{});
 }

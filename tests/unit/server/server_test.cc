@@ -152,13 +152,36 @@ TEST_CASE("a half frame is closed when its time is over") {
 }
 
 TEST_CASE("connections beyond the cap are refused") {
-  EchoBroker broker({.connection = {}, .connections_max = 1});
+  EchoBroker broker({.connection = {}, .counts = {.in_all = 1}});
   Client first(broker.server->port("PLAINTEXT"));
   first.send("a");
   CHECK(first.receive() == "a");
   Client second(broker.server->port("PLAINTEXT"));
   CHECK_FALSE(second.receive());
   CHECK(broker.server->stats().refused == 1);
+}
+
+TEST_CASE("connections of one address are counted, with exceptions, and the counts can change") {
+  const bool has_exception = GENERATE(false, true);
+  ServerLimits limits;
+  limits.counts.per_ip = 1;
+  if (has_exception) limits.counts.of_single["127.0.0.1"] = 2;
+  EchoBroker broker(limits);
+  const auto answers = [](Client& client) {
+    client.send("a");
+    return client.receive() == "a";
+  };
+  Client first(broker.server->port("PLAINTEXT"));
+  REQUIRE(answers(first));
+  Client second(broker.server->port("PLAINTEXT"));
+  if (has_exception) {
+    CHECK(answers(second));
+  } else {
+    CHECK_FALSE(second.receive());
+  }
+  broker.server->set_connection_counts({.in_all = 10, .per_ip = 10});
+  Client third(broker.server->port("PLAINTEXT"));
+  CHECK(answers(third));
 }
 
 TEST_CASE("a taken port is refused with a sentence") {

@@ -1,0 +1,54 @@
+// What a process takes of the machine: descriptors shared out (R111), CPUs counted as a container grants them.
+#include "broker/process.h"
+
+#include <catch2/catch.hpp>
+
+#include "common/config/config.h"
+
+using broker::cpu_quota;
+using broker::plan_descriptors;
+
+TEST_CASE("clients cannot have the descriptors of logs and of other brokers (R111)") {
+  const uint64_t limit = GENERATE(64u, 256u, 1024u, 4096u, 65'536u, 1'048'576u);
+  const int shards = GENERATE(1, 2, 8);
+  const auto plan = plan_descriptors(limit, shards);
+  CAPTURE(limit, shards, plan.files_per_shard, plan.clients);
+  REQUIRE(plan.clients >= 1);
+  REQUIRE(plan.files_per_shard >= 8);
+  REQUIRE(plan.files_per_shard <= 512);
+  const uint64_t others = limit / 4 < 1024 ? limit / 4 : 1024;
+  if (limit >= 256) REQUIRE(plan.files_per_shard * static_cast<uint64_t>(shards) + plan.clients + others <= limit);
+}
+
+TEST_CASE("with descriptors in plenty, nearly all are for clients") {
+  REQUIRE(plan_descriptors(1'048'576, 2).clients > 1'000'000);
+  REQUIRE(plan_descriptors(1024, 2).clients == 512);
+}
+
+TEST_CASE("a cgroup's CPU quota is rounded up to whole shards") {
+  CHECK(cpu_quota("max 100000") == std::nullopt);
+  CHECK(cpu_quota("200000 100000") == 2);
+  CHECK(cpu_quota("150000 100000") == 2);
+  CHECK(cpu_quota("50000 100000") == 1);
+  CHECK(cpu_quota("") == std::nullopt);
+  CHECK(cpu_quota("100000") == std::nullopt);
+  CHECK(cpu_quota("1 0") == std::nullopt);
+  REQUIRE(broker::usable_cpus() >= 1);
+}
+
+TEST_CASE("memory bounds shrink with a small control group, not below what works, and not against an explicit value") {
+  common::config::BrokerConfig config;
+  for (const char* none : {"max", "", "x", "-1", "536870912", "100000000000"}) {
+    CHECK_FALSE(broker::fit_memory(config, none));
+    CHECK(config.request_memory_bytes == 16 << 20);
+  }
+  config.given["naru.tail.cache.bytes"] = "16777216";
+  REQUIRE(broker::fit_memory(config, "134217728"));
+  CHECK(config.request_memory_bytes == 4 << 20);
+  CHECK(config.tail_cache_bytes == 16 << 20);
+  CHECK(config.peer_memory_bytes == 8 << 20);
+  common::config::BrokerConfig tiny;
+  REQUIRE(broker::fit_memory(tiny, "1000000"));
+  CHECK(tiny.request_memory_bytes == 2 << 20);
+  CHECK(tiny.tail_cache_bytes == 1 << 20);
+}

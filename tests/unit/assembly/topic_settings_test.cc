@@ -1,0 +1,81 @@
+// Every topic configuration that the reference calls used reaches the part that honours it.
+#include "broker/topic_settings.h"
+
+#include <functional>
+#include <map>
+#include <set>
+
+#include <catch2/catch.hpp>
+
+#include "broker/partition/topic_settings.h"
+#include "common/config/config_table.h"
+#include "common/config/topic_config.h"
+
+using broker::partition::TopicSettings;
+using common::config::ConfigMap;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Case {
+  std::string value;
+  std::function<bool(const TopicSettings&)> is_honoured;
+};
+
+const std::map<std::string, Case> cases = {
+    {"cleanup.policy",
+     {"compact",
+      [](const TopicSettings& s) {
+        return !s.log.delete_old_segments && s.log.allow_offset_gaps &&
+               s.produce.keys == common::records::KeyRule::required;
+      }}},
+    {"file.delete.delay.ms", {"7", [](const TopicSettings& s) { return s.log.file_delete_delay == 7ms; }}},
+    {"flush.messages", {"1", [](const TopicSettings& s) { return s.sync_before_ack && s.log.flush_messages == 1; }}},
+    {"flush.ms", {"7", [](const TopicSettings& s) { return s.log.flush_ms == 7ms; }}},
+    {"index.interval.bytes", {"7", [](const TopicSettings& s) { return s.log.index_interval_bytes == 7; }}},
+    {"max.decompressed.message.bytes",
+     {"7", [](const TopicSettings& s) { return s.produce.decompress.max_record_bytes == 7; }}},
+    {"max.message.bytes", {"7", [](const TopicSettings& s) { return s.produce.max_batch_bytes == 7; }}},
+    {"message.timestamp.after.max.ms",
+     {"7", [](const TopicSettings& s) { return s.produce.timestamp_after_max_ms == 7; }}},
+    {"message.timestamp.before.max.ms",
+     {"7", [](const TopicSettings& s) { return s.produce.timestamp_before_max_ms == 7; }}},
+    {"message.timestamp.type",
+     {"LogAppendTime",
+      [](const TopicSettings& s) {
+        return s.log.log_append_time &&
+               s.produce.timestamp_type == common::records::TimestampType::log_append_time;
+      }}},
+    {"min.insync.replicas", {"7", [](const TopicSettings& s) { return s.min_isr == 7; }}},
+    {"retention.bytes", {"7", [](const TopicSettings& s) { return s.log.retention_bytes == 7u; }}},
+    {"retention.ms", {"7", [](const TopicSettings& s) { return s.log.retention_ms == 7ms; }}},
+    {"segment.bytes", {"2000000", [](const TopicSettings& s) { return s.log.segment_bytes == 2'000'000; }}},
+    {"segment.index.bytes", {"8", [](const TopicSettings& s) { return s.log.segment_index_bytes == 8; }}},
+    {"segment.jitter.ms", {"7", [](const TopicSettings& s) { return s.log.segment_jitter == 7ms; }}},
+    {"segment.ms", {"7", [](const TopicSettings& s) { return s.log.segment_ms == 7ms; }}},
+};
+// The controller's business: tests/scenarios/controller/unclean_election.txt.
+const std::set<std::string> elsewhere = {"unclean.leader.election.enable"};
+
+TopicSettings settings_with(const ConfigMap& topic) {
+  return broker::to_partition_settings(common::config::resolve_topic({.topic = common::config::lookup_in(topic)}));
+}
+
+}  // namespace
+
+TEST_CASE("every topic configuration that is used changes what it says") {
+  for (const auto& [key, one] : cases) {
+    CAPTURE(key, one.value);
+    REQUIRE(common::config::check_topic_configs({{key, one.value}}).has_value());
+    CHECK_FALSE(one.is_honoured(settings_with({})));
+    CHECK(one.is_honoured(settings_with({{key, one.value}})));
+  }
+}
+
+TEST_CASE("no topic configuration is called used without a case here") {
+  for (const common::config::Property& property : common::config::topic_properties()) {
+    if (property.effect != common::config::Effect::used) continue;
+    CAPTURE(property.key);
+    CHECK((cases.contains(std::string(property.key)) || elsewhere.contains(std::string(property.key))));
+  }
+}
