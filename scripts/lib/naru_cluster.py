@@ -34,6 +34,10 @@ class Failed(Exception):
     """A condition that did not come, or a command that failed where it must not."""
 
 
+class Skipped(Exception):
+    """What a test needs is not to be had on this machine; said loudly, and counted as skipped."""
+
+
 def wait_until(condition, what, timeout=30.0, pause=0.02):
     """Calls `condition` until it returns something true, and returns that. `what` says what was waited for."""
     deadline = time.monotonic() + timeout

@@ -134,3 +134,19 @@ def test_listens_on_both_address_families():
         broker.start()
         for host in ("127.0.0.1", "[::1]"):
             wait_until(lambda h=host: cluster.run("health", "--local", bootstrap=f"{h}:{port}").returncode == 0, f"an answer on {host}")
+
+
+def test_bootstrap_servers_instead_of_voters():
+    with Cluster(3) as cluster:
+        cluster.settings["controller.quorum.voters"] = None
+        cluster.settings["controller.quorum.bootstrap.servers"] = ",".join(f"{b.host}:{b.peer_port}" for b in cluster.brokers)
+        cluster.start()
+        cluster.naru("topic", "create", "orders", "-p", 3)
+        equal(cluster.topic("orders")["replicas"], 3, "default replication")
+        equal(sorted(b["role"] for b in cluster.status()["brokers"]), ["controller", "voter", "voter"], "roles")
+        victim = cluster.controller()
+        cluster[victim].kill()
+        cluster.wait_controller(other_than=victim)
+        cluster[victim].start()
+        cluster.wait_isr("orders")
+        cluster.wait_healthy()

@@ -1,0 +1,67 @@
+"""The edges of a broker under people who mean no good: the port of the other brokers, and many slow connections (faults 44, 48)."""
+import contextlib
+import os
+import socket
+import struct
+
+from naru_cluster import Cluster, Workload
+from support import clean, equal, true
+
+
+def resident_kib(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+
+
+def poured_in(host, port, data):
+    """Sends it and reads until the other side closes or has nothing to say; being reset while at it is an answer, too."""
+    with socket.create_connection((host, port), timeout=10) as peer:
+        with contextlib.suppress(ConnectionError):
+            peer.sendall(data)
+            peer.shutdown(socket.SHUT_WR)
+            while peer.recv(65536):
+                pass
+
+
+HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+def test_garbage_on_the_port_of_the_other_brokers():
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "load", "-p", 3, "-r", 3)
+        cluster.wait_isr("load")
+        controller = cluster.controller()
+        with Workload(cluster, "load") as load:
+            load.flow()
+            before = {b.id: resident_kib(b.pid) for b in cluster.brokers}
+            for broker in cluster.brokers:
+                for data in (os.urandom(1 << 20), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", bytes.fromhex("16030100c8010000c40303") + os.urandom(200),
+                             HTTP2 + os.urandom(65536), HTTP2 + struct.pack(">I", 0x00FFFFFF) + b"\0" * 5,
+                             HTTP2 + bytes.fromhex("000000040000000000") + os.urandom(4096), struct.pack(">i", 0x7FFFFFFF), b""):
+                    for _ in range(20):
+                        poured_in(broker.host, broker.peer_port, data)
+            load.flow()
+            equal(cluster.controller(), controller, "the controller: heartbeats and Raft were not disturbed")
+            for broker in cluster.brokers:
+                grown = resident_kib(broker.pid) - before[broker.id]
+                true(grown < 64 * 1024, f"broker {broker.id} grew by {grown} KiB")
+            clean(load.stop())
+
+
+def test_many_slow_connections_hold_nobody_up():
+    with Cluster(1) as cluster, contextlib.ExitStack() as clients:
+        cluster.start()
+        cluster.naru("topic", "create", "load", "-p", 3)
+        broker = cluster[1]
+        with Workload(cluster, "load") as load:
+            load.flow()
+            before = resident_kib(broker.pid)
+            slow = [clients.enter_context(socket.create_connection((broker.host, broker.port))) for _ in range(800)]
+            for byte in struct.pack(">i", 50 << 20) + b"\0\0\0\0":  # each claims 50 MiB, and sends eight bytes one by one
+                for connection in slow:
+                    connection.sendall(bytes([byte]))
+                load.flow(records=20)
+            grown = resident_kib(broker.pid) - before
+            true(grown < 64 * 1024, f"the broker grew by {grown} KiB for 800 slow connections")
+            clean(load.stop())
