@@ -179,6 +179,13 @@ struct Broker {
     });
     return result->error;
   }
+  // A little is left, or plenty; looked at once a second.
+  void set_room(bool plenty) {
+    const common::disk::Space space = volumes().at(0).space.value();
+    const uint64_t used = space.total_bytes - space.free_bytes;
+    disk->set_capacity(plenty ? uint64_t{1} << 40 : used + used / 50);
+    advance(3s);
+  }
   std::vector<Volume> volumes() {
     std::vector<Volume> found;
     shard->spawn("volumes", [](Directories& d, Instant deadline, std::vector<Volume>& out) -> common::Awaitable<void> {
@@ -304,13 +311,11 @@ TEST_CASE("little space is noticed, and its end too (R81)") {
   Broker b;
   b.register_broker();
   b.create(orders, "orders");
-  b.disk->set_capacity(1);
-  b.advance(3s);
+  b.set_room(false);
   const std::set<TopicIdPartition> all{{orders, PartitionIndex(0)}};
   REQUIRE(b.produce(orders) == ErrorCode::kafka_storage_error);
   REQUIRE(b.troubles.back().low_on_space == all);  // its leaderships should move
-  b.disk->set_capacity(uint64_t{1} << 40);
-  b.advance(3s);
+  b.set_room(true);
   REQUIRE(b.produce(orders) == ErrorCode::none);
   REQUIRE(b.troubles.back() == metadata::ReplicaTrouble{});
 }
@@ -442,11 +447,9 @@ TEST_CASE("a replica that could not be made is told of, and made once there is r
   b.advance(1s);
   REQUIRE(b.why_not(orders) == ErrorCode::kafka_storage_error);
   REQUIRE(b.troubles.back().failed == std::set<TopicIdPartition>{{orders, PartitionIndex(0)}});
-  b.disk->set_capacity(1);
-  b.advance(3s);
-  b.disk->set_capacity(uint64_t{1} << 40);
+  b.set_room(false);
   b.disk->clear_faults();
-  b.advance(3s);
+  b.set_room(true);
   REQUIRE(b.find(orders)->is_leader());
   REQUIRE(b.troubles.back() == metadata::ReplicaTrouble{});
 }
