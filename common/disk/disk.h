@@ -62,6 +62,9 @@ class File {
 
   [[nodiscard]] virtual const std::string& path() const = 0;
   [[nodiscard]] virtual IoResult<uint64_t> size() = 0;
+  // From now on this stays the file that it is, also when its name goes or comes to mean another one: its descriptor is
+  // kept until it is destroyed. For the few files that are being replaced.
+  [[nodiscard]] virtual IoResult<void> hold_open() = 0;
 
   // Writes all parts, one after the other, at `position`. After a failure any part of them may be in the file: the
   // caller truncates back (R77). Durable only after a sync.

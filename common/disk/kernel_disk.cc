@@ -182,6 +182,14 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
     return static_cast<uint64_t>(st.st_size);
   }
 
+  IoResult<void> hold_open() override {
+    std::lock_guard lock(table_->mutex);
+    auto fd = acquire(0);
+    if (!fd) return tl::unexpected(fd.error());
+    held_ = *fd;
+    return {};
+  }
+
   IoResult<void> write_at(uint64_t position, std::span<const BytesView> parts) override {
     auto fd = descriptor();
     if (!fd) return tl::unexpected(fd.error());
@@ -287,6 +295,7 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
   IoResult<std::shared_ptr<Descriptor>> descriptor() { return open_now(0); }
 
   IoResult<std::shared_ptr<Descriptor>> acquire(int flags) {
+    if (held_) return held_;
     auto& order = table_->recently_used;
     if (descriptor_) {
       order.splice(order.begin(), order, place_);
@@ -347,6 +356,7 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
   GroupCommit group_;
   // Guarded by table_->mutex.
   std::shared_ptr<Descriptor> descriptor_;
+  std::shared_ptr<Descriptor> held_;  // beyond the table's limit
   std::list<KernelFile*>::iterator place_;
 };
 

@@ -30,6 +30,12 @@ class SimulatedDisk::SimulatedFile final : public File, public std::enable_share
     return (*inode)->cached.size();
   }
 
+  IoResult<void> hold_open() override {
+    auto inode = get();
+    if (!inode) return tl::unexpected(inode.error());
+    return {};
+  }
+
   IoResult<void> write_at(uint64_t position, std::span<const BytesView> parts) override {
     auto inode = get();
     if (!inode) return tl::unexpected(inode.error());
