@@ -104,9 +104,14 @@ TimestampMs BatchView::base_timestamp() const {
 TimestampMs BatchView::max_timestamp() const {
   return TimestampMs(load_be<int64_t>(bytes_.data() + layout::max_timestamp));
 }
+std::optional<TimestampMs> BatchView::delete_horizon() const {
+  if ((attributes() & layout::delete_horizon_bit) == 0) return std::nullopt;
+  return base_timestamp();
+}
 TimestampMs BatchView::largest_timestamp() const {
-  return timestamp_type() == TimestampType::log_append_time ? max_timestamp()
-                                                            : std::max(base_timestamp(), max_timestamp());
+  // A delete horizon in the place of the base timestamp says nothing of the records.
+  if (timestamp_type() == TimestampType::log_append_time || delete_horizon()) return max_timestamp();
+  return std::max(base_timestamp(), max_timestamp());
 }
 std::optional<ProducerStamp> BatchView::producer() const {
   const auto id = load_be<int64_t>(bytes_.data() + layout::producer_id);

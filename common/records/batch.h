@@ -9,8 +9,8 @@
 //             ...
 //
 // All numbers big-endian; varints zigzag. batch_length counts from leader_epoch on; crc covers attributes to the end.
-// attributes: bits 0-2 codec, 3 timestamp is append time, 4 transactional, 5 control. `records` is compressed as a
-// whole.
+// attributes: bits 0-2 codec, 3 timestamp is append time, 4 transactional, 5 control, 6 base_timestamp is the delete
+// horizon (KIP-534; timestamps are still relative to it). `records` is compressed as a whole.
 //
 // Views are immutable values that must not outlive the bytes. Functions are pure; any thread.
 #pragma once
@@ -88,6 +88,8 @@ class BatchView {
   [[nodiscard]] bool is_control() const;
   [[nodiscard]] int32_t last_offset_delta() const;
   [[nodiscard]] TimestampMs base_timestamp() const;
+  // From when on compaction may drop the batch's tombstones; none until it has met them once (KIP-534).
+  [[nodiscard]] std::optional<TimestampMs> delete_horizon() const;
   [[nodiscard]] TimestampMs max_timestamp() const;
   // Some clients leave max_timestamp unset (-1) in one-record batches: what time indexes and retention should use.
   [[nodiscard]] TimestampMs largest_timestamp() const;

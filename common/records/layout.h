@@ -24,5 +24,6 @@ inline constexpr int16_t codec_mask = 0x07;
 inline constexpr int16_t log_append_time_bit = 0x08;
 inline constexpr int16_t transactional_bit = 0x10;
 inline constexpr int16_t control_bit = 0x20;
+inline constexpr int16_t delete_horizon_bit = 0x40;
 
 }  // namespace common::records::layout

@@ -141,6 +141,15 @@ std::optional<Offset> ProducerStateTable::first_unstable_offset() const {
   return first;
 }
 
+std::vector<Offset> ProducerStateTable::remembered_batches() const {
+  std::vector<Offset> all;
+  for (const auto& [id, producer] : producers_) {
+    for (size_t i = 0; i < producer.batch_count; ++i) all.push_back(producer.batches[i].last_offset);
+  }
+  std::ranges::sort(all);
+  return all;
+}
+
 void ProducerStateTable::clear() {
   producers_.clear();
   open_.clear();

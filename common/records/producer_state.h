@@ -70,6 +70,10 @@ class ProducerStateTable {
   // before the log start: take the larger then.
   [[nodiscard]] std::optional<Offset> first_unstable_offset() const;
 
+  // Last offsets of all batches that are remembered, ascending: compaction keeps those batches, so that a replay
+  // remembers them too.
+  [[nodiscard]] std::vector<Offset> remembered_batches() const;
+
   void clear();
   [[nodiscard]] size_t size() const { return producers_.size(); }
   [[nodiscard]] std::vector<ProducerSummary> describe() const;

@@ -207,7 +207,8 @@ Result<void> check_replicated(const BatchView& batch, const ReplicatedLimits& li
   if (expected) {
     const bool follows = limits.gaps == OffsetGaps::allow ? base >= *expected : base == *expected;
     if (!follows && !mutant<"R64-takes-any-offset">()) return corrupt(fmt::format("expected offset {}", *expected));
-  } else if (batch.next_offset() <= limits.log_end_offset || base > limits.log_end_offset) {
+  } else if (batch.next_offset() <= limits.log_end_offset ||
+             (limits.gaps == OffsetGaps::refuse && base > limits.log_end_offset)) {
     return corrupt(fmt::format("does not contain the log end {}", limits.log_end_offset));
   }
   if (batch.leader_epoch() < least_epoch && !mutant<"R64-takes-falling-epochs">()) {

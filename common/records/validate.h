@@ -68,7 +68,7 @@ struct ProduceLimits {
 [[nodiscard]] Validated<std::vector<BatchFacts>> validate_produced(BytesView batches, const ProduceLimits& limits,
                                                                    TimestampMs now);
 
-enum class OffsetGaps : uint8_t { refuse, allow };  // allow: a compacted topic
+enum class OffsetGaps : uint8_t { refuse, allow };  // allow: where compaction removes batches
 enum class FirstBatch : uint8_t {
   starts_at_log_end,
   may_contain_log_end,  // an empty log that begins within the leader's first batch (after DeleteRecords there)
