@@ -3,9 +3,11 @@
 //   00000000000000000120.log        record batches from offset 120 on; also .index, .timeindex
 //   00000000000000000120.snapshot   producer state before offset 120
 //   leader-epoch-checkpoint         and partition.metadata
+//   offset-gaps                     empty: batches may be missing between others (compaction); elsewhere that is damage
 //   restart-at                      the log is being emptied and goes on at the offset inside (R67)
 //   *.deleted, *.cleaned, *.tmp     left-overs: removed at the next open (R80)
-//   *.swap                          a replacement that was complete: takes its place at the next open (R80)
+//   *.log.swap                      a complete replacement for all segments in its range of offsets: takes their place
+//                                   at the next open (R80)
 #pragma once
 #include <optional>
 #include <string>
@@ -20,9 +22,12 @@ inline constexpr std::string_view offset_index_suffix = ".index";
 inline constexpr std::string_view time_index_suffix = ".timeindex";
 inline constexpr std::string_view snapshot_suffix = ".snapshot";
 inline constexpr std::string_view deleted_suffix = ".deleted";
+inline constexpr std::string_view cleaned_suffix = ".cleaned";
+inline constexpr std::string_view swap_suffix = ".swap";
 inline constexpr std::string_view epoch_file_name = "leader-epoch-checkpoint";
 inline constexpr std::string_view metadata_file_name = "partition.metadata";
 inline constexpr std::string_view restart_file_name = "restart-at";
+inline constexpr std::string_view gaps_file_name = "offset-gaps";
 
 // "<directory>/<20 digits><suffix>"
 [[nodiscard]] std::string file_path(std::string_view directory, model::Offset base, std::string_view suffix);

@@ -124,6 +124,15 @@ void Log::advance_log_start(Offset offset) {
 size_t Log::apply_retention(const Now& now, Offset high_watermark) {
   return impl_->apply_retention(now, high_watermark);
 }
+std::vector<SegmentFacts> Log::segment_facts() {
+  return impl_->segment_facts();
+}
+Offset Log::cleaned_offset() const {
+  return impl_->cleaned_to;
+}
+Result<std::unique_ptr<Compaction>> Log::compact(CompactionRequest request) {
+  return impl_->compact(std::move(request));
+}
 void Log::tick(const Now& now) {
   impl_->tick(now);
 }

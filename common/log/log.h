@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "common/disk/disk.h"
+#include "common/log/compaction.h"
 #include "common/log/epoch_cache.h"
 #include "common/log/log_config.h"
 #include "common/log/tail_cache.h"
@@ -188,6 +189,13 @@ class Log {
   // Deletes segments by retention.ms and retention.bytes, never at or above the high watermark (R82). Returns how many.
   // `now.wall` is that of a RetentionClock.
   size_t apply_retention(const Now& now, Offset high_watermark);
+  // Compaction, see compaction.h. The facts are those of all segments but the active one.
+  [[nodiscard]] std::vector<SegmentFacts> segment_facts();
+  // Everything below was compacted once: the newest record of each key there is known to be the only one.
+  [[nodiscard]] Offset cleaned_offset() const;
+  // One run at a time. OPERATION_NOT_ATTEMPTED: there is nothing to do, or the log is busy.
+  [[nodiscard]] Result<std::unique_ptr<Compaction>> compact(CompactionRequest request);
+
   // Every second or so: removes files whose delay has passed, syncs by flush.ms.
   void tick(const Now& now);
 

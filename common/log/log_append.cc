@@ -1,6 +1,7 @@
 // Appending and rolling.
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <string>
 
 #include <fmt/format.h>
@@ -145,6 +146,17 @@ IoResult<void> Log::Impl::roll(Offset base, TimestampMs now) {
   return {};
 }
 
+// Before the first gap is in a file. Its name is synced with the next flush, which is asked for; until then a loss of
+// power costs what came after the gap.
+IoResult<void> Log::Impl::note_gaps() {
+  if (has_gaps) return {};
+  auto file = disk.open(path(gaps_file_name), disk::OpenMode::create_if_missing);
+  if (!file) return tl::unexpected(file.error());
+  has_gaps = true;
+  names_dirty = true;
+  return {};
+}
+
 // The active segment is empty, but its file was not: an empty one takes its name.
 IoResult<void> Log::Impl::replace_empty_file() {
   Segment& segment = active();
@@ -191,7 +203,10 @@ IoResult<void> Log::Impl::write_out(Segment& segment, std::span<const BytesView>
 
 Result<void> Log::Impl::append_run(const Append& append) {
   if (must_roll(append) || (cuts != durable_cuts && !mutant<"R71-writes-over-an-unsynced-cut">())) {
-    const Offset base = std::max(log_end, append.facts.front().base_offset);
+    // A segment begins where the one before ends, also if the next batches lie further on (compacted away at the
+    // leader): a gap between segments is damage.
+    const bool fits = append.facts.back().last_offset() - log_end <= std::numeric_limits<int32_t>::max();
+    const Offset base = fits ? log_end : std::max(log_end, append.facts.front().base_offset);
     if (auto rolled = base == active().base ? replace_empty_file() : roll(base, append.now); !rolled) {
       note(rolled.error(), "new segment");
       return disk::storage_error(rolled.error());
@@ -315,6 +330,19 @@ Result<AppendInfo> Log::append_as_follower(const BufferChain& batches, LeaderEpo
   if (!facts) return tl::unexpected(facts.error());
   if (facts->empty()) return fail(ErrorCode::corrupt_message, "no batch to append");
   AppendInfo info{std::max(log.log_end, facts->front().base_offset), log.log_end, {}, 0};
+  Offset expected = log.log_end;
+  bool has_gap = false;
+  for (const BatchFacts& f : *facts) {
+    has_gap |= f.base_offset > expected;
+    expected = f.last_offset().next();
+  }
+  const bool is_first_gap = has_gap && !log.has_gaps;
+  if (has_gap) {
+    if (auto noted = log.note_gaps(); !noted) {
+      log.note(noted.error(), "new file");
+      return disk::storage_error(noted.error());
+    }
+  }
 
   // As many batches at a time as one segment takes.
   std::vector<BytesView> parts;
@@ -336,6 +364,7 @@ Result<AppendInfo> Log::append_as_follower(const BufferChain& batches, LeaderEpo
     first = end;
   }
   log.tail.clear();  // followers do not cache; what lay there no longer ends at the log end
+  if (is_first_gap) flush([](const Result<Offset>&) {});
   if (log.config.flush_messages && log.unflushed_records >= *log.config.flush_messages)
     flush([](const Result<Offset>&) {});
   return info;

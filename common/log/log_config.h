@@ -23,7 +23,7 @@ struct LogConfig {
   std::optional<milliseconds> flush_ms;                                   // flush.ms
   milliseconds file_delete_delay = std::chrono::minutes(1);               // file.delete.delay.ms
   bool log_append_time = false;                                           // message.timestamp.type=LogAppendTime
-  bool allow_offset_gaps = false;                                         // followers of compacted topics
+  bool allow_offset_gaps = false;  // a follower takes what a leader sends whose batches were compacted away in part
   // Reserve and zero-fill files this far ahead, so that a sync writes no file size (Raft's log). 0: not at all.
   uint64_t preallocate_bytes = 0;
   uint64_t writeback_bytes = 4u << 20;  // ask the kernel to start writing every so many bytes; 0: never
@@ -44,6 +44,7 @@ struct OpenHints {
   std::optional<model::Offset> recovery_point;    // everything below was synced
   std::optional<model::Offset> high_watermark;    // everything below is committed: never cut there (R72)
   std::optional<model::Offset> log_start_offset;  // DeleteRecords
+  std::optional<model::Offset> cleaned_to;        // compacted up to here
 };
 
 }  // namespace common::log

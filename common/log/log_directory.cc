@@ -33,7 +33,8 @@ constexpr std::string_view metadata_log_prefix = "__cluster_metadata-";  // also
 constexpr size_t small_file = 64u << 10;
 constexpr size_t checkpoint_file = 256u << 20;
 constexpr std::array checkpoint_names{"recovery-point-offset-checkpoint", "replication-offset-checkpoint",
-                                      "log-start-offset-checkpoint"};
+                                      "log-start-offset-checkpoint", "cleaner-offset-checkpoint"};
+static_assert(checkpoint_names.size() == checkpoint_kinds);
 
 std::string_view name_of(CheckpointKind kind) {
   return checkpoint_names[static_cast<size_t>(kind)];
@@ -146,7 +147,7 @@ struct LogDirectory::Pending {
     std::vector<disk::Done<void>> next_done;
     bool is_writing = false;
   };
-  std::array<Kind, 3> kinds;
+  std::array<Kind, checkpoint_kinds> kinds;
 };
 
 std::string LogDirectory::file(std::string_view name) const {
@@ -203,8 +204,9 @@ Result<void> LogDirectory::read_markers() {
   if (!clean) return tl::unexpected(clean.error());
   auto running = read(running_name);
   if (!running) return tl::unexpected(running.error());
-  const bool was_used = !found_.empty() || !strays_.empty() || !to_delete_.empty() || checkpoints_[0] ||
-                        checkpoints_[1] || checkpoints_[2];
+  const bool has_checkpoint =
+      std::any_of(checkpoints_.begin(), checkpoints_.end(), [](const auto& c) { return c.has_value(); });
+  const bool was_used = !found_.empty() || !strays_.empty() || !to_delete_.empty() || has_checkpoint;
   if (*clean) {
     previous_end_ = PreviousEnd::clean;
     previous_epoch_ = (*clean)->epoch;
@@ -248,8 +250,8 @@ Result<void> LogDirectory::read_partitions() {
 }
 
 void LogDirectory::read_checkpoints() {
-  for (const CheckpointKind kind :
-       {CheckpointKind::recovery_point, CheckpointKind::high_watermark, CheckpointKind::log_start}) {
+  for (size_t i = 0; i < checkpoint_kinds; ++i) {
+    const auto kind = static_cast<CheckpointKind>(i);
     const std::string name = file(name_of(kind));
     auto text = disk_.read_file(name, checkpoint_file);
     if (!text) {
@@ -271,7 +273,7 @@ OpenHints LogDirectory::hints_for(const TopicPartition& partition) const {
     return it->second;
   };
   return {previous_end_, get(CheckpointKind::recovery_point), get(CheckpointKind::high_watermark),
-          get(CheckpointKind::log_start)};
+          get(CheckpointKind::log_start), get(CheckpointKind::cleaner)};
 }
 
 Result<void> LogDirectory::give_identity(const DirectoryIdentity& identity) {

@@ -5,7 +5,8 @@
 //   meta.properties                     whose directory this is
 //   .kafka_cleanshutdown                last run ended clean; deleted before the first write (R70)
 //   .naru_running                       a run has begun: kernel and file system it ran on (R75)
-//   recovery-point-offset-checkpoint    and replication-offset-checkpoint, log-start-offset-checkpoint
+//   recovery-point-offset-checkpoint    and replication-offset-checkpoint, log-start-offset-checkpoint,
+//                                       cleaner-offset-checkpoint
 //   orders-0/                           a partition
 //   orders-0.<32 hex digits>-delete/    on its way out; removed at the next start at the latest
 //   orders-0.<32 hex digits>-stray/     not known to the cluster: kept for a while (R42)
@@ -16,6 +17,7 @@
 // end_run. Thread-compatible: one thread of the broker; the shards' threads hand it their offsets. create_partition and
 // set_aside may run on the disk's pool.
 #pragma once
+#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -52,7 +54,8 @@ struct PartitionDirectory {
   std::optional<TopicId> topic_id;  // none: partition.metadata is missing or bad: a stray (R42)
 };
 
-enum class CheckpointKind { recovery_point, high_watermark, log_start };
+enum class CheckpointKind { recovery_point, high_watermark, log_start, cleaner };
+inline constexpr size_t checkpoint_kinds = 4;
 
 class LogDirectory {
  public:
@@ -136,7 +139,7 @@ class LogDirectory {
   std::vector<PartitionDirectory> found_;
   std::vector<std::string> strays_;
   std::vector<std::string> to_delete_;
-  std::optional<OffsetMap> checkpoints_[3];
+  std::array<std::optional<OffsetMap>, checkpoint_kinds> checkpoints_;
   std::shared_ptr<Pending> pending_;
   std::optional<Error> failure_;
 };

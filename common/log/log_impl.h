@@ -9,6 +9,7 @@
 #include <deque>
 
 #include "common/log/batch_scan.h"
+#include "common/log/compaction.h"
 #include "common/log/log.h"
 #include "common/log/segment.h"
 
@@ -24,6 +25,7 @@ struct ReadPlan {
   std::shared_ptr<disk::File> file;
   Offset base;
   uint64_t size_bytes = 0;
+  bool may_have_gaps = false;
   std::optional<uint64_t> exact_position;  // where the batch with request.from begins
   std::optional<OffsetEntry> hint;         // an index entry at or before it
   IndexReader<OffsetEntry> index;          // to be asked if there is no hint; file null: begin at the start
@@ -64,6 +66,7 @@ class Log::Impl {
   void reserve_space(Segment& segment, size_t bytes);
   void seal(Segment& segment);
   void write_indexes(Segment& segment, bool all);
+  IoResult<void> note_gaps();
   IoResult<std::unique_ptr<Segment>> make_segment(Offset base, TimestampMs now);
   void save_snapshot();
   [[nodiscard]] std::vector<std::string> drop_spare_snapshots();
@@ -115,9 +118,16 @@ class Log::Impl {
   void advance_log_start(Offset offset);
   size_t apply_retention(const Now& now, Offset high_watermark);
   void remove_oldest(size_t count);
+  void remove_below_start();
   void remove_files(std::vector<std::unique_ptr<Segment>> segments);
   void tick(const Now& now);
   Result<void> reload_producers(Offset end);
+
+  // -- log_compact.cc --
+  [[nodiscard]] std::vector<SegmentFacts> segment_facts();
+  Result<std::unique_ptr<Compaction>> compact(CompactionRequest request);
+  void replace_segments(size_t first, size_t count, std::unique_ptr<Segment> with, disk::Done<void> done);
+  void on_replaced(Offset base, size_t count, std::unique_ptr<Segment> with, const std::vector<Offset>& bases);
 
   [[nodiscard]] Segment& active() { return *segments.back(); }
   [[nodiscard]] const Segment& active() const { return *segments.back(); }
@@ -174,6 +184,20 @@ class Log::Impl {
   };
   std::array<std::optional<Position>, 4> positions;
   size_t next_position = 0;
+
+  // Compaction.
+  struct CompactionHold {
+    Offset end;  // what it looks at ends here
+    bool is_void = false;
+  };
+  std::shared_ptr<CompactionHold> compacting;  // null: none
+  std::weak_ptr<void> last_cleaner;            // a job of the last one may still run
+  // Files are being replaced up to this offset: until that is done nothing below goes or is cut.
+  std::optional<Offset> replacing;
+  Offset cleaned_to;
+  // The checksum of a batch does not cover its offset. So where no batch can be missing, a gap is damage; where one
+  // can, a file says so before the first one is.
+  bool has_gaps = false;
 
   // Flushing.
   std::vector<FlushDone> flush_waiting;  // for the next flush

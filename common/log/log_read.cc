@@ -54,6 +54,7 @@ Result<ReadOutcome> take_batches(const ReadPlan& plan, const Buffer& bytes, uint
   const ReadRequest& request = plan.request;
   ReadOutcome outcome{{{}, request.from, false}, position};
   size_t taken = 0;
+  Offset expected = request.from;
   while (taken < bytes.size()) {
     const BytesView rest = bytes.view().subspan(taken);
     const auto size = BatchView::size_at(rest);
@@ -63,9 +64,14 @@ Result<ReadOutcome> take_batches(const ReadPlan& plan, const Buffer& bytes, uint
     if (taken + *size > request.max_bytes && !(taken == 0 && request.at_least_one == AtLeastOneBatch::yes)) break;
     const auto batch = BatchView::parse(rest);
     if (!batch) return corrupt(*plan.file, position + taken, batch.error().message);
+    const bool is_next = batch->base_offset() == expected || (taken == 0 && batch->base_offset() < expected);
+    if (!is_next && (!plan.may_have_gaps || batch->base_offset() < expected))
+      return corrupt(*plan.file, position + taken,
+                     fmt::format("offset {}, expected {}", batch->base_offset(), expected));
     if (batch->last_offset() >= request.limit) break;
     // Rot is never served and never spread (fault 31).
     if (!batch->crc_ok()) return corrupt(*plan.file, position + taken, "checksum mismatch");
+    expected = batch->next_offset();
     taken += *size;
     outcome.result.next_offset = batch->next_offset();
   }
@@ -142,7 +148,7 @@ void Log::Impl::remember_position(Offset next_offset, const Segment& segment, ui
 }
 
 Result<ReadPlan> Log::Impl::plan(const ReadRequest& request, Segment& segment, Waiting waiting) {
-  ReadPlan plan{request, segment.file, segment.base, segment.size_bytes, {}, {}, {}};
+  ReadPlan plan{request, segment.file, segment.base, segment.size_bytes, has_gaps, {}, {}, {}};
   for (const auto& known : positions) {
     if (known && known->next_offset == request.from && known->segment_base == segment.base &&
         known->position < segment.size_bytes) {

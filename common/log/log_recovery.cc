@@ -41,6 +41,7 @@ class Recovery {
   };
 
   Result<void> finish_left_overs();
+  Result<void> finish_replacement(const std::string& swap_name, const std::vector<DirectoryEntry>& entries);
   Result<void> load_segments();
   Result<void> adopt_indexes(Segment& segment);
   Result<bool> adopt_index_files(Segment& segment);
@@ -65,6 +66,16 @@ class Recovery {
   [[nodiscard]] Offset snapshots_trusted() const {
     if (hints_.previous_end == PreviousEnd::clean) return Offset(INT64_MAX);
     return hints_.recovery_point.value_or(Offset(0));
+  }
+  // Where an epoch begins whose first batch in the log is at `base`. The batches before may have been compacted away at
+  // the leader; then the file knows better, as an epoch begins at one place only.
+  [[nodiscard]] Offset start_of(LeaderEpoch epoch, Offset base, Offset end_before) const {
+    const Offset first = std::max(base, log_.segments[0]->base);
+    if (!epochs_in_file_) return first;
+    for (const EpochStart& e : *epochs_in_file_) {
+      if (e.epoch == epoch && e.start_offset >= end_before && e.start_offset <= first) return e.start_offset;
+    }
+    return first;
   }
   [[nodiscard]] Offset trusted() const {
     return std::max(hints_.recovery_point.value_or(Offset(0)), hints_.high_watermark.value_or(Offset(0)));
@@ -101,13 +112,20 @@ Result<void> Recovery::finish_left_overs() {
   if (!entries) return disk::storage_error(entries.error());
   bool changed = false;
   for (const DirectoryEntry& entry : *entries) {
+    if (entry.name.ends_with(swap_suffix) && !mutant<"R80-forgets-a-swap">()) {
+      if (auto done = finish_replacement(entry.name, *entries); !done) return done;
+      changed = true;
+    }
+  }
+  if (changed) {
+    entries = disk_.list(log_.directory);
+    if (!entries) return disk::storage_error(entries.error());
+  }
+  for (const DirectoryEntry& entry : *entries) {
     const std::string name = log_.path(entry.name);
-    if (entry.name.ends_with(deleted_suffix) || entry.name.ends_with(".cleaned") || entry.name.ends_with(".tmp")) {
+    if (entry.name.ends_with(deleted_suffix) || entry.name.ends_with(cleaned_suffix) || entry.name.ends_with(".tmp")) {
       if (mutant<"R80-keeps-unfinished-replacements">()) continue;
       if (auto removed = disk_.remove_file(name); !removed) return storage(removed);
-      changed = true;
-    } else if (entry.name.ends_with(".swap") && !mutant<"R80-forgets-a-swap">()) {
-      if (auto renamed = disk_.rename(name, name.substr(0, name.size() - 5)); !renamed) return storage(renamed);
       changed = true;
     }
   }
@@ -116,7 +134,36 @@ Result<void> Recovery::finish_left_overs() {
     if (!entries) return disk::storage_error(entries.error());
   }
   files_.entries = std::move(*entries);
+  log_.has_gaps = files_.find(gaps_file_name) != nullptr;
   return {};
+}
+
+// R80: a replacement that was complete and synced before it got its name. What it replaces may be there in part.
+Result<void> Recovery::finish_replacement(const std::string& swap_name, const std::vector<DirectoryEntry>& entries) {
+  const std::string path = log_.path(swap_name);
+  const std::string final_name = swap_name.substr(0, swap_name.size() - swap_suffix.size());
+  const auto base = offset_in_name(final_name, log_suffix);
+  if (!base) return storage(disk_.remove_file(path));
+  auto file = disk_.open(path, OpenMode::existing);
+  if (!file) return disk::storage_error(file.error());
+  auto size = (*file)->size();
+  if (!size) return disk::storage_error(size.error());
+  Offset end = *base;
+  auto walked = walk_headers(**file, 0, *size, Waiting::allowed, [&](const BatchAt& batch) {
+    end = batch.last_offset.next();
+    return records::Visit::go_on;
+  });
+  if (!walked) return disk::storage_error(walked.error());
+  if (!*walked) return corrupt(fmt::format("{}: damaged batch header", path));
+  for (const DirectoryEntry& entry : entries) {
+    for (const auto suffix : {log_suffix, offset_index_suffix, time_index_suffix}) {
+      const auto at = offset_in_name(entry.name, suffix);
+      if (!at || *at < *base || *at >= std::max(end, base->next()) || mutant<"R80-keeps-what-was-replaced">()) continue;
+      auto removed = disk_.remove_file(log_.path(entry.name));
+      if (!removed && removed.error().fault != IoFault::not_found) return storage(removed);
+    }
+  }
+  return storage(disk_.rename(path, log_.path(final_name)));
 }
 
 Result<void> Recovery::load_segments() {
@@ -349,13 +396,13 @@ Result<void> Recovery::drop_below_start() {
 Result<bool> Recovery::scan_segment(size_t i) {
   Segment& segment = *log_.segments[i];
   const uint64_t file_size = segment.size_bytes;
-  ScanStart start{0,     file_size, std::max(log_.log_end, segment.base), last_epoch_, log_.config.allow_offset_gaps,
-                  i == 0};
+  ScanStart start{0, file_size, std::max(log_.log_end, segment.base), last_epoch_, log_.has_gaps, i == 0};
   segment.forget_batches();
+  Offset end_before = start.next_offset;
   auto scanned = scan_batches(*segment.file, start, [&](const BatchFacts& facts) {
-    if (log_.epochs.latest() != facts.leader_epoch) {
-      log_.epochs.assign(facts.leader_epoch, std::max(facts.base_offset, log_.segments[0]->base));
-    }
+    if (log_.epochs.latest() != facts.leader_epoch)
+      log_.epochs.assign(facts.leader_epoch, start_of(facts.leader_epoch, facts.base_offset, end_before));
+    end_before = facts.last_offset().next();
     segment.note_batch(facts, facts.position, log_.config);
     if (log_.config.keep_producer_state && facts.base_offset >= producers_from_ &&
         !mutant<"R84-scan-forgets-producers">()) {
@@ -392,8 +439,7 @@ Result<void> Recovery::scan_from(size_t first) {
   for (size_t i = first; i < log_.segments.size(); ++i) {
     Segment& segment = *log_.segments[i];
     // A segment must begin where the one before ended.
-    const bool has_gap =
-        i > first && segment.base != log_.log_end && !(log_.config.allow_offset_gaps && segment.base > log_.log_end);
+    const bool has_gap = i > first && segment.base != log_.log_end;
     if (has_gap) {
       ScanResult at_gap{log_.segments[i - 1]->size_bytes,
                         log_.log_end,
@@ -439,7 +485,7 @@ Result<void> Recovery::check_tail() {
     }
   }
   const uint64_t from = position;
-  ScanStart start{position, segment.size_bytes, next, std::nullopt, log_.config.allow_offset_gaps, position == 0};
+  ScanStart start{position, segment.size_bytes, next, std::nullopt, log_.has_gaps, position == 0};
   std::optional<TimestampMs> first_timestamp;
   auto scanned = scan_batches(*segment.file, start, [&](const BatchFacts& facts) {
     if (facts.max_timestamp > segment.largest_timestamp) {
@@ -514,6 +560,9 @@ Result<void> Recovery::run() {
   if (!mutant<"R79-keeps-epochs-beyond-the-end">()) log_.epochs.truncate_from_end(log_.log_end);
   if (auto done = complete_epochs(); !done) return done;
   if (!mutant<"R79-keeps-epochs-before-the-start">()) log_.epochs.truncate_from_start(log_.log_start);
+  // A point past the active segment is of a log that was cut since.
+  const Offset cleaned = hints_.cleaned_to.value_or(log_.log_start);
+  log_.cleaned_to = cleaned > log_.segments.back()->base ? log_.log_start : cleaned;
   if (auto done = renew_snapshots(); !done) return done;
   // The recovery point may pass an epoch's start only once the file knows it.
   if (!epochs_in_file_ || *epochs_in_file_ != log_.epochs.entries()) {

@@ -19,6 +19,10 @@ using model::ErrorCode;
 Result<Offset> Log::Impl::truncate_to(Offset offset) {
   if (auto refused = refuse_append(); !refused) return tl::unexpected(refused.error());
   NARU_CHECK(offset >= log_start, "truncate to {} below log start {}", offset, log_start);
+  // Below what is committed, after an unclean election: rare, and soon over.
+  if (replacing && offset < *replacing)
+    return model::fail(ErrorCode::kafka_storage_error, fmt::format("{} is being compacted", directory));
+  if (compacting && offset < compacting->end && !mutant<"R107-goes-on-after-a-cut">()) compacting->is_void = true;
   // R66: also when nothing is cut. Else a follower truncates to the same place for ever (KAFKA-10706).
   if (!mutant<"R66-keeps-epochs-beyond-the-end">()) change_epochs(epochs.truncate_from_end(offset));
   if (offset >= log_end) return log_end;
@@ -46,6 +50,7 @@ Result<Offset> Log::Impl::truncate_to(Offset offset) {
   if (!mutant<"R66-keeps-epochs-of-what-was-cut">()) change_epochs(epochs.truncate_from_end(log_end));
   flushed = std::min(flushed, log_end);
   flush_target = std::min(flush_target, log_end);
+  cleaned_to = std::min(cleaned_to, active().base);
   if (mutant<"R84-truncation-keeps-producers">()) return log_end;
   if (auto reloaded = reload_producers(log_end); !reloaded) return tl::unexpected(reloaded.error());
   check_invariants();
@@ -92,7 +97,8 @@ IoResult<void> Log::Impl::cut_last_segment(Offset offset) {
   return {};
 }
 
-// Cuts the batches that reach past `offset`; what is left tells its timestamps again.
+// Cuts the batches that reach past `offset`; what is left tells its timestamps again. The log ends where the last batch
+// that is left ends: a gap before `offset` could not be told from a loss at the next start.
 IoResult<Offset> Log::Impl::cut_segment(Segment& segment, Offset offset) {
   const std::string offsets_path = path(segment.base, offset_index_suffix);
   const std::string times_path = path(segment.base, time_index_suffix);
@@ -122,16 +128,16 @@ IoResult<Offset> Log::Impl::cut_segment(Segment& segment, Offset offset) {
   if (!segment.times.last()) position = 0;
   const uint64_t indexed_up_to = position;
 
-  Offset end = offset;
+  Offset end = segment.base;
   bool cut = false;
   uint64_t cut_at = segment.size_bytes;
   auto walked = walk_headers(*segment.file, position, segment.size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
     if (batch.last_offset >= offset) {
       cut = true;
       cut_at = batch.position;
-      end = std::min(offset, batch.base_offset);
       return records::Visit::stop;
     }
+    end = batch.last_offset.next();
     if (batch.largest_timestamp > segment.largest_timestamp) {
       segment.largest_timestamp = batch.largest_timestamp;
       segment.largest_timestamp_offset = batch.last_offset;
@@ -229,7 +235,9 @@ IoResult<void> finish_restart(disk::Disk& disk, const std::string& directory, Of
   for (const disk::DirectoryEntry& entry : *entries) {
     const bool goes = entry.name.ends_with(log_suffix) || entry.name.ends_with(offset_index_suffix) ||
                       entry.name.ends_with(time_index_suffix) || entry.name.ends_with(snapshot_suffix) ||
-                      entry.name.ends_with(deleted_suffix) || entry.name == epoch_file_name;
+                      entry.name.ends_with(deleted_suffix) || entry.name.ends_with(cleaned_suffix) ||
+                      entry.name.ends_with(swap_suffix) || entry.name == epoch_file_name ||
+                      entry.name == gaps_file_name;
     if (!goes) continue;
     auto removed = disk.remove_file(directory + "/" + entry.name);
     if (!removed && removed.error().fault != IoFault::not_found) return removed;
@@ -245,6 +253,7 @@ IoResult<void> finish_restart(disk::Disk& disk, const std::string& directory, Of
 void Log::Impl::truncate_fully_and_start_at(Offset offset, StepDone done) {
   if (auto refused = refuse_append(); !refused) return done(std::move(refused));
   is_emptying = true;
+  if (compacting) compacting->is_void = true;
   ++generation;
   positions.fill(std::nullopt);
   tail.clear();
@@ -280,7 +289,8 @@ void Log::Impl::begin_anew(Offset offset, std::unique_ptr<Segment> first) {
   ++generation;
   segments.clear();
   segments.push_back(std::move(first));
-  log_start = log_end = flushed = flush_target = offset;
+  log_start = log_end = flushed = flush_target = cleaned_to = offset;
+  has_gaps = false;
   if (!mutant<"R67-keeps-epochs-and-producers">()) {
     change_epochs(epochs.clear());
     producers.clear();
@@ -327,19 +337,24 @@ void Log::Impl::remove_oldest(size_t count) {
   remove_files(std::move(gone));
 }
 
+void Log::Impl::remove_below_start() {
+  if (replacing) return;  // later
+  size_t below = 0;
+  while (below + 1 < segments.size() && end_of(below) <= log_start) ++below;
+  if (below > 0) remove_oldest(below);
+}
+
 void Log::Impl::advance_log_start(Offset offset) {
   if (offset <= log_start || is_emptying || is_closed) return;
   NARU_CHECK(offset <= log_end, "log start {} past the log end {}", offset, log_end);
   log_start = offset;
-  size_t below = 0;
-  while (below + 1 < segments.size() && end_of(below) <= offset) ++below;
-  if (below > 0) remove_oldest(below);
+  remove_below_start();
   change_epochs(epochs.truncate_from_start(log_start));
   check_invariants();
 }
 
 size_t Log::Impl::apply_retention(const Now& now, Offset high_watermark) {
-  if (is_emptying || is_closed || failure) return 0;
+  if (is_emptying || is_closed || failure || replacing) return 0;
   const Offset bound = mutant<"R82-retention-above-the-hw">() ? log_end : std::min(high_watermark, log_end);
   size_t count = 0;
   uint64_t left = size_bytes();

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
+#include <map>
 #include <mutex>
 
 #include "common/disk/kernel_disk.h"
@@ -97,6 +98,32 @@ TEST_CASE("many files share few descriptors") {
   REQUIRE(open_descriptors(owner.root) == 0);
 }
 
+TEST_CASE("a file that is held open stays the file that it is, whatever its name comes to mean") {
+  Owner o;
+  o.make(1);
+  const auto written = [&](const std::string& name, std::string_view text) {
+    auto file = o.disk->open(o.root + name, OpenMode::create_if_missing);
+    REQUIRE(file);
+    REQUIRE((*file)->write_at(0, as_bytes(text)));
+    return *file;
+  };
+  const auto text_of = [](common::disk::File& file) {
+    std::array<std::byte, 3> bytes;
+    const auto n = file.read_at(0, bytes);
+    REQUIRE((n && *n == 3));
+    return std::string(common::model::as_text(BytesView(bytes)));
+  };
+  const auto held = written("/a", "old");
+  const auto loose = o.disk->open(o.root + "/a", OpenMode::existing);
+  REQUIRE(held->hold_open());
+  written("/b", "new");  // the only other descriptor
+  REQUIRE(o.disk->rename(o.root + "/b", o.root + "/a"));
+  CHECK(text_of(*held) == "old");
+  CHECK(text_of(**loose) == "new");
+  REQUIRE(o.disk->remove_file(o.root + "/a"));
+  CHECK(text_of(*held) == "old");
+}
+
 TEST_CASE("reads, truncation, names and the whole content of a file") {
   Owner owner;
   owner.make(16);
@@ -185,4 +212,71 @@ TEST_CASE("a log on the real file system: append, roll, flush, close, open again
   REQUIRE(found->timestamp == TimestampMs(1150));
   log->reset();
   directory->reset();
+}
+
+TEST_CASE("a log on the real file system is compacted while it is read and appended to") {
+  Owner o;
+  o.make(4);
+  LogConfig config;
+  config.segment_bytes = 2000;
+  config.retention_ms.reset();
+  config.file_delete_delay = std::chrono::milliseconds(0);
+  LogEnvironment environment;
+  environment.disk = o.disk.get();
+  auto log = Log::open(environment, o.root + "/orders-0", config, {}, TimestampMs(1000));
+  REQUIRE(log);
+  const auto put = [&](int i) {
+    BatchBuilder builder;
+    builder.add({.timestamp = TimestampMs(1000 + i),
+                 .key = as_bytes(fmt::format("key {}", i % 7)),
+                 .value = as_bytes(fmt::format("{}", i)),
+                 .headers = {}});
+    REQUIRE((*log)->append_own(builder.build(), LeaderEpoch(0), TimestampMs(1000 + i)));
+  };
+  const auto newest = [&](Log& of) {
+    std::map<std::string, std::string> found;
+    for (Offset next(0); next < of.log_end_offset();) {
+      const auto read = of.read_blocking({next, of.log_end_offset(), 1000});
+      REQUIRE(read);
+      const Buffer all = read->records.flatten();
+      BatchCursor cursor(all.view());
+      while (!cursor.at_end()) {
+        REQUIRE(common::records::for_each_record(*cursor.next(), {}, [&](const common::records::Record& r) {
+          found[std::string(common::model::as_text(*r.key))] = std::string(common::model::as_text(*r.value));
+        }));
+      }
+      next = read->next_offset;
+    }
+    return found;
+  };
+  int written = 0;
+  for (int round = 0; round < 4; ++round) {
+    for (int i = 0; i < 200; ++i) put(written++);
+    std::optional<Offset> flushed;
+    (*log)->flush([&](const common::log::Result<Offset>& done) { flushed = done.value(); });
+    o.run_until([&] { return flushed.has_value(); });
+    auto run = (*log)->compact(
+        {.first_dirty = (*log)->cleaned_offset(), .end = *flushed, .now = TimestampMs(written), .step_bytes = 1000});
+    REQUIRE(run);
+    for (bool is_over = false; !is_over;) {
+      bool is_done = false;
+      (*run)->step([&](common::log::Result<CompactionStep> step) {
+        INFO((step ? std::string() : step.error().message));
+        REQUIRE(step);
+        is_done = true;
+        is_over = step->report.has_value();
+      });
+      o.run_until([&] { return is_done; });
+      put(written++);
+      REQUIRE(newest(**log).size() == 7);
+    }
+    (*log)->tick({common::model::Instant(std::chrono::seconds(10 * round)), TimestampMs(written)});
+  }
+  CHECK((*log)->size_bytes() < 16'000);  // of some 70,000
+  const auto before = newest(**log);
+  REQUIRE((*log)->close_blocking());
+  log->reset();
+  log = Log::open(environment, o.root + "/orders-0", config, {}, TimestampMs(1000));
+  REQUIRE(log);
+  CHECK(newest(**log) == before);
 }

@@ -186,6 +186,7 @@ TEST_CASE("checkpoints become hints; a bad one is no hint at all (R73)") {
   disk.run_until_idle();
   REQUIRE(stored == 3);
   REQUIRE(directory->store_checkpoint_blocking(CheckpointKind::high_watermark, {{orders, Offset(9)}}));
+  REQUIRE(directory->store_checkpoint_blocking(CheckpointKind::cleaner, {{orders, Offset(7)}}));
   directory.reset();
   disk.crash(SimulatedDisk::Unsynced::lost);
   const bool is_bad = GENERATE(false, true);
@@ -193,6 +194,8 @@ TEST_CASE("checkpoints become hints; a bad one is no hint at all (R73)") {
   const OpenHints hints = open(disk)->hints_for(orders);
   REQUIRE(hints.recovery_point == (is_bad ? std::nullopt : std::optional(Offset(12))));
   REQUIRE(hints.high_watermark == Offset(9));
+  REQUIRE(hints.cleaned_to == Offset(7));
+  REQUIRE(disk.content("data/cleaner-offset-checkpoint").text().starts_with("0\n1\norders 0 7"));
   REQUIRE_FALSE(hints.log_start_offset);
 }
 
