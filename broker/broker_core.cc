@@ -228,6 +228,8 @@ void BrokerCore::collect_shared_parts() {
   shared_.report_trouble = [this](int shard, metadata::ReplicaTrouble trouble) { on_trouble(shard, std::move(trouble)); };
   shared_.random_seed = host_.random->next();
   shared_.groups = groups_.get();
+  cleaner_turns_ = std::make_unique<cleaner::CleanerTurns>(home(), config_.cleaner_threads);
+  shared_.cleaner_turns = cleaner_turns_.get();
 }
 
 void BrokerCore::make_groups() {

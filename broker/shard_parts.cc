@@ -18,6 +18,17 @@ replication::LeaderFetchOptions leader_options(const common::config::BrokerConfi
   return options;
 }
 
+cleaner::CleanerLimits cleaner_limits(const common::config::BrokerConfig& config) {
+  cleaner::CleanerLimits limits;
+  limits.at_a_time = config.cleaner_threads;
+  limits.backoff = config.cleaner_backoff;
+  limits.map_bytes = static_cast<uint64_t>(config.cleaner_map_bytes);
+  limits.map_load = config.cleaner_map_load;
+  limits.io_buffer_bytes = static_cast<uint64_t>(config.cleaner_io_buffer_bytes);
+  limits.io_bytes_per_second = config.cleaner_io_bytes_per_second;
+  return limits;
+}
+
 }  // namespace
 
 ShardParts::ShardParts(common::Shard& shard, int index, int count, const SharedParts& shared)
@@ -104,6 +115,31 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   replicas_->add_listener(*coordinators_);
   replicas_->set_stream_activity([this] { return leader_->spoken_at(); });
   replicas_->set_isolation([this] { return shared_.isolated && shared_.isolated(); });
+
+  if (!shared_.config->cleaner_enabled || shared_.config->cleaner_threads < 1) return;
+  cleaner::LogCleanerOptions cleaner;
+  cleaner.shard = &shard_;
+  cleaner.replicas = replicas_.get();
+  cleaner.turns = shared_.cleaner_turns;
+  cleaner.random = &random_;
+  cleaner.logger = shared_.log;
+  cleaner.limits = cleaner_limits(*shared_.config);
+  cleaner_ = std::make_unique<cleaner::LogCleaner>(std::move(cleaner));
+  cleaner_->start();
+}
+
+void ShardParts::apply_broker_configs(const metadata::ImageDelta& delta) {
+  const auto is_of_a_broker = [](const metadata::ConfigResource& r) {
+    return r.type == metadata::ResourceType::broker;
+  };
+  if (!cleaner_ || std::none_of(delta.configs.begin(), delta.configs.end(), is_of_a_broker)) return;
+  const auto& image = *context_.image;
+  const auto now =
+      common::config::with_dynamic(*shared_.config,
+                                   common::config::lookup_in(image.config(
+                                       metadata::ResourceType::broker, std::to_string(shared_.config->node_id.value))),
+                                   common::config::lookup_in(image.config(metadata::ResourceType::broker, "")));
+  cleaner_->set_limits(cleaner_limits(now));
 }
 
 void ShardParts::on_registered(BrokerEpoch epoch) {
@@ -116,6 +152,7 @@ void ShardParts::on_image(controller::quorum::ImagePtr image, controller::quorum
   context_.image = image;
   if (!delta->brokers.empty()) follower_->on_brokers_changed();
   replicas_->on_image(image, delta);
+  apply_broker_configs(*delta);
   if (index_ == 0) {
     const bool settings = std::any_of(delta->configs.begin(), delta->configs.end(), [](const auto& resource) {
       return resource.type == metadata::ResourceType::broker;
@@ -127,6 +164,7 @@ void ShardParts::on_image(controller::quorum::ImagePtr image, controller::quorum
 
 void ShardParts::stop_streams() {
   replicas_->set_stream_activity({});  // asks the leader, and the replicas tick until they are closed
+  if (cleaner_) cleaner_->stop();
   replicas_->remove_listener(*follower_);
   replicas_->remove_listener(*leader_);
   follower_.reset();

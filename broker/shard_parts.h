@@ -11,6 +11,7 @@
 #include "broker/api/context.h"
 #include "broker/api/fetch_session.h"
 #include "broker/api/producer_id_source.h"
+#include "broker/cleaner/log_cleaner.h"
 #include "broker/group_coordinators.h"
 #include "broker/isr_proposals.h"
 #include "broker/partition/directories.h"
@@ -37,6 +38,7 @@ struct SharedParts {
   partition::PartitionListener* partition_listener = nullptr;  // may be null
   const partition::TopicSettingsSource* topics = nullptr;
   group::GroupService* groups = nullptr;
+  cleaner::CleanerTurns* cleaner_turns = nullptr;
   common::model::Uuid cluster_id;
   std::function<std::optional<common::model::BrokerEpoch>()> broker_epoch;  // any thread
   std::function<bool()> isolated;                                           // any thread (R33)
@@ -68,10 +70,12 @@ class ShardParts final : public controller::quorum::MetadataSubscriber {
   [[nodiscard]] partition::ReplicaManager& replicas() const { return *replicas_; }
   [[nodiscard]] replication::ReplicationLeader& replication_leader() const { return *leader_; }
   [[nodiscard]] api::BrokerContext& context() { return context_; }
-  // Ends the replication streams. On the shard.
+  // Ends the replication streams and compaction. On the shard.
   void stop_streams();
 
  private:
+  void apply_broker_configs(const controller::metadata::ImageDelta& delta);
+
   common::Shard& shard_;
   const int index_;
   const int count_;
@@ -84,6 +88,7 @@ class ShardParts final : public controller::quorum::MetadataSubscriber {
   std::unique_ptr<replication::ReplicationLeader> leader_;
   std::unique_ptr<replication::ReplicationFollower> follower_;
   std::unique_ptr<GroupCoordinators> coordinators_;
+  std::unique_ptr<cleaner::LogCleaner> cleaner_;  // null: switched off
   api::FetchSessionCache fetch_sessions_;
   api::ProducerIdSource producer_ids_;
   api::BrokerContext context_;

@@ -30,8 +30,44 @@ common::log::LogConfig to_log_config(const TopicConfig& config) {
   log.flush_ms = config.flush_age;
   log.file_delete_delay = config.file_delete_delay;
   log.log_append_time = config.timestamp_type == common::config::TimestampType::log_append_time;
-  log.allow_offset_gaps = config.cleanup_policy.compact;
+  // Also where the policy says nothing of compaction any more: what it left stays.
+  log.allow_offset_gaps = true;
+  // Only what is no longer appended to can be compacted.
+  if (config.cleanup_policy.compact && config.max_compaction_lag)
+    log.segment_ms = std::min(log.segment_ms, *config.max_compaction_lag);
   return log;
+}
+
+partition::CleaningSettings to_cleaning_settings(const TopicConfig& config) {
+  using common::config::CompressionType;
+  using common::records::Codec;
+  partition::CleaningSettings cleaning{.min_dirty_ratio = config.min_cleanable_ratio,
+                                       .min_lag = config.min_compaction_lag,
+                                       .max_lag = config.max_compaction_lag,
+                                       .delete_retention = config.delete_retention};
+  switch (config.compression_type) {
+    case CompressionType::producer:
+      break;
+    case CompressionType::uncompressed:
+      cleaning.codec = Codec::none;
+      break;
+    case CompressionType::gzip:
+      cleaning.codec = Codec::gzip;
+      if (config.gzip_level >= 0) cleaning.compression.level = config.gzip_level;
+      break;
+    case CompressionType::snappy:
+      cleaning.codec = Codec::snappy;
+      break;
+    case CompressionType::lz4:
+      cleaning.codec = Codec::lz4;
+      cleaning.compression.level = config.lz4_level;
+      break;
+    case CompressionType::zstd:
+      cleaning.codec = Codec::zstd;
+      cleaning.compression.level = config.zstd_level;
+      break;
+  }
+  return cleaning;
 }
 
 }  // namespace
@@ -48,6 +84,7 @@ partition::TopicSettings to_partition_settings(const TopicConfig& config) {
   settings.produce.decompress.max_record_bytes =
       std::min(settings.produce.decompress.max_output_bytes, static_cast<size_t>(config.max_decompressed_message_bytes));
   settings.produce.keys = config.cleanup_policy.compact ? KeyRule::required : KeyRule::optional;
+  if (config.cleanup_policy.compact) settings.cleaning = to_cleaning_settings(config);
   settings.min_isr = config.min_insync_replicas;
   settings.sync_before_ack = config.flush_messages == 1;
   return settings;

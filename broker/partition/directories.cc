@@ -257,6 +257,9 @@ OffsetMap offsets_in(const std::string& directory, CheckpointKind kind, const st
       case CheckpointKind::log_start:
         if (r.log_start_offset > common::model::Offset(0)) map.emplace(r.partition, r.log_start_offset);
         break;
+      case CheckpointKind::cleaner:
+        if (r.cleaned_offset > r.log_start_offset) map.emplace(r.partition, r.cleaned_offset);
+        break;
     }
   }
   return map;
@@ -282,7 +285,8 @@ void Directories::store(CheckpointKind kind, const std::vector<ReplicaOffsets>& 
 }
 
 Awaitable<void> Directories::checkpoint() {
-  return checkpoint_some({CheckpointKind::high_watermark, CheckpointKind::recovery_point, CheckpointKind::log_start});
+  return checkpoint_some({CheckpointKind::high_watermark, CheckpointKind::recovery_point, CheckpointKind::log_start,
+                          CheckpointKind::cleaner});
 }
 
 Awaitable<void> Directories::checkpoint_some(std::vector<CheckpointKind> kinds) {
@@ -306,8 +310,8 @@ Awaitable<Result<void>> Directories::close() {
       outcome = fail(directory->failure()->code, fmt::format("{} has failed: {}", directory->path(), directory->failure()->message));
       continue;
     }
-    for (const auto kind :
-         {CheckpointKind::high_watermark, CheckpointKind::recovery_point, CheckpointKind::log_start}) {
+    for (const auto kind : {CheckpointKind::high_watermark, CheckpointKind::recovery_point, CheckpointKind::log_start,
+                            CheckpointKind::cleaner}) {
       if (auto stored = directory->store_checkpoint_blocking(kind, offsets_in(directory->path(), kind, offsets));
           !stored) {
         outcome = stored;
@@ -343,6 +347,7 @@ void Directories::tick() {
   look(CheckpointKind::high_watermark, next_high_watermark_, options_.high_watermark_interval);
   look(CheckpointKind::recovery_point, next_recovery_point_, options_.recovery_point_interval);
   look(CheckpointKind::log_start, next_log_start_, options_.log_start_interval);
+  if (std::find(due.begin(), due.end(), CheckpointKind::recovery_point) != due.end()) due.push_back(CheckpointKind::cleaner);
   if (!due.empty()) options_.home->spawn("checkpoint", checkpoint_some(std::move(due)));
 }
 

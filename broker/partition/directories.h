@@ -40,6 +40,7 @@ struct ReplicaOffsets {
   common::model::Offset high_watermark;
   common::model::Offset recovery_point;
   common::model::Offset log_start_offset;
+  common::model::Offset cleaned_offset;
 };
 
 // A data directory as operators ask for it.

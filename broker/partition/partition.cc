@@ -59,6 +59,9 @@ std::optional<LeaderEpoch> Partition::last_record_epoch() const {
 Offset Partition::recovery_point() const {
   return log_ ? log_->flushed_offset() : Offset(0);
 }
+Offset Partition::cleaned_offset() const {
+  return log_ ? log_->cleaned_offset() : Offset(0);
+}
 bool Partition::is_offline() const {
   return !log_ || log_->failure().has_value();
 }
@@ -256,6 +259,22 @@ size_t Partition::apply_retention(TimestampMs believed_wall) {
   const size_t deleted = log_->apply_retention({.monotonic = shard_.now(), .wall = believed_wall}, high_watermark_);
   if (deleted > 0) for_observers([](FollowerObserver& o, uint32_t slot) { o.on_high_watermark(slot); });
   return deleted;
+}
+
+std::optional<CleaningFacts> Partition::cleaning_facts() const {
+  if (!settings_.cleaning || is_offline() || restarting_) return std::nullopt;
+  return CleaningFacts{.settings = *settings_.cleaning,
+                       .segments = log_->segment_facts(),
+                       .log_start_offset = log_->log_start_offset(),
+                       .cleaned_offset = log_->cleaned_offset(),
+                       .stable_end = last_stable_offset()};
+}
+
+Result<std::unique_ptr<common::log::Compaction>> Partition::compact(common::log::CompactionRequest request) {
+  check_on_shard();
+  if (is_offline() || restarting_) return fail(ErrorCode::operation_not_attempted);
+  request.end = std::min(request.end, last_stable_offset());
+  return log_->compact(std::move(request));
 }
 
 void Partition::perform(const IsrEffects& effects) {

@@ -100,6 +100,15 @@ struct ReadResult {
   std::vector<AbortedTransaction> aborted;
 };
 
+// What the decision to compact needs to know.
+struct CleaningFacts {
+  CleaningSettings settings;
+  std::vector<common::log::SegmentFacts> segments;  // but the active one
+  Offset log_start_offset;
+  Offset cleaned_offset;
+  Offset stable_end;  // everything below is committed and of decided transactions
+};
+
 // Where a ListOffsets answer points.
 struct OffsetAndTimestamp {
   std::optional<Offset> offset;          // none: no record that late
@@ -225,6 +234,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   void set_settings(const TopicSettings& settings);
   // `spoken_at`: when each follower's stream last spoke on this shard.
   void tick(const std::vector<std::pair<BrokerId, Instant>>& spoken_at);
+  // Also forgets idle producers (R88).
   size_t apply_retention(TimestampMs believed_wall);
   // Ends every waiting request with `code` and drops roles. The log stays open.
   void resign(ErrorCode code);
@@ -237,6 +247,13 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   [[nodiscard]] const std::string& log_path() const { return log_->path(); }
   // To look at (the simulator's invariants); null once released.
   [[nodiscard]] common::log::Log* log() const { return log_.get(); }
+  [[nodiscard]] Offset cleaned_offset() const;
+
+  // --- for the cleaner ---
+  // None: not compacted, or nothing may be done with the log now.
+  [[nodiscard]] std::optional<CleaningFacts> cleaning_facts() const;
+  // See Log::compact.
+  [[nodiscard]] Result<std::unique_ptr<common::log::Compaction>> compact(common::log::CompactionRequest request);
 
   // --- for fetch streams (broker/replication) ---
   [[nodiscard]] PositionVerdict on_follower_position(const FollowerPosition& position,

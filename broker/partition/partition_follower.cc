@@ -44,6 +44,7 @@ Applied Partition::apply(const LeaderAnswer& answer, BufferChain records) {
   }
 
   if (!records.empty()) {
+    const Offset before = log_->log_end_offset();
     const Result<common::log::AppendInfo> info =
         log_->append_as_follower(records, leader_epoch_, shard_.clock().wall_now());
     if (!info) {
@@ -53,6 +54,11 @@ Applied Partition::apply(const LeaderAnswer& answer, BufferChain records) {
                      log_->log_end_offset(), info.error().code, info.error().message, grant.suppressed);
       }
       return Applied::back_off;
+    }
+    // Compaction leaves gaps, also in a topic that is not compacted any more.
+    if (info->first_offset > before && !settings_.cleaning) {
+      logger_.warn("leader {} has nothing from {} to {}, though this topic is not compacted (now)", *leader_, before,
+                   info->first_offset);
     }
   }
   apply_high_watermark(answer.asked.leader_epoch, answer.high_watermark, answer.log_start_offset);

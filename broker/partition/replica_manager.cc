@@ -380,7 +380,8 @@ std::vector<ReplicaOffsets> ReplicaManager::offsets() const {
                    .directory = p->directory(),
                    .high_watermark = p->high_watermark(),
                    .recovery_point = p->recovery_point(),
-                   .log_start_offset = p->log_start_offset()});
+                   .log_start_offset = p->log_start_offset(),
+                   .cleaned_offset = p->cleaned_offset()});
   }
   return all;
 }
@@ -417,6 +418,7 @@ Awaitable<std::vector<ReplicaOffsets>> ReplicaManager::shut_down() {
   for (auto& [offsets, log] : logs) {
     offsets.recovery_point = log->flushed_offset();
     offsets.log_start_offset = log->log_start_offset();
+    offsets.cleaned_offset = log->cleaned_offset();
     all.push_back(std::move(offsets));
   }
   co_return all;

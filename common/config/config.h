@@ -48,6 +48,10 @@ struct TopicConfig {
   int32_t max_decompressed_message_bytes = 2'147'483'639;
   milliseconds file_delete_delay{60'000};
   CleanupPolicy cleanup_policy;
+  double min_cleanable_ratio = 0.5;  // min.cleanable.dirty.ratio
+  milliseconds min_compaction_lag{0};
+  std::optional<milliseconds> max_compaction_lag;
+  milliseconds delete_retention{86'400'000};  // of tombstones
   bool unclean_leader_election = false;
   int32_t min_insync_replicas = 1;
   CompressionType compression_type = CompressionType::producer;
@@ -130,6 +134,15 @@ struct BrokerConfig {
   int32_t recovery_threads_per_dir = 2;
   int64_t low_space_bytes = int64_t{1} << 30;  // R81: below this (or low_space_percent) produces are refused
   int32_t low_space_percent = 5;
+
+  // The cleaner of compacted topics
+  bool cleaner_enabled = true;
+  int32_t cleaner_threads = 1;
+  milliseconds cleaner_backoff{15'000};
+  int64_t cleaner_map_bytes = 134'217'728;  // log.cleaner.dedupe.buffer.size, of all runs together
+  double cleaner_map_load = 0.9;
+  int32_t cleaner_io_buffer_bytes = 524'288;
+  double cleaner_io_bytes_per_second = 1.7976931348623157e308;
 
   // Topics
   TopicConfig topic_defaults;

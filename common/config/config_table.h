@@ -40,11 +40,11 @@ using BrokerMember =
     std::variant<std::monostate, bool BrokerConfig::*, int16_t BrokerConfig::*, int32_t BrokerConfig::*,
                  int64_t BrokerConfig::*, milliseconds BrokerConfig::*, seconds BrokerConfig::*,
                  std::optional<milliseconds> BrokerConfig::*, std::optional<int32_t> BrokerConfig::*,
-                 std::string BrokerConfig::*, std::optional<std::string> BrokerConfig::*>;
-using TopicMember =
-    std::variant<std::monostate, bool TopicConfig::*, int32_t TopicConfig::*, milliseconds TopicConfig::*,
-                 std::optional<milliseconds> TopicConfig::*, std::optional<int64_t> TopicConfig::*,
-                 CleanupPolicy TopicConfig::*, CompressionType TopicConfig::*, TimestampType TopicConfig::*>;
+                 double BrokerConfig::*, std::string BrokerConfig::*, std::optional<std::string> BrokerConfig::*>;
+using TopicMember = std::variant<std::monostate, bool TopicConfig::*, int32_t TopicConfig::*, double TopicConfig::*,
+                                 milliseconds TopicConfig::*, std::optional<milliseconds> TopicConfig::*,
+                                 std::optional<int64_t> TopicConfig::*, CleanupPolicy TopicConfig::*,
+                                 CompressionType TopicConfig::*, TimestampType TopicConfig::*>;
 
 // Another property that stands in when this one is not set; its number is multiplied by `times` (hours -> ms).
 struct Synonym {

@@ -31,6 +31,8 @@ void set_member(BrokerConfig& config, const Property& property, std::string_view
           config.*member = static_cast<int32_t>(number());
         } else if constexpr (std::is_same_v<M, int64_t BrokerConfig::*>) {
           config.*member = number();
+        } else if constexpr (std::is_same_v<M, double BrokerConfig::*>) {
+          config.*member = parse_real(value).value_or(0);
         } else if constexpr (std::is_same_v<M, milliseconds BrokerConfig::*>) {
           config.*member = bounded_ms(number());
         } else if constexpr (std::is_same_v<M, seconds BrokerConfig::*>) {

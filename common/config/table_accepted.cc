@@ -26,7 +26,7 @@ constexpr std::string_view no_share_groups = "no share groups";
 constexpr std::string_view no_streams_groups = "no streams groups";
 constexpr std::string_view no_kip848 = "the consumer protocol of KIP-848 is not offered yet";
 constexpr std::string_view no_security = "no TLS or SASL listeners yet";
-constexpr std::string_view no_compaction = "nothing is compacted or recompressed yet";
+constexpr std::string_view not_recompressed = "the coordinator writes its records uncompressed";
 constexpr std::string_view no_transactions = "no transactions yet";
 constexpr std::string_view no_quotas = "no quotas yet";
 constexpr std::string_view no_throttles = "no replication throttles yet";
@@ -47,10 +47,6 @@ constexpr Row rows[] = {
   {"alter.log.dirs.replication.quota.window.size.seconds", int32, "1", 1, high, "", at_restart, no_quotas, "Length of a disk-move sample."},
   {"background.threads", int32, "10", 1, high, "", cluster_wide, no_pools, "Threads for background chores."},
   {"client.quota.callback.class", klass, nullptr, low, high, "", at_restart, no_quotas, "Plug-in that decides quotas."},
-  {"compression.gzip.level", int32, "-1", -1, 9, "", cluster_wide, no_compaction, "Broker default of the topic setting."},
-  {"compression.lz4.level", int32, "9", 1, 17, "", cluster_wide, no_compaction, "Broker default of the topic setting."},
-  {"compression.type", string, "producer", low, high, "uncompressed, zstd, lz4, snappy, gzip, producer", cluster_wide, no_compaction, "Broker default of the topic setting."},
-  {"compression.zstd.level", int32, "3", -131072, 22, "", cluster_wide, no_compaction, "Broker default of the topic setting."},
   {"config.providers", list, "", low, high, "", cluster_wide, no_plugins, "Plug-ins that fill ${...} in configuration from files, environment or vaults."},
   {"connection.failed.authentication.delay.ms", int32, "100", 0, high, "", at_restart, no_security, "Delay before closing after a failed login, against guessing."},
   {"connections.max.reauth.ms", int64, "0", low, high, "", at_restart, no_security, "Force SASL re-authentication after this long (KIP-368)."},
@@ -145,17 +141,6 @@ constexpr Row rows[] = {
   {"kafka.metrics.polling.interval.secs", int32, "10", 1, high, "", at_restart, no_samples, "Pace of those."},
   {"kafka.metrics.reporters", list, "", low, high, "", at_restart, no_samples, "JVM metric plug-ins of the older library."},
   {"leader.replication.throttled.rate", int64, "9223372036854775807", 0, high, "", per_broker, no_throttles, "Bytes per second a leader may send to throttled replicas (set only while running)."},
-  {"log.cleaner.backoff.ms", int64, "15000", 0, high, "", cluster_wide, no_compaction, "Pause when nothing needs compacting."},
-  {"log.cleaner.dedupe.buffer.size", int64, "134217728", low, high, "", cluster_wide, no_compaction, "Memory of the compaction key map."},
-  {"log.cleaner.delete.retention.ms", int64, "86400000", 0, high, "", cluster_wide, no_compaction, "Broker default of delete.retention.ms."},
-  {"log.cleaner.enable", boolean, "true", low, high, "", at_restart, no_compaction, "Switch compaction off (deprecated; do not)."},
-  {"log.cleaner.io.buffer.load.factor", real, "0.9", low, high, "", cluster_wide, no_compaction, "How full the key map may get."},
-  {"log.cleaner.io.buffer.size", int32, "524288", 0, high, "", cluster_wide, no_compaction, "Compaction I/O buffers."},
-  {"log.cleaner.io.max.bytes.per.second", real, "1.7976931348623157e308", low, high, "", cluster_wide, no_compaction, "Compaction I/O limit."},
-  {"log.cleaner.max.compaction.lag.ms", int64, "9223372036854775807", 1, high, "", cluster_wide, no_compaction, "Broker default of max.compaction.lag.ms."},
-  {"log.cleaner.min.cleanable.ratio", real, "0.5", 0, 1, "", cluster_wide, no_compaction, "Broker default of min.cleanable.dirty.ratio."},
-  {"log.cleaner.min.compaction.lag.ms", int64, "0", 0, high, "", cluster_wide, no_compaction, "Broker default of min.compaction.lag.ms."},
-  {"log.cleaner.threads", int32, "1", 0, high, "", cluster_wide, no_compaction, "Compaction threads."},
   {"log.dir.failure.timeout.ms", int64, "30000", 1, high, "", at_restart, not_ours, "Stop if the controller cannot be told of a broken disk for this long."},
   {"log.initial.task.delay.ms", int64, "30000", 0, high, "", at_restart, not_ours, "Delay of first log chores."},
   {"log.local.retention.bytes", int64, "-2", -2, high, "", cluster_wide, no_tiering, "Broker default of local.retention.bytes."},
@@ -176,7 +161,7 @@ constexpr Row rows[] = {
   {"num.replica.alter.log.dirs.threads", int32, nullptr, low, high, "", at_restart, no_pools, "Threads moving replicas between disks; default one per log dir."},
   {"num.replica.fetchers", int32, "1", 1, high, "", cluster_wide, not_ours, "Fetcher threads per source broker."},
   {"offsets.load.buffer.size", int32, "5242880", 1, high, "", at_restart, no_pools, "Read size when loading offsets."},
-  {"offsets.topic.compression.codec", int32, "0", low, high, "", at_restart, no_compaction, "Codec of the offsets topic."},
+  {"offsets.topic.compression.codec", int32, "0", low, high, "", at_restart, not_recompressed, "Codec of the offsets topic."},
   {"principal.builder.class", klass, "org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder", low, high, "", per_broker, no_security, "Plug-in that turns a login into a principal."},
   {"producer.id.expiration.check.interval.ms", int32, "600000", 1, high, "", at_restart, not_ours, "How often that is checked."},
   {"producer.purgatory.purge.interval.requests", int32, "1000", low, high, "", at_restart, no_pools, "Housekeeping of delayed produces."},

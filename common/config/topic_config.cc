@@ -94,6 +94,8 @@ void set_member(TopicConfig& config, const Property& property, std::string_view 
           config.*member = parse_boolean(value).value_or(false);
         } else if constexpr (std::is_same_v<M, int32_t TopicConfig::*>) {
           config.*member = static_cast<int32_t>(number());
+        } else if constexpr (std::is_same_v<M, double TopicConfig::*>) {
+          config.*member = parse_real(value).value_or(0);
         } else if constexpr (std::is_same_v<M, milliseconds TopicConfig::*>) {
           config.*member = bounded_ms(number());
         } else if constexpr (std::is_same_v<M, std::optional<milliseconds> TopicConfig::*>) {

@@ -213,6 +213,8 @@ struct Node::Process {
     std::unique_ptr<ReplicaManager> manager;
     std::unique_ptr<replication::ReplicationLeader> leader;
     std::unique_ptr<replication::ReplicationFollower> follower;
+    std::unique_ptr<broker::cleaner::CleanerTurns> turns;
+    std::unique_ptr<broker::cleaner::LogCleaner> cleaner;
   };
   std::vector<OnShard> shards;
   std::unique_ptr<MemoryTransport> transport;
@@ -327,6 +329,16 @@ void Node::start() {
     f.endpoint_of = [](BrokerId id) { return replication::Endpoint{"sim", static_cast<uint16_t>(id.value)}; };
     f.logger = logger;
     on.follower = std::make_unique<replication::ReplicationFollower>(f);
+    if (!cluster_.options_.cleaner) continue;
+    on.turns = std::make_unique<broker::cleaner::CleanerTurns>(*on.shard, 1);
+    broker::cleaner::LogCleanerOptions c;
+    c.shard = on.shard.get();
+    c.replicas = on.manager.get();
+    c.turns = on.turns.get();
+    c.random = &world.random();
+    c.logger = logger;
+    c.limits = *cluster_.options_.cleaner;
+    on.cleaner = std::make_unique<broker::cleaner::LogCleaner>(std::move(c));
   }
   process_ = std::move(process);
   process_->directories->start(shards, managers);
@@ -336,6 +348,7 @@ void Node::start() {
       on.manager->add_listener(*on.follower);
       on.manager->set_stream_activity([&on] { return on.leader->spoken_at(); });
       on.manager->start();
+      if (on.cleaner) on.cleaner->start();
     });
   }
 
@@ -448,6 +461,7 @@ void Node::die(Death death) {
   // Coroutines that wait are ended, so that nothing leaks; whoever hears of it knows that the process is dead.
   for (auto& on : process->shards) {
     on.shard->post([&on] {
+      on.cleaner.reset();
       on.follower.reset();
       on.leader.reset();
       on.manager->for_each(
@@ -467,6 +481,13 @@ std::shared_ptr<Partition> Node::partition(const TopicIdPartition& id) const {
   if (!process_) return nullptr;
   return process_->shards[static_cast<size_t>(broker::partition::home_shard(id.topic_id, id.partition, shards_))]
       .manager->find_or_null(id);
+}
+
+uint64_t Node::compactions() const {
+  uint64_t sum = 0;
+  if (!process_) return sum;
+  for (const auto& on : process_->shards) sum += on.cleaner ? on.cleaner->runs_done() : 0;
+  return sum;
 }
 
 common::Shard& Node::shard_of(const TopicIdPartition& id) const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/cleaner/log_cleaner.h"
 #include "broker/partition/replica_manager.h"
 #include "broker/replication/replication_follower.h"
 #include "broker/replication/replication_leader.h"
@@ -30,6 +31,7 @@ namespace replication = broker::replication;
 struct ClusterOptions {
   int brokers = 3;
   TopicSettings settings;
+  std::optional<broker::cleaner::CleanerLimits> cleaner;  // none: no cleaner runs
 };
 
 class Cluster;
@@ -47,6 +49,8 @@ class Node {
   [[nodiscard]] BrokerId id() const { return id_; }
   [[nodiscard]] std::optional<BrokerEpoch> epoch() const;
   [[nodiscard]] uint64_t life() const { return life_; }
+  // Logs that were compacted in this life.
+  [[nodiscard]] uint64_t compactions() const;
 
   // The replica here, if there is one. Use it inside on_shard() only.
   [[nodiscard]] std::shared_ptr<Partition> partition(const TopicIdPartition& id) const;
