@@ -59,6 +59,7 @@ class FileView final : public File {
     if (!hold_->is_over()) file_->sync(hold_->posted(std::move(done)));
   }
   IoResult<void> sync_now() override { return hold_->is_over() ? IoResult<void>(Hold::over()) : file_->sync_now(); }
+  IoResult<void> hold_open() override { return hold_->is_over() ? IoResult<void>(Hold::over()) : file_->hold_open(); }
   void start_writeback(uint64_t position, uint64_t length) override { file_->start_writeback(position, length); }
 
  private:

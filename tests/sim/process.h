@@ -91,7 +91,7 @@ class SimShard final : public common::Shard {
 
  private:
   // Lets go of what waits in it, and stays good for whoever posts once more while everything is taken apart.
-  class Loop final : public boost::asio::io_context {
+  class Loop : public boost::asio::io_context {
    public:
     Loop() : io_context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE) {}
     void drop_work() { shutdown(); }

@@ -54,6 +54,18 @@ const std::map<std::string, Case> cases = {
     {"segment.jitter.ms", {"7", [](const TopicSettings& s) { return s.log.segment_jitter == 7ms; }}},
     {"segment.ms", {"7", [](const TopicSettings& s) { return s.log.segment_ms == 7ms; }}},
 };
+// Of compacted topics only.
+const std::map<std::string, Case> compaction_cases = {
+    {"compression.gzip.level", {"7", [](const TopicSettings& s) { return s.cleaning->compression.level == 7; }}},
+    {"compression.lz4.level", {"7", [](const TopicSettings& s) { return s.cleaning->compression.level == 7; }}},
+    {"compression.zstd.level", {"7", [](const TopicSettings& s) { return s.cleaning->compression.level == 7; }}},
+    {"compression.type",
+     {"zstd", [](const TopicSettings& s) { return s.cleaning->codec == common::records::Codec::zstd; }}},
+    {"delete.retention.ms", {"7", [](const TopicSettings& s) { return s.cleaning->delete_retention == 7ms; }}},
+    {"max.compaction.lag.ms", {"7", [](const TopicSettings& s) { return s.cleaning->max_lag == 7ms; }}},
+    {"min.cleanable.dirty.ratio", {"0.25", [](const TopicSettings& s) { return s.cleaning->min_dirty_ratio == 0.25; }}},
+    {"min.compaction.lag.ms", {"7", [](const TopicSettings& s) { return s.cleaning->min_lag == 7ms; }}},
+};
 // The controller's business: tests/scenarios/controller/unclean_election.txt.
 const std::set<std::string> elsewhere = {"unclean.leader.election.enable"};
 
@@ -72,10 +84,24 @@ TEST_CASE("every topic configuration that is used changes what it says") {
   }
 }
 
+TEST_CASE("every configuration of compacted topics that is used changes what it says") {
+  for (const auto& [key, one] : compaction_cases) {
+    CAPTURE(key, one.value);
+    ConfigMap topic = {{"cleanup.policy", "compact"}};
+    const size_t level = key.find(".level");
+    if (level != std::string::npos) topic.emplace("compression.type", key.substr(12, level - 12));
+    CHECK_FALSE(one.is_honoured(settings_with(topic)));
+    topic.emplace(key, one.value);
+    REQUIRE(common::config::check_topic_configs(topic).has_value());
+    CHECK(one.is_honoured(settings_with(topic)));
+  }
+}
+
 TEST_CASE("no topic configuration is called used without a case here") {
   for (const common::config::Property& property : common::config::topic_properties()) {
     if (property.effect != common::config::Effect::used) continue;
     CAPTURE(property.key);
-    CHECK((cases.contains(std::string(property.key)) || elsewhere.contains(std::string(property.key))));
+    const std::string key(property.key);
+    CHECK((cases.contains(key) || compaction_cases.contains(key) || elsewhere.contains(key)));
   }
 }

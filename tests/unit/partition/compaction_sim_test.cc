@@ -61,6 +61,7 @@ class Run {
     s.min_isr = 2;
     s.log.segment_bytes = 1500 + 500 * (seed % 4);
     s.log.index_interval_bytes = 200;
+    s.log.allow_offset_gaps = true;  // as broker/topic_settings.cc
     s.log.retention_ms.reset();
     s.log.delete_old_segments = false;
     s.log.file_delete_delay = 500ms;
