@@ -78,7 +78,7 @@ def test_a_directory_taken_out_of_log_dirs_is_missed():
         cluster.wait_isr("load")
         with Workload(cluster, "load") as load:
             load.flow()
-            lost = replicas_in(second)
+            true(replicas_in(second), "something lies in the second directory")
             # In good order, so that only the missing directory can tell.
             equal(cluster[1].terminate(), 0, "exit code")
             cluster[1].settings["log.dirs"] = str(first)
@@ -91,7 +91,7 @@ def test_a_directory_taken_out_of_log_dirs_is_missed():
         cluster[1].settings["log.dirs"] = f"{first},{second}"
         cluster[1].start()
         true(cluster[1].wait_exit() != 0, "a partition that lies in two directories is a reason not to start")
-        true(f"load-{lost[0]} lies in two of log.dirs" in cluster[1].log(), cluster[1].log())
+        true("lies in two of log.dirs" in cluster[1].log(), cluster[1].log())
 
 
 @contextlib.contextmanager
@@ -138,6 +138,9 @@ def test_a_disk_low_on_space_hands_its_leaders_over_and_takes_them_back():
         equal(cluster[2].terminate(), 0, "exit code")
 
 
+ONE_TRY = ("-X", "enable.idempotence=false", "-X", "message.send.max.retries=0")
+
+
 def test_a_full_disk_refuses_produces_serves_reads_and_recovers():
     with Cluster(1) as cluster, small_disk(cluster[1].data, 64):
         cluster[1].settings["naru.disk.reserve.bytes"] = 0  # down to the last byte
@@ -146,9 +149,9 @@ def test_a_full_disk_refuses_produces_serves_reads_and_recovers():
         cluster.naru("produce", "load", text_in="before\n")
         filler = fill(cluster[1].data, leave_mebibytes=0)
         record = "x" * 900_000 + "\n"
-        refused = cluster.run("produce", "load", "--timeout", "2s", "-X", "message.send.max.retries=0", text_in=record)
+        refused = cluster.run("produce", "load", "--timeout", "2s", *ONE_TRY, text_in=record)
         true(refused.returncode != 0, "a produce into a full disk")
-        true("KAFKA_STORAGE_ERROR" in refused.stderr, refused.stderr)
+        true("Disk error" in refused.stderr, refused.stderr)  # KAFKA_STORAGE_ERROR in librdkafka's words
         equal(cluster.naru("consume", "load", "-e"), "before\n", "reads go on, and see nothing of it")
         filler.unlink()
         wait_until(lambda: cluster.run("produce", "load", "--timeout", "5s", text_in="after\n").returncode == 0, "room again")
@@ -193,8 +196,8 @@ def test_a_file_size_limit_is_like_a_full_disk():
         cluster.naru("topic", "create", "load", "-p", 1)
         cluster.naru("produce", "load", text_in="before\n")
         resource.prlimit(cluster[1].pid, resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
-        refused = cluster.run("produce", "load", "--timeout", "2s", "-X", "message.send.max.retries=0", text_in="x" * 900_000 + "\n")
-        true("KAFKA_STORAGE_ERROR" in refused.stderr, refused.stderr)
+        refused = cluster.run("produce", "load", "--timeout", "2s", *ONE_TRY, text_in="x" * 900_000 + "\n")
+        true("Disk error" in refused.stderr, refused.stderr)  # KAFKA_STORAGE_ERROR in librdkafka's words
         equal(cluster.naru("consume", "load", "-e"), "before\n", "no part of it is seen")
         resource.prlimit(cluster[1].pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         cluster.naru("produce", "load", text_in="after\n")
@@ -222,6 +225,7 @@ def test_idle_clients_do_not_take_the_descriptors_of_the_others():
             wait_until(lambda: "no more are taken" in cluster[1].log(), "broker 1 refuses more connections")
             load.flow()
             equal(len(cluster.json("topic", "describe", "load", bootstrap=cluster[2].address)[0]["partition_list"][0]["isr"]), 3, "ISR")
+            clients.close()
             clean(load.stop())
         true("descriptors" not in cluster[1].log().replace("descriptor limit", ""), "broker 1 never ran out of descriptors")
 
