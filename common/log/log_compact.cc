@@ -316,6 +316,7 @@ void Log::Impl::on_replaced(Offset base, size_t count, std::unique_ptr<Segment> 
   segments.erase(first + 1, first + static_cast<ptrdiff_t>(count));
   ++generation;
   positions.fill(std::nullopt);
+  tail.clear();  // it may still hold what was compacted away
   Removal removal;
   for (const Offset old : bases) removal.paths.push_back(path(old, log_suffix) + std::string(deleted_suffix));
   removals.push_back(std::move(removal));
