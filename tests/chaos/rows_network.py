@@ -104,6 +104,7 @@ def isolate_controller(run):
 @scenario(14, "cut-from-controllers", "a broker reaches clients, and no peer's controller port", "fenced after its session; its clients are sent elsewhere",
           needs=NEEDS)
 def cut_from_controllers(run):
+    run.stale_reads_allowed = True
     cluster, hosts = on_hosts(run)
     controller = cluster.controller()
     victim = next(n for n in (1, 2, 3) if n != controller)
@@ -136,6 +137,7 @@ def cut_from_clients(run):
 
 @scenario(16, "leader-cut-from-follower", "leader and one follower do not hear each other", "ISR of 2, then 3 again", needs=NEEDS, targets=BOTH)
 def leader_cut_from_follower(run):
+    run.stale_reads_allowed = True
     cluster, hosts = on_hosts(run, settings={"replica.lag.time.max.ms": 3000})
     controller = cluster.controller()
     a, b = [n for n in (1, 2, 3) if n != controller]
@@ -151,6 +153,7 @@ def leader_cut_from_follower(run):
 
 @scenario(17, "one-way-loss", "nothing arrives from A at B", "settles with at most 2 more terms", needs=NEEDS, targets=BOTH)
 def one_way(run):
+    run.stale_reads_allowed = True
     cluster, hosts = on_hosts(run)
     controller = cluster.controller()
     follower = next(n for n in (1, 2, 3) if n != controller)
@@ -173,6 +176,7 @@ def one_way(run):
 
 @scenario(18, "ring", "A and C do not hear each other, B hears both", "one stable controller, no election storm", needs=NEEDS, targets=BOTH)
 def ring(run):
+    run.stale_reads_allowed = True
     cluster, hosts = on_hosts(run)
     controller = cluster.controller()
     b, c = [n for n in (1, 2, 3) if n != controller]
@@ -192,6 +196,7 @@ def ring(run):
 
 @scenario(19, "flapping-link", "a link is cut and healed every 200 ms", "bounded elections, no loss", needs=NEEDS, targets=BOTH)
 def flapping(run):
+    run.stale_reads_allowed = True
     cluster, hosts = on_hosts(run)
     controller = cluster.controller()
     follower = next(n for n in (1, 2, 3) if n != controller)
@@ -341,6 +346,7 @@ def half_open(run):
 
 @scenario(22, "silent-proxy", "connections between brokers stand and carry nothing", "seen by heartbeats, settled after", needs=("redirect",))
 def silent_proxy(run):
+    run.stale_reads_allowed = True
     cluster, hosts = on_hosts(run)
     controller = cluster.controller()
     victim = next(n for n in (1, 2, 3) if n != controller)
@@ -387,6 +393,7 @@ def rst_established(run):
 
 @scenario(23, "rst-storm-all", "every packet between a broker and its peers is answered with RST for 10 s", "at most one fast fencing in the guard interval", needs=NEEDS)
 def rst_all(run):
+    run.stale_reads_allowed = True
     cluster, hosts = on_hosts(run)
     controller = cluster.controller()
     victim = next(n for n in (1, 2, 3) if n != controller)

@@ -175,6 +175,7 @@ def crash_in_startup(run):
 
 
 def paused_leader(run, seconds):
+    run.stale_reads_allowed = True  # of the resumed one, in the moment before it learns
     cluster = laid_out(run)
     controller = cluster.controller()
     leader = next(p for p in cluster.topic("load")["partition_list"] if p["leader"] != controller)
