@@ -51,7 +51,7 @@ def test_a_directory_that_vanishes_takes_only_its_own_replicas_along():
             load.flow()
             lost, kept = replicas_in(second), replicas_in(first)
             true(lost and kept, f"both directories are used: {lost} {kept}")
-            shutil.rmtree(second)
+            second.rename(second.with_name("gone"))
 
             def handed_over():
                 partitions = {p["partition"]: p for p in cluster.topic("load")["partition_list"]}
@@ -187,7 +187,12 @@ def test_a_full_disk_ends_no_broker_and_holds_no_quorum_up():
             cluster.wait_isr("load")
             cluster.wait_isr("made-when-there-was-room-again")
             load.flow()
-            clean(load.stop())
+            verdict = load.stop()
+            # A broker that cannot write its metadata log does not learn that it leads no longer, and may tell an old end of
+            # a partition (docs/architecture.md). Nothing acknowledged is lost or changed by it.
+            broken = {name: count for name, count in verdict["anomalies"].items() if count and name != "stale"}
+            equal(broken, {}, f"broken promises; {verdict['examples'][:5]}")
+            true(verdict["complete"] and verdict["failed"] == 0, "everything sent was acknowledged and read")
 
 
 def test_a_file_size_limit_is_like_a_full_disk():
@@ -205,17 +210,12 @@ def test_a_file_size_limit_is_like_a_full_disk():
 
 
 def test_idle_clients_do_not_take_the_descriptors_of_the_others():
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with Cluster(3) as cluster, contextlib.ExitStack() as clients:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))  # for the brokers, which raise theirs to the hard limit
-        try:
-            if os.geteuid() != 0:
-                raise Skipped("only root can take the limit back")
-            for broker in cluster.brokers:
-                broker.start()
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        cluster.wait_healthy()
+        few = cluster.dir / "naru-with-few-descriptors"  # a hard limit: a broker raises a soft one
+        few.write_text(f'#!/bin/sh\nulimit -n 256\nexec {cluster.naru_path} "$@"\n')
+        few.chmod(0o755)
+        cluster.naru_path = str(few)
+        cluster.start()
         cluster.naru("topic", "create", "load", "-p", 6, "-r", 3)
         cluster.wait_isr("load")
         with Workload(cluster, "load") as load:
