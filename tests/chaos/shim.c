@@ -8,12 +8,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <linux/futex.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -192,6 +195,27 @@ static int64_t bend(void) {
     by += (now.tv_sec * 1000000000LL + now.tv_nsec - atomic_load(&control->clock_base_ns)) / 1000000 * drift;
   }
   return by;
+}
+
+// Waits until a wall clock time are the kernel's, whose clock is not bent: without this they would last for an hour too
+// long, or end at once, which no step of a real clock does. abseil makes the system call itself.
+long syscall(long number, ...) {
+  static long (*next)(long, ...);
+  if (!next) next = (long (*)(long, ...))real("syscall");
+  va_list list;
+  va_start(list, number);
+  long a[6];
+  for (int i = 0; i < 6; ++i) a[i] = va_arg(list, long);
+  va_end(list);
+  struct timespec bent;
+  if (number == SYS_futex && control && (a[1] & FUTEX_CLOCK_REALTIME) && a[3]) {
+    const struct timespec* until = (const struct timespec*)a[3];
+    const int64_t ns = until->tv_sec * 1000000000LL + until->tv_nsec - bend();
+    bent.tv_sec = ns > 0 ? ns / 1000000000LL : 0;
+    bent.tv_nsec = ns > 0 ? ns % 1000000000LL : 0;
+    a[3] = (long)&bent;
+  }
+  return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 int clock_gettime(clockid_t clock, struct timespec* out) {
