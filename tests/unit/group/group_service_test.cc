@@ -184,6 +184,10 @@ TEST_CASE_METHOD(Fixture, "a partition that cannot be loaded never looks empty")
     Buffer& batch = disk.batches[0];
     const_cast<std::byte&>(batch.view()[batch.size() - 1]) ^= std::byte{1};
   }
+  SECTION("a checksum is wrong, of records that can be read all the same") {
+    Buffer& batch = disk.batches[0];
+    const_cast<std::byte&>(batch.view()[batch.size() - 3]) ^= std::byte{1};
+  }
   lead(1);
   CHECK(fetch("g").error().code == ErrorCode::coordinator_not_available);
   const int reads = disk.reads;
@@ -194,6 +198,17 @@ TEST_CASE_METHOD(Fixture, "a partition that cannot be loaded never looks empty")
   disk.put(offset_batch("g", 8));
   while (!fetch("g")) run_for_a_moment();
   CHECK(fetch("g").value() == 8);
+}
+
+TEST_CASE_METHOD(Fixture, "what was read but is not committed yet is not served (R104)") {
+  disk.put(offset_batch("g", 7));
+  disk.hold_commit = true;
+  lead(1);
+  CHECK(fetch("g").error().code == ErrorCode::coordinator_load_in_progress);
+  disk.hold_commit = false;
+  disk.released->pulse();
+  while (!fetch("g")) run_for_a_moment();
+  CHECK(fetch("g").value() == 7);
 }
 
 TEST_CASE_METHOD(Fixture, "record types of others are skipped") {

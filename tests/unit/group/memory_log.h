@@ -25,6 +25,7 @@ struct Disk {
   Offset end{0};
   bool hold = false;
   bool hold_load = false;
+  bool hold_commit = false;  // of what was there before the load
   int reads = 0;
   std::optional<ErrorCode> append_error;
   std::optional<ErrorCode> read_error;
@@ -60,7 +61,10 @@ class MemoryLog final : public broker::group::CoordinatorLog {
       if (common::records::BatchView::parse(batch.view())->next_offset() > from) co_return BufferChain(batch);
     co_return BufferChain();
   }
-  Awaitable<bool> until_committed_before(Offset) override { co_return disk_.leads; }
+  Awaitable<bool> until_committed_before(Offset) override {
+    while (disk_.hold_commit) co_await common::until(*disk_.released);
+    co_return disk_.leads;
+  }
   bool is_cut_off() const override { return disk_.cut_off; }
   Result<Offset> log_start_offset() const override { return Offset(0); }
   Result<Offset> log_end_offset() const override {

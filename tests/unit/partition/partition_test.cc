@@ -307,6 +307,78 @@ TEST_CASE("metadata that is older than the log is waited out") {
   REQUIRE(f.partition->is_leader());
 }
 
+TEST_CASE("an epoch that is over does not come back, also while the log knows nothing of the new one (R54)") {
+  Fixture f;
+  f.assign(Fixture::assignment(2, 5, {1, 2, 3}));
+  REQUIRE(f.partition->role() == Role::follower);
+  f.lead(4);
+  REQUIRE(f.partition->role() == Role::follower);
+  REQUIRE(f.partition->leader_epoch() == LeaderEpoch(5));
+}
+
+TEST_CASE("an epoch begins at the leader's log end, before anything is written in it (R55)") {
+  Fixture f;
+  f.lead(1);
+  f.produce(Fixture::batch(3), Acks::leader);
+  f.lead(4, {1, 2, 3}, 1);
+  f.run([&] {
+    const auto end = f.partition->epoch_end(std::nullopt, LeaderEpoch(4));
+    REQUIRE(end.has_value());
+    REQUIRE(**end == EpochEnd{LeaderEpoch(4), Offset(3)});
+    const auto before = f.partition->epoch_end(std::nullopt, LeaderEpoch(3));
+    REQUIRE(**before == EpochEnd{LeaderEpoch(1), Offset(3)});
+  });
+}
+
+TEST_CASE("a leader's high watermark and log start count for a follower of its epoch, as far as it is (R63, R82)") {
+  Fixture f;
+  f.lead(1);
+  f.produce(Fixture::batch(5), Acks::leader);
+  f.assign(Fixture::assignment(2, 2, {1, 2, 3}, 1));
+  const auto told = [&](int epoch, int64_t high_watermark, int64_t log_start) {
+    f.run([&] { f.partition->apply_high_watermark(LeaderEpoch(epoch), Offset(high_watermark), Offset(log_start)); });
+  };
+  told(1, 5, 4);
+  REQUIRE(f.partition->high_watermark() == Offset(0));
+  REQUIRE(f.partition->log_start_offset() == Offset(0));
+  told(2, 2, 4);
+  REQUIRE(f.partition->high_watermark() == Offset(2));
+  REQUIRE(f.partition->log_start_offset() <= Offset(2));
+}
+
+TEST_CASE("a gap that may be ours is not the producer's fault (R86)") {
+  Fixture f;
+  f.lead();
+  const auto stamp = [](int32_t sequence) {
+    return common::records::ProducerStamp{common::model::ProducerId(7), common::model::ProducerEpoch(0), sequence};
+  };
+  REQUIRE(f.produce(Fixture::batch(1, stamp(0)), Acks::leader)->value->error == ErrorCode::none);
+  f.state.isolated = true;
+  REQUIRE(f.produce(Fixture::batch(1, stamp(5)))->value->error == ErrorCode::not_leader_or_follower);
+  f.state.isolated = false;
+  REQUIRE(f.produce(Fixture::batch(1, stamp(5)))->value->error == ErrorCode::out_of_order_sequence_number);
+}
+
+TEST_CASE("readers of committed transactions stop where one is open (R94)") {
+  Fixture f;
+  f.lead();
+  f.produce(Fixture::batch(2), Acks::leader);
+  common::records::BatchOptions o;
+  o.producer = common::records::ProducerStamp{common::model::ProducerId(7), common::model::ProducerEpoch(0), 0};
+  o.kind = common::records::BatchKind::transactional;
+  common::records::BatchBuilder builder(o);
+  builder.add({.timestamp = TimestampMs(1000), .key = {}, .value = as_bytes("value"), .headers = {}});
+  REQUIRE(f.produce(builder.build(), Acks::leader)->value->error == ErrorCode::none);
+  f.produce(Fixture::batch(2), Acks::leader);
+  f.position(2, 5);
+  f.position(3, 5);
+  REQUIRE(f.partition->high_watermark() == Offset(5));
+  REQUIRE(f.partition->last_stable_offset() == Offset(2));
+  ReadOptions committed;
+  committed.isolation = Isolation::read_committed;
+  REQUIRE((*f.read(committed)->value)->records.size() == Fixture::batch(2).size());
+}
+
 TEST_CASE("ISR proposals: answers of another epoch are old news") {
   Fixture f;
   f.lead(1, {1, 2});

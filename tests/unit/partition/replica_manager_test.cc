@@ -254,6 +254,23 @@ TEST_CASE("a clean stop keeps everything, and the next start knows it") {
   REQUIRE(b.find(orders)->high_watermark() == Offset(5));
 }
 
+TEST_CASE("a stop whose checkpoints cannot be written is not a clean one (R70)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 3);
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::write, .path_contains = "replication-offset-checkpoint"});
+  bool clean = true;
+  b.shard->spawn("close", [](Directories& d, bool& result) -> common::Awaitable<void> {
+    const auto closed = co_await d.close();
+    result = closed.has_value();
+  }(*b.directories, clean));
+  b.advance(1s);
+  REQUIRE_FALSE(clean);
+  REQUIRE_FALSE(b.has_path(".kafka_cleanshutdown"));
+  b.stop();
+}
+
 TEST_CASE("what the cluster does not know is set aside, and deleted only later (R42)") {
   Broker b;
   b.register_broker();

@@ -1,4 +1,5 @@
 // Several controllers in simulated time: production shells over a quorum without Raft.
+#include "controller/quorum/metadata_codec.h"
 #include "quorum/sim_cluster.h"
 
 using namespace quorum_test;
@@ -256,6 +257,82 @@ TEST_CASE("R18: a node that cannot read a committed entry halts") {
   cluster.node(1).runtime.on_committed(entries);
   REQUIRE_FALSE(cluster.node(1).fatal.empty());
   REQUIRE_FALSE(cluster.node(1).runtime.active());
+}
+
+TEST_CASE("R18: a node halts at a committed record that does not fit, instead of skipping it") {
+  SimCluster cluster(1);
+  const LogIndex next = cluster.image_of(1).offset()->next();
+  const Buffer stranger = quorum::encode_records({RemoveTopicRecord{common::model::Uuid::from_halves(6, 6)}});
+  const std::vector<raft::Entry> entries = {{Term{1}, next, raft::EntryKind::data, stranger}};
+  cluster.node(1).runtime.on_committed(entries);
+  REQUIRE_FALSE(cluster.node(1).fatal.empty());
+  REQUIRE_FALSE(cluster.node(1).runtime.active());
+}
+
+TEST_CASE("R17: the quorum is described only once a majority has confirmed the leadership") {
+  SimCluster cluster(3);
+  cluster.quorum.hold_reads();
+  std::optional<ControllerAnswer> answer;
+  cluster.node(1).runtime.handle(DescribeQuorum{}, cluster.world.clock().now() + 10s,
+                                 [&](Reply reply) { answer = reply.answer; });
+  cluster.world.run_for(1s);
+  REQUIRE_FALSE(answer);
+  cluster.quorum.fail_reads();
+  REQUIRE(answer);
+  REQUIRE(std::get<Refused>(*answer).error.code == ErrorCode::not_controller);
+}
+
+namespace {
+
+class RecordingPort final : public quorum::SessionPort {
+ public:
+  void send(uint64_t, quorum::SessionDown message) override { sent.push_back(std::move(message)); }
+  void close() override { closed = true; }
+  std::vector<quorum::SessionDown> sent;
+  bool closed = false;
+};
+
+quorum::SessionHello hello_to(SimCluster& cluster, int node) {
+  quorum::SessionHello hello;
+  hello.cluster_id = cluster.image_of(1).cluster_id();
+  hello.broker_id = BrokerId{2};
+  hello.to_node = BrokerId{node};
+  return hello;
+}
+
+}  // namespace
+
+TEST_CASE("R112: a session is refused that means another node, another cluster or another version") {
+  SimCluster cluster(3);
+  const auto refusal = [&](const quorum::SessionHello& hello) {
+    auto port = std::make_shared<RecordingPort>();
+    const auto session = cluster.node(1).server.open(port);
+    cluster.node(1).server.on_message(session, 1, hello);
+    REQUIRE(port->sent.size() == 1);
+    const auto* refused = std::get_if<quorum::SessionRefused>(&port->sent[0]);
+    REQUIRE(port->closed == (refused != nullptr));
+    const ErrorCode code = refused != nullptr ? refused->error.code : ErrorCode::none;
+    cluster.node(1).server.on_closed(session);
+    return code;
+  };
+  REQUIRE(refusal(hello_to(cluster, 1)) == ErrorCode::none);
+  REQUIRE(refusal(hello_to(cluster, 3)) == ErrorCode::invalid_request);
+  quorum::SessionHello stranger = hello_to(cluster, 1);
+  stranger.cluster_id = common::model::Uuid::from_halves(6, 6);
+  REQUIRE(refusal(stranger) == ErrorCode::inconsistent_cluster_id);
+  quorum::SessionHello newer = hello_to(cluster, 1);
+  newer.version_min = newer.version_max = 9;
+  REQUIRE(refusal(newer) == ErrorCode::unsupported_version);
+}
+
+TEST_CASE("R23: a session message that comes twice counts once") {
+  SimCluster cluster(3);
+  auto port = std::make_shared<RecordingPort>();
+  const auto session = cluster.node(1).server.open(port);
+  cluster.node(1).server.on_message(session, 1, hello_to(cluster, 1));
+  cluster.node(1).server.on_message(session, 1, hello_to(cluster, 1));
+  REQUIRE(port->sent.size() == 1);
+  cluster.node(1).server.on_closed(session);
 }
 
 TEST_CASE("a snapshot brings a node to the same image") {

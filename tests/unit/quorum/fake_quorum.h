@@ -31,7 +31,7 @@ class FakeRaft final : public quorum::Raft {
   bool is_leader() const override;
   Term term() const override;
   raft::QuorumStatus describe() const override;
-  void read_index(std::function<void(Result<LogIndex>)> done) override { done(LogIndex{0}); }
+  void read_index(std::function<void(Result<LogIndex>)> done) override;
   void transfer_leadership(std::optional<BrokerId> target, std::function<void(Result<void>)> done) override;
   void add_voter(raft::Voter, std::function<void(Result<void>)>) override {}
   void remove_voter(raft::NodeKey, std::function<void(Result<void>)>) override {}
@@ -93,6 +93,12 @@ class FakeQuorum {
     if (!yes) schedule();
   }
   size_t size() const { return log_.size(); }
+  // No majority confirms anything while held; then they do not.
+  void hold_reads() { reads_held_ = true; }
+  void fail_reads() {
+    reads_held_ = false;
+    for (auto& done : std::exchange(held_reads_, {})) done(fail(ErrorCode::not_controller));
+  }
 
  private:
   friend class FakeRaft;
@@ -104,6 +110,13 @@ class FakeQuorum {
     raft::Entry entry;
     std::function<void(Result<LogIndex>)> done;
   };
+
+  void read(std::function<void(Result<LogIndex>)> done) {
+    if (reads_held_) return held_reads_.push_back(std::move(done));
+    done(LogIndex{0});
+  }
+  bool reads_held_ = false;
+  std::vector<std::function<void(Result<LogIndex>)>> held_reads_;
 
   LogIndex next_index() const { return LogIndex{static_cast<int64_t>(log_.size())}; }
   void tell() {
@@ -164,6 +177,9 @@ inline Result<LogIndex> FakeRaft::propose(Buffer payload, std::function<void(Res
       {raft::Entry{quorum_.term_, index, raft::EntryKind::data, std::move(payload)}, std::move(on_committed)});
   quorum_.schedule();
   return index;
+}
+inline void FakeRaft::read_index(std::function<void(Result<LogIndex>)> done) {
+  quorum_.read(std::move(done));
 }
 inline std::optional<BrokerId> FakeRaft::leader() const {
   return quorum_.leader_;

@@ -1,0 +1,221 @@
+// The metadata log's files by themselves: votes that are torn, logs that lost what was committed, snapshots that arrive
+// damaged (R1, R4, R14, R15, R20, R21).
+#include <catch2/catch.hpp>
+
+#include "common/disk/simulated_disk.h"
+#include "common/records/crc32c.h"
+#include "controller/quorum/raft_disk.h"
+
+using namespace controller;
+using common::disk::SimulatedDisk;
+using common::model::BrokerId;
+using common::model::Buffer;
+using common::model::LogIndex;
+using common::model::Term;
+using common::model::Uuid;
+using quorum::QuorumState;
+using quorum::QuorumStateFile;
+using quorum::RaftDisk;
+
+namespace {
+
+const std::string directory = "meta/log";
+const std::string segment = directory + "/00000000000000000000.log";
+const std::string vote_file = directory + "/quorum-state";
+const raft::NodeKey self{BrokerId(1), Uuid::from_halves(1, 1)};
+const raft::VoterSet voters({raft::Voter{self, {"host", 1}, {}}});
+
+QuorumState state_of(int term) {
+  QuorumState state;
+  state.hard_state = {Term(term), self, LogIndex(0)};
+  return state;
+}
+
+struct Fixture {
+  Fixture() {
+    common::configure_logging(common::LogLevel::off, common::LogFormat::text);
+    REQUIRE(disk.create_directories(directory).has_value());
+    REQUIRE(disk.sync_directory("meta").has_value());
+  }
+  quorum::Result<RaftDisk::Opened> open(bool is_member = true) {
+    storage.reset();
+    RaftDisk::Environment environment;
+    environment.disk = &disk;
+    environment.clock = &clock;
+    environment.after = [](common::model::Duration, std::function<void()>) {};
+    return RaftDisk::open(environment, directory, is_member, is_member ? raft::VoterSet() : voters);
+  }
+  void use(quorum::Result<RaftDisk::Opened> opened) {
+    REQUIRE(opened.has_value());
+    REQUIRE_FALSE(opened->lost);
+    storage = std::move(opened->storage);
+    bool finished = false;
+    storage->finish_open([&](const auto& done) { finished = done.has_value(); });
+    disk.run_until_idle();
+    REQUIRE(finished);
+    quorum::RaftStorage::Events events;
+    events.on_durable = [this](raft::PersistToken token, std::optional<raft::Snapshot>) { durable = token; };
+    events.on_failed = [this](const std::string& why) { failure = why; };
+    storage->listen(std::move(events));
+  }
+  void persist(raft::PersistOperation operation) {
+    std::vector<raft::Persist> one;
+    one.push_back({++token, std::move(operation)});
+    storage->persist(std::move(one));
+    disk.run_until_idle();
+  }
+  // A log of the bootstrap entry and three more, all of them committed.
+  void write_committed() {
+    use(open(false));
+    std::vector<raft::Entry> entries;
+    for (int64_t i = 1; i <= 3; ++i)
+      entries.push_back({Term(1), LogIndex(i), raft::EntryKind::data, Buffer::copy_of(std::string("records"))});
+    persist(raft::AppendEntries{entries});
+    persist(raft::SaveHardState{{Term(1), self, LogIndex(4)}});
+    REQUIRE(durable == token);
+    storage.reset();
+  }
+  std::optional<std::string> why_lost() {
+    const auto opened = open();
+    REQUIRE(opened.has_value());
+    return opened->lost;
+  }
+  std::vector<std::byte> content(const std::string& path) {
+    const Buffer bytes = disk.content(path);
+    return {bytes.view().begin(), bytes.view().end()};
+  }
+
+  SimulatedDisk disk;
+  common::SystemClock clock;
+  std::unique_ptr<RaftDisk> storage;
+  raft::PersistToken token = 0;
+  raft::PersistToken durable = 0;
+  std::string failure;
+};
+
+// Where each entry ends; zeros may follow, reserved ahead.
+std::vector<size_t> ends_of(const std::vector<std::byte>& file) {
+  std::vector<size_t> ends;
+  for (size_t at = 0;;) {
+    const auto batch = common::records::BatchView::parse(common::model::BytesView(file).subspan(at));
+    if (!batch) return ends;
+    ends.push_back(at += batch->size_bytes());
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a vote is the old one or the new one, wherever its saving is cut short (R1)") {
+  for (uint64_t stop = 1;; ++stop) {
+    SimulatedDisk disk;
+    REQUIRE(disk.create_directories(directory).has_value());
+    REQUIRE(disk.sync_directory("meta").has_value());
+    auto opened = QuorumStateFile::open(disk, directory);
+    REQUIRE(opened->file->save_now(state_of(1)).has_value());
+    REQUIRE(disk.sync_directory(directory).has_value());
+    disk.stop_after(stop);
+    int saved = 1;
+    opened->file->save(state_of(2), [&](const auto& done) {
+      if (!done) return;
+      saved = 2;
+      opened->file->save(state_of(3), [&](const auto& again) { saved = again ? 3 : saved; });
+    });
+    disk.run_until_idle();
+    const bool is_whole = !disk.has_stopped();
+    opened->file.reset();
+    disk.crash(static_cast<SimulatedDisk::Unsynced>(stop % 3), 16);
+    const auto found = QuorumStateFile::open(disk, directory);
+    REQUIRE(found->state.has_value());
+    CAPTURE(stop, saved, found->state->hard_state.term);
+    REQUIRE(found->state->hard_state.term >= Term(saved));
+    REQUIRE(found->state->hard_state.term <= Term(3));
+    if (is_whole) {
+      REQUIRE(stop > 4);
+      break;
+    }
+  }
+}
+
+TEST_CASE("any flipped bit in a vote makes its slot void, and the other one counts (R1)") {
+  SimulatedDisk disk;
+  REQUIRE(disk.create_directories(directory).has_value());
+  REQUIRE(QuorumStateFile::open(disk, directory)->file->save_now(state_of(7)).has_value());
+  for (uint64_t bit = 0; bit < 59 * 8; ++bit) {
+    auto copy = disk.clone();
+    copy->flip_bit(vote_file, bit);
+    const auto one = QuorumStateFile::open(*copy, directory);
+    REQUIRE((one->state && *one->state == state_of(7)));
+    copy->flip_bit(vote_file, 4096 * 8 + bit);
+    REQUIRE_FALSE(QuorumStateFile::open(*copy, directory)->state);
+  }
+}
+
+TEST_CASE("a member without its vote has lost it, also if its log is empty (R4)") {
+  Fixture f;
+  REQUIRE(f.why_lost());
+  f.use(f.open(false));
+}
+
+TEST_CASE("what was committed and is damaged, or gone, is lost state, and stays as it is (R20, R21)") {
+  Fixture f;
+  f.write_committed();
+  REQUIRE_FALSE(f.why_lost());
+  const std::vector<std::byte> whole = f.content(segment);
+  const std::vector<size_t> ends = ends_of(whole);
+  REQUIRE(ends.size() == 4);
+  SECTION("rot in the last committed entry") {
+    f.disk.flip_bit(segment, (ends.back() - 4) * 8);
+    const auto rotten = f.content(segment);
+    REQUIRE(f.why_lost());
+    REQUIRE(f.content(segment) == rotten);
+  }
+  SECTION("the last committed entry is gone") {
+    f.disk.overwrite(segment, common::model::BytesView(whole).first(ends[2]));
+    REQUIRE(f.why_lost());
+  }
+  SECTION("an entry that does not follow from those before it") {
+    const raft::Entry other{Term(1), LogIndex(4), raft::EntryKind::data, Buffer::copy_of(std::string("x"))};
+    const Buffer stranger = quorum::encode_entry(other, {LogIndex(4), Term(1), 12345}, common::model::TimestampMs(1));
+    std::vector<std::byte> longer(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(ends.back()));
+    longer.insert(longer.end(), stranger.view().begin(), stranger.view().end());
+    f.disk.overwrite(segment, longer);
+    REQUIRE(f.why_lost());
+  }
+}
+
+TEST_CASE("a snapshot is there once it is said to be, and not installed if it arrives damaged (R14, R15)") {
+  Fixture f;
+  f.write_committed();
+  auto opened = f.open();
+  const raft::LogPosition position = [&] {
+    raft::LogPosition p;
+    for (const raft::Entry& e : opened->restored.entries)
+      p = {e.index.next(), e.term, raft::chain_checksum(p.checksum, e)};
+    return p;
+  }();
+  f.use(std::move(opened));
+  const std::string state = "the state";
+  SECTION("made here") {
+    bool saved = false;
+    f.storage->save_snapshot({{position, voters, 0, 0}, Buffer::copy_of(state)},
+                             [&](const auto& done) { saved = done.has_value(); });
+    f.disk.run_until_idle();
+    REQUIRE(saved);
+    f.storage.reset();
+    f.disk.kill();
+    const auto again = f.open();
+    REQUIRE(again->restored.snapshot);
+    REQUIRE(again->restored.snapshot->state.text() == state);
+  }
+  SECTION("from a leader") {
+    const bool damaged = GENERATE(false, true);
+    const uint32_t checksum = common::records::crc32c(common::model::as_bytes(state)) ^ (damaged ? 1 : 0);
+    const raft::SnapshotMeta meta{{LogIndex(9), Term(1), 77}, voters, state.size(), checksum};
+    f.persist(raft::StoreSnapshotPiece{meta, 0, Buffer::copy_of(state)});
+    f.persist(raft::InstallSnapshot{meta});
+    REQUIRE(f.failure.empty() != damaged);
+    f.storage.reset();
+    const auto again = f.open();
+    REQUIRE(again->restored.snapshot.has_value() != damaged);
+  }
+}
