@@ -215,6 +215,25 @@ TEST_CASE("high watermarks that move alone are collected, and never sent to a lo
   REQUIRE(frame->high_watermarks.empty());
 }
 
+TEST_CASE("a high watermark that was to be told is not, once the log turns out to differ (R62)") {
+  Pair p;
+  FakeLeader& a = p.lead(0);
+  a.append(10);
+  FakeFollower& f = p.follow(0);
+  p.settle();
+  p.now += 1s;
+  p.settle();
+  a.commit(5);  // noted, and collected for a moment
+  f.change([&] { f.epoch = LeaderEpoch(2); });
+  a.change_role(true, 2);
+  a.diverging_once = EpochEnd{LeaderEpoch(1), Offset(4)};
+  REQUIRE(p.up());
+  p.now += 1s;
+  size_t told = 0;
+  while (auto frame = p.session.next_frame(p.now)) told += frame->high_watermarks.size();
+  REQUIRE(told == 0);
+}
+
 TEST_CASE("a leader that learns of its leadership after its followers serves them at once") {
   Pair p;
   FakeLeader& leader = p.lead(0);
@@ -343,6 +362,8 @@ TEST_CASE("old frames are dropped, and nonsense ends the stream") {
   p.up();
   REQUIRE(p.session.on_frame(p.last_up, p.now).has_value());  // again: dropped (R23)
   REQUIRE(p.session.open_slots() == 1);
+  REQUIRE(p.down());
+  REQUIRE(p.fetcher.on_frame(p.last_down, p.now).has_value());  // the other direction too
 
   FollowerFrame bad;
   bad.sequence = 100;
@@ -358,7 +379,7 @@ TEST_CASE("old frames are dropped, and nonsense ends the stream") {
   REQUIRE_FALSE(p.session.on_frame(bad, p.now).has_value());
 
   LeaderFrame worse;
-  worse.sequence = 1;
+  worse.sequence = 100;
   worse.answers.push_back({.slot = 3, .number = 1});
   REQUIRE_FALSE(p.fetcher.on_frame(worse, p.now).has_value());
 }

@@ -4,6 +4,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <thread>
+
 #include <catch2/catch.hpp>
 
 #include "broker/server/server.h"
@@ -14,7 +17,7 @@ using common::model::Buffer;
 
 namespace {
 
-// Answers with the request itself. "hold" waits for "free" after settling its order; "bye" closes.
+// Answers with the request itself. "hold" waits for "free" after settling its order, "slow" before; "bye" closes.
 struct EchoBroker {
   explicit EchoBroker(ServerLimits limits = {}) {
     shard = common::make_thread_shard(0, clock, "shard");
@@ -32,6 +35,12 @@ struct EchoBroker {
 
   Awaitable<Outcome> echo(InFlight& request) {
     const Buffer frame = request.frame();
+    begun.emplace_back(frame.text().substr(0, 4));
+    ++begun_count;
+    if (frame.text() == "slow") {
+      co_await common::until(*freed);
+      begun.emplace_back("slow ends");
+    }
     if (frame.text() == "bye") co_return Outcome::close("told to");
     if (frame.text() == "hold") {
       request.settle_order();
@@ -43,6 +52,8 @@ struct EchoBroker {
   }
 
   common::SystemClock clock;
+  std::vector<std::string> begun;  // on the shard
+  std::atomic<int> begun_count = 0;
   std::unique_ptr<common::Shard> shard;
   std::unique_ptr<common::Event> freed;
   std::unique_ptr<Server> server;
@@ -83,6 +94,7 @@ class Client {
     size_t have = 0;
     while (have < n) {
       const ssize_t r = ::recv(fd_, got.data() + have, n - have, 0);
+      if (r < 0) REQUIRE(errno == ECONNRESET);  // not: nothing came for ten seconds
       if (r <= 0) break;
       have += static_cast<size_t>(r);
     }
@@ -101,6 +113,17 @@ TEST_CASE("requests are answered in order although a later one is ready first") 
   CHECK(client.receive() == "hold");
   CHECK(client.receive() == "two");
   CHECK(client.receive() == "free");
+}
+
+TEST_CASE("a request is not begun before the one ahead of it has settled the order (R87)") {
+  EchoBroker broker;
+  Client client(broker.server->port("PLAINTEXT"));
+  client.send_raw(Client::framed("slow") + Client::framed("next"));
+  while (broker.begun_count == 0) std::this_thread::yield();
+  broker.shard->post([&] { broker.freed->set(); });
+  CHECK(client.receive() == "slow");
+  CHECK(client.receive() == "next");
+  CHECK(broker.begun == std::vector<std::string>{"slow", "slow ends", "next"});
 }
 
 TEST_CASE("a large request passes although it exceeds the memory budget") {
@@ -149,6 +172,26 @@ TEST_CASE("a half frame is closed when its time is over") {
   Client client(broker.server->port("PLAINTEXT"));
   client.send_raw(std::string("\0\0\0\x10half", 8));
   CHECK_FALSE(client.receive());
+}
+
+TEST_CASE("a connection without requests is closed when its time is over (R111)") {
+  ServerLimits limits;
+  limits.connection.idle_max = 1ms;
+  EchoBroker broker(limits);
+  Client client(broker.server->port("PLAINTEXT"));
+  CHECK_FALSE(client.receive());
+}
+
+TEST_CASE("who does not read its responses is closed (R111)") {
+  ServerLimits limits;
+  limits.connection.write_stall_max = 1ms;
+  EchoBroker broker(limits);
+  Client client(broker.server->port("PLAINTEXT"));
+  const std::string large(64 << 20, 'x');
+  client.send(large);  // more than the kernel's buffers take on the way back
+  while (broker.server->stats().connections > 0) std::this_thread::yield();
+  const std::optional<std::string> cut = client.receive();
+  CHECK((!cut || cut->size() < large.size()));
 }
 
 TEST_CASE("connections beyond the cap are refused") {
