@@ -23,8 +23,11 @@ void encode(const raft::LogPosition& position, pb::LogPosition& out) {
 raft::LogPosition decode(const pb::LogPosition& in) {
   return {LogIndex(in.end()), Term(in.last_term()), in.checksum()};
 }
+// Nobody counts that far, and arithmetic on larger ones could overflow.
+constexpr Term term_max{1 << 30};
+constexpr LogIndex index_max{int64_t{1} << 60};
 bool is_sane(const raft::LogPosition& p) {
-  return p.end >= LogIndex(0) && p.last_term >= Term(0);
+  return p.end >= LogIndex(0) && p.end <= index_max && p.last_term >= Term(0) && p.last_term <= term_max;
 }
 
 void encode(const raft::SnapshotMeta& meta, pb::SnapshotMeta& out) {
@@ -222,7 +225,7 @@ Result<raft::Message> decode(const pb::RaftMessage& in) {
   auto to = decode(in.to());
   if (!from) return tl::unexpected(from.error());
   if (!to) return tl::unexpected(to.error());
-  if (in.term() < 0 || from->directory.is_zero())
+  if (in.term() < 0 || Term(in.term()) > term_max || from->directory.is_zero())
     return fail(ErrorCode::invalid_request, "a Raft message without a sender");
   auto body = decode_body(in);
   if (!body) return tl::unexpected(body.error());
