@@ -252,7 +252,10 @@ class History {
     finished_.clear();
     if (f_.disk->has_stopped()) return;
     f_.disk->stop_after(uint64_t{1} << 60);  // not within this; history_test.cc has that
-    const int64_t low = std::max(f_.log->log_start_offset().value, given_end_);
+    int64_t low = std::max(f_.log->log_start_offset().value, given_end_);
+    // Not the batch that the log starts within: nothing would be left to tell where it ends.
+    const auto first = batches_.upper_bound(f_.log->log_start_offset().value);
+    if (first != batches_.begin()) low = std::max(low, std::prev(first)->second.last + 1);
     if (end() <= low) return;
     const int64_t to = low + static_cast<int64_t>(random_.below(static_cast<uint64_t>(end() - low) + 1));
     floor_ = std::min(floor_, f_.log->log_start_offset().value);
