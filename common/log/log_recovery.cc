@@ -467,8 +467,7 @@ Result<void> Recovery::scan_from(size_t first) {
 
 // After a clean end only the end of the last segment is looked at, from its last index entry on.
 Result<void> Recovery::check_tail() {
-  Segment& segment = *log_.segments.back();
-  if (auto adopted = adopt_indexes(segment); !adopted) return adopted;
+  Segment& segment = *log_.segments.back();  // its indexes were adopted with the others'
   uint64_t position = 0;
   Offset next = segment.base;
   if (segment.offsets.last()) {
@@ -502,6 +501,10 @@ Result<void> Recovery::check_tail() {
                                *hints_.recovery_point));
   }
   log_.log_end = scanned->next_offset;
+  // R74: an entry beyond the end is not ours, and nothing could be added after it.
+  if (segment.times.last() && segment.base + segment.times.last()->relative_offset >= log_.log_end) {
+    if (auto rebuilt = rebuild_indexes(segment); !rebuilt) return rebuilt;
+  }
   segment.bytes_since_index = segment.size_bytes - from;
   auto head = walk_headers(*segment.file, 0, segment.size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
     first_timestamp = batch.largest_timestamp;

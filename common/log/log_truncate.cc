@@ -107,6 +107,9 @@ IoResult<Offset> Log::Impl::cut_segment(Segment& segment, Offset offset) {
   // An index that cannot be read is begun anew: it is a cache.
   if (!offsets_left || !segment.offsets.truncate(disk, offsets_path, *offsets_left)) segment.offsets.reset();
   if (!times_left || !segment.times.truncate(disk, times_path, *times_left)) segment.times.reset();
+  // R74: nothing could be added after an entry beyond the end.
+  const auto& newest = segment.times.last();
+  if (newest && segment.base + newest->relative_offset >= offset) segment.times.reset();
 
   uint64_t position = 0;
   if (segment.offsets.last()) {
