@@ -146,6 +146,7 @@ void BrokerSession::disconnect() {
   unanswered_.clear();
   eager_.reset();
   eager_again_ = false;
+  told_log_ends_.clear();
 }
 
 void BrokerSession::on_closed(const std::string& why) {
@@ -259,8 +260,11 @@ void BrokerSession::answer_queries(const std::vector<metadata::LogEndQuery>& que
   hooks_.log_ends(std::move(ready), [this, alive = std::weak_ptr(alive_)](std::vector<metadata::LogEnd> ends) {
     if (alive.expired()) return;
     asking_log_ends_ = false;
-    log_ends_ = std::move(ends);
-    heartbeat_soon();
+    // The controller goes on asking until the last broker that it waits for has answered: what it knows already can
+    // wait for the next heartbeat in turn, or the two would keep each other busy until then.
+    const bool is_news = ends != told_log_ends_;
+    log_ends_ = told_log_ends_ = std::move(ends);
+    if (is_news) heartbeat_soon();
   });
 }
 

@@ -120,7 +120,8 @@ class BrokerSession {
   bool want_fence_ = false;
   metadata::ReplicaTrouble trouble_;
   bool trouble_is_news_ = false;  // the controller of this session has not heard of it
-  std::vector<metadata::LogEnd> log_ends_;
+  std::vector<metadata::LogEnd> log_ends_;       // to be sent
+  std::vector<metadata::LogEnd> told_log_ends_;  // what this session's controller was told last
   bool asking_log_ends_ = false;
   // Heartbeats: at most one out of turn is unanswered, so that they follow the pace of the controller.
   std::optional<uint64_t> eager_;
