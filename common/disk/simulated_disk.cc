@@ -346,6 +346,7 @@ void SimulatedDisk::write(Inode& inode, uint64_t position, BytesView bytes) {
 }
 
 void SimulatedDisk::make_durable(Inode& inode) {
+  if (inode.dirty.empty() && inode.durable.size() == inode.cached.size()) return;
   inode.durable = inode.cached;
   inode.dirty.clear();
 }
@@ -528,7 +529,8 @@ void SimulatedDisk::overwrite(const std::string& path, BytesView content) {
   InodeRef& inode = cached_names_[path];
   if (!inode) inode = std::make_shared<Inode>();
   inode->cached.assign(content.begin(), content.end());
-  make_durable(*inode);
+  inode->durable = inode->cached;
+  inode->dirty.clear();
   durable_names_[path] = inode;
 }
 

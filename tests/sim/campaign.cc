@@ -1,5 +1,7 @@
 #include "sim/campaign.h"
 
+#include <sys/resource.h>
+
 #include <chrono>
 #include <cstdio>
 #include <future>
@@ -16,6 +18,13 @@ double seconds_since(Clock::time_point began) {
 }
 
 constexpr double progress_interval = 5;
+
+double cpu_of_children() {
+  rusage usage{};
+  ::getrusage(RUSAGE_CHILDREN, &usage);
+  return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+         static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
 
 }  // namespace
 
@@ -37,9 +46,10 @@ void Totals::add(const Outcome& o) {
 
 std::string Totals::line() const {
   const double hours = simulated_seconds / 3600;
-  return fmt::format("{} runs, {:.2f} simulated hours ({:.0f} s per wall s), {} events, {} faults, leader changes {} of "
+  return fmt::format("{} runs, {:.2f} simulated hours ({:.0f} s per wall s, {:.0f} per CPU s), {} events, {} faults, leader changes {} of "
                      "partitions and {} of the controller, {} records acknowledged, {} failures, {} invalid",
-                     runs, hours, wall_seconds > 0 ? simulated_seconds / wall_seconds : 0, events, faults,
+                     runs, hours, wall_seconds > 0 ? simulated_seconds / wall_seconds : 0,
+                     cpu_seconds > 0 ? simulated_seconds / cpu_seconds : 0, events, faults,
                      partition_leader_changes, raft_leader_changes, acknowledged, failures, invalid);
 }
 
@@ -78,7 +88,8 @@ Totals run_campaign(const CampaignSettings& s) {
       totals.add(outcome);
       if (twice) ++totals.run_twice;
       totals.wall_seconds = seconds_since(began);
-      if (!outcome.invalid.empty()) std::printf("seed %lu: says nothing: %s\n", n, outcome.invalid.c_str());
+      totals.cpu_seconds = cpu_of_children();
+      if (!outcome.invalid.empty()) std::printf("a run says nothing (--seed %lu): %s\n", n, outcome.invalid.c_str());
       if (!outcome.failure.empty()) {
         totals.failed_seeds.push_back(n);
         std::printf("seed %lu FAILED: %s\n  %s\n  repeat with: %s --seed %lu\n", n, outcome.failure.c_str(),

@@ -26,6 +26,7 @@ struct Totals {
   uint64_t failures = 0;
   double simulated_seconds = 0;
   double wall_seconds = 0;
+  double cpu_seconds = 0;  // of the runs
   uint64_t events = 0;
   uint64_t faults = 0;
   uint64_t partition_leader_changes = 0;

@@ -61,6 +61,11 @@ common::config::BrokerConfig Cluster::config_of(int id) const {
   c.topic_defaults.segment_bytes = options_.segment_bytes;
   c.topic_defaults.retention_age.reset();
   if (options_.synced) c.topic_defaults.flush_messages = 1;
+  // Topics' settings are resolved from what was given as text.
+  c.given = {{"min.insync.replicas", std::to_string(options_.min_isr)},
+             {"log.segment.bytes", std::to_string(options_.segment_bytes)},
+             {"log.retention.ms", "-1"}};
+  if (options_.synced) c.given["log.flush.interval.messages"] = "1";
   c.auto_create_topics = false;
   c.offsets_partitions = options_.offsets_partitions;
   c.offsets_replication_factor = static_cast<int16_t>(options_.replication_factor);

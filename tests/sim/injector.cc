@@ -369,10 +369,8 @@ void Injector::look_for_stopped(Process*) {
       continue;
     }
     host = may_stop_.erase(host);
-    if (node.is_running()) {
-      probes_.hit(Probe::crash_torn);
-      node.die(Death::power_lost, SimulatedDisk::Unsynced::torn);
-    }
+    probes_.hit(Probe::crash_torn);
+    node.die(Death::power_lost, SimulatedDisk::Unsynced::torn);  // also if the broker has given up on its disk already
     start_later(node, 1s);
   }
 }
@@ -422,7 +420,7 @@ void Injector::heal() {
     node->disk().clear_faults();
     if (node->is_paused()) node->resume();
     // What stopped in the middle of something, or whose disk has failed, is started anew.
-    if (node->is_running() && (node->is_leaving() || node->disk().has_stopped() || node->has_failed_directory())) {
+    if (node->disk().has_stopped() || (node->is_running() && (node->is_leaving() || node->has_failed_directory()))) {
       node->die(Death::killed);
     }
     if (!node->is_running()) node->start();

@@ -54,6 +54,7 @@ void PartitionInvariants::check_leader(Node& node, Partition& partition, Committ
   if (is_new && committed.leaders.size() > 1) {
     ++leader_changes_;
     probes_.hit(Probe::leader_changed);
+    if (partition.high_watermark().value < committed.end()) probes_.hit(Probe::high_watermark_behind_at_election);
   }
   if (found->second != node.host()) {
     complaints_.broken("one leader an epoch (R34, R36)", fmt::format("{} leads epoch {}, which broker {} led",
@@ -75,6 +76,11 @@ void PartitionInvariants::check_contents(Node& node, Partition& partition, Commi
   if (!partition.is_leader() && high_watermark > committed.end()) {
     complaints_.broken("a follower's high watermark is not ahead of what is committed (R65)",
                        fmt::format("{}: {} > {}", name(node, partition), high_watermark, committed.end()));
+    return;
+  }
+  // Compaction takes records away: of such a topic only the end of what is committed is known.
+  if (partition.topic() == "__consumer_offsets") {
+    if (high_watermark > committed.end()) committed.batches.assign(1, {high_watermark, 0});
     return;
   }
   // Looking must not use up a fault that is meant for the broker.
@@ -144,23 +150,45 @@ void PartitionInvariants::sweep(Cluster& cluster, const metadata::ImagePtr& newe
   for (const auto& node : cluster.nodes()) {
     if (!node->is_serving()) continue;
     node->for_each_partition([&](const std::shared_ptr<Partition>& partition) {
-      if (partition->is_offline() || !partition->is_leader()) return;
-      check_leader(*node, *partition, committed_[partition->id()]);
+      if (partition->is_offline()) return;
+      View& view = views_[node->host()][partition->id()];
+      const int64_t end = partition->log_end_offset().value;
+      if (end < view.log_end) probes_.hit(Probe::truncated_by_epoch);
+      view.log_end = end;
+      if (partition->is_leader()) check_leader(*node, *partition, committed_[partition->id()]);
     });
   }
   if (newest) check_members(cluster, *newest);
 }
 
+// What is rare and legal, for the probes.
+void PartitionInvariants::note_change(const TopicIdPartition& id,
+                                      const std::shared_ptr<const metadata::PartitionImage>& state) {
+  const auto before = std::exchange(seen_[id], state);
+  if (before == state) return;
+  if (!state->leader) probes_.hit(Probe::no_leader);
+  if (!state->elr.empty()) probes_.hit(Probe::elr_used);
+  if (!before) return;
+  if (state->isr.size() < before->isr.size()) probes_.hit(Probe::isr_shrunk);
+  if (state->isr.size() > before->isr.size()) probes_.hit(Probe::isr_grew);
+  const bool elected = state->leader && state->leader != before->leader;
+  if (elected && std::find(before->elr.begin(), before->elr.end(), *state->leader) != before->elr.end()) {
+    probes_.hit(Probe::elected_from_elr);
+  }
+}
+
 void PartitionInvariants::check_members(Cluster& cluster, const metadata::MetadataImage& image) {
+  for (const auto& [broker_id, broker] : image.brokers()) {
+    if (!broker->fenced) {
+      fenced_.erase(broker_id);
+    } else if (fenced_.insert(broker_id).second) {
+      probes_.hit(Probe::fenced);
+    }
+  }
   for (const auto& [topic_id, topic] : image.topics()) {
     for (const auto& [index, state] : topic->partitions) {
       const TopicIdPartition id{topic_id, index};
-      if (!state->leader) probes_.hit(Probe::no_leader);
-      if (!state->elr.empty()) probes_.hit(Probe::elr_used);
-      size_t& size = isr_sizes_.try_emplace(id, state->isr.size()).first->second;
-      if (state->isr.size() < size) probes_.hit(Probe::isr_shrunk);
-      if (state->isr.size() > size) probes_.hit(Probe::isr_grew);
-      size = state->isr.size();
+      note_change(id, state);
       const int64_t end = committed_end(id);
       const auto check = [&](BrokerId member, const char* what) {
         Node& node = cluster.node(member);

@@ -3,7 +3,9 @@
 // of an ISR or ELR that runs holds everything committed.
 #pragma once
 #include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -51,6 +53,7 @@ class PartitionInvariants {
     int64_t verified = 0;  // its log agrees with what is committed, up to here
     int32_t epoch = -1;
     int64_t high_watermark = -1;
+    int64_t log_end = 0;
     bool leads = false;
   };
   using Views = std::unordered_map<TopicIdPartition, View, std::hash<TopicIdPartition>>;
@@ -60,6 +63,7 @@ class PartitionInvariants {
                View& view);
   void check_leader(Node& node, broker::partition::Partition& partition, Committed& committed);
   void check_members(Cluster& cluster, const controller::metadata::MetadataImage& image);
+  void note_change(const TopicIdPartition& id, const std::shared_ptr<const controller::metadata::PartitionImage>& state);
   void learn(Committed& committed, const common::records::BatchView& batch);
   [[nodiscard]] std::string name(Node& node, const broker::partition::Partition& partition) const;
 
@@ -69,7 +73,8 @@ class PartitionInvariants {
   std::map<Host, Views> views_;
   uint64_t leader_changes_ = 0;
   std::optional<int64_t> swept_;  // the image that was looked at last
-  std::map<TopicIdPartition, size_t> isr_sizes_;
+  std::map<TopicIdPartition, std::shared_ptr<const controller::metadata::PartitionImage>> seen_;
+  std::set<BrokerId> fenced_;
 };
 
 }  // namespace sim

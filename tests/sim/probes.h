@@ -23,7 +23,6 @@ namespace sim {
   X(raft_leader_changed, "the active controller changed")                                         \
   X(raft_snapshot_installed, "a metadata snapshot came from the leader")                          \
   X(raft_state_lost, "a metadata log was set aside and its node rejoined")                        \
-  X(unclean_registration, "a broker registered after an unclean stop")                            \
   X(fenced, "a broker was fenced")                                                                \
   X(crash_kept, "power lost, all unsynced data kept")                                             \
   X(crash_lost, "power lost, all unsynced data lost")                                             \
@@ -37,12 +36,9 @@ namespace sim {
   X(group_rebalanced, "a group went to another generation")                                       \
   X(offset_committed, "an offset committed")                                                      \
   X(offset_read_after_failover, "a committed offset read from another coordinator")               \
-  X(duplicate_frames, "a message delivered twice")                                                \
   X(isr_shrunk, "an ISR became smaller")                                                          \
   X(isr_grew, "an ISR became larger")                                                             \
-  X(below_min_isr, "a produce refused for want of replicas")                                      \
-  X(paused_leader, "a leader paused past its session")                                            \
-  X(log_start_moved, "a log start above zero")
+  X(below_min_isr, "a produce refused for want of replicas")
 
 enum class Probe {
 #define X(name, text) name,

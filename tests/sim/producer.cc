@@ -42,7 +42,7 @@ Awaitable<void> Producer::run(Producer& self) {
     const bool again = self.settle();
     if (again) {
       if (self.any_in_flight()) {
-        co_await common::until(self.answered_);
+        co_await common::until(self.answered_, self.client_.now() + 1s);
         continue;
       }
       co_await self.client_.look_again();
@@ -58,7 +58,7 @@ Awaitable<void> Producer::run(Producer& self) {
       self.send_from(self.unacknowledged_.size() - 1);
       continue;
     }
-    co_await common::until(self.answered_, may_send ? std::optional(self.next_batch_at_) : std::nullopt);
+    co_await common::until(self.answered_, may_send ? self.next_batch_at_ : self.client_.now() + 1s);
   }
   self.done_ = true;
 }

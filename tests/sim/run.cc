@@ -38,6 +38,11 @@ class Run final : public NodeObserver {
   void on_started(Node& node) override {
     raft_.on_started(node.host());
     partitions_.on_started(node);
+    for (const std::string& path : node.disk().paths()) {
+      if (path.find("__cluster_metadata-0.lost-") == std::string::npos) continue;
+      probes_.hit(Probe::raft_state_lost);
+      break;
+    }
     if (settings_.trace) say(fmt::format("broker {} starts, life {}", node.id(), node.lives()));
   }
   void on_ended(Node& node) override {

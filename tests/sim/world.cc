@@ -1,6 +1,7 @@
 #include "sim/world.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sim/process.h"
 
@@ -79,9 +80,10 @@ void World::reschedule(EventId id) {
   if (slots_[id.slot].generation == id.generation) push(now_, id.slot);
 }
 
+// What the event held dies last: it may hold the handle that cancels it.
 void World::release(uint32_t index) {
   Slot& slot = slots_[index];
-  slot.f = nullptr;
+  const auto f = std::exchange(slot.f, nullptr);
   slot.owner.reset();
   ++slot.generation;
   free_.push_back(index);
