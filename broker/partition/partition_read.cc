@@ -55,6 +55,9 @@ Awaitable<Result<ReadResult>> Partition::read(ReadOptions options) {
     }
   }
   if (options.from < log_->log_start_offset() || options.from > log_->log_end_offset()) {
+    // Readers without an epoch of their own (before KIP-320) would start over: they come from the leader that replaced us.
+    if (role_ == Role::leader && state_.isolated && options.from > log_->log_end_offset())
+      co_return fail(ErrorCode::not_leader_or_follower);
     co_return fail(ErrorCode::offset_out_of_range);  // beyond a follower's end: the reader asks the leader then (R68)
   }
   if (role_ == Role::follower && options.from > high_watermark_ && !mutant<"R68-empty-beyond-a-followers-hw">())
