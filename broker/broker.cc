@@ -177,6 +177,8 @@ Result<void> Broker::start_peer_server() {
   options.host = peer.host.empty() ? "::" : peer.host;
   options.port = peer.port;
   options.memory_bytes_max = static_cast<size_t>(config_.peer_memory_bytes);
+  constexpr size_t few_shards = 2;
+  options.one_poller = shards_.size() <= few_shards;
   peer_server_ = std::make_unique<quorum::GrpcServer>(std::move(options));
   core_->make_controller(advertised());
   std::vector<replication::ShardAcceptor> acceptors;

@@ -41,6 +41,10 @@ class FollowerFetcher final : public partition::PositionObserver {
 
   // Applies the answers. An error means that the leader broke the rules of the stream: end it.
   [[nodiscard]] common::model::Result<void> on_frame(LeaderFrame frame, Instant now);
+  // false: next_frame() would have nothing.
+  [[nodiscard]] bool has_work(Instant now) const {
+    return !dirty_.empty() || !to_close_.empty() || (!resumes_.empty() && resumes_.begin()->first <= now);
+  }
   [[nodiscard]] std::optional<FollowerFrame> next_frame(Instant now);
   // A frame that says nothing but that we are here.
   [[nodiscard]] FollowerFrame heartbeat() {

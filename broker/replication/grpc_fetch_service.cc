@@ -6,6 +6,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "broker/replication/grpc_frames.h"
+#include "broker/replication/write_turn.h"
 #include "proto/cluster/replication.grpc.pb.h"
 
 namespace broker::replication {
@@ -45,9 +46,9 @@ class Call final : public grpc::ServerBidiReactor<Raw, Raw>, public std::enable_
 
   void OnWriteDone(bool ok) override {
     if (!ok) return report({BreakKind::ended, "write failed"});
+    outgoing_.Clear();
+    if (!turn_.end()) return;
     post([self = self_] {
-      self->writing_ = false;
-      self->outgoing_.Clear();
       if (self->events_ != nullptr) self->events_->on_writable();
     });
   }
@@ -61,10 +62,9 @@ class Call final : public grpc::ServerBidiReactor<Raw, Raw>, public std::enable_
   void OnDone() override { self_.reset(); }
 
   // --- the shard ---
-  [[nodiscard]] bool can_write() const { return !writing_; }
+  [[nodiscard]] bool can_write() { return turn_.is_free(); }
   void write(Raw bytes) {
-    NARU_CHECK(!writing_, "a second write on a fetch stream");
-    writing_ = true;
+    turn_.begin();
     outgoing_ = std::move(bytes);
     const std::lock_guard lock(mutex_);
     if (!finished_) StartWrite(&outgoing_);
@@ -77,8 +77,8 @@ class Call final : public grpc::ServerBidiReactor<Raw, Raw>, public std::enable_
     shard_ = nullptr;
   }
   void reject(Raw bytes, const std::string& why) {
+    turn_.begin();
     outgoing_ = std::move(bytes);
-    writing_ = true;
     const std::lock_guard lock(mutex_);
     if (std::exchange(finished_, true)) return;
     StartWriteAndFinish(&outgoing_, grpc::WriteOptions(), grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, why));
@@ -116,8 +116,8 @@ class Call final : public grpc::ServerBidiReactor<Raw, Raw>, public std::enable_
   bool greeted_ = false;  // of the reads, which come one after the other
   // Of the shard.
   ToFollowerEvents* events_ = nullptr;
-  bool writing_ = false;
-  Raw outgoing_;
+  WriteTurn turn_;
+  Raw outgoing_;  // of whose turn it is
   std::mutex mutex_;
   bool finished_ = false;           // then nothing may be started any more
   common::Shard* shard_ = nullptr;  // null: no hello yet, or the shard has let go of us and may be gone
@@ -127,7 +127,7 @@ class Connection final : public ConnectionToFollower {
  public:
   explicit Connection(std::shared_ptr<Call> call) : call_(std::move(call)) {}
   ~Connection() override { call_->let_go(); }
-  bool can_write() const override { return call_->can_write(); }
+  bool can_write() override { return call_->can_write(); }
   void write(LeaderFrame frame) override { call_->write(encode(frame)); }
   void accept(const LeaderHello& hello) override { call_->write(encode(hello)); }
   void reject(const LeaderHello& hello, const std::string& why) override { call_->reject(encode(hello), why); }

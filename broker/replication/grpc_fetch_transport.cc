@@ -9,6 +9,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "broker/replication/grpc_frames.h"
+#include "broker/replication/write_turn.h"
 
 namespace broker::replication {
 namespace {
@@ -17,6 +18,7 @@ using common::model::Result;
 using Raw = grpc::ByteBuffer;
 
 constexpr int message_bytes_max = 128 << 20;  // above the largest batch that a topic may allow
+constexpr int window_bytes = 8 << 20;
 const std::string method = "/naru.cluster.Replication/Fetch";
 
 // One call and its channel. Lives until gRPC says OnDone; the shard's handle shares it.
@@ -29,7 +31,10 @@ class Call final : public grpc::ClientBidiReactor<Raw, Raw>, public std::enable_
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 1);
+    // A window that a stream at full speed does not use up: with gRPC's own, which grows by probing, every second frame
+    // brings a window update, and both sides wake for it. What is in flight is bounded by the stream's credit.
+    arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, window_bytes);
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 1 << 20);
     arguments.SetMaxReceiveMessageSize(message_bytes_max);
     arguments.SetMaxSendMessageSize(message_bytes_max);
@@ -40,7 +45,7 @@ class Call final : public grpc::ClientBidiReactor<Raw, Raw>, public std::enable_
     stub_ = std::make_unique<grpc::TemplatedGenericStub<Raw, Raw>>(channel_);
     stub_->PrepareBidiStreamingCall(&context_, method, {}, this);
     AddHold();  // writes start on the shard, outside of gRPC's reactions
-    writing_ = true;
+    turn_.begin();
     outgoing_ = encode(hello);
     StartWrite(&outgoing_);
     StartRead(&incoming_);
@@ -68,9 +73,9 @@ class Call final : public grpc::ClientBidiReactor<Raw, Raw>, public std::enable_
 
   void OnWriteDone(bool ok) override {
     if (!ok) return;  // the read fails too, and OnDone says why
+    outgoing_.Clear();
+    if (!turn_.end()) return;
     post([self = self_] {
-      self->writing_ = false;
-      self->outgoing_.Clear();
       if (self->events_ != nullptr) self->events_->on_writable();
     });
   }
@@ -91,10 +96,9 @@ class Call final : public grpc::ClientBidiReactor<Raw, Raw>, public std::enable_
   }
 
   // --- the shard ---
-  [[nodiscard]] bool can_write() const { return !writing_; }
+  [[nodiscard]] bool can_write() { return turn_.is_free(); }
   void write(Raw bytes) {
-    NARU_CHECK(!writing_, "a second write on a fetch stream");
-    writing_ = true;
+    turn_.begin();
     outgoing_ = std::move(bytes);
     if (!is_released_) StartWrite(&outgoing_);
   }
@@ -131,16 +135,16 @@ class Call final : public grpc::ClientBidiReactor<Raw, Raw>, public std::enable_
   bool was_connected_ = false;
   // Of the shard.
   ToLeaderEvents* events_;
-  bool writing_ = false;
+  WriteTurn turn_;
   bool is_released_ = false;
-  Raw outgoing_;
+  Raw outgoing_;  // of whose turn it is
 };
 
 class Connection final : public ConnectionToLeader {
  public:
   explicit Connection(std::shared_ptr<Call> call) : call_(std::move(call)) {}
   ~Connection() override { call_->abandon(); }
-  bool can_write() const override { return call_->can_write(); }
+  bool can_write() override { return call_->can_write(); }
   void write(FollowerFrame frame) override { call_->write(encode(frame)); }
 
  private:

@@ -48,6 +48,11 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   // Bad input (an unknown slot, a slot opened twice) is an error: the shell ends the stream.
   [[nodiscard]] common::model::Result<void> on_frame(const FollowerFrame& frame, Instant now);
 
+  // false: next_frame() would have nothing.
+  [[nodiscard]] bool has_work(Instant now) const {
+    return (!ready_.empty() && has_credit()) || (high_watermarks_due_ && now >= *high_watermarks_due_) ||
+           (!high_watermarks_.empty() && !high_watermarks_due_);
+  }
   // The next frame to send, if there is anything; call again until none.
   [[nodiscard]] std::optional<LeaderFrame> next_frame(Instant now);
   // A frame that says nothing but that we are here.

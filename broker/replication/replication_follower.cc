@@ -127,7 +127,7 @@ class ReplicationFollower::Stream final : public ToLeaderEvents {
 
   void pump() {
     if (!fetcher_ || is_ending_ || is_over_) return;
-    while (connection_->can_write()) {
+    while (fetcher_->has_work(shard_.now()) && connection_->can_write()) {
       std::optional<FollowerFrame> frame = fetcher_->next_frame(shard_.now());
       if (!frame) break;
       spoke_at_ = shard_.now();
@@ -141,7 +141,7 @@ class ReplicationFollower::Stream final : public ToLeaderEvents {
     Instant at = fetcher_ ? std::min(spoke_at_ + options.heartbeat, heard_at_ + patience_.current())
                           : connecting_since_ + options.connect_timeout;
     if (fetcher_) {
-      if (const auto deadline = fetcher_->next_deadline(); deadline && connection_->can_write())
+      if (const auto deadline = fetcher_->next_deadline(); deadline && may_act_on(*deadline))
         at = std::min(at, *deadline);
     }
     if (armed_for_ && *armed_for_ <= at) return;
@@ -151,6 +151,9 @@ class ReplicationFollower::Stream final : public ToLeaderEvents {
       on_timer();
     });
   }
+
+  // One that has passed is of use only if we can write; else on_writable comes.
+  [[nodiscard]] bool may_act_on(Instant deadline) { return deadline > shard_.now() || connection_->can_write(); }
 
   void on_timer() {
     const Instant now = shard_.now();

@@ -45,7 +45,7 @@ class ReplicationLeader::Stream final : public ToFollowerEvents {
 
   void pump() {
     if (has_ended_) return;
-    while (connection_->can_write()) {
+    while (session_.has_work(shard_.now()) && connection_->can_write()) {
       std::optional<LeaderFrame> frame = session_.next_frame(shard_.now());
       if (!frame) break;
       spoke_at_ = shard_.now();
@@ -57,8 +57,7 @@ class ReplicationLeader::Stream final : public ToFollowerEvents {
   void arm() {
     const auto& options = owner_.options_;
     Instant at = std::min(spoke_at_ + options.heartbeat, heard_at_ + options.silence_max);
-    if (const auto deadline = session_.next_deadline(); deadline && connection_->can_write())
-      at = std::min(at, *deadline);
+    if (const auto deadline = session_.next_deadline(); deadline && may_act_on(*deadline)) at = std::min(at, *deadline);
     if (armed_for_ && *armed_for_ <= at) return;
     armed_for_ = at;
     timer_ = shard_.call_at(at, [this] {
@@ -66,6 +65,9 @@ class ReplicationLeader::Stream final : public ToFollowerEvents {
       on_timer();
     });
   }
+
+  // One that has passed is of use only if we can write; else on_writable comes.
+  [[nodiscard]] bool may_act_on(Instant deadline) { return deadline > shard_.now() || connection_->can_write(); }
 
   void on_timer() {
     const Instant now = shard_.now();

@@ -29,8 +29,9 @@ struct Broken {
 class ConnectionToLeader {
  public:
   virtual ~ConnectionToLeader() = default;
-  // true: write() may be called once; then on_writable says when again.
-  [[nodiscard]] virtual bool can_write() const = 0;
+  // true: write() may be called once. false: on_writable will say when. Ask only with something to write in hand: the
+  // answer no has a price.
+  [[nodiscard]] virtual bool can_write() = 0;
   virtual void write(FollowerFrame frame) = 0;
 };
 class ToLeaderEvents {
@@ -53,7 +54,7 @@ class FetchTransport {
 class ConnectionToFollower {
  public:
   virtual ~ConnectionToFollower() = default;
-  [[nodiscard]] virtual bool can_write() const = 0;
+  [[nodiscard]] virtual bool can_write() = 0;
   virtual void write(LeaderFrame frame) = 0;
   // First of all, once; counts as a write.
   virtual void accept(const LeaderHello& hello) = 0;

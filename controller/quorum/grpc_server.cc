@@ -2,12 +2,14 @@
 
 #include <chrono>
 
+#include <absl/synchronization/mutex.h>
 #include <fmt/format.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
 #include "common/model/check.h"
+#include "controller/quorum/one_poller.h"
 
 namespace controller::quorum {
 
@@ -29,6 +31,9 @@ common::model::Result<void> GrpcServer::start() {
   const bool is_v6 = options_.host.find(':') != std::string::npos;
   const std::string host = is_v6 ? "[" + options_.host + "]" : options_.host;
   const std::string address = fmt::format("{}:{}", host, options_.port);
+  // The distribution builds Abseil with its hunt for lock cycles, which every lock inside gRPC then pays for.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  if (options_.one_poller) poller_ = OnePoller::hold();
   grpc::ServerBuilder builder;
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &bound_port_);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
@@ -40,6 +45,7 @@ common::model::Result<void> GrpcServer::start() {
   server_ = builder.BuildAndStart();
   if (!server_ || bound_port_ == 0) {
     server_.reset();
+    poller_.reset();
     return fail(ErrorCode::broker_not_available,
                 fmt::format("cannot listen on {} for the other brokers: the port is taken or the address is not ours",
                             address));
@@ -56,6 +62,7 @@ void GrpcServer::stop() {
   server_->Shutdown(std::chrono::system_clock::now());  // cancels what is open
   server_->Wait();
   server_.reset();
+  poller_.reset();
 }
 
 }  // namespace controller::quorum

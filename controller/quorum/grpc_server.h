@@ -23,6 +23,7 @@ struct GrpcServerOptions {
   uint16_t port = 0;                     // 0: any free port
   size_t message_bytes_max = 128 << 20;  // above the largest batch that a topic may allow
   size_t memory_bytes_max = 32 << 20;    // gRPC's resource quota
+  bool one_poller = true;                // one of gRPC's threads does it all (one_poller.h): where there are few CPUs
 };
 
 class GrpcServer {
@@ -43,6 +44,7 @@ class GrpcServer {
  private:
   GrpcServerOptions options_;
   std::vector<grpc::Service*> services_;
+  std::shared_ptr<class OnePoller> poller_;
   std::unique_ptr<grpc::Server> server_;
   int bound_port_ = 0;
 };

@@ -68,7 +68,7 @@ class ToFollower final : public replication::ConnectionToFollower {
     stream_->to_follower = nullptr;
     stream_->pipe->close(Pipe::acceptor);
   }
-  [[nodiscard]] bool can_write() const override { return !stream_->leader_writing; }
+  [[nodiscard]] bool can_write() override { return !stream_->leader_writing; }
   void write(replication::LeaderFrame frame) override {
     send(stream_->site.repeat_chance, [frame = std::make_shared<replication::LeaderFrame>(std::move(frame))](
                                           FetchStream& s) { s.to_leader->on_frame(*frame); });
@@ -108,7 +108,7 @@ class ToLeader final : public replication::ConnectionToLeader {
     stream_->to_leader = nullptr;
     if (stream_->pipe) stream_->pipe->close(Pipe::opener);
   }
-  [[nodiscard]] bool can_write() const override { return !stream_->follower_writing; }
+  [[nodiscard]] bool can_write() override { return !stream_->follower_writing; }
   void write(replication::FollowerFrame frame) override {
     NARU_CHECK(!stream_->follower_writing, "a second write on a fetch stream");
     stream_->follower_writing = true;

@@ -119,7 +119,7 @@ class FollowerEnd final : public replication::ConnectionToLeader {
     pipe_->to_leader_events = nullptr;
     MemoryTransport::break_pipe(cluster_, pipe_, "closed by the follower");
   }
-  bool can_write() const override { return !pipe_->follower_writing; }
+  bool can_write() override { return !pipe_->follower_writing; }
   void write(replication::FollowerFrame frame) override {
     pipe_->follower_writing = true;
     MemoryTransport::send(cluster_, pipe_, pipe_->last_up, [pipe = pipe_, frame = std::move(frame)] {
@@ -149,7 +149,7 @@ class LeaderEnd final : public replication::ConnectionToFollower {
     pipe_->to_follower_events = nullptr;
     if (!rejected_) MemoryTransport::break_pipe(cluster_, pipe_, "closed by the leader");
   }
-  bool can_write() const override { return !pipe_->leader_writing; }
+  bool can_write() override { return !pipe_->leader_writing; }
   void write(replication::LeaderFrame frame) override {
     send([frame = std::move(frame)](replication::ToLeaderEvents& events) { events.on_frame(frame); });
   }

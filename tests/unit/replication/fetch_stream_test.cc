@@ -45,15 +45,19 @@ struct Pair {
 
   // One frame in each direction, if there is one.
   bool up() {
+    const bool has_work = fetcher.has_work(now);
     auto frame = fetcher.next_frame(now);
     if (!frame) return false;
+    REQUIRE(has_work);
     last_up = *frame;
     REQUIRE(session.on_frame(*frame, now).has_value());
     return true;
   }
   bool down() {
+    const bool has_work = session.has_work(now);
     auto frame = session.next_frame(now);
     if (!frame) return false;
+    REQUIRE(has_work);
     last_down = *frame;
     REQUIRE(fetcher.on_frame(std::move(*frame), now).has_value());
     return true;
@@ -67,6 +71,8 @@ struct Pair {
       if (down()) more = true, ++frames;
       REQUIRE(frames < 10000);
     }
+    REQUIRE_FALSE(fetcher.has_work(now));
+    REQUIRE_FALSE(session.has_work(now));
     return frames;
   }
 
