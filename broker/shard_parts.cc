@@ -143,6 +143,7 @@ void ShardParts::apply_broker_configs(const metadata::ImageDelta& delta) {
 }
 
 void ShardParts::on_registered(BrokerEpoch epoch) {
+  if (!leader_) return;  // the streams have ended: this broker is stopping
   leader_->set_broker_epoch(epoch);
   follower_->set_broker_epoch(epoch);
   replicas_->set_broker_epoch(epoch);
