@@ -21,6 +21,8 @@ class History {
   void assigned(int32_t consumer, const Place& place);
   void polled(int32_t consumer, const Place& place, int64_t offset, Value value);
   void final_read(const Place& place, int64_t offset, Value value);
+  // All partitions of its topic are: only then can anything be said to be lost.
+  void will_be_read_to_end(const Place& place) { read_to_end_.insert(place.topic); }
   // The topic is about to be deleted: nothing that is told of it from now on counts.
   void dropped(const Place& place);
 
@@ -35,6 +37,7 @@ class History {
 
   std::map<Uuid, std::unique_ptr<cli::verify::HistoryChecker>> checkers_;  // by topic
   std::set<Uuid> dropped_;
+  std::set<Uuid> read_to_end_;
   uint64_t acknowledged_ = 0;
 };
 

@@ -404,6 +404,7 @@ bool Injector::replace_disk(Node& node, const Fault& fault) {
   if (fault.kind == FaultKind::wipe) {
     node.wipe();
   } else {
+    image->crash(SimulatedDisk::Unsynced::kept);  // the machine has been started anew since
     node.replace_disk(std::move(image));
   }
   start_later(node, fault.length);

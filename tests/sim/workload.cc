@@ -108,6 +108,7 @@ bool Workload::groups_are_stable() const {
 void Workload::start_final_read() {
   final_reads_left_ = places_.size();
   Client& client = new_client("final reader");
+  for (const Place& place : places_) history_.will_be_read_to_end(place);
   for (const Place& place : places_) client.shard().spawn("final read", read_to_end(*this, place));
   wake(client);
 }
