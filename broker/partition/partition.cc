@@ -244,7 +244,7 @@ void Partition::tick(const std::vector<std::pair<BrokerId, Instant>>& spoken_at)
 // that have spoken.
 void Partition::look_whether_cut_off(const std::vector<std::pair<BrokerId, Instant>>& spoken_at) {
   cut_off_ = false;
-  if (!tracker_ || !state_.isolated) return;
+  if (!tracker_ || !state_.isolated()) return;
   const auto is_here = [&](BrokerId id) {
     return id == state_.self || std::ranges::any_of(spoken_at, [&](const auto& spoken) { return spoken.first == id; });
   };

@@ -161,7 +161,8 @@ struct ShardState {
   BrokerEpoch broker_epoch;
   Duration lag_time_max = std::chrono::seconds(10);
   std::set<std::string> low_on_space;  // directories (R81): clients' produces are refused, coordinators' go on
-  bool isolated = false;               // R33: no heartbeat answer for a session
+  // R33: nothing has confirmed for a session that this broker is still what it believes.
+  std::function<bool()> isolated = [] { return false; };
 };
 
 struct PartitionOptions {

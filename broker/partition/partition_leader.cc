@@ -73,7 +73,7 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
         !mutant<"R81-appends-below-the-line">())
       return {refused(ErrorCode::kafka_storage_error, "low on disk space")};  // R81
     // R33: nobody has heard of us for a session; somebody else may lead by now.
-    if (state_.isolated && options.acks != Acks::all && !mutant<"R33-acknowledges-in-isolation">())
+    if (state_.isolated() && options.acks != Acks::all && !mutant<"R33-acknowledges-in-isolation">())
       return {refused(ErrorCode::not_leader_or_follower, "isolated")};
   }
   const TimestampMs now = shard_.clock().wall_now();
@@ -98,7 +98,7 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
     Result<std::optional<common::records::KnownBatch>> known = log_->producers().check(batch);
     if (!known) {
       // R86: if somebody else leads by now, the gap may be ours and not the producer's.
-      if (state_.isolated && known.error().code == ErrorCode::out_of_order_sequence_number &&
+      if (state_.isolated() && known.error().code == ErrorCode::out_of_order_sequence_number &&
           !mutant<"R86-claims-gaps-in-isolation">()) {
         return {refused(ErrorCode::not_leader_or_follower, "isolated")};
       }

@@ -56,7 +56,7 @@ Awaitable<Result<ReadResult>> Partition::read(ReadOptions options) {
   }
   if (options.from < log_->log_start_offset() || options.from > log_->log_end_offset()) {
     // Readers without an epoch of their own (before KIP-320) would start over: they come from the leader that replaced us.
-    if (role_ == Role::leader && state_.isolated && options.from > log_->log_end_offset())
+    if (role_ == Role::leader && state_.isolated() && options.from > log_->log_end_offset())
       co_return fail(ErrorCode::not_leader_or_follower);
     co_return fail(ErrorCode::offset_out_of_range);  // beyond a follower's end: the reader asks the leader then (R68)
   }

@@ -435,7 +435,6 @@ void ReplicaManager::arm() {
 
 void ReplicaManager::tick() {
   const Instant now = options_.shard->now();
-  if (isolated_) state_.isolated = isolated_();
   const std::vector<std::pair<BrokerId, Instant>> spoken =
       activity_ ? activity_() : std::vector<std::pair<BrokerId, Instant>>{};
   Instant syncing_since = now;

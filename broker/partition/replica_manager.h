@@ -108,8 +108,8 @@ class ReplicaManager {
   // Takes effect for later events; not from inside one.
   void remove_listener(ReplicaListener& listener);
   void set_stream_activity(StreamActivity activity) { activity_ = std::move(activity); }
-  // R33: asked with every tick, as whoever is isolated gets no image either.
-  void set_isolation(std::function<bool()> isolated) { isolated_ = std::move(isolated); }
+  // R33: asked whenever it matters.
+  void set_isolation(std::function<bool()> isolated) { state_.isolated = std::move(isolated); }
 
   void set_low_space(const std::string& directory, bool low);
   // R32: how long acknowledgements have waited for a sync that does not end, as of the last tick. Any thread.
@@ -158,7 +158,6 @@ class ReplicaManager {
   controller::metadata::ReplicaTrouble told_trouble_;
   std::vector<ReplicaListener*> listeners_;
   StreamActivity activity_;
-  std::function<bool()> isolated_;
   common::log::RetentionClock retention_clock_;
   Instant next_retention_;
   std::atomic<int64_t> sync_stalled_ms_{0};

@@ -248,6 +248,9 @@ struct BrokerHeartbeatAnswer {
   bool fenced = true;
   bool may_shut_down = false;
   std::vector<LogEndQuery> log_end_queries;
+  // Committed, and what the answer rests on: a broker that has applied it knows what the controller has made of it
+  // (R33).
+  std::optional<LogIndex> metadata_offset;
 };
 
 struct UnregisterBroker {

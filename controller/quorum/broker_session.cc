@@ -79,7 +79,8 @@ BrokerSession::BrokerSession(common::Shard& shard, ControllerRuntime& runtime, S
       options_(std::move(options)),
       hooks_(std::move(hooks)),
       log_(std::move(log)),
-      answered_at_(shard.now().time_since_epoch().count()),
+      confirmation_(shard.now(), options_.session_timeout),
+      confirmed_at_(shard.now().time_since_epoch().count()),
       alive_(std::make_shared<bool>(true)) {}
 
 BrokerSession::~BrokerSession() = default;
@@ -89,21 +90,34 @@ void BrokerSession::start() {
     if (!alive.expired()) on_leader_change();
   });
   runtime_.when_applied_moves([this, alive = std::weak_ptr(alive_)] {
-    if (!alive.expired()) heartbeat_soon();
+    if (alive.expired()) return;
+    confirmation_.on_applied(runtime_.publisher().applied());
+    note_confirmation();
+    heartbeat_soon();
   });
   connect();
   on_heartbeat_timer();
 }
 
 bool BrokerSession::isolated() const {
-  const Instant answered{common::Duration(answered_at_.load(std::memory_order_acquire))};
-  return shard_.clock().now() - answered > options_.session_timeout;
+  const int64_t confirmed = confirmed_at_.load(std::memory_order_acquire);
+  return confirmed == never || shard_.clock().now() - Instant{common::Duration(confirmed)} > options_.session_timeout;
+}
+
+void BrokerSession::note_confirmation() {
+  const auto at = confirmation_.confirmed_at();
+  confirmed_at_.store(at ? at->time_since_epoch().count() : never, std::memory_order_release);
 }
 
 // ---- finding the controller ----
 
 void BrokerSession::on_leader_change() {
   const auto leader = runtime_.leader();
+  if (controller_ == options_.broker_id && !runtime_.active()) {
+    // The controller in our own process went on answering us for as long as it did not notice that a majority had left.
+    confirmation_.on_doubt();
+    note_confirmation();
+  }
   if (stream_ && leader == controller_) return;
   if (!leader) return;  // stay where we are until somebody else leads: a hint may be wrong
   disconnect();
@@ -133,6 +147,7 @@ void BrokerSession::connect() {
   hello.incarnation_id = options_.incarnation_id;
   hello.to_node = *leader;
   send(hello);
+  asked_at_ = shard_.now();
 }
 
 void BrokerSession::connect_later(common::Duration delay) {
@@ -144,6 +159,7 @@ void BrokerSession::disconnect() {
   controller_.reset();
   welcomed_ = registering_ = false;
   unanswered_.clear();
+  asked_at_.reset();
   eager_.reset();
   eager_again_ = false;
   told_log_ends_.clear();
@@ -174,6 +190,7 @@ void BrokerSession::on_down(uint64_t sequence, SessionDown message) {
 
 void BrokerSession::on(const SessionWelcome&, uint64_t) {
   welcomed_ = true;
+  asked_at_.reset();
   last_trouble_.clear();
   trouble_is_news_ = true;
   if (epoch()) {
@@ -203,10 +220,12 @@ void BrokerSession::register_broker() {
   r.previous_broker_epoch = last_epoch_ ? last_epoch_ : options_.previous_broker_epoch;
   if (!last_epoch_ && damaged_logs_) r.previous_broker_epoch.reset();
   send(std::move(r));
+  asked_at_ = shard_.now();
 }
 
 void BrokerSession::on(const RegisterBrokerAnswer& m, uint64_t) {
   registering_ = false;
+  asked_at_.reset();
   if (m.error.code == ErrorCode::none) {
     last_epoch_ = m.broker_epoch;
     epoch_.store(m.broker_epoch.value, std::memory_order_release);
@@ -229,9 +248,12 @@ void BrokerSession::on(const RegisterBrokerAnswer& m, uint64_t) {
 
 void BrokerSession::on(const BrokerHeartbeatAnswer& m, uint64_t sequence) {
   if (const auto sent = unanswered_.find(sequence); sent != unanswered_.end()) {
-    answered_at_.store(sent->second.time_since_epoch().count(), std::memory_order_release);
+    if (m.error == ErrorCode::none && m.metadata_offset)
+      confirmation_.on_answer(sent->second, *m.metadata_offset, runtime_.publisher().applied());
     unanswered_.erase(unanswered_.begin(), std::next(sent));
   }
+  if (m.error != ErrorCode::none) confirmation_.on_doubt();
+  note_confirmation();
   if (m.error != ErrorCode::none) {  // R30: stale; somebody replaced or removed us
     log_.warn("heartbeat refused with {}: registering again", m.error);
     epoch_.store(-1, std::memory_order_release);
@@ -275,9 +297,9 @@ void BrokerSession::on_heartbeat_timer() {
   const auto interval = on_shutdown_ ? options_.heartbeat_interval / 5 : options_.heartbeat_interval;
   heartbeat_timer_ = shard_.call_at(shard_.now() + interval, [this] { on_heartbeat_timer(); });
   // A stream on which nothing is answered may be half-open: try a fresh one.
-  if (!unanswered_.empty() && shard_.now() - unanswered_.begin()->second > options_.session_timeout / 2) {
-    return on_closed("heartbeats are not answered");
-  }
+  const Instant oldest =
+      std::min(unanswered_.empty() ? shard_.now() : unanswered_.begin()->second, asked_at_.value_or(shard_.now()));
+  if (shard_.now() - oldest > options_.session_timeout / 2) return on_closed("nothing is answered");
   send_heartbeat();
 }
 

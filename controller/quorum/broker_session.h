@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/logging.h"
+#include "controller/quorum/confirmation.h"
 #include "controller/quorum/controller_links.h"
 
 namespace controller::quorum {
@@ -73,8 +74,8 @@ class BrokerSession {
     const int64_t e = epoch_.load(std::memory_order_acquire);
     return e < 0 ? std::nullopt : std::optional(BrokerEpoch{e});
   }
-  // R33: no heartbeat has been answered for a whole session: refuse acks=0/1 produces and coordinator work. Safety does
-  // not depend on it.
+  // R33: nothing has confirmed for a whole session that this broker is still what it believes: refuse acks=0/1 produces
+  // and coordinator work. Safety does not depend on it.
   [[nodiscard]] bool isolated() const;
   // As the controller last said.
   [[nodiscard]] bool in_service() const { return in_service_.load(std::memory_order_acquire); }
@@ -85,6 +86,7 @@ class BrokerSession {
 
   void connect();
   void connect_later(common::Duration delay);
+  void note_confirmation();
   void disconnect();
   void on_leader_change();
   void on_down(uint64_t sequence, SessionDown message);
@@ -127,6 +129,8 @@ class BrokerSession {
   std::optional<uint64_t> eager_;
   bool eager_again_ = false;
   std::map<uint64_t, Instant> unanswered_;  // sequence -> when sent
+  std::optional<Instant> asked_at_;         // hello or registration, not answered yet
+  Confirmation confirmation_;
   common::TimerHandle heartbeat_timer_;
   common::TimerHandle connect_timer_;
   common::TimerHandle shutdown_timer_;
@@ -134,7 +138,8 @@ class BrokerSession {
 
   std::atomic<int64_t> epoch_{-1};
   std::atomic<bool> in_service_{false};
-  std::atomic<int64_t> answered_at_;  // when the last heartbeat that was answered had been sent; Instant ticks
+  static constexpr int64_t never = INT64_MIN;
+  std::atomic<int64_t> confirmed_at_;  // of confirmation_; Instant ticks
   std::string last_trouble_;          // logged once, not at each attempt
   std::shared_ptr<bool> alive_;
 };

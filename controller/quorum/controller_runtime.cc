@@ -263,6 +263,7 @@ void ControllerRuntime::release(Held held) {
              last_committed_);
   log_changes(held.log);
   if (!held.done) return;
+  if (auto* beat = std::get_if<metadata::BrokerHeartbeatAnswer>(&held.reply.answer)) beat->metadata_offset = held.need;
   if (!held.leaders_until) return held.done(std::move(held.reply));
 
   // The leaders of the topics in question, as far as they are in service.

@@ -139,6 +139,7 @@ void put_heartbeat_answer(pb::BrokerHeartbeatAnswer& to, const BrokerHeartbeatAn
   to.set_caught_up(a.caught_up);
   to.set_fenced(a.fenced);
   to.set_may_shut_down(a.may_shut_down);
+  if (a.metadata_offset) to.set_metadata_offset(a.metadata_offset->value);
   for (const LogEndQuery& q : a.log_end_queries) {
     pb::LogEndQuery& m = *to.add_log_end_queries();
     m.set_topic_id(bytes_of(q.partition.topic_id));
@@ -155,6 +156,7 @@ Result<BrokerHeartbeatAnswer> get_heartbeat_answer(const pb::BrokerHeartbeatAnsw
   a.caught_up = m.caught_up();
   a.fenced = m.fenced();
   a.may_shut_down = m.may_shut_down();
+  if (m.has_metadata_offset()) a.metadata_offset = LogIndex{m.metadata_offset()};
   for (const auto& from : m.log_end_queries()) {
     LogEndQuery q;
     q.partition = {in.uuid(from.topic_id()), PartitionIndex{from.partition()}};

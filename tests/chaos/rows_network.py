@@ -63,7 +63,7 @@ def heal(run, cluster, hosts, flow=True):
 
 
 @scenario(13, "isolate-broker", "a broker loses its network", "the majority goes on; the isolated leader acknowledges nothing",
-          needs=NEEDS, targets=BOTH)
+          smoke=True, needs=NEEDS, targets=BOTH)
 def isolate(run):
     cluster, hosts = on_hosts(run)
     controller = cluster.controller()

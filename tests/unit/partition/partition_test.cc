@@ -120,7 +120,7 @@ TEST_CASE("clients' produces stop when the disk is nearly full or the broker is 
           ErrorCode::none);
   f.state.low_on_space = {"elsewhere"};
   REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::none);
-  f.state.isolated = true;
+  f.state.isolated = [] { return true; };
   REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::not_leader_or_follower);
   REQUIRE_FALSE(f.produce(Fixture::batch())->value);  // acks=all cannot be given anyway (R33)
   coordinator.only_in_epoch = LeaderEpoch(0);
@@ -135,7 +135,7 @@ TEST_CASE("a leader without controller and followers sends its clients away (R33
     f.run([&] { f.partition->tick(spoken_at); });
   };
   const auto waiting = f.produce(Fixture::batch());
-  f.state.isolated = true;
+  f.state.isolated = [] { return true; };
   tick({{BrokerId(3), f.world.now()}, {BrokerId(2), f.world.now()}});  // all of the ISR: it can still commit
   REQUIRE_FALSE(f.partition->is_cut_off());
   REQUIRE_FALSE(waiting->value);
@@ -148,7 +148,7 @@ TEST_CASE("a leader without controller and followers sends its clients away (R33
   coordinator.from_coordinator = true;  // whose own words for it do not end its epoch
   REQUIRE(f.start([&] { return f.partition->produce(Fixture::batch(), coordinator); })->value->error ==
           ErrorCode::not_enough_replicas);
-  f.state.isolated = false;
+  f.state.isolated = [] { return false; };
   tick({});
   REQUIRE_FALSE(f.partition->is_cut_off());
 }
@@ -187,9 +187,9 @@ TEST_CASE("readers see what is committed, in the epoch that they know") {
   REQUIRE((*f.read(o)->value)->records.empty());
   o.from = Offset(5);
   REQUIRE(f.read(o)->value->error().code == ErrorCode::offset_out_of_range);
-  f.state.isolated = true;  // then the offset may well be that of the leader that replaced this one
+  f.state.isolated = [] { return true; };  // then the offset may well be that of the leader that replaced this one
   REQUIRE(f.read(o)->value->error().code == ErrorCode::not_leader_or_follower);
-  f.state.isolated = false;
+  f.state.isolated = [] { return false; };
   o = {};
   o.current_leader_epoch = LeaderEpoch(4);
   REQUIRE(f.read(o)->value->error().code == ErrorCode::fenced_leader_epoch);
@@ -356,9 +356,9 @@ TEST_CASE("a gap that may be ours is not the producer's fault (R86)") {
     return common::records::ProducerStamp{common::model::ProducerId(7), common::model::ProducerEpoch(0), sequence};
   };
   REQUIRE(f.produce(Fixture::batch(1, stamp(0)), Acks::leader)->value->error == ErrorCode::none);
-  f.state.isolated = true;
+  f.state.isolated = [] { return true; };
   REQUIRE(f.produce(Fixture::batch(1, stamp(5)))->value->error == ErrorCode::not_leader_or_follower);
-  f.state.isolated = false;
+  f.state.isolated = [] { return false; };
   REQUIRE(f.produce(Fixture::batch(1, stamp(5)))->value->error == ErrorCode::out_of_order_sequence_number);
 }
 

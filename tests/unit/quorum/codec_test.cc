@@ -254,10 +254,12 @@ TEST_CASE("session messages survive the wire") {
 
   BrokerHeartbeatAnswer answer;
   answer.fenced = false;
+  answer.metadata_offset = LogIndex{77};
   answer.log_end_queries = {{{topic, PartitionIndex{1}}, LeaderEpoch{2}, LogIndex{4}}};
   const auto down = from_proto(to_proto(9, SessionDown(answer)));
   REQUIRE(down);
   CHECK(std::get<BrokerHeartbeatAnswer>(*down).log_end_queries == answer.log_end_queries);
   CHECK_FALSE(std::get<BrokerHeartbeatAnswer>(*down).fenced);
+  CHECK(std::get<BrokerHeartbeatAnswer>(*down).metadata_offset == answer.metadata_offset);
   CHECK_FALSE(from_proto(naru::cluster::SessionRequest()));
 }

@@ -82,6 +82,50 @@ TEST_CASE("a silent broker is fenced after its session, and the others stay") {
   REQUIRE(cluster.node(3).session.isolated());  // R33
 }
 
+TEST_CASE(
+    "R33: isolation ends when the broker has applied what the controller has made of it, not when it is answered") {
+  SimCluster cluster(3);
+  cluster.create(1, "t", {{3, 2, 1}});
+  cluster.world.run_for(1s);
+  cluster.freeze(3);
+  cluster.quorum.hold_delivery(BrokerId{3}, true);
+  REQUIRE(cluster.run_until([&] { return partition(cluster, 1, "t", 0).leader == BrokerId{2}; }));
+  REQUIRE(cluster.node(3).session.isolated());  // and has been since before somebody else led
+
+  cluster.thaw(3);
+  REQUIRE(cluster.run_until([&] { return !cluster.node(3).session.in_service(); }, 3s));  // an answer has come
+  cluster.world.run_for(500ms);
+  REQUIRE(partition(cluster, 3, "t", 0).leader == BrokerId{3});  // as far as it knows
+  REQUIRE(cluster.node(3).session.isolated());
+  cluster.quorum.hold_delivery(BrokerId{3}, false);
+  REQUIRE(cluster.run_until([&] { return !cluster.node(3).session.isolated(); }, 1s));
+  REQUIRE(partition(cluster, 3, "t", 0).leader == BrokerId{2});
+}
+
+TEST_CASE("R33: a broker that is heard and answered but cannot follow the metadata isolates itself") {
+  SimCluster cluster(3);
+  cluster.create(1, "t", {{3, 2, 1}});
+  cluster.world.run_for(1s);
+  cluster.quorum.hold_delivery(BrokerId{3}, true);
+  cluster.world.run_for(5s);
+  REQUIRE_FALSE(cluster.node(3).session.isolated());  // nothing has changed, so it is still what it believes
+  cluster.quorum.elect(BrokerId{2});
+  REQUIRE(cluster.run_until([&] { return cluster.node(3).session.isolated(); }, 3s));
+  cluster.quorum.hold_delivery(BrokerId{3}, false);
+  REQUIRE(cluster.run_until([&] { return !cluster.node(3).session.isolated(); }, 1s));
+}
+
+TEST_CASE("R33: what a controller said that has been deposed counts no more for the broker in its process") {
+  SimCluster cluster(3);
+  cluster.world.run_for(1s);
+  REQUIRE_FALSE(cluster.node(1).session.isolated());
+  cluster.quorum.depose();
+  REQUIRE(cluster.node(1).session.isolated());
+  REQUIRE_FALSE(cluster.node(2).session.isolated());
+  cluster.quorum.elect(BrokerId{2});
+  REQUIRE(cluster.run_until([&] { return !cluster.node(1).session.isolated(); }, 1s));
+}
+
 TEST_CASE("R16: an answer is held until its record commits, and fails when the controller is deposed before") {
   SimCluster cluster(3);
   cluster.world.run_for(1s);

@@ -3,6 +3,7 @@
 #pragma once
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -92,6 +93,15 @@ class FakeQuorum {
     held_ = yes;
     if (!yes) schedule();
   }
+  // What is committed does not reach that node while held, as if its disk had no room or the network carried all but
+  // that.
+  void hold_delivery(BrokerId id, bool yes) {
+    if (yes) {
+      undelivered_.insert(id);
+    } else if (undelivered_.erase(id) > 0) {
+      shard_.post([this, id] { deliver(id); });
+    }
+  }
   size_t size() const { return log_.size(); }
   // No majority confirms anything while held; then they do not.
   void hold_reads() { reads_held_ = true; }
@@ -150,7 +160,7 @@ class FakeQuorum {
   }
   void deliver(BrokerId id) {
     const auto found = nodes_.find(id);
-    if (found == nodes_.end()) return;
+    if (found == nodes_.end() || undelivered_.contains(id)) return;
     std::vector<raft::Entry> entries;
     for (LogIndex i = found->second.delivered; i < committed_; i += 1)
       entries.push_back(log_[static_cast<size_t>(i.value)].entry);
@@ -160,6 +170,7 @@ class FakeQuorum {
 
   common::Shard& shard_;
   std::map<BrokerId, Node> nodes_;
+  std::set<BrokerId> undelivered_;
   std::vector<Appended> log_;
   LogIndex committed_;
   Term term_;

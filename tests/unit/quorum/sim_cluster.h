@@ -123,6 +123,8 @@ class SimCluster {
   bool frozen(BrokerId id) const { return frozen_.contains(id); }
   // Nothing reaches or leaves the node any more, and nobody notices.
   void freeze(int id) { frozen_.insert(BrokerId{id}); }
+  // What was under way is lost for good, and again nobody notices.
+  void thaw(int id) { frozen_.erase(BrokerId{id}); }
 
   const MetadataImage& image_of(int id) { return *node(id).runtime.image(); }
   int active_brokers() {

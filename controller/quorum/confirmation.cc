@@ -1,0 +1,36 @@
+#include "controller/quorum/confirmation.h"
+
+#include <algorithm>
+
+#include "common/model/mutant.h"
+
+namespace controller::quorum {
+
+using common::model::mutant;
+
+void Confirmation::on_answer(Instant sent, LogIndex as_of, std::optional<LogIndex> applied) {
+  if (mutant<"R33-any-answer-confirms">()) as_of = applied.value_or(LogIndex{0});
+  // What would be worth nothing by the time it counts need not be kept.
+  while (!waiting_.empty() && sent - waiting_.front().sent > window_) waiting_.pop_front();
+  if (!waiting_.empty()) as_of = std::max(as_of, waiting_.back().as_of);
+  if (!waiting_.empty() && waiting_.back().as_of == as_of) {
+    waiting_.back().sent = std::max(waiting_.back().sent, sent);
+  } else {
+    waiting_.push_back({sent, as_of});
+  }
+  on_applied(applied);
+}
+
+void Confirmation::on_applied(std::optional<LogIndex> applied) {
+  while (!waiting_.empty() && applied && *applied >= waiting_.front().as_of) {
+    confirmed_at_ = confirmed_at_ ? std::max(*confirmed_at_, waiting_.front().sent) : waiting_.front().sent;
+    waiting_.pop_front();
+  }
+}
+
+void Confirmation::on_doubt() {
+  waiting_.clear();
+  confirmed_at_.reset();
+}
+
+}  // namespace controller::quorum
