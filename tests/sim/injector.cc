@@ -417,6 +417,9 @@ void Injector::heal() {
   cluster_.network().heal();
   for (const auto& node : cluster_.nodes()) {
     node->set_disk_slowness(1);
+    // A leader whose clock is more than an hour behind its producers' rightly refuses their timestamps
+    // (message.timestamp.after.max.ms): such a clock is a fault that lasts until somebody sets it.
+    node->set_wall_clock_right();
     node->disk().set_capacity(std::nullopt);
     node->disk().clear_faults();
     if (node->is_paused()) node->resume();

@@ -313,4 +313,8 @@ void Node::step_wall_clock(Duration by) {
   if (life_) life_->process->clock().step_wall(by);
 }
 
+void Node::set_wall_clock_right() {
+  step_wall_clock(-wall_offset_);
+}
+
 }  // namespace sim

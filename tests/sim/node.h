@@ -82,6 +82,7 @@ class Node {
   [[nodiscard]] bool has_failed_directory() const;
   void set_disk_slowness(double factor) { slowness_ = factor; }
   void step_wall_clock(Duration by);
+  void set_wall_clock_right();
   [[nodiscard]] World& world() const { return world_; }
 
   // Looks at what lives on a shard. Nothing may be changed there.

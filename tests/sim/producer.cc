@@ -165,4 +165,17 @@ void Producer::start_over() {
   producer_id_ = -1;
 }
 
+std::string Producer::what_is_owed() const {
+  const auto leader = client_.leader_of(place_);
+  std::string text =
+      fmt::format("partition {}: producer {}, {} batches", place_.partition, producer_id_, unacknowledged_.size());
+  if (leader) text += fmt::format(" for broker {}", *leader);
+  if (unacknowledged_.empty()) return text;
+  const Batch& first = *unacknowledged_.front();
+  text += fmt::format(", the first from sequence {}, attempt {}", first.first_sequence, first.attempts);
+  if (first.in_flight) return text + " under way";
+  if (first.error) return text + fmt::format(" answered {}", *first.error);
+  return text + " without an answer";
+}
+
 }  // namespace sim

@@ -25,6 +25,8 @@ class Producer {
   [[nodiscard]] bool is_done() const { return done_; }
   [[nodiscard]] bool is_idle() const { return unacknowledged_.empty(); }
   [[nodiscard]] const Place& place() const { return place_; }
+  // For the message of a failed demand: what waits, and what became of its last attempt.
+  [[nodiscard]] std::string what_is_owed() const;
   void abandon() { abandoned_ = true; }  // the topic is being deleted
 
  private:

@@ -86,7 +86,7 @@ bool Workload::is_settled() const {
 std::string Workload::what_is_owed() const {
   std::string owed;
   for (const auto& producer : producers_) {
-    if (!producer->is_done()) owed += fmt::format(" partition {}", producer->place().partition);
+    if (!producer->is_done()) owed += (owed.empty() ? " " : ", ") + producer->what_is_owed();
   }
   return owed;
 }
