@@ -218,6 +218,7 @@ Result<void> Broker::listen() {
   limits.connection.frame_bytes_max = static_cast<uint32_t>(config_.request_max_bytes);
   limits.connection.idle_max = config_.connections_max_idle.value_or(std::chrono::hours(24 * 365));
   limits.request_memory_bytes = static_cast<uint64_t>(config_.request_memory_bytes);
+  limits.response_memory_bytes = static_cast<uint64_t>(config_.response_memory_bytes);
   limits.counts = connection_counts(config_);
   limits.listen = {.backlog = config_.listen_backlog,
                    .receive_buffer = config_.socket_receive_buffer,

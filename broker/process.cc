@@ -110,11 +110,14 @@ std::optional<std::string> fit_memory(common::config::BrokerConfig& config, std:
     if (!config.given.contains(key)) bound = std::max(least, bound * limit / plenty);
   };
   shrink("queued.max.request.bytes", config.request_memory_bytes, int64_t{2} << 20);
+  shrink("naru.response.memory.bytes", config.response_memory_bytes, int64_t{4} << 20);
   shrink("naru.tail.cache.bytes", config.tail_cache_bytes, int64_t{1} << 20);
   shrink("naru.peer.memory.bytes", config.peer_memory_bytes, int64_t{8} << 20);
-  return fmt::format("the control group allows {} MiB: requests may hold {} MiB, the tail cache {} MiB, peers {} MiB",
-                     limit >> 20, config.request_memory_bytes >> 20, config.tail_cache_bytes >> 20,
-                     config.peer_memory_bytes >> 20);
+  return fmt::format(
+      "the control group allows {} MiB: requests may hold {} MiB, answers {} MiB, the tail cache {} MiB, "
+      "peers {} MiB",
+      limit >> 20, config.request_memory_bytes >> 20, config.response_memory_bytes >> 20, config.tail_cache_bytes >> 20,
+      config.peer_memory_bytes >> 20);
 }
 
 Lifeline& Lifeline::watch_signals() {

@@ -50,7 +50,7 @@ struct Fetch {
   FetchPlan plan;
   Isolation isolation = Isolation::read_uncommitted;
   bool is_debugging = false;
-  FetchBounds bounds;
+  FetchBounds bounds;                                       // what the client asks for
   std::vector<Part> parts;                                  // by target of the plan
   std::vector<std::pair<int, std::vector<size_t>>> visits;  // shard, its parts
 };
@@ -168,11 +168,21 @@ Awaitable<void> visit(std::shared_ptr<Fetch> fetch, const partition::PartitionRo
   }
 }
 
-// One round over all shards. Returns whether there is enough to answer.
-Awaitable<bool> read_all(RequestContext& ctx, std::shared_ptr<Fetch> fetch, std::shared_ptr<FetchWaiter> waiter) {
+// What this round may read: as much as there is memory for answers (R109). Where that is less than the client asks for,
+// half of it is enough to answer: the next batch may just not fit.
+Awaitable<FetchBounds> bounds_now(RequestContext& ctx, const Fetch& fetch) {
+  FetchBounds bounds = fetch.bounds;
+  bounds.max_bytes = co_await ctx.reserve_answer(std::max<uint64_t>(1, bounds.max_bytes));
+  if (bounds.max_bytes < fetch.bounds.max_bytes) bounds.min_bytes = std::min(bounds.min_bytes, bounds.max_bytes / 2);
+  co_return bounds;
+}
+
+// One round over all shards. Returns what it found out.
+Awaitable<FetchBudget> read_all(RequestContext& ctx, std::shared_ptr<Fetch> fetch,
+                                std::shared_ptr<FetchWaiter> waiter) {
   resolve(ctx, *fetch);
   const partition::PartitionRouter& router = *ctx.broker().partitions;
-  FetchBudget budget(fetch->bounds);
+  FetchBudget budget(co_await bounds_now(ctx, *fetch));
   for (const Part& part : fetch->parts) {
     if (part.error != ErrorCode::none) budget.must_answer();
   }
@@ -180,16 +190,21 @@ Awaitable<bool> read_all(RequestContext& ctx, std::shared_ptr<Fetch> fetch, std:
     co_await common::on(ctx.shard(), router.shard(shard),
                         [&] { return visit(fetch, router, indexes, budget, waiter); });
   }
-  co_return budget.is_enough();
+  ctx.answer_holds(budget.taken());
+  co_return budget;
 }
 
 Awaitable<void> read_or_wait(RequestContext& ctx, std::shared_ptr<Fetch> fetch, common::Instant deadline) {
   for (;;) {
     std::shared_ptr<FetchWaiter> waiter;
     if (!fetch->plan.targets.empty() && ctx.shard().now() < deadline) waiter = FetchWaiter::make(ctx.shard());
-    const bool is_enough = co_await read_all(ctx, fetch, waiter);
-    if (is_enough || !waiter) co_return;
-    if (!co_await common::until(waiter->ready(), deadline)) co_return;
+    const FetchBudget found = co_await read_all(ctx, fetch, waiter);
+    if (found.is_enough() || !waiter) co_return;
+    if (found.taken() > 0) {  // held by nobody who only waits: read again
+      fetch->parts.clear();
+      ctx.answer_holds(0);
+    }
+    if (!co_await common::until(waiter->ready(), deadline) && found.taken() == 0) co_return;
     ctx.refresh_image();
   }
 }

@@ -33,13 +33,14 @@ Buffer length_prefix(size_t length) {
 }  // namespace
 
 Connection::Connection(common::Shard& shard, common::net::Socket socket, ConnectionInfo info,
-                       const ConnectionLimits& limits, MemoryBudget& budget, const Dispatch& dispatch,
-                       std::function<void(Connection&, const std::string&)> on_closed)
+                       const ConnectionLimits& limits, MemoryBudget& budget, ResponseBudget& responses,
+                       const Dispatch& dispatch, std::function<void(Connection&, const std::string&)> on_closed)
     : shard_(shard),
       socket_(std::move(socket)),
       info_(std::move(info)),
       limits_(limits),
       budget_(budget),
+      responses_(responses),
       dispatch_(dispatch),
       on_closed_(std::move(on_closed)),
       outcome_ready_(shard),
@@ -58,6 +59,7 @@ void Connection::close(const std::string& why) {
   outcome_ready_.set();
   room_.set();
   for (const auto& slot : in_flight_) slot->request.settle_order();
+  in_flight_.clear();  // answers that nobody will take; what is under way keeps its own
   if (auto on_closed = std::exchange(on_closed_, nullptr)) on_closed(*this, why);
 }
 
@@ -66,10 +68,11 @@ void Connection::check_deadlines(common::Instant now) {
     write_progress_ = socket_.bytes_written();
     write_began_ = now;
   }
+  const auto stall_max =
+      responses_.is_short() ? std::min(limits_.short_stall_max, limits_.write_stall_max) : limits_.write_stall_max;
   if (frame_began_ && now - *frame_began_ > limits_.frame_time_max && !mutant<"R111-waits-for-half-frames">()) {
     close("a request did not arrive in full in time");
-  } else if (write_began_ && now - *write_began_ > limits_.write_stall_max &&
-             !mutant<"R111-waits-for-who-does-not-read">()) {
+  } else if (write_began_ && now - *write_began_ > stall_max && !mutant<"R111-waits-for-who-does-not-read">()) {
     close("the client does not read its responses");
   } else if (in_flight_.empty() && now - last_activity_ > limits_.idle_max &&
              !mutant<"R111-keeps-idle-connections">()) {
@@ -136,18 +139,23 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::read_frame() {
   co_return std::make_shared<Slot>(shard_, info_, std::move(charge), std::move(frame));
 }
 
+// While answers wait for memory, who has one waiting is not asked for the next request.
+bool Connection::may_read_on() const {
+  if (in_flight_.size() >= limits_.in_flight_max) return false;
+  if (mutant<"R109-reads-on-while-answers-wait">()) return true;
+  return unsent_bytes_ <= limits_.unsent_bytes_max && (unsent_bytes_ == 0 || !responses_.is_short());
+}
+
 Awaitable<void> Connection::read_requests(std::shared_ptr<Connection> self) {
   while (!self->closed_) {
     std::shared_ptr<Slot> slot = co_await self->read_frame();
     if (!slot) co_return;
+    slot->request.charge_answer_to(self->responses_, self->socket_.bytes_written());
     self->in_flight_.push_back(slot);
     self->shard_.spawn("request", handle(self, slot));
     if (!mutant<"R87-handles-requests-side-by-side">()) co_await slot->request.until_settled();
     slot.reset();
-    while (!self->closed_ && (self->in_flight_.size() >= self->limits_.in_flight_max ||
-                              self->unsent_bytes_ > self->limits_.unsent_bytes_max)) {
-      co_await common::until(self->room_);
-    }
+    while (!self->closed_ && !self->may_read_on()) co_await common::until(self->room_);
   }
 }
 
@@ -157,7 +165,10 @@ Awaitable<void> Connection::handle(std::shared_ptr<Connection> self, std::shared
     self->close(outcome.reason);
     co_return;
   }
+  if (self->closed_) co_return;
+  slot->request.release_frame();  // it is done with: who does not take the answer holds back no requests of others
   self->unsent_bytes_ += outcome.response.size();
+  slot->request.answer_holds(outcome.response.size());
   slot->outcome = std::move(outcome);
   slot->request.settle_order();
   self->outcome_ready_.pulse();
@@ -177,10 +188,8 @@ Awaitable<void> Connection::write_responses(std::shared_ptr<Connection> self) {
       self->write_began_ = self->shard_.now();
       const auto written = co_await self->socket_.write(framed);
       self->write_began_.reset();
-      if (!written) {
-        self->close("");
-        co_return;
-      }
+      if (!written) self->close("");
+      if (self->closed_) co_return;
     }
     self->last_activity_ = self->shard_.now();
     self->unsent_bytes_ -= size;

@@ -4,6 +4,7 @@
 // place in the order is settled (produce: appended, now waiting for its replicas), so that five pipelined produce
 // requests wait for their replicas together and are still appended and answered in order.
 // What a client can hold of us is bounded: frame size, requests in flight, unsent bytes, time for a frame (R109, R111).
+// Nothing is read from a connection while too much waits to be taken on it.
 //
 // Lives on one shard; kept alive by its own coroutines.
 #pragma once
@@ -15,6 +16,7 @@
 #include <string>
 
 #include "broker/server/memory_budget.h"
+#include "broker/server/response_budget.h"
 #include "common/logging.h"
 #include "common/model/bytes.h"
 #include "common/net/socket.h"
@@ -53,10 +55,23 @@ class InFlight {
     if (auto release = std::exchange(on_release_, nullptr)) release();
   }
 
+  // The answer counts against `budget` from now on; the connection has taken `taken_bytes` before.
+  void charge_answer_to(ResponseBudget& budget, uint64_t taken_bytes) { answer_.emplace(budget, taken_bytes); }
+  // How many bytes of records the answer may have, `wanted` at most (R109). Waits while too many answers are in memory.
+  Awaitable<uint64_t> reserve_answer(uint64_t wanted) {
+    if (!answer_) co_return wanted;
+    co_return co_await answer_->reserve(wanted);
+  }
+  // That many they are; the rest of what was reserved is free for others.
+  void answer_holds(uint64_t bytes) {
+    if (answer_) answer_->hold(bytes);
+  }
+
  private:
   friend class Connection;
   const ConnectionInfo& connection_;
   Buffer frame_;
+  std::optional<ResponseBudget::Charge> answer_;
   std::function<void()> on_release_;
   common::Event order_settled_;
 };
@@ -79,13 +94,14 @@ struct ConnectionLimits {
   uint64_t unsent_bytes_max = 1024 * 1024;             // no further request is read beyond it
   std::chrono::milliseconds frame_time_max{30'000};    // from a frame's first byte to its last
   std::chrono::milliseconds write_stall_max{30'000};   // a client that never reads is closed
+  std::chrono::milliseconds short_stall_max{5'000};    // the same while others wait for the memory that it holds
   std::chrono::milliseconds idle_max{10 * 60 * 1000};  // connections.max.idle.ms
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(common::Shard& shard, common::net::Socket socket, ConnectionInfo info, const ConnectionLimits& limits,
-             MemoryBudget& budget, const Dispatch& dispatch,
+             MemoryBudget& budget, ResponseBudget& responses, const Dispatch& dispatch,
              std::function<void(Connection&, const std::string& why)> on_closed);
 
   void start();
@@ -110,6 +126,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   static Awaitable<void> handle(std::shared_ptr<Connection> self, std::shared_ptr<Slot> slot);
   static Awaitable<void> write_responses(std::shared_ptr<Connection> self);
   Awaitable<std::shared_ptr<Slot>> read_frame();
+  [[nodiscard]] bool may_read_on() const;
   Awaitable<bool> fill(std::byte* into, size_t size);
 
   common::Shard& shard_;
@@ -117,6 +134,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const ConnectionInfo info_;
   const ConnectionLimits& limits_;
   MemoryBudget& budget_;
+  ResponseBudget& responses_;
   const Dispatch& dispatch_;
   std::function<void(Connection&, const std::string&)> on_closed_;
 

@@ -15,10 +15,11 @@ using common::model::mutant;
 using common::model::Result;
 
 struct Server::PerShard {
-  PerShard(common::Shard& on, uint64_t memory, Dispatch how)
-      : shard(on), budget(on, memory), dispatch(std::move(how)) {}
+  PerShard(common::Shard& on, uint64_t request_memory, uint64_t response_memory, Dispatch how)
+      : shard(on), budget(on, request_memory), responses(on, response_memory), dispatch(std::move(how)) {}
   common::Shard& shard;
   MemoryBudget budget;
+  ResponseBudget responses;
   Dispatch dispatch;
   std::unordered_set<std::shared_ptr<Connection>> connections;
   common::TimerHandle sweep;
@@ -38,8 +39,9 @@ Server::Server(std::vector<common::Shard*> shards, ServerLimits limits, std::vec
     : shards_(std::move(shards)), limits_(std::move(limits)), counts_(limits_.counts), log_(std::move(log)) {
   NARU_CHECK(!shards_.empty() && shards_.size() == dispatch.size());
   for (size_t i = 0; i < shards_.size(); ++i) {
-    per_shard_.push_back(
-        std::make_unique<PerShard>(*shards_[i], limits_.request_memory_bytes / shards_.size(), std::move(dispatch[i])));
+    per_shard_.push_back(std::make_unique<PerShard>(*shards_[i], limits_.request_memory_bytes / shards_.size(),
+                                                    limits_.response_memory_bytes / shards_.size(),
+                                                    std::move(dispatch[i])));
   }
 }
 
@@ -153,7 +155,7 @@ void Server::hand_over(Listener& listener, common::net::Acceptor::Accepted accep
       });
     };
     auto connection = std::make_shared<Connection>(part.shard, std::move(socket), std::move(info), limits_.connection,
-                                                   part.budget, part.dispatch, std::move(on_closed));
+                                                   part.budget, part.responses, part.dispatch, std::move(on_closed));
     part.connections.insert(connection);
     connection->start();
     if (stopping_) connection->close("");

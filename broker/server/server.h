@@ -35,7 +35,9 @@ struct ConnectionCounts {
 
 struct ServerLimits {
   ConnectionLimits connection;
-  uint64_t request_memory_bytes = 16 * 1024 * 1024;  // in all, over all shards
+  // In all, over all shards.
+  uint64_t request_memory_bytes = 16 * 1024 * 1024;
+  uint64_t response_memory_bytes = 64 * 1024 * 1024;
   ConnectionCounts counts;
   common::net::ListenOptions listen;
 };

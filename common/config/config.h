@@ -163,6 +163,7 @@ struct BrokerConfig {
   // Edge
   int32_t request_max_bytes = 104'857'600;
   int64_t request_memory_bytes = 16 << 20;  // queued.max.request.bytes: requests being read and handled, all together
+  int64_t response_memory_bytes = 64 << 20;  // answers that wait for their clients, all together
   int32_t fetch_max_bytes = 57'671'680;
   int32_t fetch_sessions_max = 1000;
   int32_t describe_page_max = 2000;

@@ -160,6 +160,7 @@ class DataFixture {
   std::shared_ptr<Call> start_frame(const std::vector<std::byte>& frame) {
     // Writable memory of its own, as from a socket.
     auto call = std::make_shared<Call>(*shards_[0], info_, Buffer::copy_of(common::model::BytesView(frame)));
+    if (responses != nullptr) call->in_flight.charge_answer_to(*responses, 0);
     shards_[0]->spawn("request", run(call));
     return call;
   }
@@ -203,7 +204,9 @@ class DataFixture {
   std::unique_ptr<common::disk::SimulatedDisk> disk;
   common::model::SeededRandom random{1};
   FetchSessionCache sessions{{}, random};
+  server::ResponseBudget* responses = nullptr;  // what answers are charged to, if a test minds
   partition::PartitionRouter& router() { return *router_; }
+  common::Shard& home() { return *shards_[0]; }
 
  private:
   void open_directory() {

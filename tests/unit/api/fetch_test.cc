@@ -198,6 +198,50 @@ TEST_CASE("byte limits hold, but the first batch always comes (KIP-74)") {
   }
 }
 
+TEST_CASE("answers are as large as the memory for answers allows, and wait for it (R109)") {
+  DataFixture f;
+  f.create_topic("t", 2);
+  for (int i = 0; i < 5; ++i) produce(f, "t", 0, {std::string(1000, 'x')});
+  const size_t one = size_of(only_answer(f.ask<FetchResponse>(fetch_from({{"t", 0, 0, 1}}), 12)));
+  broker::server::ResponseBudget budget(f.home(), 4 * one + 10);  // newcomers: half of it
+  f.responses = &budget;
+  FetchRequest request = fetch_from({{"t", 0}});
+
+  SECTION("smaller than asked for, and charged until it is gone") {
+    request.max_wait_ms = 60'000;
+    request.min_bytes = static_cast<int32_t>(3 * one);  // more than it may get
+    auto call = f.start(request, 12);
+    REQUIRE(size_of(only_answer(f.read<FetchResponse>(call, 12))) == 2 * one);
+    REQUIRE(budget.used() == 2 * one);
+    call.reset();
+    REQUIRE(budget.used() == 0);
+  }
+  SECTION("later, where others hold it all") {
+    auto other = std::make_unique<broker::server::ResponseBudget::Charge>(budget, 0);
+    other->hold(2 * one);
+    const auto waiting = f.start(request, 12);
+    f.settle();
+    REQUIRE_FALSE(waiting->outcome.has_value());
+    other.reset();
+    REQUIRE(size_of(only_answer(f.read<FetchResponse>(waiting, 12))) == 2 * one);
+  }
+  SECTION("who waits for records holds nothing meanwhile, and gets them all in the end") {
+    request = fetch_from({{"t", 1}});
+    request.max_bytes = static_cast<int32_t>(2 * one);
+    request.max_wait_ms = GENERATE(50, 60'000);
+    request.min_bytes = static_cast<int32_t>(2 * one);
+    produce(f, "t", 1, {std::string(1000, 'a')});
+    const auto waiting = f.start(request, 12);
+    if (request.max_wait_ms > 50) {
+      f.settle();
+      REQUIRE_FALSE(waiting->outcome.has_value());
+      REQUIRE(budget.used() == 0);
+      produce(f, "t", 1, {std::string(1000, 'b')});
+    }
+    REQUIRE(size_of(only_answer(f.read<FetchResponse>(waiting, 12))) == (request.max_wait_ms > 50 ? 2 : 1) * one);
+  }
+}
+
 TEST_CASE("errors are told at once, beside the data of other partitions") {
   DataFixture f;
   f.create_topic("t", 2);

@@ -46,9 +46,11 @@ TEST_CASE("memory bounds shrink with a small control group, not below what works
   REQUIRE(broker::fit_memory(config, "134217728"));
   CHECK(config.request_memory_bytes == 4 << 20);
   CHECK(config.tail_cache_bytes == 16 << 20);
+  CHECK(config.response_memory_bytes == 16 << 20);
   CHECK(config.peer_memory_bytes == 8 << 20);
   common::config::BrokerConfig tiny;
   REQUIRE(broker::fit_memory(tiny, "1000000"));
   CHECK(tiny.request_memory_bytes == 2 << 20);
+  CHECK(tiny.response_memory_bytes == 4 << 20);
   CHECK(tiny.tail_cache_bytes == 1 << 20);
 }

@@ -17,7 +17,8 @@ using common::model::Buffer;
 
 namespace {
 
-// Answers with the request itself. "hold" waits for "free" after settling its order, "slow" before; "bye" closes.
+// Answers with the request itself. "hold" waits for "free" after settling its order, "slow" before; "bye" closes;
+// "much" asks for memory first.
 struct EchoBroker {
   explicit EchoBroker(ServerLimits limits = {}) {
     shard = common::make_thread_shard(0, clock, "shard");
@@ -41,6 +42,7 @@ struct EchoBroker {
       co_await common::until(*freed);
       begun.emplace_back("slow ends");
     }
+    if (frame.text().starts_with("much")) co_await request.reserve_answer(frame.size());
     if (frame.text() == "bye") co_return Outcome::close("told to");
     if (frame.text() == "hold") {
       request.settle_order();
@@ -71,6 +73,16 @@ class Client {
     REQUIRE(::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
   }
   ~Client() { ::close(fd_); }
+  // As much of it as the server reads before it closes.
+  void send_if_read(const std::string& payload) {
+    const std::string frame = framed(payload);
+    size_t sent = 0;
+    while (sent < frame.size()) {
+      const ssize_t n = ::send(fd_, frame.data() + sent, frame.size() - sent, MSG_NOSIGNAL);
+      if (n <= 0) return;
+      sent += static_cast<size_t>(n);
+    }
+  }
   void send_raw(const std::string& bytes) {
     REQUIRE(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
   }
@@ -192,6 +204,35 @@ TEST_CASE("who does not read its responses is closed (R111)") {
   while (broker.server->stats().connections > 0) std::this_thread::yield();
   const std::optional<std::string> cut = client.receive();
   CHECK((!cut || cut->size() < large.size()));
+}
+
+TEST_CASE("no request is read from a connection on which too much waits to be taken (R109)") {
+  ServerLimits limits;
+  limits.listen.send_buffer = 4096;
+  limits.connection.write_stall_max = 1s;
+  EchoBroker broker(limits);
+  Client client(broker.server->port("PLAINTEXT"));
+  const std::string request(1 << 20, 'x');
+  for (int i = 0; i < 40; ++i) client.send_if_read(request);  // until it is closed, as it reads nothing
+  while (broker.server->stats().connections > 0) std::this_thread::yield();
+  // What the kernel's buffers took, the one being written, and one more than the limit allows.
+  CHECK(broker.begun_count >= 2);
+  CHECK(broker.begun_count <= 12);
+}
+
+TEST_CASE("who holds memory that others wait for has to read sooner (R109)") {
+  ServerLimits limits;
+  limits.response_memory_bytes = 2 << 20;
+  limits.connection.short_stall_max = 1ms;  // write_stall_max is longer than the client below waits for an answer
+  EchoBroker broker(limits);
+  Client stuck(broker.server->port("PLAINTEXT"));
+  stuck.send("much" + std::string(64 << 20, 'x'));
+  while (broker.begun_count == 0) std::this_thread::yield();
+  Client good(broker.server->port("PLAINTEXT"));
+  const std::string asked = "much" + std::string(1 << 20, 'y');
+  good.send(asked);
+  CHECK(good.receive() == asked);
+  while (broker.server->stats().connections > 1) std::this_thread::yield();
 }
 
 TEST_CASE("connections beyond the cap are refused") {
