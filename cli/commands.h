@@ -25,6 +25,8 @@ struct Shared {
 struct StartCommand {
   std::string config_file;
   std::vector<std::string> sets;
+  bool as_image = false;               // what a container of Kafka's images starts: see image.h
+  std::vector<std::string> variables;  // NAME=VALUE above the environment; only then
 };
 struct DevCommand {
   int brokers = 1;

@@ -1,9 +1,10 @@
-// The naru command.
+// The naru command; started by the name of one of Kafka's scripts, it is that script.
 #include <cstdio>
 #include <cstdlib>
 #include <variant>
 
 #include "cli/command_line.h"
+#include "cli/kafka_tools/dispatch.h"
 #include "common/model/mutant.h"
 
 int main(int argc, char** argv) {
@@ -14,6 +15,8 @@ int main(int argc, char** argv) {
       return 77;
     }
   }
+  if (const std::optional<cli::KafkaTool> tool = cli::kafka_tool_named(argv[0]))
+    return static_cast<int>((*tool)(argc, argv));
   const tl::expected<cli::Command, cli::Exit> command = cli::parse_command_line(argc, argv);
   if (!command) return static_cast<int>(command.error());
   return static_cast<int>(std::visit([](const auto& chosen) { return cli::run(chosen); }, *command));

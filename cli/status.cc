@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/facts.h"
+#include "cli/image.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "cli/wait.h"
@@ -178,7 +179,9 @@ Exit run(const StatusCommand& command) {
 
 Exit run(const HealthCommand& command) {
   if (command.shared.format == Format::help) return print_out(health_shape) ? Exit::done : Exit::refused;
-  Outcome<client::Cluster> cluster = open_cluster(command.shared);
+  Shared shared = command.shared;
+  if (command.local && shared.brokers.empty()) shared.brokers = local_address();
+  Outcome<client::Cluster> cluster = open_cluster(shared);
   if (!cluster) return report(cluster.error());
   const client::Deadline until = cluster->deadline();
   HealthAnswer answer = ask_health(*cluster, command);

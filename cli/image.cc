@@ -1,0 +1,77 @@
+#include "cli/image.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+namespace cli {
+namespace {
+
+using common::config::ConfigMap;
+using common::config::ConfigSources;
+
+// A file that somebody mounted. Kafka's image copies what lies in /mnt/shared/config over its own configuration.
+constexpr std::array config_files = {"/mnt/shared/config/server.properties", "/opt/kafka/config/server.properties",
+                                     "/bitnami/kafka/config/server.properties"};
+// Where the images keep data that should outlive a container, if the configuration does not say. Bitnami's place exists
+// only where a volume is mounted there.
+constexpr std::array data_dirs = {"/bitnami/kafka", "/var/lib/kafka/data"};
+
+bool is_named(const ConfigSources& sources, std::string_view property) {
+  if (sources.file.contains(property)) return true;
+  return std::ranges::any_of(sources.environment, [&](const auto& variable) {
+    return common::config::property_of_variable(variable.first) == property;
+  });
+}
+
+void set_data_dir(ConfigSources& sources) {
+  if (is_named(sources, "log.dirs") || is_named(sources, "log.dir")) return;
+  for (const std::string dir : data_dirs) {
+    std::error_code error;
+    if (!std::filesystem::is_directory(dir, error)) continue;
+    sources.file.emplace("log.dirs", dir.starts_with("/bitnami") ? dir + "/data" : dir);
+    return;
+  }
+}
+
+}  // namespace
+
+Outcome<ConfigSources> image_sources(const std::vector<std::string>& variables) {
+  ConfigSources sources;
+  for (const char* path : config_files) {
+    if (::access(path, F_OK) != 0) continue;
+    auto file = common::config::read_properties_file(path);
+    if (!file) return problem(Exit::usage, file.error());
+    sources.file = std::move(*file);
+    break;
+  }
+  sources.environment = common::config::process_environment();
+  for (const std::string& variable : variables) {
+    const size_t equals = variable.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return problem(Exit::usage, fmt::format("'{}' must be a variable as in KAFKA_NODE_ID=1", variable));
+    }
+    const std::string name = variable.substr(0, equals);
+    std::erase_if(sources.environment, [&](const auto& entry) { return entry.first == name; });
+    sources.environment.emplace_back(name, variable.substr(equals + 1));
+  }
+  set_data_dir(sources);
+  return sources;
+}
+
+std::string local_address() {
+  const auto sources = image_sources();
+  if (!sources) return "localhost:9092";
+  const auto loaded = common::config::load_config(*sources);
+  if (!loaded) return "localhost:9092";
+  const common::config::Listener& listener = loaded->config.listeners.front();
+  const bool any = listener.host.empty() || listener.host == "0.0.0.0" || listener.host == "::";
+  const bool v6 = !any && listener.host.find(':') != std::string::npos;
+  return fmt::format("{}{}{}:{}", v6 ? "[" : "", any ? "localhost" : listener.host, v6 ? "]" : "", listener.port);
+}
+
+}  // namespace cli

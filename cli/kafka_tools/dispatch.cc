@@ -1,0 +1,87 @@
+#include "cli/kafka_tools/dispatch.h"
+
+#include <random>
+
+#include <fmt/format.h>
+
+#include "cli/output.h"
+#include "common/model/uuid.h"
+
+namespace cli {
+namespace {
+
+// run [NAME=VALUE...]: what Kafka's image starts.
+Exit image_run(int argc, const char* const* argv) {
+  StartCommand command;
+  command.as_image = true;
+  for (int i = 1; i < argc; ++i) command.variables.emplace_back(argv[i]);
+  return run(command);
+}
+
+// kafka-server-start.sh [-daemon] FILE [--override NAME=VALUE]...
+Exit server_start(int argc, const char* const* argv) {
+  StartCommand command;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "-daemon") {
+      return report({.exit = Exit::usage,
+                     .message = "-daemon: a broker stays in the foreground",
+                     .next_step = "let systemd or a container keep it running"});
+    }
+    if (word == "--override" && i + 1 < argc) {
+      command.sets.emplace_back(argv[++i]);
+    } else if (command.config_file.empty() && !word.starts_with('-')) {
+      command.config_file = word;
+    } else {
+      command.config_file.clear();
+      break;
+    }
+  }
+  if (command.config_file.empty()) {
+    fmt::print(stderr, "USAGE: {} [-daemon] server.properties [--override property=value]*\n", argv[0]);
+    return Exit::refused;
+  }
+  return run(command);
+}
+
+// kafka-storage.sh random-uuid | format ... | info ...
+Exit storage(int argc, const char* const* argv) {
+  const std::string_view what = argc > 1 ? argv[1] : "";
+  if (what == "random-uuid") {
+    std::random_device device;
+    const auto half = [&] { return (static_cast<uint64_t>(device()) << 32) | device(); };
+    print_out(common::model::random_uuid(half(), half()).to_string() + "\n");
+    return Exit::done;
+  }
+  if (what == "format") {
+    print_out("There is nothing to format: a broker prepares its directories when it starts for the first time.\n");
+    return Exit::done;
+  }
+  return report({.exit = Exit::usage,
+                 .message = fmt::format("kafka-storage {}: not known here", what),
+                 .next_step = "random-uuid and format are"});
+}
+
+struct Named {
+  std::string_view name;
+  KafkaTool tool;
+};
+constexpr Named tools[] = {
+    {"run", &image_run},
+    {"kafka-server-start", &server_start},
+    {"kafka-storage", &storage},
+};
+
+}  // namespace
+
+std::optional<KafkaTool> kafka_tool_named(std::string_view program) {
+  const size_t slash = program.rfind('/');
+  if (slash != std::string_view::npos) program.remove_prefix(slash + 1);
+  if (program.ends_with(".sh")) program.remove_suffix(3);
+  for (const Named& named : tools) {
+    if (named.name == program) return named.tool;
+  }
+  return std::nullopt;
+}
+
+}  // namespace cli
