@@ -17,6 +17,7 @@
 #include "common/config/config_load.h"
 #include "common/config/topic_config.h"
 #include "common/disk/kernel_disk.h"
+#include "common/net/networks.h"
 #include "controller/quorum/grpc_controller_wire.h"
 #include "controller/quorum/grpc_server.h"
 #include "controller/quorum/raft_service.h"
@@ -250,6 +251,7 @@ void Broker::on_broker_configs(const metadata::MetadataImage& image) {
 }
 
 std::vector<metadata::Listener> Broker::advertised() const {
+  const std::vector<std::string> networks = common::net::interface_networks();
   std::vector<metadata::Listener> listeners;
   for (const auto& bound : config_.listeners) {
     metadata::Listener shown{.name = bound.name, .host = bound.host, .port = server_->port(bound.name)};
@@ -260,7 +262,15 @@ std::vector<metadata::Listener> Broker::advertised() const {
     }
     if (shown.host == "0.0.0.0" || shown.host == "::") shown.host.clear();  // each client is told what it can reach
     shown.security_protocol = static_cast<metadata::SecurityProtocol>(bound.protocol);
-    listeners.push_back(std::move(shown));
+    const bool anywhere = shown.host.empty();
+    listeners.push_back(shown);
+    if (!anywhere) continue;
+    // Behind it under the same name, by address and prefix, where it is reached from inside a network: for the clients
+    // of the other brokers (ClusterView::host_of).
+    for (const std::string& network : networks) {
+      shown.host = network;
+      listeners.push_back(shown);
+    }
   }
   return listeners;
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/net/networks.h"
+
 namespace broker::api {
 
 namespace meta = controller::metadata;
@@ -21,8 +23,20 @@ ClusterView::ClusterView(const RequestContext& ctx) : ctx_(ctx) {
   }
 }
 
-// A broker without advertised listeners registers no host: of ourselves the client knows an address already (the one
-// that reached us); of another broker the address that its peers use is the best there is.
+// A broker without advertised listeners registers no host, and behind it the networks that it is in. Of ourselves the
+// client knows an address already (the one that reached us); another broker it finds in the network by which it came
+// here. Is that broker not in there, the address that its peers use is the best there is.
+std::string ClusterView::host_of(const meta::BrokerImage& broker) const {
+  const std::string& reached = ctx_.connection().local.host;
+  if (broker.broker_id == ctx_.node_id()) return reached;
+  for (const meta::Listener& listener : broker.listeners) {
+    if (listener.name == ctx_.listener() && common::net::is_neighbour(reached, listener.host)) {
+      return std::string(common::net::address_of_interface(listener.host));
+    }
+  }
+  return is_wildcard(broker.cluster_endpoint.host) ? reached : broker.cluster_endpoint.host;
+}
+
 std::optional<NodeAddress> ClusterView::address_of(const meta::BrokerImage& broker) const {
   const auto listener = std::ranges::find(broker.listeners, ctx_.listener(), &meta::Listener::name);
   if (listener == broker.listeners.end()) return std::nullopt;
@@ -31,11 +45,7 @@ std::optional<NodeAddress> ClusterView::address_of(const meta::BrokerImage& brok
                       .port = listener->port,
                       .rack = broker.rack,
                       .fenced = broker.fenced};
-  if (is_wildcard(address.host)) {
-    const bool self = broker.broker_id == ctx_.node_id();
-    address.host =
-        self || is_wildcard(broker.cluster_endpoint.host) ? ctx_.connection().local.host : broker.cluster_endpoint.host;
-  }
+  if (is_wildcard(address.host)) address.host = host_of(broker);
   return address;
 }
 

@@ -45,6 +45,7 @@ class ClusterView {
 
  private:
   [[nodiscard]] std::optional<NodeAddress> address_of(const controller::metadata::BrokerImage& broker) const;
+  [[nodiscard]] std::string host_of(const controller::metadata::BrokerImage& broker) const;
 
   const RequestContext& ctx_;
   std::map<BrokerId, NodeAddress> live_;

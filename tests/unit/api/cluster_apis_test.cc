@@ -1,4 +1,5 @@
 #include "api/broker_fixture.h"
+#include "common/net/networks.h"
 #include "kafka/describe_acls.h"
 #include "kafka/describe_cluster.h"
 #include "kafka/describe_quorum.h"
@@ -116,6 +117,41 @@ TEST_CASE("Metadata: a broker that advertises nothing is found where its peers o
   const auto response = broker.ask<MetadataResponse>(for_all(), 1);
   REQUIRE(response.brokers.at(0).host == "10.0.0.1");  // the address that the client reached
   REQUIRE(response.brokers.at(1).host == "10.1.0.2");  // of its cluster endpoint
+}
+
+TEST_CASE("Metadata: other brokers are found in the network by which the client came") {
+  BrokerFixture broker;
+  broker.change_listeners = [](meta::RegisterBrokerRecord& record) {
+    record.listeners.front().host = "";
+    const auto networks = record.broker_id == BrokerId(2) ? std::vector<std::string>{"172.20.0.2/16", "10.0.0.2/24"}
+                                                          : std::vector<std::string>{"172.20.0.3/16", "192.168.7.3/24"};
+    for (const std::string& network : networks) {
+      record.listeners.push_back({.name = "PLAINTEXT", .host = network, .port = record.listeners.front().port});
+    }
+  };
+  for (const int id : {1, 2, 3}) broker.register_broker(id);
+  const auto response = broker.ask<MetadataResponse>(for_all(), 1);  // by 10.0.0.1
+  REQUIRE(response.brokers.at(0).host == "10.0.0.1");
+  REQUIRE(response.brokers.at(1).host == "10.0.0.2");
+  REQUIRE(response.brokers.at(1).port == 9093);
+  REQUIRE(response.brokers.at(2).host == "10.1.0.3");  // not in there: of its cluster endpoint
+}
+
+TEST_CASE("Neighbours share a network, in IPv4 and IPv6") {
+  using common::net::is_neighbour;
+  REQUIRE(is_neighbour("172.18.200.9", "172.18.0.3/16"));
+  REQUIRE_FALSE(is_neighbour("172.19.0.9", "172.18.0.3/16"));
+  REQUIRE(is_neighbour("fd00:1::9", "fd00:1::3/64"));
+  REQUIRE_FALSE(is_neighbour("fd00:2::9", "fd00:1::3/64"));
+  REQUIRE_FALSE(is_neighbour("fd00:1::9", "172.18.0.3/16"));
+  REQUIRE_FALSE(is_neighbour("10.0.0.1", "10.0.0.1"));  // an address without a network
+  REQUIRE_FALSE(is_neighbour("10.0.0.1", ""));
+  REQUIRE(common::net::address_of_interface("172.18.0.3/16") == "172.18.0.3");
+  REQUIRE(common::net::address_of_interface("kafka-1").empty());
+  for (const std::string& network : common::net::interface_networks()) {
+    CAPTURE(network);
+    REQUIRE(is_neighbour(common::net::address_of_interface(network), network));
+  }
 }
 
 TEST_CASE("Metadata creates missing topics where both sides allow it") {
