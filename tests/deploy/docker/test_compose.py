@@ -1,0 +1,138 @@
+"""The three-broker compose file, and one that was written for apache/kafka, by every compose there is here."""
+import json
+
+from containers import Project, compose_commands, folder, free_port, image, naru, run
+from missing import TOP
+from naru_cluster import Failed, wait_until
+
+SERVICES = ["kafka-1", "kafka-2", "kafka-3"]
+
+
+def own_project(compose):
+    ports = [free_port() for _ in SERVICES]
+    environment = {"NARU_IMAGE": image(), **{f"NARU_PORT_{i + 1}": str(p) for i, p in enumerate(ports)}}
+    return Project(compose, TOP / "deploy/docker/compose.yaml", environment), ports
+
+
+def in_network(project, network, *words, **options):
+    """A command of the image in a container of its own on a network of the project."""
+    return run("docker", "run", "--rm", "-i", "--network", f"{project.name}_{network}", image(), *words, **options)
+
+
+def check_three(project, ports, inner):
+    """Three healthy brokers, and clients on the host and in a container write and read through any of them."""
+    host = ",".join(f"127.0.0.1:{p}" for p in ports)
+    done = naru("health", "--wait", "--min-brokers", "3", "--timeout", "60s", brokers=host)
+    assert done.stdout.startswith("healthy"), done.stdout
+    naru("topic", "create", "t", "-p", "6", "-r", "3", brokers=host)
+    naru("produce", "t", brokers=f"127.0.0.1:{ports[1]}", text_in="".join(f"host {i}\n" for i in range(300)))
+    in_network(project, inner["network"], "/naru", "produce", "t", "-b", inner["brokers"],
+               text_in="".join(f"container {i}\n" for i in range(300)))
+    expected = sorted([f"host {i}" for i in range(300)] + [f"container {i}" for i in range(300)])
+    for port in ports:
+        got = naru("consume", "t", "-e", brokers=f"127.0.0.1:{port}").stdout.split("\n")[:-1]
+        assert sorted(got) == expected, f"port {port}: {len(got)} records"
+    got = in_network(project, inner["network"], "/naru", "consume", "t", "-e", "-b", inner["brokers"]).stdout.split("\n")[:-1]
+    assert sorted(got) == expected, f"in a container: {len(got)} records"
+
+
+def test_our_compose_file():
+    """up, clients on both sides, a restart of everything with its data, down."""
+    for compose in compose_commands():
+        project, ports = own_project(compose)
+        with project:
+            project("up", "-d", "--no-build")
+            project.wait_healthy(SERVICES)
+            check_three(project, ports, {"network": "clients", "brokers": "kafka-1:9092,kafka-2:9092,kafka-3:9092"})
+            check_addresses(project, ports)
+            project("stop", "-t", "60")
+            codes = [project.inspect(s)["State"]["ExitCode"] for s in SERVICES]
+            assert codes == [0, 0, 0], codes
+            project("up", "-d", "--no-build")
+            project.wait_healthy(SERVICES)
+            got = naru("consume", "t", "-e", brokers=f"127.0.0.1:{ports[0]}").stdout.count("\n")
+            assert got == 600, got
+
+
+def check_addresses(project, ports):
+    """No address is set: each side is told addresses of the network that it came by, never those among brokers."""
+    networks = {s: project.inspect(s)["NetworkSettings"]["Networks"] for s in SERVICES}
+    clients = {networks[s][f"{project.name}_clients"]["IPAddress"] for s in SERVICES}
+    brokers = {networks[s][f"{project.name}_brokers"]["IPAddress"] for s in SERVICES}
+    told = json.loads(naru("status", "-o", "json", brokers=f"127.0.0.1:{ports[0]}").stdout)["brokers"]
+    assert {b["host"] for b in told} == clients, (told, clients)
+    inside = in_network(project, "brokers", "/naru", "status", "-o", "json", "-b", "kafka-2.brokers:9092").stdout
+    assert {b["host"] for b in json.loads(inside)["brokers"]} == brokers, (inside, brokers)
+
+
+def apache_compose(ports):
+    """What Kafka's docker/examples have for three nodes that are broker and controller each; only the image is ours. The
+    host's ports are free ones."""
+    services = {}
+    for i, port in enumerate(ports, 1):
+        services[f"kafka-{i}"] = {
+            "image": image(),
+            "hostname": f"kafka-{i}",
+            "ports": [f"{port}:9092"],
+            "environment": {
+                "KAFKA_NODE_ID": i,
+                "KAFKA_PROCESS_ROLES": "broker,controller",
+                "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PLAINTEXT_HOST:PLAINTEXT",
+                "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@kafka-1:9093,2@kafka-2:9093,3@kafka-3:9093",
+                "KAFKA_LISTENERS": "PLAINTEXT://:19092,CONTROLLER://:9093,PLAINTEXT_HOST://:9092",
+                "KAFKA_INTER_BROKER_LISTENER_NAME": "PLAINTEXT",
+                "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://kafka-{i}:19092,PLAINTEXT_HOST://localhost:{port}",
+                "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+                "CLUSTER_ID": "4L6g3nShT-eMCtK--X86sw",
+                "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": 1,
+                "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": 0,
+                "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": 1,
+                "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": 1,
+                "KAFKA_LOG_DIRS": "/tmp/kraft-combined-logs",
+            },
+        }
+    return {"version": "2", "services": services}
+
+
+def test_compose_file_of_apache_kafka():
+    """An existing file for apache/kafka works when only the image's name is changed; what it advertises is what is told."""
+    for compose in compose_commands():
+        ports = [free_port() for _ in SERVICES]
+        with folder() as place:
+            (place / "docker-compose.yml").write_text(json.dumps(apache_compose(ports)))
+            with Project(compose, place / "docker-compose.yml", {}) as project:
+                project("up", "-d")
+                project.wait_healthy(SERVICES)
+                check_three(project, ports, {"network": "default", "brokers": "kafka-1:19092,kafka-2:19092,kafka-3:19092"})
+                told = json.loads(naru("status", "-o", "json", brokers=f"127.0.0.1:{ports[0]}").stdout)
+                assert told["cluster_id"] == "4L6g3nShT-eMCtK--X86sw", told
+                assert {(b["host"], b["port"]) for b in told["brokers"]} == {("localhost", p) for p in ports}, told
+
+
+def test_the_network_among_brokers_can_be_cut():
+    """A broker without its second network loses its place, and no client its connection to the others; then it returns."""
+    compose = compose_commands()[0]
+    project, ports = own_project(compose)
+    with project:
+        project("up", "-d", "--no-build")
+        project.wait_healthy(SERVICES)
+        host = ",".join(f"127.0.0.1:{p}" for p in ports)
+        naru("topic", "create", "t", "-p", "3", "-r", "3", brokers=host)
+        network, victim = f"{project.name}_brokers", "kafka-2"
+        run("docker", "network", "disconnect", network, project.container(victim))
+        others = f"127.0.0.1:{ports[0]},127.0.0.1:{ports[2]}"
+
+        def gone():
+            partitions = json.loads(naru("topic", "describe", "t", "-o", "json", brokers=others).stdout)[0]["partition_list"]
+            return all(p["leader"] in (1, 3) and 2 not in p["isr"] for p in partitions)
+        wait_until(gone, "leaders and ISRs without broker 2", 60)
+        done = naru("produce", "t", brokers=host, text_in="".join(f"{i}\n" for i in range(100)))
+        assert "100 records acknowledged" in done.stderr, done.stderr
+        run("docker", "network", "connect", "--alias", f"{victim}.brokers", "--alias", victim, network, project.container(victim))
+
+        def back():
+            answer = naru("health", "--min-brokers", "3", brokers=host, check=False)
+            if answer.returncode != 0:
+                raise Failed(answer.stdout)
+            return True
+        wait_until(back, "broker 2 to be back in sync", 60)

@@ -1,0 +1,109 @@
+"""The image by itself: what is in it, and that one container of it is a broker with nothing said."""
+import json
+
+from containers import container, folder, free_port, image, inspect, naru, run, wait_container_healthy
+from naru_cluster import Failed, wait_until
+
+WRONG_BY = "the image is {} MB; it was to be about 20"
+
+
+def test_small_and_without_root():
+    """Nothing but the binary: no shell, no root, 30 MB at most."""
+    found = json.loads(run("docker", "image", "inspect", image()).stdout)[0]
+    megabytes = found["Size"] / 1e6
+    assert megabytes < 30, WRONG_BY.format(megabytes)
+    assert found["Config"]["User"] == "1000:1000", found["Config"]["User"]
+    assert found["Config"]["Healthcheck"]["Test"][:3] == ["CMD", "/naru", "health"], found["Config"]["Healthcheck"]
+    shell = run("docker", "run", "--rm", "--entrypoint", "/bin/sh", image(), "-c", "true", check=False)
+    assert shell.returncode == 127, f"there is a shell: {shell}"
+
+
+def test_one_container_is_a_broker():
+    """docker run -p, nothing said: healthy, and a client on the host writes and reads. SIGTERM ends it in order."""
+    port = free_port()
+    with container("-p", f"127.0.0.1:{port}:9092", image()) as broker:
+        wait_container_healthy(broker)
+        naru("produce", "first", brokers=f"127.0.0.1:{port}", text_in="hello\n")
+        got = naru("consume", "first", "-e", brokers=f"127.0.0.1:{port}").stdout
+        assert got == "hello\n", got
+        run("docker", "stop", "-t", "30", broker)
+        state = inspect(broker)["State"]
+        assert state["ExitCode"] == 0, state
+        log = run("docker", "logs", broker)
+        assert "told to end" in log.stdout + log.stderr, log
+
+
+def test_names_resolve_without_shared_libraries():
+    """The static binary looks names up: in DNS (of the engine) and in /etc/hosts."""
+    network = f"naru-names-{free_port()}"
+    run("docker", "network", "create", network)
+    try:
+        with container("--network", network, "--network-alias", "broker-in-dns", image()) as broker:
+            wait_container_healthy(broker)
+            def asks(name, *options):
+                return run("docker", "run", "--rm", "--network", network, *options, image(), "/naru", "health",
+                           "-b", f"{name}:9092", "--timeout", "10s", check=False)
+            assert asks("broker-in-dns").returncode == 0, asks("broker-in-dns")
+            address = inspect(broker)["NetworkSettings"]["Networks"][network]["IPAddress"]
+            done = asks("broker-in-hosts", "--add-host", f"broker-in-hosts:{address}")
+            assert done.returncode == 0, done
+            missing = asks("no-such-broker")
+            assert missing.returncode == 3 and "no-such-broker:9092 name not found" in missing.stdout, missing
+    finally:
+        run("docker", "network", "rm", network, check=False)
+
+
+def test_settings_by_variables_file_and_arguments():
+    """KAFKA_* and KAFKA_CFG_* over a mounted server.properties; NAME=VALUE words of `run` over both. CLUSTER_ID is kept."""
+    with folder() as config:
+        config.chmod(0o755)
+        (config / "server.properties").write_text("num.partitions=3\ndefault.replication.factor=1\nlisteners=PLAINTEXT://:7777\n"
+                                                  "offsets.topic.num.partitions=5\nmessage.max.bytes=500000\n")
+        port = free_port()
+        with container("-p", f"127.0.0.1:{port}:7777", "-v", f"{config}:/mnt/shared/config:ro",
+                       "-e", "CLUSTER_ID=4L6g3nShT-eMCtK--X86sw", "-e", "KAFKA_NUM_PARTITIONS=4",
+                       "-e", "KAFKA_CFG_MESSAGE_MAX_BYTES=600000", "-e", "KAFKA_HEAP_OPTS=-Xmx1g", "-e", "KAFKA_LOG_RETENTION_HOURS=9",
+                       image(), "/etc/kafka/docker/run", "KAFKA_LOG_RETENTION_HOURS=11") as broker:
+            wait_container_healthy(broker)  # by `health --local`, which must find the port 7777 by itself
+            brokers = f"127.0.0.1:{port}"
+            assert json.loads(naru("status", "-o", "json", brokers=brokers).stdout)["cluster_id"] == "4L6g3nShT-eMCtK--X86sw"
+            naru("topic", "create", "t", brokers=brokers)
+            topic = json.loads(naru("topic", "describe", "t", "-o", "json", brokers=brokers).stdout)[0]
+            configs = {c["name"]: c["value"] for c in topic["configs"]}
+            assert topic["partitions"] == 4, topic["partitions"]
+            assert configs["max.message.bytes"] == "600000", configs["max.message.bytes"]
+            assert configs["retention.ms"] == str(11 * 3_600_000), configs["retention.ms"]
+
+
+def test_data_outlives_the_container():
+    volume = f"naru-data-{free_port()}"
+    run("docker", "volume", "create", volume)
+    port = free_port()
+    words = ["-p", f"127.0.0.1:{port}:9092", "-v", f"{volume}:/var/lib/kafka/data", image()]
+    try:
+        with container(*words) as broker:
+            wait_container_healthy(broker)
+            naru("produce", "kept", brokers=f"127.0.0.1:{port}", text_in="still here\n")
+            run("docker", "kill", broker)
+        with container(*words) as broker:
+            wait_container_healthy(broker)
+            assert naru("consume", "kept", "-e", brokers=f"127.0.0.1:{port}").stdout == "still here\n"
+    finally:
+        run("docker", "volume", "rm", "-f", volume, check=False)
+
+
+def test_a_wrong_setting_is_said_and_ends_it():
+    with container("-e", "KAFKA_NUM_PARTITIONS=many", image()) as broker:
+        def ended():
+            return inspect(broker)["State"]["Status"] == "exited"
+        wait_until(ended, "the container to end", 30)
+        log = run("docker", "logs", broker)
+        if "num.partitions=many" not in log.stdout + log.stderr:
+            raise Failed(f"it does not say what is wrong: {log.stdout}{log.stderr}")
+        assert inspect(broker)["State"]["ExitCode"] == 2, inspect(broker)["State"]
+
+
+def test_debian_target_has_a_shell():
+    done = run("docker", "run", "--rm", image("debian"), "sh", "-c", "kafka-storage.sh random-uuid && id -u && naru version")
+    uuid, uid, version = done.stdout.split("\n")[:3]
+    assert len(uuid) == 22 and uid == "1000" and version.startswith("naru "), done.stdout
