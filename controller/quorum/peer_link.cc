@@ -71,6 +71,15 @@ Awaitable<void> PeerLink::run(std::shared_ptr<PeerLink> self) {
   if (self->on_stopped_) self->on_stopped_();
 }
 
+// R23 drops what we say in a session that the peer takes for an older one, so it would never learn what we lack (R21).
+// Sessions of a directory only rise: had this process not spoken in it, or not in one so high, another process did,
+// later than the state of this disk.
+void PeerLink::on_open(uint64_t session, uint64_t heard) {
+  is_open_ = true;
+  changed_.pulse();
+  if ((heard == session || heard > newest_session_) && callbacks_.on_older_image) callbacks_.on_older_image();
+}
+
 // One attempt, and the pause after it if it failed. A stream that stands is left for watch().
 Awaitable<bool> PeerLink::connect_once() {
   if (endpoints_.empty()) {
@@ -93,11 +102,9 @@ Awaitable<bool> PeerLink::connect_once() {
     is_open_ = has_ended_ = false;
     const uint64_t session = identity_.starts << 32 | ++connections_;
     RaftWireStream::Callbacks callbacks;
-    callbacks.on_open = [weak = weak_from_this()](const raft::NodeKey&) {
-      const auto self = weak.lock();
-      if (!self) return;
-      self->is_open_ = true;
-      self->changed_.pulse();
+    newest_session_ = session;
+    callbacks.on_open = [weak = weak_from_this(), session](const raft::NodeKey&, uint64_t heard) {
+      if (const auto self = weak.lock()) self->on_open(session, heard);
     };
     callbacks.on_end = [weak = weak_from_this(), logger = logger_](const std::string& why) {
       const auto self = weak.lock();

@@ -15,6 +15,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   struct Callbacks {
     std::function<void()> on_connected;
     std::function<void()> on_gone;
+    std::function<void()> on_older_image;
   };
   PeerLink(common::Shard& shard, RaftWire& wire, TransportIdentity identity, common::model::BrokerId peer,
            LinkTimes times, Callbacks callbacks, common::Logger logger);
@@ -29,6 +30,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
 
  private:
   static common::Awaitable<void> run(std::shared_ptr<PeerLink> self);
+  void on_open(uint64_t session, uint64_t heard);
   common::Awaitable<bool> connect_once();
   common::Awaitable<void> watch();
   common::Awaitable<void> pause(common::Duration duration);
@@ -48,6 +50,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   bool has_ended_ = false;
   common::Event changed_;  // pulsed when the stream opens or ends, an address comes, or stop
   uint32_t connections_ = 0;
+  uint64_t newest_session_ = 0;
   common::Duration retry_;
   bool was_open_ = false;    // since the last evidence: only a stream that stood can break
   bool complained_ = false;  // one line for each time it becomes unreachable

@@ -28,6 +28,7 @@ void PeerTransport::listen(Events events) {
     // Whoever reaches us can be reached there, and has a fresher idea of its address than we have.
     if (endpoint.port != 0) set_peer(from.id, endpoint);
     if (events_.on_endpoint) events_.on_endpoint(from.id, endpoint);
+    return filter_.newest_session(from);
   };
   sink.on_message = [this](uint64_t session, uint64_t sequence, const raft::Message& message) {
     if (filter_.accept(message.from, session, sequence)) events_.on_message(message);
@@ -55,6 +56,7 @@ PeerLink* PeerTransport::link_to(BrokerId peer, const raft::Endpoint& endpoint) 
     PeerLink::Callbacks callbacks;
     callbacks.on_connected = [this, peer] { events_.on_connected(peer); };
     callbacks.on_gone = [this, peer] { events_.on_gone(peer); };
+    callbacks.on_older_image = [this, peer] { events_.on_older_image(peer); };
     link = std::make_shared<PeerLink>(shard_, wire_, identity_, peer, times_, std::move(callbacks),
                                       logger_.with(fmt::format("peer {}", peer)));
     link->prefer(endpoint);

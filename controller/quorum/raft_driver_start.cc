@@ -288,6 +288,10 @@ void RaftDriver::begin(raft::RestoredState restored) {
           [this](BrokerId peer) {
             if (node_) carry_out(node_->on_peer_gone(peer, shard_.now()));
           },
+      .on_older_image =
+          [this](BrokerId peer) {
+            if (node_) carry_out(node_->on_older_image(peer, shard_.now()));
+          },
       .on_endpoint = [](BrokerId, const raft::Endpoint&) {},
   });
   // What the log says comes before the configuration (R112).

@@ -153,23 +153,27 @@ class InboundStream final : public grpc::ServerBidiReactor<RaftFrame, RaftFrame>
     greeted_ = true;
     session_ = hello.session();
     from_ = *from;
+    raft::Endpoint endpoint{hello.endpoint().host(), static_cast<uint16_t>(hello.endpoint().port())};
+    shared_->shard.post([self = shared_from_this(), endpoint = std::move(endpoint), identity = *std::move(identity)] {
+      const auto& on_hello = self->shared_->sink.on_hello;
+      self->answer_hello(identity, on_hello ? on_hello(self->from_, endpoint) : 0);
+      self->read_on(0);
+    });
+  }
+
+  // Before anything of this session is read: it may be the one that was heard (R21).
+  void answer_hello(const TransportIdentity& identity, uint64_t heard) {
+    std::lock_guard lock(mutex_);
+    if (finished_) return;
     pb::Hello& answer = *outgoing_.mutable_hello();
-    answer.set_cluster_id(identity->cluster_id);
-    encode(identity->self, *answer.mutable_from());
+    answer.set_cluster_id(identity.cluster_id);
+    encode(identity.self, *answer.mutable_from());
     answer.set_to_node(from_.id.value);
     answer.mutable_versions()->set_min(raft::raft_version);
     answer.mutable_versions()->set_max(raft::raft_version);
-    {
-      std::lock_guard lock(mutex_);
-      if (finished_) return;
-      writing_ = true;
-      StartWrite(&outgoing_);
-    }
-    raft::Endpoint endpoint{hello.endpoint().host(), static_cast<uint16_t>(hello.endpoint().port())};
-    shared_->shard.post([self = shared_from_this(), endpoint = std::move(endpoint)] {
-      if (self->shared_->sink.on_hello) self->shared_->sink.on_hello(self->from_, endpoint);
-      self->read_on(0);
-    });
+    answer.set_session(heard);
+    writing_ = true;
+    StartWrite(&outgoing_);
   }
 
   void read_on(uint64_t sequence) {

@@ -87,8 +87,8 @@ void RaftStream::OnReadDone(bool ok) {
   if (!ok) return let_go();
   if (incoming_.has_hello()) {
     if (auto peer = decode(incoming_.hello().from())) {
-      shard_.post([self = shared_from_this(), peer = *peer] {
-        if (self->callbacks_.on_open) self->callbacks_.on_open(peer);
+      shard_.post([self = shared_from_this(), peer = *peer, heard = incoming_.hello().session()] {
+        if (self->callbacks_.on_open) self->callbacks_.on_open(peer, heard);
       });
     }
   } else {

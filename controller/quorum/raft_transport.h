@@ -19,6 +19,8 @@ class RaftTransport {
     std::function<void(BrokerId)> on_connected;
     // Our stream to it broke and connections are refused: its process is gone (evidence, correctness section 4).
     std::function<void(BrokerId)> on_gone;
+    // It has heard this directory in a later session than its disk knows of: the disk is an older image (R21).
+    std::function<void(BrokerId)> on_older_image;
     // It says itself where it is reached.
     std::function<void(BrokerId, const raft::Endpoint&)> on_endpoint;
   };

@@ -38,7 +38,8 @@ std::string refuse_hello(const TransportIdentity& self, const RaftHello& hello);
 
 // What a stream brings, on the shard.
 struct InboundSink {
-  std::function<void(const raft::NodeKey& from, const raft::Endpoint& endpoint)> on_hello;
+  // Answers with the newest session of the caller that was ever heard here; goes back to it with our hello.
+  std::function<uint64_t(const raft::NodeKey& from, const raft::Endpoint& endpoint)> on_hello;
   std::function<void(uint64_t session, uint64_t sequence, const raft::Message& message)> on_message;
 };
 
@@ -46,7 +47,8 @@ struct InboundSink {
 class RaftWireStream {
  public:
   struct Callbacks {
-    std::function<void(raft::NodeKey peer)> on_open;
+    // `heard` is the newest session of ours that the peer had heard before this stream.
+    std::function<void(raft::NodeKey peer, uint64_t heard)> on_open;
     std::function<void(std::string why)> on_end;  // once, the last; also after close()
   };
   virtual ~RaftWireStream() = default;

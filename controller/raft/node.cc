@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "common/model/mutant.h"
 #include "controller/raft/node_impl.h"
 
 namespace controller::raft {
@@ -29,6 +30,11 @@ Effects Node::on_peer_connected(BrokerId peer, Instant now) {
 Effects Node::on_peer_gone(BrokerId peer, Instant now) {
   impl_->enter(now);
   impl_->on_peer_gone(peer);
+  return impl_->leave();
+}
+Effects Node::on_older_image(BrokerId peer, Instant now) {
+  impl_->enter(now);
+  if (!common::model::mutant<"R21-goes-on-with-an-older-image">()) impl_->on_older_image(peer);
   return impl_->leave();
 }
 Effects Node::on_durable(PersistToken token, Instant now) {

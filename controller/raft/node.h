@@ -41,6 +41,8 @@ class Node {
   [[nodiscard]] Effects on_peer_connected(BrokerId peer, Instant now);
   // The stream to `peer` broke and its address refuses connections: the process is gone (evidence, not proof).
   [[nodiscard]] Effects on_peer_gone(BrokerId peer, Instant now);
+  // `peer` remembers a later life of this directory than the disk does: what was promised in it is forgotten (R21).
+  [[nodiscard]] Effects on_older_image(BrokerId peer, Instant now);
 
   // --- events from the disk
   [[nodiscard]] Effects on_durable(PersistToken token, Instant now);

@@ -264,6 +264,11 @@ void Node::Impl::lose_state(std::string reason) {
   note(StateLost{std::move(reason)});
 }
 
+void Node::Impl::on_older_image(BrokerId peer) {
+  if (role_ == Role::halted) return;
+  lose_state(fmt::format("node {} has heard a later life of this directory: the disk is an older image of it", peer));
+}
+
 void Node::Impl::on_tick() {
   if (role_ == Role::halted) return;
   if (is_leader()) return leader_tick();

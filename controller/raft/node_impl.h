@@ -35,6 +35,7 @@ class Node::Impl {
   // --- node_election.cc
   void on_peer_connected(BrokerId peer);
   void on_peer_gone(BrokerId peer);
+  void on_older_image(BrokerId peer);
   void on_election_deadline();
   void begin_pre_vote();
   void begin_election(VoteKind kind);

@@ -19,6 +19,11 @@ class SequenceFilter {
     last = {session, sequence};
     return true;
   }
+  // The newest session that `from` was heard in; 0: none.
+  [[nodiscard]] uint64_t newest_session(const NodeKey& from) const {
+    const auto found = last_.find(from);
+    return found == last_.end() ? 0 : found->second.session;
+  }
 
  private:
   struct Last {

@@ -43,12 +43,13 @@ class SimRaftWire::Stream final : public quorum::RaftWireStream, public std::ena
           self->pipe_->on_closed(Pipe::opener, [self] { self->end("closed by the peer"); });
         });
   }
-  void accepted(const raft::NodeKey& peer, SimShard& there, std::function<void(uint64_t, const raft::Message&)> sink) {
+  void accepted(const raft::NodeKey& peer, uint64_t heard, SimShard& there,
+                std::function<void(uint64_t, const raft::Message&)> sink) {
     there_ = &there;
     sink_ = std::move(sink);
     if (ended_) return;
     on_shard(shard_, [&] {
-      if (callbacks_.on_open) callbacks_.on_open(peer);
+      if (callbacks_.on_open) callbacks_.on_open(peer, heard);
     });
   }
 
@@ -160,13 +161,14 @@ void SimRaftWire::accept(const std::shared_ptr<Pipe>& pipe, const quorum::RaftHe
                          const std::shared_ptr<Stream>& stream) {
   if (!identity_ || !quorum::refuse_hello(*identity_, hello).empty()) return pipe->close(Pipe::acceptor);
   inbound_.push_back(pipe);
-  if (sink_.on_hello) sink_.on_hello(hello.from, hello.endpoint);
+  const uint64_t heard = sink_.on_hello ? sink_.on_hello(hello.from, hello.endpoint) : 0;
   // The wire is used in this process's own events only.
-  pipe->send(Pipe::acceptor, [stream, peer = identity_->self, session = hello.session, wire = this, here = &shard_] {
-    stream->accepted(peer, *here, [wire, session](uint64_t sequence, const raft::Message& message) {
-      if (wire->sink_.on_message) wire->sink_.on_message(session, sequence, message);
-    });
-  });
+  pipe->send(Pipe::acceptor,
+             [stream, peer = identity_->self, heard, session = hello.session, wire = this, here = &shard_] {
+               stream->accepted(peer, heard, *here, [wire, session](uint64_t sequence, const raft::Message& message) {
+                 if (wire->sink_.on_message) wire->sink_.on_message(session, sequence, message);
+               });
+             });
 }
 
 void SimRaftWire::open(const quorum::TransportIdentity& identity, quorum::InboundSink sink) {

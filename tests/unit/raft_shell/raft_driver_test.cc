@@ -210,6 +210,34 @@ TEST_CASE("a vote that was lost is not given again: the node sets its log aside"
   CHECK(std::filesystem::exists(trio.directory(victim) + "/__cluster_metadata-0.lost-1"));
 }
 
+// Its sessions begin again below those that the others have heard, so they drop what it says (R23) and could never tell
+// it what it lacks: it must find out from their greeting.
+TEST_CASE("a voter whose directory is an older image sets its log aside") {
+  Trio trio;
+  trio.start_all();
+  trio.write("a");
+  const int leader = trio.leader();
+  const int victim = leader == 1 ? 2 : 1;
+  const auto former = trio[victim].key();
+  const std::string log = trio.directory(victim) + "/__cluster_metadata-0";
+  TemporaryDirectory image;
+  trio.stop(victim);
+  std::filesystem::copy(log, image.path() + "/image", std::filesystem::copy_options::recursive);
+  trio.start(victim);
+  trio.write("b");
+  REQUIRE(QuorumNode::wait([&] { return trio[victim].applied() == Texts{"a", "b"}; }));
+  trio.stop(victim);
+  std::filesystem::remove_all(log);
+  std::filesystem::copy(image.path() + "/image", log, std::filesystem::copy_options::recursive);
+  trio.start(victim);
+  REQUIRE(QuorumNode::wait([&] { return trio[victim].halted().has_value(); }));
+  CHECK(trio[victim].halted()->find("an older image") != std::string::npos);
+  trio.stop(victim);
+  trio.start(victim);
+  REQUIRE(QuorumNode::wait([&] { return trio[victim].applied() == Texts{"a", "b"}; }));
+  CHECK(trio[victim].key().directory != former.directory);
+}
+
 TEST_CASE("bootstrap servers are enough: the ids come from the handshake") {
   std::array<TemporaryDirectory, 3> directories;
   std::vector<ConfiguredPeer> peers;

@@ -26,18 +26,21 @@ TEST_CASE("the last message of a burst is acknowledged") {
   const TransportIdentity there{{BrokerId(2), raft::DirectoryId(Uuid::from_halves(2, 2))}, "a cluster", endpoint, 1};
 
   std::atomic<int> arrived = 0, opened = 0;
+  std::atomic<uint64_t> heard = 0;
   std::promise<void> listening, ended;
   std::shared_ptr<RaftStream> stream;
   shard->post([&] {
-    service.open(there, {.on_hello = [](const auto&, const auto&) {},
+    service.open(there, {.on_hello = [](const auto&, const auto&) { return uint64_t{7}; },
                          .on_message = [&](uint64_t, uint64_t, const raft::Message&) { ++arrived; }});
-    stream = RaftStream::open(
-        *shard, endpoint, RaftHello{here.cluster_id, here.self, BrokerId(2), {}, 1, here.endpoint},
-        {.on_open = [&](const raft::NodeKey&) { ++opened; }, .on_end = [&](const std::string&) { ended.set_value(); }});
+    stream =
+        RaftStream::open(*shard, endpoint, RaftHello{here.cluster_id, here.self, BrokerId(2), {}, 1, here.endpoint},
+                         {.on_open = [&](const raft::NodeKey&, uint64_t session) { heard = session, ++opened; },
+                          .on_end = [&](const std::string&) { ended.set_value(); }});
     listening.set_value();
   });
   listening.get_future().wait();
   REQUIRE(QuorumNode::wait([&] { return opened == 1; }));
+  CHECK(heard == 7);
   for (int burst = 1; burst <= 20; ++burst) {
     for (int i = 0; i < 5; ++i) stream->send({here.self, there.self, Term(1), raft::TimeoutNow{}});
     CHECK(QuorumNode::wait([&] { return arrived == burst * 5 && stream->silence() == 0ms; }, 2s));
