@@ -1,0 +1,39 @@
+"""The verdict and the report of the failover demos, the same for processes, containers and hosts."""
+
+
+def judge(kills, verdict, changes_min):
+    """What `kills` did and what the clients saw, as one report; passed only if the run means something."""
+    changes = sum(1 for k in kills if k["before"]["leaders"] != k["after"]["leaders"]) + \
+        sum(1 for k in kills if k["before"]["controller"] != k["after"]["controller"])
+    reasons = []
+    if not verdict["clean"]:
+        reasons.append("promises were broken: " + ", ".join(f"{n} {c}" for n, c in verdict["anomalies"].items() if c))
+    if not verdict["complete"]:
+        reasons.append(verdict["incomplete"])
+    if verdict["failed"]:
+        reasons.append(f"the producer gave up on {verdict['failed']} records")
+    if changes < changes_min:
+        reasons.append(f"only {changes} changes of leader or controller: the kills did not do what they should")
+    if verdict["acknowledged"] < 100:
+        reasons.append("too few records for the result to mean something")
+    return {"passed": not reasons, "reasons": reasons, "kills": kills, "verdict": verdict}
+
+
+def print_report(report, out):
+    verdict = report["verdict"]
+    anomalies = verdict["anomalies"]
+    rows = [("KILL", "BROKER", "LEADERS BEFORE", "AFTER", "CONTROLLER BEFORE", "AFTER", "LONGEST GAP")]
+    for k in report["kills"]:
+        rows.append((k["kill"], str(k["broker"]), ",".join(map(str, k["before"]["leaders"])), ",".join(map(str, k["after"]["leaders"])),
+                     str(k["before"]["controller"]), str(k["after"]["controller"]), f"{k['gap_ms']:.0f} ms"))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    out.write("\n")
+    for row in rows:
+        out.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() + "\n")
+    out.write(f"\nrecords sent {verdict['sent']:,}  acknowledged {verdict['acknowledged']:,}  lost {anomalies['lost']}  "
+              f"duplicated {anomalies['duplicated']}  reordered {anomalies['reordered']}  consumed {verdict['polled']:,}\n")
+    for example in verdict["examples"][:10]:
+        out.write(f"  {example}\n")
+    for reason in report["reasons"]:
+        out.write(f"  {reason}\n")
+    out.write("PASS\n" if report["passed"] else "FAIL\n")

@@ -1,0 +1,17 @@
+"""The demonstration itself: a leader's container killed, another leader cut off, nothing lost."""
+import json
+
+from containers import compose_commands, image, run
+from missing import TOP
+
+
+def test_failover_demo():
+    for compose in compose_commands()[:1]:
+        done = run(TOP / "deploy/docker/failover-demo", "--image", image(), "--compose", " ".join(compose), "--json", "--seconds", "1",
+                   check=False, timeout=400)
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-4000:]}"
+        report = json.loads(done.stdout)
+        assert report["passed"] and report["verdict"]["anomalies"]["lost"] == 0, report
+        assert len(report["kills"]) == 2, report["kills"]
+        for kill in report["kills"]:
+            assert kill["broker"] in kill["before"]["leaders"] and kill["broker"] not in kill["after"]["leaders"], kill
