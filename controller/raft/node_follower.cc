@@ -99,6 +99,10 @@ void Node::Impl::handle(const Message& message, const SnapshotRequest& request) 
     return send(message.from, response);
   }
   if (is_leader() || (leader_ && leader_ != message.from.id)) return;
+  if (position.last_term > message.term) {
+    log("snapshot {}@{} from {} is of a term to come: dropped", position.end, position.last_term, message.from);
+    return;
+  }
   if (leader_ != message.from.id) become_follower(term_, message.from.id);
   timers_.heard_leader(now_);
   hello_due_ = now_ + config_.leader_silence;
