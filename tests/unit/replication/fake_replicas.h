@@ -18,7 +18,7 @@ using common::model::BufferChain;
 using common::model::ErrorCode;
 using common::model::Result;
 
-class FakeLeader final : public LeaderReplica {
+class FakeLeader : public LeaderReplica {
  public:
   LeaderEpoch epoch{1};
   std::string log;
