@@ -19,9 +19,15 @@ def judge(kills, verdict, changes_min):
     return {"passed": not reasons, "reasons": reasons, "kills": kills, "verdict": verdict}
 
 
-def print_report(report, out):
+def summary(report):
     verdict = report["verdict"]
     anomalies = verdict["anomalies"]
+    return (f"records sent {verdict['sent']:,}  acknowledged {verdict['acknowledged']:,}  lost {anomalies['lost']}  "
+            f"duplicated {anomalies['duplicated']}  reordered {anomalies['reordered']}  consumed {verdict['polled']:,}")
+
+
+def print_report(report, out):
+    verdict = report["verdict"]
     rows = [("KILL", "BROKER", "LEADERS BEFORE", "AFTER", "CONTROLLER BEFORE", "AFTER", "LONGEST GAP")]
     for k in report["kills"]:
         rows.append((k["kill"], str(k["broker"]), ",".join(map(str, k["before"]["leaders"])), ",".join(map(str, k["after"]["leaders"])),
@@ -30,8 +36,7 @@ def print_report(report, out):
     out.write("\n")
     for row in rows:
         out.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() + "\n")
-    out.write(f"\nrecords sent {verdict['sent']:,}  acknowledged {verdict['acknowledged']:,}  lost {anomalies['lost']}  "
-              f"duplicated {anomalies['duplicated']}  reordered {anomalies['reordered']}  consumed {verdict['polled']:,}\n")
+    out.write(f"\n{summary(report)}\n")
     for example in verdict["examples"][:10]:
         out.write(f"  {example}\n")
     for reason in report["reasons"]:
