@@ -9,9 +9,10 @@
 
 #include "broker/api/handler.h"
 #include "broker/broker_core.h"
+#include "broker/peer_listener.h"
 #include "broker/process.h"
 #include "broker/replication/grpc_fetch_service.h"
-#include "broker/replication/grpc_fetch_transport.h"
+#include "broker/replication/http2_fetch.h"
 #include "broker/server/server.h"
 #include "common/clock.h"
 #include "common/config/config_load.h"
@@ -125,6 +126,7 @@ class Broker {
   std::unique_ptr<replication::FetchTransport> fetch_transport_;
   std::unique_ptr<BrokerCore> core_;
   std::unique_ptr<quorum::GrpcServer> peer_server_;
+  std::unique_ptr<PeerListener> peer_listener_;
   std::unique_ptr<server::Server> server_;
   bool stopped_ = false;
 };
@@ -154,7 +156,7 @@ void Broker::make_shards() {
 void Broker::make_core() {
   metadata_disk_ = kernel_disk(metadata_pool_, *controller_shard_, descriptors_.files_per_shard);
   raft_service_ = std::make_unique<quorum::RaftService>(*controller_shard_, log_.with("quorum"));
-  fetch_transport_ = replication::make_grpc_fetch_transport();
+  fetch_transport_ = replication::make_http2_fetch_transport();
   BrokerHost host;
   host.random = &random_;
   host.controller_shard = controller_shard_.get();
@@ -174,9 +176,11 @@ void Broker::make_core() {
 
 Result<void> Broker::start_peer_server() {
   const auto& peer = config_.peer_listeners.front();
+  auto listener = PeerListener::listen(home(), peer.host, peer.port, log_);
+  if (!listener) return tl::unexpected(std::move(listener.error()));
+  peer_listener_ = std::move(*listener);
   quorum::GrpcServerOptions options;
-  options.host = peer.host.empty() ? "::" : peer.host;
-  options.port = peer.port;
+  options.listens = false;
   options.memory_bytes_max = static_cast<size_t>(config_.peer_memory_bytes);
   constexpr size_t few_shards = 2;
   options.one_poller = shards_.size() <= few_shards;
@@ -186,11 +190,15 @@ Result<void> Broker::start_peer_server() {
   for (size_t i = 0; i < shards_.size(); ++i) {
     acceptors.push_back({.shard = shards_[i].get(), .acceptor = &core_->acceptor(i)});
   }
-  fetch_service_ = replication::make_grpc_fetch_service(std::move(acceptors));
+  fetch_service_ = replication::make_grpc_fetch_service(acceptors);
   peer_server_->add(controller_wire_.service());
   peer_server_->add(*fetch_service_);
   peer_server_->add(*raft_service_);
-  return peer_server_->start();
+  if (auto done = peer_server_->start(); !done) return done;
+  run_on(home(), [&] {
+    peer_listener_->start(std::move(acceptors), [this](int descriptor) { peer_server_->take(descriptor); });
+  });
+  return {};
 }
 
 // Tells the assembling thread, which waits at the lifeline, that the start is over.
@@ -286,6 +294,7 @@ void Broker::stop() {
   if (std::exchange(stopped_, true)) return;
   if (core_ && !lifeline_.failure()) begin(home(), core_->leave()).wait();
   if (server_) server_->stop();
+  if (peer_listener_) run_on(home(), [this] { peer_listener_->stop(); });
   if (core_) begin(home(), core_->end_streams()).wait();
   if (peer_server_) peer_server_->stop();
   if (core_) begin(home(), core_->close_logs()).wait();

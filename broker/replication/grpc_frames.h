@@ -1,13 +1,8 @@
-// Frames as bytes of gRPC: encoded into and decoded from raw ByteBuffers, so that records are passed on by reference in
-// both directions (proto/cluster/replication.proto has the layout). Pure; any thread.
+// Frames as gRPC's runtime takes and gives them (wire_frames.h has their layout). Any thread.
 #pragma once
-#include <optional>
-#include <variant>
-
 #include <grpcpp/support/byte_buffer.h>
 
-#include "broker/replication/frames.h"
-#include "common/model/result.h"
+#include "broker/replication/wire_frames.h"
 
 namespace broker::replication {
 
@@ -17,8 +12,6 @@ namespace broker::replication {
 // The records' buffers are kept alive until gRPC has sent them.
 [[nodiscard]] grpc::ByteBuffer encode(const LeaderFrame& frame);
 
-using FromFollower = std::variant<FollowerHello, FollowerFrame>;
-using FromLeader = std::variant<LeaderHello, LeaderFrame>;
 // An error: not a frame of ours. The stream is to be ended.
 [[nodiscard]] common::model::Result<FromFollower> decode_from_follower(const grpc::ByteBuffer& bytes);
 // The records are slices of `bytes`.

@@ -727,7 +727,7 @@ std::vector<Property> used_broker_rows() {
        .type = ValueType::int64,
        .default_text = "33554432",
        .min = 8388608,
-       .doc = "Memory that connections between brokers may use (gRPC's resource quota).",
+       .doc = "Memory that connections between brokers may use (gRPC's resource quota; fetch streams hold one frame each beside it).",
        .broker_member = &BrokerConfig::peer_memory_bytes},
       {.key = "naru.response.memory.bytes",
        .type = ValueType::int64,

@@ -100,6 +100,54 @@ Awaitable<Result<void>> Socket::write(const BufferChain& data) {
   co_return Result<void>{};
 }
 
+Result<size_t> Socket::try_write(std::span<const model::BytesView> slices) {
+  std::vector<asio::const_buffer> taken;
+  taken.reserve(std::min(slices.size(), slices_per_write));
+  for (const model::BytesView& slice : slices.first(std::min(slices.size(), slices_per_write)))
+    taken.emplace_back(slice.data(), slice.size());
+  boost::system::error_code error;
+  const size_t n = impl_->socket.write_some(taken, error);
+  if (error == asio::error::would_block || error == asio::error::try_again) return size_t{0};
+  if (error) return model::fail(ErrorCode::network_exception, error.message());
+  impl_->written += n;
+  return n;
+}
+
+Awaitable<Result<void>> Socket::until_writable() {
+  return wait(*impl_, tcp::socket::wait_write);
+}
+
+Awaitable<Result<void>> Socket::until_readable() {
+  return wait(*impl_, tcp::socket::wait_read);
+}
+
+Awaitable<Result<void>> Socket::wait(Impl& impl, int how) {
+  boost::system::error_code error;
+  co_await impl.socket.async_wait(static_cast<tcp::socket::wait_type>(how),
+                                  asio::redirect_error(asio::use_awaitable, error));
+  if (error) co_return model::fail(ErrorCode::network_exception, error.message());
+  co_return Result<void>{};
+}
+
+void Socket::stop_waiting() {
+  boost::system::error_code ignored;  // nothing to cancel is no error
+  impl_->socket.cancel(ignored);
+}
+
+Result<size_t> Socket::peek(std::span<std::byte> into) {
+  boost::system::error_code error;
+  const size_t n = impl_->socket.receive(asio::buffer(into.data(), into.size()), tcp::socket::message_peek, error);
+  if (error == asio::error::would_block || error == asio::error::try_again) return size_t{0};
+  if (error) return model::fail(ErrorCode::network_exception, error.message());
+  return n;
+}
+
+int Socket::release() {
+  boost::system::error_code error;
+  const int descriptor = impl_->socket.is_open() ? impl_->socket.release(error) : -1;
+  return error ? -1 : descriptor;
+}
+
 void Socket::close() {
   boost::system::error_code ignored;  // closing what is closed already is no error
   impl_->socket.close(ignored);
@@ -113,6 +161,56 @@ const Address& Socket::peer() const {
 }
 uint64_t Socket::bytes_written() const {
   return impl_->written;
+}
+
+struct Connector::Impl {
+  explicit Impl(Shard& on) : shard(on), resolver(on.io_context()), socket(on.io_context()) {}
+  Shard& shard;
+  tcp::resolver resolver;
+  tcp::socket socket;
+  bool is_cancelled = false;
+};
+
+Connector::Connector(Shard& shard) : impl_(std::make_shared<Impl>(shard)) {}
+
+Connector::~Connector() {
+  cancel();
+}
+
+void Connector::cancel() {
+  impl_->is_cancelled = true;
+  boost::system::error_code ignored;  // closing what is closed already is no error
+  impl_->resolver.cancel();
+  impl_->socket.close(ignored);
+}
+
+Awaitable<Result<Socket>> Connector::connect(std::string host, uint16_t port) {
+  const std::shared_ptr<Impl> impl = impl_;
+  boost::system::error_code error;
+  std::vector<tcp::endpoint> candidates;
+  if (const asio::ip::address numeric = asio::ip::make_address(host, error); !error) {
+    candidates.emplace_back(numeric, port);
+  } else {
+    error.clear();
+    const auto found = co_await impl->resolver.async_resolve(host, std::to_string(port),
+                                                             asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return model::fail(ErrorCode::network_exception, fmt::format("{}: {}", host, error.message()));
+    for (const auto& entry : found) candidates.push_back(entry.endpoint());
+  }
+  error = asio::error::host_not_found;
+  for (const tcp::endpoint& candidate : candidates) {
+    if (impl->is_cancelled) co_return model::fail(ErrorCode::network_exception, "given up");
+    boost::system::error_code closed;  // closing a socket that never opened is no error
+    impl->socket.close(closed);
+    co_await impl->socket.async_connect(candidate, asio::redirect_error(asio::use_awaitable, error));
+    if (!error) break;
+  }
+  if (error == asio::error::connection_refused)
+    co_return model::fail(ErrorCode::broker_not_available, error.message());
+  if (error) co_return model::fail(ErrorCode::network_exception, error.message());
+  const int descriptor = impl->socket.release(error);
+  if (error) co_return model::fail(ErrorCode::network_exception, error.message());
+  co_return Socket(impl->shard, descriptor);
 }
 
 struct Acceptor::Impl {

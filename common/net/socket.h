@@ -33,6 +33,21 @@ class Socket {
   Awaitable<model::Result<size_t>> read_some(std::span<std::byte> into);
   // Everything, or an error. The chain must stay alive until then (the caller's frame holds it).
   Awaitable<model::Result<void>> write(const model::BufferChain& data);
+
+  // The same in two steps, for who wants to go on meanwhile: what the kernel takes of the slices at once (0: nothing
+  // now), and the wait for its taking more.
+  model::Result<size_t> try_write(std::span<const model::BytesView> slices);
+  Awaitable<model::Result<void>> until_writable();
+
+  // Waits for bytes, or for the end of the stream; then up to into.size() of what is there, left unread.
+  Awaitable<model::Result<void>> until_readable();
+  // Ends pending reads, writes and waits with an error; the connection stays as it is.
+  void stop_waiting();
+  model::Result<size_t> peek(std::span<std::byte> into);
+
+  // Gives the descriptor away, non-blocking as it is; -1 if it is closed. The socket is of no use afterwards.
+  [[nodiscard]] int release();
+
   // Ends pending reads and writes with an error. Idempotent.
   void close();
 
@@ -43,7 +58,24 @@ class Socket {
 
  private:
   struct Impl;
+  static Awaitable<model::Result<void>> wait(Impl& impl, int how);
   std::unique_ptr<Impl> impl_;
+};
+
+// One attempt to connect. Lives on its shard; dying, or cancel(), ends the attempt with an error.
+class Connector {
+ public:
+  explicit Connector(Shard& shard);
+  ~Connector();
+
+  // `host`: an address, or a name, each address of which is tried. Errors: broker_not_available when the last one was
+  // refused (nobody listens: the process is gone), network_exception otherwise.
+  Awaitable<model::Result<Socket>> connect(std::string host, uint16_t port);
+  void cancel();
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;  // the waiting coroutine's as well
 };
 
 enum class AcceptFailure { none, descriptors_exhausted, closed };

@@ -35,7 +35,12 @@ common::model::Result<void> GrpcServer::start() {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   if (options_.one_poller) poller_ = OnePoller::hold();
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &bound_port_);
+  if (options_.listens) {
+    builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &bound_port_);
+  } else {
+    handed_over_ = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
+  }
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 1024);
   builder.SetMaxReceiveMessageSize(static_cast<int>(options_.message_bytes_max));
@@ -43,7 +48,7 @@ common::model::Result<void> GrpcServer::start() {
   builder.SetResourceQuota(grpc::ResourceQuota("naru").Resize(options_.memory_bytes_max));
   for (grpc::Service* service : services_) builder.RegisterService(service);
   server_ = builder.BuildAndStart();
-  if (!server_ || bound_port_ == 0) {
+  if (!server_ || (options_.listens && bound_port_ == 0)) {
     server_.reset();
     poller_.reset();
     return fail(ErrorCode::broker_not_available,
@@ -55,6 +60,13 @@ common::model::Result<void> GrpcServer::start() {
 
 uint16_t GrpcServer::port() const {
   return static_cast<uint16_t>(bound_port_);
+}
+
+void GrpcServer::take(int descriptor) {
+  NARU_CHECK(handed_over_, "a server that listens for itself");
+  grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+  connection.fd = descriptor;
+  handed_over_->HandleNewConnection(&connection);
 }
 
 void GrpcServer::stop() {

@@ -14,6 +14,9 @@
 namespace grpc {
 class Server;
 class Service;
+namespace experimental {
+class ExternalConnectionAcceptor;
+}
 }  // namespace grpc
 
 namespace controller::quorum {
@@ -23,6 +26,7 @@ struct GrpcServerOptions {
   uint16_t port = 0;                     // 0: any free port
   size_t message_bytes_max = 128 << 20;  // above the largest batch that a topic may allow
   size_t memory_bytes_max = 32 << 20;    // gRPC's resource quota
+  bool listens = true;                   // false: connections come by take() alone
   bool one_poller = true;                // one of gRPC's threads does it all (one_poller.h): where there are few CPUs
 };
 
@@ -38,6 +42,9 @@ class GrpcServer {
   // Fails with one sentence when the port is taken.
   [[nodiscard]] common::model::Result<void> start();
   [[nodiscard]] uint16_t port() const;  // the bound one
+  // Serves a connection that somebody else has accepted and read nothing of. Owns the descriptor from here on. After
+  // start and before stop; any thread.
+  void take(int descriptor);
   // Ends every call and waits for its handlers. Idempotent. Not from a gRPC thread.
   void stop();
 
@@ -45,6 +52,7 @@ class GrpcServer {
   GrpcServerOptions options_;
   std::vector<grpc::Service*> services_;
   std::shared_ptr<class OnePoller> poller_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> handed_over_;
   std::unique_ptr<grpc::Server> server_;
   int bound_port_ = 0;
 };

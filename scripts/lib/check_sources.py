@@ -62,7 +62,7 @@ def is_core(path, text):
     stem = path.rsplit(".", 1)[0]
     if stem in PURE_FILES:
         return True
-    if not path.startswith(MIXED) or "/grpc_" in path:
+    if not path.startswith(MIXED) or re.search("/(grpc|http2)_", path):
         return False
     return not re.search(r'#include "(common/shard|common/logging|broker/[a-z_]+/\w*(service|shell|manager|partition|stream\w*)|kafka/|[^"]*\.pb)', text)
 

@@ -1,5 +1,10 @@
 // Fetch streams over real gRPC on loopback, with replicas that need no log: records arrive whole, a server that dies
-// and comes back is found again, refusals say why.
+// and comes back is found again, refusals say why. Each end is spoken by the shard itself, as in a broker, or by gRPC's
+// runtime, and every pair has to understand each other: what we speak is gRPC.
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <future>
 #include <mutex>
 
@@ -8,11 +13,14 @@
 #include "broker/replication/grpc_fetch_service.h"
 #include "broker/replication/grpc_fetch_transport.h"
 #include "broker/replication/grpc_frames.h"
+#include "broker/replication/http2_fetch.h"
 #include "broker/replication/replication_follower.h"
 #include "broker/replication/replication_leader.h"
 #include "common/logging.h"
+#include "common/net/socket.h"
 #include "common/shard.h"
 #include "controller/quorum/grpc_server.h"
+#include "controller/quorum/one_poller.h"
 #include "replication/fake_replicas.h"
 
 #include <grpcpp/impl/codegen/service_type.h>
@@ -57,8 +65,51 @@ void wait_until(Shard& shard, F f) {
   }
 }
 
+// Who speaks at an end of a stream.
+enum class Spoken { by_shard, by_runtime };
+
+struct Pair {
+  Spoken leader;
+  Spoken follower;
+};
+
+// All four; Catch says which one failed.
+Pair any_pair() {
+  const auto leader = GENERATE(Spoken::by_shard, Spoken::by_runtime);
+  const auto follower = GENERATE(Spoken::by_shard, Spoken::by_runtime);
+  CAPTURE(leader == Spoken::by_shard, follower == Spoken::by_shard);
+  return {leader, follower};
+}
+
+// Accepts on a shard and serves what comes there. One shard only: sorting is the peer listener's business.
+struct DirectListener {
+  DirectListener(Shard& on, uint16_t port, FollowerAcceptor& side) : shard(on) {
+    ask(shard, [&] {
+      auto bound = common::net::Acceptor::listen(shard, "127.0.0.1", port);
+      REQUIRE(bound.has_value());
+      acceptor = std::move(*bound);
+      shard.spawn("accept", accept(*this, side));
+    });
+  }
+  ~DirectListener() {
+    ask(shard, [&] { acceptor->close(); });
+    ended.get_future().wait();
+  }
+  static common::Awaitable<void> accept(DirectListener& self, FollowerAcceptor& side) {
+    for (;;) {
+      const auto accepted = co_await self.acceptor->accept();
+      if (accepted.failure != common::net::AcceptFailure::none) break;
+      serve_follower(self.shard, common::net::Socket(self.shard, accepted.descriptor), side);
+    }
+    self.ended.set_value();
+  }
+  Shard& shard;
+  std::unique_ptr<common::net::Acceptor> acceptor;
+  std::promise<void> ended;
+};
+
 struct LeaderBroker {
-  explicit LeaderBroker(int shard_count, uint16_t port = 0) {
+  explicit LeaderBroker(int shard_count, uint16_t port = 0, Spoken spoken = Spoken::by_runtime) {
     for (int s = 0; s < shard_count; ++s) {
       shards.push_back(make_thread_shard(s, clock, "leader"));
       ReplicationLeaderOptions o;
@@ -78,6 +129,11 @@ struct LeaderBroker {
     std::vector<ShardAcceptor> acceptors;
     for (int s = 0; s < shard_count; ++s)
       acceptors.push_back({shards[static_cast<size_t>(s)].get(), sides[static_cast<size_t>(s)].get()});
+    if (spoken == Spoken::by_shard) {
+      REQUIRE(shard_count == 1);
+      direct = std::make_unique<DirectListener>(*shards[0], port, *sides[0]);
+      return;
+    }
     service = make_grpc_fetch_service(acceptors);
     controller::quorum::GrpcServerOptions options;
     options.host = "127.0.0.1";
@@ -87,9 +143,11 @@ struct LeaderBroker {
     REQUIRE(server->start().has_value());
   }
   ~LeaderBroker() {
-    server->stop();
+    direct.reset();
+    if (server) server->stop();
     for (size_t s = 0; s < shards.size(); ++s) ask(*shards[s], [&] { sides[s].reset(); });
   }
+  [[nodiscard]] uint16_t port() const { return direct ? direct->acceptor->port() : server->port(); }
   std::shared_ptr<FakeLeader> lead(int n) {
     const std::lock_guard lock(mutex);
     auto& r = replicas[id(n)];
@@ -108,12 +166,14 @@ struct LeaderBroker {
   std::vector<std::unique_ptr<ReplicationLeader>> sides;
   std::unique_ptr<grpc::Service> service;
   std::unique_ptr<controller::quorum::GrpcServer> server;
+  std::unique_ptr<DirectListener> direct;
 };
 
 struct FollowerBroker {
-  explicit FollowerBroker(uint16_t leader_port, Uuid cluster_id = cluster) : port(leader_port) {
+  explicit FollowerBroker(uint16_t leader_port, Uuid cluster_id = cluster, Spoken spoken = Spoken::by_runtime)
+      : port(leader_port) {
     shard = make_thread_shard(0, clock, "follower");
-    transport = make_grpc_fetch_transport();
+    transport = spoken == Spoken::by_shard ? make_http2_fetch_transport() : make_grpc_fetch_transport();
     ReplicationFollowerOptions o;
     o.shard = shard.get();
     o.cluster_id = cluster_id;
@@ -144,8 +204,11 @@ struct FollowerBroker {
 }  // namespace
 
 namespace {
-// Streams come and go; nobody reads about it here.
+// Streams come and go; nobody reads about it here. gRPC's runtime is kept up to the end: were its last call to end on one
+// of its own threads, which is where calls do end, that thread would have to wait for itself.
 const bool quiet = [] {
+  static const auto* const runtime = new std::shared_ptr(controller::quorum::OnePoller::hold());
+  static_cast<void>(runtime);
   common::configure_logging(common::LogLevel::off, common::LogFormat::text);
   return true;
 }();
@@ -206,9 +269,10 @@ TEST_CASE("frames survive their encoding, and records are not copied") {
 }
 
 TEST_CASE("a follower fetches over gRPC from a leader with another number of shards") {
+  const auto spoken = GENERATE(Spoken::by_shard, Spoken::by_runtime);
   LeaderBroker leader(3);
   for (int n = 0; n < 6; ++n) leader.lead(n)->log.assign(100'000 + static_cast<size_t>(n), static_cast<char>('a' + n));
-  FollowerBroker follower(leader.server->port());
+  FollowerBroker follower(leader.port(), cluster, spoken);
   std::vector<std::shared_ptr<FakeFollower>> replicas;
   for (int n = 0; n < 6; ++n) replicas.push_back(follower.follow(n));
   for (int n = 0; n < 6; ++n) {
@@ -225,11 +289,30 @@ TEST_CASE("a follower fetches over gRPC from a leader with another number of sha
   wait_until(*follower.shard, [&] { return replicas[2]->high_watermark == Offset(5'100'002); });
 }
 
+TEST_CASE("records of every size arrive whole, however full the connection is") {
+  const Pair pair = any_pair();
+  LeaderBroker leader(1, 0, pair.leader);
+  const std::vector<size_t> sizes = {1, 4, 5, 1000, 16'384, 65'536, 300'001, 20'000'000};
+  FollowerBroker follower(leader.port(), cluster, pair.follower);
+  std::vector<std::shared_ptr<FakeFollower>> replicas;
+  for (size_t n = 0; n < sizes.size(); ++n) {
+    std::string log(sizes[n], '\0');
+    for (size_t i = 0; i < log.size(); ++i) log[i] = static_cast<char>('a' + (i * 31 + n) % 26);
+    leader.lead(static_cast<int>(n))->log = std::move(log);
+    replicas.push_back(follower.follow(static_cast<int>(n)));
+  }
+  for (size_t n = 0; n < sizes.size(); ++n) {
+    wait_until(*follower.shard, [&] { return replicas[n]->log.size() == sizes[n]; });
+    REQUIRE(ask(*follower.shard, [&] { return replicas[n]->log == leader.lead(static_cast<int>(n))->log; }));
+  }
+}
+
 TEST_CASE("a leader that dies and comes back is found again") {
-  auto leader = std::make_unique<LeaderBroker>(1);
-  const uint16_t port = leader->server->port();
+  const Pair pair = any_pair();
+  auto leader = std::make_unique<LeaderBroker>(1, 0, pair.leader);
+  const uint16_t port = leader->port();
   leader->lead(0)->log = "first";
-  FollowerBroker follower(port);
+  FollowerBroker follower(port, cluster, pair.follower);
   const auto replica = follower.follow(0);
   wait_until(*follower.shard, [&] { return replica->log == "first"; });
   leader.reset();
@@ -237,7 +320,7 @@ TEST_CASE("a leader that dies and comes back is found again") {
     return std::any_of(follower.breaks.begin(), follower.breaks.end(),
                        [](const Broken& b) { return b.kind == BreakKind::refused; });
   });
-  leader = std::make_unique<LeaderBroker>(1, port);
+  leader = std::make_unique<LeaderBroker>(1, port, pair.leader);
   {
     const auto led = leader->lead(0);
     ask(leader->shard_of(0), [&] { led->log = "first second"; });
@@ -247,12 +330,15 @@ TEST_CASE("a leader that dies and comes back is found again") {
 }
 
 TEST_CASE("a stranger is told why it is not served") {
-  LeaderBroker leader(1);
+  const Pair pair = any_pair();
+  LeaderBroker leader(1, 0, pair.leader);
   leader.lead(0)->log = "secret";
-  FollowerBroker follower(leader.server->port(), Uuid::from_halves(6, 6));
+  FollowerBroker follower(leader.port(), Uuid::from_halves(6, 6), pair.follower);
   const auto replica = follower.follow(0);
   wait_until(*follower.shard, [&] { return !follower.breaks.empty(); });
-  REQUIRE(ask(*follower.shard, [&] { return follower.breaks[0].kind == BreakKind::rejected; }));
+  const Broken first = ask(*follower.shard, [&] { return follower.breaks[0]; });
+  REQUIRE(first.kind == BreakKind::rejected);
+  REQUIRE(first.why.find(cluster.to_string()) != std::string::npos);  // whom it reached
   REQUIRE(replica->log.empty());
 }
 
@@ -261,4 +347,38 @@ TEST_CASE("garbage on the port ends a stream and nothing else") {
   const grpc::ByteBuffer bytes(&garbage, 1);
   REQUIRE_FALSE(decode_from_follower(bytes).has_value());
   REQUIRE_FALSE(decode_from_leader(bytes).has_value());
+}
+
+TEST_CASE("garbage on a connection that a shard serves ends it and no other") {
+  LeaderBroker leader(1, 0, Spoken::by_shard);
+  leader.lead(0)->log = "kept";
+  FollowerBroker follower(leader.port(), cluster, Spoken::by_shard);
+  const auto replica = follower.follow(0);
+  wait_until(*follower.shard, [&] { return replica->log == "kept"; });
+
+  const std::string preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  const std::string settings("\0\0\0\4\0\0\0\0\0", 9);
+  const std::vector<std::string> garbage = {
+      std::string(64, '\xff'),
+      "GET / HTTP/1.1\r\nHost: naru\r\n\r\n",
+      preface + std::string(200, '\xff'),
+      preface + settings + std::string("\xff\xff\xff\0\0\0\0\0\1", 9),          // DATA of 16 MiB, of no stream
+      preface + settings + std::string("\0\0\4\1\4\0\0\0\1\x82\xff\xff\xff", 13),  // headers that do not decode
+  };
+  for (const std::string& bytes : garbage) {
+    CAPTURE(bytes);
+    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(leader.port());
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    REQUIRE(::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
+    char answer[4096];
+    while (::recv(fd, answer, sizeof answer, 0) > 0) {  // it may say why; then it closes
+    }
+    ::close(fd);
+  }
+  ask(leader.shard_of(0), [&] { leader.lead(0)->append(6); });
+  wait_until(*follower.shard, [&] { return replica->log.size() == 10; });
 }
