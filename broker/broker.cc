@@ -322,6 +322,7 @@ int run_broker(const BrokerConfig& given, const std::vector<std::string>& warnin
   const uint64_t descriptors = prepare_process(log);
   for (const std::string& warning : warnings) log.warn("{}", warning);
   if (fitted) log.info("{}", *fitted);
+  tell_service_manager("STATUS=recovers its logs and joins the cluster");
   Broker broker(config, lifeline, descriptors, log);
   if (auto started = broker.start(); !started) {
     if (started.error().message.empty()) return 0;  // told to end before it was up
@@ -329,12 +330,14 @@ int run_broker(const BrokerConfig& given, const std::vector<std::string>& warnin
     return 1;
   }
   log.info("ready");
+  tell_service_manager("READY=1\nSTATUS=serves clients");
   lifeline.wait_for_end();
   if (const auto failure = lifeline.failure()) {
     log.error("{}", *failure);
     return 1;
   }
   log.info("told to end: leaders move to the other brokers");
+  tell_service_manager("STOPPING=1\nSTATUS=hands its leaderships over");
   broker.stop();
   return 0;
 }

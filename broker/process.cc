@@ -2,6 +2,8 @@
 
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +11,8 @@
 #include <charconv>
 #include <climits>
 #include <csignal>
+#include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <thread>
@@ -118,6 +122,22 @@ std::optional<std::string> fit_memory(common::config::BrokerConfig& config, std:
       "peers {} MiB",
       limit >> 20, config.request_memory_bytes >> 20, config.response_memory_bytes >> 20, config.tail_cache_bytes >> 20,
       config.peer_memory_bytes >> 20);
+}
+
+void tell_service_manager(const std::string& state) {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  sockaddr_un to{};
+  to.sun_family = AF_UNIX;
+  if (path == nullptr || std::strlen(path) == 0 || std::strlen(path) >= sizeof to.sun_path) return;
+  std::strcpy(to.sun_path, path);
+  if (to.sun_path[0] == '@') to.sun_path[0] = '\0';  // a name that is no file
+  const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (socket < 0) return;
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
+  // One who does not listen is told nothing: the broker serves clients all the same.
+  [[maybe_unused]] const ssize_t sent =
+      ::sendto(socket, state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&to), size);
+  ::close(socket);
 }
 
 Lifeline& Lifeline::watch_signals() {

@@ -40,6 +40,10 @@ std::optional<std::string> fit_memory(common::config::BrokerConfig& config, std:
 // A file of this process' cgroup (version 2); empty if there is none.
 [[nodiscard]] std::string read_cgroup(std::string_view name);
 
+// Tells the service manager that started this process, if it asked to be told (systemd's Type=notify), what is so now:
+// READY=1 once clients are served, STOPPING=1, STATUS=words for people. Does nothing otherwise.
+void tell_service_manager(const std::string& state);
+
 // When and why the process should end. The first SIGTERM or SIGINT asks for a controlled shutdown, the second ends the
 // process at once with exit code 130. Thread-safe.
 class Lifeline {

@@ -1,6 +1,13 @@
 // What a process takes of the machine: descriptors shared out (R111), CPUs counted as a container grants them.
 #include "broker/process.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdlib>
+
 #include <catch2/catch.hpp>
 
 #include "common/config/config.h"
@@ -53,4 +60,34 @@ TEST_CASE("memory bounds shrink with a small control group, not below what works
   CHECK(tiny.request_memory_bytes == 2 << 20);
   CHECK(tiny.response_memory_bytes == 4 << 20);
   CHECK(tiny.tail_cache_bytes == 1 << 20);
+}
+
+TEST_CASE("a service manager that asked for it is told; nobody else is") {
+  char directory[] = "/tmp/naru-notify-XXXXXX";
+  REQUIRE(::mkdtemp(directory) != nullptr);
+  const std::string file = std::string(directory) + "/notify";
+  for (const std::string& path : {file, "@" + file}) {
+    INFO(path);
+    const int socket = ::socket(AF_UNIX, SOCK_DGRAM, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    if (path.front() == '@') address.sun_path[0] = '\0';
+    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
+    REQUIRE(::bind(socket, reinterpret_cast<const sockaddr*>(&address), size) == 0);
+    REQUIRE(::setenv("NOTIFY_SOCKET", path.c_str(), 1) == 0);
+    broker::tell_service_manager("READY=1\nSTATUS=serves clients");
+    char told[100] = {};
+    const ssize_t length = ::recv(socket, told, sizeof told, MSG_DONTWAIT);
+    CHECK(std::string(told, length < 0 ? 0 : static_cast<size_t>(length)) == "READY=1\nSTATUS=serves clients");
+    ::unsetenv("NOTIFY_SOCKET");
+    broker::tell_service_manager("READY=1");
+    CHECK(::recv(socket, told, sizeof told, MSG_DONTWAIT) == -1);
+    ::close(socket);
+  }
+  ::setenv("NOTIFY_SOCKET", (std::string(directory) + "/nobody").c_str(), 1);
+  broker::tell_service_manager("READY=1");  // nobody listens there: nothing happens
+  ::unsetenv("NOTIFY_SOCKET");
+  ::unlink(file.c_str());
+  ::rmdir(directory);
 }
