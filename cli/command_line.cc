@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "cli/command_tree.h"
 #include "common/config/edit_distance.h"
 
 namespace cli {
@@ -44,6 +45,7 @@ class Parser {
  public:
   Parser();
   tl::expected<Command, Exit> parse(int argc, const char* const* argv);
+  [[nodiscard]] CommandNode tree() const;
 
  private:
   // A subcommand whose options fill `command`, which lives as long as the parser.
@@ -68,6 +70,7 @@ class Parser {
   void add_harm_commands();
   void add_verify_commands();
   void add_config_commands();
+  void add_shell_commands();
 
   Exit wrong_usage(const CLI::ParseError& error);
   [[nodiscard]] std::string nearest_word(const CLI::App& app, const std::string& word) const;
@@ -101,6 +104,7 @@ Parser::Parser() {
   add_group_commands();
   add_harm_commands();
   add_config_commands();
+  add_shell_commands();
   std::shared_ptr<VersionCommand> version;
   add(app_, "version", "Print the version", "", version);
 }
@@ -432,6 +436,55 @@ void Parser::add_config_commands() {
   add(*config, "reference", "Print all properties as Markdown", "", reference);
 }
 
+void Parser::add_shell_commands() {
+  std::shared_ptr<CompletionCommand> completion;
+  CLI::App* app =
+      add(app_, "completion", "Print a completion script for a shell",
+          "  source <(naru completion bash)\n  naru completion zsh > /usr/local/share/zsh/site-functions/_naru\n"
+          "  naru completion fish > ~/.config/fish/completions/naru.fish",
+          completion);
+  app->add_option("shell", completion->shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}).description(""));
+  std::shared_ptr<ManCommand> man;
+  add(app_, "man", "Print the manual page", "  naru man | man -l -", man);
+}
+
+// The options that know all their values, by what their help calls the value.
+std::vector<std::string> choices_of(const std::string& value) {
+  if (value == "FORMAT") return {"table", "wide", "json", "name", "help"};
+  if (value == "CODEC") return {"none", "gzip", "snappy", "lz4", "zstd"};
+  if (value == "ACKS") return {"0", "1", "all"};
+  return {};
+}
+
+CommandNode node_of(const CLI::App& app) {
+  CommandNode node{.name = app.get_name(), .what = app.get_description(), .footer = app.get_footer()};
+  for (const CLI::Option* option : app.get_options()) {
+    if (!option->nonpositional()) {
+      node.operands.push_back({.name = option->get_name(true),
+                               .what = option->get_description(),
+                               .required = option->get_required(),
+                               .repeats = option->get_items_expected_max() > 1});
+      continue;
+    }
+    if (option->get_group().empty()) continue;  // not for people
+    CommandOption shown{.what = option->get_description()};
+    for (const std::string& name : option->get_snames()) shown.names.push_back("-" + name);
+    for (const std::string& name : option->get_lnames()) shown.names.push_back("--" + name);
+    if (option->get_items_expected_max() > 0) shown.value = option->get_type_name();
+    shown.choices = choices_of(shown.value);
+    node.options.push_back(std::move(shown));
+  }
+  for (const CLI::App* sub : app.get_subcommands(static_cast<std::function<bool(const CLI::App*)>>(nullptr)))
+    node.commands.push_back(node_of(*sub));
+  return node;
+}
+
+CommandNode Parser::tree() const {
+  return node_of(app_);
+}
+
 std::string Parser::nearest_word(const CLI::App& app, const std::string& word) const {
   std::string found;
   size_t best = 3;  // further apart than that, it is a guess
@@ -489,6 +542,10 @@ tl::expected<Command, Exit> Parser::parse(int argc, const char* const* argv) {
 }
 
 }  // namespace
+
+CommandNode command_tree() {
+  return Parser().tree();
+}
 
 tl::expected<Command, Exit> parse_command_line(int argc, const char* const* argv) {
   return Parser().parse(argc, argv);

@@ -160,12 +160,18 @@ struct ConfigExplainCommand {
 };
 struct ConfigReferenceCommand {};
 struct VersionCommand {};
+// What is derived from the tree of commands itself: see command_tree.h.
+struct CompletionCommand {
+  std::string shell;
+};
+struct ManCommand {};
 
 using Command =
     std::variant<StartCommand, DevCommand, StatusCommand, HealthCommand, TopicCreateCommand, TopicListCommand,
                  TopicDescribeCommand, TopicGrowCommand, TopicDeleteCommand, ProduceCommand, ConsumeCommand,
                  GroupListCommand, GroupDescribeCommand, PartitionElectCommand, WorkloadCommand, VerifyCommand,
-                 VerifyCheckCommand, ConfigCheckCommand, ConfigExplainCommand, ConfigReferenceCommand, VersionCommand>;
+                 VerifyCheckCommand, ConfigCheckCommand, ConfigExplainCommand, ConfigReferenceCommand, VersionCommand,
+                 CompletionCommand, ManCommand>;
 
 Exit run(const StartCommand& command);
 Exit run(const DevCommand& command);
@@ -188,5 +194,7 @@ Exit run(const ConfigCheckCommand& command);
 Exit run(const ConfigExplainCommand& command);
 Exit run(const ConfigReferenceCommand& command);
 Exit run(const VersionCommand& command);
+Exit run(const CompletionCommand& command);
+Exit run(const ManCommand& command);
 
 }  // namespace cli

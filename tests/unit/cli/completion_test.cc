@@ -1,0 +1,127 @@
+// Completion scripts and the man page: every command and every option that the parser knows is in them.
+#include <functional>
+
+#include <fmt/format.h>
+#include <catch2/catch.hpp>
+
+#include "cli/command_line.h"
+#include "cli/command_tree.h"
+
+using namespace cli;
+
+namespace {
+void each(const std::string& path, const CommandNode& node,
+          const std::function<void(const std::string&, const CommandNode&)>& visit) {
+  visit(path, node);
+  for (const CommandNode& sub : node.commands) each(path + " " + sub.name, sub, visit);
+}
+
+const CommandNode* find(const CommandNode& node, const std::string& name) {
+  for (const CommandNode& sub : node.commands)
+    if (sub.name == name) return &sub;
+  return nullptr;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+}  // namespace
+
+TEST_CASE("the tree is what the parser takes") {
+  const CommandNode tree = command_tree();
+  CHECK(tree.name == "naru");
+  const CommandNode* topic = find(tree, "topic");
+  REQUIRE(topic != nullptr);
+  const CommandNode* create = find(*topic, "create");
+  REQUIRE(create != nullptr);
+  REQUIRE(create->operands.size() == 1);
+  CHECK(create->operands.front().name == "topic");
+  CHECK(create->operands.front().required);
+  CHECK(create->operands.front().repeats);
+  const auto option = [&](const std::string& name) -> const CommandOption* {
+    for (const CommandOption& known : create->options)
+      for (const std::string& other : known.names)
+        if (other == name) return &known;
+    return nullptr;
+  };
+  REQUIRE(option("--partitions") != nullptr);
+  CHECK(option("--partitions") == option("-p"));
+  CHECK(option("-p")->value == "NUMBER");
+  CHECK(option("--if-absent")->value.empty());
+  CHECK(option("--output")->choices == std::vector<std::string>{"table", "wide", "json", "name", "help"});
+  each("naru", tree, [](const std::string& path, const CommandNode& node) {
+    INFO(path);
+    CHECK_FALSE(node.what.empty());
+    for (const CommandOption& known : node.options) CHECK_FALSE(known.names.empty());
+  });
+}
+
+TEST_CASE("every choice that completion offers is one that the parser takes") {
+  each("naru", command_tree(), [](const std::string& path, const CommandNode& node) {
+    for (const CommandOption& option : node.options) {
+      for (const std::string& choice : option.choices) {
+        std::vector<std::string> words;
+        for (size_t at = 0; at != std::string::npos;) {
+          const size_t space = path.find(' ', at);
+          words.push_back(path.substr(at, space == std::string::npos ? space : space - at));
+          at = space == std::string::npos ? space : space + 1;
+        }
+        for (const CommandOperand& operand : node.operands)
+          if (operand.required) words.push_back("x");
+        // Some have options that they cannot do without.
+        if (path == "naru topic grow") words.insert(words.end(), {"-p", "3"});
+        words.push_back(option.names.front());
+        words.push_back(choice);
+        std::vector<const char*> argv;
+        for (const std::string& word : words) argv.push_back(word.c_str());
+        INFO(fmt::format("{} {} {}", path, option.names.front(), choice));
+        CHECK(parse_command_line(static_cast<int>(argv.size()), argv.data()));
+      }
+    }
+  });
+}
+
+TEST_CASE("no command and no option is missing from what is made of the tree") {
+  const CommandNode tree = command_tree();
+  const std::string bash = bash_completion(tree);
+  const std::string zsh = zsh_completion(tree);
+  const std::string fish = fish_completion(tree);
+  const std::string man = man_page(tree, "1.2.3");
+  CHECK(contains(man, "naru 1.2.3"));
+  size_t commands = 0;
+  each("naru", tree, [&](const std::string& path, const CommandNode& node) {
+    INFO(path);
+    ++commands;
+    std::string function = "_" + path;
+    for (char& c : function)
+      if (c == ' ' || c == '-') c = '_';
+    CHECK(contains(bash, fmt::format("    \"{}\") options=", path)));
+    CHECK(contains(zsh, function + "() {"));
+    CHECK(contains(fish, fmt::format(" '{}'", path)));
+    if (node.commands.empty()) CHECK(contains(man, fmt::format(".SS {}\n", path)));
+    for (const CommandOption& option : node.options) {
+      for (const std::string& name : option.names) {
+        INFO(name);
+        std::string escaped;
+        for (const char c : name) escaped += c == '-' ? std::string("\\-") : std::string(1, c);
+        CHECK(contains(bash, name));
+        CHECK(contains(zsh, fmt::format("'*{}[", name)));
+        CHECK(contains(fish, name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1)));
+        CHECK(contains(man, fmt::format("\\fB{}\\fR", escaped)));
+      }
+    }
+  });
+  CHECK(commands > 20);
+}
+
+TEST_CASE("quotes, brackets and dots in descriptions are taken literally") {
+  CommandNode root{.name = "naru", .what = "it's"};
+  root.commands.push_back({.name = "go",
+                           .what = "it's [a]: thing",
+                           .footer = "Examples:\n.hidden -x\n'quoted",
+                           .options = {{.names = {"-x"}, .value = "A:B", .what = "one's [own]", .choices = {}}}});
+  CHECK(contains(zsh_completion(root), R"('go:it'\''s \[a\]\: thing')"));
+  CHECK(contains(zsh_completion(root), R"('*-x[one'\''s \[own\]]:A\:B: ')"));
+  CHECK(contains(fish_completion(root), R"(-d 'one\'s [own]')"));
+  CHECK(contains(man_page(root, "1"), "\n\\&.hidden \\-x\n\\&'quoted\n"));
+}
