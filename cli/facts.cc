@@ -97,9 +97,19 @@ void add_quorum(client::Cluster& cluster, ClusterFacts& facts) {
   topic.partitions.emplace_back();
   request.topics.push_back(std::move(topic));
   const auto answer = cluster.call<kafka::DescribeQuorumResponse>(request);
-  if (!answer || answer->error_code != ErrorCode::none || answer->topics.empty() ||
-      answer->topics.front().partitions.empty())
+  // A broker that is cut off from its quorum goes on telling what it last knew: the controller of then is none now. One
+  // that cannot describe a quorum at all is another kind of cluster.
+  if (!answer) {
+    if (answer.error().exit == Exit::unreachable) facts.controller.reset();
     return;
+  }
+  if (answer->error_code != ErrorCode::none) {
+    if (answer->error_code != ErrorCode::unsupported_version &&
+        answer->error_code != ErrorCode::cluster_authorization_failed)
+      facts.controller.reset();
+    return;
+  }
+  if (answer->topics.empty() || answer->topics.front().partitions.empty()) return;
   const auto& partition = answer->topics.front().partitions.front();
   if (partition.error_code != ErrorCode::none) return;
   if (partition.leader_id >= 0) facts.controller = partition.leader_id;
@@ -259,7 +269,8 @@ Outcome<ClusterFacts> fetch_cluster(client::Cluster& cluster, WithDisks disks) {
 Health assess(const ClusterFacts& cluster, int brokers_min) {
   Health health;
   const auto because = [&](std::string reason) { health.reasons.push_back(std::move(reason)); };
-  if (!cluster.controller) because("no controller: a majority of the voters must be running");
+  if (!cluster.controller)
+    because("no controller: a majority of the voters must be running; all else shown here may be old");
   std::set<int32_t> alive;
   std::vector<int32_t> down;
   for (const BrokerFacts& broker : cluster.brokers) {

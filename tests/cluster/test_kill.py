@@ -187,3 +187,21 @@ def test_brokers_that_are_told_to_end_together_end_in_order():
             equal([(broker.data / ".kafka_cleanshutdown").exists() for broker in cluster.brokers], [True] * 3, "clean ends")
             cluster.start()
         equal(len(cluster.naru("consume", "load", "-e").splitlines()), 3, "records")
+
+
+def test_a_broker_without_its_quorum_does_not_say_healthy():
+    """It goes on telling what it last knew; a monitor that asks it must not believe that."""
+    with Cluster(3) as cluster:
+        cluster.start()
+        equal(cluster.run("health", bootstrap=cluster[1].address).returncode, 0, "health of the whole cluster")
+        cluster[2].kill()
+        cluster[3].kill()
+
+        def said():
+            done = cluster.run("health", "--timeout", "1s", bootstrap=cluster[1].address)
+            return done if done.returncode == 10 and "no controller" in done.stdout else None
+        wait_until(said, "health to say that there is no controller")
+        equal(cluster.run("status", "--timeout", "1s", bootstrap=cluster[1].address).returncode, 10, "status without a quorum")
+        cluster[2].start()
+        cluster[3].start()
+        cluster.wait_healthy()
