@@ -1,0 +1,51 @@
+"""What docs/operations.md tells people to do, done under load where it says that clients do not notice."""
+from naru_cluster import Cluster, Workload, wait_until
+from support import clean, equal, true
+
+
+def test_a_rolling_restart_is_not_noticed():
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "orders", "-p", 3)
+        with Workload(cluster, "orders") as load:
+            load.flow()
+            for broker in cluster.brokers:
+                equal(broker.terminate(), 0, "exit code of a broker that was told to end")
+                broker.start()
+                cluster.naru("health", "--wait", "--min-brokers", 3, "--timeout", "60s", timeout=90)
+                load.flow()
+            clean(load.stop())
+
+
+def test_a_broker_with_an_empty_disk_copies_everything_and_votes_no_more():
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "orders", "-p", 3)
+        cluster.naru("produce", "orders", text_in="".join(f"line {n}\n" for n in range(1000)))
+        cluster[2].terminate()
+        cluster[2].wipe()
+        equal(cluster.run("health", "--min-brokers", 3).returncode, 10, "health with a broker less")
+        cluster[2].start()
+        cluster.wait_healthy()
+        cluster.wait_isr("orders")
+        roles = {b["id"]: b["role"] for b in cluster.status()["brokers"]}
+        true(roles[2] == "observer" and {roles[1], roles[3]} == {"controller", "voter"}, f"who votes: {roles}")
+        cluster.naru("partition", "elect", "orders")  # some are led by the one that had to copy them
+        equal(len(cluster.naru("consume", "orders", "-e").splitlines()), 1000, "records consumed")
+
+
+def test_one_of_two_lost_brokers_brings_the_majority_back():
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "orders", "-p", 3)
+        cluster.naru("produce", "orders", text_in="before\n")
+        cluster[2].kill()
+        cluster[3].kill()
+        one = cluster[1].address
+        wait_until(lambda: "no controller" in cluster.run("health", "--timeout", "1s", bootstrap=one).stdout, "health to say no controller")
+        refused = cluster.run("produce", "orders", "--timeout", "3s", text_in="during\n", bootstrap=one)
+        true(refused.returncode != 0, "a record was acknowledged without a majority")
+        cluster[2].start()
+        wait_until(lambda: cluster.run("produce", "orders", "--timeout", "5s", text_in="after\n").returncode == 0, "writes to go on", 60)
+        consumed = cluster.naru("consume", "orders", "-e").splitlines()
+        true("before" in consumed and "after" in consumed, f"what was consumed: {consumed}")
