@@ -1,0 +1,118 @@
+# shellcheck shell=bash disable=SC2154
+# Below: the same for every broker and every cluster. Safe to run again by hand:
+#   sudo cloud-init single --name scripts-user --frequency always
+set -euo pipefail
+say() { echo "naru first boot: $*"; }
+trap 'say "failed at line $LINENO: $BASH_COMMAND"' ERR
+data=/data
+
+# wait_for SECONDS WHAT COMMAND...
+wait_for() {
+  local deadline=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@"; do
+    if [ "$SECONDS" -ge "$deadline" ]; then say "waited in vain for $what"; return 1; fi
+    sleep 1
+  done
+}
+
+# 1. The host's name, kept over restarts.
+echo "preserve_hostname: true" >/etc/cloud/cloud.cfg.d/99_naru.cfg
+hostnamectl set-hostname "$host" || hostname "$host"
+
+# 2. The data volume: by its id where the machine shows one (NVMe), else as /dev/xvdf, else the one NVMe disk without a
+# partition or a mount. It is attached while the machine boots, so it may come late. Only an empty disk is formatted.
+find_disk() {
+  local path idle=()
+  disk=
+  for path in /sys/block/nvme*; do
+    if [ -n "$volume" ] && [ "$(tr -d ' ' <"$path/device/serial" 2>/dev/null)" = "${volume//-/}" ]; then
+      disk=/dev/${path##*/}
+      return
+    fi
+  done
+  for path in /dev/xvdf /dev/sdf; do
+    if [ -b "$path" ]; then disk=$(readlink -f "$path"); return; fi
+  done
+  if [ -n "$volume" ]; then return 1; fi
+  for path in /dev/nvme*n1; do
+    if [ -b "$path" ] && [ "$(lsblk -nro NAME "$path" | wc -l)" = 1 ] && [ -z "$(lsblk -nro MOUNTPOINT "$path")" ]; then
+      idle+=("$path")
+    fi
+  done
+  [ ${#idle[@]} -eq 1 ] && disk=${idle[0]}
+}
+mkdir -p "$data"
+if ! mountpoint -q "$data"; then
+  wait_for 600 "the data volume $volume" find_disk
+  say "data volume: $disk"
+  if blkid -p "$disk" >/dev/null; then
+    say "$disk has a file system: its data is kept"
+  else
+    mkfs.ext4 -q -m 1 -L naru-data "$disk"
+  fi
+  # By its own id, because a disk's name may change from boot to boot.
+  uuid=$(blkid -p -o value -s UUID "$disk")
+  what=$disk
+  if [ -e "/dev/disk/by-uuid/$uuid" ] || udevadm settle --exit-if-exists="/dev/disk/by-uuid/$uuid" 2>/dev/null; then
+    if [ -e "/dev/disk/by-uuid/$uuid" ]; then what=UUID=$uuid; fi
+  fi
+  sed -i "\\# $data ext4 #d" /etc/fstab
+  echo "$what $data ext4 defaults,noatime,nofail,x-systemd.device-timeout=60s 0 2" >>/etc/fstab
+  systemctl daemon-reload
+  mount "$data"
+fi
+
+# 3. The package, checked before it is believed.
+package=/var/cache/naru/${package_sha256}.deb
+fetch() {
+  python3 - "$package_url" "$package.part" <<'PYTHON'
+import shutil, sys, urllib.request
+with urllib.request.urlopen(sys.argv[1], timeout=60) as source, open(sys.argv[2], "wb") as target:
+    shutil.copyfileobj(source, target)
+PYTHON
+}
+install -d -m 0755 /var/cache/naru
+if ! echo "$package_sha256  $package" | sha256sum --check --status 2>/dev/null; then
+  wait_for 600 "the package" fetch
+  echo "$package_sha256  $package.part" | sha256sum --check --status || { say "the package is not the one that was announced (SHA-256)"; exit 1; }
+  mv "$package.part" "$package"
+fi
+export DEBIAN_FRONTEND=noninteractive
+# Without a look at the network first: a statically linked package needs no other one.
+apt_install() {
+  apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold install -y --no-install-recommends "$package"
+}
+apt_install || { apt-get update; apt_install; }
+
+# 4. The broker: its number, its rack, its peers.
+cat >/etc/naru/server.properties <<PROPERTIES
+# Written at the first boot of this host (/var/lib/cloud/instance/user-data.txt).
+node.id=$node_id
+broker.rack=$rack
+listeners=PLAINTEXT://:9092,CONTROLLER://:9093
+advertised.listeners=PLAINTEXT://$host:9092
+controller.listener.names=CONTROLLER
+controller.quorum.voters=$voters
+log.dirs=$data/kafka-logs
+$settings
+PROPERTIES
+naru config check /etc/naru/server.properties
+
+# 5. The unit: it may write there, and never starts on the root disk because the data volume is not mounted.
+mkdir -p /etc/systemd/system/naru.service.d
+cat >/etc/systemd/system/naru.service.d/data.conf <<UNIT
+[Unit]
+RequiresMountsFor=$data
+AssertPathIsMountPoint=$data
+
+[Service]
+ReadWritePaths=$data/kafka-logs
+UNIT
+install -d -o naru -g naru -m 0750 "$data/kafka-logs"
+systemctl daemon-reload
+systemctl enable naru.service
+systemctl start --no-block naru.service
+# It is active once it serves clients, which takes a majority of the brokers.
+wait_for 900 "the cluster" systemctl is-active --quiet naru.service
+say "broker $node_id of cluster $cluster serves clients at $host:9092"
