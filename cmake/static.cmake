@@ -2,8 +2,7 @@
 # else (deploy/docker). Names resolve without NSS modules: since 2.34 glibc has "files" and "dns" built in.
 #
 # The archives are named for the linker instead of through the imported targets, which on Debian stand for shared
-# libraries. fmt, spdlog, ISA-L and SASL have none: common/static_link
-# stands in.
+# libraries. fmt, spdlog, ISA-L and SASL have none: common/static_link stands in.
 if(NARU_SANITIZE)
   return()
 endif()
@@ -14,6 +13,9 @@ if(NOT NARU_GRPC_ARCHIVE)
 endif()
 set(NARU_CAN_LINK_STATICALLY ON)
 pkg_check_modules(archives REQUIRED QUIET rdkafka++ grpc++ protobuf liblz4 libzstd libxxhash libdeflate libssl zlib)
+# Where something needs it; every imported library that naru links has to be named here.
+pkg_check_modules(more_archives QUIET libnghttp2)
+list(APPEND archives_STATIC_LDFLAGS ${more_archives_STATIC_LDFLAGS})
 list(FILTER archives_STATIC_LDFLAGS EXCLUDE REGEX "^-lsasl2$")
 
 # naru_static_executable(TARGET SOURCE): SOURCE is the executable whose objects and libraries are taken.
