@@ -8,6 +8,7 @@
 #include <grpcpp/impl/service_type.h>
 
 #include "broker/api/handler.h"
+#include "broker/arrivals.h"
 #include "broker/broker_core.h"
 #include "broker/peer_listener.h"
 #include "broker/process.h"
@@ -22,6 +23,8 @@
 #include "controller/quorum/grpc_controller_wire.h"
 #include "controller/quorum/grpc_server.h"
 #include "controller/quorum/raft_service.h"
+#include "kafka/api_versions.h"
+#include "kafka/metadata.h"
 
 namespace broker {
 namespace {
@@ -104,6 +107,7 @@ class Broker {
   [[nodiscard]] std::vector<metadata::Listener> advertised() const;
   [[nodiscard]] server::ConnectionCounts connection_counts(const BrokerConfig& config) const;
   void on_broker_configs(const metadata::MetadataImage& image);
+  void watch_arrival(const server::InFlight& request);
 
   const BrokerConfig& config_;
   Lifeline& lifeline_;
@@ -127,6 +131,7 @@ class Broker {
   std::unique_ptr<BrokerCore> core_;
   std::unique_ptr<quorum::GrpcServer> peer_server_;
   std::unique_ptr<PeerListener> peer_listener_;
+  Arrivals arrivals_;
   std::unique_ptr<server::Server> server_;
   bool stopped_ = false;
 };
@@ -221,7 +226,10 @@ Result<void> Broker::listen() {
   std::vector<server::Dispatch> dispatch;
   for (size_t i = 0; i < shards_.size(); ++i) {
     shards.push_back(shards_[i].get());
-    dispatch.push_back([this, i](server::InFlight& request) { return api::dispatch(core_->context(i), request); });
+    dispatch.push_back([this, i](server::InFlight& request) {
+      watch_arrival(request);
+      return api::dispatch(core_->context(i), request);
+    });
   }
   server::ServerLimits limits;
   limits.connection.frame_bytes_max = static_cast<uint32_t>(config_.request_max_bytes);
@@ -256,6 +264,33 @@ void Broker::on_broker_configs(const metadata::MetadataImage& image) {
   const auto all = image.config(metadata::ResourceType::broker, "");
   server_->set_connection_counts(connection_counts(
       common::config::with_dynamic(config_, common::config::lookup_in(one), common::config::lookup_in(all))));
+}
+
+// A client that asks for addresses and never comes there is named once.
+void Broker::watch_arrival(const server::InFlight& request) {
+  kafka::Reader reader(request.frame());
+  const int16_t key = reader.i16();
+  const bool asks = key == kafka::MetadataRequest::api_key;
+  if (key == kafka::ApiVersionsRequest::api_key || (!asks && !arrivals_.watching())) return;
+  reader.i16();
+  reader.i32();
+  const std::string client_id = reader.nullable_string(false).value_or("");
+  if (!reader.status("request header")) return;  // dispatch says so
+  const server::ConnectionInfo& connection = request.connection();
+  if (!asks) return arrivals_.arrived(connection.peer.host, client_id);
+  const auto stranger = arrivals_.asked(connection.peer.host, client_id, clock_.now());
+  if (!stranger) return;
+  const auto told =
+      std::ranges::find(config_.advertised_listeners, connection.listener, &common::config::Listener::name);
+  const std::string where =
+      told == config_.advertised_listeners.end()
+          ? fmt::format("{}:{}, by which it came here", connection.local.host, connection.local.port)
+          : fmt::format("{}:{}, as advertised.listeners says", told->host, told->port);
+  log_.warn(
+      "client '{}' at {} asked {} times in {} s where the brokers are, and never came: it most likely cannot reach "
+      "what it is told (of this broker: {}); advertised.listeners must hold addresses that clients reach",
+      client_id, connection.peer.host, stranger->times,
+      std::chrono::duration_cast<std::chrono::seconds>(stranger->within).count(), where);
 }
 
 std::vector<metadata::Listener> Broker::advertised() const {

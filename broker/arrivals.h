@@ -1,0 +1,50 @@
+// Clients that ask again and again where the brokers are and never say anything else: they cannot reach the addresses
+// that they are told. Their own logs are far away, so the broker says it once for each of them, in words.
+//
+// A client counts by its host and client id. One on this machine reaches whatever it is told, and is not watched; one
+// that asks now and then (a tool that lists topics) is not a case of it. What is decided is a function of what was told
+// and when; thread-safe, for all shards' connections.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "common/clock.h"
+
+namespace broker {
+
+class Arrivals {
+ public:
+  struct Stranger {
+    int times = 0;
+    common::model::Duration within{0};
+  };
+
+  // Whether anybody has asked and not arrived yet: if not, requests of those who arrived long ago cost nothing.
+  [[nodiscard]] bool watching() const { return watched_.load(std::memory_order_relaxed) > 0; }
+  // A client asked for the addresses. Set the one time that it is to be named.
+  std::optional<Stranger> asked(std::string_view host, std::string_view client_id, common::model::Instant now);
+  // It said something that only a client says that came where it was told to.
+  void arrived(std::string_view host, std::string_view client_id);
+
+ private:
+  using Client = std::pair<std::string, std::string>;
+  struct Asking {
+    common::model::Instant first;
+    int times = 0;
+  };
+  void forget(common::model::Instant now);
+
+  std::atomic<size_t> watched_ = 0;  // asking_.size(), without the lock
+  std::mutex mutex_;
+  std::map<Client, Asking> asking_;
+  std::set<Client> named_;
+};
+
+}  // namespace broker
