@@ -1,5 +1,6 @@
 #include "cli/image.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,9 +18,16 @@ using common::config::ConfigSources;
 // A file that somebody mounted. Kafka's image copies what lies in /mnt/shared/config over its own configuration.
 constexpr std::array config_files = {"/mnt/shared/config/server.properties", "/opt/kafka/config/server.properties",
                                      "/bitnami/kafka/config/server.properties"};
-// Where the images keep data that should outlive a container, if the configuration does not say. Bitnami's place exists
-// only where a volume is mounted there.
-constexpr std::array data_dirs = {"/bitnami/kafka", "/var/lib/kafka/data"};
+// Where the images keep data that should outlive a container, if the configuration does not say: bitnami's where a
+// volume is mounted there, else Kafka's.
+constexpr auto bitnami_volume = "/bitnami/kafka";
+constexpr auto kafka_volume = "/var/lib/kafka/data";
+
+bool is_mounted(const std::string& dir) {
+  struct stat own{};
+  struct stat parent{};
+  return ::stat(dir.c_str(), &own) == 0 && ::stat((dir + "/..").c_str(), &parent) == 0 && own.st_dev != parent.st_dev;
+}
 
 bool is_named(const ConfigSources& sources, std::string_view property) {
   if (sources.file.contains(property)) return true;
@@ -30,11 +38,11 @@ bool is_named(const ConfigSources& sources, std::string_view property) {
 
 void set_data_dir(ConfigSources& sources) {
   if (is_named(sources, "log.dirs") || is_named(sources, "log.dir")) return;
-  for (const std::string dir : data_dirs) {
-    std::error_code error;
-    if (!std::filesystem::is_directory(dir, error)) continue;
-    sources.file.emplace("log.dirs", dir.starts_with("/bitnami") ? dir + "/data" : dir);
-    return;
+  std::error_code error;
+  if (is_mounted(bitnami_volume)) {
+    sources.file.emplace("log.dirs", std::string(bitnami_volume) + "/data");
+  } else if (std::filesystem::is_directory(kafka_volume, error)) {
+    sources.file.emplace("log.dirs", kafka_volume);
   }
 }
 

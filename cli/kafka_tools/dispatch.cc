@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/kafka_tools/tools.h"
 #include "cli/output.h"
 #include "common/model/uuid.h"
 
@@ -68,8 +69,16 @@ struct Named {
 };
 constexpr Named tools[] = {
     {"run", &image_run},
+    {"kafka-broker-api-versions", &kafka_tools::broker_api_versions},
+    {"kafka-configs", &kafka_tools::configs},
+    {"kafka-console-consumer", &kafka_tools::console_consumer},
+    {"kafka-console-producer", &kafka_tools::console_producer},
+    {"kafka-consumer-groups", &kafka_tools::consumer_groups},
+    {"kafka-get-offsets", &kafka_tools::get_offsets},
+    {"kafka-metadata-quorum", &kafka_tools::metadata_quorum},
     {"kafka-server-start", &server_start},
     {"kafka-storage", &storage},
+    {"kafka-topics", &kafka_tools::topics},
 };
 
 }  // namespace
