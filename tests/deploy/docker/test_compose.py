@@ -109,6 +109,26 @@ def test_compose_file_of_apache_kafka():
                 assert {(b["host"], b["port"]) for b in told["brokers"]} == {("localhost", p) for p in ports}, told
 
 
+def test_kafkas_script_names():
+    """What health checks and jobs of compose files call, by its path in the image: create, write, read, list."""
+    project, ports = own_project(compose_commands()[0])
+    with project:
+        project("up", "-d", "--no-build")
+        project.wait_healthy(SERVICES)
+
+        def tool(name, *words, **options):
+            return in_network(project, "clients", f"/opt/kafka/bin/kafka-{name}.sh", "--bootstrap-server", "kafka-1:9092", *words, **options)
+        made = tool("topics", "--create", "--topic", "jobs", "--partitions", "3", "--replication-factor", "3", "--if-not-exists")
+        assert made.stdout == "Created topic jobs.\n", made
+        tool("console-producer", "--topic", "jobs", text_in="one\ntwo\n")
+        read = tool("console-consumer", "--topic", "jobs", "--from-beginning", "--max-messages", "2", "--timeout-ms", "30000")
+        assert sorted(read.stdout.split()) == ["one", "two"], read
+        inside = run("docker", "exec", project.container("kafka-2"), "/opt/kafka/bin/kafka-topics.sh", "--bootstrap-server", "localhost:9092", "--list")
+        assert "jobs" in inside.stdout.split(), inside
+        status = tool("metadata-quorum", "describe", "--status").stdout
+        assert "CurrentObservers:       []" in status, status
+
+
 def test_the_network_among_brokers_can_be_cut():
     """A broker without its second network loses its place, and no client its connection to the others; then it returns."""
     compose = compose_commands()[0]

@@ -75,6 +75,51 @@ def test_settings_by_variables_file_and_arguments():
             assert configs["retention.ms"] == str(11 * 3_600_000), configs["retention.ms"]
 
 
+def test_a_client_that_never_arrives_is_named_once():
+    """Told an address that it cannot reach, a client asks again and again; the broker's log says so, in words."""
+    network = f"naru-lost-{free_port()}"
+    run("docker", "network", "create", network)
+    try:
+        with container("--network", network, "--network-alias", "broker", "-e", "KAFKA_LISTENERS=PLAINTEXT://:9092",
+                       "-e", "KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://nowhere.invalid:9092", image()) as broker:
+            wait_container_healthy(broker)
+            run("docker", "exec", broker, "/naru", "topic", "create", "t")
+            with container("--network", network, image("debian"), "sh", "-c", "echo lost | /naru produce t -b broker:9092") as client:
+                address = inspect(client)["NetworkSettings"]["Networks"][network]["IPAddress"]
+
+                def named():
+                    log = run("docker", "logs", broker)
+                    return [line for line in (log.stdout + log.stderr).splitlines() if "and never came" in line]
+                wait_until(named, "the broker to name the client", 90)
+                line, = named()
+                assert f"client 'naru' at {address} asked" in line and "nowhere.invalid:9092" in line and "advertised.listeners" in line, line
+    finally:
+        run("docker", "network", "rm", network, check=False)
+
+
+def test_bitnamis_variables_and_volume():
+    """As compose files for bitnami/kafka have it: KAFKA_CFG_*, its own few names, data in /bitnami/kafka."""
+    volume, port = f"naru-bitnami-{free_port()}", free_port()
+    run("docker", "volume", "create", volume)
+    words = ["-p", f"127.0.0.1:{port}:9094", "--hostname", "kafka", "-v", f"{volume}:/bitnami/kafka"]
+    for variable in ("KAFKA_ENABLE_KRAFT=yes", "KAFKA_CFG_NODE_ID=0", "KAFKA_CFG_PROCESS_ROLES=controller,broker", "ALLOW_PLAINTEXT_LISTENER=yes",
+                     "KAFKA_CFG_LISTENERS=PLAINTEXT://:9092,CONTROLLER://:9093,EXTERNAL://:9094", "KAFKA_KRAFT_CLUSTER_ID=abcdefghijklmnopqrstuv",
+                     f"KAFKA_CFG_ADVERTISED_LISTENERS=PLAINTEXT://kafka:9092,EXTERNAL://127.0.0.1:{port}",
+                     "KAFKA_CFG_LISTENER_SECURITY_PROTOCOL_MAP=CONTROLLER:PLAINTEXT,EXTERNAL:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+                     "KAFKA_CFG_CONTROLLER_QUORUM_VOTERS=0@kafka:9093", "KAFKA_CFG_CONTROLLER_LISTENER_NAMES=CONTROLLER"):
+        words += ["-e", variable]
+    try:
+        for records in ("one\n", "two\n"):  # in two containers, one after the other
+            with container(*words, image()) as broker:
+                wait_container_healthy(broker)
+                naru("produce", "t", brokers=f"127.0.0.1:{port}", text_in=records)
+                got = naru("consume", "t", "-e", brokers=f"127.0.0.1:{port}").stdout
+                run("docker", "stop", "-t", "30", broker)
+        assert got == "one\ntwo\n", got
+    finally:
+        run("docker", "volume", "rm", "-f", volume, check=False)
+
+
 def test_data_outlives_the_container():
     volume = f"naru-data-{free_port()}"
     run("docker", "volume", "create", volume)
