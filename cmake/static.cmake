@@ -12,10 +12,8 @@ if(NOT NARU_GRPC_ARCHIVE)
   return()
 endif()
 set(NARU_CAN_LINK_STATICALLY ON)
-pkg_check_modules(archives REQUIRED QUIET rdkafka++ grpc++ protobuf liblz4 libzstd libxxhash libdeflate libssl zlib)
-# Where something needs it; every imported library that naru links has to be named here.
-pkg_check_modules(more_archives QUIET libnghttp2)
-list(APPEND archives_STATIC_LDFLAGS ${more_archives_STATIC_LDFLAGS})
+# Every imported library that naru links has to be named here (and snappy below, which has no pkg-config file).
+pkg_check_modules(archives REQUIRED QUIET rdkafka++ grpc++ protobuf libnghttp2 liblz4 libzstd libxxhash libdeflate libssl zlib)
 list(FILTER archives_STATIC_LDFLAGS EXCLUDE REGEX "^-lsasl2$")
 
 # naru_static_executable(TARGET SOURCE): SOURCE is the executable whose objects and libraries are taken.
