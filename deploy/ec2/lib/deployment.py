@@ -82,10 +82,9 @@ class Deployment:
         listed = self.aws.read("ec2", "describe-instances", *self._filters("Name=instance-state-name,Values=shutting-down"))
         return [i["InstanceId"] for r in listed["Reservations"] for i in r["Instances"]]
 
-    def bootstrap(self):
-        """What clients connect to, by the names of the brokers."""
-        group = self.security_group()
-        return ",".join(f"{host}:{CLIENT_PORT}" for host in tags(group or {}).get(HOSTS_TAG, "").split())
+    def hosts(self):
+        """The brokers' names, the first broker's first."""
+        return tags(self.security_group() or {}).get(HOSTS_TAG, "").split()
 
     # Names -----------------------------------------------------------------------------------------------------------
 
