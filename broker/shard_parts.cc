@@ -51,6 +51,7 @@ ShardParts::ShardParts(common::Shard& shard, int index, int count, const SharedP
   context_.groups = shared.groups;
   context_.fetch_sessions = &fetch_sessions_;
   context_.producer_ids = &producer_ids_;
+  context_.metrics = &request_metrics_;
   context_.active_controller = shared.active_controller;
 }
 
@@ -71,6 +72,7 @@ void ShardParts::make_replicas(partition::Directories& directories) {
   options.logger = shared_.log;
   options.lag_time_max = shared_.config->replica_lag_time_max;
   options.retention_interval = shared_.config->retention_check_interval;
+  options.on_log_opened = shared_.on_log_opened;
   options.on_trouble = [this](metadata::ReplicaTrouble trouble) { shared_.report_trouble(index_, std::move(trouble)); };
   replicas_ = std::make_unique<partition::ReplicaManager>(std::move(options));
   context_.directories = &directories;
@@ -104,7 +106,9 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   };
   follower.fetch.backoff = shared_.config->replica_fetch_backoff;
   follower.on_broken = [this](BrokerId leader_id, const replication::Broken& broken) {
-    if (broken.kind != replication::BreakKind::rejected) shared_.report_lost(leader_id);
+    if (broken.kind == replication::BreakKind::rejected) return;
+    failover_clock_.on_lost(leader_id, shard_.now());
+    shared_.report_lost(leader_id);
   };
   follower.logger = shared_.log;
   follower_ = std::make_unique<replication::ReplicationFollower>(std::move(follower));
@@ -113,6 +117,8 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   replicas_->add_listener(*leader_);
   replicas_->add_listener(*follower_);
   replicas_->add_listener(*coordinators_);
+  failover_clock_.attach(shard_, replicas_->metrics());
+  replicas_->add_listener(failover_clock_);
   replicas_->set_stream_activity([this] { return leader_->spoken_at(); });
   replicas_->set_isolation([this] { return shared_.isolated && shared_.isolated(); });
 

@@ -11,7 +11,9 @@
 #include "broker/api/context.h"
 #include "broker/api/fetch_session.h"
 #include "broker/api/producer_id_source.h"
+#include "broker/api/request_metrics.h"
 #include "broker/cleaner/log_cleaner.h"
+#include "broker/failover_clock.h"
 #include "broker/group_coordinators.h"
 #include "broker/isr_proposals.h"
 #include "broker/partition/directories.h"
@@ -48,6 +50,8 @@ struct SharedParts {
   std::function<void(int shard, controller::metadata::ReplicaTrouble)> report_trouble;
   // On the first shard: settings of brokers have changed.
   std::function<void(const controller::metadata::MetadataImage&)> on_broker_configs;
+  // Any thread; may be absent: a log was opened at start.
+  std::function<void(const common::log::RecoveryReport&)> on_log_opened;
   uint64_t random_seed = 0;
 };
 
@@ -88,9 +92,11 @@ class ShardParts final : public controller::quorum::MetadataSubscriber {
   std::unique_ptr<replication::ReplicationLeader> leader_;
   std::unique_ptr<replication::ReplicationFollower> follower_;
   std::unique_ptr<GroupCoordinators> coordinators_;
+  FailoverClock failover_clock_;
   std::unique_ptr<cleaner::LogCleaner> cleaner_;  // null: switched off
   api::FetchSessionCache fetch_sessions_;
   api::ProducerIdSource producer_ids_;
+  api::RequestMetrics request_metrics_;
   api::BrokerContext context_;
 };
 

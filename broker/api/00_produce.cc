@@ -114,6 +114,8 @@ Awaitable<void> produce_one(std::shared_ptr<Parts> parts, size_t index, Result<s
     co_return;
   }
   part.result = co_await (*partition)->produce(std::move(part.batches), parts->options);
+  ++(*partition)->counters().produce_requests;
+  if (part.result.error != ErrorCode::none) ++(*partition)->counters().failed_produce_requests;
 }
 
 ProduceResponse::PartitionProduceResponse answer(const RequestContext& ctx, int32_t index, Part& part,

@@ -132,11 +132,14 @@ ReadOptions options_for(const Fetch& fetch, const FetchTarget& target, const Fet
 Awaitable<void> read_one(Partition& partition, const Fetch& fetch, size_t index, FetchBudget& budget, Part& part) {
   const FetchTarget& target = fetch.plan.targets[index];
   Result<ReadResult> read = co_await partition.read(options_for(fetch, target, budget));
+  ++partition.counters().fetch_requests;
   if (!read) {
+    ++partition.counters().failed_fetch_requests;
     part.error = read.error().code;
     budget.must_answer();
     co_return;
   }
+  partition.counters().bytes_out += read->records.size();
   part.error = ErrorCode::none;
   part.read = std::move(*read);
   budget.took(part.read.records.size());

@@ -40,6 +40,7 @@ using common::model::Result;
 using controller::metadata::MetadataImage;
 
 class FetchSessionCache;  // KIP-227, one per shard (fetch_session.h)
+class RequestMetrics;     // counted by dispatch, one per shard (request_metrics.h)
 class ProducerIdSource;   // blocks from the controller (producer_id_source.h)
 
 // Everything a broker offers its handlers on one shard. Pointers outlive all requests.
@@ -56,6 +57,7 @@ struct BrokerContext {
   group::GroupService* groups = nullptr;
   FetchSessionCache* fetch_sessions = nullptr;
   ProducerIdSource* producer_ids = nullptr;
+  RequestMetrics* metrics = nullptr;  // may be null
   // Who leads the metadata quorum, as far as this broker knows; any thread.
   std::function<std::optional<BrokerId>()> active_controller;
   common::RateLimit bad_batch_line{std::chrono::seconds(10)};  // a client that sends what is no batch is named, rarely

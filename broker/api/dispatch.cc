@@ -2,6 +2,7 @@
 #include <array>
 
 #include "broker/api/handler.h"
+#include "broker/api/request_metrics.h"
 
 namespace broker::api {
 
@@ -56,8 +57,15 @@ Awaitable<server::Outcome> dispatch(BrokerContext& broker, server::InFlight& in_
   if (auto rest = read_head_rest(reader, *head, handler->first_flexible); !rest) {
     co_return server::Outcome::close(rest.error().message);
   }
+  const common::Instant began = broker.shard->now();
+  const size_t bytes = in_flight.frame().size();
+  const int16_t version = head->api_version;
   RequestContext ctx(broker, in_flight, std::move(*head));
-  co_return co_await handler->run(ctx, std::move(reader));
+  server::Outcome outcome = co_await handler->run(ctx, std::move(reader));
+  if (broker.metrics != nullptr) {
+    broker.metrics->count(handler->key, version, bytes, outcome.kind, broker.shard->now() - began);
+  }
+  co_return outcome;
 }
 
 const ApiHandler* find_api(int16_t key) {

@@ -126,6 +126,18 @@ std::vector<OffsetStored> GroupCoordinator::committed_offsets() const {
   return all;
 }
 
+std::vector<GroupSurvey> GroupCoordinator::survey() const {
+  std::vector<GroupSurvey> all;
+  for (const auto& [id, group] : groups_) {
+    GroupSurvey one{.group = id, .state = std::string(to_string(group.state())), .members = group.members().size(), .offsets = {}};
+    group.offsets.for_each([&](const std::string& topic, PartitionIndex index, const StoredOffset& value) {
+      one.offsets.emplace_back(TopicPartition{topic, index}, value);
+    });
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
 void GroupCoordinator::settle(const std::string& group_id) {
   Group* group = find(group_id);
   if (group == nullptr) return;

@@ -35,6 +35,14 @@
 
 namespace broker::group {
 
+// A group as an onlooker sees it.
+struct GroupSurvey {
+  std::string group;
+  std::string state;  // Kafka's word
+  size_t members = 0;
+  std::vector<std::pair<TopicPartition, StoredOffset>> offsets;  // by topic and partition
+};
+
 enum class RemoveGroup : uint8_t { no, yes };
 
 class GroupCoordinator {
@@ -67,6 +75,7 @@ class GroupCoordinator {
   // ---- Looking in (tests, metrics) ----
   // The committed offset of each group and partition.
   [[nodiscard]] std::vector<OffsetStored> committed_offsets() const;
+  [[nodiscard]] std::vector<GroupSurvey> survey() const;
   [[nodiscard]] size_t group_count() const { return groups_.size(); }
   [[nodiscard]] size_t memory_bytes() const { return memory_bytes_; }
 

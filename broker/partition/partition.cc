@@ -83,6 +83,9 @@ PartitionDescription Partition::describe() const {
   d.log_end_offset = log_end_offset();
   d.high_watermark = high_watermark_;
   d.is_leader = is_leader();
+  d.last_stable_offset = last_stable_offset();
+  d.segments = log_ ? log_->segment_count() : 0;
+  d.min_isr = settings_.min_isr;
   if (role_ != Role::none) d.leader_epoch = leader_epoch_;
   if (tracker_) d.isr = tracker_->isr();
   return d;
@@ -104,6 +107,7 @@ void Partition::assign(const Assignment& assignment) {
   }
   if (assignment.leader_epoch < leader_epoch_ && !mutant<"R54-goes-back-an-epoch">()) return;
   if (role_ == Role::none || assignment.leader_epoch > leader_epoch_) {
+    if (assignment.leader_epoch > leader_epoch_) previous_leader_ = leader_;
     if (!assignment.leader) {
       become_nothing(assignment);
     } else if (*assignment.leader == state_.self) {
@@ -118,6 +122,7 @@ void Partition::assign(const Assignment& assignment) {
       perform(tracker_->on_recorded(assignment.recorded, shard_.now()));
       for (const BrokerFacts& facts : assignment.brokers) perform(tracker_->on_broker_facts(facts, shard_.now()));
       if (const BrokerIds after = tracker_->isr(); after != before) {
+        count_isr_change(before.size());
         logger_.info("ISR {}, was {}", text_of(after), text_of(before));
       }
     } else {
@@ -154,6 +159,7 @@ void Partition::become_leader(const Assignment& a) {
                .lag_time_max = state_.lag_time_max,
                .now = now});
   role_ = Role::leader;
+  if (state_.metrics != nullptr && a.recorded.recovery == Recovery::recovering) ++state_.metrics->unclean_recoveries;
   logger_.info("leader of epoch {} from offset {}, was {}; ISR {}, high watermark {}", leader_epoch_,
                log_->log_end_offset(),
                was == Role::leader     ? "leader"
@@ -311,7 +317,14 @@ void Partition::on_proposal_answer(LeaderEpoch epoch, Result<IsrRecorded> answer
   const BrokerIds before = tracker_->isr();
   partition_epoch_ = std::max(partition_epoch_, answer->partition.partition_epoch);
   perform(tracker_->on_proposal_recorded(answer->partition, shard_.now()));
-  if (tracker_ && tracker_->isr() != before) logger_.info("ISR {}, was {}", text_of(tracker_->isr()), text_of(before));
+  if (!tracker_ || tracker_->isr() == before) return;
+  count_isr_change(before.size());
+  logger_.info("ISR {}, was {}", text_of(tracker_->isr()), text_of(before));
+}
+
+void Partition::count_isr_change(size_t before) {
+  if (tracker_->isr_size() < before) ++counters_.isr_shrinks;
+  if (tracker_->isr_size() > before) ++counters_.isr_expands;
 }
 
 void Partition::set_high_watermark(Offset high_watermark) {
@@ -335,6 +348,8 @@ void Partition::flush_if_needed() {
   log_->flush([weak = weak_from_this()](Result<Offset> flushed) {
     const auto self = weak.lock();
     if (!self) return;
+    if (self->state_.metrics != nullptr && self->flushing_since_)
+      self->state_.metrics->sync_latency.observe(self->shard_.now() - *self->flushing_since_);
     self->flushing_since_.reset();
     if (!flushed || !self->log_) return;  // the log's failure takes the directory offline (R76)
     complete(self->synced_waiters_, *flushed, ErrorCode::none);

@@ -21,6 +21,7 @@
 #include "broker/partition/fetch_waiter.h"
 #include "broker/partition/follower_replica.h"
 #include "broker/partition/leader_replica.h"
+#include "broker/partition/partition_metrics.h"
 #include "broker/partition/topic_settings.h"
 #include "common/log/log.h"
 #include "common/logging.h"
@@ -135,6 +136,9 @@ struct PartitionDescription {
   bool is_leader = false;
   std::optional<LeaderEpoch> leader_epoch;
   BrokerIds isr;
+  Offset last_stable_offset;
+  size_t segments = 0;
+  int min_isr = 1;
 };
 
 // Whoever else wants to know of a partition's progress (coordinators). Called on the home shard, inside the event;
@@ -163,6 +167,7 @@ struct ShardState {
   std::set<std::string> low_on_space;  // directories (R81): clients' produces are refused, coordinators' go on
   // R33: nothing has confirmed for a session that this broker is still what it believes.
   std::function<bool()> isolated = [] { return false; };
+  ShardPartitionMetrics* metrics = nullptr;  // may be null
 };
 
 struct PartitionOptions {
@@ -193,6 +198,8 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   [[nodiscard]] Role role() const { return role_; }
   [[nodiscard]] bool is_leader() const { return role_ == Role::leader; }
   [[nodiscard]] std::optional<BrokerId> leader() const { return leader_; }
+  // Who led in the leader epoch that this replica knew before the present one.
+  [[nodiscard]] std::optional<BrokerId> previous_leader() const { return previous_leader_; }
   [[nodiscard]] LeaderEpoch leader_epoch() const { return leader_epoch_; }
   [[nodiscard]] Offset log_start_offset() const;
   [[nodiscard]] Offset log_end_offset() const;
@@ -206,6 +213,8 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   // nothing, and somebody else may lead by now. Looked at with every tick.
   [[nodiscard]] bool is_cut_off() const { return cut_off_; }
   [[nodiscard]] PartitionDescription describe() const;
+  // Counted by whoever works with the partition on its shard.
+  [[nodiscard]] PartitionCounters& counters() { return counters_; }
   [[nodiscard]] common::Shard& shard() const { return shard_; }
   [[nodiscard]] const common::Logger& logger() const { return logger_; }
 
@@ -292,6 +301,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   void end_role(ErrorCode code);
   void perform(const IsrEffects& effects);
   void propose(const ProposeIsr& proposal);
+  void count_isr_change(size_t before);
   void on_proposal_answer(LeaderEpoch epoch, Result<IsrRecorded> answer);
   void set_high_watermark(Offset high_watermark);
   void flush_if_needed();
@@ -334,11 +344,13 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   common::Logger logger_;
   std::unique_ptr<common::log::Log> log_;  // null: released
   TopicSettings settings_;
+  PartitionCounters counters_;
 
   // log_start <= last stable <= high_watermark_ <= log end, always. In a leader epoch it does not fall (R50).
   Offset high_watermark_;
   Role role_ = Role::none;
   std::optional<BrokerId> leader_;
+  std::optional<BrokerId> previous_leader_;
   LeaderEpoch leader_epoch_{-1};
   PartitionEpoch partition_epoch_{-1};
   std::unique_ptr<IsrTracker> tracker_;           // leader

@@ -27,7 +27,10 @@ Awaitable<ProduceResult> Partition::produce(Buffer batches, ProduceOptions optio
   batches = {};  // the tail cache decides how long the bytes stay
   ErrorCode outcome = ErrorCode::none;
   if (appended.committed_before_answer) {
+    const Instant appended_at = shard_.now();
     outcome = co_await wait_for(committed_waiters_, *appended.committed_before_answer, options.deadline);
+    if (state_.metrics != nullptr && outcome == ErrorCode::none)
+      state_.metrics->commit_latency.observe(shard_.now() - appended_at);
   } else if (appended.synced_before_answer) {
     outcome = co_await wait_for(synced_waiters_, *appended.synced_before_answer, options.deadline);
   }
@@ -82,6 +85,7 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
   if (options.from_coordinator) limits.origin = common::records::AppendOrigin::coordinator;
   auto facts = common::records::validate_produced(batches.view(), limits, now);
   if (!facts) {
+    counters_.bytes_rejected += batches.size();
     ProduceResult r = refused(facts.error().code, std::move(facts.error().message));
     for (auto& e : facts.error().record_errors) r.record_errors.push_back({e.batch_index, std::move(e.message)});
     return {std::move(r)};
@@ -120,6 +124,8 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
   appended.result.first_offset = info->first_offset;
   appended.result.last_offset = info->last_offset;
   appended.result.log_append_time = info->log_append_time;
+  counters_.bytes_in += batches.size();
+  for (const common::records::BatchFacts& batch : *facts) counters_.messages_in += static_cast<uint64_t>(batch.record_count);
   perform(tracker_->on_append(log_->log_end_offset(), shard_.now()));
   for_observers([](FollowerObserver& o, uint32_t slot) { o.on_log_end(slot); });
   flush_if_needed();
@@ -212,6 +218,7 @@ Result<FollowerRead> Partition::read_for_follower(Offset from, size_t max_bytes)
   if (!read) return tl::unexpected(std::move(read.error()));
   FollowerRead out;
   out.records = std::move(read->records);
+  counters_.replication_bytes_out += out.records.size();
   out.cold = read->is_cold;
   return out;
 }
@@ -222,8 +229,9 @@ void Partition::read_cold_for_follower(Offset from, size_t max_bytes, std::funct
     return;
   }
   log_->read_cold({.from = from, .limit = log_->log_end_offset(), .max_bytes = max_bytes},
-                  [done = std::move(done)](Result<common::log::ReadResult> read) {
+                  [done = std::move(done), weak = weak_from_this()](Result<common::log::ReadResult> read) {
                     if (!read) return done(tl::unexpected(std::move(read.error())));
+                    if (const auto self = weak.lock()) self->counters_.replication_bytes_out += read->records.size();
                     done(std::move(read->records));
                   });
 }

@@ -45,6 +45,7 @@ int home_shard(const TopicId& topic, PartitionIndex partition, int shard_count) 
 ReplicaManager::ReplicaManager(ReplicaManagerOptions options) : options_(std::move(options)) {
   state_.self = options_.self;
   state_.lag_time_max = options_.lag_time_max;
+  state_.metrics = &metrics_;
 }
 
 ReplicaManager::~ReplicaManager() = default;
@@ -68,6 +69,7 @@ Result<OpenReport> ReplicaManager::open_logs(const std::vector<PlacedLog>& found
     ++report.opened;
     report.scanned_bytes += (*opened)->recovery_report().scanned_bytes;
     report.cut_bytes += (*opened)->recovery_report().cut_bytes;
+    if (options_.on_log_opened) options_.on_log_opened((*opened)->recovery_report());
     partitions_.emplace(id, std::move(*opened));
   }
   return report;
@@ -153,6 +155,7 @@ void ReplicaManager::apply_delta(const metadata::ImageDelta& delta) {
       if (delta.deleted_topics.contains(id.topic_id)) gone.push_back(id);
     }
     for (const TopicIdPartition& id : gone) remove(id, Fate::deleted);
+    for (const auto& [id, name] : delta.deleted_topics) metrics_.retired.erase(name);
     std::erase_if(unusable_, [&](const auto& entry) { return delta.deleted_topics.contains(entry.first.topic_id); });
     tell_trouble();
   }
@@ -289,6 +292,7 @@ void ReplicaManager::remove(const TopicIdPartition& id, Fate fate) {
   const std::shared_ptr<Partition> partition = found->second;
   partitions_.erase(found);  // before anyone is told: whoever looks must not find it
   const std::string path = partition->log_path();
+  retire(*partition);
   partition->release_log(ErrorCode::not_leader_or_follower).reset();
   for (ReplicaListener* listener : listeners_) listener->on_stopped(id, partition->topic());
   const TopicPartition name{partition->topic(), id.partition};
@@ -298,6 +302,12 @@ void ReplicaManager::remove(const TopicIdPartition& id, Fate fate) {
     options_.logger.warn("{} is not known to the cluster: set aside", path);
     options_.directories->set_aside({name, id.topic_id, path, partition->directory(), {}});
   }
+}
+
+// What it counted stays counted.
+void ReplicaManager::retire(Partition& partition) {
+  metrics_.retired_in_all.add(partition.counters());
+  metrics_.retired[partition.topic()].add(partition.counters());
 }
 
 BrokerFacts ReplicaManager::facts_of(BrokerId id) const {
@@ -366,6 +376,7 @@ void ReplicaManager::directory_failed(const std::string& directory) {
     const std::shared_ptr<Partition> partition = partitions_.at(id);
     partitions_.erase(id);
     if (!mutant<"R76-opens-what-has-failed">()) unusable_[id] = Unusable::lost;
+    retire(*partition);
     partition->release_log(ErrorCode::kafka_storage_error).reset();
     for (ReplicaListener* listener : listeners_) listener->on_stopped(id, partition->topic());
   }

@@ -61,6 +61,8 @@ struct ReplicaManagerOptions {
   Duration lag_time_max = std::chrono::seconds(10);
   Duration tick_interval = std::chrono::milliseconds(500);
   Duration retention_interval = std::chrono::minutes(5);
+  // At start, after each log that was opened; any thread may read what it counts. May be absent.
+  std::function<void(const common::log::RecoveryReport&)> on_log_opened;
   // Which replicas of this shard cannot be used as they should (R76, R81), whenever that changes. Called on the shard.
   std::function<void(controller::metadata::ReplicaTrouble)> on_trouble;
 };
@@ -101,6 +103,8 @@ class ReplicaManager {
     for (const auto& [id, partition] : partitions_) f(partition);
   }
   [[nodiscard]] size_t size() const { return partitions_.size(); }
+  // Replicas that this broker should have and cannot use.
+  [[nodiscard]] size_t unusable() const { return unusable_.size(); }
   // Whether every partition that the image at `offset` gives this shard has been taken up: CreateTopics waits for it.
   [[nodiscard]] bool has_applied(common::model::LogIndex offset) const;
 
@@ -110,6 +114,8 @@ class ReplicaManager {
   void set_stream_activity(StreamActivity activity) { activity_ = std::move(activity); }
   // R33: asked whenever it matters.
   void set_isolation(std::function<bool()> isolated) { state_.isolated = std::move(isolated); }
+
+  [[nodiscard]] ShardPartitionMetrics& metrics() { return metrics_; }
 
   void set_low_space(const std::string& directory, bool low);
   // R32: how long acknowledgements have waited for a sync that does not end, as of the last tick. Any thread.
@@ -137,6 +143,7 @@ class ReplicaManager {
   void assign(const std::shared_ptr<Partition>& partition, const controller::metadata::PartitionImage& state);
   enum class Fate { deleted, set_aside };
   void remove(const TopicIdPartition& id, Fate fate);
+  void retire(Partition& partition);
   void retry_unmade();
   void tell_trouble();
   [[nodiscard]] BrokerFacts facts_of(BrokerId id) const;
@@ -146,6 +153,7 @@ class ReplicaManager {
 
   ReplicaManagerOptions options_;
   ShardState state_;
+  ShardPartitionMetrics metrics_;
   controller::metadata::ImagePtr image_;
   std::optional<BrokerEpoch> broker_epoch_;
   bool takes_part_ = false;

@@ -43,6 +43,10 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
   common::Awaitable<Answer> ask(Request request, Instant patience);
   void on_topic_deleted(const std::string& topic);
   [[nodiscard]] LeaderEpoch epoch() const { return epoch_; }
+  // Empty while it is loading.
+  [[nodiscard]] std::vector<GroupSurvey> survey() const {
+    return coordinator_ && state_ == State::active ? coordinator_->survey() : std::vector<GroupSurvey>{};
+  }
   [[nodiscard]] bool is_loading() const { return state_ == State::loading; }
 
  private:

@@ -112,6 +112,12 @@ class GroupService::Home {
     for (const auto& [partition, actor] : actors_) actor->on_topic_deleted(topic);
   }
 
+  void survey(std::vector<GroupSurvey>& all) const {
+    for (const auto& [partition, actor] : actors_) {
+      for (GroupSurvey& one : actor->survey()) all.push_back(std::move(one));
+    }
+  }
+
   void stop() {
     stopped_ = true;
     for (const auto& [partition, actor] : actors_) actor->stop();
@@ -161,6 +167,16 @@ Awaitable<ListAnswer> GroupService::list(common::Shard& here, ListRequest reques
     if (one.error != ErrorCode::none) co_return one;
     all.groups.insert(all.groups.end(), std::make_move_iterator(one.groups.begin()),
                       std::make_move_iterator(one.groups.end()));
+  }
+  co_return all;
+}
+
+Awaitable<std::vector<GroupSurvey>> GroupService::survey(common::Shard& here) {
+  std::vector<GroupSurvey> all;
+  for (const auto& home : homes_) {
+    co_await common::hop(home->shard());
+    home->survey(all);
+    co_await common::hop(here);
   }
   co_return all;
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "broker/group/config.h"
+#include "broker/group/coordinator.h"
 #include "broker/group/request.h"
 #include "broker/group/service/coordinator_log.h"
 #include "common/logging.h"
@@ -106,6 +107,8 @@ class GroupService {
   }
   // Over all coordinators of this broker. COORDINATOR_LOAD_IN_PROGRESS while one of them is loading.
   Awaitable<ListAnswer> list(common::Shard& here, ListRequest request);
+  // Every group that this broker coordinates, with what it has committed. For metrics and pages.
+  Awaitable<std::vector<GroupSurvey>> survey(common::Shard& here);
   // A topic was deleted (any shard; returns at once).
   void on_topic_deleted(std::string topic);
 
