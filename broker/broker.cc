@@ -10,6 +10,7 @@
 #include "broker/api/handler.h"
 #include "broker/arrivals.h"
 #include "broker/broker_core.h"
+#include "broker/http/service.h"
 #include "broker/peer_listener.h"
 #include "broker/process.h"
 #include "broker/replication/grpc_fetch_service.h"
@@ -100,6 +101,7 @@ class Broker {
   void make_shards();
   void make_core();
   Result<void> listen();
+  Result<void> start_http();
   Result<void> start_peer_server();
   Result<void> run_start();
   void let_clients_in();
@@ -122,12 +124,14 @@ class Broker {
   // Threads first: everything else dies before them.
   std::unique_ptr<common::Shard> controller_shard_;
   std::vector<std::unique_ptr<common::Shard>> shards_;
+  std::unique_ptr<common::Shard> http_shard_;
 
   std::unique_ptr<common::disk::Disk> metadata_disk_;
   quorum::GrpcControllerWire controller_wire_;
   std::unique_ptr<quorum::RaftService> raft_service_;
   std::unique_ptr<grpc::Service> fetch_service_;
   std::unique_ptr<replication::FetchTransport> fetch_transport_;
+  std::unique_ptr<http::Service> http_;  // null: switched off; hears the quorum, so it outlives the core
   std::unique_ptr<BrokerCore> core_;
   std::unique_ptr<quorum::GrpcServer> peer_server_;
   std::unique_ptr<PeerListener> peer_listener_;
@@ -145,6 +149,8 @@ Result<void> Broker::start() {
   if (!opened) return opened;
   // 2. Client ports, so that a taken port is found before anything else is done; nobody is accepted yet.
   if (auto done = listen(); !done) return done;
+  // Health can be asked from here on: a start may take long.
+  if (auto done = start_http(); !done) return done;
   // 3. The port for the other brokers; then the core finds its cluster, recovers its logs and registers.
   if (auto done = start_peer_server(); !done) return done;
   if (auto done = run_start(); !done) return done;
@@ -173,6 +179,7 @@ void Broker::make_core() {
   host.raft_wire = raft_service_.get();
   host.controller_wire = &controller_wire_;
   host.fetch_transport = fetch_transport_.get();
+  host.listen = [this](quorum::RaftListener& runtime) { return http_ ? &http_->tap(runtime) : &runtime; };
   host.on_broker_configs = [this](const metadata::MetadataImage& image) { on_broker_configs(image); };
   host.on_refused = [this](const std::string& why) { lifeline_.give_up(why); };
   host.on_fatal = [this](const std::string& why) { end_now(log_, why); };
@@ -293,6 +300,23 @@ void Broker::watch_arrival(const server::InFlight& request) {
       std::chrono::duration_cast<std::chrono::seconds>(stranger->within).count(), where);
 }
 
+Result<void> Broker::start_http() {
+  if (config_.http_port < 0) return {};
+  http_shard_ = common::make_thread_shard(shard_count_ + 1, clock_, "http");
+  http::ProcessParts parts;
+  parts.config = &config_;
+  parts.progress = &core_->start_progress();
+  parts.here = http_shard_.get();
+  parts.controller_shard = controller_shard_.get();
+  for (const auto& shard : shards_) parts.shards.push_back(shard.get());
+  parts.clients = server_.get();
+  http_ = std::make_unique<http::Service>(std::move(parts), log_.with("http"));
+  if (auto listening = http_->listen(); !listening) return listening;
+  http_->start();
+  log_.info("health, metrics and the page on port {}", http_->port());
+  return {};
+}
+
 std::vector<metadata::Listener> Broker::advertised() const {
   const std::vector<std::string> networks = common::net::interface_networks();
   std::vector<metadata::Listener> listeners;
@@ -315,10 +339,13 @@ std::vector<metadata::Listener> Broker::advertised() const {
       listeners.push_back(shown);
     }
   }
+  // Clients of Kafka's protocol never see it: they are told the listener that they came in on.
+  if (http_) listeners.push_back(http_->advertised());
   return listeners;
 }
 
 void Broker::let_clients_in() {
+  if (http_) http_->set_serving(core_->looked_at());
   server_->start();
   for (const auto& listener : config_.listeners) {
     log_.info("{} listens on {}:{}", listener.name, listener.host.empty() ? "*" : listener.host, server_->port(listener.name));
@@ -329,6 +356,7 @@ void Broker::stop() {
   if (std::exchange(stopped_, true)) return;
   if (core_ && !lifeline_.failure()) begin(home(), core_->leave()).wait();
   if (server_) server_->stop();
+  if (http_) http_->stop();
   if (peer_listener_) run_on(home(), [this] { peer_listener_->stop(); });
   if (core_) begin(home(), core_->end_streams()).wait();
   if (peer_server_) peer_server_->stop();
@@ -337,6 +365,7 @@ void Broker::stop() {
     run_on(*shard, [] {});  // what the streams posted last
     common::stop_shard(*shard);
   }
+  if (http_shard_) common::stop_shard(*http_shard_);
   if (controller_shard_) {
     run_on(*controller_shard_, [] {});
     common::stop_shard(*controller_shard_);

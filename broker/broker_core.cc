@@ -118,9 +118,13 @@ Awaitable<bool> BrokerCore::until_or_ended(std::function<bool()> condition) {
 }
 
 Awaitable<Result<void>> BrokerCore::start() {
+  using Stage = http::StartProgress::Stage;
+  start_progress_.stage = Stage::finding_quorum;
   if (auto found = co_await find_cluster(); !found) co_return found;
+  start_progress_.stage = Stage::recovering;
   // The logs are recovered; from begin_run on they may be written (R70).
   if (auto opened = co_await open_logs(); !opened) co_return opened;
+  start_progress_.stage = Stage::registering;
   co_return co_await register_broker();
 }
 
@@ -225,6 +229,10 @@ void BrokerCore::collect_shared_parts() {
   shared_.active_controller = [this] { return controller_->leader(); };
   shared_.report_lost = [this](BrokerId id) { controller_->report_lost(id); };
   shared_.on_broker_configs = host_.on_broker_configs;
+  shared_.on_log_opened = [this](const common::log::RecoveryReport& report) {
+    ++start_progress_.logs_opened;
+    start_progress_.scanned_bytes += report.scanned_bytes;
+  };
   shared_.report_trouble = [this](int shard, metadata::ReplicaTrouble trouble) { on_trouble(shard, std::move(trouble)); };
   shared_.random_seed = host_.random->next();
   shared_.groups = groups_.get();
@@ -295,6 +303,7 @@ Awaitable<Result<void>> BrokerCore::open_logs() {
     parts_.push_back(std::make_unique<ShardParts>(*host_.shards[static_cast<size_t>(i)], i, count, shared_));
   }
   make_directories();
+  for (int i = 0; i < count; ++i) start_progress_.logs_found += directories_->found(i, count).size();
   std::vector<partition::ReplicaManager*> managers;
   for (int i = 0; i < count; ++i) {
     ShardParts& part = *parts_[static_cast<size_t>(i)];
@@ -405,12 +414,28 @@ Awaitable<Result<void>> BrokerCore::register_broker() {
   const bool registered = co_await until_or_ended([this] { return epoch().has_value(); });
   if (!registered) co_return common::model::fail(common::model::ErrorCode::none, refusal_.value_or(""));
   serving_ = true;
+  start_progress_.stage = http::StartProgress::Stage::serving;
   co_return Result<void>();
+}
+
+http::BrokerParts BrokerCore::looked_at() {
+  http::BrokerParts parts;
+  parts.controller = controller_.get();
+  parts.raft = &quorum_->raft();
+  for (const auto& part : parts_) {
+    parts.contexts.push_back(&part->context());
+    parts.replicas.push_back(&part->replicas());
+  }
+  parts.router = router_.get();
+  parts.directories = directories_.get();
+  parts.groups = groups_.get();
+  return parts;
 }
 
 // ---- the end ----
 
 Awaitable<void> BrokerCore::leave() {
+  start_progress_.stage = http::StartProgress::Stage::leaving;
   if (!serving_ || !config_.controlled_shutdown) co_return;
   // With the quorum gone nobody can take the leaderships over: then there is nothing to wait for.
   struct Leaving {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "broker/config_schema.h"
+#include "broker/http/parts.h"
 #include "broker/quorum_node.h"
 #include "broker/shard_parts.h"
 #include "common/log/log_directory.h"
@@ -77,6 +78,9 @@ class BrokerCore {
   [[nodiscard]] QuorumNode& quorum() { return *quorum_; }
   // Who takes the streams of followers, by shard; from the beginning, refusing until the logs are open.
   [[nodiscard]] replication::FollowerAcceptor& acceptor(size_t shard);
+  // What may be looked at from outside. After start().
+  [[nodiscard]] http::BrokerParts looked_at();
+  [[nodiscard]] const http::StartProgress& start_progress() const { return start_progress_; }  // any thread
   [[nodiscard]] bool is_serving() const { return serving_; }  // any thread
 
  private:
@@ -138,6 +142,7 @@ class BrokerCore {
   std::map<int, controller::metadata::ReplicaTrouble> troubles_;  // by shard; on the controller's
   bool corrupt_logs_ = false;
   std::atomic<bool> serving_{false};
+  http::StartProgress start_progress_;
 };
 
 }  // namespace broker

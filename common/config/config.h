@@ -204,6 +204,13 @@ struct BrokerConfig {
   std::string log_format = "text";
   std::string log_file;
 
+  // HTTP: health, metrics, the page
+  int32_t http_port = 9644;  // -1: none
+  std::string http_host;     // empty: that of the first listener
+  std::string http_advertised;  // host:port; empty: what the broker is reached by otherwise, and the port
+  int32_t http_max_connections = 100;
+  int32_t metrics_partitions_max = 1000;
+
   // The properties as they were given (file, environment, --set), under the names given. What was not given is absent.
   ConfigMap given;
 

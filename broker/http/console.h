@@ -1,0 +1,47 @@
+// What the page asks for: the cluster as JSON, its changes as server-sent events, groups, settings, records; and the
+// page's own files. Read-only.
+//
+// Another broker's page may read this one's answers (the page moves on when its broker dies), so answers carry CORS
+// headers for pages of the same host or of a broker of this cluster, and for nobody else.
+//
+// Lives on the HTTP shard.
+#pragma once
+#include <memory>
+#include <optional>
+
+#include "broker/http/gather.h"
+#include "broker/http/message.h"
+#include "broker/http/parts.h"
+#include "broker/http/timeline.h"
+#include "broker/http/traffic.h"
+
+namespace broker::http {
+
+class Console {
+ public:
+  Console(const ProcessParts& process, LagMeter& lag_meter);
+  void set_serving(const BrokerParts* broker);
+  [[nodiscard]] Timeline& timeline() { return timeline_; }
+
+  // None: not a path of the page.
+  [[nodiscard]] common::Awaitable<std::optional<Response>> answer(std::shared_ptr<const Request> request);
+
+ private:
+  [[nodiscard]] common::Awaitable<Response> api(std::shared_ptr<const Request> request);
+  [[nodiscard]] Response cluster() const;
+  [[nodiscard]] common::Awaitable<Response> topic(const std::string& name);
+  [[nodiscard]] common::Awaitable<Response> groups();
+  [[nodiscard]] common::Awaitable<Response> quorum();
+  [[nodiscard]] Response configs() const;
+  [[nodiscard]] Response events(const Request& request);
+  common::Awaitable<void> follow(StreamWriter& writer, int64_t after);
+  [[nodiscard]] bool is_ours(const Request& request) const;
+
+  const ProcessParts& process_;
+  const BrokerParts* broker_ = nullptr;
+  LagMeter& lag_meter_;
+  Timeline timeline_;
+  Traffic traffic_;
+};
+
+}  // namespace broker::http

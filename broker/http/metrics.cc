@@ -1,0 +1,262 @@
+#include "broker/http/metrics.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "broker/api/handler.h"
+#include "broker/http/metrics_parts.h"
+
+namespace broker::http {
+
+namespace metadata = controller::metadata;
+using partition::PartitionCounters;
+
+ProcessSample sample_process() {
+  ProcessSample sample;
+  std::ifstream stat("/proc/self/stat");
+  std::string line;
+  std::getline(stat, line);
+  // The name in parentheses may hold anything: count fields from its end.
+  const size_t end_of_name = line.rfind(')');
+  std::vector<double> fields;
+  if (end_of_name != std::string::npos) {
+    std::istringstream rest(line.substr(end_of_name + 4));
+    for (double value = 0; rest >> value;) fields.push_back(value);
+  }
+  const auto ticks = static_cast<double>(sysconf(_SC_CLK_TCK));
+  constexpr size_t user = 10, system = 11, start = 18, virtual_size = 19, resident_pages = 20;
+  if (fields.size() > resident_pages) {
+    sample.cpu_seconds = (fields[user] + fields[system]) / ticks;
+    sample.virtual_bytes = fields[virtual_size];
+    sample.resident_bytes = fields[resident_pages] * static_cast<double>(sysconf(_SC_PAGESIZE));
+    double since_boot = 0;
+    std::ifstream("/proc/uptime") >> since_boot;
+    sample.uptime_seconds = since_boot - fields[start] / ticks;
+    const auto now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    sample.start_time_seconds = now - sample.uptime_seconds;
+  }
+  sample.max_descriptors = static_cast<double>(sysconf(_SC_OPEN_MAX));
+  std::error_code error;
+  for (std::filesystem::directory_iterator it("/proc/self/fd", error), end; it != end; it.increment(error)) {
+    ++sample.open_descriptors;
+  }
+  return sample;
+}
+
+// Sums over the shards of one broker.
+struct MetricsPage::Totals {
+  std::map<std::string, PartitionCounters> by_topic;  // whatever this broker has counted
+  PartitionCounters all;
+  partition::ShardPartitionMetrics shards;
+  size_t replicas = 0;
+  size_t leaders = 0;
+  size_t offline = 0;
+  size_t under_replicated = 0;
+  size_t under_min_isr = 0;
+  size_t at_min_isr = 0;
+};
+
+namespace {
+
+struct Counter {
+  const char* name;
+  const char* help;
+  uint64_t PartitionCounters::* member;
+  bool by_topic;
+};
+constexpr Counter counters[] = {
+    {"kafka_server_brokertopicmetrics_messagesin_total", "Records appended as leader.", &PartitionCounters::messages_in,
+     true},
+    {"kafka_server_brokertopicmetrics_bytesin_total", "Bytes appended as leader.", &PartitionCounters::bytes_in, true},
+    {"kafka_server_brokertopicmetrics_bytesout_total", "Bytes sent to consumers.", &PartitionCounters::bytes_out, true},
+    {"kafka_server_brokertopicmetrics_bytesrejected_total", "Bytes of batches that were refused.",
+     &PartitionCounters::bytes_rejected, true},
+    {"kafka_server_brokertopicmetrics_totalproducerequests_total", "Produce requests, one for each partition named.",
+     &PartitionCounters::produce_requests, true},
+    {"kafka_server_brokertopicmetrics_failedproducerequests_total", "Those that failed.",
+     &PartitionCounters::failed_produce_requests, true},
+    {"kafka_server_brokertopicmetrics_totalfetchrequests_total", "Consumers' reads, one for each partition named.",
+     &PartitionCounters::fetch_requests, true},
+    {"kafka_server_brokertopicmetrics_failedfetchrequests_total", "Those that failed.",
+     &PartitionCounters::failed_fetch_requests, true},
+    {"kafka_server_brokertopicmetrics_replicationbytesin_total", "Bytes appended as follower.",
+     &PartitionCounters::replication_bytes_in, false},
+    {"kafka_server_brokertopicmetrics_replicationbytesout_total", "Bytes read by followers.",
+     &PartitionCounters::replication_bytes_out, false},
+    {"kafka_server_replicamanager_isrshrinks_total", "Times that an ISR of a partition led here has shrunk.",
+     &PartitionCounters::isr_shrinks, false},
+    {"kafka_server_replicamanager_isrexpands_total", "Times that one has grown.", &PartitionCounters::isr_expands,
+     false},
+};
+
+template <class T>
+double number(T value) {
+  return static_cast<double>(value);
+}
+
+}  // namespace
+
+void MetricsPage::broker_totals(MetricsText& out, const Totals& totals) const {
+  for (const Counter& counter : counters) {
+    out.family(counter.name, "counter", counter.help);
+    out.sample(number(totals.all.*counter.member));
+    if (!counter.by_topic) continue;
+    for (const auto& [topic, counted] : totals.by_topic)
+      out.sample({{"topic", topic}}, number(counted.*counter.member));
+  }
+  const auto gauge = [&](const char* name, const char* help, size_t value) {
+    out.family(name, "gauge", help);
+    out.sample(number(value));
+  };
+  gauge("kafka_server_replicamanager_partitioncount", "Replicas on this broker.", totals.replicas);
+  gauge("kafka_server_replicamanager_leadercount", "Partitions led by this broker.", totals.leaders);
+  gauge("kafka_server_replicamanager_offlinereplicacount", "Replicas on this broker that cannot be used.",
+        totals.offline);
+  gauge("kafka_server_replicamanager_underreplicatedpartitions", "Led partitions with replicas out of sync.",
+        totals.under_replicated);
+  gauge("kafka_server_replicamanager_underminisrpartitioncount", "Led partitions below min.insync.replicas.",
+        totals.under_min_isr);
+  gauge("kafka_server_replicamanager_atminisrpartitioncount", "Led partitions exactly at min.insync.replicas.",
+        totals.at_min_isr);
+  out.family("kafka_controller_controllerstats_uncleanleaderelections_total", "counter",
+             "Leaderships of this broker that began with an unclean election.");
+  out.sample(number(totals.shards.unclean_recoveries));
+  out.family("naru_commit_latency_seconds", "histogram", "From the append to the commit, of produces with acks=all.");
+  out.histogram({}, totals.shards.commit_latency);
+  out.family("naru_fsync_latency_seconds", "histogram", "Syncs that acknowledgements waited for.");
+  out.histogram({}, totals.shards.sync_latency);
+  out.family("naru_failover_seconds", "histogram", "From the loss of a partition's leader to leading it here.");
+  out.histogram({}, totals.shards.failover);
+}
+
+common::Histogram MetricsPage::recent(const std::string& name, const common::Histogram& all, common::Instant now) {
+  constexpr std::chrono::seconds step{60};
+  Window& window = windows_[name];
+  if (now - window.newer_at > step) {
+    window.older = window.newer;
+    window.newer = all;
+    window.newer_at = now;
+  }
+  return all.since(window.older);
+}
+
+void MetricsPage::requests(MetricsText& out, const BrokerSample& sample) {
+  std::map<int16_t, api::ApiMetrics> by_key;
+  for (const ShardSample& shard : sample.shards) {
+    for (size_t key = 0; key < shard.requests.size(); ++key) {
+      if (shard.requests[key].time.count() > 0) by_key[static_cast<int16_t>(key)].merge(shard.requests[key]);
+    }
+  }
+  // Kafka's beans call a consumer's fetch by another name than the API.
+  const auto name_of = [](int16_t key) {
+    const api::ApiHandler* handler = api::find_api(key);
+    const std::string name = handler != nullptr ? handler->name : std::to_string(key);
+    return name == "Fetch" ? std::string("FetchConsumer") : name;
+  };
+  out.family("kafka_network_requestmetrics_requests_total", "counter", "Requests by API and version.");
+  for (const auto& [key, api] : by_key) {
+    for (size_t version = 0; version < api.by_version.size(); ++version) {
+      if (api.by_version[version] > 0) {
+        out.sample({{"request", name_of(key)}, {"version", std::to_string(version)}}, number(api.by_version[version]));
+      }
+    }
+  }
+  out.family("kafka_network_requestmetrics_totaltimems", "summary",
+             "Time from request to response; quantiles of the last minutes.");
+  for (const auto& [key, api] : by_key) {
+    out.summary_ms({{"request", name_of(key)}}, api.time, recent(name_of(key), api.time, sample.taken));
+  }
+  out.family("naru_request_bytes_total", "counter", "Bytes of requests by API.");
+  for (const auto& [key, api] : by_key) out.sample({{"request", name_of(key)}}, number(api.bytes));
+  out.family("naru_request_closed_total", "counter", "Requests that ended their connection instead of being answered.");
+  for (const auto& [key, api] : by_key) out.sample({{"request", name_of(key)}}, number(api.closed));
+  out.family("naru_request_latency_seconds", "histogram", "The same times as a histogram.");
+  for (const auto& [key, api] : by_key) out.histogram({{"request", name_of(key)}}, api.time);
+}
+
+// Shards handle both sockets and requests, so that Kafka's two gauges are one number here.
+void MetricsPage::idle(MetricsText& out, const BrokerSample& sample) {
+  constexpr std::chrono::seconds window_min{1};  // two scrapers side by side still see a sensible window
+  std::vector<common::Duration> cpu;
+  for (const ShardSample& shard : sample.shards) cpu.push_back(shard.cpu_time);
+  if (cpu_before_.size() != cpu.size()) {
+    cpu_before_ = cpu;
+    cpu_at_ = sample.taken;
+  } else if (sample.taken - cpu_at_ >= window_min) {
+    double busy = 0;
+    const double wall = std::chrono::duration<double>(sample.taken - cpu_at_).count();
+    for (size_t i = 0; i < cpu.size(); ++i)
+      busy += std::chrono::duration<double>(cpu[i] - cpu_before_[i]).count() / wall;
+    idle_share_ = std::clamp(1 - busy / number(cpu.size()), 0.0, 1.0);
+    cpu_before_ = cpu;
+    cpu_at_ = sample.taken;
+  }
+  out.family("kafka_network_socketserver_networkprocessoravgidle_percent", "gauge",
+             "Share of time that the shards' threads are idle.");
+  out.sample(idle_share_);
+  out.family("kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent", "gauge",
+             "The same: shards do both.");
+  out.sample(idle_share_);
+  out.family("naru_shard_cpu_seconds_total", "counter", "CPU time used by each shard's thread.");
+  for (size_t i = 0; i < cpu.size(); ++i) {
+    out.sample({{"shard", std::to_string(i)}}, std::chrono::duration<double>(cpu[i]).count());
+  }
+}
+
+std::string MetricsPage::render(const MetricsInput& in) {
+  MetricsText out;
+  write_process(out, in);
+  if (in.broker == nullptr) return out.take();
+  const BrokerSample& sample = *in.broker;
+
+  Totals totals;
+  std::set<std::string> topics_here;
+  for (const ShardSample& shard : sample.shards) {
+    totals.offline += shard.unusable;
+    totals.all.add(shard.partitions.retired_in_all);
+    totals.shards.commit_latency.merge(shard.partitions.commit_latency);
+    totals.shards.sync_latency.merge(shard.partitions.sync_latency);
+    totals.shards.failover.merge(shard.partitions.failover);
+    totals.shards.unclean_recoveries += shard.partitions.unclean_recoveries;
+    for (const auto& [topic, counted] : shard.partitions.retired) {
+      if (totals.by_topic.size() < in.partitions_max || totals.by_topic.contains(topic))
+        totals.by_topic[topic].add(counted);
+    }
+    for (const ReplicaSample& replica : shard.replicas) {
+      ++totals.replicas;
+      topics_here.insert(replica.facts.topic);
+      if (replica.offline) ++totals.offline;
+      totals.all.add(replica.counters);
+      const std::string& topic = replica.facts.topic;
+      if (totals.by_topic.size() < in.partitions_max || totals.by_topic.contains(topic))
+        totals.by_topic[topic].add(replica.counters);
+      if (!replica.facts.is_leader) continue;
+      ++totals.leaders;
+      const IsrStanding standing = standing_of(sample, replica);
+      if (standing.in_sync < standing.replicas) ++totals.under_replicated;
+      if (standing.in_sync < standing.min_isr) ++totals.under_min_isr;
+      if (standing.in_sync == standing.min_isr) ++totals.at_min_isr;
+    }
+  }
+  broker_totals(out, totals);
+  requests(out, sample);
+  idle(out, sample);
+  const size_t left_out = write_partitions(out, sample, in.partitions_max);
+  write_controller(out, in, sample);
+  write_volumes(out, sample);
+  const size_t groups_left_out = write_groups(out, sample, in.lags, in.partitions_max);
+  out.family("naru_metrics_left_out", "gauge",
+             "Topics, partitions and group offsets beyond naru.metrics.partitions.max.");
+  out.sample({{"kind", "topic"}}, number(topics_here.size() - std::min(topics_here.size(), totals.by_topic.size())));
+  out.sample({{"kind", "partition"}}, number(left_out));
+  out.sample({{"kind", "group_partition"}}, number(groups_left_out));
+  return out.take();
+}
+
+}  // namespace broker::http

@@ -1,0 +1,72 @@
+// /metrics: what a broker counts, in Prometheus' text format under the names that existing dashboards ask for: those of
+// Kafka's JMX beans as its usual exporter spells them, those of kafka_exporter for offsets and lag, and our own naru_*.
+//
+// A partition is exported by its leader where the value is the partition's (offsets, ISR), by each replica where it is
+// the replica's (size, log end); a topic's partition count by the leader of partition 0, cluster-wide counts by the
+// active controller, a group by its coordinator. So sums over brokers are right. Series for single topics, partitions
+// and groups have a limit (naru.metrics.partitions.max); how many were left out is a series too.
+//
+// MetricsPage lives on the HTTP shard; render() is pure but for what it remembers of the last look (idle time, recent
+// quantiles).
+#pragma once
+#include <string>
+#include <vector>
+
+#include "broker/http/gather.h"
+#include "broker/http/metrics_text.h"
+
+namespace broker::http {
+
+// Of the process, as the kernel tells.
+struct ProcessSample {
+  double cpu_seconds = 0;
+  double resident_bytes = 0;
+  double virtual_bytes = 0;
+  double open_descriptors = 0;
+  double max_descriptors = 0;
+  double start_time_seconds = 0;  // since 1970
+  double uptime_seconds = 0;
+};
+[[nodiscard]] ProcessSample sample_process();
+
+struct ConnectionSample {
+  uint64_t open = 0;
+  uint64_t accepted = 0;
+  uint64_t refused = 0;
+  std::vector<std::string> listeners;
+};
+
+struct MetricsInput {
+  int32_t node_id = 0;
+  int broker_state = 0;  // Kafka's numbers
+  std::string version;
+  ProcessSample process;
+  ConnectionSample connections;
+  const BrokerSample* broker = nullptr;  // null before the broker serves
+  const std::vector<GroupLag>* lags = nullptr;
+  size_t partitions_max = 1000;
+};
+
+class MetricsPage {
+ public:
+  [[nodiscard]] std::string render(const MetricsInput& in);
+
+ private:
+  struct Totals;
+  void broker_totals(MetricsText& out, const Totals& totals) const;
+  void requests(MetricsText& out, const BrokerSample& sample);
+  void idle(MetricsText& out, const BrokerSample& sample);
+  // The part of `all` that was counted in the last minute or two.
+  [[nodiscard]] common::Histogram recent(const std::string& name, const common::Histogram& all, common::Instant now);
+
+  struct Window {
+    common::Histogram older, newer;
+    common::Instant newer_at{};
+  };
+  std::map<std::string, Window> windows_;
+  std::vector<common::Duration> cpu_before_;
+  common::Instant cpu_at_{};
+  double idle_share_ = 1;
+};
+
+}  // namespace broker::http

@@ -1,0 +1,314 @@
+#include "broker/http/metrics_parts.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace broker::http {
+
+namespace metadata = controller::metadata;
+
+namespace {
+
+template <class T>
+double number(T value) {
+  return static_cast<double>(value);
+}
+
+// Replicas in the order of topic and partition, as many as may be shown.
+std::vector<const ReplicaSample*> shown(const BrokerSample& sample, size_t most) {
+  std::vector<const ReplicaSample*> all;
+  for (const ShardSample& shard : sample.shards) {
+    for (const ReplicaSample& replica : shard.replicas) all.push_back(&replica);
+  }
+  std::ranges::sort(all, [](const ReplicaSample* a, const ReplicaSample* b) {
+    return std::tie(a->facts.topic, a->facts.partition) < std::tie(b->facts.topic, b->facts.partition);
+  });
+  if (all.size() > most) all.resize(most);
+  return all;
+}
+
+// One family with a sample for each replica of which `value` says something.
+template <class Value>
+void each(MetricsText& out, const std::vector<const ReplicaSample*>& replicas, const char* name, const char* help,
+          Value value) {
+  out.family(name, "gauge", help);
+  for (const ReplicaSample* replica : replicas) {
+    if (const std::optional<double> v = value(*replica)) {
+      out.sample({{"topic", replica->facts.topic}, {"partition", fmt::to_string(replica->facts.partition.value)}}, *v);
+    }
+  }
+}
+
+void write_offsets(MetricsText& out, const std::vector<const ReplicaSample*>& replicas) {
+  using Value = std::optional<double>;
+  const auto of_all = [&](const char* name, const char* help, auto value) {
+    each(out, replicas, name, help, [&](const ReplicaSample& r) -> Value { return number(value(r)); });
+  };
+  const auto of_leaders = [&](const char* name, const char* help, auto value) {
+    each(out, replicas, name, help,
+         [&](const ReplicaSample& r) -> Value { return r.facts.is_leader ? Value(number(value(r))) : Value(); });
+  };
+  of_all("kafka_log_log_size", "Bytes of the replica on disk.",
+         [](const ReplicaSample& r) { return r.facts.size_bytes; });
+  of_all("kafka_log_log_numlogsegments", "Segments of the replica.",
+         [](const ReplicaSample& r) { return r.facts.segments; });
+  of_all("kafka_log_log_logstartoffset", "First offset of the replica.",
+         [](const ReplicaSample& r) { return r.facts.log_start_offset.value; });
+  of_all("kafka_log_log_logendoffset", "Next offset of the replica.",
+         [](const ReplicaSample& r) { return r.facts.log_end_offset.value; });
+  of_leaders("kafka_cluster_partition_laststableoffsetlag", "Records held back by open transactions.",
+             [](const ReplicaSample& r) { return r.facts.high_watermark.value - r.facts.last_stable_offset.value; });
+  of_leaders("kafka_topic_partition_current_offset", "Next offset that consumers will see.",
+             [](const ReplicaSample& r) { return r.facts.high_watermark.value; });
+  of_leaders("kafka_topic_partition_oldest_offset", "First offset of the partition.",
+             [](const ReplicaSample& r) { return r.facts.log_start_offset.value; });
+}
+
+void write_isr(MetricsText& out, const BrokerSample& sample, const std::vector<const ReplicaSample*>& replicas) {
+  using Value = std::optional<double>;
+  const auto standing = [&](const char* name, const char* help, auto value) {
+    each(out, replicas, name, help, [&](const ReplicaSample& r) -> Value {
+      return r.facts.is_leader ? Value(number(value(standing_of(sample, r)))) : Value();
+    });
+  };
+  const auto under = [](const IsrStanding& s) { return s.in_sync < s.replicas ? 1 : 0; };
+  standing("kafka_cluster_partition_underreplicated", "1: replicas are out of sync.", under);
+  standing("kafka_cluster_partition_underminisr", "1: below min.insync.replicas.",
+           [](const IsrStanding& s) { return s.in_sync < s.min_isr ? 1 : 0; });
+  standing("kafka_cluster_partition_atminisr", "1: exactly at min.insync.replicas.",
+           [](const IsrStanding& s) { return s.in_sync == s.min_isr ? 1 : 0; });
+  standing("kafka_cluster_partition_insyncreplicascount", "Replicas in sync.",
+           [](const IsrStanding& s) { return s.in_sync; });
+  standing("kafka_cluster_partition_replicascount", "Replicas.", [](const IsrStanding& s) { return s.replicas; });
+  standing("kafka_topic_partition_in_sync_replica", "Replicas in sync.",
+           [](const IsrStanding& s) { return s.in_sync; });
+  standing("kafka_topic_partition_replicas", "Replicas.", [](const IsrStanding& s) { return s.replicas; });
+  standing("kafka_topic_partition_under_replicated_partition", "1: replicas are out of sync.", under);
+  const auto state_of = [&](const ReplicaSample& r) {
+    return sample.image->partition(r.facts.topic_id, r.facts.partition);
+  };
+  each(out, replicas, "kafka_topic_partition_leader", "Broker that leads the partition.",
+       [&](const ReplicaSample& r) -> Value {
+         const auto* state = state_of(r);
+         return r.facts.is_leader && state != nullptr && state->leader ? Value(state->leader->value) : Value();
+       });
+  each(out, replicas, "kafka_topic_partition_leader_is_preferred", "1: the leader is the preferred replica.",
+       [&](const ReplicaSample& r) -> Value {
+         const auto* state = state_of(r);
+         if (!r.facts.is_leader || state == nullptr) return Value();
+         return state->leader && !state->replicas.empty() && *state->leader == state->replicas.front() ? 1 : 0;
+       });
+  out.family("kafka_topic_partitions", "gauge", "Partitions of the topic; said by the leader of partition 0.");
+  for (const ReplicaSample* replica : replicas) {
+    if (!replica->facts.is_leader || replica->facts.partition.value != 0) continue;
+    if (const auto* topic = sample.image->topic_by_id(replica->facts.topic_id)) {
+      out.sample({{"topic", topic->name}}, number(topic->partition_count()));
+    }
+  }
+}
+
+struct ClusterCounts {
+  size_t partitions = 0, offline = 0, not_preferred = 0;
+  size_t active = 0, fenced = 0;
+};
+
+ClusterCounts count(const metadata::MetadataImage& image) {
+  ClusterCounts counts;
+  for (const auto& [id, topic] : image.topics()) {
+    for (const auto& [index, state] : topic->partitions) {
+      ++counts.partitions;
+      if (!state->leader) {
+        ++counts.offline;
+      } else if (!state->replicas.empty() && *state->leader != state->replicas.front()) {
+        ++counts.not_preferred;
+      }
+    }
+  }
+  for (const auto& [id, broker] : image.brokers()) ++(broker->fenced ? counts.fenced : counts.active);
+  return counts;
+}
+
+}  // namespace
+
+IsrStanding standing_of(const BrokerSample& sample, const ReplicaSample& replica) {
+  IsrStanding standing;
+  const auto* state = sample.image->partition(replica.facts.topic_id, replica.facts.partition);
+  standing.replicas = state != nullptr ? state->replicas.size() : 1;
+  standing.in_sync = replica.facts.isr.size();
+  standing.min_isr = std::min<size_t>(static_cast<size_t>(std::max(1, replica.facts.min_isr)), standing.replicas);
+  return standing;
+}
+
+void write_process(MetricsText& out, const MetricsInput& in) {
+  out.family("kafka_server_kafkaserver_brokerstate", "gauge",
+             "1 starting, 2 recovery, 3 running, 6 controlled shutdown.");
+  out.sample(in.broker_state);
+  out.family("naru_build_info", "gauge", "Always 1; the version is a label.");
+  out.sample({{"version", in.version}, {"node_id", fmt::to_string(in.node_id)}}, 1);
+  out.family("naru_uptime_seconds", "gauge", "Since the process started.");
+  out.sample(in.process.uptime_seconds);
+  out.family("process_cpu_seconds_total", "counter", "CPU time used.");
+  out.sample(in.process.cpu_seconds);
+  out.family("process_resident_memory_bytes", "gauge", "Memory in use.");
+  out.sample(in.process.resident_bytes);
+  out.family("process_virtual_memory_bytes", "gauge", "Address space in use.");
+  out.sample(in.process.virtual_bytes);
+  out.family("process_open_fds", "gauge", "Open descriptors.");
+  out.sample(in.process.open_descriptors);
+  out.family("process_max_fds", "gauge", "Descriptors that may be open.");
+  out.sample(in.process.max_descriptors);
+  out.family("process_start_time_seconds", "gauge", "When the process started.");
+  out.sample(in.process.start_time_seconds);
+  // One thread accepts and spreads connections over the shards: there is one "processor" to name.
+  const std::string& listener =
+      in.connections.listeners.empty() ? std::string("PLAINTEXT") : in.connections.listeners.front();
+  out.family("kafka_server_socket_server_metrics_connection_count", "gauge", "Clients connected.");
+  out.sample({{"listener", listener}, {"networkProcessor", "0"}}, number(in.connections.open));
+  out.family("naru_connections_accepted_total", "counter", "Connections taken.");
+  out.sample(number(in.connections.accepted));
+  out.family("naru_connections_refused_total", "counter", "Connections refused by a limit.");
+  out.sample(number(in.connections.refused));
+}
+
+size_t write_partitions(MetricsText& out, const BrokerSample& sample, size_t partitions_max) {
+  const std::vector<const ReplicaSample*> replicas = shown(sample, partitions_max);
+  write_offsets(out, replicas);
+  write_isr(out, sample, replicas);
+  size_t all = 0;
+  for (const ShardSample& shard : sample.shards) all += shard.replicas.size();
+  return all - replicas.size();
+}
+
+void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSample& sample) {
+  const bool active = sample.quorum && sample.quorum->role == controller::raft::Role::leader;
+  const ClusterCounts counts = active ? count(*sample.image) : ClusterCounts{};
+  const auto gauge = [&](const char* name, const char* help, double value) {
+    out.family(name, "gauge", help);
+    out.sample(value);
+  };
+  gauge("kafka_controller_kafkacontroller_activecontrollercount", "1 on the active controller.", active ? 1 : 0);
+  gauge("kafka_controller_kafkacontroller_offlinepartitionscount",
+        "Partitions without a leader; on the active controller.", number(counts.offline));
+  gauge("kafka_controller_kafkacontroller_preferredreplicaimbalancecount",
+        "Partitions not led by their preferred replica; on the active controller.", number(counts.not_preferred));
+  gauge("kafka_controller_kafkacontroller_globaltopiccount", "Topics; on the active controller.",
+        active ? number(sample.image->topics().size()) : 0);
+  gauge("kafka_controller_kafkacontroller_globalpartitioncount", "Partitions; on the active controller.",
+        number(counts.partitions));
+  gauge("kafka_controller_kafkacontroller_activebrokercount", "Brokers in service; on the active controller.",
+        number(counts.active));
+  gauge("kafka_controller_kafkacontroller_fencedbrokercount", "Fenced brokers; on the active controller.",
+        number(counts.fenced));
+  if (active) {
+    gauge("kafka_brokers", "Brokers in the cluster; said by the active controller.", number(counts.active));
+    out.family("kafka_broker_info", "gauge", "One per broker; said by the active controller.");
+    for (const auto& [id, broker] : sample.image->brokers()) {
+      const std::string address = broker->listeners.empty() ? std::string()
+                                                            : fmt::format("{}:{}", broker->listeners.front().host,
+                                                                          broker->listeners.front().port);
+      out.sample({{"id", fmt::to_string(id.value)}, {"address", address}}, 1);
+    }
+  }
+  const double applied = sample.image->offset() ? number(sample.image->offset()->value) : -1;
+  gauge("kafka_server_broker_metadata_metrics_last_applied_record_offset", "Metadata that this broker has applied.",
+        applied);
+  if (!sample.quorum) return;
+  const auto& quorum = *sample.quorum;
+  const double leader = quorum.leader ? number(quorum.leader->value) : -1;
+  for (const char* style : {"raft_metrics", "raftmetrics"}) {  // two exporters spell it in two ways
+    gauge(fmt::format("kafka_server_{}_current_leader", style).c_str(), "Leader of the metadata quorum, -1: unknown.",
+          leader);
+    gauge(fmt::format("kafka_server_{}_current_epoch", style).c_str(), "Term of the metadata quorum.",
+          number(quorum.term.value));
+    gauge(fmt::format("kafka_server_{}_high_watermark", style).c_str(), "Committed end of the metadata log.",
+          number(quorum.committed.value));
+    gauge(fmt::format("kafka_server_{}_log_end_offset", style).c_str(), "End of the metadata log.",
+          number(quorum.log_end.value));
+    out.family(fmt::format("kafka_server_{}_current_state", style), "gauge", "1 with the state as a label.");
+    out.sample({{"state", controller::raft::to_string(quorum.role)}}, 1);
+  }
+  gauge("naru_quorum_voters", "Members of the metadata quorum.", number(quorum.voters.size()));
+  (void)in;
+}
+
+void write_volumes(MetricsText& out, const BrokerSample& sample) {
+  size_t offline = 0;
+  for (const partition::Volume& volume : sample.volumes) offline += volume.is_offline ? 1 : 0;
+  out.family("kafka_log_logmanager_offlinelogdirectorycount", "gauge", "Data directories that have failed.");
+  out.sample(number(offline));
+  out.family("naru_disk_free_bytes", "gauge", "Free space of a data directory's file system.");
+  for (const auto& volume : sample.volumes) {
+    if (volume.space) out.sample({{"directory", volume.path}}, number(volume.space->free_bytes));
+  }
+  out.family("naru_disk_total_bytes", "gauge", "Size of a data directory's file system.");
+  for (const auto& volume : sample.volumes) {
+    if (volume.space) out.sample({{"directory", volume.path}}, number(volume.space->total_bytes));
+  }
+}
+
+namespace {
+
+// Lags come group by group, topic by topic.
+void write_sums(MetricsText& out, const std::vector<GroupLag>& lags, const char* name, const char* help, bool of_lag) {
+  out.family(name, "gauge", help);
+  for (size_t i = 0; i < lags.size();) {
+    double sum = 0;
+    size_t j = i;
+    for (; j < lags.size() && lags[j].group == lags[i].group && lags[j].partition.topic == lags[i].partition.topic;
+         ++j) {
+      sum += of_lag ? number(lags[j].records.value_or(0)) : number(lags[j].committed.value);
+    }
+    out.sample({{"consumergroup", lags[i].group}, {"topic", lags[i].partition.topic}}, sum);
+    i = j;
+  }
+}
+
+}  // namespace
+
+size_t write_groups(MetricsText& out, const BrokerSample& sample, const std::vector<GroupLag>* lags,
+                    size_t partitions_max) {
+  std::map<std::string, size_t> by_state;
+  size_t offsets = 0;
+  for (const group::GroupSurvey& group : sample.groups) {
+    ++by_state[group.state];
+    offsets += group.offsets.size();
+  }
+  out.family("kafka_server_groupmetadatamanager_numgroups", "gauge", "Groups coordinated by this broker.");
+  out.sample(number(sample.groups.size()));
+  out.family("kafka_server_groupmetadatamanager_numoffsets", "gauge", "Committed offsets kept by this broker.");
+  out.sample(number(offsets));
+  out.family("kafka_server_group_coordinator_metrics_group_count", "gauge", "Groups by state.");
+  for (const auto& [state, groups] : by_state) out.sample({{"protocol", "classic"}, {"state", state}}, number(groups));
+  out.family("kafka_consumergroup_members", "gauge", "Members of the group; said by its coordinator.");
+  size_t named = 0;
+  for (const group::GroupSurvey& group : sample.groups) {
+    if (named++ < partitions_max) out.sample({{"consumergroup", group.group}}, number(group.members));
+  }
+  if (lags == nullptr) return 0;
+  std::vector<GroupLag> some(lags->begin(),
+                             lags->begin() + static_cast<std::ptrdiff_t>(std::min(lags->size(), partitions_max)));
+  const auto each_lag = [&](const char* name, const char* help, auto value) {
+    out.family(name, "gauge", help);
+    for (const GroupLag& lag : some) {
+      if (const std::optional<double> v = value(lag)) {
+        out.sample({{"consumergroup", lag.group},
+                    {"topic", lag.partition.topic},
+                    {"partition", fmt::to_string(lag.partition.partition.value)}},
+                   *v);
+      }
+    }
+  };
+  using Value = std::optional<double>;
+  each_lag("kafka_consumergroup_current_offset", "Committed offset.",
+           [](const GroupLag& l) -> Value { return number(l.committed.value); });
+  each_lag("kafka_consumergroup_lag", "Records between the committed offset and the end.",
+           [](const GroupLag& l) -> Value { return l.records ? Value(number(*l.records)) : Value(); });
+  each_lag("naru_consumergroup_lag_seconds", "Age of the oldest record that the group has not read.",
+           [](const GroupLag& l) -> Value { return l.seconds; });
+  write_sums(out, some, "kafka_consumergroup_current_offset_sum", "Committed offsets summed.", false);
+  write_sums(out, some, "kafka_consumergroup_lag_sum", "Lag summed.", true);
+  return lags->size() - some.size();
+}
+
+}  // namespace broker::http

@@ -1,0 +1,129 @@
+// The page: a frame with navigation, and one view at a time chosen by the address after #.
+import { html, render, useEffect, useReducer, useState } from "/vendor/htm-preact.js";
+import { current, run, state, subscribe } from "/live.js";
+import { problems } from "/format.js";
+import { MapView } from "/view-map.js";
+import { TopicsView, TopicView } from "/view-topics.js";
+import { MessagesView } from "/view-messages.js";
+import { ConfigView, EventsView, GroupsView, QuorumView } from "/views.js";
+
+const VIEWS = [
+  { name: "map", title: "Cluster", icon: "M3 6h7v7H3zM14 6h7v7h-7zM8.5 17h7v4h-7z", view: MapView },
+  { name: "topics", title: "Topics", icon: "M4 5h16v3H4zM4 11h16v3H4zM4 17h10v3H4z", view: TopicsView },
+  { name: "messages", title: "Messages", icon: "M4 4h16v12H9l-5 4z", view: MessagesView },
+  { name: "groups", title: "Groups", icon: "M8 11a3 3 0 1 0 0-6 3 3 0 0 0 0 6zm8 0a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM2 19c0-3 2.5-5 6-5s6 2 6 5zm13.5 0H22c0-3-2.5-5-6-5-.6 0-1.2 0-1.7.2 1 1.2 1.4 2.8 1.2 4.8z", view: GroupsView },
+  { name: "events", title: "Events", icon: "M13 2 4 14h6l-1 8 9-12h-6z", view: EventsView },
+  { name: "config", title: "Settings", icon: "M4 6h9v2H4zm13 0h3v2h-3zm-3-2h2v6h-2zM4 16h3v2H4zm7 0h9v2h-9zm-3-2h2v6H8z", view: ConfigView },
+  { name: "quorum", title: "Quorum", icon: "M12 3l9 5v8l-9 5-9-5V8zm0 4.2L7 10v4l5 2.8 5-2.8v-4z", view: QuorumView },
+];
+
+function useLive() {
+  const [, again] = useReducer((n) => n + 1, 0);
+  useEffect(() => subscribe(again), []);
+}
+
+function useRoute() {
+  const read = () => location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+  const [route, set] = useState(read());
+  useEffect(() => {
+    const on = () => (set(read()), document.getElementById("view")?.focus({ preventScroll: true }), scrollTo(0, 0));
+    addEventListener("hashchange", on);
+    return () => removeEventListener("hashchange", on);
+  }, []);
+  return route;
+}
+
+const THEMES = ["auto", "light", "dark"];
+function useTheme() {
+  const [theme, set] = useState(localStorage.getItem("theme") ?? "auto");
+  useEffect(() => {
+    localStorage.setItem("theme", theme);
+    if (theme === "auto") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+  }, [theme]);
+  return [theme, () => set(THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length])];
+}
+
+function Link() {
+  const broker = current();
+  if (state.link === "live") return html`<span class="link live" role="status"><i></i>live${broker ? html`<span> from broker ${broker.id}</span>` : ""}</span>`;
+  return html`<span class="link lost" role="status"><i></i>${state.link === "lost" ? "looking for another broker" : "connecting"}</span>`;
+}
+
+function Health() {
+  const found = problems(state);
+  if (found.length === 0) return html`<span class="pill good">healthy</span>`;
+  return html`<a class="pill bad" href="#/map" title=${found.join("; ")}>${found[0]}${found.length > 1 ? ` +${found.length - 1}` : ""}</a>`;
+}
+
+function Help({ close }) {
+  useEffect(() => document.getElementById("help-close")?.focus(), []);
+  return html`<div class="veil" onClick=${close}>
+    <div class="card help" role="dialog" aria-modal="true" aria-label="Keys" onClick=${(e) => e.stopPropagation()}>
+      <h2>Keys</h2>
+      <dl>
+        ${VIEWS.map((v, i) => html`<div><dt><kbd>${i + 1}</kbd></dt><dd>${v.title}</dd></div>`)}
+        <div><dt><kbd>/</kbd></dt><dd>filter</dd></div>
+        <div><dt><kbd>t</kbd></dt><dd>light, dark, or as the system</dd></div>
+        <div><dt><kbd>?</kbd></dt><dd>this</dd></div>
+      </dl>
+      <button id="help-close" onClick=${close}>Close</button>
+    </div>
+  </div>`;
+}
+
+function App() {
+  useLive();
+  const route = useRoute();
+  const [theme, nextTheme] = useTheme();
+  const [help, setHelp] = useState(false);
+  const at = VIEWS.find((v) => v.name === route[0]) ?? (route[0] === "topic" ? VIEWS[1] : VIEWS[0]);
+  useEffect(() => {
+    document.title = `${at.title} · Naru`;
+  }, [at]);
+  useEffect(() => {
+    const on = (e) => {
+      if (e.key === "Escape") setHelp(false);
+      if (e.ctrlKey || e.metaKey || e.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName)) return;
+      if (VIEWS[e.key - 1]) location.hash = `#/${VIEWS[e.key - 1].name}`;
+      if (e.key === "?") setHelp(true);
+      if (e.key === "t") nextTheme();
+      if (e.key === "/") {
+        e.preventDefault();
+        document.querySelector("[data-filter]")?.focus();
+      }
+    };
+    addEventListener("keydown", on);
+    return () => removeEventListener("keydown", on);
+  });
+  const View = at.view;
+  return html`
+    <a class="skip" href="#view" onClick=${(e) => (e.preventDefault(), document.getElementById("view").focus())}>Skip to the content</a>
+    <header>
+      <a class="brand" href="#/map"><img src="/icon.svg" alt="" width="26" height="26" /><b>Naru</b></a>
+      <${Link} />
+      <span class="grow"></span>
+      ${state.cluster && html`<${Health} />`}
+      <button class="icon" onClick=${nextTheme} aria-label=${`Colours: ${theme}`} title=${`Colours: ${theme}`}>${{ auto: "◐", light: "☀", dark: "☾" }[theme]}</button>
+      <button class="icon wide-only" onClick=${() => setHelp(true)} aria-label="Keys" title="Keys">?</button>
+    </header>
+    <nav aria-label="Views">
+      ${VIEWS.map(
+        (v) => html`<a href=${`#/${v.name}`} aria-current=${v === at ? "page" : undefined}><svg viewBox="0 0 24 24" aria-hidden="true"><path d=${v.icon} /></svg><span>${v.title}</span></a>`,
+      )}
+    </nav>
+    <main id="view" tabindex="-1">
+      ${state.cluster === null
+        ? html`<p class="loading">${state.link === "lost" ? "No broker answers. Trying again" : "Connecting to the cluster"}</p>`
+        : route[0] === "topic"
+          ? html`<${TopicView} key=${route[1]} name=${route[1]} />`
+          : html`<${View} key=${at.name} route=${route} />`}
+    </main>
+    ${help && html`<${Help} close=${() => setHelp(false)} />`}
+  `;
+}
+
+const root = document.getElementById("app");
+root.textContent = "";
+render(html`<${App} />`, root);
+run();

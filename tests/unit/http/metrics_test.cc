@@ -1,0 +1,130 @@
+// The text format, the limit of named series, and who says what.
+#include <sstream>
+
+#include <catch2/catch.hpp>
+
+#include "broker/http/metrics.h"
+
+using namespace broker::http;
+namespace metadata = controller::metadata;
+using common::model::BrokerId;
+using common::model::Offset;
+using common::model::PartitionIndex;
+
+namespace {
+
+// The value of the sample that begins with `series`; none if it is not there.
+std::optional<double> value_of(const std::string& text, const std::string& series) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(series + " ")) return std::stod(line.substr(series.size() + 1));
+  }
+  return std::nullopt;
+}
+
+ReplicaSample replica(const std::string& topic, int32_t index, bool leads) {
+  ReplicaSample r;
+  r.facts.topic = topic;
+  r.facts.topic_id = common::model::TopicId::from_halves(7, 7);
+  r.facts.partition = PartitionIndex(index);
+  r.facts.high_watermark = Offset(10);
+  r.facts.log_end_offset = Offset(12);
+  r.facts.size_bytes = 500;
+  r.facts.is_leader = leads;
+  r.facts.min_isr = 1;
+  if (leads) r.facts.isr = {BrokerId(1)};
+  r.counters.messages_in = leads ? 12 : 0;
+  return r;
+}
+
+}  // namespace
+
+TEST_CASE("samples, escapes and whole numbers") {
+  MetricsText out;
+  out.family("a_total", "counter", "Help.");
+  out.sample(12345678);
+  out.sample({{"topic", "a\"b\\c\nd"}}, 0.5);
+  const std::string text = out.take();
+  CHECK(text ==
+        "# HELP a_total Help.\n# TYPE a_total counter\na_total 12345678\na_total{topic=\"a\\\"b\\\\c\\nd\"} 0.5\n");
+}
+
+TEST_CASE("a histogram is cumulative and ends with everything") {
+  common::Histogram h;
+  h.observe(std::chrono::microseconds(100));
+  h.observe(std::chrono::seconds(60));
+  MetricsText out;
+  out.family("x_seconds", "histogram", "Help.");
+  out.histogram({}, h);
+  const std::string text = out.take();
+  CHECK(value_of(text, "x_seconds_bucket{le=\"6.4e-05\"}") == 0);
+  CHECK(value_of(text, "x_seconds_bucket{le=\"0.000128\"}") == 1);
+  CHECK(value_of(text, "x_seconds_bucket{le=\"+Inf\"}") == 2);
+  CHECK(value_of(text, "x_seconds_count") == 2);
+}
+
+TEST_CASE("a broker's page: leaders speak for partitions, sums cover what is left out") {
+  BrokerSample sample;
+  sample.image = std::make_shared<const metadata::MetadataImage>();
+  sample.shards.resize(2);
+  sample.shards[0].replicas = {replica("orders", 0, true), replica("orders", 1, false)};
+  sample.shards[1].replicas = {replica("payments", 0, true)};
+  sample.shards[1].partitions.retired["gone"].messages_in = 5;
+  sample.shards[1].partitions.retired_in_all.messages_in = 5;
+  std::vector<GroupLag> lags;
+  lags.push_back({.group = "g",
+                  .partition = {"orders", PartitionIndex(0)},
+                  .committed = Offset(4),
+                  .end = Offset(10),
+                  .records = 6,
+                  .seconds = 1.5});
+  lags.push_back({.group = "g",
+                  .partition = {"orders", PartitionIndex(1)},
+                  .committed = Offset(10),
+                  .end = Offset(10),
+                  .records = 0,
+                  .seconds = 0});
+  MetricsInput in;
+  in.broker_state = 3;
+  in.version = "1";
+  in.broker = &sample;
+  in.lags = &lags;
+  MetricsPage page;
+  const std::string text = page.render(in);
+  CHECK(value_of(text, "kafka_server_brokertopicmetrics_messagesin_total") == 29);
+  CHECK(value_of(text, "kafka_server_brokertopicmetrics_messagesin_total{topic=\"orders\"}") == 12);
+  CHECK(value_of(text, "kafka_server_brokertopicmetrics_messagesin_total{topic=\"gone\"}") == 5);
+  CHECK(value_of(text, "kafka_server_replicamanager_partitioncount") == 3);
+  CHECK(value_of(text, "kafka_server_replicamanager_leadercount") == 2);
+  CHECK(value_of(text, "kafka_log_log_logendoffset{topic=\"orders\",partition=\"1\"}") == 12);
+  CHECK(value_of(text, "kafka_topic_partition_current_offset{topic=\"orders\",partition=\"0\"}") == 10);
+  CHECK_FALSE(value_of(text, "kafka_topic_partition_current_offset{topic=\"orders\",partition=\"1\"}"));
+  CHECK(value_of(text, "kafka_consumergroup_lag{consumergroup=\"g\",topic=\"orders\",partition=\"0\"}") == 6);
+  CHECK(value_of(text, "kafka_consumergroup_lag_sum{consumergroup=\"g\",topic=\"orders\"}") == 6);
+  CHECK(value_of(text, "naru_consumergroup_lag_seconds{consumergroup=\"g\",topic=\"orders\",partition=\"0\"}") == 1.5);
+  CHECK(value_of(text, "naru_metrics_left_out{kind=\"partition\"}") == 0);
+
+  in.partitions_max = 1;
+  const std::string limited = page.render(in);
+  CHECK(value_of(limited, "kafka_server_brokertopicmetrics_messagesin_total") == 29);
+  CHECK(value_of(limited, "kafka_log_log_size{topic=\"orders\",partition=\"0\"}") == 500);
+  CHECK_FALSE(value_of(limited, "kafka_log_log_size{topic=\"payments\",partition=\"0\"}"));
+  CHECK(value_of(limited, "naru_metrics_left_out{kind=\"partition\"}") == 2);
+  CHECK(value_of(limited, "naru_metrics_left_out{kind=\"group_partition\"}") == 1);
+}
+
+TEST_CASE("before it serves a broker tells of its process only") {
+  MetricsInput in;
+  in.broker_state = 2;
+  MetricsPage page;
+  const std::string text = page.render(in);
+  CHECK(value_of(text, "kafka_server_kafkaserver_brokerstate") == 2);
+  CHECK(text.find("kafka_log_log_size") == std::string::npos);
+}
+
+TEST_CASE("the process is seen by the kernel") {
+  const ProcessSample process = sample_process();
+  CHECK(process.resident_bytes > 0);
+  CHECK(process.open_descriptors > 2);
+  CHECK(process.uptime_seconds >= 0);
+}
