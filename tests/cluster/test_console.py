@@ -1,0 +1,152 @@
+"""The page of a broker in a real browser: every view, small and dark, and the broker it looks at killed under it."""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+import looks
+from naru_cluster import Cluster, Failed, Skipped, Workload, wait_until
+from support import equal, true
+
+HERE = pathlib.Path(__file__).resolve().parents[1] / "console"
+BUILD = HERE.parents[1] / "build" / "console"
+WIDTH_OF_A_PHONE = 360
+
+
+def browser():
+    """node, with what it needs to drive the distribution's Chromium."""
+    for program, package in (("node", "nodejs"), ("npm", "npm"), ("chromium", "chromium")):
+        if not shutil.which(program):
+            raise Skipped(f"the page's test needs {package}, and there is no {program} here")
+    wanted = (HERE / "package.json").read_text()
+    BUILD.mkdir(parents=True, exist_ok=True)
+    shutil.copy(HERE / "look.js", BUILD)
+    if not (BUILD / "node_modules").exists() or not (BUILD / "package.json").exists() or (BUILD / "package.json").read_text() != wanted:
+        shutil.copy(HERE / "package.json", BUILD)
+        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"], cwd=BUILD, capture_output=True, text=True, timeout=300)
+        if done.returncode != 0:
+            (BUILD / "package.json").unlink()
+            raise Skipped(f"playwright-core could not be fetched: {done.stderr[-500:]}")
+    return ["node", str(BUILD / "look.js")]
+
+
+class Look:
+    def __init__(self, words, base, shots):
+        self.process = subprocess.Popen([*words, base, str(shots)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                        env=os.environ | {"CHROMIUM": shutil.which("chromium")})
+
+    def step(self, name):
+        line = self.process.stdout.readline()
+        if not line:
+            raise Failed(f"the browser ended before {name}: {self.process.stderr.read()[-3000:]}")
+        seen = json.loads(line)
+        equal(seen["step"], name, "step")
+        return seen
+
+    def tell(self, text):
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.terminate()  # takes the browser along
+        self.process.wait(30)
+
+
+def led_by(leaders, broker):
+    return [partition for partition, leader in leaders.items() if leader == broker]
+
+
+def test_the_page_in_a_browser_with_its_broker_killed():
+    words = browser()
+    shots = pathlib.Path(os.environ.get("NARU_SHOTS", BUILD / "shots"))
+    shots.mkdir(parents=True, exist_ok=True)
+    with looks.give_ports(Cluster(3, settings={"log.retention.ms": 86400000})) as cluster:
+        cluster.start()
+        for topic, partitions in (("orders", 12), ("payments", 6), ("audit.log", 3)):
+            cluster.naru("topic", "create", topic, "-p", partitions)
+        cluster.wait_isr("orders")
+        text = "".join(json.dumps({"order": i, "customer": f"customer {i % 50}", "total": i * 1.25}) + "\n" for i in range(300))
+        for line_start in range(0, 300, 100):
+            cluster.naru("produce", "orders", "-p", 0, "-k", f"key-{line_start // 100 + 6}", text_in="".join(text.splitlines(True)[line_start:line_start + 100]))
+        cluster.naru("consume", "orders", "-g", "billing", "--from", "start", "-n", 100)
+        base = looks.url(cluster[1], "")
+        with Workload(cluster, "payments", rate=300, group="payment-readers") as load, contextlib.closing(Look(words, base, shots)) as look:
+            load.flow()
+            views = look.step("views")
+            equal([views["headings"][key].split("\n")[0].split(" ")[0] for key in "234567"],
+                  ["Topics", "Messages", "Consumer", "Events", "Settings", "Metadata"], "views by key")
+            true(views["focused"] and views["landmarks"], f"keyboard and landmarks: {views}")
+            messages = look.step("messages")
+            equal(messages["keys"], ["key-7"], "keys that the filter lets through")
+            equal(json.loads(messages["pretty"])["order"], 100, "the first record of that key")
+            small = look.step("small")
+            equal({name: width for name, width in small["widths"].items() if width > WIDTH_OF_A_PHONE}, {}, "views wider than a phone")
+            before = look.step("before")
+            true("broker 1" in before["link"], f"the page listens to broker 1: {before['link']}")
+            true(led_by(before["leaders"], 1), f"broker 1 leads something: {before['leaders']}")
+            equal(len(before["leaders"]), 21, "partitions drawn with a leader")
+            cluster[1].kill()
+            look.tell(f"1 {int(time.time() * 1000)}")
+            killed = look.step("killed")
+            print(f"    leaders seen to move after {killed['moved']} ms", flush=True)
+            true("broker 2" in killed["link"] or "broker 3" in killed["link"], f"the page moved on: {killed['link']}")
+            equal(led_by(killed["leaders"], 1), [], "what the dead broker leads")
+            equal(sorted(killed["leaders"]), sorted(before["leaders"]), "every partition is led")
+            for partition, leader in killed["leaders"].items():
+                topic, index = partition.rsplit("-", 1)
+                equal(cluster.partition(topic, int(index))["leader"], leader, f"leader of {partition} as drawn")
+            true(killed["health"] != "healthy", f"the page says what is wrong: {killed['health']}")
+            events = look.step("events")
+            true(any("leader 1 →" in text and "broker 1 is fenced" in text for text in events["events"]), f"elections with their reason: {events['events'][:10]}")
+            equal(events["offsets"], sorted(events["offsets"], reverse=True), "events in the order of the log, without repetition")
+            cluster[1].start()
+            wait_until(lambda: looks.get(cluster[1], "/healthz")[0] == 200, "health", timeout=90)
+            look.tell("healed")
+            equal(look.step("healed")["trouble"], [], "complaints of the browser")
+            load.stop()
+
+
+def test_the_api_resumes_on_another_broker_without_a_gap():
+    with looks.give_ports(Cluster(3)) as cluster:
+        cluster.start()
+        seen = looks.get_json(cluster[1], "/api/v1/cluster")[1]["offset"]
+        for i in range(5):
+            cluster.naru("topic", "create", f"topic-{i}", "-p", 2)
+        end = looks.get_json(cluster[1], "/api/v1/cluster")[1]["offset"]
+        stories = {broker.id: changes(broker, seen, end) for broker in cluster.brokers}
+        created = [event["text"] for change in stories[1].values() for event in change.get("events", []) if "is created" in event["text"]]
+        equal(created, [f"topic topic-{i} is created" for i in range(5)], "what happened, in order")
+        for broker in (2, 3):
+            equal({o: strip(c) for o, c in stories[broker].items()}, {o: strip(c) for o, c in stories[1].items()}, f"offsets and changes on broker {broker}")
+        middle = sorted(stories[1])[len(stories[1]) // 2]
+        equal(sorted(changes(cluster[2], middle, end)), [o for o in sorted(stories[1]) if o > middle], "what another broker tells from the middle on")
+
+
+def strip(change):
+    return {key: value for key, value in change.items() if key != "time"}
+
+
+def changes(broker, after, until):
+    """The changes later than `after` that the broker streams, by offset, up to `until`."""
+    import urllib.request
+    request = urllib.request.Request(looks.url(broker, "/api/v1/events"), headers={"Last-Event-ID": str(after)})
+    found = {}
+    with urllib.request.urlopen(request, timeout=30) as stream:
+        event = offset = None
+        for raw in stream:
+            name, _, value = raw.decode().rstrip("\n").partition(": ")
+            if name == "event":
+                event, offset = value, None
+            elif name == "id":
+                offset = int(value)
+            elif name == "data" and event == "change":
+                found[offset] = json.loads(value)
+                if offset >= until:
+                    return found
+            elif name == "data" and event == "reset":
+                raise Failed(f"broker {broker.id} does not know what came after {after}")
+    raise Failed(f"the stream of broker {broker.id} ended")

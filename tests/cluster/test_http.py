@@ -1,0 +1,162 @@
+"""Health and metrics of real brokers: what they say is compared with what was sent and with what was done to them."""
+import shutil
+import subprocess
+
+from http import HTTPStatus
+
+import looks
+from naru_cluster import Cluster, Failed, Workload, wait_until
+from support import clean, equal, smoke, true
+
+COUNT = 1000
+
+
+def scraped(cluster):
+    return {broker.id: looks.scrape(broker) for broker in cluster.brokers if broker.running}
+
+
+def summed(cluster, name, **labels):
+    values = [looks.total(samples, name, **labels) for samples in scraped(cluster).values()]
+    return sum(value for value in values if value is not None)
+
+
+def check_format(text):
+    """Prometheus' own opinion, where it is installed."""
+    promtool = shutil.which("promtool")
+    true(promtool, "promtool is here (package prometheus, see scripts/lib/packages)")
+    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=60)
+    # The names are Kafka's and its exporters': what promtool's linter thinks of names and units is not for us to follow.
+    hard = [line for line in done.stderr.splitlines() if "error while linting" in line or "parse" in line.lower()]
+    true(done.returncode in (0, 3) and not hard, f"promtool: {done.stderr}")
+
+
+@smoke
+def test_metrics_say_what_was_sent_and_read():
+    with looks.give_ports(Cluster(3)) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "orders", "-p", 3)
+        lines = [f"record {i:06}" for i in range(COUNT)]
+        cluster.naru("produce", "orders", text_in="".join(f"{line}\n" for line in lines))
+        equal(summed(cluster, "kafka_server_brokertopicmetrics_messagesin_total", topic="orders"), COUNT, "records in")
+        equal(summed(cluster, "kafka_topic_partition_current_offset", topic="orders"), COUNT, "offsets of all partitions")
+        equal(summed(cluster, "kafka_topic_partitions", topic="orders"), 3, "partitions, said once")
+        equal(summed(cluster, "kafka_controller_kafkacontroller_activecontrollercount"), 1, "controllers")
+        equal(summed(cluster, "kafka_brokers"), 3, "brokers")
+        read_before = summed(cluster, "kafka_server_brokertopicmetrics_bytesout_total", topic="orders")
+        cluster.naru("consume", "orders", "-e")
+        true(summed(cluster, "kafka_server_brokertopicmetrics_bytesout_total", topic="orders") - read_before > COUNT * len(lines[0]), "bytes out")
+        true(summed(cluster, "kafka_server_brokertopicmetrics_replicationbytesin_total") > 2 * COUNT * len(lines[0]), "two copies of each")
+        for broker in cluster.brokers:
+            check_format(looks.get(broker, "/metrics")[1])
+
+
+def test_lag_in_records_and_seconds():
+    with looks.give_ports(Cluster(3)) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "orders", "-p", 1)
+        cluster.naru("produce", "orders", text_in="".join(f"{i}\n" for i in range(100)))
+        cluster.naru("consume", "orders", "-g", "readers", "--from", "start", "-n", 40)
+
+        def lag(name):
+            values = [looks.total(samples, name, consumergroup="readers") for samples in scraped(cluster).values()]
+            return [value for value in values if value is not None]
+        committed = wait_until(lambda: lag("kafka_consumergroup_current_offset"), "a committed offset")
+        equal(len(committed), 1, "coordinators that speak of the group")
+        true(0 < committed[0] < 100, f"committed in between: {committed}")
+        equal(lag("kafka_consumergroup_lag"), [100 - committed[0]], "lag in records")
+        seconds = lag("naru_consumergroup_lag_seconds")
+        true(len(seconds) == 1 and seconds[0] > 0, f"lag in seconds: {seconds}")
+        wait_until(lambda: lag("naru_consumergroup_lag_seconds")[0] > seconds[0], "the lag grows older")
+        cluster.naru("consume", "orders", "-g", "readers", "-e")
+        wait_until(lambda: lag("kafka_consumergroup_lag") == [0] and lag("naru_consumergroup_lag_seconds") == [0], "no lag")
+
+
+def test_scrapes_under_load_lose_nothing_and_agree_with_the_clients():
+    with looks.give_ports(Cluster(3)) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "load", "-p", 100)
+        with Workload(cluster, "load", rate=500) as load:
+            for look in range(20):
+                load.follow(lambda p, least=300 * (look + 1): p["acknowledged"] >= least, "more acknowledgements")
+                scraped(cluster)
+            verdict = load.stop()
+        clean(verdict)
+        equal(summed(cluster, "kafka_server_brokertopicmetrics_messagesin_total", topic="load"), verdict["acknowledged"], "records in")
+
+
+def test_readiness_follows_the_broker_and_life_does_not_depend_on_the_quorum():
+    with looks.give_ports(Cluster(3)) as cluster:
+        cluster[1].start()
+        status, body = wait_until(lambda: (lambda a: a if a[0] else None)(looks.get_json(cluster[1], "/readyz")), "an answer")
+        equal(status, HTTPStatus.SERVICE_UNAVAILABLE, "ready without a quorum")
+        equal(body["stage"], "finding the quorum", "what it waits for")
+        equal(looks.get(cluster[1], "/livez")[0], HTTPStatus.OK, "alive without a quorum")
+        equal(looks.scrape(cluster[1])["kafka_server_kafkaserver_brokerstate"], 1, "state")
+        cluster.start()
+        for broker in cluster.brokers:
+            wait_until(lambda b=broker: looks.get(b, "/readyz")[0] == HTTPStatus.OK, f"broker {broker.id} is ready")
+            wait_until(lambda b=broker: looks.get(b, "/healthz")[0] == HTTPStatus.OK, f"broker {broker.id} sees a healthy cluster")
+        cluster.naru("topic", "create", "orders", "-p", 6)
+        cluster[2].kill()
+        status, body = wait_until(lambda: (lambda a: a if a[0] == 503 else None)(looks.get_json(cluster[1], "/healthz")), "bad health")
+        wait_until(lambda: any("fenced: 2" in c["detail"] for c in looks.get_json(cluster[1], "/healthz")[1]["checks"]), "the fenced one is named")
+        cluster[3].kill()
+        wait_until(lambda: looks.get(cluster[1], "/healthz")[0] == 503, "bad health without a majority")
+        equal(looks.get(cluster[1], "/livez")[0], HTTPStatus.OK, "alive without a majority")
+
+
+def test_failover_is_measured():
+    with looks.give_ports(Cluster(3)) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "orders", "-p", 6)
+        cluster.wait_isr("orders")
+        victim = cluster.leader("orders")
+        cluster.naru("produce", "orders", text_in="".join(f"{i}\n" for i in range(100)))
+        cluster[victim].kill()
+        cluster.wait_leader("orders", other_than=victim)
+        count = wait_until(lambda: summed(cluster, "naru_failover_seconds_count"), "failovers counted")
+        true(count >= 2, f"partitions that were led by the victim: {count}")
+        sum_of_all = summed(cluster, "naru_failover_seconds_sum")
+        true(0 < sum_of_all / count < 60, f"mean failover: {sum_of_all / count} s")
+        wait_until(lambda: summed(cluster, "kafka_server_replicamanager_underreplicatedpartitions") == 6, "6 under-replicated")
+
+
+def test_recovery_is_told_after_a_kill():
+    with looks.give_ports(Cluster(1)) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "orders", "-p", 8)
+        cluster.naru("produce", "orders", text_in="".join(f"{i}\n" for i in range(100)))
+        cluster[1].kill()
+        cluster[1].start()
+        wait_until(lambda: looks.get(cluster[1], "/readyz")[0] == 200, "ready again")
+        recovery = looks.get_json(cluster[1], "/readyz")[1]["recovery"]
+        true(recovery["logs_found"] >= 8, f"logs found: {recovery}")
+        equal(recovery["logs_opened"], recovery["logs_found"], "logs opened")
+
+
+def test_a_thousand_partitions_are_named_and_more_are_summed():
+    with looks.give_ports(Cluster(1, settings={"naru.metrics.partitions.max": 50})) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "wide", "-p", 200)
+        samples = looks.scrape(cluster[1])
+        equal(looks.total(samples, "kafka_server_replicamanager_leadercount"), 200, "leaders")
+        equal(len([s for s in samples if s.startswith("kafka_log_log_size{")]), 50, "named")
+        equal(samples['naru_metrics_left_out{kind="partition"}'], 150, "left out")
+        detailed = looks.scrape(cluster[1], "/metrics?detail=partition")
+        equal(len([s for s in detailed if s.startswith("kafka_log_log_size{")]), 200, "named on request")
+
+
+def test_the_default_port_gives_way():
+    with Cluster(3) as cluster:
+        cluster.start()
+
+        def port_of(broker):
+            for line in broker.log().splitlines():
+                if "health, metrics and the page on port" in line:
+                    return int(line.rsplit(" ", 1)[1])
+            raise Failed(f"broker {broker.id} does not say its port")
+        ports = [port_of(broker) for broker in cluster.brokers]
+        equal(len(set(ports)), 3, f"ports {ports}")
+        for broker, port in zip(cluster.brokers, ports):
+            broker.settings["naru.http.port"] = port
+            wait_until(lambda b=broker: looks.get(b, "/livez")[0] == 200, "alive")

@@ -1,0 +1,115 @@
+"""deploy/grafana with a real Prometheus: it scrapes three brokers, loads the rules and answers every query of the dashboard."""
+import contextlib
+import json
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import urllib.parse
+import urllib.request
+
+import looks
+from naru_cluster import Cluster, Failed, Workload, wait_until
+from support import clean, equal, true
+
+GRAFANA = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "grafana"
+# Words of PromQL and labels that look like metric names.
+METRIC = re.compile(r"\b(?:kafka|naru|process)_[a-z0-9_]+\b")
+
+
+def expressions():
+    """Every expression of the dashboard, with its variables filled in, and of the rules."""
+    board = json.loads((GRAFANA / "dashboard.json").read_text())
+    found = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+    found += [annotation["expr"] for annotation in board["annotations"]["list"]]
+    filled = [expr.replace("$__rate_interval", "1m").replace("$job", "naru") for expr in found]
+    rules = re.findall(r"^\s+expr: (.*)$", (GRAFANA / "alerts.yml").read_text(), re.MULTILINE)
+    return filled, rules
+
+
+class Prometheus:
+    def __init__(self, cluster):
+        program = shutil.which("prometheus")
+        true(program, "prometheus is here (package prometheus, see scripts/lib/packages)")
+        self.dir = cluster.dir / "prometheus"
+        self.dir.mkdir()
+        with socket.socket() as free:
+            free.bind((cluster.host, 0))
+            self.port = free.getsockname()[1]
+        self.host = cluster.host
+        targets = ", ".join(f'"{b.host}:{b.settings["naru.http.port"]}"' for b in cluster.brokers)
+        text = (GRAFANA / "prometheus.yml").read_text().replace("5s", "1s")
+        text = re.sub(r"targets: .*", f"targets: [{targets}]", text)
+        (self.dir / "prometheus.yml").write_text(text)
+        shutil.copy(GRAFANA / "alerts.yml", self.dir)
+        self.log = open(self.dir / "log", "wb")
+        self.process = subprocess.Popen(
+            [program, f"--config.file={self.dir}/prometheus.yml", f"--storage.tsdb.path={self.dir}/data",
+             f"--web.listen-address={self.host}:{self.port}"], stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+    def get(self, path, **parameters):
+        if self.process.poll() is not None:
+            raise SystemExit(f"prometheus ended: {(self.dir / 'log').read_text()[-2000:]}")
+        query = urllib.parse.urlencode(parameters)
+        try:
+            with urllib.request.urlopen(f"http://{self.host}:{self.port}{path}?{query}", timeout=20) as answer:
+                return json.load(answer)["data"]
+        except OSError as refused:
+            raise Failed(f"{path} {parameters}: {refused}") from None
+
+    def query(self, expr):
+        return self.get("/api/v1/query", query=expr)["result"]
+
+    def value(self, expr):
+        result = self.query(expr)
+        return float(result[0]["value"][1]) if result else None
+
+
+def test_rules_and_configuration_are_valid():
+    for words in (["check", "rules", GRAFANA / "alerts.yml"], ["check", "config", GRAFANA / "prometheus.yml"]):
+        done = subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True, timeout=60)
+        equal(done.returncode, 0, f"promtool {words}: {done.stdout}{done.stderr}")
+
+
+def test_a_real_prometheus_answers_the_dashboard_and_alerts_on_a_kill():
+    dashboard, rules = expressions()
+    true(len(dashboard) > 30 and len(rules) > 10, f"expressions found: {len(dashboard)}, {len(rules)}")
+    with looks.give_ports(Cluster(3)) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "orders", "-p", 6)
+        cluster.wait_isr("orders")
+        with contextlib.closing(Prometheus(cluster)) as prometheus, Workload(cluster, "orders", rate=200, group="readers") as load:
+            wait_until(lambda: prometheus.value('sum(up{job="naru"})') == 3, "three targets that are up")
+            load.flow()
+            # Nothing is named there that no broker exports.
+            exported = {series.split("{")[0] for broker in cluster.brokers for series in looks.scrape(broker)}
+            named = {name for expr in dashboard + rules for name in METRIC.findall(expr)}
+            equal(sorted(named - exported), [], "metrics that the dashboard or the rules name and nobody exports")
+            wait_until(lambda: (prometheus.value('sum(rate(kafka_server_brokertopicmetrics_messagesin_total{topic="orders"}[1m]))') or 0) > 10, "a rate")
+            wait_until(lambda: prometheus.query("kafka_consumergroup_lag"), "the lag of a group")
+            silent = [expr for expr in dashboard if not prometheus.query(expr)]
+            # Failover and sync times exist once there was one; here nothing has failed yet and nobody asked for syncs.
+            unexpected = [expr for expr in silent if "failover" not in expr and "fsync" not in expr and "isr" not in expr]
+            equal(unexpected, [], "queries of the dashboard without an answer")
+            for expr in rules:
+                prometheus.query(expr)  # an error would be a Failed
+            groups = prometheus.get("/api/v1/rules")["groups"]
+            equal(sum(len(group["rules"]) for group in groups), len(rules), "rules loaded")
+            firing = lambda: {alert["labels"]["alertname"] for alert in prometheus.get("/api/v1/alerts")["alerts"]}
+            equal(firing() & {"NaruBrokerDown", "NaruUnderReplicated", "NaruOfflinePartitions"}, set(), "alerts of a healthy cluster")
+            victim = cluster.leader("orders")
+            load.fault("kill")
+            cluster[victim].kill()
+            wait_until(lambda: {"NaruBrokerDown", "NaruUnderReplicated"} <= firing(), "alerts pending or firing", timeout=60)
+            wait_until(lambda: prometheus.value("sum(increase(naru_failover_seconds_count[1m]))"), "failovers in Prometheus")
+            cluster[victim].start()
+            wait_until(lambda: not {"NaruBrokerDown", "NaruUnderReplicated"} & firing(), "the alerts end", timeout=120)
+            load.healed()
+            load.flow()
+            clean(load.stop())

@@ -1,0 +1,139 @@
+// look.js BASE SHOTS: looks at a cluster's page with a real browser, step by step. Says what it has seen as JSON lines on
+// standard output, and goes on when it is told so on standard input: the test between them kills brokers.
+// Screenshots go to the folder SHOTS. $CHROMIUM is the browser.
+import { chromium } from "playwright-core";
+import { createInterface } from "node:readline";
+
+const [base, shots] = process.argv.slice(2);
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const say = (what) => console.log(JSON.stringify(what));
+const hear = async () => (await lines.next()).value;
+
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+const trouble = []; // what the browser complains about
+let killing = false; // then requests to the dead broker fail, and that is no trouble
+async function open(options) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  page.setDefaultTimeout(20000);
+  page.on("pageerror", (e) => trouble.push(`error: ${e.message}`));
+  page.on("console", (m) => m.type() === "error" && !killing && trouble.push(`console: ${m.text()}`));
+  page.on("response", (r) => r.status() >= 400 && !killing && trouble.push(`${r.status()} ${r.url()}`));
+  await page.goto(base);
+  await page.locator("[data-broker]").first().waitFor();
+  return page;
+}
+
+const desktop = { viewport: { width: 1280, height: 900 }, colorScheme: "light" };
+const phone = { viewport: { width: 360, height: 780 }, colorScheme: "dark", hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
+const shot = (page, name, options = {}) => page.screenshot({ path: `${shots}/${name}.png`, ...options });
+const heading = (page) => page.locator("main h1").first().innerText();
+
+// 1. Every view, by keyboard, on a desk in light.
+const page = await open(desktop);
+await page.locator(".link.live").waitFor();
+await page.waitForFunction(() => document.querySelectorAll(".flow .bar.in i").length >= 3);
+await page.waitForTimeout(4000); // for a picture with a curve in it
+await shot(page, "desktop-light-map", { fullPage: true });
+const headings = {};
+for (const key of ["2", "3", "4", "5", "6", "7", "1"]) {
+  await page.keyboard.press(key);
+  await page.locator(`nav a:nth-child(${key})[aria-current=page]`).waitFor();
+  headings[key] = await heading(page);
+  if (key === "3") await page.locator("table.records").waitFor();
+  if (key === "4") await page.locator("tbody tr").first().waitFor();
+  if (key === "6") await page.locator("table.configs tbody tr").first().waitFor();
+  if (key === "7") await page.locator("tbody tr").nth(2).waitFor();
+  if (key !== "1") await shot(page, `desktop-light-${["", "", "topics", "messages", "groups", "events", "settings", "quorum"][key]}`);
+}
+await page.keyboard.press("?");
+await page.locator("[role=dialog]").waitFor();
+await page.keyboard.press("Escape");
+await page.locator("[role=dialog]").waitFor({ state: "detached" });
+// The keyboard reaches the content and the topics on the map.
+await page.goto(`${base}/#/topics`);
+await page.keyboard.press("/");
+const focused = await page.evaluate(() => document.activeElement.matches("[data-filter]"));
+await page.keyboard.type("orders");
+await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 1);
+say({ step: "views", headings, focused, landmarks: await page.evaluate(() => ["header", "nav[aria-label]", "main"].every((s) => document.querySelector(s))) });
+
+// 2. One topic, and its records: by offset, by key, as JSON.
+await page.locator("tbody th a").click();
+await page.locator("td.squares .replica.leads").first().waitFor();
+await shot(page, "desktop-light-topic");
+await page.goto(`${base}/#/messages/orders/0`);
+await page.locator("table.records tbody tr").first().waitFor();
+await page.getByLabel("From").selectOption("start");
+await page.getByRole("button", { name: "Show" }).click();
+await page.waitForFunction(() => document.querySelector("table.records tbody button")?.innerText.trim().endsWith("0"));
+await page.getByLabel("Key contains").fill("key-7");
+await page.getByRole("button", { name: "Show" }).click();
+await page.waitForFunction(() => [...document.querySelectorAll("table.records tbody tr")].every((r) => r.cells[2].innerText.includes("key-7")));
+const keys = await page.locator("table.records tbody tr td:nth-child(3)").allInnerTexts();
+await page.locator("table.records tbody button").first().click();
+const pretty = await page.locator("tr.detail pre").innerText();
+await shot(page, "desktop-light-record");
+say({ step: "messages", keys: [...new Set(keys)], pretty });
+
+// 3. In the dark, and on a phone.
+const dark = await open({ ...desktop, colorScheme: "dark" });
+await dark.waitForTimeout(3000);
+await shot(dark, "desktop-dark-map", { fullPage: true });
+await dark.close();
+const small = await open(phone);
+await small.waitForTimeout(1500);
+const widths = {};
+for (const [key, name] of ["map", "topics", "messages", "groups", "events", "config", "quorum"].entries()) {
+  await small.goto(`${base}/#/${name}`);
+  await small.locator(`nav a:nth-child(${key + 1})[aria-current=page]`).waitFor();
+  await small.waitForTimeout(700);
+  widths[name] = await small.evaluate(() => document.documentElement.scrollWidth);
+  await shot(small, `phone-dark-${name}`);
+}
+await small.close();
+const bright = await open({ ...phone, colorScheme: "light" });
+await bright.waitForTimeout(1500);
+await shot(bright, "phone-light-map", { fullPage: true });
+await bright.close();
+say({ step: "small", widths });
+
+// 4. The broker that this page looks at is killed: leaders move, and the page moves on.
+await page.goto(`${base}/#/map`);
+await page.locator(".link.live").waitFor();
+// What the page draws is noted when it draws it, by the page's own clock.
+await page.evaluate(() => {
+  window.seen = [];
+  new MutationObserver(() => {
+    const leaders = {};
+    for (const square of document.querySelectorAll(".squares i.leads")) {
+      leaders[square.dataset.partition] = Number(square.closest("[data-broker]").dataset.broker);
+    }
+    const text = JSON.stringify(leaders);
+    if (text !== window.seen.at(-1)?.text) window.seen.push({ at: Date.now(), text });
+  }).observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ["class"] });
+});
+const link = await page.locator(".link").innerText();
+const leadersNow = () => page.evaluate(() => Object.fromEntries([...document.querySelectorAll(".squares i.leads")].map((s) => [s.dataset.partition, Number(s.closest("[data-broker]").dataset.broker)])));
+say({ step: "before", link, leaders: await leadersNow() });
+const [victim, at] = (await hear()).split(" ").map(Number);
+killing = true;
+await page.waitForFunction((id) => !document.querySelector(`[data-broker="${id}"] .squares i.leads`) && document.querySelector(`[data-broker="${id}"]`).classList.contains("down"), victim);
+const moved = await page.evaluate((id) => window.seen.find((s) => !Object.values(JSON.parse(s.text)).includes(id))?.at, victim);
+await shot(page, "desktop-light-killed", { fullPage: true });
+await page.waitForFunction(() => document.querySelector(".link.live"));
+say({ step: "killed", moved: moved - at, link: await page.locator(".link").innerText(), leaders: await leadersNow(), health: await page.locator("header .pill").innerText() });
+await page.keyboard.press("5");
+await page.getByText(`broker ${victim} is fenced`).first().waitFor();
+await shot(page, "desktop-light-events-killed");
+const events = await page.locator(".timeline .what").allInnerTexts();
+const offsets = (await page.locator(".timeline .offset").allInnerTexts()).map(Number);
+say({ step: "events", events: events.slice(0, 60), offsets });
+
+// 5. It comes back, and so does health.
+await hear();
+await page.keyboard.press("1");
+await page.locator("header .pill.good").waitFor({ timeout: 60000 });
+say({ step: "healed", trouble });
+await browser.close();
+process.exit(0);
