@@ -321,8 +321,9 @@ bool Injector::apply_to_disk(const Fault& fault, Node& node) {
     case FaultKind::write_error: {
       const bool sync = fault.b % 2 == 0;
       const bool metadata = fault.b % 5 == 0;  // then the process ends by itself (R76)
-      // After a failed sync the kernel may take for clean what is not on the disk.
-      if (sync && !metadata && !atlas_.may_lose_records(node)) return false;
+      // After a failed sync the kernel may take for clean what is not on the disk: the next loss of power takes it,
+      // although the process has ended, come back and found everything in place.
+      if (sync && !(metadata ? atlas_.may_lose_metadata(node) : atlas_.may_lose_records(node))) return false;
       disk.add_fault({.operation = sync ? SimulatedDisk::Operation::sync : SimulatedDisk::Operation::write,
                       .path_contains = metadata ? "/meta" : "/data",
                       .skip = fault.c % 20,

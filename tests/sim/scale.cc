@@ -119,6 +119,8 @@ class Scale {
     Node* active = cluster_.active_controller();
     for (const auto& node : cluster_.nodes()) {
       if (!node->is_running() || (node.get() == active) != controller) continue;
+      // It stays down: were it a voter, the controller could not be killed after it and another be elected.
+      if (!controller && node->id().value <= cluster_.options().voters) continue;
       victim_ = node->id();
       node->die(Death::killed);
       return;
