@@ -2,8 +2,10 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <fstream>
 #include <future>
 
 #include <fmt/format.h>
@@ -53,6 +55,14 @@ std::string Totals::line() const {
                      partition_leader_changes, raft_leader_changes, acknowledged, failures, invalid);
 }
 
+void append_result(const std::string& file, std::string_view verdict, const std::string& run, const Outcome& outcome) {
+  if (file.empty()) return;
+  constexpr size_t text_max = 400;
+  std::string text = outcome.failure.substr(0, text_max);
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  std::ofstream(file, std::ios::app) << verdict << ' ' << run << (text.empty() ? "" : ": ") << text << '\n';
+}
+
 Totals run_campaign(const CampaignSettings& s) {
   Totals totals;
   const auto began = Clock::now();
@@ -86,13 +96,21 @@ Totals run_campaign(const CampaignSettings& s) {
     for (auto& [n, future] : batch) {
       const auto [outcome, twice] = future.get();
       totals.add(outcome);
+      const bool is_known = !outcome.failure.empty() && s.known.contains(n);
+      if (is_known) --totals.failures, ++totals.known_failures;
       if (twice) ++totals.run_twice;
+      append_result(s.results,
+                    outcome.failure.empty() ? "ok"
+                    : is_known              ? "skip"
+                                            : "not ok",
+                    fmt::format("{} --seed {}", s.repeat_command, n), outcome);
       totals.wall_seconds = seconds_since(began);
       totals.cpu_seconds = cpu_of_children();
       if (!outcome.invalid.empty()) std::printf("a run says nothing (--seed %lu): %s\n", n, outcome.invalid.c_str());
       if (!outcome.failure.empty()) {
-        totals.failed_seeds.push_back(n);
-        std::printf("seed %lu FAILED: %s\n  %s\n  repeat with: %s --seed %lu\n", n, outcome.failure.c_str(),
+        if (!is_known) totals.failed_seeds.push_back(n);
+        std::printf("seed %lu %s: %s\n  %s\n  repeat with: %s --seed %lu\n", n,
+                    is_known ? "fails, as is known" : "FAILED", outcome.failure.c_str(),
                     describe(s.settings_of(n).options).c_str(), s.repeat_command.c_str(), n);
       }
     }
@@ -108,6 +126,7 @@ Totals run_campaign(const CampaignSettings& s) {
 
 void print_report(const Totals& totals) {
   std::printf("total: %s\n", totals.line().c_str());
+  if (totals.known_failures > 0) std::printf("%lu seeds failed that are known to\n", totals.known_failures);
   if (totals.run_twice > 0) std::printf("%lu seeds were run twice with the same trace\n", totals.run_twice);
   std::printf("faults:");
   for (int i = 0; i < fault_kinds; ++i) {

@@ -1,6 +1,7 @@
 #include "sim/child.h"
 
 #include <execinfo.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -97,6 +98,7 @@ std::optional<Outcome> from_text(const std::string& text) {
 }
 
 [[noreturn]] void be_child(const ChildSettings& settings, int result, int words) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a campaign that is stopped leaves no run behind
   if (settings.quiet) ::dup2(words, STDERR_FILENO);
   std::signal(SIGABRT, on_crash);
   std::signal(SIGSEGV, on_crash);

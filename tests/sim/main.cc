@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include "common/logging.h"
@@ -34,6 +35,8 @@ struct Arguments {
   std::string mutant;
   std::string scale;
   std::string regress;
+  std::string known;
+  std::string results;
   std::string only_faults;
   std::vector<std::string> set;
 };
@@ -57,6 +60,8 @@ void declare(CLI::App& app, Arguments& a) {
       ->expected(0, 1)
       ->default_str("10:1000,30:10000,100:100000");
   app.add_option("--regress", a.regress, "Instead: every run that this file names (tests/regress/seeds.txt)");
+  app.add_option("--known", a.known, "With --seeds: a file of seeds whose failure is no failure, one a line");
+  app.add_option("--results", a.results, "Append a line \"ok\", \"not ok\" or \"skip\" for each run to this file");
   app.add_option("--set", a.set, "An option of the run instead of what the seed draws: " + sim::option_names());
 }
 
@@ -97,6 +102,22 @@ void print_outcome(const sim::Outcome& o, double wall, double cpu) {
               o.partition_leader_changes, o.raft_leader_changes, o.acknowledged, o.trace_hash);
 }
 
+// Lines of a file without their comments: what comes after a #.
+std::vector<std::string> lines_of(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) {
+    std::fprintf(stderr, "cannot read %s\n", path.c_str());
+    std::exit(2);
+  }
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) {
+    line.resize(std::min(line.find('#'), line.size()));
+    line.resize(line.find_last_not_of(" \t") + 1);
+    if (!line.empty()) lines.push_back(line);
+  }
+  return lines;
+}
+
 int run_one(const Arguments& a, const std::string& command) {
   const sim::RunSettings settings = settings_of(a, a.seed);
   std::printf("seed %lu: %s\n", a.seed, sim::describe(settings.options).c_str());
@@ -108,14 +129,15 @@ int run_one(const Arguments& a, const std::string& command) {
   const double cpu = static_cast<double>(usage.ru_utime.tv_sec) + static_cast<double>(usage.ru_utime.tv_usec) / 1e6;
   print_outcome(outcome, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(), cpu);
   if (!outcome.invalid.empty()) std::printf("this run says nothing: %s\n", outcome.invalid.c_str());
+  sim::append_result(a.results, outcome.failure.empty() ? "ok" : "not ok", command, outcome);
   if (outcome.failure.empty()) return 0;
-  std::printf("FAILED: %s\nrepeat with: %s --seed %lu --trace\n", outcome.failure.c_str(), command.c_str(), a.seed);
+  std::printf("FAILED: %s\nrepeat with: %s --trace\n", outcome.failure.c_str(), command.c_str());
   if (!a.minimize) return 1;
   const sim::Minimized small = sim::minimize(settings, outcome, a.minimize_runs);
   std::printf("minimal after %d runs: %s\n", small.runs, sim::describe(small.settings.options).c_str());
   for (const sim::Fault& fault : small.settings.plan) std::printf("  %s\n", sim::describe(fault).c_str());
-  std::printf("first bad event: %s\nrepeat with: %s --seed %lu%s --trace\n", small.outcome.failure.c_str(),
-              command.c_str(), a.seed, small.arguments.c_str());
+  std::printf("first bad event: %s\nrepeat with: %s%s --trace\n", small.outcome.failure.c_str(),
+              command.substr(0, command.find(" --only-faults")).c_str(), small.arguments.c_str());
   return 1;
 }
 
@@ -134,6 +156,10 @@ int run_many(const Arguments& a, const std::string& command) {
   campaign.twice_share = a.twice;
   campaign.jobs = std::max(1, a.jobs);
   campaign.failures_max = a.failures;
+  campaign.results = a.results;
+  if (!a.known.empty()) {
+    for (const std::string& seed : lines_of(a.known)) campaign.known.insert(std::strtoull(seed.c_str(), nullptr, 10));
+  }
   campaign.repeat_command = command;
   campaign.settings_of = [&a](uint64_t seed) { return settings_of(a, seed); };
   const sim::Totals totals = sim::run_campaign(campaign);
@@ -141,29 +167,24 @@ int run_many(const Arguments& a, const std::string& command) {
   if (a.minimize && !totals.failed_seeds.empty()) {
     Arguments again = a;
     again.seed = totals.failed_seeds.front();
-    run_one(again, command);
+    again.results.clear();  // it has been told
+    run_one(again, fmt::format("{} --seed {}", command, again.seed));
   }
   return totals.failures == 0 ? 0 : 1;
 }
 
 // Every line: arguments, then # and a story.
-int run_file(const std::string& path, const std::string& program) {
-  std::ifstream file(path);
-  if (!file) {
-    std::fprintf(stderr, "cannot read %s\n", path.c_str());
-    return 2;
-  }
+int run_file(const std::string& path, const std::string& program, const std::string& results) {
   int failures = 0;
   int runs = 0;
-  for (std::string line; std::getline(file, line);) {
-    line.resize(std::min(line.find('#'), line.size()));
-    if (line.find_first_not_of(" \t") == std::string::npos) continue;
+  for (const std::string& line : lines_of(path)) {
     Arguments a;
     CLI::App app;
     declare(app, a);
     app.parse(line);
+    a.results = results;
     ++runs;
-    failures += run_one(a, program) == 0 ? 0 : 1;
+    failures += run_one(a, program + " " + line) == 0 ? 0 : 1;
   }
   std::printf("%d regression runs, %d failures\n", runs, failures);
   return failures == 0 ? 0 : 1;
@@ -185,7 +206,11 @@ int main(int argc, char** argv) {
   for (const std::string& assignment : arguments.set) command += " --set " + assignment;
   if (!arguments.mutant.empty()) command += " --mutant " + arguments.mutant;
   if (app.count("--scale") > 0) return sim::run_scale(arguments.scale);
-  if (!arguments.regress.empty()) return run_file(arguments.regress, argv[0]);
-  if (app.count("--seed") > 0) return run_one(arguments, command);
+  if (!arguments.regress.empty()) return run_file(arguments.regress, argv[0], arguments.results);
+  if (app.count("--seed") > 0) {
+    command += fmt::format(" --seed {}", arguments.seed);
+    if (!arguments.only_faults.empty()) command += " --only-faults " + arguments.only_faults;
+    return run_one(arguments, command);
+  }
   return run_many(arguments, command);
 }
