@@ -31,6 +31,7 @@ RaftDisk::~RaftDisk() = default;
 
 void RaftDisk::persist(std::vector<raft::Persist> operations) {
   for (raft::Persist& operation : operations) queue_.push_back(std::move(operation));
+  save_waiting_hard_state();
   step();
 }
 
@@ -68,12 +69,43 @@ void RaftDisk::fail_for_good(std::string reason) {
 }
 
 void RaftDisk::stall(std::function<void()> retry) {
-  if (!std::exchange(is_stalled_, true)) {
+  if (!std::exchange(is_stalled_, true))
     environment_.logger.error("metadata log {}: the disk is full; waiting for room", directory_);
-    if (events_.on_stalled) events_.on_stalled();
-  }
-  environment_.after(stall_retry, [alive = std::weak_ptr(alive_), retry = std::move(retry)] {
-    if (!alive.expired()) retry();
+  if (events_.on_stalled) events_.on_stalled();
+  is_waiting_for_room_ = true;
+  save_waiting_hard_state();
+  wait_for_room(std::move(retry));
+}
+
+void RaftDisk::wait_for_room(std::function<void()> retry) {
+  environment_.after(stall_retry, [this, alive = std::weak_ptr(alive_), retry = std::move(retry)]() mutable {
+    if (alive.expired() || has_failed_) return;
+    if (is_saving_aside_) return wait_for_room(std::move(retry));
+    is_waiting_for_room_ = false;
+    retry();
+  });
+}
+
+// The newest one says it all. It may become durable before what was handed over earlier, which nobody has acknowledged
+// and which never is of a newer term; its floor is of what was durable before.
+void RaftDisk::save_waiting_hard_state() {
+  if (!is_waiting_for_room_ || is_saving_aside_ || has_failed_) return;
+  raft::PersistToken token = 0;
+  std::erase_if(queue_, [&](const raft::Persist& waiting) {
+    const auto* save = std::get_if<raft::SaveHardState>(&waiting.operation);
+    if (save == nullptr) return false;
+    state_.hard_state = save->state;
+    token = waiting.token;
+    return true;
+  });
+  if (token == 0) return;
+  is_saving_aside_ = true;
+  state_file_->save(state_, [this, token, alive = std::weak_ptr(alive_)](const Result<void>& saved) {
+    if (alive.expired()) return;
+    is_saving_aside_ = false;
+    if (!saved) return fail_for_good(saved.error().message);
+    if (events_.on_hard_state_durable) events_.on_hard_state_durable(token);
+    if (!alive.expired()) save_waiting_hard_state();
   });
 }
 

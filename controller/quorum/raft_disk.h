@@ -85,6 +85,8 @@ class RaftDisk final : public RaftStorage {
   void step_install();
   void finish(raft::PersistToken token, std::optional<raft::Snapshot> installed = std::nullopt);
   void stall(std::function<void()> retry);
+  void wait_for_room(std::function<void()> retry);
+  void save_waiting_hard_state();
   void flush_written(raft::PersistToken token);
   void fail_for_good(std::string reason);
   void prune_snapshots();
@@ -103,6 +105,8 @@ class RaftDisk final : public RaftStorage {
   std::deque<raft::Persist> queue_;  // not begun
   bool is_busy_ = false;             // an operation, or a run of them, is under way
   bool is_stalled_ = false;
+  bool is_waiting_for_room_ = false;  // nothing else is under way, but for
+  bool is_saving_aside_ = false;      // a hard state that overtakes what waits
   bool has_failed_ = false;
   size_t entries_done_ = 0;  // of the AppendEntries at the front, when the disk was full in the middle
   std::optional<raft::SnapshotMeta> piece_meta_;

@@ -263,6 +263,10 @@ void RaftDriver::begin(raft::RestoredState restored) {
             if (installed) node_->on_snapshot_installed(*std::move(installed));
             carry_out(node_->on_durable(token, shard_.now()));
           },
+      .on_hard_state_durable =
+          [this](raft::PersistToken token) {
+            if (node_) carry_out(node_->on_hard_state_durable(token, shard_.now()));
+          },
       .on_stalled =
           [this] {
             // A full disk here must not hold the cluster: another leads (R81).

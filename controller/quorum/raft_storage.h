@@ -18,7 +18,10 @@ class RaftStorage {
   struct Events {
     // Every operation up to `token` is durable. `installed`: the snapshot that InstallSnapshot made current with it.
     std::function<void(raft::PersistToken token, std::optional<raft::Snapshot> installed)> on_durable;
-    // The disk is full: operations wait, and go on by themselves when there is room (R81).
+    // The hard state of `token` is durable, and has overtaken operations that wait for room. A term that passes and a
+    // vote want none: a full disk must not keep the others from electing somebody.
+    std::function<void(raft::PersistToken token)> on_hard_state_durable;
+    // The disk is full: operations wait, and go on by themselves when there is room (R81). Said again while it lasts.
     std::function<void()> on_stalled;
     // Final (R76): nothing becomes durable any more.
     std::function<void(std::string reason)> on_failed;

@@ -39,14 +39,20 @@ PersistToken Durability::issue_install(LogIndex end) {
 void Durability::complete(PersistToken token) {
   NARU_CHECK(token <= issued_, "token {} of {}", token, issued_);
   completed_ = std::max(completed_, token);
+  hard_state_completed_ = std::max(hard_state_completed_, completed_);
   while (!pending_.empty() && pending_.front().token <= completed_) {
     if (pending_.front().end) durable_end_ = *pending_.front().end;
     pending_.pop_front();
   }
 }
 
+void Durability::complete_hard_state(PersistToken token) {
+  NARU_CHECK(token <= issued_, "token {} of {}", token, issued_);
+  hard_state_completed_ = std::max(hard_state_completed_, token);
+}
+
 void Durability::send(Message message, std::vector<Message>& out) {
-  if ((hard_state_ <= completed_ && held_.empty()) || mutant<"R1-speaks-before-the-vote-is-saved">()) {
+  if ((hard_state_ <= hard_state_completed_ && held_.empty()) || mutant<"R1-speaks-before-the-vote-is-saved">()) {
     out.push_back(std::move(message));
   } else {
     held_.push_back({hard_state_, std::move(message)});
@@ -54,7 +60,7 @@ void Durability::send(Message message, std::vector<Message>& out) {
 }
 
 void Durability::release(std::vector<Message>& out) {
-  while (!held_.empty() && held_.front().needs <= completed_) {
+  while (!held_.empty() && held_.front().needs <= hard_state_completed_) {
     out.push_back(std::move(held_.front().message));
     held_.pop_front();
   }

@@ -1,6 +1,7 @@
 // What the disk has, and which messages wait for it. Every operation handed to storage has a token; storage finishes
-// them in order. A message may leave only when the hard state it was said under is durable (R1); how far the log is
-// durable is what a node acknowledges, and what a leader counts for itself (R2). Thread-compatible.
+// them in order, but for a hard state that overtakes what a full disk keeps waiting. A message may leave only when the
+// hard state it was said under is durable (R1); how far the log is durable is what a node acknowledges, and what a
+// leader counts for itself (R2). Thread-compatible.
 #pragma once
 #include <deque>
 #include <vector>
@@ -22,6 +23,8 @@ class Durability {
   PersistToken issue_other();
 
   void complete(PersistToken token);
+  // The hard state of `token`, and with it every earlier one, is durable; operations before it may not be.
+  void complete_hard_state(PersistToken token);
 
   [[nodiscard]] LogIndex durable_end() const { return durable_end_; }
   // Keeps `message` until the hard state is durable, or passes it on at once.
@@ -45,6 +48,7 @@ class Durability {
   PersistToken issued_ = 0;
   PersistToken completed_ = 0;
   PersistToken hard_state_ = 0;  // of the last hard state
+  PersistToken hard_state_completed_ = 0;  // of the last durable one; never behind completed_
   std::deque<Pending> pending_;
   std::deque<HeldMessage> held_;
 };

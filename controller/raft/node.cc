@@ -42,6 +42,11 @@ Effects Node::on_durable(PersistToken token, Instant now) {
   impl_->on_durable(token);
   return impl_->leave();
 }
+Effects Node::on_hard_state_durable(PersistToken token, Instant now) {
+  impl_->enter(now);
+  impl_->on_hard_state_durable(token);
+  return impl_->leave();
+}
 void Node::on_snapshot_installed(Snapshot snapshot) {
   impl_->installed_snapshot_ = std::move(snapshot);
 }

@@ -46,6 +46,8 @@ class Node {
 
   // --- events from the disk
   [[nodiscard]] Effects on_durable(PersistToken token, Instant now);
+  // As RaftStorage::Events::on_hard_state_durable.
+  [[nodiscard]] Effects on_hard_state_durable(PersistToken token, Instant now);
   // Answers InstallSnapshot; before on_durable of its token.
   void on_snapshot_installed(Snapshot snapshot);
   // The state machine's snapshot of everything before `end` is durable. `end` was delivered as committed (R14).

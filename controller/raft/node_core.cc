@@ -232,6 +232,12 @@ void Node::Impl::on_durable(PersistToken token) {
   }
 }
 
+void Node::Impl::on_hard_state_durable(PersistToken token) {
+  if (role_ == Role::halted) return;
+  durability_.complete_hard_state(token);
+  durability_.release(effects_.messages);
+}
+
 void Node::Impl::on_snapshot_made(Snapshot snapshot) {
   const LogPosition position = snapshot.meta.position;
   if (role_ == Role::halted || (snapshot_ && position.end <= snapshot_->meta.position.end)) return;  // overtaken

@@ -24,6 +24,7 @@ class Node::Impl {
   void start();
   void dispatch(const Message& message);
   void on_durable(PersistToken token);
+  void on_hard_state_durable(PersistToken token);
   void on_snapshot_made(Snapshot snapshot);
   void halt(std::string reason);
   void lose_state(std::string reason);

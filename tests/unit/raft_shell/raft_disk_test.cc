@@ -42,7 +42,7 @@ struct Fixture {
     RaftDisk::Environment environment;
     environment.disk = &disk;
     environment.clock = &clock;
-    environment.after = [](common::model::Duration, std::function<void()>) {};
+    environment.after = [this](common::model::Duration, std::function<void()> f) { later.push_back(std::move(f)); };
     return RaftDisk::open(environment, directory, is_member, is_member ? raft::VoterSet() : voters);
   }
   void use(quorum::Result<RaftDisk::Opened> opened) {
@@ -55,6 +55,8 @@ struct Fixture {
     REQUIRE(finished);
     quorum::RaftStorage::Events events;
     events.on_durable = [this](raft::PersistToken token, std::optional<raft::Snapshot>) { durable = token; };
+    events.on_hard_state_durable = [this](raft::PersistToken t) { hard_state_durable = t; };
+    events.on_stalled = [this] { ++stalls; };
     events.on_failed = [this](const std::string& why) { failure = why; };
     storage->listen(std::move(events));
   }
@@ -62,6 +64,10 @@ struct Fixture {
     std::vector<raft::Persist> one;
     one.push_back({++token, std::move(operation)});
     storage->persist(std::move(one));
+    disk.run_until_idle();
+  }
+  void pass_time() {
+    for (auto& f : std::exchange(later, {})) f();
     disk.run_until_idle();
   }
   // A log of the bootstrap entry and three more, all of them committed.
@@ -90,6 +96,9 @@ struct Fixture {
   std::unique_ptr<RaftDisk> storage;
   raft::PersistToken token = 0;
   raft::PersistToken durable = 0;
+  raft::PersistToken hard_state_durable = 0;
+  int stalls = 0;
+  std::vector<std::function<void()>> later;
   std::string failure;
 };
 
@@ -180,6 +189,41 @@ TEST_CASE("what was committed and is damaged, or gone, is lost state, and stays 
     longer.insert(longer.end(), stranger.view().begin(), stranger.view().end());
     f.disk.overwrite(segment, longer);
     REQUIRE(f.why_lost());
+  }
+}
+
+TEST_CASE("terms pass and votes are given while entries wait for room on a full disk (R1, R81)") {
+  Fixture f;
+  f.write_committed();
+  f.use(f.open());
+  const std::string big(2u << 20, 'x');  // more than was reserved ahead
+  f.disk.fill(1024);
+  f.persist(raft::AppendEntries{{{Term(2), LogIndex(4), raft::EntryKind::data, Buffer::copy_of(big)}}});
+  const auto append = f.token;
+  REQUIRE(f.stalls == 1);
+  f.persist(raft::SaveHardState{{Term(3), std::nullopt, LogIndex(4)}});
+  f.persist(raft::SaveHardState{{Term(4), self, LogIndex(4)}});
+  REQUIRE(f.hard_state_durable == f.token);
+  REQUIRE(f.durable < append);
+  f.pass_time();
+  REQUIRE(f.stalls == 2);
+  REQUIRE(f.durable < append);
+
+  SECTION("what was voted is known after a crash, and what waited is not there") {
+    f.storage.reset();
+    f.disk.crash(SimulatedDisk::Unsynced::lost, 16);
+    const auto opened = f.open();
+    REQUIRE(opened.has_value());
+    REQUIRE_FALSE(opened->lost);
+    CHECK(opened->restored.hard_state.term == Term(4));
+    CHECK(opened->restored.hard_state.voted_for == self);
+  }
+  SECTION("with room everything goes on, in order") {
+    f.persist(raft::TruncateLog{{LogIndex(4), Term(1), 0}});
+    f.disk.set_capacity(std::nullopt);
+    f.pass_time();
+    REQUIRE(f.durable == f.token);
+    REQUIRE(f.failure.empty());
   }
 }
 
