@@ -28,11 +28,14 @@ FailureDetector::Session* FailureDetector::watched(BrokerId id, BrokerEpoch epoc
 
 void FailureDetector::watch(const BrokerImage& broker, Standing standing, Instant now) {
   Session& s = sessions_[broker.broker_id];
-  const auto fast_fenced_at = s.fast_fenced_at;  // the guard outlives the session
-  const Duration pause = s.pause;
+  // The guard outlives the session of a process that was fenced though it lived.
+  const Session before = s;
   s = Session{};
-  s.fast_fenced_at = fast_fenced_at;
-  s.pause = pause;
+  if (before.fast_fenced_epoch == broker.epoch) {
+    s.fast_fenced_at = before.fast_fenced_at;
+    s.fast_fenced_epoch = before.fast_fenced_epoch;
+    s.pause = before.pause;
+  }
   s.epoch = broker.epoch;
   s.endpoint = broker.cluster_endpoint;
   s.watched = true;
@@ -139,6 +142,7 @@ void FailureDetector::on_fenced(const Verdict& verdict, Instant now) {
   const bool again = s.fast_fenced_at && now - *s.fast_fenced_at < 4 * s.pause;
   s.pause = again ? std::min(s.pause * 2, options_.fast_fence_pause_max) : options_.fast_fence_pause;
   s.fast_fenced_at = now;
+  s.fast_fenced_epoch = verdict.epoch;
 }
 
 std::vector<ProbeOrder> FailureDetector::take_probes(Instant now) {

@@ -8,7 +8,9 @@
 //   control stream lost, no handshake since                       lost_stream_timeout; half of it with two witnesses
 //   silence                                                       session_timeout
 //
-// The first two are the fast path: once per broker and pause (5 s, doubling), and off while we distrust our own clock.
+// The first two are the fast path: once per process and pause (5 s, doubling), and off while we distrust our own clock.
+// The pause is for suspicions that were wrong: who registers anew had died (R26), and its next death is believed as
+// quickly.
 //
 // Pure; thread-compatible, lives with its ControllerState.
 #pragma once
@@ -91,6 +93,7 @@ class FailureDetector {
     std::set<BrokerId> witnesses;
     // Guard of the fast path.
     std::optional<Instant> fast_fenced_at;
+    BrokerEpoch fast_fenced_epoch;
     Duration pause{0};
   };
 
