@@ -226,8 +226,12 @@ void BrokerCore::collect_shared_parts() {
   shared_.cluster_id = cluster_id();
   shared_.broker_epoch = [this] { return epoch(); };
   shared_.isolated = [this] { return controller_->isolated(); };
+  shared_.behind = [this] { return controller_->behind(); };
   shared_.active_controller = [this] { return controller_->leader(); };
-  shared_.report_lost = [this](BrokerId id) { controller_->report_lost(id); };
+  shared_.report_lost = [this](BrokerId id) {
+    controller_->report_lost(id);
+    for (const auto& part : parts_) part->shard().post([part = part.get(), id] { part->on_peer_lost(id); });
+  };
   shared_.on_broker_configs = host_.on_broker_configs;
   shared_.on_log_opened = [this](const common::log::RecoveryReport& report) {
     ++start_progress_.logs_opened;

@@ -45,6 +45,9 @@ metadata::ControllerOptions controller_options(const BrokerConfig& config) {
   options.unclean_election_default = config.topic_defaults.unclean_leader_election ? Enabled::yes : Enabled::no;
   options.auto_leader_rebalance = config.auto_leader_rebalance ? Enabled::yes : Enabled::no;
   options.rebalance_interval = config.leader_imbalance_check_interval;
+  // Clients wait up to 10 s before they connect anew to a broker that was gone (librdkafka's reconnect.backoff.max.ms):
+  // those that meet a leader there sooner cannot write until then.
+  options.rebalance_settle = std::chrono::seconds(12);
   options.detector.heartbeat_interval = config.heartbeat_interval;
   options.detector.session_timeout = config.session_timeout;
   return options;

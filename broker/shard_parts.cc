@@ -39,14 +39,17 @@ ShardParts::ShardParts(common::Shard& shard, int index, int count, const SharedP
       random_(shared.random_seed + static_cast<uint64_t>(index)),
       disk_(shared.make_disk(shard)),
       tail_cache_(static_cast<size_t>(shared.config->tail_cache_bytes) / static_cast<size_t>(count)),
-      proposals_(shard, *shared.controller, shared.config->node_id, shared.broker_epoch, shared.config->request_timeout),
+      proposals_(shard, *shared.controller, shared.config->node_id, shared.broker_epoch,
+                 shared.config->request_timeout),
       fetch_sessions_({.sessions_max = static_cast<size_t>(shared.config->fetch_sessions_max)}, random_),
-      producer_ids_(shard, *shared.controller, shared.config->node_id, shared.broker_epoch) {
+      producer_ids_(shard, *shared.controller, shared.config->node_id, shared.broker_epoch),
+      image_changed_(shard) {
   context_.shard = &shard_;
   context_.node_id = shared.config->node_id;
   context_.config = shared.config;
   context_.log = shared.log;
   context_.image = std::make_shared<const metadata::MetadataImage>();
+  context_.image_changed = &image_changed_;
   context_.controller = shared.controller;
   context_.groups = shared.groups;
   context_.fetch_sessions = &fetch_sessions_;
@@ -120,7 +123,7 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   failover_clock_.attach(shard_, replicas_->metrics());
   replicas_->add_listener(failover_clock_);
   replicas_->set_stream_activity([this] { return leader_->spoken_at(); });
-  replicas_->set_isolation([this] { return shared_.isolated && shared_.isolated(); });
+  if (shared_.isolated) replicas_->set_isolation(shared_.isolated, shared_.behind);
 
   if (!shared_.config->cleaner_enabled || shared_.config->cleaner_threads < 1) return;
   cleaner::LogCleanerOptions cleaner;
@@ -148,6 +151,14 @@ void ShardParts::apply_broker_configs(const metadata::ImageDelta& delta) {
   cleaner_->set_limits(cleaner_limits(now));
 }
 
+void ShardParts::on_peer_lost(BrokerId id) {
+  constexpr std::chrono::seconds attempts_apart{2};  // at most: more than a connect timeout and a pause
+  const common::Instant now = shard_.now();
+  const auto last = unreached_at_.find(id);
+  if (last == unreached_at_.end() || now - last->second > attempts_apart) context_.lost_peers[id] = now;
+  unreached_at_[id] = now;
+}
+
 void ShardParts::on_registered(BrokerEpoch epoch) {
   if (!leader_) return;  // the streams have ended: this broker is stopping
   leader_->set_broker_epoch(epoch);
@@ -160,6 +171,7 @@ void ShardParts::on_image(controller::quorum::ImagePtr image, controller::quorum
   if (!delta->brokers.empty()) follower_->on_brokers_changed();
   replicas_->on_image(image, delta);
   apply_broker_configs(*delta);
+  image_changed_.pulse();
   if (index_ == 0) {
     const bool settings = std::any_of(delta->configs.begin(), delta->configs.end(), [](const auto& resource) {
       return resource.type == metadata::ResourceType::broker;

@@ -4,6 +4,7 @@
 // Made and started on the thread that assembles the broker, before the shard has work; afterwards it lives on its shard.
 #pragma once
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -44,6 +45,7 @@ struct SharedParts {
   common::model::Uuid cluster_id;
   std::function<std::optional<common::model::BrokerEpoch>()> broker_epoch;  // any thread
   std::function<bool()> isolated;                                           // any thread (R33)
+  std::function<bool()> behind;                                             // any thread (R33)
   std::function<std::optional<common::model::BrokerId>()> active_controller;
   std::function<void(common::model::BrokerId)> report_lost;  // any thread: a broker's stream broke
   // Any thread: which replicas of a shard cannot be used as they should (R76, R81).
@@ -64,6 +66,8 @@ class ShardParts final : public controller::quorum::MetadataSubscriber {
   void make_replicas(partition::Directories& directories);
   // Once every shard has its replicas. On the assembling thread, before the shard runs anything of ours.
   void connect(partition::PartitionRouter& router);
+  // The stream of some shard to that broker's process broke, or could not be made anew. On the shard.
+  void on_peer_lost(common::model::BrokerId id);
   // Registered under `epoch`. On the shard.
   void on_registered(common::model::BrokerEpoch epoch);
 
@@ -97,6 +101,8 @@ class ShardParts final : public controller::quorum::MetadataSubscriber {
   api::FetchSessionCache fetch_sessions_;
   api::ProducerIdSource producer_ids_;
   api::RequestMetrics request_metrics_;
+  common::Event image_changed_;
+  std::map<common::model::BrokerId, common::Instant> unreached_at_;  // the last break or failed attempt
   api::BrokerContext context_;
 };
 

@@ -91,12 +91,22 @@ std::vector<std::string> names_to_create(const RequestContext& ctx, const Metada
   return names;
 }
 
-ErrorCode creation_error(const std::map<std::string, common::model::Error>& failed, const std::string& name) {
+// A cluster that has just been started: brokers that the configuration names are still to register. Clients give up on
+// INVALID_REPLICATION_FACTOR, so they are told to ask again.
+bool is_still_gathering(const RequestContext& ctx) {
+  const size_t registered = ctx.image().brokers().size();
+  const size_t configured = ctx.config().voters.size();
+  return registered < configured && ctx.config().default_replication_factor <= static_cast<int64_t>(configured);
+}
+
+ErrorCode creation_error(const RequestContext& ctx, const std::map<std::string, common::model::Error>& failed,
+                         const std::string& name) {
   const auto found = failed.find(name);
   if (found == failed.end()) return ErrorCode::unknown_topic_or_partition;
   switch (found->second.code) {
-    case ErrorCode::invalid_topic_exception:
     case ErrorCode::invalid_replication_factor:
+      return is_still_gathering(ctx) ? ErrorCode::leader_not_available : found->second.code;
+    case ErrorCode::invalid_topic_exception:
     case ErrorCode::invalid_partitions:
     case ErrorCode::policy_violation:
       return found->second.code;
@@ -121,11 +131,51 @@ Topic answer_one(const RequestContext& ctx, const ClusterView& cluster, const Me
   const meta::TopicImage* image = ctx.image().topic_by_name(*asked.name);
   if (image != nullptr) return describe(ctx, cluster, request, *image);
   if (meta::invalid_topic_name(*asked.name)) return missing_name(*asked.name, ErrorCode::invalid_topic_exception);
-  return missing_name(*asked.name, creation_error(failed, *asked.name));
+  return missing_name(*asked.name, creation_error(ctx, failed, *asked.name));
+}
+
+// Leaders that have probably just died: our own stream to them broke, and the metadata does not know it yet.
+bool names_lost_leader(const RequestContext& ctx, const MetadataRequest& request, common::model::Instant since) {
+  const auto is_lost = [&](BrokerId id) {
+    const auto lost = ctx.broker().lost_peers.find(id);
+    return lost != ctx.broker().lost_peers.end() && lost->second >= since;
+  };
+  const auto has_lost_leader = [&](const meta::TopicImage& topic) {
+    return std::ranges::any_of(topic.partitions,
+                               [&](const auto& p) { return p.second->leader && is_lost(*p.second->leader); });
+  };
+  if (std::ranges::none_of(ctx.broker().lost_peers, [&](const auto& lost) { return lost.second >= since; }))
+    return false;
+  if (wants_all(ctx, request)) {
+    return std::ranges::any_of(ctx.image().topic_names(),
+                               [&](const auto& t) { return has_lost_leader(*ctx.image().topic_by_id(t.second)); });
+  }
+  return std::ranges::any_of(*request.topics, [&](const auto& asked) {
+    const meta::TopicImage* topic = asks_by_id(asked) ? ctx.image().topic_by_id(asked.topic_id)
+                                    : asked.name      ? ctx.image().topic_by_name(*asked.name)
+                                                      : nullptr;
+    return topic != nullptr && has_lost_leader(*topic);
+  });
+}
+
+// Clients notice a death at once, as we do, and ask who leads now. An answer that names the dead one costs them a whole
+// pause until they ask again (250 ms in librdkafka); the successor is usually known sooner, so they wait for it here.
+Awaitable<void> await_successors(RequestContext& ctx, const MetadataRequest& request) {
+  constexpr std::chrono::milliseconds patience{400};
+  if (ctx.broker().image_changed == nullptr || ctx.broker().lost_peers.empty()) co_return;
+  const common::model::Instant until = ctx.shard().now() + patience;
+  while (ctx.shard().now() < until && names_lost_leader(ctx, request, ctx.shard().now() - patience)) {
+    ctx.settle_order();
+    // What was lost is forgotten while nothing changes.
+    co_await common::until(*ctx.broker().image_changed,
+                           std::min(until, ctx.shard().now() + std::chrono::milliseconds(50)));
+    ctx.refresh_image();
+  }
 }
 
 Awaitable<MetadataResponse> handle(RequestContext& ctx, MetadataRequest request) {
   const auto failed = co_await create_missing_topics(ctx, names_to_create(ctx, request));
+  co_await await_successors(ctx, request);
   const ClusterView cluster(ctx);
   MetadataResponse response;
   for (const auto& [id, node] : cluster.live()) {

@@ -51,6 +51,9 @@ struct BrokerContext {
   common::Logger log;
   // The newest metadata this shard has seen; replaced by a later image, never changed.
   std::shared_ptr<const MetadataImage> image;
+  common::Event* image_changed = nullptr;  // pulsed with each newer one; may be null
+  // When this broker's replication stream to a broker's process last broke.
+  std::map<BrokerId, common::model::Instant> lost_peers;
   controller::quorum::ControllerClient* controller = nullptr;
   partition::PartitionRouter* partitions = nullptr;
   partition::Directories* directories = nullptr;

@@ -198,6 +198,7 @@ void Partition::become_nothing(const Assignment& a) {
 // R58: whoever waits on the old role is answered.
 void Partition::end_role(ErrorCode code) {
   role_ = Role::none;
+  unwritten_.clear();
   tracker_.reset();
   reconciler_.reset();
   if (!mutant<"R58-waits-beyond-the-role">()) fail_all(committed_waiters_, code);

@@ -10,9 +10,11 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +31,7 @@
 #include "common/model/result.h"
 #include "common/model/types.h"
 #include "common/rate_limit.h"
+#include "common/records/validate.h"
 #include "common/shard.h"
 
 namespace broker::partition {
@@ -168,6 +171,8 @@ struct ShardState {
   // R33: nothing has confirmed for a session that this broker is still what it believes.
   std::function<bool()> isolated = [] { return false; };
   ShardPartitionMetrics* metrics = nullptr;  // may be null
+  // Isolated, and there is metadata that does not arrive here: this broker answers as nobody's leader.
+  std::function<bool()> behind = [] { return false; };
 };
 
 struct PartitionOptions {
@@ -305,6 +310,9 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   void on_proposal_answer(LeaderEpoch epoch, Result<IsrRecorded> answer);
   void set_high_watermark(Offset high_watermark);
   void flush_if_needed();
+  // Whether the batches that lack before `batch` were refused here for a reason of our own.
+  [[nodiscard]] bool is_own_gap(const common::records::BatchFacts& batch) const;
+  void note_unwritten(std::span<const common::records::BatchFacts> facts);
   void look_whether_cut_off(const std::vector<std::pair<BrokerId, Instant>>& spoken_at);
 
   [[nodiscard]] Appended append(const Buffer& batches, const ProduceOptions& options);
@@ -358,6 +366,9 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   std::optional<Assignment> postponed_;           // came while the log was being restarted
   bool restarting_ = false;
   bool cut_off_ = false;
+  // R86: gaps that we made ourselves: batches of producers that could not be written, though nothing was wrong with
+  // them.
+  std::map<common::model::ProducerId, common::records::ProducerStamp> unwritten_;
   common::RateLimit refusal_lines_{std::chrono::seconds(10)};  // a follower that cannot append
   std::optional<Instant> flushing_since_;  // a sync that acknowledgements wait for is under way
 

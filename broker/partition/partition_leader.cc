@@ -56,13 +56,32 @@ ProduceResult refused(ErrorCode code, std::string message = {}) {
 }  // namespace
 
 // Everything that is refused in here is a definite failure: nothing was appended (2.1).
+bool Partition::is_own_gap(const common::records::BatchFacts& batch) const {
+  const auto found = unwritten_.find(batch.producer->id);
+  if (found == unwritten_.end() || found->second.epoch != batch.producer->epoch) return false;
+  constexpr int64_t sequences = int64_t{1} << 31;
+  const int64_t ahead = (sequences + batch.producer->base_sequence - found->second.base_sequence) % sequences;
+  return ahead > 0 && ahead < sequences / 2;
+}
+
+void Partition::note_unwritten(std::span<const common::records::BatchFacts> facts) {
+  constexpr size_t producers_max = 1000;
+  for (const common::records::BatchFacts& batch : facts) {
+    if (!batch.producer || batch.is_control) continue;
+    const auto found = unwritten_.find(batch.producer->id);
+    if (found != unwritten_.end() && found->second.epoch == batch.producer->epoch) continue;  // the first one counts
+    if (unwritten_.size() >= producers_max) unwritten_.clear();
+    unwritten_.insert_or_assign(batch.producer->id, *batch.producer);
+  }
+}
+
 Partition::Appended Partition::append(const Buffer& batches, const ProduceOptions& options) {
   if (is_offline()) return {refused(ErrorCode::kafka_storage_error, "the log directory is offline")};
   if (!tracker_) return {refused(ErrorCode::not_leader_or_follower)};
   if (options.only_in_epoch && *options.only_in_epoch != leader_epoch_)
     return {refused(ErrorCode::not_leader_or_follower)};
   // R33: clients look for another leader on this error, and not on those about replicas.
-  if (options.acks == Acks::all && cut_off_) {
+  if (options.acks == Acks::all && (cut_off_ || state_.behind())) {
     return {refused(options.from_coordinator ? ErrorCode::not_enough_replicas : ErrorCode::not_leader_or_follower,
                     "cut off from the controller and the followers")};
   }
@@ -106,6 +125,10 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
           !mutant<"R86-claims-gaps-in-isolation">()) {
         return {refused(ErrorCode::not_leader_or_follower, "isolated")};
       }
+      if (known.error().code == ErrorCode::out_of_order_sequence_number && is_own_gap(batch) &&
+          !mutant<"R86-blames-the-producer-for-own-gaps">()) {
+        return {refused(ErrorCode::kafka_storage_error, "what came before it could not be written")};
+      }
       return {refused(known.error().code, std::move(known.error().message))};
     }
     if (!*known || mutant<"R85-appends-duplicates">()) continue;
@@ -120,7 +143,15 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
 
   Result<common::log::AppendInfo> info =
       log_->append_as_leader(batches, *facts, leader_epoch_, now, options.frame_bytes);
-  if (!info) return {refused(info.error().code, std::move(info.error().message))};
+  if (!info) {
+    note_unwritten(*facts);
+    return {refused(info.error().code, std::move(info.error().message))};
+  }
+  if (!unwritten_.empty()) {
+    for (const common::records::BatchFacts& batch : *facts) {
+      if (batch.producer) unwritten_.erase(batch.producer->id);
+    }
+  }
   appended.result.first_offset = info->first_offset;
   appended.result.last_offset = info->last_offset;
   appended.result.log_append_time = info->log_append_time;

@@ -23,6 +23,8 @@ Result<void> Partition::check_reader(std::optional<LeaderEpoch> current, bool le
   if (is_offline()) return fail(ErrorCode::kafka_storage_error, "the log directory is offline");
   if (auto epoch = check_epoch(current); !epoch) return epoch;
   if (role_ == Role::none || (leader_only && role_ != Role::leader)) return fail(ErrorCode::not_leader_or_follower);
+  if (role_ == Role::leader && state_.behind() && !mutant<"R33-leads-without-the-metadata">())
+    return fail(ErrorCode::not_leader_or_follower, "the metadata stands still here");
   return {};
 }
 

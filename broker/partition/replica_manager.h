@@ -113,7 +113,10 @@ class ReplicaManager {
   void remove_listener(ReplicaListener& listener);
   void set_stream_activity(StreamActivity activity) { activity_ = std::move(activity); }
   // R33: asked whenever it matters.
-  void set_isolation(std::function<bool()> isolated) { state_.isolated = std::move(isolated); }
+  void set_isolation(std::function<bool()> isolated, std::function<bool()> behind) {
+    state_.isolated = std::move(isolated);
+    state_.behind = std::move(behind);
+  }
 
   [[nodiscard]] ShardPartitionMetrics& metrics() { return metrics_; }
 

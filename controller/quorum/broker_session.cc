@@ -91,7 +91,7 @@ void BrokerSession::start() {
   });
   runtime_.when_applied_moves([this, alive = std::weak_ptr(alive_)] {
     if (alive.expired()) return;
-    confirmation_.on_applied(runtime_.publisher().applied());
+    confirmation_.on_applied(runtime_.publisher().applied(), shard_.now());
     note_confirmation();
     heartbeat_soon();
   });
@@ -106,6 +106,7 @@ bool BrokerSession::isolated() const {
 
 void BrokerSession::note_confirmation() {
   const auto at = confirmation_.confirmed_at();
+  is_behind_.store(confirmation_.stalled_since().has_value(), std::memory_order_release);
   confirmed_at_.store(at ? at->time_since_epoch().count() : never, std::memory_order_release);
 }
 
@@ -248,8 +249,12 @@ void BrokerSession::on(const RegisterBrokerAnswer& m, uint64_t) {
 
 void BrokerSession::on(const BrokerHeartbeatAnswer& m, uint64_t sequence) {
   if (const auto sent = unanswered_.find(sequence); sent != unanswered_.end()) {
-    if (m.error == ErrorCode::none && m.metadata_offset)
-      confirmation_.on_answer(sent->second, *m.metadata_offset, runtime_.publisher().applied());
+    const auto applied = runtime_.publisher().applied();
+    if (m.error == ErrorCode::none && m.metadata_offset) {
+      // Fenced, and the records that say so are still to come: others lead already.
+      if (m.fenced && applied < m.metadata_offset) confirmation_.on_doubt();
+      confirmation_.on_answer(sent->second, *m.metadata_offset, applied, shard_.now());
+    }
     unanswered_.erase(unanswered_.begin(), std::next(sent));
   }
   if (m.error != ErrorCode::none) confirmation_.on_doubt();
@@ -325,6 +330,8 @@ void BrokerSession::send_heartbeat() {
   h.want_fence = want_fence_;
   h.want_shutdown = on_shutdown_ != nullptr;
   if (hooks_.progress) h.progress = hooks_.progress();
+  if (const auto since = confirmation_.stalled_since())
+    h.progress.apply_stalled = std::chrono::duration_cast<std::chrono::milliseconds>(shard_.now() - *since);
   h.log_ends = std::exchange(log_ends_, {});
   if (std::exchange(trouble_is_news_, false)) h.trouble = trouble_;
   send(std::move(h));

@@ -77,6 +77,9 @@ class BrokerSession {
   // R33: nothing has confirmed for a whole session that this broker is still what it believes: refuse acks=0/1 produces
   // and coordinator work. Safety does not depend on it.
   [[nodiscard]] bool isolated() const;
+  // Isolated, and the controller has said that there is metadata which does not arrive here or cannot be applied:
+  // others may well lead what this broker believes to lead.
+  [[nodiscard]] bool behind() const { return is_behind_.load(std::memory_order_acquire) && isolated(); }
   // As the controller last said.
   [[nodiscard]] bool in_service() const { return in_service_.load(std::memory_order_acquire); }
 
@@ -140,6 +143,7 @@ class BrokerSession {
   std::atomic<bool> in_service_{false};
   static constexpr int64_t never = INT64_MIN;
   std::atomic<int64_t> confirmed_at_;  // of confirmation_; Instant ticks
+  std::atomic<bool> is_behind_{false};  // likewise
   std::string last_trouble_;          // logged once, not at each attempt
   std::shared_ptr<bool> alive_;
 };

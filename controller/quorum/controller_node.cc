@@ -117,6 +117,9 @@ std::optional<BrokerEpoch> ControllerNode::epoch() const {
 bool ControllerNode::isolated() const {
   return impl_->session.isolated();
 }
+bool ControllerNode::behind() const {
+  return impl_->session.behind();
+}
 bool ControllerNode::in_service() const {
   return impl_->session.in_service();
 }

@@ -60,6 +60,7 @@ class ControllerNode {
   [[nodiscard]] MetadataPublisher& publisher();
   [[nodiscard]] std::optional<BrokerEpoch> epoch() const;
   [[nodiscard]] bool isolated() const;
+  [[nodiscard]] bool behind() const;
   [[nodiscard]] bool in_service() const;
   // Who leads the quorum, as far as this node knows.
   [[nodiscard]] std::optional<BrokerId> leader() const;

@@ -141,6 +141,7 @@ class Demo:
         before = {"leaders": self.leaders(), "controller": self.cluster.controller()}
         self.run_for(self.seconds)
         self.flow()  # clients may still be looking for the leaders that went back: that pause is not the kill's
+        self.flow()  # clients may still be looking for the leaders that went back: that pause is not the kill's
         self.load.mark()
         self.screen.say(f"{said} of broker {victim}: {what}; leaders {before['leaders']}, controller {before['controller']}")
         sent_before = self.load.progress["sent"]

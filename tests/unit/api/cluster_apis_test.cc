@@ -109,6 +109,37 @@ TEST_CASE("Metadata: the controller is always a broker of the list") {
   REQUIRE(broker.ask<MetadataResponse>(for_all(), 1).controller_id == 2);
 }
 
+TEST_CASE("Metadata: who asks for a leader that has just died hears of its successor, if there is one soon") {
+  BrokerFixture broker;
+  const TopicId topic = broker.create_topic("orders", 1, {2, 3});
+  common::Event changed(*broker.context.shard);
+  broker.context.image_changed = &changed;
+  const auto leader = [&](const std::string& name) {
+    return broker.ask<MetadataResponse>(for_topics({name}), 9).topics.at(0).partitions.at(0).leader_id;
+  };
+  broker.context.lost_peers[BrokerId(2)] = broker.context.shard->now();
+  SECTION("the successor") {
+    meta::PartitionChangeRecord change{topic, PartitionIndex(0)};
+    change.leader = meta::LeaderChoice{BrokerId(3)};
+    const auto timer = broker.context.shard->call_at(broker.context.shard->now() + std::chrono::milliseconds(30), [&] {
+      broker.apply(change);
+      changed.pulse();
+    });
+    REQUIRE(leader("orders") == 3);
+  }
+  SECTION("nobody takes over: perhaps only the connection broke") {
+    REQUIRE(leader("orders") == 2);
+  }
+  SECTION("other topics are answered at once") {
+    broker.create_topic("other", 1, {3, 1});
+    bool waited = false;
+    const auto timer = broker.context.shard->call_at(broker.context.shard->now() + std::chrono::milliseconds(30),
+                                                     [&] { waited = true; });
+    REQUIRE(leader("other") == 3);
+    REQUIRE_FALSE(waited);
+  }
+}
+
 TEST_CASE("Metadata: a broker that advertises nothing is found where its peers or the client found it") {
   BrokerFixture broker;
   broker.change_listeners = [](meta::RegisterBrokerRecord& record) { record.listeners.front().host = ""; };
@@ -193,6 +224,24 @@ TEST_CASE("Metadata creates missing topics where both sides allow it") {
     REQUIRE(broker.ask<MetadataResponse>(for_topics({"fresh"}), 1).topics.at(0).error_code ==
             ErrorCode::unknown_topic_or_partition);
     REQUIRE(broker.controller.requests.empty());
+  }
+  SECTION("brokers that are still to register are worth waiting for") {
+    broker.controller.effect = nullptr;
+    broker.controller.answer = [](const meta::ControllerRequest&) -> meta::ControllerAnswer {
+      meta::CreateTopicsAnswer answer;
+      answer.topics.push_back({.name = "fresh", .error = {ErrorCode::invalid_replication_factor, "too few"}});
+      return answer;
+    };
+    broker.config.default_replication_factor = 3;
+    broker.config.voters.resize(3);
+    REQUIRE(broker.ask<MetadataResponse>(for_topics({"fresh"}), 1).topics.at(0).error_code ==
+            ErrorCode::invalid_replication_factor);  // all three are there
+    broker.config.voters.resize(4);
+    REQUIRE(broker.ask<MetadataResponse>(for_topics({"fresh"}), 1).topics.at(0).error_code ==
+            ErrorCode::leader_not_available);
+    broker.config.default_replication_factor = 5;  // more than there will ever be
+    REQUIRE(broker.ask<MetadataResponse>(for_topics({"fresh"}), 1).topics.at(0).error_code ==
+            ErrorCode::invalid_replication_factor);
   }
   SECTION("a controller that cannot be reached means: try again") {
     broker.controller.effect = nullptr;

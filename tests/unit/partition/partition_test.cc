@@ -153,6 +153,21 @@ TEST_CASE("a leader without controller and followers sends its clients away (R33
   REQUIRE_FALSE(f.partition->is_cut_off());
 }
 
+TEST_CASE("a leader that cannot follow the metadata sends everybody away (R33)") {
+  Fixture f;
+  f.lead();
+  REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::none);
+  f.position(2, 1);
+  f.position(3, 1);
+  f.state.isolated = f.state.behind = [] { return true; };
+  REQUIRE(f.produce(Fixture::batch())->value->error == ErrorCode::not_leader_or_follower);
+  REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::not_leader_or_follower);
+  REQUIRE((*f.read({})->value).error().code == ErrorCode::not_leader_or_follower);
+  REQUIRE(f.partition->log_end_offset() == Offset(1));
+  f.state.isolated = f.state.behind = [] { return false; };
+  REQUIRE((*f.read({})->value).has_value());
+}
+
 TEST_CASE("a disk that is full or fails: no acknowledgement, reads go on") {
   Fixture f;
   f.lead();
@@ -167,6 +182,26 @@ TEST_CASE("a disk that is full or fails: no acknowledgement, reads go on") {
   f.position(3, 2);
   ReadOptions all;
   REQUIRE((*f.read(all)->value)->records.size() > 0);
+}
+
+TEST_CASE("what was in flight behind a batch that found no room is not the producer's fault (R86)") {
+  Fixture f;
+  f.lead();
+  const auto batch = [](int32_t sequence, int16_t epoch = 0) {
+    return Fixture::batch(
+        1, common::records::ProducerStamp{common::model::ProducerId(7), common::model::ProducerEpoch(epoch), sequence});
+  };
+  REQUIRE(f.produce(batch(0), Acks::leader)->value->error == ErrorCode::none);
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::write,
+                     .path_contains = ".log",
+                     .fault = common::disk::IoFault::no_space});
+  REQUIRE(f.produce(batch(1), Acks::leader)->value->error == ErrorCode::kafka_storage_error);
+  // There is room again; who is told OUT_OF_ORDER begins a new epoch, and writes twice what is on its way elsewhere.
+  REQUIRE(f.produce(batch(2), Acks::leader)->value->error == ErrorCode::kafka_storage_error);
+  REQUIRE(f.produce(batch(3), Acks::leader)->value->error == ErrorCode::kafka_storage_error);
+  REQUIRE(f.produce(batch(1), Acks::leader)->value->error == ErrorCode::none);
+  REQUIRE(f.produce(batch(2), Acks::leader)->value->error == ErrorCode::none);
+  REQUIRE(f.produce(batch(9), Acks::leader)->value->error == ErrorCode::out_of_order_sequence_number);
 }
 
 TEST_CASE("readers see what is committed, in the epoch that they know") {

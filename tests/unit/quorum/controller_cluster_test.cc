@@ -111,8 +111,14 @@ TEST_CASE("R33: a broker that is heard and answered but cannot follow the metada
   REQUIRE_FALSE(cluster.node(3).session.isolated());  // nothing has changed, so it is still what it believes
   cluster.quorum.elect(BrokerId{2});
   REQUIRE(cluster.run_until([&] { return cluster.node(3).session.isolated(); }, 3s));
+  // R32: it says so, and is relieved of its duties until it has caught up.
+  REQUIRE(cluster.run_until([&] { return partition(cluster, 1, "t", 0).leader == BrokerId{2}; }, 5s));
+  REQUIRE(cluster.image_of(1).broker(BrokerId{3})->fenced);
+  cluster.world.run_for(5s);
+  REQUIRE(cluster.image_of(1).broker(BrokerId{3})->fenced);
   cluster.quorum.hold_delivery(BrokerId{3}, false);
   REQUIRE(cluster.run_until([&] { return !cluster.node(3).session.isolated(); }, 1s));
+  REQUIRE(cluster.run_until([&] { return cluster.node(3).session.in_service(); }, 1s));
 }
 
 TEST_CASE("R33: what a controller said that has been deposed counts no more for the broker in its process") {
