@@ -22,6 +22,8 @@ ControllerState::ControllerState(const ControllerOptions& options, const ConfigS
       cluster_id_(start.cluster_id),
       registry_(options, image_, LogIndex{start.next_index.value - 1}, now),
       detector_(options.detector, now),
+      reach_(options.detector.session_timeout),
+      reach_looked_at_(now),
       rebalanced_at_(now) {
   recovery_.scan(image_);
   // R28: nobody is known to be alive; the deposed controller's own broker is the likeliest to be dead.
@@ -59,6 +61,7 @@ void ControllerState::follow_brokers(const MetadataImage& before, Instant now) {
     const bool was_watched = old != nullptr && !old->fenced && old->epoch == broker->epoch;
     if (!broker->fenced && !was_watched) {
       detector_.watch(*broker, Standing::alive, now);
+      reach_.forget(id);
       fast_fenced_.erase(id);
     }
     if (broker->fenced) detector_.unwatch(id);
@@ -143,6 +146,7 @@ std::vector<Decision> ControllerState::on_tick(Instant now) {
     return decisions;
   }
   fence_the_gone(now, decisions);
+  relieve_the_unreached(now, decisions);
   recover_by_longest_log(now, decisions);
   return_leaders(now, decisions);
   return decisions;
@@ -172,6 +176,30 @@ void ControllerState::fence_the_gone(Instant now, std::vector<Decision>& decisio
   }
 }
 
+void ControllerState::on_witness(BrokerId reporter, BrokerId id, BrokerEpoch epoch, Instant now) {
+  detector_.on_witness(reporter, id, epoch);
+  const BrokerImage* broker = image_.broker(id);
+  if (broker != nullptr && broker->epoch == epoch) reach_.on_report(reporter, id, now);
+}
+
+void ControllerState::relieve_the_unreached(Instant now, std::vector<Decision>& decisions) {
+  constexpr std::chrono::milliseconds look_interval{250};
+  if (now - reach_looked_at_ < look_interval) return;
+  reach_looked_at_ = now;
+  for (const BrokerId leader : reach_.suspects(now)) {
+    Draft d = draft();
+    move_from_unreached(
+        d, leader, [&](BrokerId follower) { return reach_.is_cut(follower, leader, now); },
+        [&](BrokerId id, const TopicIdPartition& p) {
+          return registry_.is_reluctant(id, p) || reach_.is_shunned(id, now);
+        },
+        options_);
+    if (d.empty()) continue;
+    reach_.on_moved(leader, now);
+    decisions.push_back(adopt(std::move(d), Refused{}, now));
+  }
+}
+
 void ControllerState::recover_by_longest_log(Instant now, std::vector<Decision>& decisions) {
   if (recovery_.idle()) return;
   Draft d = draft();
@@ -189,7 +217,11 @@ void ControllerState::return_leaders(Instant now, std::vector<Decision>& decisio
   scanned_troubles_ = troubles;
   Draft d = draft();
   rebalance_leaders(
-      d, settled, [this](BrokerId id, const TopicIdPartition& p) { return registry_.is_reluctant(id, p); }, options_);
+      d, settled,
+      [&](BrokerId id, const TopicIdPartition& p) {
+        return registry_.is_reluctant(id, p) || reach_.is_shunned(id, now);
+      },
+      options_);
   if (!d.empty()) decisions.push_back(adopt(std::move(d), Refused{}, now));
   scanned_leaders_at_ = image_.offset();
 }

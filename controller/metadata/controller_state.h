@@ -16,6 +16,7 @@
 #include "controller/metadata/draft.h"
 #include "controller/metadata/failure_detector.h"
 #include "controller/metadata/options.h"
+#include "controller/metadata/reach.h"
 #include "controller/metadata/recovery.h"
 
 namespace controller::metadata {
@@ -50,7 +51,7 @@ class ControllerState {
   void on_probe(BrokerId id, BrokerEpoch epoch, ProbeResult result, Instant now) {
     detector_.on_probe(id, epoch, result, now);
   }
-  void on_witness(BrokerId reporter, BrokerId id, BrokerEpoch epoch) { detector_.on_witness(reporter, id, epoch); }
+  void on_witness(BrokerId reporter, BrokerId id, BrokerEpoch epoch, Instant now);
   [[nodiscard]] std::vector<ProbeOrder> take_probes(Instant now) { return detector_.take_probes(now); }
 
   // Runs ahead of what is committed.
@@ -78,6 +79,7 @@ class ControllerState {
 
   void fence_the_gone(Instant now, std::vector<Decision>& decisions);
   void recover_by_longest_log(Instant now, std::vector<Decision>& decisions);
+  void relieve_the_unreached(Instant now, std::vector<Decision>& decisions);
   void return_leaders(Instant now, std::vector<Decision>& decisions);
 
   const ControllerOptions& options_;
@@ -88,6 +90,8 @@ class ControllerState {
   const Uuid cluster_id_;
   BrokerRegistry registry_;
   FailureDetector detector_;
+  Reach reach_;
+  Instant reach_looked_at_;
   LongestLogRecovery recovery_;
   std::set<BrokerId> fast_fenced_;              // and not back in service yet
   std::optional<LogIndex> scanned_leaders_at_;  // image offset of the last look for leaders to return

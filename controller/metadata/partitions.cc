@@ -255,6 +255,24 @@ void relieve(Draft& draft, BrokerId broker, const ReplicaTrouble& trouble, const
   if (moved > 0) draft.note("broker {}: {} leadership(s) move away, its disk is low on space", broker, moved);
 }
 
+void move_from_unreached(Draft& draft, BrokerId leader, const std::function<bool(BrokerId follower)>& is_cut,
+                         const Reluctance& is_reluctant, const ControllerOptions& options) {
+  const MetadataImage before = draft.image();
+  size_t moved = 0;
+  for_each_partition(before, [&](const TopicImage& topic, PartitionIndex index, const PartitionState& p) {
+    if (p.leader != leader || p.isr.size() < 2) return;
+    const bool is_alone = std::ranges::all_of(p.isr, [&](BrokerId id) { return id == leader || is_cut(id); });
+    if (!is_alone) return;
+    PartitionPlan plan;
+    plan.reluctant = {leader};
+    for (const BrokerId r : p.replicas) {
+      if (is_reluctant(r, {topic.id, index})) plan.reluctant.insert(r);
+    }
+    if (change(draft, topic, index, p, plan, options)) ++moved;
+  });
+  if (moved > 0) draft.note("broker {}: {} leadership(s) move away, its followers do not reach it", leader, moved);
+}
+
 void rebalance_leaders(Draft& draft, const std::set<BrokerId>& settled, const Reluctance& is_reluctant,
                        const ControllerOptions& options) {
   const MetadataImage before = draft.image();

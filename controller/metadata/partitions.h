@@ -35,6 +35,10 @@ using Reluctance = std::function<bool(BrokerId, const TopicIdPartition&)>;
 void relieve(Draft& draft, BrokerId broker, const ReplicaTrouble& trouble, const Reluctance& is_reluctant,
              const ControllerOptions& options);
 
+// Moves what `leader` leads where no other member of the ISR can fetch from it: nothing could be committed there.
+void move_from_unreached(Draft& draft, BrokerId leader, const std::function<bool(BrokerId follower)>& is_cut,
+                         const Reluctance& is_reluctant, const ControllerOptions& options);
+
 // Moves leaderships to preferred replicas among `settled` that are in the ISR and not reluctant; at most
 // `options.rebalance_moves_max`.
 void rebalance_leaders(Draft& draft, const std::set<BrokerId>& settled, const Reluctance& is_reluctant,

@@ -364,7 +364,7 @@ void ControllerRuntime::on_session_lost(BrokerId id, common::model::BrokerEpoch 
 
 void ControllerRuntime::on_witness(BrokerId reporter, BrokerId id, common::model::BrokerEpoch epoch) {
   if (!active()) return;
-  state_->on_witness(reporter, id, epoch);
+  state_->on_witness(reporter, id, epoch, shard_.now());
   tick();
 }
 

@@ -70,7 +70,7 @@ class Scenario {
     if (name == "run") return run_for(c);
     if (name == "lost") return state().on_stream_lost(broker(c), epoch_of(broker(c)), now_);
     if (name == "witness")
-      return state().on_witness(BrokerId{int(c.number("reporter"))}, broker(c), epoch_of(broker(c)));
+      return state().on_witness(BrokerId{int(c.number("reporter"))}, broker(c), epoch_of(broker(c)), now_);
     if (name == "pause") {
       now_ += c.duration("for");
       return;
@@ -214,6 +214,7 @@ class Scenario {
     const auto alive = c.numbers_or("alive", {});
     const auto refusing = c.numbers_or("refusing", {});
     const auto accepting = c.numbers_or("accepting", {});
+    const auto unreached = c.numbers_or("unreached", {});  // a leader, then its followers
     const auto has = [](const std::vector<int64_t>& ids, BrokerId id) {
       return std::count(ids.begin(), ids.end(), id.value) > 0;
     };
@@ -223,6 +224,10 @@ class Scenario {
     for (; now_ < end; now_ += milliseconds(5)) {
       if ((now_ - begin) % milliseconds(100) == milliseconds(0)) {
         for (const int64_t id : alive) handle(beat(BrokerId{int(id)}));
+        for (size_t i = 1; i < unreached.size(); ++i) {
+          const BrokerId leader{int(unreached[0])};
+          state().on_witness(BrokerId{int(unreached[i])}, leader, epoch_of(leader), now_);
+        }
       }
       for (Decision& d : state().on_tick(now_)) apply(std::move(d));
       require_agreement();
