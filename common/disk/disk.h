@@ -31,8 +31,14 @@ enum class IoFault {
   would_block,  // File::try_read only: the bytes are not in memory
   locked,       // Disk::lock only: another process holds it
   no_space,     // the disk or a quota is full: may work again later (R81)
+  exhausted,    // this process has no descriptor or memory left: says nothing about the disk, may work again later
+  too_large,    // Disk::read_file only: the file is no such file
   failed,       // anything else: treat the directory as offline (R76)
 };
+// Nothing is lost and nothing is wrong with the medium: the same call may work later.
+[[nodiscard]] constexpr bool may_pass(IoFault fault) {
+  return fault == IoFault::no_space || fault == IoFault::exhausted;
+}
 
 struct IoError {
   IoFault fault = IoFault::failed;
@@ -86,7 +92,8 @@ class File {
 
   // Makes everything written and truncated before this call durable, though not the file's name. One sync serves all
   // calls that came while the previous one ran (group commit). A failure is final (R76): every later sync of this file
-  // fails too, because the kernel may have dropped what it could not write.
+  // fails too, because the kernel may have dropped what it could not write. Only `exhausted` is not: the kernel was not
+  // even asked.
   virtual void sync(Done<void> done) = 0;
   [[nodiscard]] virtual IoResult<void> sync_now() = 0;  // waits: start-up, or a thread of one's own
   // Asks the kernel to begin writing this range, so that dirty pages do not pile up until they block an append.
@@ -142,7 +149,7 @@ class Disk {
   [[nodiscard]] virtual IoResult<void> sync_directory(const std::string& path) = 0;
   // Makes everything on the file system of `path` durable.
   [[nodiscard]] virtual IoResult<void> sync_file_system(const std::string& path) = 0;
-  // not_found if absent; `failed` if larger than `max_bytes`.
+  // not_found if absent; too_large if larger than `max_bytes`.
   [[nodiscard]] virtual IoResult<Buffer> read_file(const std::string& path, size_t max_bytes) = 0;
   // Old or new content after a crash, never a mix: temporary file, (sync), rename, (sync of the directory) (R73).
   [[nodiscard]] virtual IoResult<void> replace_file(const std::string& path, BytesView content,

@@ -19,7 +19,7 @@ class GroupCommit {
   }
   // Answers those whose sync this was. True: others asked meanwhile, start the next one.
   [[nodiscard]] bool finish(const IoResult<void>& result) {
-    if (!result) failure_ = result.error();
+    if (!result && result.error().fault != IoFault::exhausted) failure_ = result.error();
     for (Done<void>& done : std::exchange(served_, {})) done(result);
     if (waiting_.empty()) {
       is_running_ = false;

@@ -93,7 +93,16 @@ tl::unexpected<IoError> errno_failure(const char* operation, const std::string& 
   if (error == EEXIST) fault = IoFault::already_exists;
   // EFBIG: the process' file size limit acts like a full disk (fault 26).
   if (error == ENOSPC || error == EDQUOT || error == EFBIG) fault = IoFault::no_space;
+  if (error == EMFILE || error == ENFILE || error == ENOMEM) fault = IoFault::exhausted;
   return io_failure(fault, fmt::format("{} {}: {}", operation, path, std::strerror(error)));
+}
+
+// Of a call that may have begun: what it left undone is not known, so a lack of memory is as final as anything else
+// (R76).
+tl::unexpected<IoError> sync_failure(const char* operation, const std::string& path) {
+  auto failure = errno_failure(operation, path);
+  failure.value().fault = IoFault::failed;
+  return failure;
 }
 
 class Descriptor {
@@ -268,7 +277,7 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
     if (group_.failure()) return tl::unexpected(*group_.failure());
     auto fd = descriptor();
     IoResult<void> result = fd ? data_sync((*fd)->get(), path_) : IoResult<void>(tl::unexpected(fd.error()));
-    if (!result) group_.fail(result.error());
+    if (!result && result.error().fault != IoFault::exhausted) group_.fail(result.error());
     return result;
   }
 
@@ -288,7 +297,7 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
 
  private:
   static IoResult<void> data_sync(int fd, const std::string& path) {
-    if (retry_interrupted([&] { return ::fdatasync(fd); }) < 0) return errno_failure("sync", path);
+    if (retry_interrupted([&] { return ::fdatasync(fd); }) < 0) return sync_failure("sync", path);
     return {};
   }
 
@@ -453,7 +462,7 @@ class KernelDisk final : public Disk {
     if (::fstat(raw, &st) < 0) return errno_failure("stat", path);
     const auto size = static_cast<uint64_t>(st.st_size);
     if (size > max_bytes)
-      return io_failure(IoFault::failed, fmt::format("{} has {} bytes, expected at most {}", path, size, max_bytes));
+      return io_failure(IoFault::too_large, fmt::format("{} has {} bytes, expected at most {}", path, size, max_bytes));
     std::vector<std::byte> bytes(size);
     auto n = read_all(raw, path, 0, bytes);
     if (!n) return tl::unexpected(n.error());
@@ -470,7 +479,7 @@ class KernelDisk final : public Disk {
       const Descriptor fd(raw);
       if (auto written = write_all(raw, temporary, 0, std::span(&content, 1)); !written) return written;
       if (durability == Durability::medium && retry_interrupted([&] { return ::fdatasync(raw); }) < 0) {
-        return errno_failure("sync", temporary);
+        return sync_failure("sync", temporary);
       }
     }
     if (auto renamed = rename(temporary, path); !renamed) return renamed;
@@ -538,7 +547,7 @@ class KernelDisk final : public Disk {
     const int raw = retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
     if (raw < 0) return errno_failure("open", path);
     const Descriptor fd(raw);
-    if (retry_interrupted([&] { return f(raw); }) < 0) return errno_failure(operation, path);
+    if (retry_interrupted([&] { return f(raw); }) < 0) return sync_failure(operation, path);
     return {};
   }
 

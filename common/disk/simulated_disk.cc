@@ -108,7 +108,7 @@ class SimulatedDisk::SimulatedFile final : public File, public std::enable_share
 
   IoResult<void> sync_now() override {
     IoResult<void> result = sync_what(snapshot());
-    if (!result && !group_.failure()) group_.fail(result.error());
+    if (!result && result.error().fault != IoFault::exhausted && !group_.failure()) group_.fail(result.error());
     return result;
   }
 
@@ -155,6 +155,7 @@ class SimulatedDisk::SimulatedFile final : public File, public std::enable_share
     if (group_.failure()) return tl::unexpected(*group_.failure());
     if (!covered.inode) return tl::unexpected(covered.inode.error());
     if (auto allowed = disk_.change(Operation::sync, path_); !allowed) {
+      if (allowed.error().fault == IoFault::exhausted) return allowed;  // no descriptor: the kernel was not asked
       // As Linux does: what could not be written counts as clean from now on, though it is not on the medium.
       for (const auto& [number, when] : covered.sectors) (*covered.inode)->dirty.erase(number);
       return allowed;
@@ -472,7 +473,7 @@ IoResult<Buffer> SimulatedDisk::read_file(const std::string& path, size_t max_by
   auto found = find(path);
   if (!found) return tl::unexpected(found.error());
   if (auto fault = due_fault(Operation::read, path)) return tl::unexpected(*fault);
-  if ((*found)->cached.size() > max_bytes) return io_failure(IoFault::failed, fmt::format("{} is too large", path));
+  if ((*found)->cached.size() > max_bytes) return io_failure(IoFault::too_large, fmt::format("{} is too large", path));
   return Buffer::copy_of((*found)->cached);
 }
 
@@ -551,6 +552,21 @@ std::vector<std::string> SimulatedDisk::paths() const {
   std::vector<std::string> all;
   for (const auto& [path, inode] : cached_names_) {
     if (!inode->is_directory) all.push_back(path);
+  }
+  return all;
+}
+
+BytesView SimulatedDisk::durable_content(const std::string& path) const {
+  const auto found = durable_names_.find(path);
+  return found == durable_names_.end() ? BytesView() : BytesView(found->second->durable);
+}
+
+std::vector<std::string> SimulatedDisk::durable_paths(const std::string& directory) const {
+  std::vector<std::string> all;
+  const std::string prefix = directory + "/";
+  for (auto it = durable_names_.lower_bound(prefix); it != durable_names_.end() && it->first.starts_with(prefix);
+       ++it) {
+    if (!it->second->is_directory) all.push_back(it->first);
   }
   return all;
 }

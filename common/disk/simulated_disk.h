@@ -78,6 +78,9 @@ class SimulatedDisk final : public Disk {
   [[nodiscard]] bool exists(const std::string& path) const;
   [[nodiscard]] Buffer content(const std::string& path) const;
   [[nodiscard]] std::vector<std::string> paths() const;  // of files, sorted
+  // What would be left of a file, and which files, if nothing survived that was not synced.
+  [[nodiscard]] BytesView durable_content(const std::string& path) const;  // empty if there would be no such file
+  [[nodiscard]] std::vector<std::string> durable_paths(const std::string& directory) const;
   // A copy of both images, without faults, open files and callbacks.
   [[nodiscard]] std::unique_ptr<SimulatedDisk> clone() const;
 

@@ -4,6 +4,9 @@
 
 #include <fmt/format.h>
 
+#include "common/log/big_endian.h"
+#include "common/records/crc32c.h"
+
 namespace common::log {
 
 using disk::IoResult;
@@ -27,6 +30,8 @@ IoResult<BytesView> FileWindow::at(uint64_t position, size_t length) {
 
 namespace {
 
+constexpr size_t crc_position = 17;  // within a batch; it covers what follows it (common/records/batch.h)
+
 IoResult<bool> only_zeros(FileWindow& window, uint64_t position, uint64_t end) {
   constexpr size_t step = 64 << 10;
   for (; position < end; position += step) {
@@ -45,6 +50,9 @@ std::optional<std::string> out_of_order(const BatchView& batch, const ScanResult
   }
   if (batch.base_offset() > so_far.next_offset && !start.allow_offset_gaps) {
     return fmt::format("offset {} where {} was expected", batch.base_offset(), so_far.next_offset);
+  }
+  if (batch.last_offset() > start.last_offset_max) {
+    return fmt::format("offset {} lies too far from the segment's base", batch.last_offset());
   }
   if (so_far.epoch && batch.leader_epoch() < *so_far.epoch) {
     return fmt::format("leader epoch {} after {}", batch.leader_epoch(), *so_far.epoch);
@@ -89,6 +97,25 @@ IoResult<ScanResult> scan_batches(disk::File& file, const ScanStart& start, cons
     result.epoch = batch->leader_epoch();
   }
   return result;
+}
+
+IoResult<bool> checksum_fits_some_length(disk::File& file, uint64_t position, uint64_t end) {
+  FileWindow window(file, end, 1 << 20, Waiting::allowed);
+  auto head = window.at(position, records::batch_header_size);
+  if (!head) return tl::unexpected(head.error());
+  if (head->size() < records::batch_header_size) return false;
+  const uint32_t wanted = load_big_endian<uint32_t>(head->data() + crc_position);
+  uint32_t crc = records::crc32c({});
+  constexpr size_t step = 64 << 10;
+  for (uint64_t at = position + crc_position + sizeof(wanted); at < end; at += step) {
+    auto bytes = window.at(at, step);
+    if (!bytes) return tl::unexpected(bytes.error());
+    for (size_t i = 0; i < bytes->size(); ++i) {
+      crc = records::crc32c_extend(crc, bytes->subspan(i, 1));
+      if (crc == wanted && at + i + 1 >= position + records::batch_header_size) return true;
+    }
+  }
+  return false;
 }
 
 IoResult<bool> walk_headers(disk::File& file, uint64_t position, uint64_t end, Waiting waiting,

@@ -48,6 +48,7 @@ struct ScanStart {
   std::optional<LeaderEpoch> epoch;  // of the batch before
   bool allow_offset_gaps = false;
   bool first_may_begin_earlier = false;  // an empty log may begin within its first batch
+  Offset last_offset_max{INT64_MAX};     // what the segment's indexes can still name
 };
 
 struct ScanResult {
@@ -62,6 +63,10 @@ struct ScanResult {
 // facts' position is that in the file.
 using BatchVisitor = std::function<void(const records::BatchFacts&)>;
 [[nodiscard]] disk::IoResult<ScanResult> scan_batches(disk::File& file, const ScanStart& start, const BatchVisitor& f);
+
+// Whether the checksum of the batch that begins at `position` is right for any length that it may have in [position,
+// end). Reads all of it.
+[[nodiscard]] disk::IoResult<bool> checksum_fits_some_length(disk::File& file, uint64_t position, uint64_t end);
 
 // A batch's header and where it lies.
 struct BatchAt {

@@ -63,6 +63,7 @@ IoResult<bool> IndexFile<Entry>::adopt(disk::Disk& disk, const std::string& path
   auto newest = entry(disk, path, written_ - 1);
   if (!newest) return tl::unexpected(newest.error());
   last_ = *newest;
+  last_is_ours_ = false;
   if (written_ > 1) {
     auto before = entry(disk, path, written_ - 2);
     if (!before) return tl::unexpected(before.error());
@@ -81,14 +82,19 @@ void IndexFile<Entry>::reset() {
   written_ = 0;
   pending_.clear();
   last_.reset();
+  last_is_ours_ = false;
   replace_file_ = true;
 }
 
 template <class Entry>
 void IndexFile<Entry>::append(Entry entry) {
-  NARU_CHECK(!last_ || entry.follows(*last_), "index entry {} after {}", entry.key(), last_->key());
+  if (last_ && !entry.follows(*last_)) {
+    NARU_CHECK(!last_is_ours_, "index entry {} after {}", entry.key(), last_->key());
+    reset();  // R74: a file had said so; a short index is a valid one
+  }
   pending_.push_back(entry);
   last_ = entry;
+  last_is_ours_ = true;
 }
 
 template <class Entry>
@@ -164,6 +170,7 @@ IoResult<void> IndexFile<Entry>::truncate(disk::Disk& disk, const std::string& p
     auto newest = entry(disk, path, count - 1);
     if (!newest) return tl::unexpected(newest.error());
     last_ = *newest;
+    last_is_ours_ = count > written_;
   }
   return {};
 }

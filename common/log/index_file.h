@@ -99,6 +99,7 @@ class IndexFile {
   size_t written_ = 0;                // entries in the file
   std::vector<Entry> pending_;        // the ones after them
   std::optional<Entry> last_;
+  bool last_is_ours_ = false;  // else a file said so, and files may say anything
   bool replace_file_ = false;  // what is in the file is not ours
 };
 

@@ -100,7 +100,7 @@ void Log::read_any(const ReadRequest& request, ReadDone done) {
   impl_->read_any(request, std::move(done));
 }
 Result<ReadResult> Log::read_blocking(const ReadRequest& request) {
-  return impl_->read(request, Waiting::allowed);
+  return impl_->look(request, Waiting::allowed);
 }
 void Log::find_timestamp(TimestampMs at, Offset limit, FindDone done) {
   impl_->find_timestamp(at, limit, std::move(done));

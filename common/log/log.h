@@ -46,6 +46,8 @@ struct LogEnvironment {
   Logger logger;
   // Called once, when an I/O failure has ended this log: take its directory offline (R76).
   std::function<void(const Error&)> on_failure;
+  // A read has found damage in what lies here (R72): once, until the log has been emptied. The log goes on as before.
+  std::function<void(const Error&)> on_damage;
 };
 
 // Both clocks: files age by the first, records by the second.
@@ -130,7 +132,7 @@ class Log {
   [[nodiscard]] size_t segment_count() const;
   [[nodiscard]] std::vector<SegmentInfo> segments() const;
   [[nodiscard]] const std::optional<Error>& failure() const;
-  // The last append found the disk full.
+  // The last append found the disk full, or this process without a descriptor: the next one may work.
   [[nodiscard]] bool is_disk_full() const;
 
   [[nodiscard]] const EpochCache& epochs() const;
@@ -163,7 +165,7 @@ class Log {
   void read_cold(const ReadRequest& request, ReadDone done);
   // read(), then read_cold() if need be. `done` may be called before this returns.
   void read_any(const ReadRequest& request, ReadDone done);
-  // Waits on this thread: start-up and tools.
+  // Waits on this thread: start-up and tools, which draw their own conclusions from what cannot be read.
   [[nodiscard]] Result<ReadResult> read_blocking(const ReadRequest& request);
 
   // The first record from the log start on, before `limit`, whose timestamp is at least `at`. `done` may be called

@@ -170,6 +170,7 @@ IoResult<void> Log::Impl::replace_empty_file() {
   segment.file = *file;
   segment.forget_batches();
   segment.allocated_bytes = segment.written_back_bytes = 0;
+  owes_cut = false;
   names_dirty = true;
   durable_cuts = cuts;
   return {};
@@ -192,16 +193,29 @@ IoResult<void> Log::Impl::write_out(Segment& segment, std::span<const BytesView>
     is_disk_full = false;
     return written;
   }
-  // R77: back to the last good length before anything else. If even that fails, recovery will do it.
   if (mutant<"R77-leaves-a-partial-write">()) return written;
-  if (auto cut = segment.file->truncate(segment.size_bytes); !cut) set_failed(cut.error());
+  owes_cut = true;
   segment.allocated_bytes = 0;
   segment.is_synced = false;
   ++cuts;
+  if (auto undone = undo_write(); !undone && !disk::may_pass(undone.error().fault)) set_failed(undone.error());
   return written;
 }
 
+// R77: back to the last good length before anything else. If even that fails, recovery will do it; if it may work
+// later, nothing is done before.
+IoResult<void> Log::Impl::undo_write() {
+  if (!owes_cut) return {};
+  if (auto cut = active().file->truncate(active().size_bytes); !cut) return cut;
+  owes_cut = false;
+  return {};
+}
+
 Result<void> Log::Impl::append_run(const Append& append) {
+  if (auto undone = undo_write(); !undone) {
+    note(undone.error(), "append");
+    return disk::storage_error(undone.error());
+  }
   if (must_roll(append) || (cuts != durable_cuts && !mutant<"R71-writes-over-an-unsynced-cut">())) {
     // A segment begins where the one before ends, also if the next batches lie further on (compacted away at the
     // leader): a gap between segments is damage.

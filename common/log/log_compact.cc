@@ -186,6 +186,7 @@ class LogCompaction final : public Compaction {
   void on_fault(const CleanFault& fault, const Done& done) {
     switch (fault.kind) {
       case CleanFault::Kind::damaged:
+        if (may_go_on()) log_.set_damaged({ErrorCode::corrupt_message, fault.message});
         return give_up(done, fail(ErrorCode::corrupt_message, fault.message));
       case CleanFault::Kind::map_too_small:
         return give_up(done, fail(ErrorCode::invalid_config, fault.message));

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "common/log/file_names.h"
+#include "common/model/check.h"
 #include "common/model/mutant.h"
 #include "common/records/crc32c.h"
 
@@ -133,6 +134,11 @@ std::optional<TopicId> decode_metadata(std::string_view text) {
   return TopicId::parse(text);
 }
 
+// Not there, or no such file at all. Anything else may be a good file on a disk that fails.
+bool is_missing(IoFault fault) {
+  return fault == IoFault::not_found || fault == IoFault::too_large;
+}
+
 Result<void> as_result(const IoResult<void>& result) {
   if (!result) return disk::storage_error(result.error());
   return {};
@@ -173,7 +179,7 @@ Result<std::unique_ptr<LogDirectory>> LogDirectory::open(disk::Disk& disk, std::
   self->machine_ = *machine;
   if (auto read = self->read_identity(); !read) return tl::unexpected(read.error());
   if (auto read = self->read_partitions(); !read) return tl::unexpected(read.error());
-  self->read_checkpoints();
+  if (auto read = self->read_checkpoints(); !read) return tl::unexpected(read.error());
   if (auto read = self->read_markers(); !read) return tl::unexpected(read.error());
   return self;
 }
@@ -197,7 +203,7 @@ Result<void> LogDirectory::read_markers() {
   const auto read = [&](std::string_view name) -> Result<std::optional<Marker>> {
     auto text = disk_.read_file(file(name), small_file);
     if (text) return decode_marker(text->text());
-    if (text.error().fault == IoFault::not_found) return std::nullopt;
+    if (is_missing(text.error().fault)) return std::nullopt;
     return disk::storage_error(text.error());
   };
   auto clean = read(clean_name);
@@ -223,8 +229,15 @@ Result<void> LogDirectory::read_markers() {
   } else if (!was_used && !*running) {
     previous_end_ = PreviousEnd::clean;
   }
+  if (has_lost_records_ && !mutant<"R44-a-replica-without-its-id-is-no-loss">()) previous_epoch_.reset();
   epoch_ = previous_epoch_;
   return {};
+}
+
+void LogDirectory::forget_previous_epoch() {
+  NARU_CHECK(!has_begun_, "{}: a run has begun", path_);
+  previous_epoch_.reset();
+  epoch_.reset();
 }
 
 Result<void> LogDirectory::read_partitions() {
@@ -240,20 +253,41 @@ Result<void> LogDirectory::read_partitions() {
     } else if (entry.name.ends_with(stray_suffix)) {
       strays_.push_back(full);
     } else if (auto partition = partition_in_name(entry.name)) {
-      PartitionDirectory found{full, std::move(*partition), {}};
-      if (auto text = disk_.read_file(full + "/" + std::string(metadata_file_name), small_file))
-        found.topic_id = decode_metadata(text->text());
-      found_.push_back(std::move(found));
+      auto found = read_partition(full, std::move(*partition));
+      if (!found) return tl::unexpected(found.error());
+      found_.push_back(std::move(*found));
     }
   }
   return {};
 }
 
-void LogDirectory::read_checkpoints() {
+// An id that cannot be read is not one that is missing: with it the replica would be set aside and begun anew (R76).
+Result<PartitionDirectory> LogDirectory::read_partition(std::string path, TopicPartition partition) {
+  PartitionDirectory found{std::move(path), std::move(partition), {}};
+  auto text = disk_.read_file(found.path + "/" + std::string(metadata_file_name), small_file);
+  if (text) found.topic_id = decode_metadata(text->text());
+  if (!text && !is_missing(text.error().fault) && !mutant<"R76-takes-an-unreadable-replica-for-a-stray">())
+    return disk::storage_error(text.error());
+  if (found.topic_id) return found;
+  // Whoever died while it was made left no records.
+  auto files = disk_.list(found.path);
+  if (!files) return disk::storage_error(files.error());
+  for (const disk::DirectoryEntry& file : *files) {
+    if (!offset_in_name(file.name, log_suffix) || file.size_bytes == 0) continue;
+    logger_.error("{} has records, but its topic id is missing or damaged: they are set aside", found.path);
+    has_lost_records_ = true;
+    break;
+  }
+  return found;
+}
+
+// R73: one that is missing or damaged can be done without. One that cannot be read may say what must not be cut (R72).
+Result<void> LogDirectory::read_checkpoints() {
   for (size_t i = 0; i < checkpoint_kinds; ++i) {
     const auto kind = static_cast<CheckpointKind>(i);
     const std::string name = file(name_of(kind));
     auto text = disk_.read_file(name, checkpoint_file);
+    if (!text && !is_missing(text.error().fault)) return disk::storage_error(text.error());
     if (!text) {
       if (text.error().fault != IoFault::not_found) logger_.warn("{}", text.error().message);
       continue;
@@ -262,6 +296,7 @@ void LogDirectory::read_checkpoints() {
     offsets = decode_offsets(text->text());
     if (!offsets) logger_.warn("{} is damaged and ignored: what it says is found out from the logs", name);
   }
+  return {};
 }
 
 OpenHints LogDirectory::hints_for(const TopicPartition& partition) const {

@@ -77,6 +77,9 @@ class LogDirectory {
   // clean.
   [[nodiscard]] PreviousEnd previous_end() const { return previous_end_; }
   [[nodiscard]] std::optional<BrokerEpoch> previous_broker_epoch() const { return previous_epoch_; }
+  // Something that was acknowledged is missing here: no run that begins from now on may claim to go on where that epoch
+  // ended (R44). Before begin_run; a partition with records and no readable id has this effect by itself.
+  void forget_previous_epoch();
 
   // The partitions found at open, without those marked for deletion (which are removed by begin_run) and strays.
   [[nodiscard]] const std::vector<PartitionDirectory>& partitions() const { return found_; }
@@ -120,7 +123,8 @@ class LogDirectory {
   Result<void> read_identity();
   Result<void> read_markers();
   Result<void> read_partitions();
-  void read_checkpoints();
+  Result<PartitionDirectory> read_partition(std::string path, TopicPartition partition);
+  Result<void> read_checkpoints();
   void start_store(CheckpointKind kind);
   void remove_running_marker();
   [[nodiscard]] std::string file(std::string_view name) const;
@@ -136,6 +140,7 @@ class LogDirectory {
   std::optional<BrokerEpoch> epoch_;
   bool has_begun_ = false;
   bool is_distrusted_ = false;
+  bool has_lost_records_ = false;
   std::vector<PartitionDirectory> found_;
   std::vector<std::string> strays_;
   std::vector<std::string> to_delete_;

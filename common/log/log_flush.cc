@@ -18,9 +18,19 @@ void Log::Impl::set_failed(const IoError& error) {
   if (environment.on_failure) environment.on_failure(*failure);
 }
 
+void Log::Impl::set_damaged(const Error& error) {
+  if (std::exchange(is_damaged, true)) return;
+  environment.logger.error("{} is damaged: {}", directory, error.message);
+  if (environment.on_damage) environment.on_damage(error);
+}
+
 void Log::Impl::note(const IoError& error, const char* what) {
-  if (error.fault == IoFault::no_space) {
-    if (!is_disk_full) environment.logger.warn("{}: disk full: {}", what, error.message);
+  if (disk::may_pass(error.fault)) {
+    if (!is_disk_full) {
+      environment.logger.warn("{}: {}: {}", what,
+                              error.fault == IoFault::no_space ? "disk full" : "no descriptors or memory",
+                              error.message);
+    }
     is_disk_full = true;
     return;
   }
@@ -102,14 +112,15 @@ void Log::Impl::start_flush() {
   unflushed_records = 0;
   unflushed_since.reset();
   flush_steps_left = 1;  // so that it cannot end before all steps have begun
-  const auto step = [this] { return guarded([this](const IoResult<void>& result) { on_flush_step(result); }); };
   for (auto& segment : segments) {
     if (std::exchange(segment->is_synced, true)) continue;
     ++flush_steps_left;
     segment->file->sync(guarded([this, base = segment->base](const IoResult<void>& result) {
       // Deleted meanwhile: then there is nothing to keep.
-      const bool is_gone =
-          !result && result.error().fault == IoFault::not_found && (is_emptying || segment_for(base)->base != base);
+      Segment* now = segment_for(base);
+      const bool is_gone = !result && result.error().fault == IoFault::not_found && (is_emptying || now->base != base);
+      if (!result && disk::may_pass(result.error().fault) && now->base == base)
+        now->is_synced = false;  // the next one does it
       on_flush_step(is_gone ? IoResult<void>() : result);
     }));
   }
@@ -126,7 +137,11 @@ void Log::Impl::start_flush() {
   // A file can be synced and still lose its name.
   if (std::exchange(names_dirty, false)) {
     ++flush_steps_left;
-    run_job([d = &disk, where = directory] { return d->sync_directory(where); }, step());
+    run_job([d = &disk, where = directory] { return d->sync_directory(where); },
+            guarded([this](const IoResult<void>& result) {
+              if (!result && disk::may_pass(result.error().fault)) names_dirty = true;  // the next one does it
+              on_flush_step(result);
+            }));
   }
   on_flush_step({});
 }
@@ -138,7 +153,8 @@ void Log::Impl::on_flush_step(const IoResult<void>& result) {
   const std::weak_ptr<bool> still(alive);
   auto served = std::exchange(flush_served, {});
   if (flush_error && !mutant<"R76-a-failed-sync-is-forgotten">()) {
-    // R76: a failed sync is final. A full disk concerns only the epoch file here.
+    // R76: a failed sync is final. A full disk concerns only the epoch file here; without descriptors nothing was
+    // asked.
     note(*flush_error, "flush");
     for (FlushDone& done : served) done(disk::storage_error(*flush_error));
   } else {
@@ -159,6 +175,7 @@ void Log::Impl::on_flush_step(const IoResult<void>& result) {
 
 IoResult<void> Log::Impl::prepare_close() {
   if (failure) return disk::io_failure(IoFault::failed, failure->message);
+  if (auto undone = undo_write(); !undone) return undone;
   for (auto& segment : segments) {
     if (segment == segments.back()) {
       seal(*segment);

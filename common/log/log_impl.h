@@ -63,6 +63,7 @@ class Log::Impl {
   IoResult<void> roll(Offset base, TimestampMs now);
   IoResult<void> replace_empty_file();
   IoResult<void> write_out(Segment& segment, std::span<const model::BytesView> parts, size_t bytes);
+  IoResult<void> undo_write();
   void reserve_space(Segment& segment, size_t bytes);
   void seal(Segment& segment);
   void write_indexes(Segment& segment, bool all);
@@ -74,6 +75,7 @@ class Log::Impl {
 
   // -- log_read.cc --
   Result<ReadResult> read(const ReadRequest& request, Waiting waiting);
+  Result<ReadResult> look(const ReadRequest& request, Waiting waiting);  // failures have no consequences
   void read_cold(const ReadRequest& request, ReadDone done);
   model::Unexpected unread(const Error& error);
   void read_any(const ReadRequest& request, ReadDone done);
@@ -100,7 +102,8 @@ class Log::Impl {
   void change_epochs(Changed changed);
   void persist_epochs(disk::Durability durability);
   void set_failed(const IoError& error);
-  void note(const IoError& error, const char* what);  // fails the log unless the disk is only full
+  void set_damaged(const Error& error);
+  void note(const IoError& error, const char* what);  // fails the log unless it may pass (disk full, no descriptors)
   void run_job(std::function<IoResult<void>()> job, disk::Done<void> done);
   void start_job();
   void close(StepDone done);
@@ -111,8 +114,9 @@ class Log::Impl {
   Result<Offset> truncate_to(Offset offset);
   IoResult<void> begin_at_log_start();
   IoResult<void> rename_to_deleted(Offset base);
-  IoResult<void> cut_last_segment(Offset offset);
-  IoResult<Offset> cut_segment(Segment& segment, Offset offset);
+  enum class Cut { done, impossible };
+  IoResult<Cut> cut_last_segment(Offset offset);
+  IoResult<std::optional<Offset>> cut_segment(Segment& segment, Offset offset);
   void truncate_fully_and_start_at(Offset offset, StepDone done);
   void begin_anew(Offset offset, std::unique_ptr<Segment> first);
   void advance_log_start(Offset offset);
@@ -164,6 +168,7 @@ class Log::Impl {
   CachedTail tail;
 
   std::optional<Error> failure;
+  bool is_damaged = false;
   bool is_disk_full = false;
   bool is_emptying = false;
   bool is_closed = false;
@@ -174,6 +179,8 @@ class Log::Impl {
   // back. Before that, new batches go to another file: after a loss of power, blocks of the old content beside blocks of
   // the new could make a log that looks whole and that no replica ever had.
   uint64_t cuts = 0;
+  bool owes_cut =
+      false;  // the active file may be longer than it should be, and there was no descriptor to cut it (R77)
   uint64_t durable_cuts = 0;
 
   // Where sequential readers will go on, so that they skip the index.

@@ -166,14 +166,22 @@ Result<ReadPlan> Log::Impl::plan(const ReadRequest& request, Segment& segment, W
   return plan;
 }
 
-// R76: readers of this log would be told the same for ever, so a medium that cannot be read takes its directory offline,
-// as one that cannot be written does, and another replica serves them.
+// Readers of a damaged place would be told the same for ever: whoever keeps this replica is told once (R72).
+// R76: readers of this log would be told the same for ever, so a medium that cannot be read takes its directory
+// offline, as one that cannot be written does, and another replica serves them.
 model::Unexpected Log::Impl::unread(const Error& error) {
   if (error.code == ErrorCode::kafka_storage_error) set_failed({IoFault::failed, error.message});
+  if (error.code == ErrorCode::corrupt_message) set_damaged(error);
   return tl::unexpected(error);
 }
 
 Result<ReadResult> Log::Impl::read(const ReadRequest& request, Waiting waiting) {
+  auto result = look(request, waiting);
+  if (!result) return unread(result.error());
+  return result;
+}
+
+Result<ReadResult> Log::Impl::look(const ReadRequest& request, Waiting waiting) {
   auto readable = check_readable(request);
   if (!readable) return tl::unexpected(readable.error());
   ReadResult nothing{{}, request.from, false};
@@ -186,7 +194,7 @@ Result<ReadResult> Log::Impl::read(const ReadRequest& request, Waiting waiting) 
     auto planned = plan(request, *segment, waiting);
     if (!planned) return tl::unexpected(planned.error());
     auto outcome = carry_out(*planned, waiting);
-    if (!outcome) return unread(outcome.error());
+    if (!outcome) return tl::unexpected(outcome.error());
     if (!*outcome) return ReadResult{{}, request.from, true};
     ReadOutcome& read = **outcome;
     if (read.end_position) {

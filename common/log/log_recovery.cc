@@ -7,6 +7,7 @@
 //   (R72)
 //   4. indexes, epochs and producer state of what was read are rebuilt; what was kept is synced
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -54,6 +55,7 @@ class Recovery {
   Result<void> check_tail();
   Result<bool> scan_segment(size_t i);
   Result<void> judge(const Segment& segment, const ScanResult& scanned) const;
+  Result<bool> was_whole(const Segment& segment, const ScanResult& scanned) const;
   Result<void> drop_after(size_t i);
   Result<void> drop_below_start();
   Result<void> renew_snapshots();
@@ -94,6 +96,18 @@ class Recovery {
   std::optional<std::vector<EpochStart>> epochs_in_file_;
 };
 
+// A file that cannot be read may be a good one: only one that is not there, or is no such file at all, can be done
+// without.
+bool is_missing(const IoError& error) {
+  return error.fault == IoFault::not_found || error.fault == IoFault::too_large;
+}
+
+// The last offset that a segment can hold: its indexes count from its base, and a batch's checksum does not cover its
+// offset.
+Offset farthest(const Segment& segment) {
+  return segment.base + std::numeric_limits<int32_t>::max();
+}
+
 model::Unexpected corrupt(std::string message) {
   return model::fail(ErrorCode::corrupt_message, std::move(message));
 }
@@ -105,6 +119,8 @@ Result<void> Recovery::finish_left_overs() {
     const auto offset = decode_restart(restart->text());
     if (!offset) return corrupt(fmt::format("{} is damaged", log_.path(restart_file_name)));
     if (auto done = finish_restart(disk_, log_.directory, *offset); !done) return storage(done);
+  } else if (restart.error().fault == IoFault::too_large) {
+    return corrupt(restart.error().message);
   } else if (restart.error().fault != IoFault::not_found) {
     return disk::storage_error(restart.error());
   }
@@ -244,12 +260,17 @@ Result<void> Recovery::rebuild_indexes(Segment& segment) {
   ++log_.report.rebuilt_indexes;
   const uint64_t end = segment.size_bytes;
   segment.forget_batches();
+  std::optional<Offset> before;
+  bool in_order = true;
   auto walked = walk_facts(*segment.file, 0, end, [&](const BatchFacts& facts) {
-    if (facts.last_offset() >= segment.base) segment.note_batch(facts, facts.position, log_.config);
+    in_order = in_order && (!before || facts.base_offset > *before) && facts.last_offset() <= farthest(segment);
+    before = facts.last_offset();
+    if (in_order && facts.last_offset() >= segment.base) segment.note_batch(facts, facts.position, log_.config);
     segment.size_bytes = facts.position + facts.size_bytes;
   });
   if (!walked) return disk::storage_error(walked.error());
-  if (!*walked) return corrupt(fmt::format("{}: damaged batch header below the recovery point", segment.file->path()));
+  if (!*walked || !in_order)
+    return corrupt(fmt::format("{}: damaged batch header below the recovery point", segment.file->path()));
   segment.finish_times();
   log_.write_indexes(segment, true);
   return {};
@@ -259,7 +280,7 @@ Result<void> Recovery::rebuild_indexes(Segment& segment) {
 Result<void> Recovery::load_epochs() {
   scan_from_ = scan_first_ < log_.segments.size() ? log_.segments[scan_first_]->base : Offset(INT64_MAX);
   auto file = disk_.read_file(log_.path(epoch_file_name), 64u << 20);
-  if (!file && file.error().fault != IoFault::not_found) return disk::storage_error(file.error());
+  if (!file && !is_missing(file.error())) return disk::storage_error(file.error());
   if (file) epochs_in_file_ = decode_epochs(file->text());
   if (epochs_in_file_) {
     for (const EpochStart& e : *epochs_in_file_) log_.epochs.assign(e.epoch, e.start_offset);
@@ -314,6 +335,7 @@ Result<void> Recovery::load_producers() {
     if ((it->offset > snapshots_trusted() && !mutant<"R84-trusts-snapshots-of-what-was-cut">()) || it->offset < first)
       continue;
     auto file = disk_.read_file(log_.path(it->offset, snapshot_suffix), 256u << 20);
+    if (!file && !is_missing(file.error())) return disk::storage_error(file.error());
     if (!file) continue;
     auto table = records::ProducerStateTable::decode_snapshot(file->view());
     if (!table) {
@@ -348,6 +370,14 @@ Result<void> Recovery::load_producers() {
   return {};
 }
 
+// Whether the batch at the end of the scan, which the file seems to end within, was written whole: then its length is
+// damaged, and its checksum, which does not cover the length, is right for some other one.
+Result<bool> Recovery::was_whole(const Segment& segment, const ScanResult& scanned) const {
+  auto fits = checksum_fits_some_length(*segment.file, scanned.position, segment.size_bytes);
+  if (!fits) return disk::storage_error(fits.error());
+  return *fits;
+}
+
 // R72.
 Result<void> Recovery::judge(const Segment& segment, const ScanResult& scanned) const {
   if (scanned.end == ScanEnd::complete) return {};
@@ -357,6 +387,15 @@ Result<void> Recovery::judge(const Segment& segment, const ScanResult& scanned) 
   // A batch that is there in part was never completely written or lost its end with the page cache; what is missing is
   // missed by whoever compares log ends. A batch that is there and wrong is another matter.
   const bool is_short = scanned.end == ScanEnd::incomplete || scanned.end == ScanEnd::zeros;
+  // R75: the death of a process tears nothing but the write that it was in, and that is the end of the file. Everything
+  // else that is wrong has rotted, above the high watermark's last checkpoint too; to cut it would be to forget what
+  // was acknowledged. (Where space is reserved, the torn write has zeros behind it.)
+  if (hints_.previous_end == PreviousEnd::process_crash && log_.config.preallocate_bytes == 0 &&
+      !mutant<"R75-cuts-what-a-kill-cannot-tear">()) {
+    auto rotten = is_short ? was_whole(segment, scanned) : Result<bool>(true);
+    if (!rotten) return tl::unexpected(rotten.error());
+    if (*rotten) return corrupt(fmt::format("{} (and the machine was not lost)", where));
+  }
   const Offset bound = is_short ? synced : trusted();
   if (scanned.next_offset >= bound || mutant<"R72-cuts-rot">()) return {};
   if (mutant<"R72-judges-by-the-recovery-point">() && scanned.next_offset >= synced) return {};
@@ -396,7 +435,8 @@ Result<void> Recovery::drop_below_start() {
 Result<bool> Recovery::scan_segment(size_t i) {
   Segment& segment = *log_.segments[i];
   const uint64_t file_size = segment.size_bytes;
-  ScanStart start{0, file_size, std::max(log_.log_end, segment.base), last_epoch_, log_.has_gaps, i == 0};
+  ScanStart start{0,      file_size,        std::max(log_.log_end, segment.base), last_epoch_, log_.has_gaps,
+                  i == 0, farthest(segment)};
   segment.forget_batches();
   Offset end_before = start.next_offset;
   auto scanned = scan_batches(*segment.file, start, [&](const BatchFacts& facts) {
@@ -438,13 +478,13 @@ Result<void> Recovery::scan_from(size_t first) {
   if (first > 0 && first < log_.segments.size()) log_.log_end = log_.segments[first]->base;
   for (size_t i = first; i < log_.segments.size(); ++i) {
     Segment& segment = *log_.segments[i];
-    // A segment must begin where the one before ended.
+    // A segment must begin where the one before ended; an empty one was about to take its place (begin_at_log_start).
     const bool has_gap = i > first && segment.base != log_.log_end;
     if (has_gap) {
       ScanResult at_gap{log_.segments[i - 1]->size_bytes,
                         log_.log_end,
                         {},
-                        ScanEnd::bad,
+                        segment.size_bytes == 0 ? ScanEnd::incomplete : ScanEnd::bad,
                         fmt::format("the next segment begins at {}", segment.base)};
       if (auto judged = judge(*log_.segments[i - 1], at_gap); !judged) return judged;
       if (auto dropped = drop_after(i - 1); !dropped) return dropped;
@@ -484,7 +524,7 @@ Result<void> Recovery::check_tail() {
     }
   }
   const uint64_t from = position;
-  ScanStart start{position, segment.size_bytes, next, std::nullopt, log_.has_gaps, position == 0};
+  ScanStart start{position, segment.size_bytes, next, std::nullopt, log_.has_gaps, position == 0, farthest(segment)};
   std::optional<TimestampMs> first_timestamp;
   auto scanned = scan_batches(*segment.file, start, [&](const BatchFacts& facts) {
     if (facts.max_timestamp > segment.largest_timestamp) {

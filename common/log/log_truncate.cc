@@ -40,11 +40,17 @@ Result<Offset> Log::Impl::truncate_to(Offset offset) {
     segments.pop_back();
     log_end = base;
     names_dirty = true;
+    owes_cut = false;
   }
   if (offset < log_end) {
-    if (auto cut = cut_last_segment(offset); !cut) {
-      set_failed(cut.error());
+    auto cut = cut_last_segment(offset);
+    if (!cut) {
+      if (cut.error().fault != IoFault::exhausted) set_failed(cut.error());
       return disk::storage_error(cut.error());
+    }
+    if (*cut == Cut::impossible) {
+      set_damaged({ErrorCode::corrupt_message, fmt::format("{}: damaged batch header", active().file->path())});
+      return model::fail(ErrorCode::corrupt_message, fmt::format("{} is damaged", directory));
     }
   }
   if (!mutant<"R66-keeps-epochs-of-what-was-cut">()) change_epochs(epochs.truncate_from_end(log_end));
@@ -89,17 +95,20 @@ IoResult<void> Log::Impl::rename_to_deleted(Offset base) {
   return {};
 }
 
-IoResult<void> Log::Impl::cut_last_segment(Offset offset) {
+IoResult<Log::Impl::Cut> Log::Impl::cut_last_segment(Offset offset) {
   auto end = cut_segment(active(), offset);
   if (!end) return tl::unexpected(end.error());
-  log_end = std::max(*end, log_start);
-  if (*end < log_start) return begin_at_log_start();
-  return {};
+  if (!*end) return Cut::impossible;
+  log_end = std::max(**end, log_start);
+  if (**end >= log_start) return Cut::done;
+  if (auto begun = begin_at_log_start(); !begun) return tl::unexpected(begun.error());
+  return Cut::done;
 }
 
 // Cuts the batches that reach past `offset`; what is left tells its timestamps again. The log ends where the last batch
-// that is left ends: a gap before `offset` could not be told from a loss at the next start.
-IoResult<Offset> Log::Impl::cut_segment(Segment& segment, Offset offset) {
+// that is left ends: a gap before `offset` could not be told from a loss at the next start. None: a header is damaged,
+// and nothing was cut.
+IoResult<std::optional<Offset>> Log::Impl::cut_segment(Segment& segment, Offset offset) {
   const std::string offsets_path = path(segment.base, offset_index_suffix);
   const std::string times_path = path(segment.base, time_index_suffix);
   auto offsets_left = segment.offsets.count_below_offset(disk, offsets_path, offset - segment.base);
@@ -107,7 +116,7 @@ IoResult<Offset> Log::Impl::cut_segment(Segment& segment, Offset offset) {
   // An index that cannot be read is begun anew: it is a cache.
   if (!offsets_left || !segment.offsets.truncate(disk, offsets_path, *offsets_left)) segment.offsets.reset();
   if (!times_left || !segment.times.truncate(disk, times_path, *times_left)) segment.times.reset();
-  // R74: nothing could be added after an entry beyond the end.
+  // R74: what comes next could not follow an entry beyond the end.
   const auto& newest = segment.times.last();
   if (newest && segment.base + newest->relative_offset >= offset) segment.times.reset();
 
@@ -148,12 +157,18 @@ IoResult<Offset> Log::Impl::cut_segment(Segment& segment, Offset offset) {
     return records::Visit::go_on;
   });
   if (!walked) return tl::unexpected(walked.error());
-  if (!*walked) return disk::io_failure(IoFault::failed, fmt::format("{}: damaged batch header", segment.file->path()));
+  if (!*walked) return std::nullopt;
+  if (segment.times.last() && segment.base + segment.times.last()->relative_offset >= end && end > segment.base) {
+    segment.offsets.reset();  // R74: no batch brought that entry; once more, without the index
+    segment.times.reset();
+    return cut_segment(segment, offset);
+  }
   if (cut && end < log_start) return end;  // the whole file goes
   if (cut) {
     if (auto done = segment.file->truncate(cut_at); !done) return tl::unexpected(done.error());
     segment.size_bytes = cut_at;
     segment.allocated_bytes = 0;
+    owes_cut = false;
     segment.is_synced = false;
     ++cuts;
   }
@@ -191,6 +206,8 @@ Result<void> Log::Impl::reload_producers(Offset end) {
   for (auto it = snapshots.rbegin(); it != snapshots.rend(); ++it) {
     if (it->write != 0) continue;  // not in its file yet
     auto file = disk.read_file(path(it->offset, snapshot_suffix), 256u << 20);
+    if (!file && file.error().fault != IoFault::not_found && file.error().fault != IoFault::too_large)
+      return disk::storage_error(file.error());
     if (!file) continue;
     auto table = records::ProducerStateTable::decode_snapshot(file->view());
     if (!table) continue;
@@ -292,6 +309,8 @@ void Log::Impl::begin_anew(Offset offset, std::unique_ptr<Segment> first) {
   ++generation;
   segments.clear();
   segments.push_back(std::move(first));
+  owes_cut = false;
+  is_damaged = false;
   log_start = log_end = flushed = flush_target = cleaned_to = offset;
   has_gaps = false;
   if (!mutant<"R67-keeps-epochs-and-producers">()) {

@@ -190,11 +190,43 @@ TEST_CASE("a full disk refuses the batch, leaves no part of it, and works again 
   REQUIRE(f.dump(0) == "0-0 1-1");
 }
 
+TEST_CASE("without descriptors nothing is appended or synced, and later both are") {
+  Fixture f;
+  f.open();
+  f.append();
+  const auto exhaust = [&](SimulatedDisk::Operation operation, uint64_t times) {
+    f.disk->add_fault({.operation = operation, .path_contains = ".log", .times = times, .fault = IoFault::exhausted});
+  };
+  const auto append = [&] { return f.log->append_own(make_batch(), LeaderEpoch(0), TimestampMs(1)); };
+  // Written in part, and not cut back yet: nothing may come after it before it is (R77).
+  exhaust(SimulatedDisk::Operation::write, 1);
+  exhaust(SimulatedDisk::Operation::truncate, 2);
+  REQUIRE(append().error().code == ErrorCode::kafka_storage_error);
+  REQUIRE(append().error().code == ErrorCode::kafka_storage_error);
+  REQUIRE(f.append() == 1);
+  REQUIRE(f.dump(0) == "0-0 1-1");
+  f.flush();
+  REQUIRE(f.append() == 2);
+  exhaust(SimulatedDisk::Operation::sync, 1);
+  bool refused = false;
+  f.log->flush([&](const auto& flushed) { refused = !flushed; });
+  f.disk->run_until_idle();
+  REQUIRE(refused);
+  REQUIRE(f.log->flushed_offset() == Offset(2));
+  f.flush();
+  REQUIRE(f.log->flushed_offset() == Offset(3));
+  REQUIRE(f.failures.empty());
+  f.log.reset();
+  f.disk->crash(SimulatedDisk::Unsynced::lost);
+  f.open({PreviousEnd::unknown, Offset(3), {}, {}});
+  REQUIRE(f.dump(0) == "0-0 1-1 2-2");
+}
+
 TEST_CASE("a medium that cannot be read ends the log; a file that retention has removed does not (R76)") {
   Fixture f;
   f.open();
   f.append();
-  const auto read = [&] { return f.log->read_blocking({Offset(0), Offset(1), 1 << 20}); };
+  const auto read = [&] { return f.log->read({Offset(0), Offset(1), 1 << 20}); };
   const SimulatedDisk::Operation operation = SimulatedDisk::Operation::read;
   f.disk->add_fault({.operation = operation, .path_contains = ".log", .fault = IoFault::not_found});
   REQUIRE(read().error().code == ErrorCode::leader_not_available);

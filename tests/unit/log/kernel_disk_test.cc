@@ -1,5 +1,6 @@
 // The real file system, and a log on it.
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <condition_variable>
 #include <deque>
@@ -145,7 +146,7 @@ TEST_CASE("reads, truncation, names and the whole content of a file") {
 
   REQUIRE(owner.disk->replace_file(path, as_bytes("whole"), Durability::medium));
   REQUIRE(owner.disk->read_file(path, 10)->text() == "whole");
-  REQUIRE(owner.disk->read_file(path, 3).error().fault == IoFault::failed);
+  REQUIRE(owner.disk->read_file(path, 3).error().fault == IoFault::too_large);
   REQUIRE(owner.disk->read_file(owner.root + "/none", 3).error().fault == IoFault::not_found);
   REQUIRE(owner.disk->rename(path, owner.root + "/g"));
   REQUIRE(owner.disk->sync_directory(owner.root));
@@ -160,6 +161,32 @@ TEST_CASE("reads, truncation, names and the whole content of a file") {
   REQUIRE(owner.disk->lock(owner.root + "/.lock").error().fault == IoFault::locked);
   lock->reset();
   REQUIRE(owner.disk->lock(owner.root + "/.lock"));
+}
+
+TEST_CASE("a process without descriptors says so, and of the disk nothing (fault 40)") {
+  Owner owner;
+  owner.make(1);
+  auto file = *owner.disk->open(owner.root + "/log", OpenMode::create_if_missing);
+  REQUIRE(file->write_at(0, as_bytes("abc")));
+  auto other = *owner.disk->open(owner.root + "/other", OpenMode::create_if_missing);  // takes the only place
+  REQUIRE(owner.disk->remove_file(owner.root + "/other"));
+  other.reset();
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none{3, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const auto checkpoint = owner.disk->replace_file(owner.root + "/checkpoint", as_bytes("0"), Durability::medium);
+  const auto listed = owner.disk->list(owner.root);
+  const auto written = file->write_at(3, as_bytes("def"));
+  const auto synced = file->sync_now();
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(checkpoint.error().fault == IoFault::exhausted);
+  CHECK(listed.error().fault == IoFault::exhausted);
+  CHECK(written.error().fault == IoFault::exhausted);
+  CHECK(synced.error().fault == IoFault::exhausted);
+  CHECK(file->write_at(3, as_bytes("def")));
+  CHECK(file->sync_now());  // the kernel had not been asked: nothing is final
+  CHECK(owner.disk->read_file(owner.root + "/log", 10)->text() == "abcdef");
 }
 
 TEST_CASE("a log on the real file system: append, roll, flush, close, open again") {

@@ -230,6 +230,56 @@ TEST_CASE("partitions are found by name and id; those leaving and strays are tol
   REQUIRE_FALSE(disk.exists("data/left-0.00000000000000000000000000000001-delete"));
 }
 
+TEST_CASE(
+    "a file that cannot be read is not one that is missing: the directory is not opened, and nothing is set aside "
+    "(R76)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  REQUIRE(directory->store_checkpoint_blocking(CheckpointKind::recovery_point, {{orders, Offset(12)}}));
+  directory.reset();
+  disk.kill();
+  for (const char* name :
+       {"meta.properties", "partition.metadata", "recovery-point-offset-checkpoint", ".naru_running"}) {
+    INFO(name);
+    disk.add_fault({.operation = SimulatedDisk::Operation::read, .path_contains = name});
+    const auto failed = LogDirectory::open(disk, data);
+    REQUIRE_FALSE(failed);
+    REQUIRE(failed.error().code == ErrorCode::kafka_storage_error);
+    directory = open(disk);
+    REQUIRE(directory->partitions().at(0).topic_id == Uuid::from_halves(7, 8));
+    REQUIRE(directory->hints_for(orders).recovery_point == Offset(12));
+    REQUIRE(directory->previous_broker_epoch() == BrokerEpoch(42));
+    directory.reset();
+    disk.kill();
+  }
+}
+
+TEST_CASE("records whose topic is not known any more are lost: the run before is not claimed (R44)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  directory.reset();
+  disk.kill();
+  const std::string id = "data/orders-0/partition.metadata";
+  const bool has_records = GENERATE(true, false);
+  const bool is_damaged = GENERATE(true, false);
+  if (has_records) disk.overwrite("data/orders-0/00000000000000000000.log", as_bytes("something"));
+  if (is_damaged) {
+    disk.overwrite(id, as_bytes("version: 0\n"));
+  } else {
+    disk.erase(id);
+  }
+  directory = open(disk);
+  REQUIRE_FALSE(directory->partitions().at(0).topic_id);
+  REQUIRE(directory->previous_end() == PreviousEnd::process_crash);
+  REQUIRE(directory->previous_broker_epoch() == (has_records ? std::nullopt : std::optional(BrokerEpoch(42))));
+  // Nor by the next one, should this one end before it is registered.
+  REQUIRE(directory->begin_run());
+  REQUIRE(directory->set_aside("data/orders-0", Uuid::from_halves(1, 1)));
+  directory.reset();
+  disk.kill();
+  REQUIRE(open(disk)->previous_broker_epoch() == (has_records ? std::nullopt : std::optional(BrokerEpoch(42))));
+}
+
 TEST_CASE("a directory's name stays below 256 characters on its way out") {
   SimulatedDisk disk;
   auto directory = begun(disk);

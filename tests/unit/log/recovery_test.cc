@@ -70,6 +70,39 @@ TEST_CASE("a flipped bit is a torn tail above what was synced and committed, and
   }
 }
 
+TEST_CASE("the death of a process tears nothing but the last write: what else is wrong has rotted (R75)") {
+  Fixture f;
+  f.open();
+  for (int i = 0; i < 4; ++i) f.append({.value_bytes = 30});
+  const std::string name = f.path("00000000000000000000.log");
+  const Buffer whole = f.disk->content(name);
+  const OpenHints killed{PreviousEnd::process_crash, {}, {}, {}};
+  f.log.reset();
+  SECTION("any flipped bit, also in a length, and also in the last batch") {
+    for (uint64_t bit = 0; bit < whole.size() * 8; ++bit) {
+      Fixture g;
+      g.disk = f.disk->clone();
+      g.disk->flip_bit(name, bit);
+      const auto opened = g.try_open(killed);
+      INFO("bit " << bit << " " << (opened ? g.dump(0) : opened.error().message));
+      if (opened) {
+        REQUIRE(g.log->log_end_offset() == Offset(4));  // an epoch may rise
+      } else {
+        REQUIRE(opened.error().code == ErrorCode::corrupt_message);
+      }
+    }
+  }
+  SECTION("a write that was cut short is cut off, wherever that was") {
+    for (size_t length = whole.size() * 3 / 4; length <= whole.size(); ++length) {
+      Fixture g;
+      g.disk = f.disk->clone();
+      g.disk->overwrite(name, whole.view().first(length));
+      g.open(killed);
+      REQUIRE(g.log->log_end_offset() == Offset(length < whole.size() ? 3 : 4));
+    }
+  }
+}
+
 TEST_CASE("an epoch that falls is damage") {
   Fixture f;
   f.open();
@@ -199,6 +232,68 @@ TEST_CASE("a lying index costs time, never a wrong answer") {
       }
     }
   }
+}
+
+namespace {
+std::string time_entries(std::initializer_list<std::pair<int64_t, uint32_t>> entries) {
+  std::string bytes;
+  for (const auto& [timestamp, relative] : entries) {
+    for (int shift = 56; shift >= 0; shift -= 8) bytes += static_cast<char>(timestamp >> shift);
+    for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(relative >> shift);
+  }
+  return bytes;
+}
+}  // namespace
+
+TEST_CASE("whatever an index says, records can be added, cut and added again (R74)") {
+  Fixture f;
+  f.config.index_interval_bytes = 0;
+  f.config.segment_bytes = 1000;
+  f.open();
+  for (int i = 0; i < 20; ++i) f.append({.timestamp = 1000 + 10 * i});
+  const OpenHints clean = f.clean_hints();
+  f.close();
+  std::vector<std::string> times;
+  for (const std::string& path : f.disk->paths()) {
+    if (path.ends_with(".timeindex")) times.push_back(path);
+  }
+  REQUIRE(times.size() >= 2);
+  const auto entries =
+      GENERATE(time_entries({{1000, 500}}), time_entries({{1000, 1}, {1005, 500}}),
+               time_entries({{1000, 1}, {1005, 500}, {1006, 2}}), time_entries({{1000, 0xffffffff}}),
+               time_entries({{1000, 7}}), time_entries({{INT64_MAX, 3}}), time_entries({{0, 0}, {1, 0}}));
+  const auto hints =
+      GENERATE_REF(clean, after_power_loss({}), OpenHints{PreviousEnd::process_crash, Offset(20), {}, {}});
+  for (int64_t cut = 20; cut >= 0; --cut) {
+    INFO("cut to " << cut);
+    Fixture g;
+    g.config = f.config;
+    g.disk = f.disk->clone();
+    for (const std::string& path : times) g.disk->overwrite(path, as_bytes(entries));
+    g.open(hints);
+    REQUIRE(g.append({.timestamp = 1001}) == 20);
+    REQUIRE(g.log->truncate_to(Offset(cut)) == Offset(cut));
+    for (int64_t i = 0; i < 20; ++i) REQUIRE(g.append({.timestamp = 1002 + i}) == cut + i);
+    REQUIRE(g.log->log_end_offset() == Offset(cut + 20));
+    for (int64_t from = 0; from < cut + 20; ++from) REQUIRE(g.dump(from, from + 1) == fmt::format("{}-{}", from, from));
+  }
+}
+
+TEST_CASE("headers out of order below what was synced are damage, not an index (R72, R74)") {
+  Fixture f;
+  f.config.index_interval_bytes = 0;
+  f.config.segment_bytes = 1000;
+  f.open();
+  for (int i = 0; i < 20; ++i) f.append({.timestamp = 1000 + 10 * i});
+  const OpenHints clean = f.clean_hints();
+  f.close();
+  const std::string log = f.path("00000000000000000000.log");
+  f.disk->erase(f.path("00000000000000000000.timeindex"));  // to be rebuilt from the headers
+  std::string bytes(f.disk->content(log).text());
+  const size_t second = static_cast<size_t>(12 + static_cast<unsigned char>(bytes[11]));
+  bytes[second + GENERATE(0, 3, 7)] ^= 0x11;  // its base offset, which no checksum covers
+  f.disk->overwrite(log, as_bytes(bytes));
+  REQUIRE(f.try_open(clean).error().code == ErrorCode::corrupt_message);
 }
 
 TEST_CASE("the epoch file is rebuilt from the batches when missing or bad (R79)") {

@@ -225,3 +225,35 @@ TEST_CASE("the record with the largest timestamp, below a limit (KIP-734)") {
     if (expected) REQUIRE(found->offset == Offset(*expected));
   }
 }
+
+TEST_CASE("damage that a read or a truncation meets is told once, and neither is a failure of the disk (R72)") {
+  Fixture f;
+  f.config.index_interval_bytes = 1 << 20;  // a truncation walks over the headers
+  std::vector<std::string> told;
+  LogEnvironment environment;
+  environment.disk = f.disk.get();
+  environment.on_damage = [&](const common::model::Error& error) { told.push_back(error.message); };
+  environment.on_failure = [&](const common::model::Error& error) { f.failures.push_back(error.message); };
+  auto opened = Log::open(environment, directory, f.config, OpenHints{}, TimestampMs(0));
+  REQUIRE(opened);
+  f.log = std::move(*opened);
+  for (int i = 0; i < 4; ++i) f.append();
+  const bool in_length = GENERATE(true, false);
+  f.disk->flip_bit(f.path("00000000000000000000.log"), in_length ? 8 * 8 : 8 * 70);
+  REQUIRE(f.log->read_blocking({Offset(0), Offset(4), 1 << 20}).error().code == ErrorCode::corrupt_message);
+  REQUIRE(told.empty());  // a tool's look
+  REQUIRE(f.log->read({Offset(0), Offset(4), 1 << 20}).error().code == ErrorCode::corrupt_message);
+  REQUIRE(f.log->read({Offset(0), Offset(4), 1 << 20}).error().code == ErrorCode::corrupt_message);
+  REQUIRE(told.size() == 1);
+  const auto cut = f.log->truncate_to(Offset(3));
+  REQUIRE(cut.has_value() != in_length);
+  if (in_length) REQUIRE(cut.error().code == ErrorCode::corrupt_message);
+  REQUIRE(told.size() == 1);
+  REQUIRE(f.failures.empty());
+  REQUIRE_FALSE(f.log->failure());
+  bool emptied = false;
+  f.log->truncate_fully_and_start_at(Offset(0), [&](const auto& done) { emptied = done.has_value(); });
+  f.disk->run_until_idle();
+  REQUIRE(emptied);
+  REQUIRE(f.append() == 0);
+}
