@@ -2,6 +2,7 @@
 // start with the other nodes (formation.h), and the parts put together.
 #include <algorithm>
 
+#include "common/model/mutant.h"
 #include "controller/quorum/raft_disk.h"
 #include "controller/quorum/raft_driver.h"
 
@@ -10,6 +11,7 @@ namespace controller::quorum {
 using common::Awaitable;
 using common::model::ErrorCode;
 using common::model::fail;
+using common::model::mutant;
 
 namespace {
 
@@ -81,7 +83,12 @@ Result<void> RaftDriver::load_properties() {
   auto found = read_properties(disk_, directory_);
   if (!found && found.error().code != ErrorCode::corrupt_message) return tl::unexpected(found.error());
   if (!found) return begin_anew(found.error().message);  // cannot even say who voted here
-  if (const auto lost = disk_.read_file(directory_ + lost_marker, 4096); lost && *found) {
+  const auto lost = disk_.read_file(directory_ + lost_marker, 4096);
+  // R76: a marker that cannot be read may say that what lies here must not vote.
+  if (!lost && lost.error().fault != common::disk::IoFault::not_found &&
+      !mutant<"R20-votes-beside-an-unreadable-marker">())
+    return common::disk::storage_error(lost.error());
+  if (lost && *found) {
     properties_ = **found;
     return begin_anew(std::string(lost->text()));
   }

@@ -110,6 +110,20 @@ TEST_CASE("a directory of another node is refused") {
   CHECK(node.refusal()->find("belongs to node 1") != std::string::npos);
 }
 
+TEST_CASE("a note that its state is lost, which cannot be read, keeps a node from voting (R20, R76)") {
+  TemporaryDirectory directory;
+  QuorumNode::Options options;
+  options.directory = directory.path();
+  {
+    QuorumNode node(options);
+    REQUIRE(QuorumNode::wait([&] { return node.leads(); }));
+  }
+  std::filesystem::create_directory(directory.path() + "/__cluster_metadata-0/state-lost");  // opens, and does not read
+  QuorumNode node(options);
+  REQUIRE(QuorumNode::wait([&] { return node.refusal().has_value(); }));
+  CHECK(node.refusal()->find("state-lost") != std::string::npos);
+}
+
 TEST_CASE("three nodes found a cluster, elect, replicate, and survive the restart of each") {
   Trio trio;
   trio.start(3);
