@@ -292,8 +292,8 @@ Awaitable<Result<void>> BrokerCore::open_logs_of(ShardParts& part, int index) {
     auto report = part.replicas().open_logs(directories_->found(index, static_cast<int>(host_.shards.size())));
     if (!report) {
       result = tl::unexpected(report.error());
-    } else if (!report->corrupt.empty()) {
-      corrupt_logs_ = !mutant<"R72-keeps-its-claim-after-rot">();  // R72: what was acknowledged may be missing here
+    } else if (report->corrupt > 0) {
+      claims_ = partition::Claims::given_up;
     }
   });
   co_return result;
@@ -314,7 +314,7 @@ Awaitable<Result<void>> BrokerCore::open_logs() {
     if (auto opened = co_await open_logs_of(part, i); !opened) co_return opened;
     managers.push_back(&part.replicas());
   }
-  if (auto begun = directories_->begin_run(); !begun) co_return begun;
+  if (auto begun = directories_->begin_run(claims_); !begun) co_return begun;
   co_await connect_shards(std::move(managers));
   co_return Result<void>();
 }
@@ -360,6 +360,7 @@ void BrokerCore::on_trouble(int shard, metadata::ReplicaTrouble trouble) {
     for (const auto& [from, some] : troubles_) {
       all.failed.insert(some.failed.begin(), some.failed.end());
       all.low_on_space.insert(some.low_on_space.begin(), some.low_on_space.end());
+      all.damaged.insert(some.damaged.begin(), some.damaged.end());
     }
     controller_->set_trouble(std::move(all));
   });
@@ -411,7 +412,9 @@ quorum::SessionHooks BrokerCore::session_hooks() {
 }
 
 Awaitable<Result<void>> BrokerCore::register_broker() {
-  if (corrupt_logs_) controller_->report_damaged_logs();
+  // R72: what was acknowledged may be missing here.
+  if (claims_ == partition::Claims::given_up && !mutant<"R72-keeps-its-claim-after-rot">())
+    controller_->report_damaged_logs();
   controller_->start();
   controller_->set_ready();
   // Clients are let in once this broker is registered: what they then ask can be answered.

@@ -140,7 +140,7 @@ class BrokerCore {
   std::unique_ptr<ShardPulse> pulse_;
   std::vector<std::shared_ptr<void>> subscriptions_;  // by shard; each dies on its shard
   std::map<int, controller::metadata::ReplicaTrouble> troubles_;  // by shard; on the controller's
-  bool corrupt_logs_ = false;
+  partition::Claims claims_ = partition::Claims::kept;            // R72
   std::atomic<bool> serving_{false};
   http::StartProgress start_progress_;
 };

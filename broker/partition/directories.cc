@@ -48,8 +48,10 @@ std::vector<PlacedLog> Directories::found(int shard, int shard_count) const {
   return all;
 }
 
-Result<void> Directories::begin_run() {
+Result<void> Directories::begin_run(Claims claims) {
   for (const auto& directory : directories_) {
+    // Nor may the next run, should this one end before it is registered.
+    if (claims == Claims::given_up && !mutant<"R44-claims-what-is-damaged">()) directory->forget_previous_epoch();
     if (auto begun = directory->begin_run(); !begun) return begun;
   }
   return {};
@@ -275,9 +277,9 @@ void Directories::store(CheckpointKind kind, const std::vector<ReplicaOffsets>& 
         [this, alive = std::weak_ptr(alive_), path = directory->path()](const common::disk::IoResult<void>& stored) {
           if (stored || alive.expired()) return;
           // A hint only (R73): recovery looks further back without it. But where it cannot be written for another
-          // reason than room, nothing can.
+          // reason than room, or this process's want of descriptors, nothing can.
           options_.logger.warn("checkpoint in {} not stored: {}", path, stored.error().message);
-          if (stored.error().fault != common::disk::IoFault::no_space) {
+          if (!common::disk::may_pass(stored.error().fault)) {
             report_failure(path, {ErrorCode::kafka_storage_error, stored.error().message});
           }
         });

@@ -33,6 +33,10 @@ struct PlacedLog {
   common::log::OpenHints hints;
 };
 
+// Whether this run may claim to go on where the one before ended (R44): not if something that was acknowledged is
+// damaged (R72).
+enum class Claims { kept, given_up };
+
 // What the checkpoints say of one replica.
 struct ReplicaOffsets {
   TopicPartition partition;
@@ -80,7 +84,7 @@ class Directories {
   // What lies on disk and belongs to `shard` of `shard_count`.
   [[nodiscard]] std::vector<PlacedLog> found(int shard, int shard_count) const;
   // Once every manager has opened its logs, before anything is written (R70); then the periodic work begins.
-  [[nodiscard]] common::model::Result<void> begin_run();
+  [[nodiscard]] common::model::Result<void> begin_run(Claims claims = Claims::kept);
   void start(std::vector<common::Shard*> shards, std::vector<ReplicaManager*> managers);
 
   // --- any thread ---

@@ -58,10 +58,14 @@ Result<OpenReport> ReplicaManager::open_logs(const std::vector<PlacedLog>& found
     // The topic's own settings come with the image; until then nothing is appended or deleted.
     Result<std::shared_ptr<Partition>> opened = open(placed, TopicSettings{});
     if (!opened && opened.error().code == ErrorCode::corrupt_message) {
-      options_.logger.error("{} is damaged below what was committed, starts over from its leader: {}", placed.path,
-                            opened.error().message);
-      report.corrupt.push_back(placed.path);
-      options_.directories->set_aside(placed);
+      options_.logger.error(
+          "{} is damaged below what was committed: offline until another replica leads, then it starts over from that "
+          "one: {}",
+          placed.path, opened.error().message);
+      ++report.corrupt;
+      const TopicIdPartition id{placed.topic_id, placed.partition.partition};
+      unusable_[id] = Unusable::damaged;
+      damaged_[id] = placed;
       continue;
     }
     if (!opened) return tl::unexpected(std::move(opened.error()));
@@ -83,6 +87,8 @@ Result<std::shared_ptr<Partition>> ReplicaManager::open(const PlacedLog& placed,
   environment.logger = logger;
   environment.on_failure = [directories = options_.directories, directory = placed.directory](
                                const common::model::Error& e) { directories->report_failure(directory, e); };
+  environment.on_damage = [this, id = TopicIdPartition{placed.topic_id, placed.partition.partition}](
+                              const common::model::Error&) { on_damage(id); };
   auto log = common::log::Log::open(std::move(environment), placed.path, settings.log, placed.hints,
                                     options_.shard->clock().wall_now());
   if (!log) return tl::unexpected(std::move(log.error()));
@@ -134,16 +140,26 @@ void ReplicaManager::take_part() {
       if (is_home(topic_id, index)) apply_partition(topic_id, index);
     }
   }
+  tell_trouble();  // what recovery found damaged
 }
 
 // R42: what lies on disk and is not ours by the image. A topic that was deleted while we were down cannot be told from
 // one that this image has lost, so it is kept for a while.
 void ReplicaManager::sweep_unknown() {
   std::vector<TopicIdPartition> unknown;
-  for (const auto& [id, partition] : partitions_) {
+  const auto is_ours = [&](const TopicIdPartition& id) {
     const metadata::PartitionImage* state = image_->partition(id.topic_id, id.partition);
-    if (state == nullptr || !contains(state->replicas, options_.self)) unknown.push_back(id);
+    return state != nullptr && contains(state->replicas, options_.self);
+  };
+  for (const auto& [id, partition] : partitions_) {
+    if (!is_ours(id)) unknown.push_back(id);
   }
+  std::erase_if(damaged_, [&](const auto& entry) {
+    if (is_ours(entry.first) || !entry.second) return false;
+    unusable_.erase(entry.first);
+    dispose(*entry.second, Fate::set_aside);
+    return true;
+  });
   for (const TopicIdPartition& id : unknown)
     remove(id, mutant<"R42-deletes-what-it-does-not-know">() ? Fate::deleted : Fate::set_aside);
 }
@@ -156,7 +172,10 @@ void ReplicaManager::apply_delta(const metadata::ImageDelta& delta) {
     }
     for (const TopicIdPartition& id : gone) remove(id, Fate::deleted);
     for (const auto& [id, name] : delta.deleted_topics) metrics_.retired.erase(name);
-    std::erase_if(unusable_, [&](const auto& entry) { return delta.deleted_topics.contains(entry.first.topic_id); });
+    const auto unusable = unusable_;
+    for (const auto& [id, why] : unusable) {
+      if (delta.deleted_topics.contains(id.topic_id)) forget_unusable(id);
+    }
     tell_trouble();
   }
   apply_configs(delta);
@@ -195,16 +214,65 @@ void ReplicaManager::apply_partition(const TopicId& topic_id, PartitionIndex ind
   const auto found = partitions_.find(id);
   if (!contains(state->replicas, options_.self)) {
     if (found != partitions_.end()) remove(id, Fate::deleted);  // a committed record took it from us
-    if (const auto unmade = unusable_.find(id); unmade != unusable_.end() && unmade->second == Unusable::not_made) {
-      unusable_.erase(unmade);
+    if (const auto unmade = unusable_.find(id); unmade != unusable_.end() && unmade->second != Unusable::lost) {
+      forget_unusable(id);
       tell_trouble();
     }
     return;
   }
-  if (found == partitions_.end()) {
+  if (damaged_.contains(id) && !start_over(id, *state)) {
+    if (found != partitions_.end()) assign(found->second, *state);
+    return;
+  }
+  if (const auto here = partitions_.find(id); here == partitions_.end()) {
     create(id, topic->name);
   } else {
-    assign(found->second, *state);
+    assign(here->second, *state);
+  }
+}
+
+void ReplicaManager::on_damage(const TopicIdPartition& id) {
+  if (!damaged_.try_emplace(id).second) return;
+  options_.shard->post([this, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired()) tell_trouble();
+  });
+}
+
+// R72: a damaged replica makes room for an empty one once the cluster does not count on it (ISR, ELR) and somebody else
+// leads, who has everything committed. And not before this state of the partition is new to it: whoever leads knows our
+// position in the older ones, and could still ask for us to be counted on its account; in this one it cannot (R41).
+bool ReplicaManager::start_over(const TopicIdPartition& id, const metadata::PartitionState& state) {
+  const bool counted = contains(state.isr, options_.self) || contains(state.elr, options_.self);
+  const bool other_leads = state.leader && state.leader != options_.self;
+  const bool can_lose_nothing = other_leads && (!counted || mutant<"R72-starts-over-while-it-counts">());
+  const auto found = partitions_.find(id);
+  if (found == partitions_.end()) {
+    // This life gave up every claim when it registered. It leads all the same: it was made to, uncleanly (R39).
+    const bool is_told_to = state.leader == options_.self;
+    const std::optional<PlacedLog> placed = damaged_.at(id);
+    if (!placed || unusable_.at(id) == Unusable::lost || (!can_lose_nothing && !is_told_to)) return false;
+    unusable_.erase(id);
+    damaged_.erase(id);
+    dispose(*placed, Fate::set_aside);
+  } else {
+    if (!can_lose_nothing || state.partition_epoch <= found->second->position().partition_epoch) return false;
+    options_.logger.warn("{} starts over from broker {}", found->second->log_path(), *state.leader);
+    remove(id, Fate::set_aside);
+  }
+  return true;
+}
+
+void ReplicaManager::forget_unusable(const TopicIdPartition& id) {
+  unusable_.erase(id);
+  const auto damaged = damaged_.extract(id);
+  if (!damaged.empty() && damaged.mapped()) dispose(*damaged.mapped(), Fate::deleted);
+}
+
+void ReplicaManager::dispose(const PlacedLog& log, Fate fate) {
+  if (fate == Fate::deleted) {
+    options_.directories->remove(log.partition, log.topic_id);
+  } else {
+    options_.directories->set_aside(log);
   }
 }
 
@@ -232,7 +300,7 @@ void ReplicaManager::assign(const std::shared_ptr<Partition>& partition, const m
 }
 
 void ReplicaManager::create(const TopicIdPartition& id, const std::string& topic) {
-  if (const auto found = unusable_.find(id); found != unusable_.end() && found->second == Unusable::lost) return;
+  if (const auto found = unusable_.find(id); found != unusable_.end() && found->second != Unusable::not_made) return;
   if (!creating_.insert(id).second) return;
   options_.directories->create({topic, id.partition}, id.topic_id, *options_.shard,
                                [this, alive = std::weak_ptr(alive_), id, topic](Result<PlacedLog> placed) {
@@ -277,6 +345,9 @@ void ReplicaManager::tell_trouble() {
   if (!options_.on_trouble) return;
   metadata::ReplicaTrouble trouble;
   for (const auto& [id, why] : unusable_) trouble.failed.insert(id);
+  for (const auto& [id, placed] : damaged_) {
+    if (!placed && !mutant<"R72-keeps-damage-to-itself">()) trouble.damaged.insert(id);
+  }
   if (!state_.low_on_space.empty()) {
     for (const auto& [id, partition] : partitions_) {
       if (state_.low_on_space.contains(partition->directory())) trouble.low_on_space.insert(id);
@@ -295,13 +366,9 @@ void ReplicaManager::remove(const TopicIdPartition& id, Fate fate) {
   retire(*partition);
   partition->release_log(ErrorCode::not_leader_or_follower).reset();
   for (ReplicaListener* listener : listeners_) listener->on_stopped(id, partition->topic());
-  const TopicPartition name{partition->topic(), id.partition};
-  if (fate == Fate::deleted) {
-    options_.directories->remove(name, id.topic_id);
-  } else {
-    options_.logger.warn("{} is not known to the cluster: set aside", path);
-    options_.directories->set_aside({name, id.topic_id, path, partition->directory(), {}});
-  }
+  damaged_.erase(id);
+  if (fate == Fate::set_aside) options_.logger.warn("{} is set aside", path);
+  dispose({{partition->topic(), id.partition}, id.topic_id, path, partition->directory(), {}}, fate);
 }
 
 // What it counted stays counted.
@@ -372,9 +439,13 @@ void ReplicaManager::directory_failed(const std::string& directory) {
   for (const auto& [id, partition] : partitions_) {
     if (partition->directory() == directory) lost.push_back(id);
   }
+  for (auto& [id, placed] : damaged_) {
+    if (placed && placed->directory == directory) unusable_[id] = Unusable::lost;
+  }
   for (const TopicIdPartition& id : lost) {
     const std::shared_ptr<Partition> partition = partitions_.at(id);
     partitions_.erase(id);
+    damaged_.erase(id);
     if (!mutant<"R76-opens-what-has-failed">()) unusable_[id] = Unusable::lost;
     retire(*partition);
     partition->release_log(ErrorCode::kafka_storage_error).reset();
@@ -394,7 +465,22 @@ std::vector<ReplicaOffsets> ReplicaManager::offsets() const {
                    .log_start_offset = p->log_start_offset(),
                    .cleaned_offset = p->cleaned_offset()});
   }
+  append_damaged(all);
   return all;
+}
+
+// What their checkpoints said stays: without it the next recovery would not know damage from a torn tail (R72).
+void ReplicaManager::append_damaged(std::vector<ReplicaOffsets>& all) const {
+  for (const auto& [id, placed] : damaged_) {
+    if (!placed) continue;
+    const common::log::OpenHints& hints = placed->hints;
+    all.push_back({.partition = placed->partition,
+                   .directory = placed->directory,
+                   .high_watermark = hints.high_watermark.value_or(Offset(0)),
+                   .recovery_point = hints.recovery_point.value_or(Offset(0)),
+                   .log_start_offset = hints.log_start_offset.value_or(Offset(0)),
+                   .cleaned_offset = hints.cleaned_to.value_or(Offset(0))});
+  }
 }
 
 Awaitable<std::vector<ReplicaOffsets>> ReplicaManager::shut_down() {
@@ -432,6 +518,7 @@ Awaitable<std::vector<ReplicaOffsets>> ReplicaManager::shut_down() {
     offsets.cleaned_offset = log->cleaned_offset();
     all.push_back(std::move(offsets));
   }
+  append_damaged(all);
   co_return all;
 }
 

@@ -72,9 +72,10 @@ struct OpenReport {
   size_t opened = 0;
   uint64_t scanned_bytes = 0;
   uint64_t cut_bytes = 0;
-  // Damaged below what was committed: set aside and begun anew. The broker must register as after an unclean stop, so
-  // that it is in no ISR with them (R44, R72).
-  std::vector<std::string> corrupt;
+  // How many are damaged below what was committed: they stay as they are, and serve nothing, until a leader has
+  // everything that was. The broker must register as after an unclean stop, so that it is in no ISR with them (R44,
+  // R72).
+  size_t corrupt = 0;
 };
 
 class ReplicaManager {
@@ -147,6 +148,11 @@ class ReplicaManager {
   enum class Fate { deleted, set_aside };
   void remove(const TopicIdPartition& id, Fate fate);
   void retire(Partition& partition);
+  void dispose(const PlacedLog& log, Fate fate);
+  void on_damage(const TopicIdPartition& id);
+  bool start_over(const TopicIdPartition& id, const controller::metadata::PartitionState& state);
+  void forget_unusable(const TopicIdPartition& id);
+  void append_damaged(std::vector<ReplicaOffsets>& all) const;
   void retry_unmade();
   void tell_trouble();
   [[nodiscard]] BrokerFacts facts_of(BrokerId id) const;
@@ -163,9 +169,12 @@ class ReplicaManager {
   boost::unordered_flat_map<TopicIdPartition, std::shared_ptr<Partition>, std::hash<TopicIdPartition>> partitions_;
   std::set<TopicIdPartition> creating_;
   // Answered with KAFKA_STORAGE_ERROR. `lost`: the directory has failed; not made anew elsewhere in this run, or the
-  // next start would find two of it. `not_made`: may still succeed.
-  enum class Unusable : uint8_t { lost, not_made };
+  // next start would find two of it. `not_made`: may still succeed. `damaged`: found so at the start, see damaged_.
+  enum class Unusable : uint8_t { lost, not_made, damaged };
   std::map<TopicIdPartition, Unusable> unusable_;
+  // R72: what was acknowledged is damaged here, as recovery found (then with its place: there is no Partition) or a
+  // read. Begun anew, empty, once that can lose nothing (start_over).
+  std::map<TopicIdPartition, std::optional<PlacedLog>> damaged_;
   controller::metadata::ReplicaTrouble told_trouble_;
   std::vector<ReplicaListener*> listeners_;
   StreamActivity activity_;

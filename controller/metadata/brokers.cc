@@ -169,6 +169,11 @@ bool BrokerRegistry::is_reluctant(BrokerId id, const TopicIdPartition& partition
   return found != heard_.end() && found->second.trouble.low_on_space.contains(partition);
 }
 
+bool BrokerRegistry::is_offline(BrokerId id, const TopicIdPartition& partition) const {
+  const auto found = heard_.find(id);
+  return found != heard_.end() && found->second.trouble.failed.contains(partition);
+}
+
 // R31: first the persisted state and the moves, then, once everybody knows where the leaders went, the fence.
 void BrokerRegistry::shut_down(Draft& draft, const BrokerImage& broker, Heard& h) {
   if (broker.fenced) return;

@@ -31,6 +31,8 @@ class BrokerRegistry {
   [[nodiscard]] std::optional<LogIndex> applied(BrokerId id) const;
   // R81: whether the broker would rather not lead that partition.
   [[nodiscard]] bool is_reluctant(BrokerId id, const TopicIdPartition& partition) const;
+  // Whether the broker has said that its copy is offline (R72, R76).
+  [[nodiscard]] bool is_offline(BrokerId id, const TopicIdPartition& partition) const;
   // Grows when a broker says something new of its replicas' trouble.
   [[nodiscard]] uint64_t trouble_changes() const { return trouble_changes_; }
   // Brokers in service long enough to get their leaderships back.

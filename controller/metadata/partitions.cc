@@ -243,6 +243,20 @@ void relieve(Draft& draft, BrokerId broker, const ReplicaTrouble& trouble, const
         return plan;
       });
   if (failed > 0) draft.note("broker {}: {} replica(s) are offline, their directory has failed", broker, failed);
+  const MetadataImage& image = draft.image();
+  const size_t damaged =
+      change_each(draft, trouble.damaged, options, [&](const TopicIdPartition&, const PartitionState& p) -> Plan {
+        if (!contains(p.isr, broker) && !contains(p.elr, broker)) return std::nullopt;
+        const auto is_sound = [&](BrokerId r) { return r != broker && image.is_active(r); };
+        const bool has_other =
+            std::any_of(p.isr.begin(), p.isr.end(), is_sound) || std::any_of(p.elr.begin(), p.elr.end(), is_sound);
+        if (!has_other && !mutant<"R72-the-last-copy-gives-up">())
+          return std::nullopt;  // damaged is better than nothing
+        PartitionPlan plan;
+        plan.lost_claim = {broker};
+        return plan;
+      });
+  if (damaged > 0) draft.note("broker {}: {} replica(s) are damaged and start over from others", broker, damaged);
   const size_t moved =
       change_each(draft, trouble.low_on_space, options, [&](const TopicIdPartition& id, const PartitionState& p) -> Plan {
         if (p.leader != broker) return std::nullopt;

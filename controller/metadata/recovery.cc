@@ -64,19 +64,22 @@ void LongestLogRecovery::on_log_end(BrokerId broker, BrokerEpoch epoch, const Lo
   found->second.answers.insert_or_assign(broker, Answer{epoch, end});
 }
 
-void LongestLogRecovery::elect(Draft& draft, const ControllerOptions& options) {
+void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const ControllerOptions& options) {
   for (auto& [partition, pending] : pending_) {
     const MetadataImage before = draft.image();
     const PartitionState* state = before.partition(partition.topic_id, partition.partition);
     if (state == nullptr || !needs_recovery(*state) || state->leader_epoch != pending.leader_epoch) continue;
     std::optional<BrokerId> best;
     bool complete = true;
+    size_t offline = 0;
     for (const BrokerId candidate : pending.candidates) {
       const auto answer = pending.answers.find(candidate);
       const BrokerImage* broker = before.broker(candidate);
       if (answer != pending.answers.end() && (broker == nullptr || broker->epoch != answer->second.broker_epoch)) {
         pending.answers.erase(answer);  // of a former life: its log may have changed since
         complete = false;
+      } else if (is_offline(candidate, partition)) {
+        ++offline;
       } else if (answer == pending.answers.end() || !is_active(*broker)) {
         complete = false;
       } else {
@@ -89,6 +92,8 @@ void LongestLogRecovery::elect(Draft& draft, const ControllerOptions& options) {
     }
     if ((!complete && !mutant<"R46-does-not-wait-for-all">()) || !best) continue;
     const TopicImage& topic = *before.topic_by_id(partition.topic_id);
+    const size_t losses_max = min_isr(before, topic.name, state->replicas.size(), options) - 1;
+    if (offline > losses_max && !mutant<"R46-does-without-any-that-is-offline">()) continue;
     PartitionPlan plan;
     plan.recovered_leader = best;
     auto record = plan_change(partition.topic_id, partition.partition, *state, plan,

@@ -4,6 +4,7 @@
 //
 // Pure; thread-compatible, lives with its ControllerState. Soft state: a new controller asks again.
 #pragma once
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -23,8 +24,11 @@ class LongestLogRecovery {
   [[nodiscard]] std::vector<LogEndQuery> queries_for(BrokerId broker) const;
   void on_log_end(BrokerId broker, BrokerEpoch epoch, const LogEnd& end);
 
-  // Elects where every candidate is in service and has answered in its present life.
-  void elect(Draft& draft, const ControllerOptions& options);
+  // Whose copy its broker has reported as offline (R72, R76): no answer will come.
+  using IsOffline = std::function<bool(BrokerId, const TopicIdPartition&)>;
+  // Elects where every candidate is in service and has answered in its present life. Offline copies are not waited for
+  // while they are no more than may be lost at once (minISR - 1): then somebody else has what they had.
+  void elect(Draft& draft, const IsOffline& is_offline, const ControllerOptions& options);
   [[nodiscard]] bool idle() const { return pending_.empty(); }
 
  private:

@@ -223,10 +223,11 @@ struct LogEnd {
   friend bool operator==(const LogEnd&, const LogEnd&) = default;
 };
 
-// Replicas that a broker cannot use as it should, by what is wrong with their directory.
+// Replicas that a broker cannot use as it should, by what is wrong with them or their directory.
 struct ReplicaTrouble {
-  std::set<TopicIdPartition> failed;        // R76: offline until the broker starts again
+  std::set<TopicIdPartition> failed;        // R72, R76: offline
   std::set<TopicIdPartition> low_on_space;  // R81: would rather not lead
+  std::set<TopicIdPartition> damaged;       // R72: serve what can still be read, if there is nobody better
   friend bool operator==(const ReplicaTrouble&, const ReplicaTrouble&) = default;
 };
 

@@ -103,6 +103,7 @@ void put_heartbeat(pb::BrokerHeartbeat& to, const BrokerHeartbeat& h) {
   if (h.trouble) {
     put_replicas(*to.mutable_trouble()->mutable_failed(), h.trouble->failed);
     put_replicas(*to.mutable_trouble()->mutable_low_on_space(), h.trouble->low_on_space);
+    put_replicas(*to.mutable_trouble()->mutable_damaged(), h.trouble->damaged);
   }
 }
 
@@ -128,7 +129,9 @@ Result<BrokerHeartbeat> get_heartbeat(const pb::BrokerHeartbeat& m) {
     h.log_ends.push_back(e);
   }
   if (m.has_trouble()) {
-    h.trouble = ReplicaTrouble{get_replicas(m.trouble().failed(), in), get_replicas(m.trouble().low_on_space(), in)};
+    h.trouble = ReplicaTrouble{.failed = get_replicas(m.trouble().failed(), in),
+                               .low_on_space = get_replicas(m.trouble().low_on_space(), in),
+                               .damaged = get_replicas(m.trouble().damaged(), in)};
   }
   if (in.failed()) return in.error("heartbeat");
   return h;

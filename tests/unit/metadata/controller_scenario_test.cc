@@ -179,11 +179,12 @@ class Scenario {
     b.ready = !c.has("not-ready");
     b.want_fence = c.has("want-fence");
     b.want_shutdown = c.has("want-shutdown");
-    if (c.has("failed") || c.has("low") || c.has("well")) {
+    if (c.has("failed") || c.has("low") || c.has("damaged") || c.has("well")) {
       b.trouble.emplace();
       const auto named = [&](const char* key) { return c.has(key) ? c.list(key) : std::vector<std::string>{}; };
       for (const std::string& name : named("failed")) b.trouble->failed.insert(id_named(name));
       for (const std::string& name : named("low")) b.trouble->low_on_space.insert(id_named(name));
+      for (const std::string& name : named("damaged")) b.trouble->damaged.insert(id_named(name));
     }
     b.progress.append_stalled = std::chrono::duration_cast<milliseconds>(c.duration_or("stalled", milliseconds(0)));
     const auto answer = std::get<BrokerHeartbeatAnswer>(handle(b));

@@ -67,7 +67,7 @@ struct Broker {
     manager = std::make_unique<ReplicaManager>(m);
     auto report = manager->open_logs(directories->found(0, 1));
     REQUIRE(report.has_value());
-    REQUIRE(directories->begin_run().has_value());
+    REQUIRE(directories->begin_run(report->corrupt > 0 ? Claims::given_up : Claims::kept).has_value());
     directories->start({shard.get()}, {manager.get()});
     run([&] { manager->start(); });
     return *report;
@@ -288,21 +288,151 @@ TEST_CASE("what the cluster does not know is set aside, and deleted only later (
   REQUIRE_FALSE(b.has_path("-stray"));
 }
 
-TEST_CASE("a log that is damaged below what was committed is begun anew, and the broker says so (R72)") {
+namespace {
+// Two replicas, this broker and another one.
+void lead(Broker& b, BrokerId leader, const std::vector<BrokerId>& isr, const std::vector<BrokerId>& elr = {}) {
+  metadata::PartitionChangeRecord change{orders, PartitionIndex(0)};
+  change.leader = metadata::LeaderChoice{leader};
+  change.isr = isr;
+  change.elr = elr;
+  b.apply({change});
+}
+void create_shared(Broker& b) {
+  metadata::PartitionRecord record = Broker::partition_record(orders, 0);
+  record.state.replicas = {BrokerId(1), BrokerId(2)};
+  b.apply({metadata::TopicRecord{orders, "orders"}, record});
+}
+const BrokerId other(2);
+const metadata::ReplicaTrouble nothing{};
+}  // namespace
+
+TEST_CASE("a log that recovery finds damaged is offline, and begun anew only once another replica leads (R72)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  b.write(orders, 5);
+  b.advance(10s);  // its high watermark is checkpointed
+  b.stop();
+  b.disk->kill();
+  b.disk->flip_bit("data/orders-0/00000000000000000000.log", 8 * 70);
+  REQUIRE(b.start().corrupt == 1);
+  const auto is_offline = [&] {
+    return b.why_not(orders) == ErrorCode::kafka_storage_error && !b.has_path("-stray") &&
+           b.has_path("data/orders-0/00000000000000000000.log");
+  };
+  // The controller takes its claims away when it registers.
+  const auto register_uncleanly = [&] {
+    metadata::PartitionChangeRecord nobody{orders, PartitionIndex(0)};
+    nobody.leader = metadata::LeaderChoice{std::nullopt};
+    nobody.isr = std::vector<BrokerId>{};
+    nobody.last_known_elr = std::vector<BrokerId>{BrokerId(1)};
+    b.apply({nobody});
+    b.register_broker();
+  };
+  SECTION("also if it dies before it is registered: the next start claims nothing either (R44)") {
+    b.stop();
+    b.disk->kill();
+    REQUIRE(b.start().corrupt == 1);
+    REQUIRE(b.previous_end == common::log::PreviousEnd::process_crash);
+    REQUIRE_FALSE(b.previous_epoch);
+  }
+  SECTION("and keeps what tells damage from a torn tail, whatever is checkpointed") {
+    register_uncleanly();
+    b.advance(2min);
+    b.stop();
+    b.disk->crash(SimulatedDisk::Unsynced::kept);
+    REQUIRE(b.start().corrupt == 1);
+    REQUIRE(b.previous_end == common::log::PreviousEnd::unknown);
+  }
+  SECTION("nobody leads, so it waits; somebody does, so it starts over") {
+    register_uncleanly();
+    REQUIRE(is_offline());
+    REQUIRE(b.troubles.back().failed.size() == 1);
+    lead(b, other, {other}, {BrokerId(1)});
+    REQUIRE(is_offline());  // it counts on us: there must be a mistake
+    lead(b, other, {other});
+    b.advance(1s);
+    REQUIRE(b.has_path("-stray"));
+    REQUIRE(b.find(orders)->log_end_offset() == Offset(0));
+    REQUIRE(b.troubles.back() == nothing);
+  }
+  SECTION("it is made the leader all the same, by an unclean election: it begins with nothing (R39)") {
+    register_uncleanly();
+    lead(b, BrokerId(1), {BrokerId(1)});
+    b.advance(1s);
+    REQUIRE(b.has_path("-stray"));
+    REQUIRE(b.find(orders)->is_leader());
+  }
+  SECTION("its topic is deleted, and it with it") {
+    register_uncleanly();
+    b.apply({metadata::RemoveTopicRecord{orders}});
+    b.advance(1s);
+    REQUIRE_FALSE(b.has_path("orders-0"));
+    REQUIRE(b.troubles.back() == nothing);
+  }
+}
+
+TEST_CASE("a log that a read finds damaged is told of, goes on, and starts over once it does not count (R72)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  b.write(orders, 5);
+  b.write(orders, 5);
+  b.disk->flip_bit("data/orders-0/00000000000000000000.log", 8 * 70);
+  ErrorCode code = ErrorCode::none;
+  b.run([&] {
+    b.shard->spawn("read", [](std::shared_ptr<Partition> p, ErrorCode& out) -> common::Awaitable<void> {
+      ReadOptions o;
+      o.from = Offset(0);
+      const auto read = co_await p->read(o);
+      out = read ? ErrorCode::none : read.error().code;
+    }(b.find(orders), code));
+  });
+  b.advance(100ms);
+  REQUIRE(code == ErrorCode::corrupt_message);
+  REQUIRE(b.troubles.back().damaged.size() == 1);
+  REQUIRE(b.failures.empty());
+  const auto goes_on = [&] { return b.find(orders)->log_end_offset() == Offset(10) && !b.has_path("-stray"); };
+  lead(b, other, {BrokerId(1), other});
+  REQUIRE(goes_on());
+  lead(b, other, {other}, {BrokerId(1)});
+  REQUIRE(goes_on());
+  b.run([&] { b.manager->on_image(b.image, std::make_shared<metadata::ImageDelta>()); });
+  REQUIRE(goes_on());
+  lead(b, other, {other});
+  b.advance(1s);
+  REQUIRE(b.has_path("-stray"));
+  REQUIRE(b.find(orders)->log_end_offset() == Offset(0));
+  REQUIRE(b.find(orders)->role() == Role::follower);
+  REQUIRE(b.troubles.back() == nothing);
+}
+
+TEST_CASE("a process without descriptors keeps its directories: checkpoints and records wait (fault 40)") {
   Broker b;
   b.register_broker();
   b.create(orders, "orders");
   b.write(orders, 5);
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::write,
+                     .path_contains = "checkpoint",
+                     .times = 1000,
+                     .fault = common::disk::IoFault::exhausted});
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::write,
+                     .path_contains = ".log",
+                     .fault = common::disk::IoFault::exhausted});
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::truncate,
+                     .path_contains = ".log",
+                     .fault = common::disk::IoFault::exhausted});
+  REQUIRE(b.produce(orders) == ErrorCode::kafka_storage_error);
+  b.advance(2min);
+  REQUIRE(b.failures.empty());
+  REQUIRE(b.produce(orders) == ErrorCode::none);
+  b.disk->clear_faults();
   b.close();
-  b.disk->flip_bit("data/orders-0/00000000000000000000.log", 8 * 70);
-  b.disk->crash(SimulatedDisk::Unsynced::kept);
-  b.disk->erase("data/.kafka_cleanshutdown");
-  const OpenReport report = b.start();
-  REQUIRE(report.corrupt.size() == 1);
+  REQUIRE(b.start().opened == 1);
+  REQUIRE(b.previous_end == common::log::PreviousEnd::clean);
   b.register_broker();
-  b.advance(1s);
-  REQUIRE(b.has_path("-stray"));
-  REQUIRE(b.find(orders)->log_end_offset() == Offset(0));
+  b.apply({});
+  REQUIRE(b.find(orders)->log_end_offset() == Offset(6));
 }
 
 TEST_CASE("a directory that fails takes its replicas with it, once") {

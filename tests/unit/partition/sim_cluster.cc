@@ -281,6 +281,7 @@ void Node::start() {
   process->directories = std::make_unique<Directories>(d, std::move(all));
   std::vector<common::Shard*> shards;
   std::vector<ReplicaManager*> managers;
+  auto claims = broker::partition::Claims::kept;
   for (int s = 0; s < shards_; ++s) {
     Process::OnShard& on = process->shards[static_cast<size_t>(s)];
     on.cache = std::make_unique<common::log::TailCache>(64 << 10);
@@ -301,11 +302,14 @@ void Node::start() {
     on.manager = std::make_unique<ReplicaManager>(m);
     const auto report = on.manager->open_logs(process->directories->found(s, shards_));
     REQUIRE(report.has_value());
-    if (!report->corrupt.empty()) previous.reset();  // R72
+    if (report->corrupt > 0) {  // R72
+      previous.reset();
+      claims = broker::partition::Claims::given_up;
+    }
     shards.push_back(on.shard.get());
     managers.push_back(on.manager.get());
   }
-  REQUIRE(process->directories->begin_run().has_value());
+  REQUIRE(process->directories->begin_run(claims).has_value());
   for (int s = 0; s < shards_; ++s) {
     Process::OnShard& on = process->shards[static_cast<size_t>(s)];
     replication::ReplicationLeaderOptions l;

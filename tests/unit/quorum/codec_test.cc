@@ -240,6 +240,7 @@ TEST_CASE("session messages survive the wire") {
   const Uuid other = Uuid::from_halves(9, 9);
   beat.trouble->failed = {{topic, PartitionIndex{1}}, {topic, PartitionIndex{3}}, {other, PartitionIndex{0}}};
   beat.trouble->low_on_space = {{other, PartitionIndex{7}}};
+  beat.trouble->damaged = {{topic, PartitionIndex{2}}};
   naru::cluster::SessionRequest request = to_proto(8, SessionUp(beat));
   CHECK(request.sequence() == 8);
   const auto up = from_proto(request);

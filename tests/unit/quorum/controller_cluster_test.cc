@@ -268,7 +268,8 @@ TEST_CASE("a broker's trouble with its disks is known to each controller, and en
   SimCluster cluster(3);
   const auto made = cluster.create(1, "t", {{3, 2, 1}, {2, 3, 1}});
   cluster.world.run_for(1s);
-  cluster.node(3).session.set_trouble({.failed = {}, .low_on_space = {{made.topic_id, PartitionIndex{0}}}});
+  cluster.node(3).session.set_trouble(
+      {.failed = {}, .low_on_space = {{made.topic_id, PartitionIndex{0}}}, .damaged = {}});
   REQUIRE(cluster.run_until([&] { return partition(cluster, 1, "t", 0).leader == BrokerId{2}; }, 1s));
   REQUIRE(partition(cluster, 1, "t", 0).isr.size() == 3);
 
