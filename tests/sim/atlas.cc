@@ -19,9 +19,24 @@ bool Atlas::is_whole(BrokerId id) const {
   return true;
 }
 
+void Atlas::on_rot(Node& node, std::string path, size_t byte) {
+  const std::byte value = node.disk().content(path).view()[byte];
+  rots_.push_back({node.id(), std::move(path), byte, value});
+}
+
+bool Atlas::is_there(const Rot& rot) const {
+  common::disk::SimulatedDisk& disk = cluster_.node(rot.broker).disk();
+  if (!disk.exists(rot.path)) return false;
+  const common::model::Buffer content = disk.content(rot.path);
+  return rot.byte < content.size() && content.view()[rot.byte] == rot.value;
+}
+
 bool Atlas::may_lose_records(const Node& node) {
   const Options& options = cluster_.options();
-  std::erase_if(harmed_, [this](BrokerId id) { return is_whole(id); });
+  std::erase_if(rots_, [this](const Rot& rot) { return !is_there(rot); });
+  std::erase_if(harmed_, [this](BrokerId id) {
+    return is_whole(id) && std::none_of(rots_.begin(), rots_.end(), [id](const Rot& rot) { return rot.broker == id; });
+  });
   if (harmed_.contains(node.id())) return true;  // what it has since is not counted on yet
   if (static_cast<int>(harmed_.size()) >= options.min_isr - 1) return false;
   harmed_.insert(node.id());

@@ -3,6 +3,8 @@
 // is back in every ISR it counts as harmed.
 #pragma once
 #include <set>
+#include <string>
+#include <vector>
 
 #include "sim/cluster.h"
 
@@ -14,6 +16,9 @@ class Atlas {
 
   // Whether `node` may lose records that it has acknowledged; if so, it counts as harmed from now on.
   [[nodiscard]] bool may_lose_records(const Node& node);
+  // A bit of this file has flipped. Nobody may have noticed: the disk counts as harmed until the file is another one,
+  // and not only until its broker is in every ISR, which it may never have left.
+  void on_rot(Node& node, std::string path, size_t byte);
   // Whether `node` may lose its metadata log, or a part of it that was durable. Such a voter never counts again.
   [[nodiscard]] bool may_lose_metadata(const Node& node);
   // Whether a voter may be taken out for a while; no metadata may be lost in this run afterwards.
@@ -22,10 +27,18 @@ class Atlas {
   [[nodiscard]] bool may_lose_unsynced(const Node& node) { return cluster_.options().synced || may_lose_records(node); }
 
  private:
+  struct Rot {
+    BrokerId broker;
+    std::string path;
+    size_t byte = 0;
+    std::byte value{};
+  };
   [[nodiscard]] bool is_whole(BrokerId id) const;
+  [[nodiscard]] bool is_there(const Rot& rot) const;
 
   Cluster& cluster_;
   std::set<BrokerId> harmed_;
+  std::vector<Rot> rots_;
   std::set<BrokerId> lost_voters_;
   bool voters_changed_ = false;
 };

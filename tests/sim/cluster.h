@@ -36,6 +36,9 @@ class Cluster {
   [[nodiscard]] Node* active_controller() const;
   // The newest committed metadata that any running broker has.
   [[nodiscard]] controller::metadata::ImagePtr newest_image() const;
+  // The newest committed metadata that anybody ever had, also if whoever knew it is dead.
+  [[nodiscard]] const controller::metadata::ImagePtr& committed_image() const { return committed_image_; }
+  void set_committed_image(controller::metadata::ImagePtr image) { committed_image_ = std::move(image); }
 
  private:
   [[nodiscard]] common::config::BrokerConfig config_of(int id) const;
@@ -45,6 +48,7 @@ class Cluster {
   Network network_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<std::unique_ptr<ClientHost>> clients_;
+  controller::metadata::ImagePtr committed_image_;
 };
 
 }  // namespace sim

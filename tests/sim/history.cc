@@ -6,7 +6,7 @@ namespace sim {
 cli::verify::HistoryChecker* History::checker_of(const Place& place) {
   if (dropped_.contains(place.topic)) return nullptr;
   auto& checker = checkers_[place.topic];
-  if (!checker) checker = std::make_unique<cli::verify::HistoryChecker>();
+  if (!checker) checker = std::make_unique<cli::verify::HistoryChecker>(promises_[place.topic]);
   return checker.get();
 }
 
@@ -19,7 +19,7 @@ void History::acknowledged(const Place& place, Value value, int64_t offset) {
   if (checker == nullptr) return;
   ++acknowledged_;
   checker->acknowledged(place.partition, value, offset);
-  if (on_acknowledged) on_acknowledged(place, offset);
+  if (on_acknowledged && promises_[place.topic].acks == cli::verify::Promise::Acks::all) on_acknowledged(place, offset);
 }
 
 void History::failed(const Place& place, Value value, cli::verify::Failure failure) {
@@ -32,6 +32,19 @@ void History::assigned(int32_t consumer, const Place& place) {
 
 void History::polled(int32_t consumer, const Place& place, int64_t offset, Value value) {
   if (auto* checker = checker_of(place)) checker->polled(consumer, place.partition, offset, value);
+}
+
+int64_t History::end_asked(const Place& place) {
+  if (auto* checker = checker_of(place)) checker->end_asked(++calls_, place.partition);
+  return calls_;
+}
+
+void History::end_answered(const Place& place, int64_t call, int64_t offset) {
+  if (auto* checker = checker_of(place)) checker->end_answered(call, offset);
+}
+
+void History::end_unknown(const Place& place, int64_t call) {
+  if (auto* checker = checker_of(place)) checker->end_failed(call);
 }
 
 void History::final_read(const Place& place, int64_t offset, Value value) {

@@ -14,12 +14,18 @@ using cli::verify::Value;
 
 class History {
  public:
+  // Of this topic's producers, before anything else is told of it; else the strictest.
+  void promise(const Uuid& topic, cli::verify::Promise promise) { promises_[topic] = promise; }
   void sent(const Place& place, Value value);
   void acknowledged(const Place& place, Value value, int64_t offset);
   void failed(const Place& place, Value value, cli::verify::Failure failure);
   // `consumer` begins with this partition.
   void assigned(int32_t consumer, const Place& place);
   void polled(int32_t consumer, const Place& place, int64_t offset, Value value);
+  // Where a partition ends, as its leader says. A call whose answer does not count ends too.
+  int64_t end_asked(const Place& place);
+  void end_answered(const Place& place, int64_t call, int64_t offset);
+  void end_unknown(const Place& place, int64_t call);
   void final_read(const Place& place, int64_t offset, Value value);
   // All partitions of its topic are: only then can anything be said to be lost.
   void will_be_read_to_end(const Place& place) { read_to_end_.insert(place.topic); }
@@ -30,7 +36,7 @@ class History {
   // What was wrong, in words; empty: nothing.
   [[nodiscard]] std::string finish();
 
-  std::function<void(const Place&, int64_t offset)> on_acknowledged;
+  std::function<void(const Place&, int64_t offset)> on_acknowledged;  // with acks=all
 
  private:
   cli::verify::HistoryChecker* checker_of(const Place& place);
@@ -38,6 +44,8 @@ class History {
   std::map<Uuid, std::unique_ptr<cli::verify::HistoryChecker>> checkers_;  // by topic
   std::set<Uuid> dropped_;
   std::set<Uuid> read_to_end_;
+  std::map<Uuid, cli::verify::Promise> promises_;
+  int64_t calls_ = 0;
   uint64_t acknowledged_ = 0;
 };
 

@@ -388,6 +388,7 @@ bool Injector::rot(Node& node, const Fault& fault) {
   const size_t size = node.disk().content(path).size();
   if (size == 0 || !atlas_.may_lose_records(node)) return false;
   node.disk().flip_bit(path, fault.c % (size * 8));
+  atlas_.on_rot(node, path, fault.c % (size * 8) / 8);
   if (fault.c % 3 != 0) kill(node, fault.length);  // found by recovery, or by whoever reads it
   return true;
 }

@@ -45,7 +45,18 @@ void PartitionInvariants::on_high_watermark(Node& node, Partition& partition) {
   view.leads = partition.is_leader();
   view.high_watermark = high_watermark;
   check_leader(node, partition, committed);
+  const int64_t committed_before = committed.end();
   check_contents(node, partition, committed, view);
+  if (committed.end() > committed_before) just_committed_.insert(partition.id());
+}
+
+void PartitionInvariants::after_event(Cluster& cluster, const metadata::ImagePtr& newest) {
+  if (just_committed_.empty()) return;
+  for (const TopicIdPartition& id : std::exchange(just_committed_, {})) {
+    const metadata::TopicImage* topic = newest ? newest->topic_by_id(id.topic_id) : nullptr;
+    const metadata::PartitionImage* state = topic != nullptr ? topic->partition(id.partition) : nullptr;
+    if (state != nullptr) check_members_of(cluster, *newest, topic->name, id, *state);
+  }
 }
 
 void PartitionInvariants::check_leader(Node& node, Partition& partition, Committed& committed) {
@@ -192,28 +203,36 @@ void PartitionInvariants::check_members(Cluster& cluster, const metadata::Metada
     for (const auto& [index, state] : topic->partitions) {
       const TopicIdPartition id{topic_id, index};
       note_change(id, state);
-      const int64_t end = committed_end(id);
-      const auto check = [&](BrokerId member, const char* what) {
-        Node& node = cluster.node(member);
-        const metadata::BrokerImage* broker = image.broker(member);
-        if (!node.is_serving() || broker == nullptr || node.core().controller().epoch() != broker->epoch) return;
-        const auto& router = node.core().router();
-        const int home = router.home_of(id);
-        std::optional<int64_t> has;
-        Process::look(*node.shards()[static_cast<size_t>(home)], [&] {
-          const auto partition = node.core().part(static_cast<size_t>(home)).replicas().find_or_null(id);
-          if (partition && !partition->is_offline()) has = partition->log_end_offset().value;
-        });
-        if (has && *has < end) {
-          complaints_.broken("ISR and ELR hold everything committed (R43, R44, R51)",
-                             fmt::format("{}-{}: broker {} is in the {} and ends at {}, {} is committed", topic->name,
-                                         index, member, what, *has, end));
-        }
-      };
-      for (const BrokerId member : state->isr) check(member, "ISR");
-      for (const BrokerId member : state->elr) check(member, "ELR");
+      check_members_of(cluster, image, topic->name, id, *state);
     }
   }
+}
+
+// Also at the very moment when something is committed: what the leader counts (its maximal ISR) may not lack anybody
+// whom the controller counts (R47).
+void PartitionInvariants::check_members_of(Cluster& cluster, const metadata::MetadataImage& image,
+                                           const std::string& topic, const TopicIdPartition& id,
+                                           const metadata::PartitionImage& state) {
+  const int64_t end = committed_end(id);
+  const auto check = [&](BrokerId member, const char* what) {
+    Node& node = cluster.node(member);
+    const metadata::BrokerImage* broker = image.broker(member);
+    if (!node.is_serving() || broker == nullptr || node.core().controller().epoch() != broker->epoch) return;
+    const auto& router = node.core().router();
+    const int home = router.home_of(id);
+    std::optional<int64_t> has;
+    Process::look(*node.shards()[static_cast<size_t>(home)], [&] {
+      const auto partition = node.core().part(static_cast<size_t>(home)).replicas().find_or_null(id);
+      if (partition && !partition->is_offline()) has = partition->log_end_offset().value;
+    });
+    if (has && *has < end) {
+      complaints_.broken("ISR and ELR hold everything committed (R43, R44, R47, R51)",
+                         fmt::format("{}-{}: broker {} is in the {} and ends at {}, {} is committed", topic,
+                                     id.partition, member, what, *has, end));
+    }
+  };
+  for (const BrokerId member : state.isr) check(member, "ISR");
+  for (const BrokerId member : state.elr) check(member, "ELR");
 }
 
 }  // namespace sim

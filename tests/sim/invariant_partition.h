@@ -25,6 +25,8 @@ class PartitionInvariants {
   void on_started(const Node& node) { views_.erase(node.host()); }
   // Inside the event, on the partition's shard.
   void on_high_watermark(Node& node, broker::partition::Partition& partition);
+  // After every event: whoever is counted on holds what was just committed.
+  void after_event(Cluster& cluster, const controller::metadata::ImagePtr& newest);
   // Now and then: everything that costs a look at all partitions.
   void sweep(Cluster& cluster, const controller::metadata::ImagePtr& newest);
   // A client was told that this was committed.
@@ -63,6 +65,8 @@ class PartitionInvariants {
                View& view);
   void check_leader(Node& node, broker::partition::Partition& partition, Committed& committed);
   void check_members(Cluster& cluster, const controller::metadata::MetadataImage& image);
+  void check_members_of(Cluster& cluster, const controller::metadata::MetadataImage& image, const std::string& topic,
+                        const TopicIdPartition& id, const controller::metadata::PartitionImage& state);
   void note_change(const TopicIdPartition& id, const std::shared_ptr<const controller::metadata::PartitionImage>& state);
   void learn(Committed& committed, const common::records::BatchView& batch);
   [[nodiscard]] std::string name(Node& node, const broker::partition::Partition& partition) const;
@@ -75,6 +79,7 @@ class PartitionInvariants {
   std::optional<int64_t> swept_;  // the image that was looked at last
   std::map<TopicIdPartition, std::shared_ptr<const controller::metadata::PartitionImage>> seen_;
   std::set<BrokerId> fenced_;
+  std::set<TopicIdPartition> just_committed_;  // in this event
 };
 
 }  // namespace sim

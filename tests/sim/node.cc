@@ -130,6 +130,7 @@ void Node::start() {
   site.host = host();
   site.repeat_chance = options_.repeat_chance;
   life.raft_wire = std::make_unique<SimRaftWire>(site, *life.controller_shard);
+  life.raft_wire->overhear([this](const raft::Message& message) { observer_.on_raft_sent(*this, message); });
   life.controller_wire = std::make_unique<SimControllerWire>(site, *life.controller_shard);
   life.fetch_transport = std::make_unique<SimFetchTransport>(site);
   life.metadata_disk = make_disk_view(*disk_, process, *life.controller_shard);

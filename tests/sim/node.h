@@ -32,6 +32,7 @@ class NodeObserver {
   virtual void on_snapshot(Node& node, const common::model::Buffer& state, common::model::LogIndex end) = 0;
   virtual void on_leadership(Node& node, common::model::Term term) = 0;
   virtual void on_high_watermark(Node& node, broker::partition::Partition& partition) = 0;
+  virtual void on_raft_sent(Node& node, const controller::raft::Message& message) = 0;
 };
 
 struct NodeOptions {

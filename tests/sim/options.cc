@@ -35,6 +35,8 @@ const Named named[] = {
     {"consumers", [](Options& o, double v) { o.consumers = static_cast<int>(v); }},
     {"groups", [](Options& o, double v) { o.groups = static_cast<int>(v); }},
     {"members", [](Options& o, double v) { o.members = static_cast<int>(v); }},
+    {"loose", [](Options& o, double v) { o.loose = static_cast<int>(v); }},
+    {"onlookers", [](Options& o, double v) { o.onlookers = static_cast<int>(v); }},
     {"admin", [](Options& o, double v) { o.admin = v != 0; }},
     {"drift", [](Options& o, double v) { o.clock_drift = v; }},
     {"repeat", [](Options& o, double v) { o.repeat_chance = v; }},
@@ -106,6 +108,10 @@ Options draw_options(uint64_t seed) {
   // About half of the kinds, differently in each run.
   o.fault_kinds = static_cast<uint32_t>(rng.next());
   if (rng.chance(0.1)) o.fault_kinds = ~0u;
+  // Drawn apart, so that all that is drawn above stays what it was.
+  Rng more(seed, "more clients");
+  o.loose = pick(more, {0, 0, 0, 1, 2, 3});
+  o.onlookers = pick(more, {0, 0, 1});
   return o;
 }
 
@@ -113,13 +119,14 @@ std::string describe(const Options& o) {
   const auto ms = [](Duration d) { return std::chrono::duration_cast<std::chrono::microseconds>(d).count() / 1000.0; };
   return fmt::format(
       "brokers={} voters={} shards={} rf={} min-isr={} flush={} topics={} partitions={} segment={} cache={} "
-      "snapshot={} fetch={}/{} producers={}x{} think={}ms consumers={} groups={}x{} admin={} drift={} repeat={} "
+      "snapshot={} fetch={}/{} producers={}x{} think={}ms consumers={} groups={}x{} loose={} onlookers={} admin={} "
+      "drift={} repeat={} "
       "delay={}ms sync={}ms faults-every={}ms kinds={:08x}",
       o.brokers, o.voters, o.shards, o.replication_factor, o.min_isr, o.synced ? "sync" : "os", o.topics, o.partitions,
       o.segment_bytes, o.tail_cache_bytes, o.metadata_snapshot_bytes, o.replica_fetch_response_bytes,
-      o.replica_fetch_bytes, o.producers, o.pipelined, ms(o.think_time), o.consumers, o.groups, o.members, o.admin,
-      o.clock_drift, o.repeat_chance, ms(o.network_delay_max), ms(o.sync_time), ms(o.fault_interval),
-      o.faults ? o.fault_kinds : 0u);
+      o.replica_fetch_bytes, o.producers, o.pipelined, ms(o.think_time), o.consumers, o.groups, o.members, o.loose,
+      o.onlookers, o.admin, o.clock_drift, o.repeat_chance, ms(o.network_delay_max), ms(o.sync_time),
+      ms(o.fault_interval), o.faults ? o.fault_kinds : 0u);
 }
 
 }  // namespace sim

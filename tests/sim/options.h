@@ -40,6 +40,8 @@ struct Options {
   int consumers = 1;
   int groups = 1;
   int members = 2;
+  int loose = 0;      // 1: a producer with acks=0, 2: acks=1, 3: acks=all without idempotence
+  int onlookers = 0;  // ask where partitions end
   bool admin = true;  // topics come and go, settings change
 
   // The machines

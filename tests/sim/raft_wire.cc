@@ -23,8 +23,8 @@ struct Waiting {
 // The opener's end. Kept alive by its events until it has ended.
 class SimRaftWire::Stream final : public quorum::RaftWireStream, public std::enable_shared_from_this<Stream> {
  public:
-  Stream(WireSite site, SimShard& shard, Callbacks callbacks)
-      : site_(std::move(site)), shard_(shard), callbacks_(std::move(callbacks)) {}
+  Stream(WireSite site, SimShard& shard, Callbacks callbacks, std::shared_ptr<Overheard> overheard)
+      : site_(std::move(site)), shard_(shard), callbacks_(std::move(callbacks)), overheard_(std::move(overheard)) {}
 
   void begin(Host to, const quorum::RaftHello& hello) {
     session_ = hello.session;
@@ -55,6 +55,7 @@ class SimRaftWire::Stream final : public quorum::RaftWireStream, public std::ena
 
   void send(const raft::Message& message) override {
     if (ended_ || !pipe_ || !sink_) return;
+    if (*overheard_) (*overheard_)(message);
     if (sequence_ == acknowledged_) unacknowledged_since_ = site_.network->world().now();
     const uint64_t sequence = ++sequence_;
     const auto deliver = [self = shared_from_this(), sequence, message] { self->deliver(sequence, message); };
@@ -94,6 +95,7 @@ class SimRaftWire::Stream final : public quorum::RaftWireStream, public std::ena
   WireSite site_;
   SimShard& shard_;
   Callbacks callbacks_;
+  std::shared_ptr<Overheard> overheard_;
   std::shared_ptr<Pipe> pipe_;
   SimShard* there_ = nullptr;
   std::function<void(uint64_t, const raft::Message&)> sink_;
@@ -146,7 +148,7 @@ common::Awaitable<std::optional<quorum::PeerAnswer>> SimRaftWire::identify(raft:
 std::shared_ptr<quorum::RaftWireStream> SimRaftWire::connect(const raft::Endpoint& endpoint,
                                                              const quorum::RaftHello& hello,
                                                              quorum::RaftWireStream::Callbacks callbacks) {
-  auto stream = std::make_shared<Stream>(site_, shard_, std::move(callbacks));
+  auto stream = std::make_shared<Stream>(site_, shard_, std::move(callbacks), overheard_);
   const Host to = site_.resolve(endpoint.host);
   if (to >= 0) {
     stream->begin(to, hello);

@@ -17,6 +17,7 @@ class Run final : public NodeObserver {
         complaints_(cluster_.world()),
         raft_(complaints_, probes_),
         partitions_(complaints_, probes_),
+        durability_(complaints_),
         injector_(cluster_, probes_),
         workload_(cluster_, history_, probes_) {
     cluster_.world().after_event = [this](Process* process) { after_event(process); };
@@ -39,6 +40,7 @@ class Run final : public NodeObserver {
   void on_started(Node& node) override {
     raft_.on_started(node.host());
     partitions_.on_started(node);
+    durability_.on_started(node);
     for (const std::string& path : node.disk().paths()) {
       if (path.find("__cluster_metadata-0.lost-") == std::string::npos) continue;
       probes_.hit(Probe::raft_state_lost);
@@ -62,6 +64,9 @@ class Run final : public NodeObserver {
     raft_.on_leadership(node.host(), node.lives(), term);
     cluster_.world().note(static_cast<uint64_t>(term.value) * 31 + static_cast<uint64_t>(node.host()));
   }
+  void on_raft_sent(Node& node, const controller::raft::Message& message) override {
+    durability_.on_sent(node, message);
+  }
   void on_high_watermark(Node& node, broker::partition::Partition& partition) override {
     partitions_.on_high_watermark(node, partition);
     cluster_.world().note(static_cast<uint64_t>(partition.high_watermark().value));
@@ -79,11 +84,14 @@ class Run final : public NodeObserver {
     const Node* node = std::exchange(has_committed_, nullptr);
     if (node == nullptr || !node->is_running()) return;
     const auto& image = node->core().controller().publisher().image();
-    if (image->offset() && (!newest_ || *image->offset() > *newest_->offset())) newest_ = image;
+    if (!image->offset() || (newest_ && *image->offset() <= *newest_->offset())) return;
+    newest_ = image;
+    cluster_.set_committed_image(image);
   }
 
   void after_event(Process* process) {
     if (has_committed_ != nullptr) remember_image();
+    partitions_.after_event(cluster_, newest_);
     injector_.look_for_stopped(process);
     // What costs a look at everything, not after every single event.
     if (++since_sweep_ < 256) return;
@@ -237,6 +245,7 @@ class Run final : public NodeObserver {
   Complaints complaints_;
   RaftInvariants raft_;
   PartitionInvariants partitions_;
+  DurabilityInvariants durability_;
   Injector injector_;
   Workload workload_;
   int since_sweep_ = 0;

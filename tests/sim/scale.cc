@@ -26,6 +26,7 @@ class NobodyWatches final : public NodeObserver {
   void on_snapshot(Node&, const common::model::Buffer&, common::model::LogIndex) override {}
   void on_leadership(Node&, common::model::Term) override {}
   void on_high_watermark(Node&, broker::partition::Partition&) override {}
+  void on_raft_sent(Node&, const controller::raft::Message&) override {}
 };
 
 double cpu_seconds() {

@@ -56,6 +56,8 @@ class SimRaftWire final : public quorum::RaftWire {
                                                   quorum::RaftWireStream::Callbacks callbacks) override;
   void open(const quorum::TransportIdentity& identity, quorum::InboundSink sink) override;
   void close() override;
+  // Hears every message that this node sends, as it leaves.
+  void overhear(std::function<void(const controller::raft::Message&)> f) { *overheard_ = std::move(f); }
 
  private:
   class Stream;
@@ -68,6 +70,8 @@ class SimRaftWire final : public quorum::RaftWire {
   std::optional<quorum::TransportIdentity> identity_;
   quorum::InboundSink sink_;
   std::vector<std::weak_ptr<Pipe>> inbound_;
+  using Overheard = std::function<void(const controller::raft::Message&)>;
+  std::shared_ptr<Overheard> overheard_ = std::make_shared<Overheard>();  // streams may outlive the wire
 };
 
 class SimControllerWire final : public quorum::ControllerWire {

@@ -28,6 +28,11 @@ Awaitable<void> Workload::prepare(Workload& self) {
     while (!id) id = co_await Admin::make_topic(client, name, self.options_.partitions, self.options_.replication_factor, 60s);
     for (int p = 0; p < self.options_.partitions; ++p) self.places_.push_back({*id, p});
   }
+  if (self.options_.loose > 0) {
+    std::optional<Uuid> id;
+    while (!id) id = co_await Admin::make_topic(client, "loose-0", 1, self.options_.replication_factor, 60s);
+    self.loose_place_ = Place{*id, 0};
+  }
   self.ready_ = true;
   self.start_programs();
 }
@@ -69,6 +74,8 @@ void Workload::start_programs() {
       client.shard().spawn("member", GroupMember::run(*members_.back()));
     }
   }
+  start_loose();
+  start_onlookers();
   if (options_.admin) {
     admin_ = std::make_unique<Admin>(*clients_.front(), *this, history_, probes_, options_, running_);
     clients_.front()->shard().spawn("admin", Admin::run(*admin_));
@@ -76,7 +83,29 @@ void Workload::start_programs() {
   for (const auto& client : clients_) wake(*client);
 }
 
+void Workload::start_loose() {
+  if (!loose_place_) return;
+  const int16_t acks[] = {0, 1, -1};
+  const int16_t wanted = acks[std::clamp(options_.loose, 1, 3) - 1];
+  history_.promise(loose_place_->topic, LooseProducer::promise(wanted));
+  Client& client = new_client("loose producer");
+  loose_ = std::make_unique<LooseProducer>(client, history_, probes_, options_, running_, *loose_place_, wanted, 1);
+  client.shard().spawn("loose producer", LooseProducer::run(*loose_));
+  Client& reader = new_client("loose consumer");
+  consumers_.push_back(std::make_unique<Consumer>(reader, history_, running_, 1000, *loose_place_));
+  reader.shard().spawn("consumer", Consumer::run(*consumers_.back()));
+}
+
+void Workload::start_onlookers() {
+  for (int i = 0; i < options_.onlookers; ++i) {
+    Client& client = new_client("onlooker " + std::to_string(i));
+    onlookers_.push_back(std::make_unique<Onlooker>(client, cluster_, history_, running_, first_topic_, "orders-0"));
+    client.shard().spawn("onlooker", Onlooker::run(*onlookers_.back()));
+  }
+}
+
 bool Workload::is_settled() const {
+  if (loose_ && !loose_->is_done()) return false;
   for (const auto& producer : producers_) {
     if (!producer->is_done()) return false;
   }
@@ -106,10 +135,12 @@ bool Workload::groups_are_stable() const {
 }
 
 void Workload::start_final_read() {
-  final_reads_left_ = places_.size();
+  std::vector<Place> places = places_;
+  if (loose_place_) places.push_back(*loose_place_);
+  final_reads_left_ = places.size();
   Client& client = new_client("final reader");
-  for (const Place& place : places_) history_.will_be_read_to_end(place);
-  for (const Place& place : places_) client.shard().spawn("final read", read_to_end(*this, place));
+  for (const Place& place : places) history_.will_be_read_to_end(place);
+  for (const Place& place : places) client.shard().spawn("final read", read_to_end(*this, place));
   wake(client);
 }
 

@@ -6,6 +6,8 @@
 #include "sim/admin.h"
 #include "sim/consumer.h"
 #include "sim/group_member.h"
+#include "sim/loose_producer.h"
+#include "sim/onlooker.h"
 #include "sim/producer.h"
 
 namespace sim {
@@ -41,6 +43,8 @@ class Workload {
   static Awaitable<void> prepare(Workload& self);
   static Awaitable<void> read_to_end(Workload& self, Place place);
   void start_programs();
+  void start_loose();
+  void start_onlookers();
   void wake(Client& client);
   Client& new_client(const std::string& name);
 
@@ -51,6 +55,9 @@ class Workload {
   Running running_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<std::unique_ptr<Producer>> producers_;
+  std::unique_ptr<LooseProducer> loose_;
+  std::optional<Place> loose_place_;
+  std::vector<std::unique_ptr<Onlooker>> onlookers_;
   std::vector<std::unique_ptr<Consumer>> consumers_;
   std::unique_ptr<Admin> admin_;
   std::vector<std::unique_ptr<GroupHistory>> groups_;
