@@ -38,6 +38,8 @@ Result<Offset> Log::Impl::truncate_to(Offset offset) {
       return disk::storage_error(renamed.error());
     }
     segments.pop_back();
+    flushed = std::min(flushed, base);  // now: the next step may fail
+    flush_target = std::min(flush_target, base);
     log_end = base;
     names_dirty = true;
     owes_cut = false;

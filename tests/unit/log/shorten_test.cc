@@ -46,6 +46,22 @@ TEST_CASE("truncation cuts whole batches and what belongs to them") {
   REQUIRE(find(f, 4000)->offset == Offset(end));
 }
 
+TEST_CASE("a truncation that fails half way leaves a log that can still be asked") {
+  Fixture f;
+  f.config.segment_bytes = 400;
+  f.open();
+  for (int i = 0; i < 12; ++i) f.append({.records = 2, .timestamp = 1000 + 10 * i});
+  f.flush();
+  REQUIRE(f.log->segment_count() > 3);
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::truncate, .path_contains = ".log", .times = 100});
+  REQUIRE_FALSE(f.log->truncate_to(Offset(2)));
+  REQUIRE(f.log->failure());
+  REQUIRE(f.log->log_end_offset() < Offset(24));
+  REQUIRE(f.log->flushed_offset() <= f.log->log_end_offset());
+  f.log->advance_log_start(Offset(1));  // as DeleteRecords might, before the directory is known to be offline
+  REQUIRE(f.log->log_start_offset() == Offset(1));
+}
+
 TEST_CASE("truncating where the log ends forgets an epoch that never wrote (KAFKA-10706)") {
   Fixture f;
   f.open();
