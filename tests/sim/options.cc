@@ -108,10 +108,6 @@ Options draw_options(uint64_t seed) {
   // About half of the kinds, differently in each run.
   o.fault_kinds = static_cast<uint32_t>(rng.next());
   if (rng.chance(0.1)) o.fault_kinds = ~0u;
-  // Drawn apart, so that all that is drawn above stays what it was.
-  Rng more(seed, "more clients");
-  o.loose = pick(more, {0, 0, 0, 1, 2, 3});
-  o.onlookers = pick(more, {0, 0, 1});
   return o;
 }
 
