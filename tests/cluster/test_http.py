@@ -138,8 +138,8 @@ def test_a_thousand_partitions_are_named_and_more_are_summed():
     with looks.give_ports(Cluster(1, settings={"naru.metrics.partitions.max": 50})) as cluster:
         cluster.start()
         cluster.naru("topic", "create", "wide", "-p", 200)
+        wait_until(lambda: looks.total(looks.scrape(cluster[1]), "kafka_server_replicamanager_leadercount") == 200, "200 leaders")
         samples = looks.scrape(cluster[1])
-        equal(looks.total(samples, "kafka_server_replicamanager_leadercount"), 200, "leaders")
         equal(len([s for s in samples if s.startswith("kafka_log_log_size{")]), 50, "named")
         equal(samples['naru_metrics_left_out{kind="partition"}'], 150, "left out")
         detailed = looks.scrape(cluster[1], "/metrics?detail=partition")
