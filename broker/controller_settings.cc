@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 namespace broker {
@@ -42,6 +43,14 @@ metadata::ControllerOptions controller_options(const BrokerConfig& config) {
   options.partitions_default = config.num_partitions;
   options.replication_factor_default = config.default_replication_factor;
   options.min_isr_default = static_cast<int16_t>(config.topic_defaults.min_insync_replicas);
+  // Said by the operator, or what a cluster of three wants: one that begins as a single broker grows into it.
+  const auto replicas_of = [&config](const char* key, int16_t configured) {
+    return config.given.contains(key) ? configured : std::max<int16_t>(configured, 3);
+  };
+  options.internal_replication = {
+      {"__consumer_offsets", replicas_of("offsets.topic.replication.factor", config.offsets_replication_factor)},
+      {"__transaction_state",
+       replicas_of("transaction.state.log.replication.factor", config.transactions_replication_factor)}};
   options.unclean_election_default = config.topic_defaults.unclean_leader_election ? Enabled::yes : Enabled::no;
   options.auto_leader_rebalance = config.auto_leader_rebalance ? Enabled::yes : Enabled::no;
   options.rebalance_interval = config.leader_imbalance_check_interval;

@@ -1,5 +1,5 @@
 // ListPartitionReassignments (key 46), version 0: partitions whose replicas are being moved, all or those asked for.
-// Nothing starts a reassignment yet, so the list is empty; `kafka-topics.sh --describe` asks for it every time.
+// `kafka-topics.sh --describe` asks for it every time.
 #include "kafka/list_partition_reassignments.h"
 
 #include "broker/api/cluster_view.h"

@@ -34,6 +34,7 @@ constexpr std::array table = {
     &delete_groups,
     &elect_leaders,
     &incremental_alter_configs,
+    &alter_partition_reassignments,
     &list_partition_reassignments,
     &offset_delete,
     &describe_quorum,

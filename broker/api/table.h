@@ -32,6 +32,7 @@ extern const ApiHandler create_partitions;             // 37
 extern const ApiHandler delete_groups;                 // 42
 extern const ApiHandler elect_leaders;                 // 43
 extern const ApiHandler incremental_alter_configs;     // 44
+extern const ApiHandler alter_partition_reassignments;  // 45
 extern const ApiHandler list_partition_reassignments;  // 46
 extern const ApiHandler offset_delete;                 // 47
 extern const ApiHandler describe_quorum;               // 55

@@ -57,7 +57,8 @@ IsrTracker::IsrTracker(IsrStart start)
   adopt({.partition_epoch = start.partition_epoch,
          .replicas = start.replicas,
          .isr = start.isr,
-         .recovery = start.recovery},
+         .recovery = start.recovery,
+         .adding = start.adding},
         start.now);
   for (const BrokerFacts& facts : start.brokers) {
     if (Follower* f = find(facts.id)) {
@@ -159,6 +160,7 @@ IsrEffects IsrTracker::on_proposal_recorded(RecordedPartition recorded, Instant 
   if (recorded.partition_epoch == partition_epoch_ && !(proposed_ && proposed_->expected == partition_epoch_))
     return effects;
   recorded.replicas = followers();
+  recorded.adding = adding_;
   adopt(recorded, now);
   propose(effects, Laggards::kept, now);
   advance(effects, now);
@@ -232,7 +234,7 @@ int IsrTracker::isr_size() const {
 }
 
 int IsrTracker::effective_min_isr() const {
-  return std::max(1, std::min(min_isr_, 1 + static_cast<int>(followers_.size())));
+  return std::max(1, std::min(min_isr_, 1 + static_cast<int>(followers_.size()) - adding_));
 }
 
 std::optional<Offset> IsrTracker::low_watermark(Offset own) const {
@@ -248,6 +250,11 @@ std::optional<Offset> IsrTracker::low_watermark(Offset own) const {
 std::optional<Offset> IsrTracker::follower_end(BrokerId id) const {
   const Follower* f = find(id);
   return f != nullptr ? f->log_end_offset : std::nullopt;
+}
+
+bool IsrTracker::in_sync(BrokerId id) const {
+  const Follower* f = find(id);
+  return f != nullptr && (f->in_isr || f->in_proposal);
 }
 
 BrokerIds IsrTracker::followers() const {
@@ -284,7 +291,10 @@ bool IsrTracker::caught_up(const Follower& f, Instant now) const {
 // R51, all of it. Also R41: the follower must have applied the very state of the partition that a proposal is compared
 // with, so a position that an earlier life of the replica sent (removed and added again since) never lets it in.
 bool IsrTracker::may_join(const Follower& f, Instant now) const {
-  const bool at_hw = f.log_end_offset && (*f.log_end_offset >= high_watermark_ || mutant<"R51-joins-below-the-hw">());
+  // With `flush.messages=1` it must have synced that much: those who have may leave once it is in (R40).
+  const bool counted = f.log_end_offset && (counted_end(f) >= high_watermark_ ||
+                                            (*f.log_end_offset >= high_watermark_ && mutant<"R51-joins-unsynced">()));
+  const bool at_hw = f.log_end_offset && (counted || mutant<"R51-joins-below-the-hw">());
   const bool at_leso =
       f.log_end_offset && (*f.log_end_offset >= leader_epoch_start_offset_ || mutant<"R51-joins-below-the-leso">());
   const bool may_serve = f.eligible || mutant<"R51-joins-although-fenced">();
@@ -313,6 +323,7 @@ void IsrTracker::adopt(const RecordedPartition& recorded, Instant now) {
   followers_ = std::move(kept);
   partition_epoch_ = recorded.partition_epoch;
   recovery_ = recorded.recovery;
+  adding_ = recorded.adding;
   proposed_.reset();
   resend_ = false;
 }

@@ -74,7 +74,8 @@ struct IsrStart {
   Offset log_end_offset;             // becomes the leader-epoch start offset
   Offset durable_offset;
   Offset high_watermark;
-  int min_isr = 1;  // clipped to the replication factor by effective_min_isr()
+  int adding = 0;   // how many of the replicas a reassignment adds
+  int min_isr = 1;  // clipped to the replicas but those that are being added, by effective_min_isr()
   CountedEnd counted = CountedEnd::written;
   Duration lag_time_max = std::chrono::seconds(10);
   Instant now;
@@ -86,6 +87,7 @@ struct RecordedPartition {
   BrokerIds replicas;
   BrokerIds isr;
   Recovery recovery = Recovery::recovered;
+  int adding = 0;  // how many of the replicas a reassignment adds
 };
 
 // The follower holds every record before `fetch_offset`, synced before `durable_offset`.
@@ -142,6 +144,7 @@ class IsrTracker {
   [[nodiscard]] std::optional<Offset> low_watermark(Offset own) const;
   // Log end offset of a follower as known in this epoch.
   [[nodiscard]] std::optional<Offset> follower_end(BrokerId id) const;
+  [[nodiscard]] bool in_sync(BrokerId id) const;  // recorded or proposed
   [[nodiscard]] BrokerIds followers() const;
 
  private:
@@ -188,6 +191,7 @@ class IsrTracker {
   const Duration lag_time_max_;
   const Offset leader_epoch_start_offset_;
   int min_isr_;
+  int adding_ = 0;
   CountedEnd counted_;
   Recovery recovery_;
   PartitionEpoch partition_epoch_;

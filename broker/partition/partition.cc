@@ -154,6 +154,7 @@ void Partition::become_leader(const Assignment& a) {
                .log_end_offset = log_->log_end_offset(),
                .durable_offset = log_->flushed_offset(),
                .high_watermark = high_watermark_,
+               .adding = a.recorded.adding,
                .min_isr = settings_.min_isr,
                .counted = settings_.sync_before_ack ? CountedEnd::durable : CountedEnd::written,
                .lag_time_max = state_.lag_time_max,

@@ -25,6 +25,7 @@ Assignment assignment_of(const metadata::PartitionImage& state) {
   a.recorded.partition_epoch = state.partition_epoch;
   a.recorded.replicas.assign(state.replicas.begin(), state.replicas.end());
   a.recorded.isr.assign(state.isr.begin(), state.isr.end());
+  a.recorded.adding = static_cast<int>(state.adding.size());
   a.recorded.recovery =
       state.recovery_state == metadata::RecoveryState::recovered ? Recovery::recovered : Recovery::recovering;
   return a;

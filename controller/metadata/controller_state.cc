@@ -6,6 +6,7 @@
 #include "controller/metadata/configs.h"
 #include "controller/metadata/partitions.h"
 #include "controller/metadata/producer_ids.h"
+#include "controller/metadata/reassignment.h"
 #include "controller/metadata/topics.h"
 
 namespace controller::metadata {
@@ -115,6 +116,9 @@ ControllerAnswer ControllerState::answer(Draft& d, const AlterPartition& r, Inst
 ControllerAnswer ControllerState::answer(Draft& d, const ElectLeaders& r, Instant) {
   return elect_leaders(d, r, options_);
 }
+ControllerAnswer ControllerState::answer(Draft& d, const AlterPartitionReassignments& r, Instant) {
+  return alter_reassignments(d, r, options_);
+}
 ControllerAnswer ControllerState::answer(Draft& d, const AllocateProducerIds& r, Instant) {
   return allocate_producer_ids(d, r, options_);
 }
@@ -148,6 +152,7 @@ std::vector<Decision> ControllerState::on_tick(Instant now) {
   fence_the_gone(now, decisions);
   relieve_the_unreached(now, decisions);
   recover_by_longest_log(now, decisions);
+  grow_internal(now, decisions);
   return_leaders(now, decisions);
   return decisions;
 }
@@ -205,6 +210,14 @@ void ControllerState::recover_by_longest_log(Instant now, std::vector<Decision>&
   Draft d = draft();
   recovery_.elect(
       d, [this](BrokerId id, const TopicIdPartition& p) { return registry_.is_offline(id, p); }, options_);
+  if (!d.empty()) decisions.push_back(adopt(std::move(d), Refused{}, now));
+}
+
+void ControllerState::grow_internal(Instant now, std::vector<Decision>& decisions) {
+  if (options_.internal_replication.empty() || scanned_internal_at_ == image_.offset()) return;
+  scanned_internal_at_ = image_.offset();
+  Draft d = draft();
+  grow_internal_topics(d, options_);
   if (!d.empty()) decisions.push_back(adopt(std::move(d), Refused{}, now));
 }
 

@@ -2,8 +2,8 @@
 // node becomes active and thrown away when it is deposed; its image runs ahead of what is committed, and every answer
 // is held by the runtime until what it rests on has committed (R16).
 //
-// This class routes; the rules are in topics, partitions, configs, brokers, producer_ids, failure_detector and
-// recovery. Pure; thread-compatible, lives on the controller shard.
+// This class routes; the rules are in topics, partitions, reassignment, configs, brokers, producer_ids,
+// failure_detector and recovery. Pure; thread-compatible, lives on the controller shard.
 #pragma once
 #include <memory>
 #include <optional>
@@ -71,6 +71,7 @@ class ControllerState {
   ControllerAnswer answer(Draft& draft, const AlterConfigs& r, Instant now);
   ControllerAnswer answer(Draft& draft, const AlterPartition& r, Instant now);
   ControllerAnswer answer(Draft& draft, const ElectLeaders& r, Instant now);
+  ControllerAnswer answer(Draft& draft, const AlterPartitionReassignments& r, Instant now);
   ControllerAnswer answer(Draft& draft, const AllocateProducerIds& r, Instant now);
   ControllerAnswer answer(Draft& draft, const RegisterBroker& r, Instant now);
   ControllerAnswer answer(Draft& draft, const BrokerHeartbeat& r, Instant now);
@@ -80,6 +81,7 @@ class ControllerState {
   void fence_the_gone(Instant now, std::vector<Decision>& decisions);
   void recover_by_longest_log(Instant now, std::vector<Decision>& decisions);
   void relieve_the_unreached(Instant now, std::vector<Decision>& decisions);
+  void grow_internal(Instant now, std::vector<Decision>& decisions);
   void return_leaders(Instant now, std::vector<Decision>& decisions);
 
   const ControllerOptions& options_;
@@ -97,6 +99,7 @@ class ControllerState {
   std::optional<LogIndex> scanned_leaders_at_;  // image offset of the last look for leaders to return
   std::set<BrokerId> scanned_settled_;
   uint64_t scanned_troubles_ = 0;
+  std::optional<LogIndex> scanned_internal_at_;
   Instant rebalanced_at_;
 };
 

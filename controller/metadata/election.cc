@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <utility>
 
 #include "common/model/mutant.h"
@@ -27,7 +28,20 @@ Brokers in_order_of(const Brokers& replicas, const std::set<BrokerId>& members) 
   return without(replicas, [&](BrokerId r) { return !members.contains(r); });
 }
 
+size_t clipped(size_t min_isr, const Brokers& replicas) {
+  return std::clamp<size_t>(min_isr, 1, std::max<size_t>(1, replicas.size()));
+}
+
+Brokers minus(const Brokers& members, const Brokers& others) {
+  return without(members, [&](BrokerId m) { return contains(others, m); });
+}
+
+bool is_subset(const Brokers& members, const Brokers& of) {
+  return minus(members, of).empty();
+}
+
 struct Outcome {
+  ReplicaSet assignment;
   Brokers isr;
   Brokers elr;
   Brokers last_known_elr;
@@ -43,16 +57,50 @@ class Planner {
   Outcome run() {
     out_.recovery = plan_.recovery_state.value_or(state_.recovery_state);
     out_.isr = without(plan_.isr.value_or(state_.isr), [&](BrokerId m) { return plan_.lost_claim.contains(m); });
+    out_.assignment = plan_.assignment.value_or(ReplicaSet{state_.replicas, state_.adding, state_.removing});
+    if (plan_.assignment) keep_in_isr(out_.assignment.replicas);
+    finish_reassignment();
+    // While new replicas are on their way, the partition promises no more copies than it had (R43, R48).
+    min_isr_ = clipped(rules_.min_isr, minus(out_.assignment.replicas, out_.assignment.adding));
     list_eligible();
     choose_leader();
+    begin_epoch_if_shrunk();
     return std::move(out_);
   }
 
  private:
+  void keep_in_isr(const Brokers& replicas) {
+    out_.isr = in_order_of(replicas, std::set<BrokerId>(out_.isr.begin(), out_.isr.end()));
+  }
+
+  // R40: those who are to go do so once all who are to stay are in the ISR. A reassignment that is turned back waits
+  // for nobody new: enough of the old ones will do.
+  void finish_reassignment() {
+    const ReplicaSet& now = out_.assignment;
+    if (now.adding.empty() && now.removing.empty()) return;
+    if (out_.recovery == RecoveryState::recovering && !mutant<"R40-completes-while-recovering">()) return;
+    const Brokers targets = minus(now.replicas, now.removing);
+    const size_t in_sync = targets.size() - minus(targets, out_.isr).size();
+    size_t needed = targets.size();
+    const bool turned_back = is_subset(now.adding, now.removing) && is_subset(now.removing, now.adding);
+    if (turned_back) needed = mutant<"R40-turns-back-with-one">() ? 1 : clipped(rules_.min_isr, targets);
+    if (mutant<"R40-completes-with-one-in-sync">()) needed = 1;
+    if (in_sync < needed) return;
+    out_.assignment = {targets, {}, {}};
+    keep_in_isr(targets);
+  }
+
+  // R40, R41: who is no replica any more must not be counted under the epoch in which it was one.
+  void begin_epoch_if_shrunk() {
+    const bool shrunk = !is_subset(state_.replicas, out_.assignment.replicas);
+    if (!shrunk || out_.leader || !state_.leader || mutant<"R40-shrinks-within-an-epoch">()) return;
+    out_.leader = LeaderChoice{*state_.leader};
+  }
+
   // KIP-966: while the ISR is below minISR nothing commits (R48), so whoever leaves it then, or was eligible before,
   // still holds everything committed. With a full ISR that ends (R43).
   void list_eligible() {
-    if (out_.isr.size() >= rules_.min_isr && !mutant<"R43-never-empties-the-elr">()) return;
+    if (out_.isr.size() >= min_isr_ && !mutant<"R43-never-empties-the-elr">()) return;
     if (mutant<"R43-remembers-no-elr">()) return;
     std::set<BrokerId> left(state_.elr.begin(), state_.elr.end());
     left.insert(state_.isr.begin(), state_.isr.end());
@@ -65,18 +113,19 @@ class Planner {
     known.insert(state_.last_known_elr.begin(), state_.last_known_elr.end());
     for (const BrokerId m : out_.isr) known.erase(m);
     for (const BrokerId m : eligible) known.erase(m);
-    out_.elr = in_order_of(state_.replicas, eligible);
-    out_.last_known_elr = in_order_of(state_.replicas, known);
+    out_.elr = in_order_of(out_.assignment.replicas, eligible);
+    out_.last_known_elr = in_order_of(out_.assignment.replicas, known);
   }
 
   void choose_leader() {
-    if (plan_.election == Election::preferred && can_lead(state_.replicas.front())) {
-      lead(state_.replicas.front());
+    const Brokers& replicas = out_.assignment.replicas;
+    if (plan_.election == Election::preferred && can_lead(replicas.front())) {
+      lead(replicas.front());
       return;
     }
     const bool can_go_on = state_.leader && can_lead(*state_.leader);
     if (can_go_on && !plan_.reluctant.contains(*state_.leader)) return;
-    Brokers order = state_.replicas;
+    Brokers order = replicas;
     if (mutant<"R38-leaders-in-another-order">()) std::reverse(order.begin(), order.end());
     for (const BrokerId r : order) {
       if (can_lead(r) && !plan_.reluctant.contains(r)) return lead(r);
@@ -99,7 +148,7 @@ class Planner {
     }
     if (rules_.unclean == Enabled::yes || plan_.election == Election::unclean || mutant<"R39-unclean-by-default">()) {
       // Those last known to hold everything are the better guess.
-      for (const Brokers* candidates : {&std::as_const(out_.last_known_elr), &state_.replicas}) {
+      for (const Brokers* candidates : {&std::as_const(out_.last_known_elr), &replicas}) {
         for (const BrokerId r : *candidates) {
           if (rules_.is_active(r)) return lead_uncleanly(r);
         }
@@ -127,7 +176,7 @@ class Planner {
   }
 
   void forget_eligible_if_full() {
-    if (out_.isr.size() < rules_.min_isr) return;
+    if (out_.isr.size() < min_isr_) return;
     out_.elr.clear();
     out_.last_known_elr.clear();
   }
@@ -135,10 +184,19 @@ class Planner {
   const PartitionState& state_;
   const PartitionPlan& plan_;
   const ElectionRules& rules_;
+  size_t min_isr_ = 1;
   Outcome out_;
 };
 
 }  // namespace
+
+Brokers original_replicas(const PartitionState& state) {
+  return minus(state.replicas, state.adding);
+}
+
+Brokers target_replicas(const PartitionState& state) {
+  return minus(state.replicas, state.removing);
+}
 
 std::optional<PartitionChangeRecord> plan_change(const TopicId& topic, PartitionIndex index,
                                                  const PartitionState& state, const PartitionPlan& plan,
@@ -152,6 +210,9 @@ std::optional<PartitionChangeRecord> plan_change(const TopicId& topic, Partition
     any = true;
   };
   record.leader = out.leader;
+  set_if_changed(record.replicas, out.assignment.replicas, state.replicas);
+  set_if_changed(record.adding, out.assignment.adding, state.adding);
+  set_if_changed(record.removing, out.assignment.removing, state.removing);
   set_if_changed(record.isr, out.isr, state.isr);
   set_if_changed(record.elr, out.elr, state.elr);
   set_if_changed(record.last_known_elr, out.last_known_elr, state.last_known_elr);
@@ -160,20 +221,19 @@ std::optional<PartitionChangeRecord> plan_change(const TopicId& topic, Partition
   return record;
 }
 
-size_t min_isr(const MetadataImage& image, std::string_view topic, size_t replicas, const ControllerOptions& options) {
+size_t min_isr(const MetadataImage& image, std::string_view topic, const ControllerOptions& options) {
   int64_t wanted = options.min_isr_default;
   if (const auto setting = image.topic_setting(topic, "min.insync.replicas")) {
     int64_t parsed = 0;
     const auto [end, error] = std::from_chars(setting->data(), setting->data() + setting->size(), parsed);
     if (error == std::errc() && end == setting->data() + setting->size()) wanted = parsed;
   }
-  return static_cast<size_t>(std::clamp<int64_t>(wanted, 1, static_cast<int64_t>(replicas)));
+  return static_cast<size_t>(std::clamp<int64_t>(wanted, 1, std::numeric_limits<int32_t>::max()));
 }
 
-ElectionRules rules_for(const MetadataImage& image, std::string_view topic, const PartitionState& state,
-                        const ControllerOptions& options) {
+ElectionRules rules_for(const MetadataImage& image, std::string_view topic, const ControllerOptions& options) {
   ElectionRules rules;
-  rules.min_isr = min_isr(image, topic, state.replicas.size(), options);
+  rules.min_isr = min_isr(image, topic, options);
   rules.unclean = options.unclean_election_default;
   if (const auto setting = image.topic_setting(topic, "unclean.leader.election.enable")) {
     rules.unclean = *setting == "true" ? Enabled::yes : Enabled::no;

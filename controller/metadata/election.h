@@ -20,7 +20,16 @@ enum class Election : uint8_t {
   unclean,    // by command: as if_needed, but any live replica will do (R39)
 };
 
+// Where a partition's replicas are and are to be. While a reassignment goes on, old and new ones are replicas together.
+struct ReplicaSet {
+  std::vector<BrokerId> replicas;
+  std::vector<BrokerId> adding;    // were no replicas when it began
+  std::vector<BrokerId> removing;  // will be none when it ends
+  friend bool operator==(const ReplicaSet&, const ReplicaSet&) = default;
+};
+
 struct PartitionPlan {
+  std::optional<ReplicaSet> assignment;      // a reassignment begins or is turned back; unset: as it is
   std::optional<std::vector<BrokerId>> isr;  // the new ISR; unset: as it is
   std::set<BrokerId> lost_claim;             // came back from an unclean restart: out of ISR and ELR (R44)
   std::set<BrokerId> reluctant;              // lead only if nobody else can (R81)
@@ -31,20 +40,26 @@ struct PartitionPlan {
 };
 
 struct ElectionRules {
-  size_t min_isr = 1;  // clipped to the number of replicas
+  size_t min_isr = 1;  // as wished for; clipped to the number of replicas that the partition had or will have
   Enabled unclean = Enabled::no;
   std::function<bool(BrokerId)> is_active;  // R29
 };
+
+// Whom a partition had before its reassignment, and will have after it: all its replicas when there is none.
+[[nodiscard]] std::vector<BrokerId> original_replicas(const PartitionState& state);
+[[nodiscard]] std::vector<BrokerId> target_replicas(const PartitionState& state);
+[[nodiscard]] inline bool is_reassigning(const PartitionState& state) {
+  return !state.adding.empty() || !state.removing.empty();
+}
 
 // The record that carries out the plan; nothing if the partition stays as it is.
 [[nodiscard]] std::optional<PartitionChangeRecord> plan_change(const TopicId& topic, PartitionIndex index,
                                                                const PartitionState& state, const PartitionPlan& plan,
                                                                const ElectionRules& rules);
 
-// min.insync.replicas of the topic (its own, the cluster-wide default, else ours), between 1 and `replicas`.
-[[nodiscard]] size_t min_isr(const MetadataImage& image, std::string_view topic, size_t replicas,
-                             const ControllerOptions& options);
-[[nodiscard]] ElectionRules rules_for(const MetadataImage& image, std::string_view topic, const PartitionState& state,
+// min.insync.replicas of the topic: its own, the cluster-wide default, else ours; at least 1.
+[[nodiscard]] size_t min_isr(const MetadataImage& image, std::string_view topic, const ControllerOptions& options);
+[[nodiscard]] ElectionRules rules_for(const MetadataImage& image, std::string_view topic,
                                       const ControllerOptions& options);
 
 [[nodiscard]] inline bool contains(const std::vector<BrokerId>& members, BrokerId id) {

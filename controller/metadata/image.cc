@@ -107,6 +107,9 @@ std::optional<std::string> invalid(const PartitionState& state) {
   if (has_duplicates(state.replicas) || has_duplicates(state.isr) || has_duplicates(state.elr)) return "a broker twice";
   if (!within(state.isr, state.replicas)) return "ISR member that is no replica";
   if (!within(state.elr, state.replicas)) return "ELR member that is no replica";
+  if (!within(state.adding, state.replicas) || !within(state.removing, state.replicas))
+    return "a broker that is no replica is added or removed";
+  if (within(state.replicas, state.removing)) return "all replicas are removed";
   for (const BrokerId member : state.elr) {
     if (within({member}, state.isr)) return "broker in both ISR and ELR";
   }

@@ -2,6 +2,7 @@
 // Immutable values.
 #pragma once
 #include <chrono>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -45,6 +46,8 @@ struct ControllerOptions {
   Duration rebalance_settle = std::chrono::seconds(1);
   // ...and partitions are looked over at most that often.
   Duration rebalance_interval = std::chrono::seconds(1);
+  // How many replicas topics of our own are to have, once there are as many brokers.
+  std::map<std::string, int16_t, std::less<>> internal_replication;
   size_t rebalance_moves_max = 2000;               // in one batch
   Duration stall_limit = std::chrono::seconds(3);  // R32: progress stamps older than this fence
   int32_t producer_id_block = 1000;

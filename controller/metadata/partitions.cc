@@ -18,26 +18,12 @@ void for_each_partition(const MetadataImage& image, F f) {
   }
 }
 
-// Returns whether anything changed.
-bool change(Draft& draft, const TopicImage& topic, PartitionIndex index, const PartitionState& state,
-            const PartitionPlan& plan, const ControllerOptions& options) {
-  const ElectionRules rules = rules_for(draft.image(), topic.name, state, options);
-  auto record = plan_change(topic.id, index, state, plan, rules);
-  if (!record) return false;
-  if (record->recovery_state == RecoveryState::recovering) {
-    draft.note("{}-{}: unclean election of {}; acknowledged records may be lost", topic.name, index,
-               record->leader->broker->value);
-  }
-  draft.add(std::move(*record));
-  return true;
-}
-
 // The loop's own image stays as it is while the draft moves on.
 template <class Affected, class MakePlan>
 void change_where(Draft& draft, const ControllerOptions& options, Affected affected, MakePlan make_plan) {
   const MetadataImage before = draft.image();
   for_each_partition(before, [&](const TopicImage& topic, PartitionIndex index, const PartitionState& state) {
-    if (affected(state)) change(draft, topic, index, state, make_plan(state), options);
+    if (affected(state)) change_partition(draft, topic, index, state, make_plan(state), options);
   });
 }
 
@@ -110,7 +96,7 @@ Error elect_one(Draft& draft, const TopicPartition& tp, ElectionType type, const
   if (needless) return {ErrorCode::election_not_needed, {}};
   PartitionPlan plan;
   plan.election = type == ElectionType::preferred ? Election::preferred : Election::unclean;
-  if (!change(draft, *topic, tp.partition, *state, plan, options)) {
+  if (!change_partition(draft, *topic, tp.partition, *state, plan, options)) {
     return {type == ElectionType::preferred ? ErrorCode::preferred_leader_not_available
                                             : ErrorCode::eligible_leaders_not_available,
             {}};
@@ -122,6 +108,23 @@ Error elect_one(Draft& draft, const TopicPartition& tp, ElectionType type, const
 }
 
 }  // namespace
+
+bool change_partition(Draft& draft, const TopicImage& topic, PartitionIndex index, const PartitionState& state,
+                      const PartitionPlan& plan, const ControllerOptions& options) {
+  auto record = plan_change(topic.id, index, state, plan, rules_for(draft.image(), topic.name, options));
+  if (!record) return false;
+  if (record->recovery_state == RecoveryState::recovering) {
+    draft.note("{}-{}: unclean election of {}; acknowledged records may be lost", topic.name, index,
+               record->leader->broker->value);
+  }
+  draft.add(std::move(*record));
+  const PartitionState& now = *draft.image().partition(topic.id, index);
+  if (is_reassigning(state) && !is_reassigning(now)) {
+    draft.note("{}-{}: reassigned to ({}), was ({})", topic.name, index, fmt::join(now.replicas, ","),
+               fmt::join(original_replicas(state), ","));
+  }
+  return true;
+}
 
 AlterPartitionAnswer alter_partition(Draft& draft, const AlterPartition& request, const ControllerOptions& options) {
   AlterPartitionAnswer answer;
@@ -150,7 +153,7 @@ AlterPartitionAnswer alter_partition(Draft& draft, const AlterPartition& request
       std::vector<BrokerId> old = state->isr;
       if (std::set<BrokerId>(old.begin(), old.end()) == members) plan.isr = old;
       plan.recovery_state = asked.recovery_state;
-      change(draft, topic, asked.partition, *state, plan, options);
+      change_partition(draft, topic, asked.partition, *state, plan, options);
       const PartitionState& now = *draft.image().partition(asked.topic_id, asked.partition);
       if (now.isr != state->isr) {
         draft.note("{}-{}: isr ({}), was ({})", topic.name, asked.partition, fmt::join(now.isr, ","),
@@ -208,7 +211,8 @@ void elect_leaderless(Draft& draft, BrokerId broker, const ControllerOptions& op
 
 void revise_eligible(Draft& draft, const TopicImage& topic, const ControllerOptions& options) {
   for (const auto& [index, state] : topic.partitions) {
-    if (!state->elr.empty() || !state->last_known_elr.empty()) change(draft, topic, index, *state, {}, options);
+    if (!state->elr.empty() || !state->last_known_elr.empty() || is_reassigning(*state))
+      change_partition(draft, topic, index, *state, {}, options);
   }
 }
 
@@ -225,7 +229,7 @@ size_t change_each(Draft& draft, const std::set<TopicIdPartition>& partitions, c
     const PartitionState* state = before.partition(id.topic_id, id.partition);
     if (state == nullptr) continue;
     const std::optional<PartitionPlan> plan = make_plan(id, *state);
-    if (plan && change(draft, *topic, id.partition, *state, *plan, options)) ++changed;
+    if (plan && change_partition(draft, *topic, id.partition, *state, *plan, options)) ++changed;
   }
   return changed;
 }
@@ -282,7 +286,7 @@ void move_from_unreached(Draft& draft, BrokerId leader, const std::function<bool
     for (const BrokerId r : p.replicas) {
       if (is_reluctant(r, {topic.id, index})) plan.reluctant.insert(r);
     }
-    if (change(draft, topic, index, p, plan, options)) ++moved;
+    if (change_partition(draft, topic, index, p, plan, options)) ++moved;
   });
   if (moved > 0) draft.note("broker {}: {} leadership(s) move away, its followers do not reach it", leader, moved);
 }
@@ -299,7 +303,7 @@ void rebalance_leaders(Draft& draft, const std::set<BrokerId>& settled, const Re
     if (!move || moves++ >= options.rebalance_moves_max) return;
     PartitionPlan plan;
     plan.election = Election::preferred;
-    change(draft, topic, index, p, plan, options);
+    change_partition(draft, topic, index, p, plan, options);
   });
   if (moves > 0) draft.note("{} leaders return to their preferred replicas", draft.records().size());
 }

@@ -12,6 +12,10 @@
 
 namespace controller::metadata {
 
+// The one way in which a partition's ISR, leader or replicas change. Returns whether anything did.
+bool change_partition(Draft& draft, const TopicImage& topic, PartitionIndex index, const PartitionState& state,
+                      const PartitionPlan& plan, const ControllerOptions& options);
+
 [[nodiscard]] AlterPartitionAnswer alter_partition(Draft& draft, const AlterPartition& request,
                                                    const ControllerOptions& options);
 [[nodiscard]] ElectLeadersAnswer elect_leaders(Draft& draft, const ElectLeaders& request,

@@ -1,5 +1,7 @@
 #include "controller/metadata/recovery.h"
 
+#include <algorithm>
+
 #include "common/model/mutant.h"
 #include "controller/metadata/election.h"
 
@@ -92,12 +94,14 @@ void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const 
     }
     if ((!complete && !mutant<"R46-does-not-wait-for-all">()) || !best) continue;
     const TopicImage& topic = *before.topic_by_id(partition.topic_id);
-    const size_t losses_max = min_isr(before, topic.name, state->replicas.size(), options) - 1;
+    // No more can have been promised than there were replicas (R48).
+    const size_t copies = std::min(min_isr(before, topic.name, options), original_replicas(*state).size());
+    const size_t losses_max = std::max<size_t>(copies, 1) - 1;
     if (offline > losses_max && !mutant<"R46-does-without-any-that-is-offline">()) continue;
     PartitionPlan plan;
     plan.recovered_leader = best;
-    auto record = plan_change(partition.topic_id, partition.partition, *state, plan,
-                              rules_for(before, topic.name, *state, options));
+    auto record =
+        plan_change(partition.topic_id, partition.partition, *state, plan, rules_for(before, topic.name, options));
     if (!record) continue;
     draft.note(
         "{}-{}: leader {} by longest log (end {}): every complete replica stopped uncleanly, records may be lost",

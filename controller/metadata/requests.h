@@ -169,6 +169,24 @@ struct ElectLeadersAnswer {
   std::vector<Partition> partitions;
 };
 
+// Where partitions' replicas are to be (R40). Unset replicas: the reassignment that goes on is turned back.
+enum class FactorChange : uint8_t { allowed, refused };
+struct AlterPartitionReassignments {
+  struct Partition {
+    common::model::TopicPartition partition;
+    std::optional<std::vector<BrokerId>> replicas;
+  };
+  FactorChange factor_change = FactorChange::allowed;  // of the number of replicas
+  std::vector<Partition> partitions;
+};
+struct AlterPartitionReassignmentsAnswer {
+  struct Partition {
+    common::model::TopicPartition partition;
+    Error error{ErrorCode::none, {}};
+  };
+  std::vector<Partition> partitions;
+};
+
 // ---- Producer ids ----
 
 struct AllocateProducerIds {
@@ -291,14 +309,14 @@ struct Refused {
   bool may_have_happened = false;  // the request was taken, and its fate is not known
 };
 
-using ControllerRequest =
-    std::variant<CreateTopics, DeleteTopics, CreatePartitions, AlterConfigs, AlterPartition, ElectLeaders,
-                 AllocateProducerIds, RegisterBroker, BrokerHeartbeat, UnregisterBroker, DescribeQuorum>;
+using ControllerRequest = std::variant<CreateTopics, DeleteTopics, CreatePartitions, AlterConfigs, AlterPartition,
+                                       ElectLeaders, AlterPartitionReassignments, AllocateProducerIds, RegisterBroker,
+                                       BrokerHeartbeat, UnregisterBroker, DescribeQuorum>;
 // The alternative matches the request's, or is Refused.
 using ControllerAnswer =
     std::variant<Refused, CreateTopicsAnswer, DeleteTopicsAnswer, CreatePartitionsAnswer, AlterConfigsAnswer,
-                 AlterPartitionAnswer, ElectLeadersAnswer, AllocateProducerIdsAnswer, RegisterBrokerAnswer,
-                 BrokerHeartbeatAnswer, UnregisterBrokerAnswer, DescribeQuorumAnswer>;
+                 AlterPartitionAnswer, ElectLeadersAnswer, AlterPartitionReassignmentsAnswer, AllocateProducerIdsAnswer,
+                 RegisterBrokerAnswer, BrokerHeartbeatAnswer, UnregisterBrokerAnswer, DescribeQuorumAnswer>;
 
 // Who asks, for authorization and logs.
 struct RequestOrigin {

@@ -25,7 +25,8 @@ std::string with_dots_folded(std::string_view name) {
   return folded;
 }
 
-// The replicas of one partition as a client listed them.
+}  // namespace
+
 Result<void> check_assignment(const MetadataImage& image, const Brokers& replicas,
                               std::optional<int16_t> replication_factor) {
   const auto refuse = [](std::string why) { return fail(ErrorCode::invalid_replica_assignment, std::move(why)); };
@@ -49,6 +50,8 @@ Result<void> check_assignment(const MetadataImage& image, const Brokers& replica
   }
   return {};
 }
+
+namespace {
 
 // A partition at birth: in sync are those of its replicas that are active.
 Result<PartitionState> first_state(const MetadataImage& image, const Brokers& replicas, int32_t index) {
@@ -209,7 +212,7 @@ Result<void> grow_one(Draft& draft, const CreatePartitions::Topic& asked, const 
   if (added > options.partitions_per_request_max) {
     return fail(ErrorCode::policy_violation, "Excessively large number of partitions per request.");
   }
-  const auto replication_factor = static_cast<int16_t>(topic->partitions.begin()->second->replicas.size());
+  const auto replication_factor = static_cast<int16_t>(target_replicas(*topic->partitions.begin()->second).size());
   Assignments assignments;
   if (asked.assignments) {
     if (asked.assignments->size() != added) {

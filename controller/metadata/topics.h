@@ -19,6 +19,10 @@ constexpr size_t topic_name_length_max = 249;
 // The existing topic whose name differs only by '.' against '_' (they share metric names in Kafka).
 [[nodiscard]] std::optional<std::string> colliding_topic(const MetadataImage& image, std::string_view name);
 
+// The replicas of one partition as a client listed them.
+[[nodiscard]] Result<void> check_assignment(const MetadataImage& image, const std::vector<BrokerId>& replicas,
+                                            std::optional<int16_t> replication_factor);
+
 [[nodiscard]] CreateTopicsAnswer create_topics(Draft& draft, const CreateTopics& request,
                                                const ControllerOptions& options, const ConfigSchema& schema,
                                                common::model::Random& random);

@@ -222,6 +222,26 @@ ElectLeaders get(const pb::ElectLeaders& m, Reader& in) {
   return r;
 }
 
+void put(pb::ControllerCall& call, const AlterPartitionReassignments& r) {
+  pb::AlterPartitionReassignments& m = *call.mutable_alter_partition_reassignments();
+  m.set_keep_factor(r.factor_change == FactorChange::refused);
+  for (const auto& p : r.partitions) {
+    auto& to = *m.add_partitions();
+    put(to.mutable_partition(), p.partition);
+    if (p.replicas) put_brokers(to.mutable_replicas()->mutable_brokers(), *p.replicas);
+  }
+}
+AlterPartitionReassignments get(const pb::AlterPartitionReassignments& m, Reader&) {
+  AlterPartitionReassignments r;
+  r.factor_change = m.keep_factor() ? FactorChange::refused : FactorChange::allowed;
+  for (const auto& from : m.partitions()) {
+    AlterPartitionReassignments::Partition p{get(from.partition()), std::nullopt};
+    if (from.has_replicas()) p.replicas = get_brokers(from.replicas().brokers());
+    r.partitions.push_back(std::move(p));
+  }
+  return r;
+}
+
 void put(pb::ControllerCall& call, const AllocateProducerIds& r) {
   call.mutable_allocate_producer_ids()->set_broker_id(r.broker_id.value);
   call.mutable_allocate_producer_ids()->set_broker_epoch(r.broker_epoch.value);
@@ -253,6 +273,8 @@ ControllerRequest request_of(const pb::ControllerCall& call, Reader& in) {
       return get(call.alter_partition(), in);
     case pb::ControllerCall::kElectLeaders:
       return get(call.elect_leaders(), in);
+    case pb::ControllerCall::kAlterPartitionReassignments:
+      return get(call.alter_partition_reassignments(), in);
     case pb::ControllerCall::kAllocateProducerIds:
       return AllocateProducerIds{BrokerId{call.allocate_producer_ids().broker_id()},
                                  BrokerEpoch{call.allocate_producer_ids().broker_epoch()}};
@@ -392,6 +414,20 @@ ElectLeadersAnswer get(const pb::ElectLeadersAnswer& m, Reader&) {
   return a;
 }
 
+void put(pb::ControllerReply& reply, const AlterPartitionReassignmentsAnswer& a) {
+  for (const auto& p : a.partitions) {
+    auto& to = *reply.mutable_alter_partition_reassignments()->add_partitions();
+    put(to.mutable_partition(), p.partition);
+    put(to.mutable_error(), p.error);
+  }
+  reply.mutable_alter_partition_reassignments();
+}
+AlterPartitionReassignmentsAnswer get(const pb::AlterPartitionReassignmentsAnswer& m, Reader&) {
+  AlterPartitionReassignmentsAnswer a;
+  for (const auto& from : m.partitions()) a.partitions.push_back({get(from.partition()), get(from.error())});
+  return a;
+}
+
 void put(pb::ControllerReply& reply, const AllocateProducerIdsAnswer& a) {
   pb::AllocateProducerIdsAnswer& m = *reply.mutable_allocate_producer_ids();
   m.set_error(number(a.error));
@@ -467,6 +503,8 @@ ControllerAnswer answer_of(const pb::ControllerReply& reply, Reader& in) {
       return get(reply.alter_partition(), in);
     case pb::ControllerReply::kElectLeaders:
       return get(reply.elect_leaders(), in);
+    case pb::ControllerReply::kAlterPartitionReassignments:
+      return get(reply.alter_partition_reassignments(), in);
     case pb::ControllerReply::kAllocateProducerIds: {
       const auto& m = reply.allocate_producer_ids();
       return AllocateProducerIdsAnswer{code_of(m.error()), ProducerId{m.first()}, m.count()};

@@ -69,6 +69,7 @@ common::config::BrokerConfig Cluster::config_of(int id) const {
   c.auto_create_topics = false;
   c.offsets_partitions = options_.offsets_partitions;
   c.offsets_replication_factor = static_cast<int16_t>(options_.replication_factor);
+  c.given["offsets.topic.replication.factor"] = std::to_string(options_.replication_factor);
   c.offsets_segment_bytes = std::max(options_.segment_bytes, 1 << 20);  // it is set on the topic, and checked there
   c.group_initial_rebalance_delay = milliseconds(500);
   c.low_space_bytes = 0;

@@ -1,5 +1,6 @@
 #include "api/broker_fixture.h"
 #include "common/net/networks.h"
+#include "kafka/alter_partition_reassignments.h"
 #include "kafka/describe_acls.h"
 #include "kafka/describe_cluster.h"
 #include "kafka/describe_quorum.h"
@@ -371,6 +372,43 @@ TEST_CASE("ElectLeaders translates both ways") {
   REQUIRE(broker.ask<kafka::ElectLeadersResponse>(request, 2).replica_election_results.empty());
   request.election_type = 5;
   REQUIRE(broker.ask<kafka::ElectLeadersResponse>(request, 2).error_code == ErrorCode::invalid_request);
+}
+
+TEST_CASE("AlterPartitionReassignments translates both ways") {
+  BrokerFixture broker;
+  broker.controller.answer = [](const meta::ControllerRequest& request) -> meta::ControllerAnswer {
+    meta::AlterPartitionReassignmentsAnswer answer;
+    for (const auto& one : std::get<meta::AlterPartitionReassignments>(request).partitions) {
+      const bool known = one.partition.topic == "orders";
+      answer.partitions.push_back(
+          {one.partition, {known ? ErrorCode::none : ErrorCode::unknown_topic_or_partition, known ? "" : "no"}});
+    }
+    return answer;
+  };
+  kafka::AlterPartitionReassignmentsRequest request;
+  request.topics.push_back({"orders", {{1, std::vector<int32_t>{2, 3}}, {0, std::nullopt}}});
+  request.topics.push_back({"nothing", {{0, std::vector<int32_t>{1}}}});
+  for (int16_t version = 0; version <= 1; ++version) {
+    const auto response = broker.ask<kafka::AlterPartitionReassignmentsResponse>(request, version);
+    REQUIRE(response.error_code == ErrorCode::none);
+    REQUIRE(response.responses.size() == 2);
+    REQUIRE(response.responses[0].partitions.at(1).partition_index == 0);
+    REQUIRE(response.responses[0].partitions.at(1).error_code == ErrorCode::none);
+    REQUIRE(response.responses[1].partitions.at(0).error_code == ErrorCode::unknown_topic_or_partition);
+    REQUIRE(response.responses[1].partitions.at(0).error_message == "no");
+    const auto& asked = std::get<meta::AlterPartitionReassignments>(broker.controller.requests.back());
+    REQUIRE(asked.factor_change == meta::FactorChange::allowed);
+    REQUIRE(asked.partitions.at(0).replicas == std::vector<BrokerId>{BrokerId(2), BrokerId(3)});
+    REQUIRE_FALSE(asked.partitions.at(1).replicas);
+  }
+  request.allow_replication_factor_change = false;
+  REQUIRE_FALSE(broker.ask<kafka::AlterPartitionReassignmentsResponse>(request, 1).allow_replication_factor_change);
+  REQUIRE(std::get<meta::AlterPartitionReassignments>(broker.controller.requests.back()).factor_change ==
+          meta::FactorChange::refused);
+  broker.controller.answer = nullptr;
+  const auto refused = broker.ask<kafka::AlterPartitionReassignmentsResponse>(request, 1);
+  REQUIRE(refused.error_code == ErrorCode::broker_not_available);
+  REQUIRE(refused.error_message);
 }
 
 TEST_CASE("ListPartitionReassignments lists what is being moved") {

@@ -38,6 +38,9 @@ struct Seen {
   int eligible_elections = 0;
   int longest_log_elections = 0;
   int leaders_returned = 0;
+  int reassigned = 0;
+  int turned_back = 0;
+  int new_members_kept = 0;
 };
 Seen seen;
 
@@ -56,7 +59,7 @@ class History {
 
   void step() {
     const int id = 1 + static_cast<int>(random_.below(brokers));
-    switch (random_.below(14)) {
+    switch (random_.below(16)) {
       case 0:
         crash(id);
         break;
@@ -89,6 +92,9 @@ class History {
         break;
       case 10:
         if (random_.below(10) == 0) recreate();
+        break;
+      case 11:
+        reassign();
         break;
       default:
         pass(milliseconds(5 + random_.below(400)));
@@ -213,6 +219,22 @@ class History {
     handle(r);
   }
 
+  void reassign() {
+    const auto* topic = any_topic();
+    if (topic == nullptr) return;
+    AlterPartitionReassignments r;
+    AlterPartitionReassignments::Partition p;
+    p.partition = {topic->name, PartitionIndex{static_cast<int32_t>(random_.below(topic->partitions.size()))}};
+    if (random_.below(4) > 0) {
+      p.replicas.emplace();
+      const int first = static_cast<int>(random_.below(brokers));
+      const int count = 1 + static_cast<int>(random_.below(4));
+      for (int i = 0; i < count; ++i) p.replicas->push_back(BrokerId{1 + (first + i) % brokers});
+    }
+    r.partitions = {p};
+    handle(r);
+  }
+
   void elect() {
     ElectLeaders r;
     r.type = ElectionType::preferred;
@@ -267,10 +289,41 @@ class History {
     REQUIRE(image_from_records(to_records(committed_), *committed_.offset()).value() == committed_);
     for (const auto& [topic, indexes] : applied->delta.partitions) {
       for (const PartitionIndex i : indexes) {
-        if (const PartitionState* old = before.partition(topic, i)) check_change(*old, *committed_.partition(topic, i));
+        const PartitionState* old = before.partition(topic, i);
+        if (old == nullptr) continue;
+        check_change(*old, *committed_.partition(topic, i));
+        check_replicas(*old, *committed_.partition(topic, i),
+                       min_isr(committed_, committed_.topic_by_id(topic)->name, options_));
       }
     }
     check_image();
+  }
+
+  // R40: who counts leaves the replicas only with the others in sync, and then under a new leader epoch.
+  void check_replicas(const PartitionState& old, const PartitionState& now, size_t wanted_min_isr) {
+    std::vector<BrokerId> gone;
+    for (const BrokerId m : old.replicas) {
+      if (!in(now.replicas, m)) gone.push_back(m);
+    }
+    for (const BrokerId m : now.isr) REQUIRE(in(now.replicas, m));
+    if (gone.empty()) {
+      if (is_reassigning(now) && now.adding == now.removing) ++seen.new_members_kept;
+      return;
+    }
+    if (old.leader) REQUIRE(now.leader_epoch > old.leader_epoch);
+    // New ones that do not count may be let go at any time.
+    const bool none_counts = std::all_of(gone.begin(), gone.end(), [&](BrokerId m) {
+      return in(old.adding, m) && !in(old.isr, m) && !in(old.elr, m);
+    });
+    if (none_counts) return;
+    REQUIRE_FALSE(is_reassigning(now));
+    REQUIRE(now.isr.size() >= std::min(wanted_min_isr, now.replicas.size()));
+    REQUIRE(now.recovery_state == RecoveryState::recovered);
+    const bool back = now.replicas.size() == original_replicas(old).size() &&
+                      std::all_of(now.replicas.begin(), now.replicas.end(),
+                                  [&](BrokerId m) { return in(original_replicas(old), m); });
+    if (!back) REQUIRE(now.isr.size() == now.replicas.size());
+    ++(back ? seen.turned_back : seen.reassigned);
   }
 
   void check_change(const PartitionState& old, const PartitionState& now) {
@@ -316,7 +369,7 @@ class History {
           for (const BrokerId m : p->elr) REQUIRE_FALSE(committed_.is_active(m));
         }
         // R43: a full ISR has no eligible others.
-        if (p->isr.size() >= min_isr(committed_, topic->name, p->replicas.size(), options_)) {
+        if (p->isr.size() >= std::min(min_isr(committed_, topic->name, options_), original_replicas(*p).size())) {
           REQUIRE(p->elr.empty());
           REQUIRE(p->last_known_elr.empty());
         }
@@ -355,4 +408,7 @@ TEST_CASE("random histories of a controller keep its promises") {
   CHECK(seen.eligible_elections > 0);
   CHECK(seen.longest_log_elections > 0);
   CHECK(seen.leaders_returned > 0);
+  CHECK(seen.reassigned > 0);
+  CHECK(seen.turned_back > 0);
+  CHECK(seen.new_members_kept > 0);
 }

@@ -43,6 +43,8 @@ std::string show(const PartitionState& p) {
       fmt::format("leader={} isr={} epoch={}/{}", who(p.leader), list(p.isr), p.leader_epoch, p.partition_epoch);
   if (!p.elr.empty()) text += " elr=" + list(p.elr);
   if (!p.last_known_elr.empty()) text += " last-known-elr=" + list(p.last_known_elr);
+  if (!p.adding.empty()) text += " adding=" + list(p.adding);
+  if (!p.removing.empty()) text += " removing=" + list(p.removing);
   if (p.recovery_state == RecoveryState::recovering) text += " recovering";
   return text;
 }
@@ -81,6 +83,7 @@ class Scenario {
     if (name == "grow") return grow(c);
     if (name == "alter-isr") return alter_isr(c);
     if (name == "elect") return elect(c);
+    if (name == "reassign") return reassign(c);
     if (name == "config") return config(c);
     if (name == "ids") return ids(c);
     if (name == "unregister") return unregister(c);
@@ -95,6 +98,7 @@ class Scenario {
     options_.replication_factor_default = default_replication_factor(voters);
     options_.min_isr_default = static_cast<int16_t>(c.number_or("min-isr", default_min_isr(voters)));
     options_.auto_leader_rebalance = c.text_or("rebalance", "no") == "yes" ? Enabled::yes : Enabled::no;
+    if (c.has("internal")) options_.internal_replication = {{"__consumer_offsets", int16_t(c.number("internal"))}};
     options_.node_id = BrokerId{int(c.number_or("controller", 1))};
     committed_ = {};
     activate({}, std::nullopt);
@@ -326,6 +330,24 @@ class Scenario {
     const auto answer = std::get<ElectLeadersAnswer>(handle(r));
     for (const auto& p : answer.partitions) {
       lines_.push_back(fmt::format("{} {}", p.partition, show(p.error)));
+    }
+  }
+
+  void reassign(const Command& c) {
+    AlterPartitionReassignments r;
+    if (c.has("keep-factor")) r.factor_change = FactorChange::refused;
+    const std::string name = c.text("partition");
+    const size_t dash = name.rfind('-');
+    AlterPartitionReassignments::Partition p;
+    p.partition = {name.substr(0, dash), PartitionIndex{std::stoi(name.substr(dash + 1))}};
+    if (!c.has("back")) {
+      p.replicas.emplace();
+      for (const int64_t id : c.numbers("to")) p.replicas->push_back(BrokerId{int(id)});
+    }
+    r.partitions.push_back(p);
+    const auto answer = std::get<AlterPartitionReassignmentsAnswer>(handle(r));
+    for (const auto& one : answer.partitions) {
+      if (one.error.code != ErrorCode::none) lines_.push_back(show(one.error));
     }
   }
 

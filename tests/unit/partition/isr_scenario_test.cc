@@ -109,6 +109,7 @@ class Scenario {
 
   RecordedPartition recorded(const Command& c) {
     RecordedPartition r;
+    r.adding = static_cast<int>(c.number_or("adding", 0));
     r.partition_epoch = PartitionEpoch(static_cast<int32_t>(c.number("partition-epoch")));
     r.isr = ids_of(c.numbers("isr"));
     if (c.has("recovering")) r.recovery = Recovery::recovering;

@@ -200,6 +200,17 @@ TEST_CASE("calls survive the wire") {
   elect.type = ElectionType::unclean;
   elect.partitions = {{"t", PartitionIndex{1}}};
   CHECK(through_the_wire(elect).partitions == elect.partitions);
+
+  AlterPartitionReassignments moves;
+  moves.factor_change = FactorChange::refused;
+  moves.partitions = {{{"t", PartitionIndex{1}}, std::vector{BrokerId{3}, BrokerId{1}}},
+                      {{"t", PartitionIndex{2}}, std::nullopt}};
+  const AlterPartitionReassignments moved = through_the_wire(moves);
+  CHECK(moved.factor_change == FactorChange::refused);
+  REQUIRE(moved.partitions.size() == 2);
+  CHECK(moved.partitions[0].partition == moves.partitions[0].partition);
+  CHECK(moved.partitions[0].replicas == moves.partitions[0].replicas);
+  CHECK_FALSE(moved.partitions[1].replicas);
 }
 
 TEST_CASE("answers survive the wire") {
@@ -207,6 +218,10 @@ TEST_CASE("answers survive the wire") {
   created.topics = {{"t", {ErrorCode::policy_violation, "no"}, topic, 3, 2}};
   CHECK(answer_through_the_wire(created).topics[0].error.message == "no");
   CHECK(answer_through_the_wire(created).topics[0].topic_id == topic);
+  AlterPartitionReassignmentsAnswer moved;
+  CHECK(answer_through_the_wire(moved).partitions.empty());
+  moved.partitions = {{{"t", PartitionIndex{1}}, {ErrorCode::invalid_replica_assignment, "no"}}};
+  CHECK(answer_through_the_wire(moved).partitions[0].error.message == "no");
   const Refused refused = answer_through_the_wire(Refused{{ErrorCode::not_controller, "x"}, true});
   CHECK(refused.may_have_happened);
   CHECK(refused.error.code == ErrorCode::not_controller);
