@@ -92,6 +92,7 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   leader.shards = count_;
   leader.find = [this](const common::model::TopicIdPartition& id) { return replicas_->find_or_null(id); };
   leader.fetch = leader_options(*shared_.config);
+  leader.fetch.pace = &pace_;
   leader.logger = shared_.log;
   leader_ = std::make_unique<replication::ReplicationLeader>(std::move(leader));
 
@@ -123,6 +124,7 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   failover_clock_.attach(shard_, replicas_->metrics());
   replicas_->add_listener(failover_clock_);
   replicas_->set_stream_activity([this] { return leader_->spoken_at(); });
+  replicas_->set_traffic(&pace_);
   if (shared_.isolated) replicas_->set_isolation(shared_.isolated, shared_.behind);
 
   if (!shared_.config->cleaner_enabled || shared_.config->cleaner_threads < 1) return;

@@ -92,6 +92,7 @@ class ShardParts final : public controller::quorum::MetadataSubscriber {
   std::unique_ptr<common::disk::Disk> disk_;
   common::log::TailCache tail_cache_;
   IsrProposals proposals_;
+  replication::CatchUpPace pace_;
   std::unique_ptr<partition::ReplicaManager> replicas_;
   std::unique_ptr<replication::ReplicationLeader> leader_;
   std::unique_ptr<replication::ReplicationFollower> follower_;

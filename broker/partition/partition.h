@@ -24,6 +24,7 @@
 #include "broker/partition/follower_replica.h"
 #include "broker/partition/leader_replica.h"
 #include "broker/partition/partition_metrics.h"
+#include "broker/partition/partition_traffic.h"
 #include "broker/partition/topic_settings.h"
 #include "common/log/log.h"
 #include "common/logging.h"
@@ -173,6 +174,7 @@ struct ShardState {
   ShardPartitionMetrics* metrics = nullptr;  // may be null
   // Isolated, and there is metadata that does not arrive here: this broker answers as nobody's leader.
   std::function<bool()> behind = [] { return false; };
+  PartitionTraffic* traffic = nullptr;  // told what clients write; may be null
 };
 
 struct PartitionOptions {

@@ -29,8 +29,10 @@ Awaitable<ProduceResult> Partition::produce(Buffer batches, ProduceOptions optio
   if (appended.committed_before_answer) {
     const Instant appended_at = shard_.now();
     outcome = co_await wait_for(committed_waiters_, *appended.committed_before_answer, options.deadline);
+    const Instant now = shard_.now();
     if (state_.metrics != nullptr && outcome == ErrorCode::none)
-      state_.metrics->commit_latency.observe(shard_.now() - appended_at);
+      state_.metrics->commit_latency.observe(now - appended_at);
+    if (state_.traffic != nullptr && outcome == ErrorCode::none) state_.traffic->on_committed(now - appended_at, now);
   } else if (appended.synced_before_answer) {
     outcome = co_await wait_for(synced_waiters_, *appended.synced_before_answer, options.deadline);
   }
@@ -157,6 +159,7 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
   appended.result.log_append_time = info->log_append_time;
   counters_.bytes_in += batches.size();
   for (const common::records::BatchFacts& batch : *facts) counters_.messages_in += static_cast<uint64_t>(batch.record_count);
+  if (state_.traffic != nullptr) state_.traffic->on_appended(batches.size(), shard_.now());
   perform(tracker_->on_append(log_->log_end_offset(), shard_.now()));
   for_observers([](FollowerObserver& o, uint32_t slot) { o.on_log_end(slot); });
   flush_if_needed();
@@ -230,7 +233,7 @@ PositionVerdict Partition::on_follower_position(const FollowerPosition& position
   }
   perform(tracker_->on_follower_position(position, shard_.now()));
   complete_low_watermark();
-  return {};
+  return {.in_sync = !tracker_ || tracker_->in_sync(position.follower)};
 }
 
 LeaderView Partition::leader_view() const {

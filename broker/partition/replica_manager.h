@@ -113,6 +113,7 @@ class ReplicaManager {
   // Takes effect for later events; not from inside one.
   void remove_listener(ReplicaListener& listener);
   void set_stream_activity(StreamActivity activity) { activity_ = std::move(activity); }
+  void set_traffic(PartitionTraffic* traffic) { state_.traffic = traffic; }
   // R33: asked whenever it matters.
   void set_isolation(std::function<bool()> isolated, std::function<bool()> behind) {
     state_.isolated = std::move(isolated);

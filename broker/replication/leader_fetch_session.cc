@@ -59,13 +59,18 @@ Result<void> LeaderFetchSession::on_frame(const FollowerFrame& frame, Instant no
 std::optional<LeaderFrame> LeaderFetchSession::next_frame(Instant now) {
   LeaderFrame frame;
   size_t frame_bytes = 0;
+  release_paced(now);
   // One turn for each partition that is ready now; those that become ready again stand behind the others.
   for (size_t turns = ready_.size(); turns > 0 && frame_bytes < options_.frame_bytes && has_credit(); --turns) {
     const uint32_t number = ready_.front();
     ready_.pop_front();
     if (Slot* slot = find(number)) {
+      if (is_held_back(*slot, now)) {
+        paced_.push_back(number);
+        continue;
+      }
       slot->in_ready_queue = false;
-      answer(number, frame, frame_bytes);
+      answer(number, frame, frame_bytes, now);
     }
   }
   if (!high_watermarks_.empty()) {
@@ -75,6 +80,13 @@ std::optional<LeaderFrame> LeaderFetchSession::next_frame(Instant now) {
   if (frame.empty()) return std::nullopt;
   frame.sequence = ++last_sent_;
   return frame;
+}
+
+// Those who waited for the pace stand behind those who are ready.
+void LeaderFetchSession::release_paced(Instant now) {
+  if (!has_paced_work(now)) return;
+  ready_.insert(ready_.end(), paced_.begin(), paced_.end());
+  paced_.clear();
 }
 
 void LeaderFetchSession::on_log_end(uint32_t number) {
@@ -219,7 +231,7 @@ void LeaderFetchSession::note_high_watermark(uint32_t number) {
   on_work_();
 }
 
-void LeaderFetchSession::answer(uint32_t number, LeaderFrame& frame, size_t& frame_bytes) {
+void LeaderFetchSession::answer(uint32_t number, LeaderFrame& frame, size_t& frame_bytes, Instant now) {
   Slot& slot = *slots_[number];
   if (slot.unanswered != 0 || slot.reading_cold || slot.standing == Standing::unknown || !slot.replica) return;
   const partition::LeaderView view = slot.replica->leader_view();
@@ -238,6 +250,7 @@ void LeaderFetchSession::answer(uint32_t number, LeaderFrame& frame, size_t& fra
   slot.unanswered = answer.number;
   slot.unanswered_bytes = answer.records.size();
   bytes_unanswered_ += slot.unanswered_bytes;
+  if (options_.pace != nullptr && !slot.verdict.in_sync) options_.pace->on_sent(slot.unanswered_bytes, now);
   frame_bytes += slot.unanswered_bytes;
   if (answer.answer.has_records) {
     slot.anything_sent = true;
@@ -254,7 +267,7 @@ bool LeaderFetchSession::fill(uint32_t number, SlotAnswer& answer) {
     answer.records = std::exchange(slot.cold_records, {});
   } else {
     Result<partition::FollowerRead> read =
-        slot.replica->read_for_follower(slot.position.ask.fetch_offset, options_.partition_bytes);
+        slot.replica->read_for_follower(slot.position.ask.fetch_offset, read_bytes(slot));
     if (!read) {
       answer.answer.error = read.error().code;
       return true;
@@ -272,10 +285,10 @@ bool LeaderFetchSession::fill(uint32_t number, SlotAnswer& answer) {
 void LeaderFetchSession::start_cold_read(uint32_t number) {
   Slot& slot = *slots_[number];
   slot.reading_cold = true;
-  slot.reserved_bytes = options_.partition_bytes;
+  slot.reserved_bytes = read_bytes(slot);
   bytes_unanswered_ += slot.reserved_bytes;
   slot.replica->read_cold_for_follower(
-      slot.position.ask.fetch_offset, options_.partition_bytes,
+      slot.position.ask.fetch_offset, slot.reserved_bytes,
       [self = self_, number, generation = slot.generation](Result<BufferChain> records) {
         if (*self != nullptr) (*self)->on_cold_read(number, generation, std::move(records));
       });

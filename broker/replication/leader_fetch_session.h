@@ -12,6 +12,7 @@
 //
 // Thread-compatible: lives on the leader's shard.
 #pragma once
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "broker/partition/leader_replica.h"
+#include "broker/replication/catch_up_pace.h"
 #include "broker/replication/frames.h"
 #include "common/model/result.h"
 
@@ -30,6 +32,7 @@ struct LeaderFetchOptions {
   size_t partition_bytes = 1 << 20;  // replica.fetch.max.bytes
   size_t frame_bytes = 1 << 20;      // of one frame; large enough to be worth a write, small enough for turns
   size_t slots_max = 1 << 20;
+  CatchUpPace* pace = nullptr;  // of replicas that are not in sync; none: as fast as they take it
   Duration high_watermark_delay = std::chrono::milliseconds(5);
 };
 
@@ -50,7 +53,8 @@ class LeaderFetchSession final : public partition::FollowerObserver {
 
   // false: next_frame() would have nothing.
   [[nodiscard]] bool has_work(Instant now) const {
-    return (!ready_.empty() && has_credit()) || (high_watermarks_due_ && now >= *high_watermarks_due_) ||
+    return (!ready_.empty() && has_credit()) || has_paced_work(now) ||
+           (high_watermarks_due_ && now >= *high_watermarks_due_) ||
            (!high_watermarks_.empty() && !high_watermarks_due_);
   }
   // The next frame to send, if there is anything; call again until none.
@@ -58,7 +62,11 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   // A frame that says nothing but that we are here.
   [[nodiscard]] LeaderFrame heartbeat() { return {.sequence = ++last_sent_, .answers = {}, .high_watermarks = {}}; }
   // When next_frame() will have something without a further event: high watermarks that are being collected.
-  [[nodiscard]] std::optional<Instant> next_deadline() const { return high_watermarks_due_; }
+  [[nodiscard]] std::optional<Instant> next_deadline() const {
+    std::optional<Instant> at = high_watermarks_due_;
+    if (!paced_.empty() && has_credit()) at = std::min(at.value_or(Instant::max()), options_.pace->ready_at());
+    return at;
+  }
 
   [[nodiscard]] const FollowerHello& follower() const { return follower_; }
   [[nodiscard]] Instant last_heard() const { return last_heard_; }
@@ -81,7 +89,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
     TopicIdPartition id;
     std::shared_ptr<partition::LeaderReplica> replica;
     bool has_position = false;
-    bool in_ready_queue = false;
+    bool in_ready_queue = false;  // or among the paced
     bool high_watermark_noted = false;
     bool reading_cold = false;
     Standing standing = Standing::unknown;
@@ -108,7 +116,20 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   void enqueue(uint32_t number);
   void note_high_watermark(uint32_t number);
   [[nodiscard]] bool has_credit() const { return bytes_unanswered_ < options_.credit_bytes; }
-  void answer(uint32_t number, LeaderFrame& frame, size_t& frame_bytes);
+  // Its turn comes when the pace allows it.
+  [[nodiscard]] bool is_held_back(const Slot& slot, Instant now) const {
+    return options_.pace != nullptr && slot.standing == Standing::matching && !slot.verdict.in_sync &&
+           !options_.pace->may_send(now);
+  }
+  [[nodiscard]] bool has_paced_work(Instant now) const {
+    return !paced_.empty() && has_credit() && options_.pace->may_send(now);
+  }
+  [[nodiscard]] size_t read_bytes(const Slot& slot) const {
+    const bool paced = options_.pace != nullptr && !slot.verdict.in_sync;
+    return paced ? std::min(options_.partition_bytes, options_.pace->turn_bytes()) : options_.partition_bytes;
+  }
+  void release_paced(Instant now);
+  void answer(uint32_t number, LeaderFrame& frame, size_t& frame_bytes, Instant now);
   bool fill(uint32_t number, SlotAnswer& answer);
   void start_cold_read(uint32_t number);
   void on_cold_read(uint32_t number, uint64_t generation, common::model::Result<BufferChain> records);
@@ -122,6 +143,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   size_t open_slots_ = 0;
   std::multimap<TopicIdPartition, uint32_t> unresolved_;  // open, but there is no such replica here
   std::deque<uint32_t> ready_;
+  std::vector<uint32_t> paced_;  // ready, but not in sync, and the pace does not allow more now
   std::vector<uint32_t> high_watermarks_;
   std::optional<Instant> high_watermarks_due_;
   size_t bytes_unanswered_ = 0;  // sum of unanswered and reserved bytes: below the credit when an answer begins

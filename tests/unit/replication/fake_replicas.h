@@ -26,6 +26,7 @@ class FakeLeader : public LeaderReplica {
   bool leads = true;
   bool is_cold = false;
   std::optional<ErrorCode> read_error;
+  bool follower_in_sync = true;
   std::optional<EpochEnd> diverging_once;
   std::vector<FollowerPosition> positions;
   std::vector<size_t> read_sizes;
@@ -52,7 +53,7 @@ class FakeLeader : public LeaderReplica {
     if (p.leader_epoch < epoch) return {.error = ErrorCode::fenced_leader_epoch, .diverging = {}};
     if (auto d = std::exchange(diverging_once, {})) return {.error = ErrorCode::none, .diverging = d};
     positions.push_back(p);
-    return {};
+    return {.in_sync = follower_in_sync};
   }
   LeaderView leader_view() const override {
     return {epoch, Offset(0), Offset(static_cast<int64_t>(log.size())), high_watermark};

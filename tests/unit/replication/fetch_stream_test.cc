@@ -402,3 +402,39 @@ TEST_CASE("a session that ends while the disk reads for it leaves nothing behind
   REQUIRE(keep->observer_count() == 0);
   keep->cold_reads.at(0)();
 }
+
+TEST_CASE("a follower that is not in sync waits for the pace; one that is does not") {
+  CatchUpPaceOptions slow;
+  slow.rate_first = slow.rate_least = slow.rate_most = 1000;
+  slow.burst = 500;
+  slow.turn_bytes = 400;
+  CatchUpPace pace(slow);
+  LeaderFetchOptions options;
+  options.pace = &pace;
+  Pair pair(options);
+  FakeLeader& behind = pair.lead(0);
+  behind.follower_in_sync = false;
+  behind.append(2000);
+  FakeLeader& current = pair.lead(1);
+  FakeFollower& joins = pair.follow(0);
+  FakeFollower& member = pair.follow(1);
+  pair.settle();
+  CHECK(joins.log.size() == 800);  // the burst was not used up by the first turn
+  current.append(5000);
+  pair.settle();
+  CHECK(member.log.size() == 5000);
+  CHECK(joins.log.size() == 800);
+
+  // It goes on when the pace says, without a further event.
+  REQUIRE(pair.session.next_deadline());
+  REQUIRE(*pair.session.next_deadline() > pair.now);
+  pair.now = *pair.session.next_deadline();
+  pair.settle();
+  CHECK(joins.log.size() == 1200);
+
+  // In the ISR it is a member like any other.
+  behind.follower_in_sync = true;
+  pair.now += 1s;
+  pair.settle();
+  CHECK(joins.log.size() == 2000);
+}

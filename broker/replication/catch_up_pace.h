@@ -1,0 +1,76 @@
+// How fast replicas that are not in sync are fed. One that joins, or comes back, would take all that disk, network and
+// processor give, and clients would wait behind it. So it gets what they do not miss: the pace grows while their
+// acks=all writes take no longer than without it, and falls when they do. Replicas in sync are not paced.
+//
+// What "without it" means is measured: once in a while feeding rests for a moment, and those moments are the measure.
+// The pace never falls below what the shard appends by half again, or a replica would never arrive.
+//
+// Pure; thread-compatible, one for each shard.
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "broker/partition/partition_traffic.h"
+#include "common/model/types.h"
+
+namespace broker::replication {
+
+using common::model::Duration;
+using common::model::Instant;
+
+struct CatchUpPaceOptions {
+  double rate_first = 16 << 20;  // bytes a second
+  double rate_least = 1 << 20;
+  double rate_most = 4e9;
+  double burst = 2 << 20;           // bytes that go at once after a while without
+  size_t turn_bytes = 256 << 10;    // of one answer: what an in-sync replica may have to wait behind
+  size_t matters_bytes = 64 << 10;  // less than that in a window disturbs nobody
+  Duration window = std::chrono::milliseconds(100);
+  int windows_between_rests = 20;
+  size_t samples_least = 10;  // fewer say nothing
+  double slower = 1.25;       // than without catching up: more than that is too fast
+};
+
+class CatchUpPace final : public partition::PartitionTraffic {
+ public:
+  explicit CatchUpPace(CatchUpPaceOptions options = {})
+      : options_(options), rate_(options.rate_first), tokens_(options.burst) {}
+
+  // What clients notice.
+  void on_committed(Duration waited, Instant now) override;
+  void on_appended(size_t bytes, Instant now) override;
+
+  // Whether a replica that is behind may be sent something now.
+  [[nodiscard]] bool may_send(Instant now);
+  void on_sent(size_t bytes, Instant now);
+  // When may_send will be true, if nothing is sent meanwhile.
+  [[nodiscard]] Instant ready_at() const;
+
+  [[nodiscard]] size_t turn_bytes() const { return options_.turn_bytes; }
+  [[nodiscard]] double rate() const { return rate_; }
+  [[nodiscard]] bool is_resting() const { return resting_; }
+
+ private:
+  void advance(Instant now);
+  void end_window(Instant now);
+  void judge(std::optional<Duration> slow, bool fed);
+
+  const CatchUpPaceOptions options_;
+  double rate_;
+  double tokens_;
+  std::optional<Instant> counted_at_;
+  std::optional<Instant> window_end_;
+  std::vector<Duration> samples_;  // of this window
+  size_t appended_ = 0;            // in this window
+  double append_rate_ = 0;         // bytes a second
+  size_t sent_ = 0;                // in this window
+  bool was_fed_ = false;           // in the one before: its effects may last
+  bool resting_ = false;
+  int windows_rested_ = 0;
+  int windows_fed_ = 0;                // since the last rest
+  std::optional<double> undisturbed_;  // nanoseconds that the slow writes take without catching up
+};
+
+}  // namespace broker::replication
