@@ -185,6 +185,14 @@ void PartitionInvariants::note_change(const TopicIdPartition& id,
   if (!before) return;
   if (state->isr.size() < before->isr.size()) probes_.hit(Probe::isr_shrunk);
   if (state->isr.size() > before->isr.size()) probes_.hit(Probe::isr_grew);
+  if (before->replicas != state->replicas && state->adding.empty() && state->removing.empty()) {
+    const bool moved = std::any_of(state->replicas.begin(), state->replicas.end(), [&](BrokerId r) {
+      return std::find(before->adding.begin(), before->adding.end(), r) != before->adding.end();
+    });
+    probes_.hit(moved ? Probe::reassigned : Probe::reassignment_ended_early);
+  } else if (!before->adding.empty() && !state->adding.empty() && before->adding != state->adding) {
+    probes_.hit(Probe::reassignment_ended_early);
+  }
   const bool elected = state->leader && state->leader != before->leader;
   if (elected && std::find(before->elr.begin(), before->elr.end(), *state->leader) != before->elr.end()) {
     probes_.hit(Probe::elected_from_elr);

@@ -43,6 +43,7 @@ struct Options {
   int loose = 0;      // 1: a producer with acks=0, 2: acks=1, 3: acks=all without idempotence
   int onlookers = 0;  // ask where partitions end
   bool admin = true;  // topics come and go, settings change
+  bool moves = false;  // partitions are reassigned, and reassignments turned back
 
   // The machines
   double clock_drift = 0;        // up to, either way

@@ -11,33 +11,35 @@
 namespace sim {
 
 // name, what was met
-#define SIM_PROBES(X)                                                                             \
-  X(acknowledged_after_retry, "a batch acknowledged only after it was sent again")                \
-  X(producer_started_over, "a producer that the brokers had forgotten")                           \
-  X(leader_changed, "a partition's leader changed")                                               \
-  X(elected_from_elr, "a leader elected from the ELR")                                            \
-  X(elr_used, "a replica in the ELR")                                                             \
-  X(no_leader, "a partition without a leader")                                                    \
-  X(truncated_by_epoch, "a follower cut records that its leader did not have")                    \
+#define SIM_PROBES(X)                                                                               \
+  X(acknowledged_after_retry, "a batch acknowledged only after it was sent again")                  \
+  X(producer_started_over, "a producer that the brokers had forgotten")                             \
+  X(leader_changed, "a partition's leader changed")                                                 \
+  X(elected_from_elr, "a leader elected from the ELR")                                              \
+  X(elr_used, "a replica in the ELR")                                                               \
+  X(no_leader, "a partition without a leader")                                                      \
+  X(truncated_by_epoch, "a follower cut records that its leader did not have")                      \
   X(high_watermark_behind_at_election, "a new leader whose high watermark was behind the true one") \
-  X(raft_leader_changed, "the active controller changed")                                         \
-  X(raft_snapshot_installed, "a metadata snapshot came from the leader")                          \
-  X(raft_state_lost, "a metadata log was set aside and its node rejoined")                        \
-  X(fenced, "a broker was fenced")                                                                \
-  X(crash_kept, "power lost, all unsynced data kept")                                             \
-  X(crash_lost, "power lost, all unsynced data lost")                                             \
-  X(crash_torn, "power lost, unsynced data torn")                                                 \
-  X(all_down, "all brokers down at once")                                                         \
-  X(disk_full, "an append found the disk full")                                                   \
-  X(ended_by_itself, "a broker ended on its own account")                                         \
-  X(clean_restart, "a broker came back after a controlled shutdown")                              \
-  X(topic_deleted, "a topic deleted under load")                                                  \
-  X(topic_recreated, "a topic made again under its name")                                         \
-  X(group_rebalanced, "a group went to another generation")                                       \
-  X(offset_committed, "an offset committed")                                                      \
-  X(offset_read_after_failover, "a committed offset read from another coordinator")               \
-  X(isr_shrunk, "an ISR became smaller")                                                          \
-  X(isr_grew, "an ISR became larger")                                                             \
+  X(raft_leader_changed, "the active controller changed")                                           \
+  X(raft_snapshot_installed, "a metadata snapshot came from the leader")                            \
+  X(raft_state_lost, "a metadata log was set aside and its node rejoined")                          \
+  X(fenced, "a broker was fenced")                                                                  \
+  X(crash_kept, "power lost, all unsynced data kept")                                               \
+  X(crash_lost, "power lost, all unsynced data lost")                                               \
+  X(crash_torn, "power lost, unsynced data torn")                                                   \
+  X(all_down, "all brokers down at once")                                                           \
+  X(disk_full, "an append found the disk full")                                                     \
+  X(ended_by_itself, "a broker ended on its own account")                                           \
+  X(clean_restart, "a broker came back after a controlled shutdown")                                \
+  X(topic_deleted, "a topic deleted under load")                                                    \
+  X(topic_recreated, "a topic made again under its name")                                           \
+  X(group_rebalanced, "a group went to another generation")                                         \
+  X(offset_committed, "an offset committed")                                                        \
+  X(offset_read_after_failover, "a committed offset read from another coordinator")                 \
+  X(isr_shrunk, "an ISR became smaller")                                                            \
+  X(isr_grew, "an ISR became larger")                                                               \
+  X(reassigned, "a partition moved to other replicas")                                              \
+  X(reassignment_ended_early, "a reassignment turned back or replaced while under way")             \
   X(below_min_isr, "a produce refused for want of replicas")
 
 enum class Probe {

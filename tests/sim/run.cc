@@ -192,6 +192,7 @@ class Run final : public NodeObserver {
     for (const auto& [id, topic] : image->topics()) {
       for (const auto& [index, state] : topic->partitions) {
         if (!state->leader || state->isr.size() != state->replicas.size()) return false;
+        if (!state->adding.empty() || !state->removing.empty()) return false;
       }
     }
     return true;

@@ -80,6 +80,10 @@ void Workload::start_programs() {
     admin_ = std::make_unique<Admin>(*clients_.front(), *this, history_, probes_, options_, running_);
     clients_.front()->shard().spawn("admin", Admin::run(*admin_));
   }
+  if (options_.moves) {
+    mover_ = std::make_unique<Mover>(new_client("mover"), options_, running_);
+    clients_.back()->shard().spawn("mover", Mover::run(*mover_));
+  }
   for (const auto& client : clients_) wake(*client);
 }
 

@@ -8,6 +8,7 @@
 #include "sim/group_member.h"
 #include "sim/loose_producer.h"
 #include "sim/onlooker.h"
+#include "sim/mover.h"
 #include "sim/producer.h"
 
 namespace sim {
@@ -60,6 +61,7 @@ class Workload {
   std::vector<std::unique_ptr<Onlooker>> onlookers_;
   std::vector<std::unique_ptr<Consumer>> consumers_;
   std::unique_ptr<Admin> admin_;
+  std::unique_ptr<Mover> mover_;
   std::vector<std::unique_ptr<GroupHistory>> groups_;
   std::vector<std::unique_ptr<GroupMember>> members_;
   std::vector<Place> places_;
