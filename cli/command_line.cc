@@ -5,63 +5,23 @@
 #include <memory>
 
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
+#include "cli/command_builder.h"
+#include "cli/command_line_admin.h"
 #include "cli/command_tree.h"
 #include "common/config/edit_distance.h"
 
 namespace cli {
 namespace {
 
-const std::map<std::string, Format> format_names = {{"table", Format::table},
-                                                    {"wide", Format::wide},
-                                                    {"json", Format::json},
-                                                    {"name", Format::name},
-                                                    {"help", Format::help}};
-
-// A whole number within bounds; the help says NUMBER and the refusal says the bounds.
-CLI::Validator between(int64_t least, int64_t most) {
-  return CLI::Range(least, most).description("");
-}
-
-// 500ms, 30s, 2m, or plain seconds.
-std::string parse_duration(const std::string& text, std::chrono::milliseconds& out) {
-  size_t digits = 0;
-  while (digits < text.size() && (std::isdigit(static_cast<unsigned char>(text[digits])) != 0 || text[digits] == '.'))
-    ++digits;
-  const std::string unit = text.substr(digits);
-  const double factor = unit == "ms"                  ? 1
-                        : unit == "s" || unit.empty() ? 1000
-                        : unit == "m"                 ? 60'000
-                        : unit == "h"                 ? 3'600'000
-                                                      : 0;
-  if (digits == 0 || factor == 0) return fmt::format("'{}' must be a time such as 500ms, 30s or 2m", text);
-  out = std::chrono::milliseconds(static_cast<int64_t>(std::strtod(text.substr(0, digits).c_str(), nullptr) * factor));
-  return {};
-}
-
 // Builds the tree of commands once; whichever subcommand was given leaves its value in `chosen`.
-class Parser {
+class Parser : private CommandBuilder {
  public:
   Parser();
   tl::expected<Command, Exit> parse(int argc, const char* const* argv);
   [[nodiscard]] CommandNode tree() const;
 
  private:
-  // A subcommand whose options fill `command`, which lives as long as the parser.
-  template <class C>
-  CLI::App* add(CLI::App& parent, const std::string& name, const std::string& what, const std::string& examples,
-                std::shared_ptr<C>& command) {
-    command = std::make_shared<C>();
-    CLI::App* app = parent.add_subcommand(name, what);
-    if (!examples.empty()) app->footer("Examples:\n" + examples);
-    app->callback([this, command] { chosen_ = *command; });
-    return app;
-  }
-  template <class C>
-  void add_shared(CLI::App* app, const std::shared_ptr<C>& command, bool with_output);
-  CLI::App* group(const std::string& name, const std::string& what);
-
   void add_process_commands();
   void add_cluster_commands();
   void add_topic_commands();
@@ -74,9 +34,6 @@ class Parser {
 
   Exit wrong_usage(const CLI::ParseError& error);
   [[nodiscard]] std::string nearest_word(const CLI::App& app, const std::string& word) const;
-
-  CLI::App app_{"Naru: a replicated log that every Kafka client can use"};
-  std::optional<Command> chosen_;
 };
 
 Parser::Parser() {
@@ -104,47 +61,10 @@ Parser::Parser() {
   add_group_commands();
   add_harm_commands();
   add_config_commands();
+  add_admin_commands(*this);
   add_shell_commands();
   std::shared_ptr<VersionCommand> version;
   add(app_, "version", "Print the version", "", version);
-}
-
-template <class C>
-void Parser::add_shared(CLI::App* app, const std::shared_ptr<C>& command, bool with_output) {
-  app->add_option("-b,--brokers,--bootstrap-server", command->shared.brokers,
-                  "Brokers to ask, host:port,... (NARU_BROKERS, localhost:9092)")
-      ->envname("NARU_BROKERS")
-      ->type_name("HOST:PORT")
-      ->group("Cluster");
-  app->add_option_function<std::string>(
-         "--timeout",
-         [command](const std::string& text) {
-           const std::string wrong = parse_duration(text, command->shared.timeout);
-           if (!wrong.empty()) throw CLI::ValidationError("--timeout", wrong);
-         },
-         "How long to try: 500ms, 30s, 2m")
-      ->type_name("TIME")
-      ->group("Cluster");
-  app->add_flag("-q,--quiet", command->shared.quiet, "No progress, no remarks")->group("Output");
-  if (!with_output) return;
-  app->add_option_function<std::string>(
-         "-o,--output",
-         [command](const std::string& word) {
-           const auto it = format_names.find(word);
-           if (it == format_names.end()) {
-             throw CLI::ValidationError("--output", fmt::format("'{}' must be table, wide, json, name or help", word));
-           }
-           command->shared.format = it->second;
-         },
-         "table, wide, json, name; help prints the shape of the JSON")
-      ->type_name("FORMAT")
-      ->group("Output");
-}
-
-CLI::App* Parser::group(const std::string& name, const std::string& what) {
-  CLI::App* app = app_.add_subcommand(name, what);
-  app->require_subcommand(1);
-  return app;
 }
 
 void Parser::add_process_commands() {
@@ -193,7 +113,7 @@ void Parser::add_cluster_commands() {
 }
 
 void Parser::add_topic_commands() {
-  CLI::App* topic = group("topic", "Create, list, describe, grow and delete topics");
+  CLI::App* topic = group("topic", "Create, list, describe, grow, trim and delete topics");
   std::shared_ptr<TopicCreateCommand> create;
   CLI::App* app =
       add(*topic, "create", "Create topics",
@@ -262,6 +182,9 @@ void Parser::add_record_commands() {
   app->add_option("-p,--partition", produce->partition, "One partition instead of by key")
       ->check(between(0, 2'147'483'647))
       ->type_name("NUMBER");
+  app->add_option("-t,--timestamp", produce->timestamp,
+                  "Of every record: 2h (two hours ago), @1700000000000 or @2026-11-23T12:00:00Z; else now")
+      ->type_name("TIME");
   app->add_option("-f,--format", produce->format,
                   "How a record looks: %k key, %v value, \\t \\n and other text (%v\\n)");
   app->add_option("-X,--property", produce->properties, "A Kafka client property")->type_name("NAME=VALUE");
@@ -298,7 +221,7 @@ void Parser::add_record_commands() {
 }
 
 void Parser::add_group_commands() {
-  CLI::App* groups = group("group", "List and describe consumer groups");
+  CLI::App* groups = group("group", "List, describe, move and delete consumer groups");
   std::shared_ptr<GroupListCommand> list;
   CLI::App* app = add(*groups, "list", "State, members and lag of all groups", "  naru group list", list);
   add_shared(app, list, true);
@@ -310,7 +233,7 @@ void Parser::add_group_commands() {
 }
 
 void Parser::add_harm_commands() {
-  CLI::App* partition = group("partition", "Choose leaders");
+  CLI::App* partition = group("partition", "Move replicas, choose leaders");
   std::shared_ptr<PartitionElectCommand> elect;
   CLI::App* app = add(*partition, "elect", "Give leadership to the preferred replicas (the first of each list)",
                       "  naru partition elect orders\n  naru partition elect orders -p 3", elect);
@@ -318,6 +241,7 @@ void Parser::add_harm_commands() {
   app->add_option("-p,--partition", elect->partition, "One partition only")
       ->check(between(0, 1'000'000))
       ->type_name("NUMBER");
+  app->add_flag("--unclean", elect->unclean, "Where nobody can lead, any live replica: what only others hold is lost");
   add_shared(app, elect, true);
 
   add_verify_commands();
@@ -423,7 +347,7 @@ void Parser::add_verify_commands() {
 }
 
 void Parser::add_config_commands() {
-  CLI::App* config = group("config", "Check and explain configuration");
+  CLI::App* config = group("config", "Get, set, check and explain configuration");
   std::shared_ptr<ConfigCheckCommand> check;
   CLI::App* app = add(*config, "check", "Whether a broker would start with this file, and what it ignores",
                       "  naru config check server.properties", check);

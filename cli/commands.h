@@ -83,6 +83,7 @@ struct ProduceCommand {
   std::string codec;
   std::string acks = "all";
   int partition = -1;
+  std::string timestamp;  // of every record; empty: now
   std::string format;
   std::vector<std::string> properties;
 };
@@ -109,6 +110,7 @@ struct PartitionElectCommand {
   Shared shared;
   std::string topic;
   int partition = -1;
+  bool unclean = false;  // any live replica, where nobody can lead
 };
 // See verify/workload.h.
 struct WorkloadCommand {
@@ -166,12 +168,102 @@ struct CompletionCommand {
 };
 struct ManCommand {};
 
+// Settings of a topic, a broker, the cluster or a group; see config_values.cc.
+struct ConfigTarget {
+  std::string kind;  // topic, broker, cluster, group
+  std::string name;  // empty: the cluster's
+};
+struct ConfigGetCommand {
+  Shared shared;
+  ConfigTarget target;
+  std::vector<std::string> keys;
+  bool all = false;  // defaults too
+};
+struct ConfigSetCommand {
+  Shared shared;
+  ConfigTarget target;
+  std::vector<std::string> settings;  // name=value, or names to unset
+  bool unset = false;
+  bool dry_run = false;
+};
+struct GroupSeekCommand {
+  Shared shared;
+  std::string group;
+  std::vector<std::string> topics;  // t or t:0,1; empty: all that it has committed
+  std::string to;
+  bool yes = false;
+};
+struct GroupDeleteCommand {
+  Shared shared;
+  std::vector<std::string> names;
+  bool yes = false;
+};
+struct BrokerListCommand {
+  Shared shared;
+};
+struct BrokerDescribeCommand {
+  Shared shared;
+  int id = -1;
+};
+// Replicas to other brokers; see move.cc.
+struct PartitionMoveCommand {
+  Shared shared;
+  std::vector<std::string> topics;  // empty: all
+  std::vector<int> to;              // the brokers that may hold them; empty: all
+  std::vector<int> off;             // brokers that shall hold none
+  bool balance = false;             // brokers that have more than others give some away
+  int replicas = -1;                // as many as they have
+  bool yes = false;
+  bool wait = false;
+  bool dry_run = false;
+};
+struct PartitionMovesCommand {
+  Shared shared;
+  bool wait = false;
+  bool cancel = false;
+};
+struct TopicTrimCommand {
+  Shared shared;
+  std::string topic;
+  std::string before;  // an offset, a time, or end
+  int partition = -1;
+  bool yes = false;
+};
+struct TopicOffsetsCommand {
+  Shared shared;
+  std::string topic;
+  std::string at;  // a time
+};
+struct WhyCommand {
+  Shared shared;
+  std::string what;  // produce, consume, group
+  std::string name;
+};
+struct DoctorCommand {
+  Shared shared;
+};
+// See drill/drill.cc.
+struct DrillCommand {
+  Shared shared;
+  std::string harm;  // kill-leader, kill-controller, pause, partition, fill-disk, rolling-restart
+  int broker = -1;   // instead of the one that the harm names
+  std::string harm_with;
+  std::string heal_with;
+  int rate = 1000;
+  std::chrono::milliseconds quiet_time{3000};
+  std::chrono::milliseconds harm_time{5000};
+  std::chrono::milliseconds patience{120'000};
+  bool yes = false;
+};
+
 using Command =
     std::variant<StartCommand, DevCommand, StatusCommand, HealthCommand, TopicCreateCommand, TopicListCommand,
                  TopicDescribeCommand, TopicGrowCommand, TopicDeleteCommand, ProduceCommand, ConsumeCommand,
                  GroupListCommand, GroupDescribeCommand, PartitionElectCommand, WorkloadCommand, VerifyCommand,
                  VerifyCheckCommand, ConfigCheckCommand, ConfigExplainCommand, ConfigReferenceCommand, VersionCommand,
-                 CompletionCommand, ManCommand>;
+                 CompletionCommand, ManCommand, ConfigGetCommand, ConfigSetCommand, GroupSeekCommand,
+                 GroupDeleteCommand, BrokerListCommand, BrokerDescribeCommand, PartitionMoveCommand,
+                 PartitionMovesCommand, TopicTrimCommand, TopicOffsetsCommand, WhyCommand, DoctorCommand, DrillCommand>;
 
 Exit run(const StartCommand& command);
 Exit run(const DevCommand& command);
@@ -196,5 +288,18 @@ Exit run(const ConfigReferenceCommand& command);
 Exit run(const VersionCommand& command);
 Exit run(const CompletionCommand& command);
 Exit run(const ManCommand& command);
+Exit run(const ConfigGetCommand& command);
+Exit run(const ConfigSetCommand& command);
+Exit run(const GroupSeekCommand& command);
+Exit run(const GroupDeleteCommand& command);
+Exit run(const BrokerListCommand& command);
+Exit run(const BrokerDescribeCommand& command);
+Exit run(const PartitionMoveCommand& command);
+Exit run(const PartitionMovesCommand& command);
+Exit run(const TopicTrimCommand& command);
+Exit run(const TopicOffsetsCommand& command);
+Exit run(const WhyCommand& command);
+Exit run(const DoctorCommand& command);
+Exit run(const DrillCommand& command);
 
 }  // namespace cli

@@ -139,6 +139,7 @@ void add_disks(client::Cluster& cluster, ClusterFacts& facts) {
         for (const auto& partition : topic.partitions) used += partition.partition_size;
       }
       if (dir.total_bytes > 0) total += dir.total_bytes;
+      if (dir.usable_bytes >= 0) broker.disk_free = std::min(broker.disk_free.value_or(INT64_MAX), dir.usable_bytes);
     }
     broker.disk_used = used;
     if (total > 0) broker.disk_total = total;

@@ -48,6 +48,7 @@ struct BrokerFacts {
   int replicas = 0;
   std::optional<int64_t> disk_used;  // bytes of its replicas
   std::optional<int64_t> disk_total;
+  std::optional<int64_t> disk_free;       // of the fullest directory
   std::vector<std::string> offline_dirs;  // data directories that have failed
 };
 

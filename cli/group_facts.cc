@@ -22,9 +22,6 @@ using common::model::ErrorCode;
 using common::model::PartitionIndex;
 using common::model::TopicPartition;
 
-constexpr int64_t timestamp_end = -1;
-constexpr int64_t timestamp_start = -2;
-
 bool coordinator_may_come(ErrorCode code) {
   return code == ErrorCode::coordinator_not_available || code == ErrorCode::coordinator_load_in_progress ||
          code == ErrorCode::not_coordinator;
@@ -278,6 +275,24 @@ int64_t GroupFacts::total_lag() const {
   int64_t sum = 0;
   for (const GroupOffset& offset : offsets) sum += offset.lag().value_or(0);
   return sum;
+}
+
+Outcome<client::Broker> fetch_coordinator(client::Cluster& cluster, const std::string& group) {
+  const Outcome<Coordinator> found = find_coordinator(cluster, group);
+  if (!found) return tl::unexpected(found.error());
+  if (found->error != ErrorCode::none)
+    return tl::unexpected(refused(fmt::format("cannot find the coordinator of group {}", group), found->error));
+  return found->broker;
+}
+
+Outcome<std::map<TopicPartition, int64_t>> fetch_offsets_at(client::Cluster& cluster,
+                                                            const std::vector<TopicPartition>& partitions,
+                                                            int64_t timestamp) {
+  std::set<std::string> topics;
+  for (const TopicPartition& p : partitions) topics.insert(p.topic);
+  const Outcome<Leaders> leaders = find_leaders(cluster, topics);
+  if (!leaders) return tl::unexpected(leaders.error());
+  return fetch_log_offsets(cluster, *leaders, {partitions.begin(), partitions.end()}, timestamp);
 }
 
 Outcome<std::vector<std::string>> fetch_group_names(client::Cluster& cluster) {

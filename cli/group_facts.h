@@ -46,4 +46,14 @@ Outcome<std::vector<std::string>> fetch_group_names(client::Cluster& cluster);
 // State, members, committed offsets and lag. A group that its coordinator does not know carries an error.
 Outcome<std::vector<GroupFacts>> fetch_groups(client::Cluster& cluster, const std::vector<std::string>& names);
 
+// The broker that coordinates the group; waited for within the timeout while it is on its way.
+Outcome<client::Broker> fetch_coordinator(client::Cluster& cluster, const std::string& group);
+
+constexpr int64_t timestamp_end = -1;
+constexpr int64_t timestamp_start = -2;
+// The first offset at or after a time, or the start or end of the log; absent what cannot be learnt, -1 where no record
+// is that young. Asks each leader once.
+Outcome<std::map<common::model::TopicPartition, int64_t>> fetch_offsets_at(
+    client::Cluster& cluster, const std::vector<common::model::TopicPartition>& partitions, int64_t timestamp);
+
 }  // namespace cli

@@ -37,6 +37,7 @@ class Producing {
   KafkaHandle producer_;
   int64_t sent_ = 0;
   int64_t acknowledged_ = 0;
+  int64_t timestamp_ = 0;  // of every record; 0: now
   std::map<rd_kafka_resp_err_t, int64_t> failures_;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point told_ = began_;
@@ -100,7 +101,7 @@ void Producing::send_records(std::string& buffer, const InputPattern& pattern, b
 // On success the headers belong to librdkafka.
 rd_kafka_resp_err_t Producing::enqueue(const std::optional<std::string>& key, const std::string& value,
                                        rd_kafka_headers_t* headers) {
-  std::array<rd_kafka_vu_t, 6> parts{};
+  std::array<rd_kafka_vu_t, 7> parts{};
   parts[0].vtype = RD_KAFKA_VTYPE_TOPIC;
   parts[0].u.cstr = command_.topic.c_str();
   parts[1].vtype = RD_KAFKA_VTYPE_PARTITION;
@@ -113,6 +114,8 @@ rd_kafka_resp_err_t Producing::enqueue(const std::optional<std::string>& key, co
   parts[4].u.i = RD_KAFKA_MSG_F_COPY;
   parts[5].vtype = RD_KAFKA_VTYPE_HEADERS;
   parts[5].u.headers = headers;
+  parts[6].vtype = RD_KAFKA_VTYPE_TIMESTAMP;
+  parts[6].u.i64 = timestamp_;  // 0: now
   rd_kafka_error_t* error = rd_kafka_produceva(producer_.get(), parts.data(), parts.size());
   const rd_kafka_resp_err_t code = error == nullptr ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_error_code(error);
   if (error != nullptr) rd_kafka_error_destroy(error);
@@ -172,6 +175,20 @@ Exit Producing::conclude(bool interrupted) {
 Exit Producing::run() {
   const Outcome<InputPattern> pattern = InputPattern::parse(command_.format.empty() ? "%v\\n" : command_.format);
   if (!pattern) return report(pattern.error());
+  if (!command_.timestamp.empty()) {
+    const int64_t now =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count();
+    const Outcome<StartPosition> time = parse_from(command_.timestamp, now);
+    if (!time) return report(time.error());
+    if (time->kind != StartPosition::Kind::time) {
+      return report({.exit = Exit::usage,
+                     .message = fmt::format("--timestamp {}: must be a time such as 2h or @2026-11-23T12:00:00Z",
+                                            command_.timestamp),
+                     .next_step = {}});
+    }
+    timestamp_ = time->number;
+  }
   if (Outcome<void> opened = open(); !opened) return report(opened.error());
   if (is_terminal(STDIN_FILENO) && !command_.shared.quiet) fmt::print(stderr, "one record a line; Ctrl-D ends\n");
   Interruption interruption;

@@ -1,8 +1,5 @@
 // naru topic create|list|describe|grow|delete.
-#include <unistd.h>
-
 #include <algorithm>
-#include <iostream>
 #include <regex>
 
 #include <fmt/format.h>
@@ -10,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/facts.h"
+#include "cli/items.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "kafka/create_partitions.h"
@@ -43,40 +41,8 @@ constexpr std::string_view outcome_shape = R"([{"name": "text", "error": "CODE" 
 constexpr std::string_view elect_shape = R"([{"topic": "text", "partition": 0, "error": "CODE" or null}]
 )";
 
-struct ItemOutcome {
-  std::string name;
-  ErrorCode error = ErrorCode::none;
-  std::string message;
-};
-
-// One line for each failure; the exit code of several.
-Exit conclude(std::string_view what, const std::vector<ItemOutcome>& items) {
-  size_t failed = 0;
-  Exit exit = Exit::done;
-  for (const ItemOutcome& item : items) {
-    if (item.error == ErrorCode::none) continue;
-    ++failed;
-    exit = report(refused(fmt::format("cannot {} {}", what, item.name), item.error, item.message));
-  }
-  return failed > 0 && failed < items.size() ? Exit::partly : exit;
-}
-
 Json error_json(ErrorCode code) {
   return code == ErrorCode::none ? Json(nullptr) : Json(std::string(common::model::to_string(code)));
-}
-
-Exit print_items(Format format, std::string_view what, std::string_view past, const std::vector<ItemOutcome>& items) {
-  if (format == Format::json) {
-    Json all = Json::array();
-    for (const ItemOutcome& item : items) all.push_back({{"name", item.name}, {"error", error_json(item.error)}});
-    print_out(all.dump(2) + "\n");
-  } else {
-    for (const ItemOutcome& item : items) {
-      if (item.error != ErrorCode::none) continue;
-      print_out(format == Format::name ? item.name + "\n" : fmt::format("{} {}\n", past, item.name));
-    }
-  }
-  return conclude(what, items);
 }
 
 std::string_view source_text(int8_t source) {
@@ -247,18 +213,6 @@ void report_missing(const std::vector<std::string>& names) {
   }
 }
 
-bool confirmed(const TopicDeleteCommand& command) {
-  if (command.yes) return true;
-  if (!is_terminal(STDIN_FILENO)) {
-    report({.exit = Exit::usage, .message = "deletes only with --yes when it cannot ask", .next_step = {}});
-    return false;
-  }
-  fmt::print(stderr, "delete {} with all records? [y/N] ", fmt::join(command.names, ", "));
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "y" || answer == "yes";
-}
-
 }  // namespace
 
 Exit run(const TopicCreateCommand& command) {
@@ -411,6 +365,7 @@ Exit run(const PartitionElectCommand& command) {
   }
   kafka::ElectLeadersRequest request;
   request.timeout_ms = static_cast<int32_t>(command.shared.timeout.count());
+  if (command.unclean) request.election_type = 1;
   kafka::ElectLeadersRequest::TopicPartitions wanted;
   wanted.topic = command.topic;
   for (const PartitionFacts& p : topics->front().partitions) {
@@ -439,7 +394,8 @@ Exit run(const PartitionElectCommand& command) {
 
 Exit run(const TopicDeleteCommand& command) {
   if (command.shared.format == Format::help) return print_out(outcome_shape) ? Exit::done : Exit::refused;
-  if (!confirmed(command)) return Exit::usage;
+  const std::string question = fmt::format("delete {} with all records?", fmt::join(command.names, ", "));
+  if (!confirmed(command.yes, "deletes", question)) return Exit::usage;
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
   kafka::DeleteTopicsRequest request;

@@ -7,7 +7,6 @@
 #include <cstring>
 #include <memory>
 #include <random>
-#include <thread>
 
 #include <fmt/format.h>
 
@@ -17,9 +16,8 @@
 #include "cli/verify/clients.h"
 #include "cli/verify/history_file.h"
 #include "cli/verify/report.h"
+#include "cli/verify/topic.h"
 #include "cli/wait.h"
-#include "kafka/create_topics.h"
-#include "kafka/delete_topics.h"
 
 namespace cli {
 namespace {
@@ -58,68 +56,10 @@ class Screen {
   steady_clock::time_point told_ = began_;
 };
 
-Outcome<void> create_topic(client::Cluster& cluster, const VerifyCommand& command, const std::string& name) {
-  const auto facts = fetch_cluster(cluster, WithDisks::no);
-  if (!facts) return tl::unexpected(facts.error());
-  const auto alive = std::ranges::count_if(facts->brokers, [](const BrokerFacts& b) { return !b.fenced; });
-  const int replicas = command.replicas > 0 ? command.replicas : std::clamp<int>(static_cast<int>(alive), 1, 3);
-  kafka::CreateTopicsRequest request;
-  kafka::CreateTopicsRequest::CreatableTopic& topic = request.topics.emplace_back();
-  topic.name = name;
-  topic.num_partitions = command.partitions;
-  topic.replication_factor = static_cast<int16_t>(replicas);
-  // Without it an acknowledgement of all may be one of one broker, which promises nothing.
-  kafka::CreateTopicsRequest::CreatableTopicConfig& config = topic.configs.emplace_back();
-  config.name = "min.insync.replicas";
-  config.value = replicas >= 3 ? "2" : "1";
-  request.timeout_ms = static_cast<int32_t>(command.shared.timeout.count());
-  const auto answer = cluster.call<kafka::CreateTopicsResponse>(request);
-  if (!answer) return tl::unexpected(answer.error());
-  for (const auto& result : answer->topics) {
-    if (result.error_code != ErrorCode::none)
-      return tl::unexpected(
-          refused("cannot create topic " + name, result.error_code, result.error_message.value_or("")));
-  }
-  return {};
-}
-
 Outcome<bool> has_topic(client::Cluster& cluster, const std::string& name) {
   const auto topics = fetch_topics(cluster, std::vector<std::string>{name});
   if (!topics) return tl::unexpected(topics.error());
   return std::ranges::any_of(*topics, [](const TopicFacts& t) { return t.error == ErrorCode::none; });
-}
-
-// Writers can begin when every partition is led.
-Outcome<void> wait_led(client::Cluster& cluster, const std::string& name) {
-  const auto until = cluster.deadline();
-  for (;;) {
-    const auto topics = fetch_topics(cluster, std::vector<std::string>{name});
-    if (!topics) return tl::unexpected(topics.error());
-    if (!topics->empty() && topics->front().error == ErrorCode::none && topics->front().leaderless() == 0) return {};
-    if (steady_clock::now() > until) return problem(Exit::unreachable, "the topic's partitions have no leaders");
-    std::this_thread::sleep_for(milliseconds(50));
-  }
-}
-
-void delete_topic(client::Cluster& cluster, const std::string& name) {
-  kafka::DeleteTopicsRequest request;
-  request.topics.emplace_back().name = name;
-  request.timeout_ms = static_cast<int32_t>(cluster.timeout().count());
-  auto answer = cluster.call<kafka::DeleteTopicsResponse>(request);
-  if (!answer && answer.error().exit == Exit::usage) {
-    // Before version 6 the request carries plain names, and the codec refuses to drop the newer list.
-    request.topics.clear();
-    request.topic_names = {name};
-    answer = cluster.call<kafka::DeleteTopicsResponse>(request);
-  }
-  if (!answer) {
-    fmt::print(stderr, "naru: topic {} was not deleted: {}\n", name, answer.error().message);
-    return;
-  }
-  for (const auto& result : answer->responses) {
-    if (result.error_code != ErrorCode::none)
-      fmt::print(stderr, "naru: topic {} was not deleted: {}\n", name, result.error_code);
-  }
 }
 
 verify::Requirements requirements_of(const VerifyCommand& command) {
@@ -188,9 +128,10 @@ Exit run(const VerifyCommand& command) {
   const auto exists = command.topic.empty() ? Outcome<bool>(false) : has_topic(*cluster, topic);
   if (!exists) return report(exists.error());
   if (!*exists) {
-    if (auto created = create_topic(*cluster, command, topic); !created) return report(created.error());
+    if (auto created = verify::create_topic(*cluster, topic, command.partitions, command.replicas); !created)
+      return report(created.error());
   }
-  if (auto led = wait_led(*cluster, topic); !led) return report(led.error());
+  if (auto led = verify::wait_led(*cluster, topic); !led) return report(led.error());
   screen.step(fmt::format("topic {}: {} producers at {} records a second, {} consumers", topic, command.producers,
                           command.rate, command.consumers));
   const Exit exit = verify_topic(command, topic, command.group.empty() ? name : command.group, screen);
@@ -199,7 +140,7 @@ Exit run(const VerifyCommand& command) {
     if (exit == Exit::unhealthy) {
       screen.step(fmt::format("topic {} is kept, to be looked at", topic));
     } else {
-      delete_topic(*cluster, topic);
+      verify::delete_topic(*cluster, topic);
     }
   }
   return exit;

@@ -55,6 +55,41 @@ TEST_CASE("commands with their options") {
   parsed<VersionCommand>({"--version"});
 }
 
+TEST_CASE("commands that change a cluster") {
+  const auto get = parsed<ConfigGetCommand>({"config", "get", "topic", "t", "a", "b"});
+  CHECK(get.target.name == "t");
+  CHECK(get.keys == std::vector<std::string>{"a", "b"});
+  CHECK(parsed<ConfigGetCommand>({"config", "get", "cluster", "a"}).keys == std::vector<std::string>{"a"});
+  const auto set = parsed<ConfigSetCommand>({"config", "set", "broker", "1", "a=b", "--dry-run"});
+  CHECK(set.target.kind == "broker");
+  CHECK(set.settings == std::vector<std::string>{"a=b"});
+  CHECK(set.dry_run);
+  CHECK_FALSE(set.unset);
+  CHECK(parsed<ConfigSetCommand>({"config", "unset", "cluster", "a"}).unset);
+  CHECK(parse({"config", "set", "topic", "t"}).error() == Exit::usage);
+  CHECK(parse({"config", "get", "planet", "t"}).error() == Exit::usage);
+
+  const auto seek = parsed<GroupSeekCommand>({"group", "seek", "g", "--to", "-10", "--topic", "t:0,1", "-y"});
+  CHECK(seek.to == "-10");
+  CHECK(seek.topics == std::vector<std::string>{"t:0,1"});
+  CHECK(seek.yes);
+  const auto move =
+      parsed<PartitionMoveCommand>({"partition", "move", "t", "u", "--to", "1,2", "--off", "3", "-r", "2"});
+  CHECK(move.topics == std::vector<std::string>{"t", "u"});
+  CHECK(move.to == std::vector<int>{1, 2});
+  CHECK(move.off == std::vector<int>{3});
+  CHECK(move.replicas == 2);
+  CHECK_FALSE(move.balance);
+  CHECK(parsed<PartitionMoveCommand>({"partition", "balance"}).balance);
+  CHECK(parsed<PartitionMovesCommand>({"partition", "moves", "--cancel"}).cancel);
+  CHECK(parsed<PartitionElectCommand>({"partition", "elect", "t", "--unclean"}).unclean);
+  CHECK(parsed<TopicTrimCommand>({"topic", "trim", "t", "--before", "7"}).before == "7");
+  CHECK(parsed<WhyCommand>({"why", "group", "g"}).what == "group");
+  CHECK(parse({"why", "not", "g"}).error() == Exit::usage);
+  parsed<DoctorCommand>({"doctor"});
+  CHECK(parsed<BrokerDescribeCommand>({"broker", "describe", "3"}).id == 3);
+}
+
 TEST_CASE("help is no error; wrong words are usage") {
   CHECK(parse({"--help"}).error() == Exit::done);
   CHECK(parse({"topic", "create", "--help"}).error() == Exit::done);

@@ -312,9 +312,8 @@ class History {
     }
     if (old.leader) REQUIRE(now.leader_epoch > old.leader_epoch);
     // New ones that do not count may be let go at any time.
-    const bool none_counts = std::all_of(gone.begin(), gone.end(), [&](BrokerId m) {
-      return in(old.adding, m) && !in(old.isr, m) && !in(old.elr, m);
-    });
+    const bool none_counts = std::all_of(
+        gone.begin(), gone.end(), [&](BrokerId m) { return in(old.adding, m) && !in(old.isr, m) && !in(old.elr, m); });
     if (none_counts) return;
     REQUIRE_FALSE(is_reassigning(now));
     REQUIRE(now.isr.size() >= std::min(wanted_min_isr, now.replicas.size()));

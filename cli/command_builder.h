@@ -1,0 +1,118 @@
+// What builds the tree of commands: a subcommand whose options fill a value, and the options that all of them share.
+// Only command_line*.cc include this, because CLI11 takes seconds to compile. Thread-compatible.
+#pragma once
+#include <cctype>
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+
+namespace cli {
+
+inline const std::map<std::string, Format> format_names = {{"table", Format::table},
+                                                           {"wide", Format::wide},
+                                                           {"json", Format::json},
+                                                           {"name", Format::name},
+                                                           {"help", Format::help}};
+
+// A whole number within bounds; the help says NUMBER and the refusal says the bounds.
+inline CLI::Validator between(int64_t least, int64_t most) {
+  return CLI::Range(least, most).description("");
+}
+
+// 500ms, 30s, 2m, or plain seconds.
+inline std::string parse_duration(const std::string& text, std::chrono::milliseconds& out) {
+  size_t digits = 0;
+  while (digits < text.size() && (std::isdigit(static_cast<unsigned char>(text[digits])) != 0 || text[digits] == '.'))
+    ++digits;
+  const std::string unit = text.substr(digits);
+  const double factor = unit == "ms"                  ? 1
+                        : unit == "s" || unit.empty() ? 1000
+                        : unit == "m"                 ? 60'000
+                        : unit == "h"                 ? 3'600'000
+                                                      : 0;
+  if (digits == 0 || factor == 0) return fmt::format("'{}' must be a time such as 500ms, 30s or 2m", text);
+  out = std::chrono::milliseconds(static_cast<int64_t>(std::strtod(text.substr(0, digits).c_str(), nullptr) * factor));
+  return {};
+}
+
+class CommandBuilder {
+ public:
+  // A subcommand whose options fill `command`, which lives as long as the tree.
+  template <class C>
+  CLI::App* add(CLI::App& parent, const std::string& name, const std::string& what, const std::string& examples,
+                std::shared_ptr<C>& command) {
+    command = std::make_shared<C>();
+    CLI::App* app = parent.add_subcommand(name, what);
+    if (!examples.empty()) app->footer("Examples:\n" + examples);
+    app->callback([this, command] { chosen_ = *command; });
+    return app;
+  }
+  // The same, with something to do once all options are read.
+  template <class C, class Then>
+  void on_parsed(CLI::App* app, const std::shared_ptr<C>& command, Then then) {
+    app->callback([this, command, then] {
+      then();
+      chosen_ = *command;
+    });
+  }
+  template <class C>
+  void add_shared(CLI::App* app, const std::shared_ptr<C>& command, bool with_output);
+  // A noun; the same one when it is there already.
+  CLI::App* group(const std::string& name, const std::string& what) {
+    for (CLI::App* known : app_.get_subcommands(std::function<bool(CLI::App*)>())) {
+      if (known->get_name() == name) return known;
+    }
+    CLI::App* app = app_.add_subcommand(name, what);
+    app->require_subcommand(1);
+    return app;
+  }
+  CLI::App& root() { return app_; }
+
+ protected:
+  CLI::App app_{"Naru: a replicated log that every Kafka client can use"};
+  std::optional<Command> chosen_;
+};
+
+template <class C>
+void CommandBuilder::add_shared(CLI::App* app, const std::shared_ptr<C>& command, bool with_output) {
+  app->add_option("-b,--brokers,--bootstrap-server", command->shared.brokers,
+                  "Brokers to ask, host:port,... (NARU_BROKERS, localhost:9092)")
+      ->envname("NARU_BROKERS")
+      ->type_name("HOST:PORT")
+      ->group("Cluster");
+  app->add_option_function<std::string>(
+         "--timeout",
+         [command](const std::string& text) {
+           const std::string wrong = parse_duration(text, command->shared.timeout);
+           if (!wrong.empty()) throw CLI::ValidationError("--timeout", wrong);
+         },
+         "How long to try: 500ms, 30s, 2m")
+      ->type_name("TIME")
+      ->group("Cluster");
+  app->add_flag("-q,--quiet", command->shared.quiet, "No progress, no remarks")->group("Output");
+  if (!with_output) return;
+  app->add_option_function<std::string>(
+         "-o,--output",
+         [command](const std::string& word) {
+           const auto it = format_names.find(word);
+           if (it == format_names.end()) {
+             throw CLI::ValidationError("--output", fmt::format("'{}' must be table, wide, json, name or help", word));
+           }
+           command->shared.format = it->second;
+         },
+         "table, wide, json, name; help prints the shape of the JSON")
+      ->type_name("FORMAT")
+      ->group("Output");
+}
+
+}  // namespace cli

@@ -1,0 +1,226 @@
+#include "cli/command_line_admin.h"
+
+#include "cli/command_builder.h"
+
+namespace cli {
+namespace {
+
+void add_target(CLI::App* app, ConfigTarget& target) {
+  app->add_option("kind", target.kind, "topic, broker, cluster or group")
+      ->required()
+      ->check(CLI::IsMember({"topic", "broker", "cluster", "group"}).description(""));
+}
+
+void add_config_commands(CommandBuilder& tree) {
+  CLI::App* config = tree.group("config", "");
+  std::shared_ptr<ConfigGetCommand> get;
+  CLI::App* app = tree.add(*config, "get", "What is set, where it comes from, and what would hold otherwise",
+                           "  naru config get topic orders\n  naru config get topic orders retention.ms\n"
+                           "  naru config get broker 1 --all\n  naru config get cluster",
+                           get);
+  add_target(app, get->target);
+  auto words = std::make_shared<std::vector<std::string>>();
+  app->add_option("name", *words,
+                  "Which one (none for the cluster), then settings: all that are set, if none is named");
+  app->add_flag("--all", get->all, "Those at their default too");
+  tree.add_shared(app, get, true);
+  tree.on_parsed(app, get, [get, words] {
+    const bool named = get->target.kind != "cluster";
+    if (named && !words->empty()) get->target.name = words->front();
+    get->keys.assign(words->begin() + (named && !words->empty() ? 1 : 0), words->end());
+  });
+
+  for (const bool unset : {false, true}) {
+    std::shared_ptr<ConfigSetCommand> set;
+    app = tree.add(*config, unset ? "unset" : "set",
+                   unset ? "Give settings back to their defaults" : "Change settings of a running cluster",
+                   unset ? "  naru config unset topic orders retention.ms"
+                         : "  naru config set topic orders retention.ms=86400000\n"
+                           "  naru config set cluster log.cleaner.threads=2 --dry-run",
+                   set);
+    set->unset = unset;
+    add_target(app, set->target);
+    auto rest = std::make_shared<std::vector<std::string>>();
+    app->add_option("name", *rest,
+                    unset ? "Which one (none for the cluster), then settings"
+                          : "Which one (none for the cluster), then NAME=VALUE")
+        ->required();
+    app->add_flag("--dry-run", set->dry_run, "Only say whether it would be taken");
+    tree.add_shared(app, set, true);
+    tree.on_parsed(app, set, [set, rest] {
+      const bool named = set->target.kind != "cluster";
+      if (named) set->target.name = rest->front();
+      set->settings.assign(rest->begin() + (named ? 1 : 0), rest->end());
+      if (set->settings.empty()) throw CLI::ValidationError(set->unset ? "unset" : "set", "which settings?");
+    });
+  }
+}
+
+void add_group_commands(CommandBuilder& tree) {
+  CLI::App* groups = tree.group("group", "");
+  std::shared_ptr<GroupSeekCommand> seek;
+  CLI::App* app =
+      tree.add(*groups, "seek", "Say where a group goes on reading; shows it, and does it with --yes",
+               "  naru group seek billing --to start\n  naru group seek billing --to 2h --topic orders --yes\n"
+               "  naru group seek billing --to 1234 --topic orders:0,3 --yes",
+               seek);
+  app->add_option("group", seek->group, "Name")->required();
+  app->add_option("--to", seek->to,
+                  "start, end, -10 (ten before the end), 1234 (an offset), 2h (two hours ago), @1700000000000 or "
+                  "@2026-11-23T12:00:00Z")
+      ->required()
+      ->type_name("WHERE");
+  app->add_option("-t,--topic", seek->topics, "Only these, orders or orders:0,3; else all that it has committed")
+      ->type_name("TOPIC");
+  app->add_flag("-y,--yes", seek->yes, "Do it");
+  tree.add_shared(app, seek, true);
+
+  std::shared_ptr<GroupDeleteCommand> remove;
+  app = tree.add(*groups, "delete", "Delete groups that have no members, and what they have committed",
+                 "  naru group delete billing --yes", remove);
+  app->add_option("group", remove->names, "Names")->required();
+  app->add_flag("-y,--yes", remove->yes, "Do not ask");
+  tree.add_shared(app, remove, true);
+}
+
+void add_broker_commands(CommandBuilder& tree) {
+  CLI::App* brokers = tree.group("broker", "List and describe brokers");
+  std::shared_ptr<BrokerListCommand> list;
+  CLI::App* app = tree.add(*brokers, "list", "Address, role, leaders, replicas and disk of every broker",
+                           "  naru broker list", list);
+  tree.add_shared(app, list, true);
+  std::shared_ptr<BrokerDescribeCommand> describe;
+  app = tree.add(*brokers, "describe", "One broker and its data directories", "  naru broker describe 1", describe);
+  app->add_option("broker", describe->id, "Its id")->required()->check(between(0, 2'147'483'647));
+  tree.add_shared(app, describe, true);
+}
+
+void add_partition_commands(CommandBuilder& tree) {
+  CLI::App* partition = tree.group("partition", "");
+  for (const bool balance : {false, true}) {
+    std::shared_ptr<PartitionMoveCommand> move;
+    CLI::App* app = tree.add(
+        *partition, balance ? "balance" : "move",
+        balance ? "Even out how many replicas brokers hold: shows the plan, and does it with --yes"
+                : "Replicas to other brokers, or more or fewer of them: shows the plan, and does it with --yes",
+        balance ? "  naru partition balance --dry-run\n  naru partition balance orders --yes --wait"
+                : "  naru partition move orders --to 2,3,4 --dry-run\n  naru partition move orders --replicas 3 --yes\n"
+                  "  naru partition move --off 3 --yes --wait      everything away from broker 3",
+        move);
+    move->balance = balance;
+    app->add_option("topic", move->topics, "Names; all topics without");
+    app->add_option("--to", move->to, "Brokers that may hold them (all that are up)")
+        ->delimiter(',')
+        ->type_name("ID,ID");
+    app->add_option("--off", move->off, "Brokers that shall hold none")->delimiter(',')->type_name("ID,ID");
+    app->add_option("-r,--replicas", move->replicas, "How many copies (as many as there are)")
+        ->check(between(1, 32'767))
+        ->type_name("NUMBER");
+    app->add_flag("-y,--yes", move->yes, "Do not ask");
+    app->add_flag("--dry-run", move->dry_run, "Only show the plan");
+    app->add_flag("--wait", move->wait, "Until all of it is done");
+    tree.add_shared(app, move, true);
+  }
+  std::shared_ptr<PartitionMovesCommand> moves;
+  CLI::App* app =
+      tree.add(*partition, "moves", "What is being moved, and how far it is",
+               "  naru partition moves\n  naru partition moves --wait\n  naru partition moves --cancel", moves);
+  app->add_flag("--wait", moves->wait, "Until all of it is done");
+  app->add_flag("--cancel", moves->cancel, "Turn it back");
+  tree.add_shared(app, moves, true);
+}
+
+void add_topic_commands(CommandBuilder& tree) {
+  CLI::App* topic = tree.group("topic", "");
+  std::shared_ptr<TopicOffsetsCommand> offsets;
+  CLI::App* app = tree.add(*topic, "offsets", "Where each partition begins and ends",
+                           "  naru topic offsets orders\n  naru topic offsets orders --at 2h", offsets);
+  app->add_option("topic", offsets->topic, "Name")->required();
+  app->add_option("--at", offsets->at, "And the first offset at or after a time")->type_name("TIME");
+  tree.add_shared(app, offsets, true);
+  std::shared_ptr<TopicTrimCommand> trim;
+  app = tree.add(*topic, "trim", "Delete records from the front",
+                 "  naru topic trim orders --before 7000\n  naru topic trim orders --before 24h --yes", trim);
+  app->add_option("topic", trim->topic, "Name")->required();
+  app->add_option("--before", trim->before,
+                  "1234 (an offset), end, -10 (all but ten), 2h (older than two hours), @2026-11-23T12:00:00Z")
+      ->required()
+      ->type_name("WHERE");
+  app->add_option("-p,--partition", trim->partition, "One partition only")
+      ->check(between(0, 1'000'000))
+      ->type_name("NUMBER");
+  app->add_flag("-y,--yes", trim->yes, "Do not ask");
+  tree.add_shared(app, trim, true);
+}
+
+void add_diagnosis(CommandBuilder& tree) {
+  std::shared_ptr<WhyCommand> why;
+  CLI::App* app = tree.add(tree.root(), "why", "Why a topic cannot be written or read, or a group lags: one sentence",
+                           "  naru why produce orders\n  naru why consume orders\n  naru why group billing", why);
+  app->add_option("what", why->what, "produce, consume or group")
+      ->required()
+      ->check(CLI::IsMember({"produce", "consume", "group"}).description(""));
+  app->add_option("name", why->name, "Of the topic or group")->required();
+  tree.add_shared(app, why, true);
+  std::shared_ptr<DoctorCommand> doctor;
+  app = tree.add(tree.root(), "doctor",
+                 "Look at everything that can be looked at from here: addresses, clocks, disks, limits, versions",
+                 "  naru doctor\n  naru doctor -b kafka-1:9092 -o json", doctor);
+  tree.add_shared(app, doctor, true);
+}
+
+void add_drill(CommandBuilder& tree) {
+  std::shared_ptr<DrillCommand> drill;
+  CLI::App* app = tree.add(
+      tree.root(), "drill", "Harm your own cluster under load, and see what was lost and how long writes stood still",
+      "  naru drill kill-leader                  says what it will do, and asks\n  naru drill kill-controller --yes\n"
+      "  naru drill pause --for 10s\n  naru drill rolling-restart\n  naru drill fill-disk --broker 2\n"
+      "  naru drill partition --harm-with 'docker network disconnect net naru-{id}' \\\n"
+      "                       --heal-with 'docker network connect net naru-{id}'\n\n"
+      "Brokers of this machine are harmed by signals; others by the commands that you name.\n"
+      "Exit codes: 0 only if nothing was broken and the run shows something; 10 otherwise.",
+      drill);
+  app->add_option("harm", drill->harm, "kill-leader, kill-controller, pause, partition, fill-disk or rolling-restart")
+      ->required()
+      ->check(CLI::IsMember({"kill-leader", "kill-controller", "pause", "partition", "fill-disk", "rolling-restart"})
+                  .description(""));
+  app->add_option("--broker", drill->broker, "This one, instead of the leader or controller")
+      ->check(between(0, 2'147'483'647))
+      ->type_name("ID");
+  app->add_option("--harm-with", drill->harm_with, "A shell command that does it; {id}, {host}, {port} are filled in")
+      ->type_name("COMMAND");
+  app->add_option("--heal-with", drill->heal_with, "The one that undoes it")->type_name("COMMAND");
+  app->add_option("--rate", drill->rate, "Records a second that are written meanwhile")
+      ->check(between(1, 1'000'000))
+      ->type_name("NUMBER")
+      ->capture_default_str();
+  const auto time = [app, drill](const std::string& name, std::chrono::milliseconds& into, const std::string& what) {
+    app->add_option_function<std::string>(
+           name,
+           [name, &into](const std::string& text) {
+             const std::string wrong = parse_duration(text, into);
+             if (!wrong.empty()) throw CLI::ValidationError(name, wrong);
+           },
+           what)
+        ->type_name("TIME");
+  };
+  time("--for", drill->harm_time, "How long the harm lasts (5s)");
+  time("--quiet-time", drill->quiet_time, "How long all is well before and after (3s)");
+  time("--patience", drill->patience, "How long the cluster may take to be whole again (2m)");
+  app->add_flag("-y,--yes", drill->yes, "Do not ask");
+  tree.add_shared(app, drill, true);
+}
+
+}  // namespace
+
+void add_admin_commands(CommandBuilder& tree) {
+  add_config_commands(tree);
+  add_group_commands(tree);
+  add_broker_commands(tree);
+  add_partition_commands(tree);
+  add_topic_commands(tree);
+  add_diagnosis(tree);
+  add_drill(tree);
+}
+
+}  // namespace cli

@@ -1,0 +1,319 @@
+// naru drill: harm to a user's own cluster while clients write and read a topic of its own, and the verdict: what was
+// lost, and how long writes stood still. It says what it is about to do and asks first.
+//
+// A broker of this machine is harmed by signals and started again as it was; one that runs elsewhere by the commands
+// that --harm-with and --heal-with name ({id}, {host} and {port} are filled in).
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <random>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "cli/drill/local_process.h"
+#include "cli/facts.h"
+#include "cli/items.h"
+#include "cli/output.h"
+#include "cli/session.h"
+#include "cli/verify/clients.h"
+#include "cli/verify/report.h"
+#include "cli/verify/topic.h"
+#include "cli/wait.h"
+#include "kafka/describe_log_dirs.h"
+
+namespace cli {
+namespace {
+
+using common::model::ErrorCode;
+using drill::LocalProcess;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+std::string replaced(std::string text, std::string_view what, const std::string& by) {
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size()))
+    text.replace(at, what.size(), by);
+  return text;
+}
+
+class Drill {
+ public:
+  Drill(const DrillCommand& command, client::Cluster& cluster, Interruption& interruption)
+      : command_(command), cluster_(cluster), interruption_(interruption) {}
+
+  // Whom it hits, and how; before anything happens.
+  Outcome<std::string> plan(const std::string& topic) {
+    Outcome<ClusterFacts> facts = fetch_cluster(cluster_, WithDisks::yes);
+    if (!facts) return tl::unexpected(std::move(facts.error()));
+    facts_ = std::move(*facts);
+    if (const Health health = assess(facts_, 0); !health.healthy())
+      return problem(Exit::unhealthy, "the cluster is not healthy: " + health.reasons.front(),
+                     "a drill begins with a whole one");
+    topic_ = topic;
+    if (command_.harm == "rolling-restart") {
+      for (const BrokerFacts& b : facts_.brokers) victims_.push_back(b);
+    } else {
+      const std::optional<int32_t> id = victim();
+      if (!id) return problem(Exit::refused, "no broker to harm was found");
+      for (const BrokerFacts& b : facts_.brokers) {
+        if (b.id == *id) victims_.push_back(b);
+      }
+    }
+    for (const BrokerFacts& b : victims_) {
+      if (Outcome<void> found = find_means(b); !found) return tl::unexpected(std::move(found.error()));
+    }
+    return statement();
+  }
+
+  // One round of harm and healing for each victim.
+  Outcome<void> run(verify::Clients& clients) {
+    for (size_t i = 0; i < victims_.size(); ++i) {
+      if (!pass(command_.quiet_time)) return interrupted();
+      clients.recorder().fault_began(command_.harm);
+      say(fmt::format("{} of broker {}", command_.harm, victims_[i].id));
+      if (Outcome<void> done = harm(i); !done) return done;
+      harmed_ = i;
+      const bool in_time = pass(command_.harm_time);
+      if (Outcome<void> done = heal(i); !done) return done;
+      harmed_.reset();
+      if (!in_time) return interrupted();
+      if (Outcome<void> whole = wait_whole(); !whole) return whole;
+      clients.recorder().fault_ended();
+      say(fmt::format("broker {} is back, everything is in sync", victims_[i].id));
+    }
+    pass(command_.quiet_time);
+    return {};
+  }
+
+  // Whatever happened: what was harmed is not left so.
+  void make_good() {
+    if (harmed_) (void)heal(*std::exchange(harmed_, std::nullopt));
+  }
+
+ private:
+  static Outcome<void> interrupted() { return problem(Exit::interrupted, "interrupted"); }
+  void say(std::string_view what) const {
+    if (!command_.shared.quiet) fmt::print(stderr, "{}\n", what);
+  }
+  // False: interrupted.
+  bool pass(milliseconds time) { return !interruption_.wait(time); }
+
+  std::optional<int32_t> victim() {
+    if (command_.broker >= 0) return command_.broker;
+    if (command_.harm == "kill-controller") return facts_.controller;
+    for (const TopicFacts& t : facts_.topics) {
+      if (t.name == topic_ && !t.partitions.empty()) return t.partitions.front().leader;
+    }
+    return std::nullopt;
+  }
+
+  bool by_command() const { return !command_.harm_with.empty(); }
+
+  Outcome<void> find_means(const BrokerFacts& b) {
+    if (by_command()) return {};
+    if (command_.harm == "partition") {
+      return problem(
+          Exit::usage, "partition: how is a broker cut off here?",
+          "for example --harm-with 'docker network disconnect net naru-{id}' --heal-with 'docker network connect net "
+          "naru-{id}'");
+    }
+    if (command_.harm == "fill-disk") return find_directory(b);
+    Outcome<LocalProcess> process = LocalProcess::listening_on(b.port);
+    if (!process) {
+      return problem(Exit::refused,
+                     fmt::format("broker {} at {}:{}: {}", b.id, b.host, b.port, process.error().message),
+                     "run the drill on its machine, or say --harm-with and --heal-with");
+    }
+    processes_.push_back(std::move(*process));
+    return {};
+  }
+
+  Outcome<void> find_directory(const BrokerFacts& b) {
+    kafka::DescribeLogDirsRequest request;
+    request.topics.reset();
+    const auto answer = cluster_.call_on<kafka::DescribeLogDirsResponse>(
+        client::Broker{.id = b.id, .address = {.host = b.host, .port = b.port}}, request);
+    if (!answer) return tl::unexpected(answer.error());
+    if (answer->results.empty() || !std::filesystem::is_directory(answer->results.front().log_dir))
+      return problem(Exit::refused, fmt::format("the data directory of broker {} is not on this machine", b.id));
+    ballast_ = answer->results.front().log_dir + "/naru-drill-ballast";
+    ballast_bytes_ = answer->results.front().usable_bytes;
+    return {};
+  }
+
+  std::string statement() const {
+    const BrokerFacts& b = victims_.front();
+    std::string what;
+    if (command_.harm == "rolling-restart") {
+      what = fmt::format("stop and start all {} brokers in good order, one after the other", victims_.size());
+    } else if (by_command()) {
+      what = fmt::format("run `{}` against broker {}, and {} later `{}`", filled(command_.harm_with, b), b.id,
+                         duration_text(command_.harm_time), filled(command_.heal_with, b));
+    } else if (command_.harm == "pause") {
+      what = fmt::format("stop broker {} (process {}) with SIGSTOP for {}", b.id, processes_.front().pid(),
+                         duration_text(command_.harm_time));
+    } else if (command_.harm == "fill-disk") {
+      what = fmt::format(
+          "fill the disk of broker {} with {} in {} for {}; everything else on that disk runs out of space too", b.id,
+          bytes_text(ballast_bytes_), ballast_, duration_text(command_.harm_time));
+    } else {
+      what = fmt::format("kill -9 broker {} (process {}) and start it again after {}", b.id, processes_.front().pid(),
+                         duration_text(command_.harm_time));
+    }
+    return fmt::format(
+        "This will {}. Broker {} leads {} partitions{}: their clients will notice.\n"
+        "Meanwhile clients write {} records a second to topic {}, which is deleted afterwards.",
+        what, b.id, b.leaders, facts_.controller == b.id ? " and is the controller" : "", command_.rate, topic_);
+  }
+
+  static std::string filled(const std::string& text, const BrokerFacts& b) {
+    return replaced(replaced(replaced(text, "{id}", std::to_string(b.id)), "{host}", b.host), "{port}",
+                    std::to_string(b.port));
+  }
+
+  static Outcome<void> shell(const std::string& line) {
+    const int status = std::system(line.c_str());
+    if (status == 0) return {};
+    return problem(Exit::refused,
+                   fmt::format("`{}` ended with {}", line, WIFEXITED(status) ? WEXITSTATUS(status) : -1));
+  }
+
+  Outcome<void> harm(size_t i) {
+    if (by_command()) return shell(filled(command_.harm_with, victims_[i]));
+    if (command_.harm == "fill-disk") return fill();
+    if (command_.harm == "pause") return processes_[i].signal(SIGSTOP);
+    if (Outcome<void> sent = processes_[i].signal(command_.harm == "rolling-restart" ? SIGTERM : SIGKILL); !sent)
+      return sent;
+    const auto until = steady_clock::now() + std::chrono::seconds(60);
+    while (processes_[i].is_running()) {
+      if (steady_clock::now() > until)
+        return problem(Exit::unreachable, fmt::format("broker {} does not end", victims_[i].id));
+      pass(milliseconds(20));
+    }
+    return {};
+  }
+
+  Outcome<void> heal(size_t i) {
+    if (by_command())
+      return command_.heal_with.empty() ? Outcome<void>() : shell(filled(command_.heal_with, victims_[i]));
+    if (command_.harm == "fill-disk") {
+      std::error_code error;
+      std::filesystem::remove(ballast_, error);
+      return {};
+    }
+    if (command_.harm == "pause") return processes_[i].signal(SIGCONT);
+    // A supervisor may have been faster.
+    if (LocalProcess::listening_on(victims_[i].port)) return {};
+    return processes_[i].start_again();
+  }
+
+  Outcome<void> fill() const {
+    const int file = ::open(ballast_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    if (file < 0)
+      return problem(Exit::refused, fmt::format("{} cannot be made", ballast_), "run the drill as the broker's user");
+    int64_t part = std::max<int64_t>(ballast_bytes_, 4096);
+    for (int64_t at = 0; part >= 4096;) {
+      if (posix_fallocate(file, at, part) == 0) {
+        at += part;
+      } else {
+        part /= 2;
+      }
+    }
+    ::close(file);
+    return {};
+  }
+
+  Outcome<void> wait_whole() {
+    const auto until = steady_clock::now() + command_.patience;
+    for (;;) {
+      const Outcome<ClusterFacts> facts = fetch_cluster(cluster_, WithDisks::no);
+      std::string why = facts ? "" : facts.error().message;
+      if (facts) {
+        const Health health = assess(*facts, static_cast<int>(facts_.brokers.size()));
+        if (health.healthy()) return {};
+        why = health.reasons.front();
+      }
+      if (steady_clock::now() > until)
+        return problem(Exit::unhealthy, fmt::format("the cluster is not whole again after {}: {}",
+                                                    duration_text(command_.patience), why));
+      if (!pass(milliseconds(100))) return interrupted();
+    }
+  }
+
+  const DrillCommand& command_;
+  client::Cluster& cluster_;
+  Interruption& interruption_;
+  ClusterFacts facts_;
+  std::string topic_;
+  std::vector<BrokerFacts> victims_;
+  std::vector<LocalProcess> processes_;  // of the victims, in their order
+  std::optional<size_t> harmed_;
+  std::string ballast_;
+  int64_t ballast_bytes_ = 0;
+};
+
+Exit judge(const DrillCommand& command, const std::string& topic, verify::Clients& clients,
+           const Outcome<void>& outcome) {
+  verify::Conclusion end = clients.conclude({.acks_per_second = std::clamp(command.rate / 10, 1, 100), .faults = 1},
+                                            [&](std::string_view what) {
+                                              if (!command.shared.quiet) fmt::print(stderr, "{}\n", what);
+                                            });
+  const verify::Report report{.verdict = std::move(end.verdict),
+                              .is_complete = end.is_complete,
+                              .incomplete = std::move(end.incomplete),
+                              .notes = std::move(end.notes),
+                              .subject = fmt::format("{} with topic {}", command.harm, topic)};
+  print_out(command.shared.format == Format::json ? "{" + json_members(report) + "}\n" : screen_text(report));
+  if (!outcome) return cli::report(outcome.error());
+  return passed(report) ? Exit::done : Exit::unhealthy;
+}
+
+}  // namespace
+
+Exit run(const DrillCommand& command) {
+  if (command.shared.format == Format::help) return print_out(verify::json_shape()) ? Exit::done : Exit::refused;
+  Outcome<client::Cluster> cluster = open_cluster(command.shared);
+  if (!cluster) return report(cluster.error());
+  std::random_device random;
+  const std::string topic = fmt::format("naru-drill-{:08x}", random());
+  if (Outcome<void> made = verify::create_topic(*cluster, topic, 6, -1); !made) return report(made.error());
+  const auto clean_up = [&](Exit exit) {
+    if (exit == Exit::unhealthy) {
+      fmt::print(stderr, "topic {} is kept, to be looked at\n", topic);
+    } else {
+      verify::delete_topic(*cluster, topic);
+    }
+    return exit;
+  };
+  if (Outcome<void> led = verify::wait_led(*cluster, topic); !led) return clean_up(report(led.error()));
+  Interruption interruption;
+  Drill drill(command, *cluster, interruption);
+  const Outcome<std::string> statement = drill.plan(topic);
+  if (!statement) {
+    verify::delete_topic(*cluster, topic);
+    return report(statement.error());
+  }
+  if (!command.shared.quiet) fmt::print(stderr, "{}\n", *statement);
+  if (!confirmed(command.yes, "harms", "Go on?")) return clean_up(Exit::usage);
+  verify::Clients clients({.shared = command.shared,
+                           .topic = topic,
+                           .group = topic,
+                           .history = {},
+                           .properties = {},
+                           .producers = 2,
+                           .consumers = 2,
+                           .rate = 0,
+                           .total_rate = static_cast<double>(command.rate)});
+  if (Outcome<void> opened = clients.open(); !opened) return clean_up(report(opened.error()));
+  clients.start();
+  const Outcome<void> outcome = drill.run(clients);
+  drill.make_good();
+  return clean_up(judge(command, topic, clients, outcome));
+}
+
+}  // namespace cli

@@ -1,0 +1,35 @@
+// A broker as a process of this machine: found by the port it listens on, harmed by signals, started again as it was.
+// Thread-compatible.
+#pragma once
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/problem.h"
+
+namespace cli::drill {
+
+class LocalProcess {
+ public:
+  // Whoever listens on that port here. Refused when nobody does, or when it is not ours to look at.
+  static Outcome<LocalProcess> listening_on(uint16_t port);
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  Outcome<void> signal(int number) const;
+  [[nodiscard]] bool is_running() const;
+  // Its own command line, environment, folder and output files, apart from this process.
+  Outcome<void> start_again() const;
+
+ private:
+  pid_t pid_ = -1;
+  std::string program_;
+  std::vector<std::string> arguments_;
+  std::vector<std::string> environment_;
+  std::string folder_;
+  std::string output_;  // of descriptors 1 and 2
+  std::string errors_;
+};
+
+}  // namespace cli::drill

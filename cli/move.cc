@@ -1,0 +1,334 @@
+// naru partition move|balance|moves: replicas to other brokers. The plan with its bytes and time comes first; what is
+// under way is shown, waited for, or turned back.
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/facts.h"
+#include "cli/items.h"
+#include "cli/move_plan.h"
+#include "cli/output.h"
+#include "cli/session.h"
+#include "cli/wait.h"
+#include "kafka/alter_partition_reassignments.h"
+#include "kafka/describe_log_dirs.h"
+#include "kafka/list_partition_reassignments.h"
+
+namespace cli {
+namespace {
+
+using common::model::ErrorCode;
+using Json = nlohmann::ordered_json;
+using Place = std::pair<std::string, int32_t>;  // topic, partition
+
+constexpr std::string_view move_shape =
+    R"({"done": true, "bytes": 0, "seconds": 0,
+ "moves": [{"topic": "text", "partition": 0, "from": [1], "to": [2], "bytes": 0}]}
+)";
+constexpr std::string_view moves_shape =
+    R"([{"topic": "text", "partition": 0, "replicas": [1, 2], "adding": [2], "removing": [1],
+  "bytes_done": 0, "bytes": 0}]
+)";
+// What brokers begin with; they go faster while no client minds, and slower when one does.
+constexpr double bytes_per_second = 16 << 20;
+
+// Bytes of each replica, by broker.
+std::map<Place, std::map<int32_t, int64_t>> fetch_sizes(client::Cluster& cluster, const ClusterFacts& facts) {
+  std::map<Place, std::map<int32_t, int64_t>> sizes;
+  for (const BrokerFacts& broker : facts.brokers) {
+    if (broker.fenced) continue;
+    kafka::DescribeLogDirsRequest request;
+    request.topics.reset();
+    const auto answer = cluster.call_on<kafka::DescribeLogDirsResponse>(
+        client::Broker{.id = broker.id, .address = {.host = broker.host, .port = broker.port}}, request);
+    if (!answer) continue;
+    for (const auto& directory : answer->results) {
+      for (const auto& topic : directory.topics) {
+        for (const auto& p : topic.partitions) sizes[{topic.name, p.partition_index}][broker.id] = p.partition_size;
+      }
+    }
+  }
+  return sizes;
+}
+
+int64_t largest(const std::map<Place, std::map<int32_t, int64_t>>& sizes, const Place& place) {
+  int64_t most = 0;
+  if (const auto found = sizes.find(place); found != sizes.end()) {
+    for (const auto& [broker, size] : found->second) most = std::max(most, size);
+  }
+  return most;
+}
+
+MoveRules rules_of(const PartitionMoveCommand& command, const ClusterFacts& facts) {
+  MoveRules rules;
+  rules.replicas = command.replicas;
+  rules.balance = command.balance;
+  const auto named = [](const std::vector<int>& ids, int32_t id) {
+    return std::find(ids.begin(), ids.end(), id) != ids.end();
+  };
+  for (const BrokerFacts& b : facts.brokers) {
+    // A broker that is down gets nothing new, unless it was named.
+    const bool wanted = command.to.empty() ? !b.fenced : named(command.to, b.id);
+    if (wanted && !named(command.off, b.id)) rules.allowed.emplace(b.id, b.rack.value_or(""));
+  }
+  return rules;
+}
+
+Outcome<std::vector<TopicFacts>> topics_of(const PartitionMoveCommand& command, const ClusterFacts& facts) {
+  if (command.topics.empty()) return facts.topics;
+  std::vector<TopicFacts> chosen;
+  for (const std::string& name : command.topics) {
+    const auto found =
+        std::find_if(facts.topics.begin(), facts.topics.end(), [&](const TopicFacts& t) { return t.name == name; });
+    if (found == facts.topics.end())
+      return problem(Exit::refused, fmt::format("no such topic: {}", name), "`naru topic list` shows what there is");
+    chosen.push_back(*found);
+  }
+  return chosen;
+}
+
+struct Plan {
+  std::vector<Move> moves;
+  std::vector<int64_t> bytes;
+  [[nodiscard]] int64_t total() const {
+    int64_t sum = 0;
+    for (const int64_t b : bytes) sum += b;
+    return sum;
+  }
+  [[nodiscard]] std::chrono::milliseconds time() const {
+    return std::chrono::milliseconds(static_cast<int64_t>(static_cast<double>(total()) / bytes_per_second * 1000));
+  }
+};
+
+Outcome<Plan> plan(client::Cluster& cluster, const PartitionMoveCommand& command) {
+  const Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
+  if (!facts) return tl::unexpected(facts.error());
+  for (const int id : command.to) {
+    if (std::none_of(facts->brokers.begin(), facts->brokers.end(), [&](const BrokerFacts& b) { return b.id == id; }))
+      return problem(Exit::usage, fmt::format("--to {}: no such broker", id), "`naru broker list` shows what there is");
+  }
+  const auto topics = topics_of(command, *facts);
+  if (!topics) return tl::unexpected(topics.error());
+  auto moves = plan_moves(*topics, rules_of(command, *facts));
+  if (!moves) return tl::unexpected(std::move(moves.error()));
+  const auto sizes = fetch_sizes(cluster, *facts);
+  Plan plan;
+  for (const Move& move : *moves)
+    plan.bytes.push_back(largest(sizes, {move.topic, move.partition}) * static_cast<int64_t>(move.added().size()));
+  plan.moves = std::move(*moves);
+  return plan;
+}
+
+Json plan_json(const Plan& plan, bool done) {
+  Json moves = Json::array();
+  for (size_t i = 0; i < plan.moves.size(); ++i) {
+    const Move& m = plan.moves[i];
+    moves.push_back(
+        {{"topic", m.topic}, {"partition", m.partition}, {"from", m.from}, {"to", m.to}, {"bytes", plan.bytes[i]}});
+  }
+  return {{"done", done},
+          {"bytes", plan.total()},
+          {"seconds", static_cast<double>(plan.time().count()) / 1000},
+          {"moves", std::move(moves)}};
+}
+
+std::string plan_table(const Plan& plan) {
+  Table table({{"TOPIC"}, {"PARTITION", Align::right}, {"FROM"}, {"TO"}, {"BYTES", Align::right}});
+  for (size_t i = 0; i < plan.moves.size(); ++i) {
+    const Move& m = plan.moves[i];
+    table.add({m.topic, std::to_string(m.partition), ids_text(m.from), ids_text(m.to), bytes_text(plan.bytes[i])});
+  }
+  return table.text() + fmt::format("{} to copy, about {}; brokers go slower when clients would notice\n",
+                                    bytes_text(plan.total()), duration_text(plan.time()));
+}
+
+using Request = kafka::AlterPartitionReassignmentsRequest;
+
+Outcome<std::vector<ItemOutcome>> ask(
+    client::Cluster& cluster, const std::vector<std::pair<Place, std::optional<std::vector<int32_t>>>>& wanted) {
+  Request request;
+  request.timeout_ms = static_cast<int32_t>(cluster.timeout().count());
+  std::map<std::string, std::vector<Request::ReassignablePartition>> by_topic;
+  for (const auto& [place, replicas] : wanted)
+    by_topic[place.first].push_back({.partition_index = place.second, .replicas = replicas});
+  for (auto& [name, partitions] : by_topic)
+    request.topics.push_back({.name = name, .partitions = std::move(partitions)});
+  const auto answer = cluster.call<kafka::AlterPartitionReassignmentsResponse>(request);
+  if (!answer) return tl::unexpected(answer.error());
+  if (answer->error_code != ErrorCode::none)
+    return tl::unexpected(refused("cannot move partitions", answer->error_code, answer->error_message.value_or("")));
+  std::vector<ItemOutcome> items;
+  for (const auto& topic : answer->responses) {
+    for (const auto& p : topic.partitions) {
+      items.push_back(
+          {fmt::format("{}-{}", topic.name, p.partition_index), p.error_code, p.error_message.value_or("")});
+    }
+  }
+  return items;
+}
+
+struct Ongoing {
+  Place place;
+  std::vector<int32_t> replicas, adding, removing;
+  int64_t bytes = 0;  // of all new replicas
+  int64_t done = 0;
+};
+
+Outcome<std::vector<Ongoing>> fetch_ongoing(client::Cluster& cluster) {
+  kafka::ListPartitionReassignmentsRequest request;
+  request.topics.reset();
+  const auto answer = cluster.call<kafka::ListPartitionReassignmentsResponse>(request);
+  if (!answer) return tl::unexpected(answer.error());
+  if (answer->error_code != ErrorCode::none)
+    return tl::unexpected(refused("cannot list what is moved", answer->error_code, answer->error_message.value_or("")));
+  std::vector<Ongoing> all;
+  for (const auto& topic : answer->topics) {
+    for (const auto& p : topic.partitions)
+      all.push_back({{topic.name, p.partition_index}, p.replicas, p.adding_replicas, p.removing_replicas, 0, 0});
+  }
+  if (all.empty()) return all;
+  const Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
+  if (!facts) return tl::unexpected(facts.error());
+  const auto sizes = fetch_sizes(cluster, *facts);
+  for (Ongoing& o : all) {
+    const auto found = sizes.find(o.place);
+    if (found == sizes.end()) continue;
+    const int64_t whole = largest(sizes, o.place);
+    for (const int32_t id : o.adding) {
+      o.bytes += whole;
+      if (const auto here = found->second.find(id); here != found->second.end())
+        o.done += std::min(whole, here->second);
+    }
+  }
+  return all;
+}
+
+// A bar on a terminal; in a pipe a line every ten seconds.
+class Progress {
+ public:
+  explicit Progress(bool quiet) : quiet_(quiet), begun_(std::chrono::steady_clock::now()), told_(begun_) {}
+
+  void show(const std::vector<Ongoing>& ongoing) {
+    const auto now = std::chrono::steady_clock::now();
+    const bool terminal = is_terminal(STDERR_FILENO);
+    if (quiet_ || now - told_ < (terminal ? std::chrono::milliseconds(500) : std::chrono::milliseconds(10'000))) return;
+    told_ = now;
+    int64_t bytes = 0;
+    int64_t done = 0;
+    for (const Ongoing& o : ongoing) {
+      bytes += o.bytes;
+      done += o.done;
+    }
+    first_left_ = std::max(first_left_, bytes - done);
+    const double seconds = std::chrono::duration<double>(now - begun_).count();
+    const double rate = static_cast<double>(first_left_ - (bytes - done)) / std::max(seconds, 0.001);
+    const std::string left = rate < 1 ? std::string("?")
+                                      : duration_text(std::chrono::milliseconds(
+                                            static_cast<int64_t>(static_cast<double>(bytes - done) / rate * 1000)));
+    fmt::print(stderr, "{}{} partitions under way, {} of {}, {}/s, {} left{}", terminal ? "\r\x1b[K" : "",
+               ongoing.size(), bytes_text(done), bytes_text(bytes), bytes_text(static_cast<int64_t>(rate)), left,
+               terminal ? "" : "\n");
+  }
+  void end() const {
+    if (!quiet_ && told_ != begun_ && is_terminal(STDERR_FILENO)) fmt::print(stderr, "\r\x1b[K");
+  }
+
+ private:
+  const bool quiet_;
+  const std::chrono::steady_clock::time_point begun_;
+  std::chrono::steady_clock::time_point told_;
+  int64_t first_left_ = 0;
+};
+
+Exit wait_for_all(client::Cluster& cluster, bool quiet) {
+  Interruption interruption;
+  Progress progress(quiet);
+  for (;;) {
+    const Outcome<std::vector<Ongoing>> ongoing = fetch_ongoing(cluster);
+    if (!ongoing) return report(ongoing.error());
+    if (ongoing->empty()) break;
+    progress.show(*ongoing);
+    if (interruption.wait(std::chrono::milliseconds(200))) {
+      progress.end();
+      fmt::print(stderr, "the brokers go on; `naru partition moves` shows how far they are\n");
+      return Exit::interrupted;
+    }
+  }
+  progress.end();
+  return Exit::done;
+}
+
+}  // namespace
+
+Exit run(const PartitionMoveCommand& command) {
+  if (command.shared.format == Format::help) return print_out(move_shape) ? Exit::done : Exit::refused;
+  Outcome<client::Cluster> cluster = open_cluster(command.shared);
+  if (!cluster) return report(cluster.error());
+  const Outcome<Plan> planned = plan(*cluster, command);
+  if (!planned) return report(planned.error());
+  const bool json = command.shared.format == Format::json;
+  if (planned->moves.empty()) {
+    print_out(json ? plan_json(*planned, true).dump(2) + "\n" : "everything is where it should be\n");
+    return Exit::done;
+  }
+  if (!json) print_out(plan_table(*planned));
+  if (command.dry_run) {
+    if (json) print_out(plan_json(*planned, false).dump(2) + "\n");
+    return Exit::done;
+  }
+  if (!confirmed(command.yes, "moves", fmt::format("move {} partitions?", planned->moves.size()))) return Exit::usage;
+  std::vector<std::pair<Place, std::optional<std::vector<int32_t>>>> wanted;
+  for (const Move& move : planned->moves) wanted.push_back({{move.topic, move.partition}, move.to});
+  const auto items = ask(*cluster, wanted);
+  if (!items) return report(items.error());
+  const Exit exit = conclude("move", *items);
+  if (json) print_out(plan_json(*planned, exit == Exit::done).dump(2) + "\n");
+  if (exit != Exit::done || !command.wait) return exit;
+  return wait_for_all(*cluster, command.shared.quiet);
+}
+
+Exit run(const PartitionMovesCommand& command) {
+  if (command.shared.format == Format::help) return print_out(moves_shape) ? Exit::done : Exit::refused;
+  Outcome<client::Cluster> cluster = open_cluster(command.shared);
+  if (!cluster) return report(cluster.error());
+  const Outcome<std::vector<Ongoing>> ongoing = fetch_ongoing(*cluster);
+  if (!ongoing) return report(ongoing.error());
+  if (command.cancel) {
+    std::vector<std::pair<Place, std::optional<std::vector<int32_t>>>> wanted;
+    for (const Ongoing& o : *ongoing) wanted.push_back({o.place, std::nullopt});
+    if (wanted.empty()) return print_out("nothing is being moved\n") ? Exit::done : Exit::refused;
+    const auto items = ask(*cluster, wanted);
+    if (!items) return report(items.error());
+    return print_items(command.shared.format, "turn back", "turned back", *items);
+  }
+  Json all = Json::array();
+  Table table({{"TOPIC"},
+               {"PARTITION", Align::right},
+               {"REPLICAS"},
+               {"ADDING", Align::left, true},
+               {"REMOVING", Align::left, true},
+               {"DONE", Align::right}});
+  for (const Ongoing& o : *ongoing) {
+    all.push_back({{"topic", o.place.first},
+                   {"partition", o.place.second},
+                   {"replicas", o.replicas},
+                   {"adding", o.adding},
+                   {"removing", o.removing},
+                   {"bytes_done", o.done},
+                   {"bytes", o.bytes}});
+    table.add({o.place.first, std::to_string(o.place.second), ids_text(o.replicas),
+               o.adding.empty() ? "" : ids_text(o.adding), o.removing.empty() ? "" : ids_text(o.removing),
+               fmt::format("{} of {}", bytes_text(o.done), bytes_text(o.bytes))});
+  }
+  print_out(command.shared.format == Format::json ? all.dump(2) + "\n"
+            : ongoing->empty()                    ? std::string("nothing is being moved\n")
+                                                  : table.text());
+  return command.wait ? wait_for_all(*cluster, command.shared.quiet) : Exit::done;
+}
+
+}  // namespace cli

@@ -1,0 +1,210 @@
+// naru topic offsets|trim: where partitions begin and end, and records deleted from the front.
+#include <algorithm>
+#include <chrono>
+#include <map>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/facts.h"
+#include "cli/group_facts.h"
+#include "cli/items.h"
+#include "cli/output.h"
+#include "cli/record_text.h"
+#include "cli/session.h"
+#include "kafka/delete_records.h"
+
+namespace cli {
+namespace {
+
+using common::model::ErrorCode;
+using common::model::PartitionIndex;
+using common::model::TopicPartition;
+using Json = nlohmann::ordered_json;
+using Offsets = std::map<TopicPartition, int64_t>;
+
+constexpr std::string_view offsets_shape =
+    R"([{"partition": 0, "leader": 1 or null, "start": 0 or null, "end": 0 or null, "records": 0 or null, "at": 0 or null}]
+)";
+constexpr std::string_view trim_shape = R"([{"name": "topic-partition", "error": "CODE" or null}]
+)";
+
+int64_t now_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+Outcome<TopicFacts> one_topic(client::Cluster& cluster, const std::string& name) {
+  Outcome<std::vector<TopicFacts>> topics = fetch_topics(cluster, std::vector{name});
+  if (!topics) return tl::unexpected(topics.error());
+  if (topics->front().error != ErrorCode::none)
+    return tl::unexpected(refused(fmt::format("cannot read topic {}", name), topics->front().error));
+  return std::move(topics->front());
+}
+
+std::vector<TopicPartition> partitions_of(const TopicFacts& topic, int only) {
+  std::vector<TopicPartition> all;
+  for (const PartitionFacts& p : topic.partitions) {
+    if (only < 0 || only == p.index) all.push_back({topic.name, PartitionIndex(p.index)});
+  }
+  return all;
+}
+
+std::optional<int64_t> at(const Offsets& offsets, const TopicPartition& p) {
+  const auto found = offsets.find(p);
+  return found != offsets.end() ? std::optional(found->second) : std::nullopt;
+}
+
+std::string text_or_empty(const std::optional<int64_t>& value) {
+  return value ? std::to_string(*value) : "";
+}
+Json or_null(const std::optional<int64_t>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+struct Cut {
+  TopicPartition partition;
+  int64_t start = 0;
+  int64_t before = 0;
+};
+
+// A time names the first record that stays.
+Outcome<std::vector<Cut>> plan(client::Cluster& cluster, const TopicTrimCommand& command) {
+  const Outcome<StartPosition> until = parse_from(command.before, now_ms());
+  if (!until) return tl::unexpected(until.error());
+  using Kind = StartPosition::Kind;
+  const Outcome<TopicFacts> topic = one_topic(cluster, command.topic);
+  if (!topic) return tl::unexpected(topic.error());
+  const std::vector<TopicPartition> partitions = partitions_of(*topic, command.partition);
+  if (partitions.empty())
+    return problem(Exit::usage, fmt::format("topic {} has no partition {}", command.topic, command.partition));
+  const auto starts = fetch_offsets_at(cluster, partitions, timestamp_start);
+  if (!starts) return tl::unexpected(starts.error());
+  const auto ends = fetch_offsets_at(cluster, partitions, timestamp_end);
+  if (!ends) return tl::unexpected(ends.error());
+  Offsets by_time;
+  if (until->kind == Kind::time) {
+    auto found = fetch_offsets_at(cluster, partitions, until->number);
+    if (!found) return tl::unexpected(found.error());
+    by_time = std::move(*found);
+  }
+  std::vector<Cut> cuts;
+  for (const TopicPartition& p : partitions) {
+    const auto start = at(*starts, p);
+    const auto end = at(*ends, p);
+    if (!start || !end)
+      return problem(Exit::refused, fmt::format("{} has no leader that tells its offsets", p),
+                     fmt::format("`naru why consume {}` says why", command.topic));
+    int64_t before = *start;
+    if (until->kind == Kind::end) before = *end;
+    if (until->kind == Kind::tail) before = *end - until->number;
+    if (until->kind == Kind::offset) before = until->number;
+    if (until->kind == Kind::time) before = at(by_time, p).value_or(-1) >= 0 ? *at(by_time, p) : *end;
+    cuts.push_back({p, *start, std::clamp(before, *start, *end)});
+  }
+  return cuts;
+}
+
+}  // namespace
+
+Exit run(const TopicOffsetsCommand& command) {
+  if (command.shared.format == Format::help) return print_out(offsets_shape) ? Exit::done : Exit::refused;
+  std::optional<StartPosition> when;
+  if (!command.at.empty()) {
+    const Outcome<StartPosition> parsed = parse_from(command.at, now_ms());
+    if (!parsed) return report(parsed.error());
+    if (parsed->kind != StartPosition::Kind::time) {
+      return report({.exit = Exit::usage,
+                     .message = fmt::format("--at {}: must be a time such as 2h or @2026-11-23T12:00:00Z", command.at),
+                     .next_step = {}});
+    }
+    when = *parsed;
+  }
+  Outcome<client::Cluster> cluster = open_cluster(command.shared);
+  if (!cluster) return report(cluster.error());
+  const Outcome<TopicFacts> topic = one_topic(*cluster, command.topic);
+  if (!topic) return report(topic.error());
+  const std::vector<TopicPartition> partitions = partitions_of(*topic, -1);
+  const auto starts = fetch_offsets_at(*cluster, partitions, timestamp_start);
+  if (!starts) return report(starts.error());
+  const auto ends = fetch_offsets_at(*cluster, partitions, timestamp_end);
+  if (!ends) return report(ends.error());
+  Offsets at_time;
+  if (when) {
+    auto found = fetch_offsets_at(*cluster, partitions, when->number);
+    if (!found) return report(found.error());
+    at_time = std::move(*found);
+  }
+  Json all = Json::array();
+  Table table({{"PARTITION", Align::right},
+               {"LEADER", Align::right},
+               {"START", Align::right},
+               {"END", Align::right},
+               {"RECORDS", Align::right},
+               {"AT", Align::right, true}});
+  for (const PartitionFacts& p : topic->partitions) {
+    const TopicPartition tp{topic->name, PartitionIndex(p.index)};
+    const auto start = at(*starts, tp);
+    const auto end = at(*ends, tp);
+    const auto there = at(at_time, tp);
+    const auto records = start && end ? std::optional(*end - *start) : std::nullopt;
+    all.push_back({{"partition", p.index},
+                   {"leader", p.leader ? Json(*p.leader) : Json(nullptr)},
+                   {"start", or_null(start)},
+                   {"end", or_null(end)},
+                   {"records", or_null(records)},
+                   {"at", there && *there >= 0 ? Json(*there) : Json(nullptr)}});
+    table.add({std::to_string(p.index), p.leader ? std::to_string(*p.leader) : "", text_or_empty(start),
+               text_or_empty(end), text_or_empty(records), there && *there >= 0 ? std::to_string(*there) : ""});
+  }
+  print_out(command.shared.format == Format::json ? all.dump(2) + "\n" : table.text());
+  return Exit::done;
+}
+
+Exit run(const TopicTrimCommand& command) {
+  if (command.shared.format == Format::help) return print_out(trim_shape) ? Exit::done : Exit::refused;
+  Outcome<client::Cluster> cluster = open_cluster(command.shared);
+  if (!cluster) return report(cluster.error());
+  const Outcome<std::vector<Cut>> cuts = plan(*cluster, command);
+  if (!cuts) return report(cuts.error());
+  int64_t records = 0;
+  Table table(
+      {{"PARTITION", Align::right}, {"START", Align::right}, {"THEN", Align::right}, {"DELETED", Align::right}});
+  for (const Cut& cut : *cuts) {
+    records += cut.before - cut.start;
+    table.add({std::to_string(cut.partition.partition.value), std::to_string(cut.start), std::to_string(cut.before),
+               std::to_string(cut.before - cut.start)});
+  }
+  if (command.shared.format != Format::json && command.shared.format != Format::name) print_out(table.text());
+  if (!confirmed(command.yes, "deletes records", fmt::format("delete {} records of {}?", records, command.topic)))
+    return Exit::usage;
+  const auto topic = one_topic(*cluster, command.topic);
+  if (!topic) return report(topic.error());
+  const Outcome<ClusterFacts> facts = fetch_cluster(*cluster, WithDisks::no);
+  if (!facts) return report(facts.error());
+  std::vector<ItemOutcome> items;
+  for (const BrokerFacts& broker : facts->brokers) {  // each leader deletes for its partitions
+    kafka::DeleteRecordsRequest request;
+    request.timeout_ms = static_cast<int32_t>(command.shared.timeout.count());
+    kafka::DeleteRecordsRequest::DeleteRecordsTopic one;
+    one.name = command.topic;
+    for (const PartitionFacts& p : topic->partitions) {
+      for (const Cut& cut : *cuts) {
+        if (cut.partition.partition.value == p.index && p.leader == broker.id)
+          one.partitions.push_back({.partition_index = p.index, .offset = cut.before});
+      }
+    }
+    if (one.partitions.empty()) continue;
+    request.topics.push_back(std::move(one));
+    const auto answer = cluster->call_on<kafka::DeleteRecordsResponse>(
+        client::Broker{.id = broker.id, .address = {.host = broker.host, .port = broker.port}}, request);
+    if (!answer) return report(answer.error());
+    for (const auto& t : answer->topics) {
+      for (const auto& p : t.partitions)
+        items.push_back({fmt::format("{}-{}", t.name, p.partition_index), p.error_code, ""});
+    }
+  }
+  return print_items(command.shared.format, "trim", "trimmed", items);
+}
+
+}  // namespace cli
