@@ -1,0 +1,114 @@
+"""The commands that change and explain a running cluster."""
+import json
+import subprocess
+
+from naru_cluster import Cluster, clean_environment, naru_binary, wait_until
+from support import equal, smoke, true
+
+
+@smoke
+def test_settings_with_their_origin():
+    with Cluster(1) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "-c", "retention.ms=60000")
+        own = cluster.json("config", "get", "topic", "t")
+        equal([(c["name"], c["value"], c["source"]) for c in own if c["source"] == "topic"], [("retention.ms", "60000", "topic")], "settings")
+        cluster.naru("config", "set", "topic", "t", "segment.bytes=1048576", "retention.ms=70000")
+        found = {c["name"]: c for c in cluster.json("config", "get", "topic", "t")}
+        equal(found["retention.ms"]["value"], "70000", "changed setting")
+        true(len(found["segment.bytes"]["origins"]) >= 2, f"origins of {found['segment.bytes']}")
+        tried = cluster.run("config", "set", "topic", "t", "retention.ms=80000", "--dry-run")
+        equal(tried.returncode, 0, tried.stderr)
+        equal(cluster.json("config", "get", "topic", "t", "retention.ms")[0]["value"], "70000", "setting after --dry-run")
+        cluster.naru("config", "unset", "topic", "t", "retention.ms")
+        equal(cluster.json("config", "get", "topic", "t", "retention.ms")[0]["source"] != "topic", True, "source after unsetting")
+        wrong = cluster.run("config", "set", "topic", "t", "retention.ms=soon")
+        equal(wrong.returncode, 1, "exit code of a wrong value")
+        true("INVALID_CONFIG" in wrong.stderr, wrong.stderr)
+        unknown = cluster.run("config", "get", "topic", "t", "retention.msec")
+        equal(unknown.returncode, 1, "exit code of an unknown setting")
+        all_of_broker = cluster.json("config", "get", "broker", "1", "--all")
+        true(any(c["name"] == "node.id" and c["value"] == "1" for c in all_of_broker), "node.id among a broker's settings")
+        cluster.naru("config", "set", "cluster", "log.retention.ms=1000000")
+        equal(cluster.json("config", "get", "topic", "t", "retention.ms")[0]["source"], "cluster", "source of the cluster's default")
+
+
+def test_groups_are_moved_and_deleted():
+    with Cluster(1) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "-p", 2)
+        for p in (0, 1):
+            cluster.naru("produce", "t", "-p", p, text_in="".join(f"{i}\n" for i in range(10)))
+        cluster.naru("consume", "t", "-g", "g", "--from", "start", "-n", 20)
+
+        def committed():
+            return {o["partition"]: o["committed"] for o in cluster.json("group", "describe", "g")[0]["offsets"]}
+        wait_until(lambda: committed() == {0: 10, 1: 10}, "everything committed", 30.0)
+        wait_until(lambda: cluster.json("group", "describe", "g")[0]["members"] == [], "the member to leave", 30.0)
+        preview = cluster.run("group", "seek", "g", "--to", "start")
+        equal(preview.returncode, 0, preview.stderr)
+        true("10 again" in preview.stdout and "nothing changed" in preview.stderr, preview.stdout + preview.stderr)
+        equal(committed(), {0: 10, 1: 10}, "offsets after a preview")
+        done = cluster.json("group", "seek", "g", "--to", "-3", "--topic", "t:1", "--yes")
+        equal([(o["partition"], o["from"], o["to"]) for o in done["offsets"]], [(1, 10, 7)], "the move")
+        equal(committed(), {0: 10, 1: 7}, "offsets after it")
+        cluster.naru("group", "seek", "g", "--to", "4", "--yes")
+        equal(committed(), {0: 4, 1: 4}, "offsets after moving to an offset")
+        cluster.naru("group", "seek", "new", "--to", "end", "--topic", "t", "--yes")
+        equal(cluster.json("group", "describe", "new")[0]["lag"], 0, "lag of a group that was made by it")
+        equal(cluster.run("why", "group", "g").returncode, 10, "exit code of why")
+        true("no members" in cluster.run("why", "group", "g").stdout, "why group g")
+        cluster.naru("group", "delete", "g", "--yes")
+        equal(cluster.run("group", "describe", "g").returncode, 1, "exit code of describing what is deleted")
+
+
+def test_records_are_looked_up_and_trimmed():
+    with Cluster(1) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "-p", 1)
+        cluster.naru("produce", "t", "-t", "@1700000000000", text_in="old\nolder\n")
+        cluster.naru("produce", "t", text_in="new\n")
+        offsets = cluster.json("topic", "offsets", "t", "--at", "1h")[0]
+        equal((offsets["start"], offsets["end"], offsets["at"]), (0, 3, 2), "offsets")
+        equal(cluster.run("topic", "trim", "t", "--before", "1").returncode, 2, "exit code without --yes")
+        cluster.naru("topic", "trim", "t", "--before", "1h", "--yes")
+        equal(cluster.naru("consume", "t", "-e", "--from", "start"), "new\n", "what is left")
+
+
+def test_brokers_and_their_directories():
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "-p", 3)
+        cluster.wait_isr("t")
+        brokers = cluster.json("broker", "list")
+        equal([b["id"] for b in brokers], [1, 2, 3], "brokers")
+        equal(sum(b["leaders"] for b in brokers), 3, "leaders in all")
+        one = cluster.json("broker", "describe", 2)
+        equal(one["directories"][0]["path"], str(cluster[2].data), "its directory")
+        equal(len(one["directories"][0]["replicas"]), 3, "its replicas")
+        equal(cluster.run("broker", "describe", 9).returncode, 1, "exit code of a broker that is not there")
+
+
+@smoke
+def test_why_and_doctor():
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "-p", 1, "-r", 3)
+        cluster.wait_isr("t")
+        equal(cluster.run("why", "produce", "t").returncode, 0, "exit code when all is well")
+        doctor = cluster.run("doctor", "-o", "json")
+        equal(doctor.returncode, 0, doctor.stdout)
+        subjects = {f["subject"] for f in json.loads(doctor.stdout)["findings"]}
+        for subject in ("bootstrap", "cluster", "address of broker 1", "disks of broker 3", "versions", "clock", "limits"):
+            true(subject in subjects, f"the doctor looks at {subject}: {sorted(subjects)}")
+        missing = cluster.run("why", "produce", "nothing")
+        equal((missing.returncode, missing.stdout), (10, "there is no topic nothing\n"), "why produce nothing")
+        cluster[2].kill()
+        cluster[3].kill()
+        wait_until(lambda: "down" in cluster.run("why", "produce", "t").stdout or "controller" in cluster.run("why", "produce", "t").stdout,
+                   "a cause that names what is down", 30.0)
+        equal(cluster.run("doctor").returncode, 10, "exit code of the doctor")
+    nobody = subprocess.run([naru_binary(), "doctor", "-b", "127.0.0.1:1", "--timeout", "1s"], capture_output=True, text=True,
+                            timeout=30, env=clean_environment(), check=False)
+    equal(nobody.returncode, 3, "exit code when nobody answers")
+    true("connection refused" in nobody.stderr, nobody.stderr)

@@ -1,0 +1,72 @@
+"""naru drill against a user's own cluster: the harm is done, the verdict is given, and everything is as before."""
+import json
+import os
+import pathlib
+import signal
+
+from naru_cluster import Cluster
+from support import equal, smoke, true
+
+
+def drilled(cluster, *words):
+    done = cluster.run("drill", *words, "--yes", "--quiet-time", "1s", "--for", "1s", "--rate", 300, "-o", "json", timeout=240.0)
+    true(done.returncode == 0, f"naru drill {words}: {done.returncode}: {done.stdout[-1500:]} {done.stderr[-1500:]}")
+    return json.loads(done.stdout), done.stderr
+
+
+def started_by_the_drill(cluster):
+    """Processes of the cluster's brokers that this test did not start."""
+    own = {b.pid for b in cluster.brokers if b.process is not None}
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes()
+        except OSError:
+            continue  # it has ended
+        pid = int(entry.parent.name)
+        if f"{cluster.dir}/".encode() in words and b"start" in words.split(b"\0") and pid not in own:
+            found.append(pid)
+    return found
+
+
+@smoke
+def test_kill_the_leader_and_start_it_again():
+    with Cluster(3) as cluster:
+        cluster.start()
+        try:
+            verdict, said = drilled(cluster, "kill-leader")
+            true("kill -9 broker" in said, said)
+            equal(verdict["anomalies"]["lost"], 0, "records lost")
+            equal(len(verdict["faults"]), 1, "faults in the verdict")
+            equal(len(started_by_the_drill(cluster)), 1, "brokers that the drill started again")
+        finally:
+            for pid in started_by_the_drill(cluster):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_pause_of_a_leader():
+    with Cluster(3) as cluster:
+        cluster.start()
+        unasked = cluster.run("drill", "pause")
+        equal(unasked.returncode, 2, "exit code without --yes")
+        true("SIGSTOP" in unasked.stderr, unasked.stderr)
+        verdict, said = drilled(cluster, "pause", "--broker", 2)
+        true("stop broker 2" in said, said)
+        equal(len(verdict["faults"]), 1, "faults in the verdict")
+        equal(cluster.naru("topic", "list", "-o", "name"), "", "topics after the drill")
+        nowhere = cluster.run("drill", "partition", "--yes")
+        equal(nowhere.returncode, 2, "exit code of a cut that nobody knows how to make")
+
+
+def test_kill_by_command():
+    """The harm is a command that the test serves, as it is for brokers in containers."""
+    with Cluster(3) as cluster:
+        cluster.start()
+        pids = {b.id: b.pid for b in cluster.brokers}
+        words = cluster.dir / "pids"
+        words.mkdir()
+        for broker_id, pid in pids.items():
+            (words / str(broker_id)).write_text(str(pid))
+        verdict, _ = drilled(cluster, "kill-controller", "--harm-with", f"kill -STOP $(cat {words}/{{id}})",
+                             "--heal-with", f"kill -CONT $(cat {words}/{{id}})")
+        equal(len(verdict["faults"]), 1, "faults in the verdict")

@@ -1,0 +1,96 @@
+"""Partitions move to other brokers under load, while brokers die; nothing may be lost, and what moved must be gone."""
+from naru_cluster import Cluster, Workload, wait_until
+from support import clean, equal, smoke, true
+
+
+def moved(cluster, topic, timeout=90.0):
+    """Waits until nothing is moved any more; returns where the replicas are."""
+    wait_until(lambda: cluster.json("partition", "moves") == [], f"the end of all moves of {topic}", timeout)
+    return [sorted(p["replicas"]) for p in cluster.topic(topic)["partition_list"]]
+
+
+def folders(cluster, topic):
+    """The brokers that have a folder of the topic."""
+    return sorted(b.id for b in cluster.brokers if list(b.data.glob(f"{topic}-[0-9]*")) and
+                  any(f.name.startswith(topic + "-") and not f.name.endswith("-delete") for f in b.data.glob(f"{topic}-*")))
+
+
+@smoke
+def test_move_under_load_with_a_kill_in_the_middle():
+    with Cluster(3, observers=2) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "load", "--assign", "1:2:3,2:3:1,3:1:2")
+        cluster.wait_isr("load")
+        with Workload(cluster, "load", group="readers") as load:
+            load.flow()
+            plan = cluster.json("partition", "move", "load", "--to", "3,4,5", "--dry-run")
+            equal(len(plan["moves"]), 3, "partitions that would move")
+            true(plan["bytes"] > 0, f"bytes of the plan: {plan}")
+            cluster.naru("partition", "move", "load", "--to", "3,4,5", "--yes")
+            victim = cluster.leader("load")
+            cluster[victim].kill()
+            cluster.wait_leader("load", other_than=victim)
+            load.flow()
+            cluster[victim].start()
+            equal(moved(cluster, "load"), [[3, 4, 5]] * 3, "replicas after the move")
+            cluster.wait_isr("load")
+            load.flow()
+            # And back, while a broker that shall receive is away for a while.
+            cluster[1].kill()
+            cluster.naru("partition", "move", "load", "--to", "1,2,3", "--yes")
+            load.flow()
+            true(cluster.json("partition", "moves") != [], "a move to a dead broker is not done")
+            cluster[1].start()
+            equal(moved(cluster, "load"), [[1, 2, 3]] * 3, "replicas after the way back")
+            load.flow()
+            clean(load.stop())
+        wait_until(lambda: folders(cluster, "load") == [1, 2, 3], "the copies of brokers 4 and 5 to be deleted", 30.0)
+
+
+def test_turn_back_and_more_and_fewer_replicas():
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "--assign", "1,2")
+        for i in range(3):
+            cluster.naru("produce", "t", text_in=f"{i}\n" * 10)
+        before = cluster.naru("consume", "t", "-e", "--from", "start").split()
+        cluster.naru("partition", "move", "t", "--replicas", 3, "--yes", "--wait")
+        equal([sorted(p["replicas"]) for p in cluster.topic("t")["partition_list"]], [[1, 2, 3]] * 2, "three replicas each")
+        cluster.wait_isr("t")
+        cluster[3].kill()
+        cluster.naru("partition", "move", "t", "--replicas", 1, "--to", 3, "--yes")
+        ongoing = cluster.json("partition", "moves")
+        equal([sorted(o["removing"]) for o in ongoing], [[1, 2]] * 2, "what is to go, while broker 3 is down")
+        cluster.naru("partition", "moves", "--cancel")
+        equal(cluster.json("partition", "moves"), [], "moves after turning back")
+        cluster.naru("partition", "move", "t", "--replicas", 1, "--off", 3, "--yes", "--wait")
+        equal([len(p["replicas"]) for p in cluster.topic("t")["partition_list"]], [1, 1], "one replica each")
+        equal(sorted(cluster.naru("consume", "t", "-e", "--from", "start").split()), sorted(before), "records")
+        unasked = cluster.run("partition", "move", "t", "--replicas", 2)
+        equal(unasked.returncode, 2, "exit code without --yes")
+        impossible = cluster.run("partition", "move", "t", "--replicas", 4, "--yes")
+        equal(impossible.returncode, 2, "exit code of four replicas on two brokers")
+
+
+def test_internal_topics_grow_with_the_cluster():
+    """One voter and two brokers that come later: committed offsets get three copies by themselves."""
+    with Cluster(1, observers=2, settings={"offsets.topic.num.partitions": 3}) as cluster:
+        cluster[1].start()
+        cluster.wait_healthy(brokers=1)
+        cluster.naru("topic", "create", "t", "-p", 1)
+        cluster.naru("produce", "t", text_in="a\nb\nc\n", bootstrap=cluster[1].address)
+        cluster.naru("consume", "t", "-g", "g", "-n", 2, bootstrap=cluster[1].address)
+        equal(len(cluster.topic("__consumer_offsets")["partition_list"][0]["replicas"]), 1, "replicas with one broker")
+        cluster[2].start()
+        cluster[3].start()
+
+        def grown():
+            partitions = cluster.topic("__consumer_offsets")["partition_list"]
+            return all(len(p["replicas"]) == 3 and len(p["isr"]) == 3 for p in partitions)
+        wait_until(grown, "three copies of __consumer_offsets", 60.0)
+        configs = {c["name"]: c["value"] for c in cluster.topic("__consumer_offsets")["configs"]}
+        equal(configs["min.insync.replicas"], "2", "min.insync.replicas of __consumer_offsets")
+        group = cluster.json("group", "describe", "g")[0]
+        equal([o["committed"] for o in group["offsets"]], [2], "what was committed before")
+        # The clients' topics stay as they were.
+        equal(len(cluster.topic("t")["partition_list"][0]["replicas"]), 1, "replicas of t")
