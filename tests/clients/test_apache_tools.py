@@ -1,0 +1,194 @@
+"""Kafka's own command-line tools, unchanged, against Naru: each of those that runbooks call, and what it prints."""
+import json
+import pathlib
+import tempfile
+
+from apache_tools import KafkaTools
+from naru_cluster import Cluster, Failed, wait_until
+from support import equal, true
+
+
+def table(text):
+    """Rows of a tool's table by its heads; lines that are no row of it are left out."""
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    heads = next(line for line in lines if "TOPIC" in line)
+    return [dict(zip(heads, line)) for line in lines[lines.index(heads) + 1:] if len(line) == len(heads)]
+
+
+class Work:
+    """One cluster and one JVM for all tools; each method is what one of them is used for."""
+
+    def __init__(self, cluster, tools, folder):
+        self.cluster, self.tools, self.folder = cluster, tools, folder
+
+    def file(self, name, value):
+        path = self.folder / name
+        path.write_text(json.dumps(value))
+        return path
+
+    def topics(self):
+        t = self.tools
+        true("Created topic made." in t("topics", "--create", "--topic", "made", "--partitions", 2, "--replication-factor", 3,
+                                        "--config", "retention.ms=3600000"), "kafka-topics --create")
+        equal(t("topics", "--list").split(), ["made"], "kafka-topics --list")
+        described = t("topics", "--describe", "--topic", "made")
+        true("PartitionCount: 2" in described and "ReplicationFactor: 3" in described and "retention.ms=3600000" in described, described)
+        t("topics", "--alter", "--topic", "made", "--partitions", 3)
+        equal(t("topics", "--describe", "--topic", "made").count("Partition: "), 3, "partitions after --alter")
+        equal(t("topics", "--describe", "--under-replicated-partitions").strip(), "", "--under-replicated-partitions")
+        equal(t("topics", "--describe", "--unavailable-partitions").strip(), "", "--unavailable-partitions")
+        t("topics", "--create", "--topic", "gone", "--if-not-exists")
+        t("topics", "--delete", "--topic", "gone")
+        again = t.run("topics", "--create", "--topic", "made")
+        equal(again.code, 1, "exit code of creating a topic twice")
+        true("already exists" in again.out + again.err, str(again))
+
+    def console(self):
+        t = self.tools
+        t("console-producer", "--topic", "made", "--reader-property", "parse.key=true", "--reader-property", "key.separator=:", "--sync",
+          text_in="".join(f"k{i}:v{i}\n" for i in range(30)))
+        t("console-producer", "--topic", "made", "--compression-codec", "zstd", text_in="packed\n")
+        read = t("console-consumer", "--topic", "made", "--from-beginning", "--group", "readers", "--max-messages", 31,
+                 "--formatter-property", "print.key=true", "--timeout-ms", 30000)
+        equal(sorted(read.splitlines()), sorted([f"k{i}\tv{i}" for i in range(30)] + ["null\tpacked"]), "what the console reads")
+
+    def groups(self):
+        t = self.tools
+        true("readers" in t("consumer-groups", "--list").split(), "kafka-consumer-groups --list")
+        rows = table(t("consumer-groups", "--describe", "--group", "readers"))
+        equal((len(rows), sum(int(r["LAG"]) for r in rows)), (3, 0), "rows and lag of --describe")
+        true("Empty" in t("consumer-groups", "--describe", "--group", "readers", "--state"), "--describe --state")
+        t("consumer-groups", "--reset-offsets", "--group", "readers", "--topic", "made", "--to-earliest", "--dry-run")
+        equal(sum(int(r["LAG"]) for r in table(t("consumer-groups", "--describe", "--group", "readers"))), 0, "lag after --dry-run")
+        t("consumer-groups", "--reset-offsets", "--group", "readers", "--topic", "made", "--to-earliest", "--execute")
+        equal(sum(int(r["LAG"]) for r in table(t("consumer-groups", "--describe", "--group", "readers"))), 31, "lag after --to-earliest")
+        for how in (["--shift-by", 1], ["--by-duration", "PT1H"], ["--to-datetime", "2020-01-01T00:00:00.000"], ["--to-latest"]):
+            t("consumer-groups", "--reset-offsets", "--group", "readers", "--topic", "made", *how, "--execute")
+        equal(sum(int(r["LAG"]) for r in table(t("consumer-groups", "--describe", "--group", "readers"))), 0, "lag after --to-latest")
+        t("consumer-groups", "--delete-offsets", "--group", "readers", "--topic", "made")
+        t("consumer-groups", "--reset-offsets", "--group", "other", "--topic", "made", "--to-earliest", "--execute")
+        true("successful" in t("consumer-groups", "--delete", "--group", "other"), "--delete")
+        true("readers" in t("groups", "--list"), "kafka-groups --list")
+
+    def configs(self):
+        t = self.tools
+        t("configs", "--alter", "--entity-type", "topics", "--entity-name", "made", "--add-config", "segment.bytes=1048576,retention.ms=7200000")
+        described = t("configs", "--describe", "--entity-type", "topics", "--entity-name", "made")
+        true("segment.bytes=1048576" in described and "retention.ms=7200000" in described, described)
+        t("configs", "--alter", "--entity-type", "topics", "--entity-name", "made", "--delete-config", "retention.ms")
+        true("retention.ms=" not in t("configs", "--describe", "--entity-type", "topics", "--entity-name", "made"), "--delete-config")
+        true("node.id=1" in t("configs", "--describe", "--entity-type", "brokers", "--entity-name", 1, "--all"), "--describe --all of a broker")
+        t("configs", "--alter", "--entity-type", "brokers", "--entity-default", "--add-config", "log.cleaner.threads=1")
+        true("log.cleaner.threads=1" in t("configs", "--describe", "--entity-type", "brokers", "--entity-default"), "cluster-wide default")
+
+    def offsets(self):
+        t = self.tools
+        ends = dict(line.rsplit(":", 1) for line in t("get-offsets", "--topic", "made").split())
+        equal((len(ends), sum(map(int, ends.values()))), (3, 31), "kafka-get-offsets")
+        starts = [line.rsplit(":", 1)[1] for line in t("get-offsets", "--topic", "made", "--time", -2).split()]
+        equal(starts, ["0"] * 3, "kafka-get-offsets --time -2")
+        place, end = next((p, int(e)) for p, e in ends.items() if int(e) > 2)
+        partition = int(place.split(":")[1])
+        t("delete-records", "--offset-json-file",
+          self.file("delete.json", {"partitions": [{"topic": "made", "partition": partition, "offset": 2}], "version": 1}))
+        equal(t("get-offsets", "--topic-partitions", place, "--time", -2).strip(), f"{place}:2", "start after kafka-delete-records")
+        true(end > 2, "there are records left")
+
+    def performance(self):
+        t = self.tools
+        t("topics", "--create", "--topic", "perf", "--partitions", 2, "--config", "segment.bytes=1048576")
+        done = t("producer-perf-test", "--topic", "perf", "--num-records", 30000, "--record-size", 100, "--throughput", -1)
+        true("30000 records sent" in done, done)
+        read = t("consumer-perf-test", "--topic", "perf", "--num-records", 30000, "--timeout", 30000)
+        true(read.strip().splitlines()[-1].split(", ")[4] == "30000", read)
+
+    def verifiable(self):
+        t = self.tools
+        t("topics", "--create", "--topic", "verify", "--partitions", 1)
+        sent = [json.loads(line) for line in t.alone("verifiable-producer", "--topic", "verify", "--max-messages", 100, "--acks", -1).splitlines()]
+        equal(sum(1 for e in sent if e["name"] == "producer_send_success"), 100, "kafka-verifiable-producer")
+        read = [json.loads(line) for line in t.alone("verifiable-consumer", "--topic", "verify", "--group-id", "verifiers", "--max-messages", 100,
+                                               "--reset-policy", "earliest").splitlines()]
+        equal(sum(e["count"] for e in read if e["name"] == "records_consumed"), 100, "kafka-verifiable-consumer")
+
+    def elections(self):
+        t = self.tools
+        preferred = self.cluster.partition("made", 0)["replicas"][0]
+        self.cluster[preferred].kill()
+        self.cluster.wait_leader("made", 0, other_than=preferred)
+        self.cluster[preferred].start()
+        self.cluster.wait_healthy()
+        self.cluster.wait_isr("made")
+        moved = t.run("leader-election", "--election-type", "preferred", "--all-topic-partitions")
+        equal(moved.code, 0, str(moved))
+        equal(self.cluster.leader("made", 0), preferred, "the preferred leader")
+        needless = t("leader-election", "--election-type", "unclean", "--topic", "made", "--partition", 0)
+        true("Valid replica already elected" in needless, needless)
+
+    def reassignment(self):
+        t = self.tools
+        asked = t("reassign-partitions", "--generate", "--broker-list", "1,2,3,4",
+                  "--topics-to-move-json-file", self.file("topics.json", {"topics": [{"topic": "made"}], "version": 1}))
+        proposed = json.loads(asked.split("Proposed partition reassignment configuration")[1])
+        equal(len(proposed["partitions"]), 3, "partitions of the proposal")
+        target = {"version": 1, "partitions": [{"topic": "made", "partition": p, "replicas": [4, 2, 1]} for p in range(3)]}
+        plan = self.file("plan.json", target)
+        started = t("reassign-partitions", "--execute", "--reassignment-json-file", plan, "--throttle", 50_000_000)
+        true("Successfully started partition reassignments" in started, started)
+
+        def complete():
+            verified = t("reassign-partitions", "--verify", "--reassignment-json-file", plan)
+            return verified.count("is completed") == 3 and verified
+        wait_until(complete, "kafka-reassign-partitions --verify to say that all is completed", 60.0)
+        equal([p["replicas"] for p in self.cluster.topic("made")["partition_list"]], [[4, 2, 1]] * 3, "replicas")
+        true("No partition reassignments found" in t("reassign-partitions", "--list"), "--list when nothing is moved")
+        self.cluster[3].kill()
+        back = self.file("back.json", {"version": 1, "partitions": [{"topic": "made", "partition": 0, "replicas": [3, 2, 1]}]})
+        t("reassign-partitions", "--execute", "--reassignment-json-file", back)
+        true("made-0" in t("reassign-partitions", "--list"), "--list while a target is down")
+        true("Successfully cancelled" in t("reassign-partitions", "--cancel", "--reassignment-json-file", back), "--cancel")
+        self.cluster[3].start()
+        self.cluster.wait_healthy()
+
+    def cluster_tools(self):
+        t = self.tools
+        versions = t("broker-api-versions")
+        equal(versions.count("Produce(0):"), 4, "brokers that kafka-broker-api-versions shows")
+        status = t("metadata-quorum", "describe", "--status")
+        true("LeaderId:" in status and "CurrentVoters:" in status, status)
+        equal(t("metadata-quorum", "describe", "--replication").count("Follower"), 2, "followers in --replication")
+        true("Cluster ID: " in t("cluster", "cluster-id", "--bootstrap-server", t.bootstrap, server=None), "kafka-cluster cluster-id")
+        true(str(self.cluster[1].port) in t("cluster", "list-endpoints", "--bootstrap-server", t.bootstrap, server=None), "kafka-cluster list-endpoints")
+        # Kafka's feature levels are not ours: there are none to show.
+        equal(t("features", "describe").strip(), "", "kafka-features describe")
+        dirs = json.loads([line for line in t("log-dirs", "--describe", "--topic-list", "made").splitlines() if line.startswith("{")][0])
+        equal(sorted(b["broker"] for b in dirs["brokers"]), [1, 2, 3, 4], "brokers that kafka-log-dirs shows")
+
+    def dump_log(self):
+        t = self.tools
+        folder = next(p for b in self.cluster.brokers for p in sorted(b.data.glob("perf-0")))
+        segment = sorted(folder.glob("*.index"))[0].with_suffix(".log")
+        dumped = t("dump-log", "--files", segment, "--print-data-log", server=None)
+        true("baseOffset: " in dumped and "isvalid: true" in dumped, dumped[:500])
+        for kind, words in (("index", ["--index-sanity-check"]), ("timeindex", ["--index-sanity-check"])):
+            checked = t("dump-log", "--files", segment.with_suffix("." + kind), *words, server=None)
+            true("mismatch" not in checked.lower() and "passed sanity check" in checked, checked[:500])
+        offsets = next(p for b in self.cluster.brokers for p in sorted(b.data.glob("__consumer_offsets-*/*.log")) if p.stat().st_size > 0)
+        true("isvalid: true" in t("dump-log", "--files", offsets, "--offsets-decoder", "--print-data-log", server=None), "--offsets-decoder")
+
+
+def test_each_tool(report):
+    with Cluster(3, observers=1, settings={"offsets.topic.num.partitions": 3}) as cluster, tempfile.TemporaryDirectory() as folder:
+        cluster.start()
+        with KafkaTools(cluster.bootstrap) as tools:
+            work = Work(cluster, tools, pathlib.Path(folder))
+            problems = []
+            for name in ("topics", "console", "groups", "configs", "offsets", "performance", "verifiable", "cluster_tools", "elections",
+                         "reassignment", "dump_log"):
+                try:
+                    getattr(work, name)()
+                    report(name, None)
+                except Failed as problem:
+                    problems.append(f"{name}: {problem}")
+                    report(name, problem)
+            true(not problems, "; ".join(problems))
