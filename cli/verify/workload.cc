@@ -49,9 +49,11 @@ void answer_mark(Clients& clients) {
         {"acknowledged", p.acknowledged}});
 }
 
-void tell_progress(Clients& clients) {
+void tell_progress(Clients& clients, steady_clock::time_point began) {
   const verify::Recorder::Progress p = clients.recorder().progress();
+  const auto at = std::chrono::duration_cast<milliseconds>(steady_clock::now() - began);
   emit({{"event", "progress"},
+        {"at_ms", at.count()},
         {"sent", p.sent},
         {"acknowledged", p.acknowledged},
         {"polled", p.polled},
@@ -98,7 +100,8 @@ Exit run(const WorkloadCommand& command) {
   clients.start();
   emit({{"event", "ready"}, {"partitions", clients.partitions()}});
   std::string input;
-  auto told = steady_clock::now();
+  const auto began = steady_clock::now();
+  auto told = began;
   for (;;) {
     std::array<pollfd, 2> entries{pollfd{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0},
                                   pollfd{.fd = interruption.descriptor(), .events = POLLIN, .revents = 0}};
@@ -117,7 +120,7 @@ Exit run(const WorkloadCommand& command) {
     }
     if (steady_clock::now() - told >= milliseconds(100)) {
       told = steady_clock::now();
-      tell_progress(clients);
+      tell_progress(clients, began);
     }
   }
 }
