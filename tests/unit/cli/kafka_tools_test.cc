@@ -1,0 +1,92 @@
+// The names of Kafka's scripts, Kafka's lists of settings, and the sources of a container's configuration.
+#include <cstdlib>
+
+#include <catch2/catch.hpp>
+
+#include "cli/image.h"
+#include "cli/kafka_tools/dispatch.h"
+#include "cli/kafka_tools/flags.h"
+
+namespace {
+
+cli::StartCommand started;  // what the tools that start a broker asked for
+
+}  // namespace
+
+// The broker's part of the binary is not in this program.
+cli::Exit cli::run(const StartCommand& command) {
+  started = command;
+  return Exit::done;
+}
+
+using cli::kafka_tool_named;
+using cli::kafka_tools::parse_settings;
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+TEST_CASE("A program is a tool by the last part of its name, with or without .sh") {
+  for (const char* tool : {"kafka-topics", "kafka-console-producer", "kafka-console-consumer", "kafka-consumer-groups",
+                           "kafka-configs", "kafka-broker-api-versions", "kafka-get-offsets", "kafka-metadata-quorum",
+                           "kafka-server-start", "kafka-storage", "run"}) {
+    CAPTURE(tool);
+    REQUIRE(kafka_tool_named(tool));
+    REQUIRE(kafka_tool_named(std::string("/opt/kafka/bin/") + tool + ".sh"));
+  }
+  for (const char* other : {"naru", "/usr/bin/naru", "kafka-topic", "", "kafka-topics.sh/"}) {
+    CAPTURE(other);
+    REQUIRE_FALSE(kafka_tool_named(other));
+  }
+}
+
+TEST_CASE("kafka-server-start takes a file and overrides, run takes variables") {
+  const auto call = [](const char* tool, std::vector<const char*> words) {
+    words.insert(words.begin(), tool);
+    return (*kafka_tool_named(tool))(static_cast<int>(words.size()), words.data());
+  };
+  REQUIRE(call("kafka-server-start.sh", {"a.properties", "--override", "node.id=2", "--override", "x=y"}) ==
+          cli::Exit::done);
+  REQUIRE(started.config_file == "a.properties");
+  REQUIRE(started.sets == std::vector<std::string>{"node.id=2", "x=y"});
+  REQUIRE_FALSE(started.as_image);
+  REQUIRE(call("run", {"KAFKA_NODE_ID=3"}) == cli::Exit::done);
+  REQUIRE(started.as_image);
+  REQUIRE(started.variables == std::vector<std::string>{"KAFKA_NODE_ID=3"});
+  REQUIRE(call("kafka-server-start.sh", {}) == cli::Exit::refused);
+  REQUIRE(call("kafka-server-start.sh", {"a.properties", "--unknown"}) == cli::Exit::refused);
+  REQUIRE(call("kafka-server-start.sh", {"-daemon", "a.properties"}) == cli::Exit::usage);
+}
+
+TEST_CASE("Settings in a list: brackets hold a value with commas together") {
+  REQUIRE(*parse_settings("a=1") == Settings{{"a", "1"}});
+  REQUIRE(*parse_settings("a=1,b=[x,y],c=") == Settings{{"a", "1"}, {"b", "x,y"}, {"c", ""}});
+  REQUIRE(*parse_settings("a=b=c") == Settings{{"a", "b=c"}});
+  REQUIRE(parse_settings("")->empty());
+  REQUIRE_FALSE(parse_settings("a"));
+  REQUIRE_FALSE(parse_settings("=1"));
+}
+
+TEST_CASE("Words of an image's start stand above the environment") {
+  ::setenv("KAFKA_NUM_PARTITIONS", "4", 1);
+  const auto sources = cli::image_sources({"KAFKA_NUM_PARTITIONS=5", "KAFKA_LOG_DIRS=/tmp/data"});
+  ::unsetenv("KAFKA_NUM_PARTITIONS");
+  REQUIRE(sources);
+  const auto loaded = common::config::load_config(*sources);
+  REQUIRE(loaded);
+  REQUIRE(loaded->config.num_partitions == 5);
+  REQUIRE(loaded->config.log_dirs == std::vector<std::string>{"/tmp/data"});
+  REQUIRE_FALSE(cli::image_sources({"KAFKA_NODE_ID"}));
+  REQUIRE_FALSE(cli::image_sources({"=1"}));
+}
+
+TEST_CASE("health --local asks where the configuration says that the broker listens") {
+  const auto address_with = [](const char* listeners) {
+    ::setenv("KAFKA_LISTENERS", listeners, 1);
+    std::string address = cli::local_address();
+    ::unsetenv("KAFKA_LISTENERS");
+    return address;
+  };
+  REQUIRE(address_with("PLAINTEXT://:7777") == "localhost:7777");
+  REQUIRE(address_with("PLAINTEXT://0.0.0.0:7778") == "localhost:7778");
+  REQUIRE(address_with("PLAINTEXT://127.0.0.5:9092") == "127.0.0.5:9092");
+  REQUIRE(address_with("PLAINTEXT://[::1]:9092") == "[::1]:9092");
+  REQUIRE(address_with("nonsense") == "localhost:9092");
+}
