@@ -70,7 +70,10 @@ BrokerCore::BrokerCore(const common::config::BrokerConfig& config, BrokerHost ho
   for (size_t i = 0; i < host_.shards.size(); ++i) acceptors_.push_back(std::make_unique<LateAcceptor>());
 }
 
-BrokerCore::~BrokerCore() = default;
+// Coordinators hold their partitions, and these give back what they have in their shard's tail cache.
+BrokerCore::~BrokerCore() {
+  groups_.reset();
+}
 
 replication::FollowerAcceptor& BrokerCore::acceptor(size_t shard) {
   return *acceptors_[shard];
