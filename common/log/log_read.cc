@@ -68,9 +68,11 @@ Result<ReadOutcome> take_batches(const ReadPlan& plan, const Buffer& bytes, uint
     if (!is_next && (!plan.may_have_gaps || batch->base_offset() < expected))
       return corrupt(*plan.file, position + taken,
                      fmt::format("offset {}, expected {}", batch->base_offset(), expected));
-    if (batch->last_offset() >= request.limit) break;
-    // Rot is never served and never spread (fault 31).
+    // Rot is never served and never spread (fault 31), nor taken for a batch that ends beyond the limit.
+    const bool is_beyond = batch->last_offset() >= request.limit;
+    if (is_beyond && taken > 0) break;
     if (!batch->crc_ok()) return corrupt(*plan.file, position + taken, "checksum mismatch");
+    if (is_beyond) break;
     expected = batch->next_offset();
     taken += *size;
     outcome.result.next_offset = batch->next_offset();

@@ -373,7 +373,9 @@ Result<void> Recovery::load_producers() {
 // Whether the batch at the end of the scan, which the file seems to end within, was written whole: then its length is
 // damaged, and its checksum, which does not cover the length, is right for some other one.
 Result<bool> Recovery::was_whole(const Segment& segment, const ScanResult& scanned) const {
-  auto fits = checksum_fits_some_length(*segment.file, scanned.position, segment.size_bytes);
+  auto file_size = segment.file->size();  // the segment's own is what has been scanned
+  if (!file_size) return disk::storage_error(file_size.error());
+  auto fits = checksum_fits_some_length(*segment.file, scanned.position, *file_size);
   if (!fits) return disk::storage_error(fits.error());
   return *fits;
 }

@@ -91,6 +91,7 @@ struct Fixture {
     Offset next(from);
     while (next < log->log_end_offset()) {
       auto read = log->read_blocking({next, std::min(Offset(limit), log->log_end_offset()), 1 << 20});
+      INFO((read ? std::string() : read.error().message));
       REQUIRE(read);
       if (read->records.empty()) break;
       const Buffer all = read->records.flatten();
