@@ -66,6 +66,10 @@ std::optional<Reason> obstacle(const ClusterFacts& cluster, const std::string& n
     if (candidates.empty()) candidates = p.replicas;
     for (const int32_t id : down_among(cluster, candidates)) missing.insert(id);
   }
+  if (leaderless.empty() && lost_majority) {
+    return bad(fmt::format("it is not known who leads {}: there is no controller, and what the brokers say may be old", name),
+               "a majority of the voters must run: `naru status` shows which are missing");
+  }
   if (leaderless.empty()) return std::nullopt;
   const std::string which =
       leaderless.size() == topic->partitions.size()
