@@ -122,7 +122,7 @@ Awaitable<void> CoordinatorActor::run_load(std::shared_ptr<CoordinatorActor> sel
       co_return;
     }
     self->coordinator_.reset();
-    if (is_over(loaded.error().code)) co_return self->stop();
+    if (self->is_over_with(loaded.error().code)) co_return self->stop();
     // R104: a partition that cannot be read is answered with an error until it can, never as if it were empty.
     self->load_failed_ = true;
     self->options_.log.error("could not be loaded in epoch {}, next attempt in {} ms: {} {}", self->epoch_,
@@ -130,6 +130,12 @@ Awaitable<void> CoordinatorActor::run_load(std::shared_ptr<CoordinatorActor> sel
     co_await common::sleep_until(self->shard_, self->shard_.now() + retry);
     retry = std::min(retry * 2, longest_retry);
   }
+}
+
+// A leader that is cut off answers as nobody's (R33), and may find out that it still is one: only the end of its epoch
+// ends us.
+bool CoordinatorActor::is_over_with(ErrorCode error) const {
+  return is_over(error) && !log_->log_end_offset();
 }
 
 // R104: the whole partition, up to the log end as it is now. What earlier leaders left uncommitted is part of it, so
@@ -344,7 +350,7 @@ void CoordinatorActor::on_append(const Batch& batch, const Result<Offset>& outco
     for (const WriteId id : batch.ids) perform(coordinator_->on_write_failed(id, error, now()));
     return;
   }
-  if (is_over(error)) return stop();
+  if (is_over_with(error)) return stop();
   // The records may or may not be in the log, so the log must say what is true.
   options_.log.warn("the outcome of {} writes is unknown, loading again: {} {}", batch.ids.size(), error,
                     outcome.error().message);

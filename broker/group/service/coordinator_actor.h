@@ -38,6 +38,7 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
   void start();
   // The epoch is over: who waits is told, and so is whoever still asks.
   void stop();
+  [[nodiscard]] bool is_over_with(ErrorCode error) const;
 
   // Waits until `patience` for a load that is going on.
   common::Awaitable<Answer> ask(Request request, Instant patience);
