@@ -123,7 +123,7 @@ class Drill {
           "naru-{id}'");
     }
     if (command_.harm == "fill-disk") return find_directory(b);
-    Outcome<LocalProcess> process = LocalProcess::listening_on(b.port);
+    Outcome<LocalProcess> process = LocalProcess::listening_on(b.host, b.port);
     if (!process) {
       return problem(Exit::refused,
                      fmt::format("broker {} at {}:{}: {}", b.id, b.host, b.port, process.error().message),
@@ -208,7 +208,7 @@ class Drill {
     }
     if (command_.harm == "pause") return processes_[i].signal(SIGCONT);
     // A supervisor may have been faster.
-    if (LocalProcess::listening_on(victims_[i].port)) return {};
+    if (LocalProcess::listening_on(victims_[i].host, victims_[i].port)) return {};
     return processes_[i].start_again();
   }
 

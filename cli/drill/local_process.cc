@@ -1,11 +1,16 @@
 #include "cli/drill/local_process.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -21,10 +26,50 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The sockets that listen on the port, as /proc/PID/fd names them.
-std::set<std::string> listening_sockets(uint16_t port) {
+// A name's addresses as far as they are this machine's: another one's process is not ours to harm, whoever listens on
+// the same port here.
+std::vector<sockaddr_storage> own_addresses(const std::string& host) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(host.c_str(), nullptr, &hints, &found) != 0) return {};
+  std::vector<sockaddr_storage> own;
+  for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
+    const int probe = socket(entry->ai_family, SOCK_DGRAM, 0);
+    if (probe >= 0 && bind(probe, entry->ai_addr, entry->ai_addrlen) == 0) {
+      sockaddr_storage address{};
+      std::memcpy(&address, entry->ai_addr, entry->ai_addrlen);
+      own.push_back(address);
+    }
+    if (probe >= 0) close(probe);
+  }
+  freeaddrinfo(found);
+  return own;
+}
+
+// As /proc/net/tcp and tcp6 print it: words as the machine has them.
+std::vector<std::string> in_proc_net(const sockaddr_storage& address) {
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    return {fmt::format("{:08X}", v4.sin_addr.s_addr),
+            fmt::format("{:08X}{:08X}{:08X}{:08X}", 0, 0, htonl(0xffff), v4.sin_addr.s_addr)};
+  }
+  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+  std::array<uint32_t, 4> words{};
+  std::memcpy(words.data(), &v6.sin6_addr, sizeof words);
+  return {fmt::format("{:08X}{:08X}{:08X}{:08X}", words[0], words[1], words[2], words[3])};
+}
+
+// The sockets that listen there, as /proc/PID/fd names them: those on that very address, else those on every address.
+std::set<std::string> listening_sockets(const std::string& host, uint16_t port) {
   constexpr std::string_view listening = "0A";
-  std::set<std::string> sockets;
+  std::set<std::string> wanted;
+  for (const sockaddr_storage& address : own_addresses(host)) {
+    for (std::string& text : in_proc_net(address)) wanted.insert(std::move(text));
+  }
+  if (wanted.empty()) return {};
+  std::set<std::string> on_it;
+  std::set<std::string> on_all;
   for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
     std::ifstream lines(table);
     std::string line;
@@ -33,10 +78,12 @@ std::set<std::string> listening_sockets(uint16_t port) {
       std::string number, local, remote, state, queues, timer, retransmits, uid, timeout, inode;
       words >> number >> local >> remote >> state >> queues >> timer >> retransmits >> uid >> timeout >> inode;
       if (state != listening || !local.ends_with(fmt::format(":{:04X}", port))) continue;
-      sockets.insert(fmt::format("socket:[{}]", inode));
+      const std::string address = local.substr(0, local.find(':'));
+      if (wanted.contains(address)) on_it.insert(fmt::format("socket:[{}]", inode));
+      if (address.find_first_not_of('0') == std::string::npos) on_all.insert(fmt::format("socket:[{}]", inode));
     }
   }
-  return sockets;
+  return on_it.empty() ? on_all : on_it;
 }
 
 std::string link_of(const fs::path& path) {
@@ -81,12 +128,13 @@ std::vector<char*> pointers_to(const std::vector<std::string>& words) {
 
 }  // namespace
 
-Outcome<LocalProcess> LocalProcess::listening_on(uint16_t port) {
-  const std::set<std::string> sockets = listening_sockets(port);
-  if (sockets.empty()) return problem(Exit::refused, fmt::format("nothing on this machine listens on port {}", port));
+Outcome<LocalProcess> LocalProcess::listening_on(const std::string& host, uint16_t port) {
+  const std::set<std::string> sockets = listening_sockets(host, port);
+  if (sockets.empty())
+    return problem(Exit::refused, fmt::format("nothing on this machine listens on {}:{}", host, port));
   const std::optional<pid_t> pid = owner_of(sockets);
   if (!pid) {
-    return problem(Exit::refused, fmt::format("the process that listens on port {} belongs to somebody else", port),
+    return problem(Exit::refused, fmt::format("the process that listens on {}:{} belongs to somebody else", host, port),
                    "run the drill as its user, or as root");
   }
   LocalProcess found;

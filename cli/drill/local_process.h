@@ -13,8 +13,9 @@ namespace cli::drill {
 
 class LocalProcess {
  public:
-  // Whoever listens on that port here. Refused when nobody does, or when it is not ours to look at.
-  static Outcome<LocalProcess> listening_on(uint16_t port);
+  // Whoever listens there on this machine. Refused when nobody does, when the address is another machine's, or when the
+  // process is not ours to look at.
+  static Outcome<LocalProcess> listening_on(const std::string& host, uint16_t port);
 
   [[nodiscard]] pid_t pid() const { return pid_; }
   Outcome<void> signal(int number) const;

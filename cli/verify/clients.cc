@@ -167,8 +167,11 @@ class Clients::Producer {
 class Clients::Consumer {
  public:
   Consumer(Clients& run, int32_t id) : run_(run), id_(id) {}
+  // The member has left its group. Its handle stays until the command ends: rd_kafka_destroy (librdkafka 2.0) waits
+  // without end when a commit was on its way to a coordinator that died.
   ~Consumer() {
     if (commit_queue_ != nullptr) rd_kafka_queue_destroy(commit_queue_);
+    static_cast<void>(handle_.release());
   }
   Consumer(const Consumer&) = delete;
   Consumer& operator=(const Consumer&) = delete;
