@@ -173,8 +173,22 @@ Awaitable<void> await_successors(RequestContext& ctx, const MetadataRequest& req
   }
 }
 
+// Who is told to ask again does so after a second, while the brokers of a cluster that starts register within a fraction
+// of one: they are waited for.
+Awaitable<void> await_brokers(RequestContext& ctx) {
+  constexpr std::chrono::seconds patience{1};
+  const common::model::Instant until = ctx.shard().now() + patience;
+  while (ctx.broker().image_changed != nullptr && is_still_gathering(ctx) && ctx.shard().now() < until) {
+    ctx.settle_order();
+    co_await common::until(*ctx.broker().image_changed, until);
+    ctx.refresh_image();
+  }
+}
+
 Awaitable<MetadataResponse> handle(RequestContext& ctx, MetadataRequest request) {
-  const auto failed = co_await create_missing_topics(ctx, names_to_create(ctx, request));
+  auto missing = names_to_create(ctx, request);
+  if (!missing.empty()) co_await await_brokers(ctx);
+  const auto failed = co_await create_missing_topics(ctx, std::move(missing));
   co_await await_successors(ctx, request);
   const ClusterView cluster(ctx);
   MetadataResponse response;

@@ -244,6 +244,27 @@ TEST_CASE("Metadata creates missing topics where both sides allow it") {
     REQUIRE(broker.ask<MetadataResponse>(for_topics({"fresh"}), 1).topics.at(0).error_code ==
             ErrorCode::invalid_replication_factor);
   }
+  SECTION("and waited for, for a while, before the controller is asked") {
+    common::Event changed(*broker.context.shard);
+    broker.context.image_changed = &changed;
+    broker.config.default_replication_factor = 3;
+    broker.config.voters.resize(4);
+    size_t registered_when_asked = 0;
+    broker.controller.effect = nullptr;
+    broker.controller.answer = [&](const meta::ControllerRequest&) -> meta::ControllerAnswer {
+      registered_when_asked = broker.context.image->brokers().size();
+      meta::CreateTopicsAnswer answer;
+      answer.topics.push_back({.name = "fresh", .error = {ErrorCode::invalid_partitions, "seen"}});
+      return answer;
+    };
+    const auto timer = broker.context.shard->call_at(broker.context.shard->now() + std::chrono::milliseconds(30), [&] {
+      broker.register_broker(4);
+      changed.pulse();
+    });
+    REQUIRE(broker.ask<MetadataResponse>(for_topics({"fresh"}), 1).topics.at(0).error_code ==
+            ErrorCode::invalid_partitions);
+    REQUIRE(registered_when_asked == 4);
+  }
   SECTION("a controller that cannot be reached means: try again") {
     broker.controller.effect = nullptr;
     broker.controller.answer = nullptr;
