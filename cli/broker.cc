@@ -31,11 +31,6 @@ Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
-std::string role_of(const BrokerFacts& broker, const ClusterFacts& cluster) {
-  if (cluster.controller == broker.id) return "controller";
-  return broker.voter ? "voter" : "observer";
-}
-
 Json broker_json(const BrokerFacts& b, const ClusterFacts& cluster) {
   return {{"id", b.id},
           {"host", b.host},
@@ -119,7 +114,7 @@ Exit run(const BrokerListCommand& command) {
     one["disk_used"] = or_null(b.disk_used);
     one["disk_total"] = or_null(b.disk_total);
     all.push_back(std::move(one));
-    table.add({std::to_string(b.id), fmt::format("{}:{}", b.host, b.port), role_of(b, *facts), b.fenced ? "down" : "up",
+    table.add({std::to_string(b.id), fmt::format("{}:{}", b.host, b.port), std::string(role_of(b, *facts)), b.fenced ? "down" : "up",
                std::to_string(b.leaders), std::to_string(b.replicas), disk_text(b), b.rack.value_or("")});
     names += fmt::format("{}\n", b.id);
   }

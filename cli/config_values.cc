@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/items.h"
+#include "cli/facts.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "kafka/describe_configs.h"
@@ -47,24 +48,6 @@ Outcome<Resource> resource_of(const ConfigTarget& target) {
 
 std::string text_of(const ConfigTarget& target) {
   return target.name.empty() ? target.kind : fmt::format("{} {}", target.kind, target.name);
-}
-
-// Where a value was set; Kafka's numbers.
-std::string_view source_text(int8_t source) {
-  switch (source) {
-    case 1:
-      return "topic";
-    case 2:
-      return "broker";
-    case 3:
-      return "cluster";
-    case 4:
-      return "file";
-    case 8:
-      return "group";
-    default:
-      return "default";
-  }
 }
 
 bool is_default(const Config& config) {

@@ -302,4 +302,26 @@ Health assess(const ClusterFacts& cluster, int brokers_min) {
   return health;
 }
 
+std::string_view role_of(const BrokerFacts& broker, const ClusterFacts& cluster) {
+  if (cluster.controller == broker.id) return "controller";
+  return broker.voter ? "voter" : "observer";
+}
+
+std::string_view source_text(int8_t source) {
+  switch (source) {
+    case 1:
+      return "topic";
+    case 2:
+      return "broker";
+    case 3:
+      return "cluster";
+    case 4:
+      return "file";
+    case 8:
+      return "group";
+    default:
+      return "default";
+  }
+}
+
 }  // namespace cli

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/client/cluster.h"
@@ -81,5 +82,9 @@ struct Health {
   [[nodiscard]] bool healthy() const { return reasons.empty(); }
 };
 Health assess(const ClusterFacts& cluster, int brokers_min);
+
+std::string_view role_of(const BrokerFacts& broker, const ClusterFacts& cluster);
+// Where a setting's value comes from; `source` is Kafka's number for it.
+std::string_view source_text(int8_t source);
 
 }  // namespace cli

@@ -36,11 +36,6 @@ Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
-std::string_view role_of(const BrokerFacts& broker, const ClusterFacts& cluster) {
-  if (cluster.controller == broker.id) return "controller";
-  return broker.voter ? "voter" : "observer";
-}
-
 Json status_json(const ClusterFacts& cluster, const Health& health) {
   Json brokers = Json::array();
   for (const BrokerFacts& b : cluster.brokers) {

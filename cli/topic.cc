@@ -45,21 +45,6 @@ Json error_json(ErrorCode code) {
   return code == ErrorCode::none ? Json(nullptr) : Json(std::string(common::model::to_string(code)));
 }
 
-std::string_view source_text(int8_t source) {
-  switch (source) {
-    case 1:
-      return "topic";
-    case 2:
-      return "broker";
-    case 3:
-      return "cluster";
-    case 4:
-      return "file";
-    default:
-      return "default";
-  }
-}
-
 using TopicConfigs = std::vector<kafka::DescribeConfigsResponse::DescribeConfigsResourceResult>;
 
 Outcome<std::map<std::string, TopicConfigs>> fetch_configs(client::Cluster& cluster,
