@@ -2,136 +2,20 @@
 
 Each part returns rows {"figure", "unit", "values", "note"}; the table shows the median and the worst of the values.
 """
-import contextlib
 import json
-import os
-import pathlib
-import select
-import shutil
 import statistics
 import subprocess
-import sys
 import time
 
-from naru_cluster import TOP, Cluster, Failed, clean_environment, wait_until
-
-TICKS = os.sysconf("SC_CLK_TCK")
-JAVA_PROJECT = TOP / "tests" / "bench" / "java"
-JAVA_BUILD = TOP / "build" / "bench" / "java"
-GAP_TOPIC = "gap"
-
-
-def load_program():
-    path = pathlib.Path(os.environ.get("NARU_LOAD", TOP / "build" / "release" / "naru-load"))
-    if not path.exists():
-        raise SystemExit(f"{path} is not built: cmake --build build/release --target naru naru-load")
-    return str(path)
-
-
-def say(text):
-    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
+from clients import load_program, run_load, say
+from kernel import cpu_of, memory_of
+from kills import KILLS, kill_once
+from naru_cluster import Cluster, Failed, wait_until
 
 
 def row(figure, unit, values, note="", better="lower"):
     return {"figure": figure, "unit": unit, "values": values, "note": note, "better": better}
 
-
-# What the kernel knows of a process ----------------------------------------------------------------------------------
-
-def cpu_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS  # utime, stime
-
-
-def memory_mb(pid):
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1000
-    raise Failed(f"process {pid} has no VmRSS")
-
-
-def cpu_of(cluster):
-    return sum(cpu_seconds(b.pid) for b in cluster.brokers)
-
-
-def memory_of(cluster):
-    return [memory_mb(b.pid) for b in cluster.brokers]
-
-
-# Clients -------------------------------------------------------------------------------------------------------------
-
-def run_load(*words, timeout=590):
-    done = subprocess.run([load_program(), *map(str, words)], capture_output=True, text=True, timeout=timeout, check=False)
-    if done.returncode != 0:
-        raise Failed(f"naru-load {' '.join(map(str, words))} ended with {done.returncode}: {done.stdout} {done.stderr}")
-    return json.loads(done.stdout)
-
-
-class Steady:
-    """A steady producer (bench/steady.h, bench/java): says when writes flow, and the longest gap between two marks."""
-
-    def __init__(self, command):
-        self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.DEVNULL, bufsize=0, env=clean_environment())
-        self.buffer = b""
-        self.wait_for("ready")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, value, trace):
-        self.process.kill()
-        self.process.wait()
-
-    def wait_for(self, kind, timeout=60.0):
-        deadline = time.monotonic() + timeout
-        while True:
-            while b"\n" in self.buffer:
-                line, self.buffer = self.buffer.split(b"\n", 1)
-                event = json.loads(line)
-                if event["event"] == kind:
-                    return event
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, deadline - time.monotonic()))
-            chunk = os.read(self.process.stdout.fileno(), 65536) if ready else b""
-            if not chunk:
-                raise Failed(f"the steady producer did not say {kind} within {timeout} s")
-            self.buffer += chunk
-
-    def flow(self, records=200):
-        """Waits until each partition has had so many more acknowledgements."""
-        self.process.stdin.write(f"flow {records}\n".encode())
-        self.wait_for("flow")
-
-    def mark(self):
-        self.process.stdin.write(b"mark\n")
-        return self.wait_for("mark")
-
-
-def librdkafka_producer(cluster):
-    return Steady([load_program(), "steady", "--bootstrap", cluster.bootstrap, "--topic", GAP_TOPIC, "--partitions", 2,
-                   "--rate", 1000])
-
-
-def java_producer(cluster):
-    classes = f"{JAVA_BUILD}/classes:{JAVA_BUILD}/lib/*"
-    return Steady(["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx128m", "-cp", classes,
-                   "naru.bench.SteadyProducer", cluster.bootstrap, GAP_TOPIC, 2, 1000])
-
-
-def build_java():
-    """None, or what is missing."""
-    for program in ("java", "mvn"):
-        if not shutil.which(program):
-            return f"{program} is not installed"
-    if (JAVA_BUILD / "lib").exists():
-        return None
-    say("building the Java producer")
-    done = subprocess.run(["mvn", "-q", "-f", str(JAVA_PROJECT / "pom.xml"), "package", f"-DbuildDir={JAVA_BUILD}"],
-                          capture_output=True, text=True, check=False)
-    return None if done.returncode == 0 else f"mvn package failed: {done.stdout[-500:]}"
-
-
-# The figures ---------------------------------------------------------------------------------------------------------
 
 def starts(runs):
     """From nothing to a client's first acknowledged write."""
@@ -216,79 +100,17 @@ def rates(megabytes, runs):
     return rows
 
 
-KILLS = {"leader": "a leader", "controller": "the controller", "both": "controller and leader in one"}
-
-
-class Kills:
-    """A cluster and a steady producer; between two kills everybody is back and in sync.
-
-    Each kind of kill is done once, and then the cluster is done with: a controller that has fenced a broker because its
-    address refused connections is slower to believe that of the same broker again for a while, so the second kill of
-    one broker is another figure than the first."""
-
-    def __init__(self, cluster, producer):
-        self.cluster = cluster
-        self.producer = producer
-
-    def leaders(self):
-        return [p["leader"] for p in self.cluster.topic(GAP_TOPIC)["partition_list"]]
-
-    def restore(self):
-        self.cluster.wait_healthy()
-        self.cluster.wait_isr(GAP_TOPIC)
-        wait_until(lambda: self.cluster.run("partition", "elect", GAP_TOPIC).returncode == 0, "preferred leaders")
-
-    def arrange(self, kind):
-        """Who is to be killed. The topic's two partitions prefer brokers 1 and 2, so that the active controller decides
-        what a kill hits: it is handed over (SIGTERM) until it lies where this kill wants it."""
-        for _ in range(20):
-            controller = self.cluster.controller()
-            leaders = self.leaders()
-            others = [leader for leader in leaders if leader != controller]
-            if kind == "leader" and others:
-                return others[0]
-            if kind == "controller" and controller not in leaders:
-                return controller
-            if kind == "both" and controller in leaders:
-                return controller
-            self.cluster[controller].terminate()
-            self.cluster.wait_controller(other_than=controller)
-            self.cluster[controller].start()
-            self.restore()
-        raise Failed(f"no controller where a kill of kind '{kind}' needs it, after 20 tries")
-
-    def kill(self, kind):
-        """The gap in ms, and how long the broker needs from its start to every ISR in s."""
-        victim = self.arrange(kind)
-        self.producer.flow()
-        self.producer.mark()
-        self.cluster[victim].kill()
-        self.producer.flow()
-        gap = self.producer.mark()["gap_ms"]
-        began = time.monotonic()
-        self.cluster[victim].start()
-        self.cluster.wait_isr(GAP_TOPIC)
-        back = time.monotonic() - began
-        self.restore()
-        return gap, back
-
-
 def gaps(runs, clients):
     """kill -9 under a steady producer: the longest time that a partition goes without an acknowledgement."""
     rows = []
     returns = []
-    for client, make in clients:
+    for client, make_producer in clients:
         seen = {kind: [] for kind in KILLS}
         for run in range(runs):
-            with Cluster(3) as cluster, contextlib.ExitStack() as stack:
-                cluster.start()
-                cluster.naru("topic", "create", GAP_TOPIC, "--assign", "1:2:3,2:1:3")
-                cluster.wait_isr(GAP_TOPIC)
-                kills = Kills(cluster, stack.enter_context(make(cluster)))
-                for kind in KILLS:
-                    gap, back = kills.kill(kind)
-                    seen[kind].append(gap)
-                    returns.append(back)
+            for kind in KILLS:
+                gap, back = kill_once(lambda: Cluster(3), kind, make_producer)
+                seen[kind].append(gap)
+                returns.append(back)
             say(f"{client}, run {run + 1} of {runs}: " + ", ".join(f"{KILLS[k]} {v[-1]:.0f} ms" for k, v in seen.items()))
         rows += [row(f"longest gap at kill -9 of {KILLS[kind]}, {client}", "ms", values) for kind, values in seen.items()]
     if returns:

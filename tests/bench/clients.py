@@ -1,0 +1,97 @@
+"""The clients that measure: naru-load (librdkafka) and the Java producer of tests/bench/java. They know nothing of Naru and
+run against any cluster with the methods of naru_cluster.Cluster."""
+import json
+import os
+import pathlib
+import select
+import shutil
+import subprocess
+import sys
+import time
+
+from naru_cluster import TOP, Failed, clean_environment
+
+JAVA_PROJECT = TOP / "tests" / "bench" / "java"
+JAVA_BUILD = TOP / "build" / "bench" / "java"
+
+
+def say(text):
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
+
+
+def load_program():
+    path = pathlib.Path(os.environ.get("NARU_LOAD", TOP / "build" / "release" / "naru-load"))
+    if not path.exists():
+        raise SystemExit(f"{path} is not built: cmake --build build/release --target naru naru-load")
+    return str(path)
+
+
+def run_load(*words, timeout=590):
+    done = subprocess.run([load_program(), *map(str, words)], capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode != 0:
+        raise Failed(f"naru-load {' '.join(map(str, words))} ended with {done.returncode}: {done.stdout} {done.stderr}")
+    return json.loads(done.stdout)
+
+
+class Steady:
+    """A steady producer (bench/steady.h, bench/java): says when writes flow, and the longest gap between two marks."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, bufsize=0, env=clean_environment())
+        self.buffer = b""
+        self.wait_for("ready")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.process.kill()
+        self.process.wait()
+
+    def wait_for(self, kind, timeout=60.0):
+        deadline = time.monotonic() + timeout
+        while True:
+            while b"\n" in self.buffer:
+                line, self.buffer = self.buffer.split(b"\n", 1)
+                event = json.loads(line)
+                if event["event"] == kind:
+                    return event
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+            chunk = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+            if not chunk:
+                raise Failed(f"the steady producer did not say {kind} within {timeout} s")
+            self.buffer += chunk
+
+    def flow(self, records=200):
+        """Waits until each partition has had so many more acknowledgements."""
+        self.process.stdin.write(f"flow {records}\n".encode())
+        self.wait_for("flow")
+
+    def mark(self):
+        self.process.stdin.write(b"mark\n")
+        return self.wait_for("mark")
+
+
+def librdkafka_producer(cluster, topic):
+    """Two partitions, 1000 records a second; everything else as librdkafka has it by default."""
+    return Steady([load_program(), "steady", "--bootstrap", cluster.bootstrap, "--topic", topic, "--partitions", 2, "--rate", 1000])
+
+
+def java_producer(cluster, topic):
+    classes = f"{JAVA_BUILD}/classes:{JAVA_BUILD}/lib/*"
+    return Steady(["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx128m", "-cp", classes,
+                   "naru.bench.SteadyProducer", cluster.bootstrap, topic, 2, 1000])
+
+
+def build_java():
+    """None, or what is missing."""
+    for program in ("java", "mvn"):
+        if not shutil.which(program):
+            return f"{program} is not installed"
+    if (JAVA_BUILD / "lib").exists():
+        return None
+    say("building the Java producer")
+    done = subprocess.run(["mvn", "-q", "-f", str(JAVA_PROJECT / "pom.xml"), "package", f"-DbuildDir={JAVA_BUILD}"],
+                          capture_output=True, text=True, check=False)
+    return None if done.returncode == 0 else f"mvn package failed: {done.stdout[-500:]}"

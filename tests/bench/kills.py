@@ -1,0 +1,73 @@
+"""kill -9 under a steady producer: how long a partition goes without an acknowledgement.
+
+Each kill has a cluster of its own, and the partitions are laid around the controller wherever it happens to be, so a kill
+hits what it is meant to hit without moving the controller first. A new cluster also keeps kills apart: a controller that
+has fenced a broker because its address refused connections is slower to believe that of the same broker again for a
+while, so the second kill of one broker is another figure than the first.
+"""
+import time
+
+from clients import say
+from naru_cluster import Failed, wait_until
+
+KILLS = {"leader": "a leader", "controller": "the controller", "both": "controller and leader in one"}
+
+
+def plan(kind, controller, brokers):
+    """Who is killed, and which replicas the two partitions have: the first of each leads. Three brokers."""
+    first, second = [b for b in brokers if b != controller]
+    if kind == "leader":
+        return first, [[first, second, controller], [second, first, controller]]
+    if kind == "controller":
+        return controller, [[first, second, controller], [second, first, controller]]
+    if kind == "both":
+        return controller, [[controller, first, second], [first, controller, second]]
+    raise ValueError(kind)
+
+
+class Kill:
+    """One kill on a cluster that is up. Done over, on a new topic, when the controller moves by itself meanwhile."""
+
+    def __init__(self, cluster, kind, make_producer, tries=5):
+        self.cluster = cluster
+        self.kind = kind
+        self.make_producer = make_producer
+        self.tries = tries
+        self.topic = None
+
+    def layout(self):
+        partitions = self.cluster.topic(self.topic)["partition_list"]
+        return [p["leader"] for p in sorted(partitions, key=lambda p: p["partition"])]
+
+    def run(self):
+        """The gap in ms, and how long the broker needs from its start to every ISR in s."""
+        for attempt in range(self.tries):
+            controller = self.cluster.wait_controller()
+            victim, replicas = plan(self.kind, controller, [b.id for b in self.cluster.brokers])
+            self.topic = f"gap-{attempt}"
+            self.cluster.naru("topic", "create", self.topic, "--assign", ",".join(":".join(map(str, r)) for r in replicas))
+            self.cluster.wait_isr(self.topic)
+            wanted = [r[0] for r in replicas]
+            wait_until(lambda wanted=wanted: self.layout() == wanted, f"leaders {wanted} of {self.topic}")
+            with self.make_producer(self.cluster, self.topic) as producer:
+                producer.flow()
+                producer.mark()
+                if self.cluster.controller() == controller and self.layout() == wanted:
+                    return self.strike(producer, victim)
+            say(f"the controller or a leader moved before the kill (it was {controller}, leaders {wanted}): once more")
+        raise Failed(f"controller or leaders moved by themselves before the kill of kind '{self.kind}', {self.tries} times")
+
+    def strike(self, producer, victim):
+        self.cluster[victim].kill()
+        producer.flow()
+        gap = producer.mark()["gap_ms"]
+        began = time.monotonic()
+        self.cluster[victim].start()
+        self.cluster.wait_isr(self.topic)
+        return gap, time.monotonic() - began
+
+
+def kill_once(make_cluster, kind, make_producer):
+    with make_cluster() as cluster:
+        cluster.start()
+        return Kill(cluster, kind, make_producer).run()
