@@ -32,6 +32,10 @@ json broker_json(const metadata::BrokerImage& broker) {
   if (broker.rack) out["rack"] = *broker.rack;
   out["host"] = broker.cluster_endpoint.host;
   for (const metadata::Listener& listener : broker.listeners) {
+    if (listener.name == http_listener_name && listener.host == any_host) {
+      out["http"] = fmt::format(":{}", listener.port);
+      continue;
+    }
     const std::string host = listener.host.empty() ? broker.cluster_endpoint.host : listener.host;
     const std::string address =
         fmt::format("{}:{}", host.find(':') == std::string::npos ? host : "[" + host + "]", listener.port);

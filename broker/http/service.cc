@@ -137,7 +137,7 @@ controller::metadata::Listener Service::advertised() const {
   const common::config::BrokerConfig& config = *impl_->process.config;
   controller::metadata::Listener listener{.name = http_listener_name, .host = host_of(config), .port = port()};
   if (const size_t colon = config.http_advertised.rfind(':'); colon != std::string::npos) {
-    listener.host = config.http_advertised.substr(0, colon);
+    listener.host = colon == 0 ? any_host : config.http_advertised.substr(0, colon);
     std::from_chars(config.http_advertised.data() + colon + 1,
                     config.http_advertised.data() + config.http_advertised.size(), listener.port);
   }

@@ -16,6 +16,8 @@ class RaftListener;
 namespace broker::http {
 
 inline constexpr const char* http_listener_name = "HTTP";
+// In the place of a host: that by which a browser has reached the broker that it looks at (published ports of containers).
+inline constexpr const char* any_host = "*";
 
 class Service {
  public:

@@ -710,7 +710,7 @@ std::vector<Property> used_broker_rows() {
        .type = ValueType::string,
        .default_text = "",
        .doc = "host:port at which browsers reach this broker's page, where that is not naru.http.host and naru.http.port "
-              "(published ports of containers, proxies).",
+              "(published ports of containers, proxies). :port is that port of the host by which a browser came.",
        .broker_member = &BrokerConfig::http_advertised},
       {.key = "naru.http.host",
        .type = ValueType::string,

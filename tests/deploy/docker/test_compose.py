@@ -1,5 +1,6 @@
 """The three-broker compose file, and one that was written for apache/kafka, by every compose there is here."""
 import json
+import urllib.request
 
 from containers import Project, compose_commands, folder, free_port, image, naru, run
 from missing import TOP
@@ -10,7 +11,9 @@ SERVICES = ["kafka-1", "kafka-2", "kafka-3"]
 
 def own_project(compose):
     ports = [free_port() for _ in SERVICES]
-    environment = {"NARU_IMAGE": image(), **{f"NARU_PORT_{i + 1}": str(p) for i, p in enumerate(ports)}}
+    pages = [free_port() for _ in SERVICES]
+    environment = {"NARU_IMAGE": image(), **{f"NARU_PORT_{i + 1}": str(p) for i, p in enumerate(ports)},
+                   **{f"NARU_HTTP_PORT_{i + 1}": str(p) for i, p in enumerate(pages)}}
     return Project(compose, TOP / "deploy/docker/compose.yaml", environment), ports
 
 
@@ -45,6 +48,7 @@ def test_our_compose_file():
             project.wait_healthy(SERVICES)
             check_three(project, ports, {"network": "clients", "brokers": "kafka-1:9092,kafka-2:9092,kafka-3:9092"})
             check_addresses(project, ports)
+            check_pages([int(project.environment[f"NARU_HTTP_PORT_{i + 1}"]) for i in range(3)])
             project("stop", "-t", "60")
             codes = [project.inspect(s)["State"]["ExitCode"] for s in SERVICES]
             assert codes == [0, 0, 0], codes
@@ -63,6 +67,25 @@ def check_addresses(project, ports):
     assert {b["host"] for b in told} == clients, (told, clients)
     inside = in_network(project, "brokers", "/naru", "status", "-o", "json", "-b", "kafka-2.brokers:9092").stdout
     assert {b["host"] for b in json.loads(inside)["brokers"]} == brokers, (inside, brokers)
+
+
+def fetch(url, **headers):
+    """Body and headers of what a program on the host gets there."""
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
+        return answer.read().decode(), answer.headers
+
+
+def check_pages(ports):
+    """Each broker's page is on the host, and the page of one may go to the others, by whatever name it came here."""
+    expected = {i + 1: f":{port}" for i, port in enumerate(ports)}
+    for i, port in enumerate(ports, 1):
+        assert "/app.js" in fetch(f"http://localhost:{port}/")[0]
+        seen = json.loads(fetch(f"http://localhost:{port}/api/v1/cluster")[0])
+        assert seen["self"] == i and {b["id"]: b["http"] for b in seen["brokers"]} == expected, seen["brokers"]
+        for host in ("localhost", "127.0.0.1"):
+            origin = f"http://{host}{expected[i % 3 + 1]}"
+            _, headers = fetch(f"http://{host}:{port}/api/v1/cluster", Origin=origin)
+            assert headers["Access-Control-Allow-Origin"] == origin, dict(headers)
 
 
 def apache_compose(ports):

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "broker/http/cluster_json.h"
+#include "broker/http/service.h"
 #include "broker/http/timeline.h"
 #include "common/clock.h"
 #include "controller/quorum/metadata_codec.h"
@@ -171,4 +172,6 @@ TEST_CASE("an image for pages: addresses, states, and only problems where there 
   const json shown = broker_json(broker);
   CHECK(shown["http"] == "inner:9644");
   CHECK(shown["listeners"][0]["address"] == "outer:9092");
+  broker.listeners[1].host = any_host;
+  CHECK(broker_json(broker)["http"] == ":9644");
 }
