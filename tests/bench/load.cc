@@ -2,6 +2,7 @@
 // and runs against any Kafka-compatible cluster; scripts/figures reads the JSON lines it prints.
 //
 //   naru-load produce --bootstrap B --topic T --megabytes 1000 --record-bytes 1024 [--acks all] [--producers 1] ...
+//             with --rate 1000 --seconds 10 instead of --megabytes: so many records a second, spread evenly
 //   naru-load consume --bootstrap B --topic T       everything that is there, to the end of each partition
 //   naru-load steady  --bootstrap B --topic T --partitions 2 --rate 500     librdkafka's defaults; see steady.h
 //   naru-load first   --bootstrap B --topic T       waits for a broker to listen, then for the first acknowledged write
@@ -10,6 +11,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -37,7 +39,10 @@ struct Options {
   int batch_bytes = 16384;
   int linger_ms = 0;
   int partitions = 1;
-  double rate = 500;  // records a second, steady only
+  double rate = 500;  // records a second of `steady`; of `produce` only if it is given
+  std::optional<double> produce_rate;
+  double seconds = 10;
+  uint64_t skip = 0;
   bool idempotent = true;
 };
 
@@ -60,17 +65,40 @@ std::unique_ptr<RdKafka::Conf> configuration(const std::map<std::string, std::st
 // Counts acknowledgements and their latency; one per producer, called from that producer's poll().
 class Reports final : public RdKafka::DeliveryReportCb {
  public:
+  explicit Reports(uint64_t skip) : skip_(skip) {}
+
   void dr_cb(RdKafka::Message& message) override {
     if (message.err() != RdKafka::ERR_NO_ERROR) {
       ++failed;
       return;
     }
-    ++acked;
+    // What connecting costs is not what a write costs.
+    if (acked++ < skip_) return;
     latencies_us.push_back(static_cast<uint32_t>(std::min<int64_t>(message.latency(), UINT32_MAX)));
   }
   uint64_t acked = 0;
   uint64_t failed = 0;
   std::vector<uint32_t> latencies_us;
+
+ private:
+  uint64_t skip_;
+};
+
+// Says when the next record is due, so that a rate is kept over the whole run: what was late is caught up.
+class Pace {
+ public:
+  explicit Pace(std::optional<double> records_per_s) : records_per_s_(records_per_s) {}
+
+  void wait(uint64_t record, RdKafka::Producer& producer) const {
+    if (!records_per_s_) return;
+    const std::chrono::duration<double> offset(static_cast<double>(record) / *records_per_s_);
+    const auto due = begin_ + std::chrono::duration_cast<Clock::duration>(offset);
+    while (Clock::now() < due) producer.poll(1);
+  }
+
+ private:
+  std::optional<double> records_per_s_;
+  Clock::time_point begin_ = Clock::now();
 };
 
 std::map<std::string, std::string> producer_settings(const Options& o) {
@@ -84,16 +112,30 @@ std::map<std::string, std::string> producer_settings(const Options& o) {
           {"queue.buffering.max.kbytes", "65536"}};
 }
 
-// Half random, half repeating, so that codecs have something to do.
-std::string payload(size_t bytes) {
-  std::string text(bytes, 'x');
-  uint32_t state = 12345;
-  for (size_t i = 0; i < bytes / 2; ++i) {
-    state = state * 1664525 + 1013904223;
-    text[i] = static_cast<char>('a' + (state >> 24) % 26);
+// Records that are half random letters, half one letter, so that codecs have something to do. The random half differs
+// from record to record, beyond what a codec's window remembers.
+class Payload {
+ public:
+  explicit Payload(size_t bytes) : random_(bytes / 2), letters_(random_ + (4 << 20)), body_(bytes, 'x') {
+    uint32_t state = 12345;
+    for (char& letter : letters_) {
+      state = state * 1664525 + 1013904223;
+      letter = static_cast<char>('a' + (state >> 24) % 26);
+    }
   }
-  return text;
-}
+
+  std::string& next() {
+    std::copy_n(letters_.begin() + static_cast<std::ptrdiff_t>(at_), random_, body_.begin());
+    at_ = (at_ + random_) % (letters_.size() - random_);
+    return body_;
+  }
+
+ private:
+  size_t random_;
+  std::vector<char> letters_;
+  std::string body_;
+  size_t at_ = 0;
+};
 
 void produce_one(const Options& o, uint64_t records, Reports& reports) {
   auto conf = configuration(producer_settings(o));
@@ -104,8 +146,11 @@ void produce_one(const Options& o, uint64_t records, Reports& reports) {
     std::fprintf(stderr, "naru-load: %s\n", error.c_str());
     std::exit(1);
   }
-  std::string body = payload(o.record_bytes);
+  Payload payload(o.record_bytes);
+  const Pace pace(o.produce_rate ? std::optional(*o.produce_rate / o.producers) : std::nullopt);
   for (uint64_t i = 0; i < records; ++i) {
+    pace.wait(i, *producer);
+    std::string& body = payload.next();
     for (;;) {
       const RdKafka::ErrorCode sent =
           producer->produce(o.topic, RdKafka::Topic::PARTITION_UA, RdKafka::Producer::RK_MSG_COPY, body.data(),
@@ -138,6 +183,7 @@ nlohmann::json summary(std::vector<Reports>& all, double seconds, size_t record_
   };
   return {{"acked", acked},
           {"failed", failed},
+          {"latencies", latencies.size()},
           {"seconds", seconds},
           {"records_per_s", static_cast<double>(acked) / seconds},
           {"mb_per_s", static_cast<double>(acked * record_bytes) / 1e6 / seconds},
@@ -147,8 +193,10 @@ nlohmann::json summary(std::vector<Reports>& all, double seconds, size_t record_
 }
 
 int produce(const Options& o) {
-  const auto total = static_cast<uint64_t>(o.megabytes * 1e6 / static_cast<double>(o.record_bytes));
-  std::vector<Reports> reports(static_cast<size_t>(o.producers));
+  const double wanted =
+      o.produce_rate ? *o.produce_rate * o.seconds : o.megabytes * 1e6 / static_cast<double>(o.record_bytes);
+  const auto total = static_cast<uint64_t>(wanted);
+  std::vector<Reports> reports(static_cast<size_t>(o.producers), Reports(o.skip));
   const auto begin = Clock::now();
   std::vector<std::thread> threads;
   for (Reports& r : reports) threads.emplace_back([&] { produce_one(o, total / reports.size(), r); });
@@ -235,6 +283,9 @@ int main(int argc, char** argv) {
     sub->add_option("--producers", o.producers);
     sub->add_option("--batch-bytes", o.batch_bytes);
     sub->add_option("--linger-ms", o.linger_ms);
+    sub->add_option("--rate", o.produce_rate, "records a second of all producers, instead of as fast as possible");
+    sub->add_option("--seconds", o.seconds, "how long, with --rate");
+    sub->add_option("--skip", o.skip, "so many first records of each producer are left out of the latencies");
     return sub;
   };
   CLI::App* produce_command = producing(app.add_subcommand("produce", "produce so many megabytes"));
