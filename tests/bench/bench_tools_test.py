@@ -7,6 +7,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "scripts" / "lib"), str(HERE)]
 
 import kills  # noqa: E402
+import measure  # noqa: E402
+import report  # noqa: E402
+import rounds  # noqa: E402
+from measure import Figure, Floor, Invalid, Outcome, Spread  # noqa: E402
+from workloads import Workload  # noqa: E402
 
 
 class Plans(unittest.TestCase):
@@ -20,6 +25,148 @@ class Plans(unittest.TestCase):
                     self.assertEqual(len(set(leaders)), 2)
                     self.assertEqual(victim == controller, kind != "leader")
                     self.assertEqual(victim in leaders, kind != "controller")
+
+
+COST = Figure("w/cost", "cost", "s/GB", floor=Floor(ratio=6))
+RATE = Figure("w/rate", "rate", "MB/s", higher_is_better=True)
+
+
+def outcome_of(*pairs):
+    """Rounds of (Naru's cost, Kafka's cost); None: that side's round was invalid."""
+    outcome = Outcome((COST,))
+    for number, (naru, kafka) in enumerate(pairs, 1):
+        outcome.add({name: {"w/cost": cost} for name, cost in (("naru", naru), ("kafka", kafka)) if cost is not None})
+        for name, cost in (("naru", naru), ("kafka", kafka)):
+            if cost is None:
+                outcome.add_invalid(name, number, "too little")
+    return outcome
+
+
+class Arithmetic(unittest.TestCase):
+    def test_a_spread_is_the_median_and_between_what_the_values_lay(self):
+        self.assertEqual(Spread.of([3, 1, 2, None]), Spread(2, 1, 3, 3))
+        self.assertIsNone(Spread.of([None]))
+
+    def test_better_is_more_than_one_in_either_direction(self):
+        self.assertEqual(COST.factor(naru=10, kafka=60), 6)
+        self.assertEqual(RATE.factor(naru=60, kafka=10), 6)
+        self.assertIsNone(COST.factor(naru=0, kafka=60))
+
+    def test_ratios_are_of_neighbours_in_time(self):
+        # The machine was half as fast in the second round: the medians of the two sides do not show it, the ratios do.
+        self.assertEqual(outcome_of((10, 70), (20, 140)).ratios(COST), [7, 7])
+
+    def test_kafkas_best_is_what_a_floor_is_held_against(self):
+        row = outcome_of((10, 70), (10, 59), (10, 80)).row(COST)
+        self.assertEqual(Spread.of(row["ratios"]).median, 7)
+        self.assertEqual(row["ratio_to_kafkas_best"], 5.9)
+        self.assertIs(row["met"], False)
+
+    def test_values_of_narus_own_have_floors_too(self):
+        for floor, met in ((Floor(at_most=60), True), (Floor(at_most=40), False), (Floor(at_least=60), False), (Floor(at_least=40), True)):
+            self.assertIs(measure.met(floor, {"naru": [49, 50, 99], "kafka": []}), met)
+            self.assertIsNone(measure.met(floor, {"naru": [], "kafka": [1]}))
+
+    def test_warm_is_what_no_longer_falls(self):
+        self.assertFalse(measure.warm([100, 99]))
+        self.assertFalse(measure.warm([100, 90, 80]))
+        self.assertFalse(measure.warm([100, 60, 99, 55]))
+        self.assertTrue(measure.warm([100, 60, 61, 59]))
+
+    def test_sides_take_turns(self):
+        self.assertEqual([measure.order(n, ("naru", "kafka"))[0] for n in range(4)], ["naru", "kafka", "naru", "kafka"])
+
+
+class Honesty(unittest.TestCase):
+    def test_a_record_without_acknowledgement_makes_a_round_invalid(self):
+        measure.all_acknowledged({"acked": 100, "failed": 0}, 100)
+        for done in ({"acked": 99, "failed": 0}, {"acked": 99, "failed": 1}, {"acked": 0, "failed": 0}):
+            self.assertRaises(Invalid, measure.all_acknowledged, done, 100)
+
+    def test_a_rate_that_was_not_kept_makes_a_round_invalid(self):
+        measure.rate_was_kept({"records_per_s": 960}, 1000)
+        self.assertRaises(Invalid, measure.rate_was_kept, {"records_per_s": 940}, 1000)
+
+    def test_cpu_of_a_few_ticks_is_no_figure(self):
+        measure.enough_cpu(0.2, 100)
+        self.assertRaises(Invalid, measure.enough_cpu, 0.19, 100)
+
+    def test_an_invalid_round_counts_for_no_figure_and_for_no_ratio(self):
+        outcome = outcome_of((10, 70), (1, None), (None, 700))
+        row = outcome.row(COST)
+        self.assertEqual((row["naru"], row["kafka"], row["ratios"]), ([10, 1], [70, 700], [7]))
+        self.assertFalse(outcome.complete(3, ("naru", "kafka")))
+        self.assertTrue(outcome.complete(2, ("naru", "kafka")))
+
+    def test_a_quick_look_judges_nothing(self):
+        row = outcome_of((10, 70)).rows(judged=False)[0]
+        self.assertNotIn("met", row)
+        self.assertEqual(report.verdict(row), "6 x")
+
+
+class Side:
+    def __init__(self, name):
+        self.name = name
+
+
+class Scripted(Workload):
+    """Answers with what is written down; an exception is an invalid round."""
+    figures = (COST,)
+
+    def __init__(self, naru, kafka, warm_by=None):
+        super().__init__()
+        self.left = {"naru": list(naru), "kafka": list(kafka)}
+        self.warm_by = warm_by
+
+    def round(self, side):
+        value = self.left[side.name].pop(0)
+        if isinstance(value, Exception):
+            raise value
+        return {"w/cost": value}
+
+
+class Rounds(unittest.TestCase):
+    def setUp(self):
+        self.said = []
+        rounds.say = self.said.append
+
+    def bench(self, wanted, warm_up_max=10):
+        return rounds.Bench([Side("naru"), Side("kafka")], wanted, warm_up_max)
+
+    def test_an_invalid_round_is_done_again(self):
+        outcome = self.bench(2).measure(Scripted([10, 11, 12], [Invalid("99 of 100"), 70, 71]))
+        self.assertEqual(outcome.values(COST, "kafka"), [70, 71])
+        self.assertEqual([i["side"] for i in outcome.invalid], ["kafka"])
+        self.assertTrue(any("99 of 100" in line for line in self.said))
+
+    def test_rounds_that_stay_invalid_come_to_an_end(self):
+        outcome = self.bench(2).measure(Scripted([10] * 9, [Invalid("nothing")] * 9))
+        self.assertFalse(outcome.complete(2, ("naru", "kafka")))
+        self.assertEqual(len(outcome.rounds), 4)
+
+    def test_what_warms_up_does_not_count(self):
+        workload = Scripted([9] * 9, [100, 60, 50, 51, 52, 49, 48], warm_by="w/cost")
+        outcome = self.bench(2).measure(workload)
+        self.assertEqual(outcome.values(COST, "kafka"), [49, 48])
+
+
+class Reports(unittest.TestCase):
+    def test_a_table_names_what_was_measured_and_what_was_not(self):
+        rows = [outcome_of((10, 70), (12, 72)).row(COST), {**outcome_of((10, None)).row(COST), "title": "alone"}]
+        lines = report.table(rows).splitlines()
+        self.assertRegex(lines[1], r"11\.0 \(10\.0 to 12\.0\) +71\.0 \(70\.0 to 72\.0\) +6\.5 x \(6\.0 x to 7\.0 x\) +6\.4 x +2 +6 x: met")
+        self.assertRegex(lines[2], r"alone +s/GB +10\.0 +- +- +- +1 +6 x: -")
+
+    def test_the_place_of_the_table_in_a_page_must_be_there_once(self):
+        page = "a\n<!-- m -->\nold\n<!-- end of m -->\nb\n"
+        self.assertEqual(report.between(page, "m", "new"), "a\n<!-- m -->\nnew\n<!-- end of m -->\nb\n")
+        self.assertRaises(ValueError, report.between, "a", "m", "new")
+
+    def test_of_a_figure_in_two_results_the_later_counts(self):
+        first = {"figures": [{"key": "a", "v": 1}, {"key": "b", "v": 1}], "invalid": [1], "when": "1"}
+        second = {"figures": [{"key": "b", "v": 2}], "invalid": [2], "when": "2"}
+        merged = report.merged([first, second])
+        self.assertEqual((merged["figures"], merged["when"]), ([{"key": "a", "v": 1}, {"key": "b", "v": 2}], "2"))
 
 
 if __name__ == "__main__":

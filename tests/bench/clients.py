@@ -26,6 +26,15 @@ def load_program():
     return str(path)
 
 
+def build_if_missing():
+    """The release, where neither it nor other binaries are there."""
+    release = TOP / "build" / "release"
+    if "NARU" not in os.environ and not all((release / name).exists() for name in ("naru", "naru-load")):
+        for command in ([str(TOP / "scripts" / "run"), "--build-only"], ["cmake", "--build", str(release), "--target", "naru-load"]):
+            print("+", " ".join(command), file=sys.stderr, flush=True)
+            subprocess.run(command, check=True, stdout=sys.stderr)
+
+
 def run_load(*words, timeout=590):
     done = subprocess.run([load_program(), *map(str, words)], capture_output=True, text=True, timeout=timeout, check=False)
     if done.returncode != 0:

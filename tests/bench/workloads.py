@@ -1,0 +1,125 @@
+"""What scripts/bench measures. A workload has figures, and does one round on one side: {key of the figure: value}.
+
+The sizes are for a machine of two processors; `scale` makes them smaller for a quick look.
+"""
+import statistics
+import time
+
+from clients import run_load
+from kernel import TICKS
+from measure import Figure, Floor, Invalid, all_acknowledged, enough_cpu, rate_was_kept
+
+
+class Workload:
+    """One name of `scripts/bench --only`."""
+    name = ""
+    about = ""
+    figures = ()
+    warm_by = None    # the key of the figure that must no longer fall before rounds count; None: no warm-up
+    rounds_max = None
+    fresh = False     # needs a cluster that nothing was done to
+
+    def __init__(self, scale=1.0):
+        self.scale = scale
+
+    def round(self, side):
+        raise NotImplementedError
+
+
+class Throughput(Workload):
+    """One produce run as fast as it goes and one reading of all of it; rates, and CPU of all brokers for a GB of payload."""
+
+    def __init__(self, name, about, options, megabytes, record_bytes=1024, floors=None, consume=True, producers=1, scale=1.0):
+        super().__init__(scale)
+        self.name, self.about, self.options, self.record_bytes = name, about, options, record_bytes
+        self.megabytes, self.consume, self.producers = megabytes, consume, producers
+        floors = floors or {}
+        figures = [Figure(f"{name}/produce-cpu", f"broker CPU per GB produced, {about}", "s/GB", floor=floors.get("produce-cpu")),
+                   Figure(f"{name}/produce-rate", f"produced, {about}", "MB/s", True, floor=floors.get("produce-rate"))]
+        if record_bytes < 1000:
+            figures.append(Figure(f"{name}/produce-records", f"produced, {about}", "records/s", True))
+        if consume:
+            figures += [Figure(f"{name}/consume-cpu", f"broker CPU per GB consumed, {about}", "s/GB", floor=floors.get("consume-cpu")),
+                        Figure(f"{name}/consume-rate", f"consumed, {about}", "MB/s", True)]
+        self.figures = tuple(figures)
+        self.warm_by = f"{name}/produce-cpu"
+
+    def expected(self):
+        return int(self.megabytes * self.scale * 1e6 / self.record_bytes) // self.producers * self.producers
+
+    def round(self, side):
+        with side.topic() as topic:
+            where = ["--bootstrap", side.cluster.bootstrap, "--topic", topic]
+            before = side.cpu()
+            done = run_load("produce", *where, "--megabytes", self.megabytes * self.scale, "--record-bytes", self.record_bytes,
+                            "--producers", self.producers, *self.options)
+            used = side.cpu() - before
+            all_acknowledged(done, self.expected())
+            enough_cpu(used, TICKS)
+            gigabytes = done["acked"] * self.record_bytes / 1e9
+            values = {"produce-cpu": used / gigabytes, "produce-rate": done["mb_per_s"], "produce-records": done["records_per_s"]}
+            if self.consume:
+                values.update(self.read(side, where, done["acked"], gigabytes))
+        return {f.key: values[f.key.split("/")[1]] for f in self.figures}
+
+    @staticmethod
+    def read(side, where, records, gigabytes):
+        """As often as the clock needs to tell the CPU used by its ticks."""
+        before, times, rates = side.cpu(), 0, []
+        while times < 8 and (side.cpu() - before) * TICKS < 30:
+            done = run_load("consume", *where)
+            if done["records"] != records:
+                raise Invalid(f"{records} records were acknowledged and {done['records']} consumed")
+            times += 1
+            rates.append(done["mb_per_s"])
+        return {"consume-cpu": (side.cpu() - before) / (gigabytes * times), "consume-rate": statistics.median(rates)}
+
+
+class SteadyRate(Workload):
+    """Latency at a fixed rate, acks=all, linger.ms=0: what a write takes when nothing queues."""
+
+    def __init__(self, name, about, rate, seconds, floors=None, scale=1.0):
+        super().__init__(scale)
+        floors = floors or {}
+        self.name, self.about, self.rate, self.seconds = name, about, rate, seconds
+        self.figures = (Figure(f"{name}/p50_ms", f"write latency p50, {about}", "ms", floor=floors.get("p50")),
+                        Figure(f"{name}/p99_ms", f"write latency p99, {about}", "ms", floor=floors.get("p99")),
+                        Figure(f"{name}/p999_ms", f"write latency p99.9, {about}", "ms"),
+                        Figure(f"{name}/cores", f"broker CPU, {about}", "cores", floor=floors.get("cores")))
+        self.warm_by = f"{name}/cores"
+
+    def round(self, side):
+        with side.topic() as topic:
+            before, began = side.cpu(), time.monotonic()
+            done = run_load("produce", "--bootstrap", side.cluster.bootstrap, "--topic", topic, "--rate", self.rate,
+                            "--seconds", self.seconds, "--skip", self.rate, "--linger-ms", 0)
+            used, took = side.cpu() - before, time.monotonic() - began
+        all_acknowledged(done, int(self.rate * self.seconds))
+        rate_was_kept(done, self.rate)
+        return {f"{self.name}/{key}": done[key] for key in ("p50_ms", "p99_ms", "p999_ms")} | {f"{self.name}/cores": used / took}
+
+
+SMALL, LARGE = ["--batch-bytes", 16384, "--linger-ms", 5], ["--batch-bytes", 131072, "--linger-ms", 5]
+
+
+def throughput(scale):
+    six = {"produce-cpu": Floor(ratio=6)}
+    both = {**six, "consume-cpu": Floor(ratio=2), "produce-rate": Floor(ratio=4)}
+    return [
+        Throughput("16k", "1 KiB records, 16 KiB batches", SMALL, 200, floors=both, scale=scale),
+        Throughput("128k", "1 KiB records, 128 KiB batches", LARGE, 400, floors=both, scale=scale),
+        Throughput("lz4", "1 KiB records, 16 KiB batches, lz4", [*SMALL, "--codec", "lz4"], 200, floors=six, scale=scale),
+        Throughput("100b", "100 B records, 16 KiB batches", SMALL, 100, record_bytes=100, floors=six, scale=scale),
+        Throughput("zstd", "1 KiB records, 16 KiB batches, zstd", [*SMALL, "--codec", "zstd"], 200, consume=False, scale=scale),
+        Throughput("acks1", "1 KiB records, 16 KiB batches, acks=1", [*SMALL, "--acks", "1"], 200, consume=False, scale=scale),
+        Throughput("20-producers", "1 KiB records, 16 KiB batches, 20 producers", SMALL, 200, consume=False, producers=20, scale=scale),
+    ]
+
+
+def latency(scale):
+    floors = {"p50": Floor(ratio=2), "p99": Floor(ratio=5), "cores": Floor(ratio=5)}
+    return [SteadyRate("latency", "1,000 records/s", 1000, max(4, round(10 * scale)), floors, scale=scale)]
+
+
+def every(scale=1.0):
+    return throughput(scale) + latency(scale)
