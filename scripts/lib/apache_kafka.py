@@ -161,10 +161,13 @@ class KafkaCluster(Cluster):
         self.cluster_id = known.read_text()
         self.brokers = [KafkaBroker(self, i + 1, self.host, port + i) for i in range(brokers)]
 
-    def start(self, healthy=True, timeout=120.0):
-        # All at once: most of it is the start of a JVM each.
+    def format(self):
+        """Formats the directories of all that do not run: at once, for most of it is the start of a JVM each."""
         for broker, process in [(b, b.format()) for b in self.brokers if not b.running]:
             finish_format(broker, process)
+
+    def start(self, healthy=True, timeout=120.0):
+        self.format()
         return super().start(healthy, timeout)
 
     def java(self, main, *words, timeout=120.0):

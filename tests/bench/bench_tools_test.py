@@ -6,6 +6,8 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "scripts" / "lib"), str(HERE)]
 
+import contention  # noqa: E402
+import java_clients  # noqa: E402
 import kills  # noqa: E402
 import measure  # noqa: E402
 import report  # noqa: E402
@@ -167,6 +169,39 @@ class Reports(unittest.TestCase):
         second = {"figures": [{"key": "b", "v": 2}], "invalid": [2], "when": "2"}
         merged = report.merged([first, second])
         self.assertEqual((merged["figures"], merged["when"]), ([{"key": "a", "v": 1}, {"key": "b", "v": 2}], "2"))
+
+
+PRODUCER_SAID = """Warmup first 1000 records. Steady state results will print after the complete test summary.
+9999 records sent, 1999.8 records/sec (1.95 MB/sec), 400.0 ms avg latency, 1911.0 ms max latency.
+20000 records sent, 4715.868899 records/sec (4.61 MB/sec), 300.99 ms avg latency, 1911.00 ms max latency, 282 ms 50th, 591 ms 95th, 818 ms 99th, 868 ms 99.9th.
+"""
+CONSUMER_SAID = """start.time, end.time, data.consumed.in.MB, MB.sec, data.consumed.in.nMsg, nMsg.sec, rebalance.time.ms, fetch.time.ms, fetch.MB.sec, fetch.nMsg.sec
+2026-11-28 17:47:18:586, 2026-11-28 17:47:21:873, 19.5313, 5.9420, 20000, 6084.5756, 2110, 1177, 16.5941, 16992.3534
+"""
+
+
+class WhatToolsSay(unittest.TestCase):
+    def test_the_producers_summary_counts_and_not_its_intervals(self):
+        self.assertEqual(java_clients.produced(PRODUCER_SAID),
+                         {"acked": 20000, "records_per_s": 4715.868899, "p50_ms": 282, "p99_ms": 818, "p999_ms": 868})
+
+    def test_the_consumers_rate_is_that_of_fetching(self):
+        said = java_clients.consumed(CONSUMER_SAID)
+        self.assertEqual(said["records"], 20000)
+        self.assertAlmostEqual(said["mb_per_s"], 17.4, places=1)
+
+    def test_end_to_end(self):
+        self.assertEqual(java_clients.end_to_end("Avg latency: 14.0031 ms\nPercentiles: 50th = 7, 99th = 116, 99.9th = 212\n"),
+                         {"p50_ms": 7, "p99_ms": 116, "p999_ms": 212})
+
+    def test_a_tool_that_says_nothing_of_use_makes_a_round_invalid(self):
+        for parser in (java_clients.produced, java_clients.consumed, java_clients.end_to_end):
+            for said in ("", "WARN could not connect, 3 brokers\n", PRODUCER_SAID[:300] if parser is java_clients.produced else "a, b\n1, 2\n"):
+                self.assertRaises(Invalid, parser, said)
+
+    def test_what_is_in_memory_is_not_cold(self):
+        self.assertEqual(contention.resident_share("  4096 16384\n0 16384\n"), 0.125)
+        self.assertEqual(contention.resident_share(""), 1.0)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import select
+import shlex
 import shutil
 import subprocess
 import sys
@@ -35,11 +36,45 @@ def build_if_missing():
             subprocess.run(command, check=True, stdout=sys.stderr)
 
 
-def run_load(*words, timeout=590):
-    done = subprocess.run([load_program(), *map(str, words)], capture_output=True, text=True, timeout=timeout, check=False)
+def install(package_set):
+    """Packages of scripts/lib/packages that are not there yet."""
+    lib = TOP / "scripts" / "lib"
+    script = f"source {shlex.quote(str(lib / 'common.sh'))}; source {shlex.quote(str(lib / 'packages.sh'))}; install_packages {package_set}"
+    if subprocess.run(["bash", "-c", script], stdout=sys.stderr, check=False).returncode != 0:
+        raise Failed(f"the packages of the set '{package_set}' (scripts/lib/packages) could not be installed")
+
+
+def output_of(name, command, timeout=590):
+    """What a program printed, which must end well and in time."""
+    try:
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{name} did not end within {timeout} s") from None
     if done.returncode != 0:
-        raise Failed(f"naru-load {' '.join(map(str, words))} ended with {done.returncode}: {done.stdout} {done.stderr}")
-    return json.loads(done.stdout)
+        raise Failed(f"{name} ended with {done.returncode}: {done.stdout[-500:]} {done.stderr[-500:]}")
+    return done.stdout
+
+
+def run_load(*words, timeout=590):
+    return json.loads(output_of(f"naru-load {' '.join(map(str, words))}", [load_program(), *words], timeout))
+
+
+def first_write(cluster):
+    """Starts brokers that have not run yet; seconds until one listens and until a client's first write is acknowledged."""
+    client = subprocess.Popen([load_program(), "first", "--bootstrap", cluster.bootstrap, "--topic", "first"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        began = time.monotonic()
+        for broker in cluster.brokers:
+            broker.start()
+        out, errors = client.communicate(timeout=120)
+    finally:
+        client.kill()
+        client.wait()
+    if client.returncode != 0:
+        raise Failed(f"no first write: naru-load ended with {client.returncode}: {errors[-500:]}")
+    seen = json.loads(out)
+    return seen["listening"] - began, seen["acknowledged"] - began
 
 
 class Steady:

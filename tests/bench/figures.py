@@ -2,12 +2,9 @@
 
 Each part returns rows {"figure", "unit", "values", "note"}; the table shows the median and the worst of the values.
 """
-import json
 import statistics
-import subprocess
-import time
 
-from clients import load_program, run_load, say
+from clients import first_write, run_load, say
 from kernel import cpu_of, memory_of
 from kills import KILLS, kill_once
 from naru_cluster import Cluster, Failed, wait_until
@@ -26,17 +23,9 @@ def starts(runs):
         for run in range(runs):
             say(f"start, {name}: run {run + 1} of {runs}")
             with Cluster(brokers) as cluster:
-                client = subprocess.Popen([load_program(), "first", "--bootstrap", cluster.bootstrap, "--topic", "first"],
-                                          stdout=subprocess.PIPE, text=True)
-                began = time.monotonic()
-                for broker in cluster.brokers:
-                    broker.start()
-                out, _ = client.communicate(timeout=60)
-                if client.returncode != 0:
-                    raise Failed(f"no first write: naru-load ended with {client.returncode}")
-                seen = json.loads(out)
-                values.append(seen["acknowledged"] - began)
-                listening.append(seen["listening"] - began)
+                heard, acknowledged = first_write(cluster)
+                listening.append(heard)
+                values.append(acknowledged)
         note = f"a broker listens after {statistics.median(listening):.2f} s"
         rows.append(row(f"start to first acknowledged write, {name}", "s", values, note))
     return rows

@@ -40,6 +40,7 @@ class Bench:
 
     def measure(self, workload):
         outcome = Outcome(workload.figures)
+        workload.begin(self.sides)
         if workload.warm_by:
             self.warm_up(workload)
         wanted = self.wanted(workload)

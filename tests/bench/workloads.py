@@ -7,7 +7,7 @@ import time
 
 from clients import run_load
 from kernel import TICKS
-from measure import Figure, Floor, Invalid, all_acknowledged, enough_cpu, rate_was_kept
+from measure import Figure, Invalid, all_acknowledged, enough_cpu, rate_was_kept
 
 
 class Workload:
@@ -17,10 +17,14 @@ class Workload:
     figures = ()
     warm_by = None    # the key of the figure that must no longer fall before rounds count; None: no warm-up
     rounds_max = None
-    fresh = False     # needs a cluster that nothing was done to
+    fresh = False     # needs clusters that nothing was done to
+    only_named = False  # takes so long that it is done only when it is asked for
 
     def __init__(self, scale=1.0):
         self.scale = scale
+
+    def begin(self, sides):
+        """Once, before everything else."""
 
     def round(self, side):
         raise NotImplementedError
@@ -29,7 +33,7 @@ class Workload:
 class Throughput(Workload):
     """One produce run as fast as it goes and one reading of all of it; rates, and CPU of all brokers for a GB of payload."""
 
-    def __init__(self, name, about, options, megabytes, record_bytes=1024, floors=None, consume=True, producers=1, scale=1.0):
+    def __init__(self, name, about, options, megabytes, record_bytes=1024, floors=None, consume=True, producers=1, memory=None, scale=1.0):
         super().__init__(scale)
         self.name, self.about, self.options, self.record_bytes = name, about, options, record_bytes
         self.megabytes, self.consume, self.producers = megabytes, consume, producers
@@ -41,6 +45,9 @@ class Throughput(Workload):
         if consume:
             figures += [Figure(f"{name}/consume-cpu", f"broker CPU per GB consumed, {about}", "s/GB", floor=floors.get("consume-cpu")),
                         Figure(f"{name}/consume-rate", f"consumed, {about}", "MB/s", True)]
+        self.memory = memory
+        if memory:
+            figures.append(Figure(f"{name}/memory", f"memory of the largest broker after this, {about}", "MB", floor=memory))
         self.figures = tuple(figures)
         self.warm_by = f"{name}/produce-cpu"
 
@@ -60,6 +67,8 @@ class Throughput(Workload):
             values = {"produce-cpu": used / gigabytes, "produce-rate": done["mb_per_s"], "produce-records": done["records_per_s"]}
             if self.consume:
                 values.update(self.read(side, where, done["acked"], gigabytes))
+            if self.memory:
+                values["memory"] = max(side.settled_memory())
         return {f.key: values[f.key.split("/")[1]] for f in self.figures}
 
     @staticmethod
@@ -76,12 +85,12 @@ class Throughput(Workload):
 
 
 class SteadyRate(Workload):
-    """Latency at a fixed rate, acks=all, linger.ms=0: what a write takes when nothing queues."""
+    """Latency at a fixed rate, acks=all; with linger.ms=0 what a write takes when nothing queues."""
 
-    def __init__(self, name, about, rate, seconds, floors=None, scale=1.0):
+    def __init__(self, name, about, rate, seconds, options=("--linger-ms", 0), floors=None, scale=1.0):
         super().__init__(scale)
         floors = floors or {}
-        self.name, self.about, self.rate, self.seconds = name, about, rate, seconds
+        self.name, self.about, self.rate, self.seconds, self.options = name, about, rate, seconds, options
         self.figures = (Figure(f"{name}/p50_ms", f"write latency p50, {about}", "ms", floor=floors.get("p50")),
                         Figure(f"{name}/p99_ms", f"write latency p99, {about}", "ms", floor=floors.get("p99")),
                         Figure(f"{name}/p999_ms", f"write latency p99.9, {about}", "ms"),
@@ -92,34 +101,22 @@ class SteadyRate(Workload):
         with side.topic() as topic:
             before, began = side.cpu(), time.monotonic()
             done = run_load("produce", "--bootstrap", side.cluster.bootstrap, "--topic", topic, "--rate", self.rate,
-                            "--seconds", self.seconds, "--skip", self.rate, "--linger-ms", 0)
+                            "--seconds", self.seconds, "--skip", int(self.rate), *self.options)
             used, took = side.cpu() - before, time.monotonic() - began
         all_acknowledged(done, int(self.rate * self.seconds))
         rate_was_kept(done, self.rate)
         return {f"{self.name}/{key}": done[key] for key in ("p50_ms", "p99_ms", "p999_ms")} | {f"{self.name}/cores": used / took}
 
 
-SMALL, LARGE = ["--batch-bytes", 16384, "--linger-ms", 5], ["--batch-bytes", 131072, "--linger-ms", 5]
+class LoadedRate(SteadyRate):
+    """At a share of the highest rate of the slower side, which is found out first: both get the same load."""
 
+    def __init__(self, name, about, share, seconds, options, megabytes, scale=1.0):
+        super().__init__(name, about, 1, seconds, options, scale=scale)
+        self.share, self.probe = share, Throughput(name, about, options, megabytes, consume=False, scale=scale)
 
-def throughput(scale):
-    six = {"produce-cpu": Floor(ratio=6)}
-    both = {**six, "consume-cpu": Floor(ratio=2), "produce-rate": Floor(ratio=4)}
-    return [
-        Throughput("16k", "1 KiB records, 16 KiB batches", SMALL, 200, floors=both, scale=scale),
-        Throughput("128k", "1 KiB records, 128 KiB batches", LARGE, 400, floors=both, scale=scale),
-        Throughput("lz4", "1 KiB records, 16 KiB batches, lz4", [*SMALL, "--codec", "lz4"], 200, floors=six, scale=scale),
-        Throughput("100b", "100 B records, 16 KiB batches", SMALL, 100, record_bytes=100, floors=six, scale=scale),
-        Throughput("zstd", "1 KiB records, 16 KiB batches, zstd", [*SMALL, "--codec", "zstd"], 200, consume=False, scale=scale),
-        Throughput("acks1", "1 KiB records, 16 KiB batches, acks=1", [*SMALL, "--acks", "1"], 200, consume=False, scale=scale),
-        Throughput("20-producers", "1 KiB records, 16 KiB batches, 20 producers", SMALL, 200, consume=False, producers=20, scale=scale),
-    ]
-
-
-def latency(scale):
-    floors = {"p50": Floor(ratio=2), "p99": Floor(ratio=5), "cores": Floor(ratio=5)}
-    return [SteadyRate("latency", "1,000 records/s", 1000, max(4, round(10 * scale)), floors, scale=scale)]
-
-
-def every(scale=1.0):
-    return throughput(scale) + latency(scale)
+    def begin(self, sides):
+        slowest = "kafka" if "kafka" in sides else "naru"
+        key = f"{self.name}/produce-rate"
+        best = max(self.probe.round(sides[slowest])[key] for _ in range(3))
+        self.rate = int(self.share * best * 1e6 / self.probe.record_bytes)
