@@ -12,6 +12,7 @@ import random
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -61,6 +62,24 @@ def _die_with_parent():
 def clean_environment():
     """Without variables that a broker or the command would take for configuration."""
     return {k: v for k, v in os.environ.items() if not k.startswith("KAFKA_") and k not in ("CLUSTER_ID", "NARU_BROKERS")}
+
+
+def free_ports(host, first, count):
+    """The first of `count` ports in a row that nobody listens on, `first` if it can be, with those for peers. A broker that
+    listens on every address of the machine has its port on `host` too."""
+    def free(port):
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind((host, port))
+                s.listen()
+                return True
+            except OSError:
+                return False
+    for start in range(first, first + 10000, 100):
+        if all(free(start + i) and free(start + i + 10000) for i in range(count)):
+            return start
+    raise Failed(f"no {count} free ports in a row on {host}")
 
 
 class Broker:
@@ -152,7 +171,7 @@ class Broker:
 class Cluster:
     """with Cluster(3) as cluster: cluster.start() ...
 
-    Brokers share one host and have ports in a row; with `hosts`, each has a host of its own and all have the same port.
+    Brokers share one host and have ports in a row, at or after `port` (with `host`: just there); with `hosts`, each has a host of its own and all have the same port.
     `enter` are the words before each command, where the brokers live in a place of their own (tests/clients/hosts.py).
     """
 
@@ -172,7 +191,8 @@ class Cluster:
         if hosts:
             self.brokers = [Broker(self, i + 1, name, port) for i, name in enumerate(hosts)]
         else:
-            self.brokers = [Broker(self, i + 1, self.host, port + i) for i in range(brokers + observers)]
+            first = port if enter or host else free_ports(self.host, port, brokers + observers)
+            self.brokers = [Broker(self, i + 1, self.host, first + i) for i in range(brokers + observers)]
 
     def voters(self):
         return self.brokers[: self.voter_count]
@@ -253,13 +273,17 @@ class Cluster:
     def wait_healthy(self, timeout=60.0, brokers=None):
         wanted = len(self.brokers) if brokers is None else brokers
 
-        def healthy():
+        def none_ended():
             for broker in self.brokers:
                 if broker.process is not None and broker.process.poll() is not None and brokers is None:
                     raise SystemExit(f"broker {broker.id} ended with {broker.process.poll()}: {last_lines(broker.log())}")
+
+        def healthy():
+            none_ended()
             done = self.run("health", "--min-brokers", wanted, "--timeout", "2s")
             if done.returncode != 0:
                 raise Failed(done.stdout.strip() + done.stderr.strip())
+            none_ended()  # else it was somebody else who answered at that address
             return True
 
         return wait_until(healthy, f"a healthy cluster of {wanted}", timeout)

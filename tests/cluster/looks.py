@@ -3,13 +3,16 @@ import json
 import urllib.error
 import urllib.request
 
+from naru_cluster import free_ports
+
 FIRST_PORT = 9644
 
 
 def give_ports(cluster):
     """Each broker of the cluster gets a port that the tests know; before the start."""
+    first = free_ports(cluster.host, FIRST_PORT, len(cluster.brokers))
     for broker in cluster.brokers:
-        broker.settings["naru.http.port"] = FIRST_PORT + broker.id - 1
+        broker.settings["naru.http.port"] = first + broker.id - 1
     return cluster
 
 
