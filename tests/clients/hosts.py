@@ -7,13 +7,15 @@ Clients find brokers by the names that brokers advertise, so a test of that need
         subprocess.run([*hosts.enter, "ping", "-c1", "one.foo.bar"])
 
 Works for root, and for others where the kernel lets them have a user namespace. The namespace lives as long as the
-process that holds it, and that one ends with this one.
+process that holds it, and that one ends with this one; whatever still runs in there then is ended.
 """
+import contextlib
 import ctypes
 import fcntl
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -33,6 +35,7 @@ class Unavailable(Exception):
 
 class Hosts:
     def __init__(self, names):
+        self.network = None
         self.addresses = {name: f"127.0.0.{11 + i}" for i, name in enumerate(names)}
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="naru-hosts-"))
         table = self.dir / "hosts"
@@ -48,6 +51,7 @@ class Hosts:
             why = self.holder.stderr.read().strip()
             self.close()
             raise Unavailable(f"no network namespace here (root or user namespaces needed): {why}")
+        self.network = os.readlink(f"/proc/{self.holder.pid}/ns/net")
         self.enter = ["nsenter", *enter, f"--target={self.holder.pid}", "--"]
 
     def __enter__(self):
@@ -56,7 +60,27 @@ class Hosts:
     def __exit__(self, kind, value, trace):
         self.close()
 
+    def inhabitants(self):
+        """The processes in our network, but for the one that holds it."""
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and os.readlink(entry / "ns/net") == self.network and "State:\tZ" not in (entry / "status").read_text():
+                    found.append(int(entry.name))
+            except OSError:
+                continue  # it has ended, or is another user's
+        return [pid for pid in found if pid != self.holder.pid]
+
+    def end_inhabitants(self):
+        """A shell that ends leaves behind what it started with &, detached programs stay: not in here."""
+        while left := self.inhabitants():
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def close(self):
+        if self.network:
+            self.end_inhabitants()
         self.holder.stdin.close()  # it reads until then
         self.holder.wait()
         self.holder.stdout.close()
