@@ -1,29 +1,32 @@
-"""Every command that docs/install.md and docs/ec2.md show is run as it stands there, but for names of files and keys."""
+"""Every command of the pages about hosts is run as it stands there, but for names of files and keys."""
+import concurrent.futures
+import contextlib
 import re
+import secrets
 import subprocess
 
+from hosts import LABEL, docker, require_docker
 from missing import TOP
-from naru_cluster import Failed
+from naru_cluster import Failed, wait_until
 from package import package
+from pages import blocks
 from stand_in import StandIn
 from support import equal, true
 from test_api import ADDRESSES, drop_route_table, public_key, some_package
-from test_package import host, shell
+from test_package import host, install, shell
 
 SHOWN_PACKAGE = re.compile(r"(\./)?build/release/naru_(0\.1\.0_amd64|\*)\.deb")
 
 
 def commands(page):
-    """The indented lines of a page that are commands: what is shown of files is not."""
-    lines = [line[4:] for line in (TOP / "docs" / page).read_text().splitlines() if line.startswith("    ")]
-    return [line for line in lines if not re.match(r"[a-z.]+=\S+$", line)]
+    return [command for block in blocks(page) for command in block.commands()]
 
 
 def test_install_page():
     with host() as machine:
         shell(machine, "apt-get update -qq && mkdir /data && mount -t tmpfs tmpfs /data")
         ran = 0
-        for command in commands("install.md"):
+        for command in commands("docs/install.md"):
             if command.startswith("deploy/deb/build"):
                 continue  # package() has run it
             command = SHOWN_PACKAGE.sub(f"/packages/{package().name}", command)
@@ -44,7 +47,7 @@ def test_ec2_page():
         (home / "id_ed25519.pub").write_bytes(public_key(ec2).read_bytes())
         ec2.client("s3").create_bucket(Bucket="my-bucket", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-2"})
         before = ec2.everything()
-        script, shown = [], commands("ec2.md")
+        script, shown = [], commands("docs/ec2.md")
         for command in shown:
             if command.startswith(("deploy/deb/build", "deploy/ec2/failover-demo")):
                 continue  # package() and test_hosts.py run them
@@ -78,16 +81,78 @@ def run_all(ec2, script):
         raise Failed(f"a command of docs/ec2.md ended with {done.returncode}:\n{done.stderr[-3000:]}")
 
 
-def test_pages_name_what_is_there():
-    """Files that the pages and the README name exist, and every option of `up` is explained by its help."""
-    for page in ("docs/install.md", "docs/ec2.md", "README.md"):
-        text = (TOP / page).read_text()
-        for path in set(re.findall(r"(?:deploy|docs|tests|scripts)/[\w./-]*\w", text)):
-            true((TOP / path).exists() or path.startswith("docs/performance"), f"{page} names {path}, which is not there")
+HOSTS = ["kafka01.example.com", "kafka02.example.com", "kafka03.example.com"]
+
+
+@contextlib.contextmanager
+def three_hosts():
+    """A cluster with the very file that docs/install.md shows, each host with its own number and names."""
+    require_docker()
+    shown = next("\n".join(b.lines) for b in blocks("docs/install.md") if b.text == "a configuration file")
+    network = f"{LABEL}-{secrets.token_hex(4)}"
+    docker("network", "create", "--label", LABEL, network)
+    try:
+        with contextlib.ExitStack() as stack:
+            machines = [stack.enter_context(host("--network", network, "--hostname", name, "--network-alias", name)) for name in HOSTS]
+
+            def prepare(number):
+                own = re.sub(r"(?m)^node.id=1$", f"node.id={number}", shown).replace(f"PLAINTEXT://{HOSTS[0]}", f"PLAINTEXT://{HOSTS[number - 1]}")
+                install(machines[number - 1])
+                shell(machines[number - 1], f"cat >/etc/naru/server.properties <<'END'\n{own}\nEND\nsystemctl enable --now naru")
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                list(pool.map(prepare, (1, 2, 3)))
+            yield machines
+    finally:
+        docker("network", "rm", network, check=False)
+
+
+def section(page, heading):
+    """The commands under a heading."""
+    lines = (TOP / page).read_text().splitlines()
+    begin = lines.index(f"## {heading}")
+    end = next((n for n in range(begin + 1, len(lines)) if lines[n].startswith("## ")), len(lines))
+    found = [c for b in blocks(page) if begin < b.line <= end for c in b.commands()]
+    true(found, f"{page}: there are commands under {heading}")
+    return found
+
+
+def follow(machine, page, heading):
+    for command in section(page, heading):
+        try:
+            if expected := re.search(r"# ends with (\d+)", command):
+                command = f'set +e; {command.split("#")[0]}; test $? = {expected[1]}'
+            shell(machine, command)
+        except Failed as failure:
+            raise Failed(f"{page}, {heading}, shows `{command}`: {failure}") from None
+
+
+def test_operations_page():
+    page = "docs/operations.md"
+    with three_hosts() as machines:
+        healthy = "naru health --wait --min-brokers 3 --timeout 60s"
+        shell(machines[0], f"{healthy} && naru topic create orders -p 6 && seq 1000 | naru produce orders")
+        for machine in machines:
+            follow(machine, page, "Rolling restart")
+        follow(machines[2], page, "Replace a disk")
+        true("observer" in shell(machines[0], "naru status"), "the broker with an empty disk is an observer, as the page says")
+        shell(machines[0], healthy)
+        for machine in machines[1:]:
+            shell(machine, "systemctl kill -s KILL naru && systemctl stop naru")
+        wait_until(lambda: "no controller" in shell(machines[0], "naru health", check=False), "health to say `no controller`")
+        follow(machines[1], page, "A majority is lost")
+        shell(machines[2], "systemctl start naru")
+        shell(machines[0], healthy)
+        equal(len(shell(machines[0], "naru consume orders -e").splitlines()), 1001, "records that are left")
+        for command in (c for b in blocks("docs/failures.md") for c in b.commands()):
+            shell(machines[1], f"export PAGER=cat; {command}")
+
+
+def test_options_of_the_scripts():
+    """Every option of `up` is explained by its help, and the page uses none that there is not."""
     help_text = subprocess.run([str(TOP / "deploy/ec2/up"), "--help"], capture_output=True, text=True, check=True).stdout
     for option in re.findall(r'add_argument\("(--[\w-]+)"', (TOP / "deploy/ec2/up").read_text()):
         true(option in help_text, f"{option} is in the help")
     for command in ("up", "status", "down", "failover-demo"):
-        for option in re.findall(r"--[\w-]+", " ".join(c for c in commands("ec2.md") if c.startswith(f"deploy/ec2/{command}"))):
+        for option in re.findall(r"--[\w-]+", " ".join(c for c in commands("docs/ec2.md") if c.startswith(f"deploy/ec2/{command}"))):
             said = subprocess.run([str(TOP / "deploy/ec2" / command), "--help"], capture_output=True, text=True, check=True).stdout
             true(option in said, f"docs/ec2.md uses {option} of deploy/ec2/{command}, whose help does not know it")

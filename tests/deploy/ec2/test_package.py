@@ -14,11 +14,12 @@ EXPOSURE_MOST = 2.5  # systemd-analyze's word for it, 0 to 10: "OK" begins at 5,
 
 
 @contextlib.contextmanager
-def host():
+def host(*words):
+    """A container with systemd; `words` are options of docker run."""
     require_docker()
     name = f"{LABEL}-package-{secrets.token_hex(4)}"
     docker("run", "-d", "--name", name, "--label", LABEL, "--privileged", "--cgroupns=private", "--tmpfs", "/run", "--tmpfs", "/tmp:exec",
-           "-v", f"{package().parent}:/packages:ro", "-v", f"{HERE}:/tests:ro", IMAGE)
+           "-v", f"{package().parent}:/packages:ro", "-v", f"{HERE}:/tests:ro", *words, IMAGE)
     try:
         wait_until(lambda: inside(name, "systemctl", "is-system-running", check=False) in ("running", "degraded"), "systemd", 60, pause=0.2)
         yield name

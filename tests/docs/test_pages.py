@@ -1,0 +1,119 @@
+"""Every command that a page shows is run as it stands there, and what the page says it prints is what it prints."""
+import re
+import shlex
+import subprocess
+
+from naru_cluster import TOP, Failed, Skipped, naru_binary
+from pages import DEPLOY, blocks, pages, shape
+from place import Place
+from support import equal, true
+from toolchains import JAVA_NEWEST, java_classes
+
+
+def run_block(place, block):
+    """What its last command printed."""
+    printed = ""
+    for command in block.commands():
+        if command.lstrip().startswith("#"):
+            continue
+        print(f"    {block.page}: {command}", flush=True)
+        bare = re.sub(r"\s+#.*", "", command)
+        try:
+            if bare in block.stays:
+                place.run_until(command, block.stays[bare])
+            else:
+                printed = place.run(command, typed="\n".join(block.lines[1:]) + "\n" if block.typed else None)
+        except Failed as failure:
+            raise Failed(f"{block.place} shows `{bare}`, which {failure}") from None
+    return printed
+
+
+def run_page(page, wanted=lambda block: True):
+    """Its blocks in order, in one place."""
+    printed = ran = brokers = 0
+    with Place() as place:
+        for block in blocks(page):
+            if block.by or block.text or not wanted(block):
+                continue
+            if block.brokers != brokers:
+                brokers = block.brokers
+                place.brokers(brokers)
+            if block.shown:
+                shown = shape("\n".join(block.lines))
+                equal(shape(printed)[-len(shown):], shown, f"{block.place}: the end of what is printed, numbers aside")
+            else:
+                printed = run_block(place, block)
+                ran += len(block.commands())
+    return ran
+
+
+def test_readme():
+    java_classes(JAVA_NEWEST)  # fetched here: the place has no way out
+    true(run_page("README.md") >= 10, "commands of the README")
+
+
+def test_monitoring():
+    true(run_page("docs/monitoring.md") >= 2, "commands")
+
+
+def test_testing():
+    for program in ("naru-sim",):
+        if not (TOP / "build/release" / program).exists():
+            raise Skipped(f"there is no build/release/{program}")
+    true(run_page("docs/testing.md") + run_page("docs/simulator.md") >= 7, "commands")
+
+
+def test_every_block_has_its_run():
+    """A page without a test here is run by another suite, as its marks say, or holds no commands."""
+    here = (TOP / "tests/docs/test_pages.py").read_text()
+    there = "".join(p.read_text() for p in (TOP / DEPLOY).glob("*/test_docs.py"))
+    for page in pages():
+        found = blocks(page)
+        for block in (b for b in found if b.commands()):
+            if block.by:
+                true(f'"{page}"' in there, f"{block.place} is said to be run by {block.by}, where nothing names the page")
+            else:
+                true(f'run_page("{page}")' in here, f"{block.place} shows `{block.commands()[0]}`, which nothing runs")
+
+
+def spans(page):
+    """What a page shows between backquotes, in tables and text, without its blocks."""
+    text = "\n".join(line for line in (TOP / page).read_text().splitlines() if not line.startswith("    "))
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+def test_commands_within_sentences():
+    """`naru ...` between backquotes is a command that there is, with options that it has; a path is one of a file."""
+    seen = {}
+    for page in pages():
+        for span in spans(page):
+            words = shlex.split(span.split("|")[0].split(";")[0], comments=True) if span.startswith("naru ") else []
+            command = tuple(w for w in words[1:] if re.fullmatch(r"[a-z-]+", w) and not w.startswith("-"))
+            options = {w.split("=")[0] for w in words if re.fullmatch(r"--?[a-z-]+(=.*)?", w)}
+            if words:
+                place = seen.setdefault(command[:2], (f"{page}: `{span}`", set()))
+                place[1].update(options)
+    true(len(seen) > 15, f"commands found: {sorted(seen)}")
+    for command, (where, options) in seen.items():
+        done = subprocess.run([naru_binary(), *command, "--help"], capture_output=True, text=True, check=False)
+        if done.returncode != 0 and len(command) > 1:  # the second word may be a name
+            done = subprocess.run([naru_binary(), command[0], "--help"], capture_output=True, text=True, check=False)
+        true(done.returncode == 0, f"{where}: there is no such command")
+        for option in options - {"--help"}:
+            true(re.search(rf"(^|[\s,]){option}\b", done.stdout), f"{where}: it has no option {option}")
+
+
+def test_paths_and_links():
+    for page in pages():
+        text = (TOP / page).read_text()
+        for path in set(re.findall(r"(?<![\w./<-])((?:\.ci|broker|cli|common|controller|deploy|docs|proto|scripts|tests)/[\w./-]*\w)", text)):
+            true((TOP / path).exists(), f"{page} names {path}, which is not there")
+        for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+            if "://" not in link:
+                true(((TOP / page).parent / link).exists(), f"{page} links to {link}, which is not there")
+
+
+def test_the_readme_opens_every_page():
+    readme = (TOP / "README.md").read_text()
+    for page in pages()[1:]:
+        true(f"]({page}" in readme, f"{page} is not linked from README.md")
