@@ -165,10 +165,22 @@ class Reports(unittest.TestCase):
         self.assertRaises(ValueError, report.between, "a", "m", "new")
 
     def test_of_a_figure_in_two_results_the_later_counts(self):
-        first = {"figures": [{"key": "a", "v": 1}, {"key": "b", "v": 1}], "invalid": [1], "when": "1"}
-        second = {"figures": [{"key": "b", "v": 2}], "invalid": [2], "when": "2"}
+        common = {"quick": False, "versions": {}, "command": "c", "machine": {}}
+        first = {"figures": [{"key": "a", "v": 1}, {"key": "b", "v": 1}], "invalid": [1], "when": "1", **common}
+        second = {"figures": [{"key": "b", "v": 2}], "invalid": [2], "when": "2", **common}
         merged = report.merged([first, second])
-        self.assertEqual((merged["figures"], merged["when"]), ([{"key": "a", "v": 1}, {"key": "b", "v": 2}], "2"))
+        self.assertEqual(merged["figures"], [{"key": "a", "v": 1}, {"key": "b", "v": 2}])
+        self.assertEqual(([run["when"] for run in merged["runs"]], merged["invalid"]), (["1", "2"], [1, 2]))
+        third = {"figures": [], "invalid": [], "when": "3", **common}
+        self.assertEqual([run["when"] for run in report.merged([merged, third])["runs"]], ["1", "2", "3"])
+
+    def test_a_page_says_what_was_invalid(self):
+        machine = {"processors": 2, "cpu": "c", "memory_gb": 8, "kernel": "6", "load_before": 0.1}
+        result = {"quick": False, "versions": {"naru": "n", "kafka": "k"}, "figures": [outcome_of((10, 70)).row(COST)],
+                  "runs": [{"when": "now", "command": "scripts/bench", "machine": machine}],
+                  "invalid": [{"workload": "w", "side": "kafka", "round": 1, "why": "99 of 100"}]}
+        self.assertIn("w, kafka: 99 of 100", report.page(result))
+        self.assertIn("1 of 1 floors met", report.page(result))
 
 
 PRODUCER_SAID = """Warmup first 1000 records. Steady state results will print after the complete test summary.

@@ -12,6 +12,7 @@ import time
 
 from naru_cluster import TOP, Failed, clean_environment
 
+DEBIAN_PYTHON = "/usr/bin/python3"  # the interpreter that the packages of the set `bench` belong to
 JAVA_PROJECT = TOP / "tests" / "bench" / "java"
 JAVA_BUILD = TOP / "build" / "bench" / "java"
 

@@ -71,23 +71,40 @@ def between(text, mark, inner):
     return text[: text.index(begin) + len(begin)] + inner + "\n" + text[text.index(end):]
 
 
+RUN = ("when", "command", "machine")
+
+
 def merged(several):
     """Results of several runs as one: of a figure that was measured twice, the later counts."""
     rows = {}
     for result in several:
         for row in result["figures"]:
             rows[row["key"]] = row
-    last = dict(several[-1])
-    last["figures"] = list(rows.values())
-    last["invalid"] = [i for result in several for i in result["invalid"]]
-    return last
+    runs = [run for result in several for run in result.get("runs") or [{key: result[key] for key in RUN}]]
+    return {"quick": any(result["quick"] for result in several), "runs": runs, "versions": several[-1]["versions"],
+            "figures": list(rows.values()), "invalid": [i for result in several for i in result["invalid"]]}
+
+
+def page(result):
+    """What docs/performance.md shows of an accepted result."""
+    lines = [f"{result['versions']['naru']} beside {result['versions']['kafka']}.", ""]
+    for run in result["runs"]:
+        where = run["machine"]
+        lines.append(f"- {run['when']}, `{run['command']}`: {where['processors']} processors ({where['cpu']}), {where['memory_gb']} GB, "
+                     f"Linux {where['kernel']}, load before {where['load_before']}.")
+    if result["invalid"]:
+        lines.append("")
+        lines.append(f"Invalid rounds, which count for nothing: {len(result['invalid'])} ("
+                     + "; ".join(sorted({f"{i['workload']}, {i['side']}: {i['why']}" for i in result["invalid"]})) + ").")
+    lines += ["", markdown(result["figures"]), "", summary(result) + ".", "", "![How many times better](performance/ratios.svg)"]
+    return "\n".join(lines)
 
 
 def machine():
     cpu = next((line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
                 if line.startswith("model name")), platform.machine())
     memory = next(int(line.split()[1]) for line in pathlib.Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal"))
-    return {"cpu": cpu, "processors": len(os.sched_getaffinity(0)), "memory_gb": round(memory / 1e6), "kernel": platform.release(),
+    return {"cpu": cpu, "processors": len(os.sched_getaffinity(0)), "memory_gb": round(memory / 1e6), "kernel": ".".join(platform.release().split(".")[:2]),
             "load_before": round(os.getloadavg()[0], 2)}
 
 

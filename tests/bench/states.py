@@ -4,14 +4,12 @@ import json
 import socket
 import time
 
-from clients import first_write, output_of
+from clients import DEBIAN_PYTHON, first_write, output_of
 from kernel import cpu_of, memory_of
 from measure import Figure, Invalid
 from naru_cluster import TOP
 from sides import settled_memory
 from workloads import Workload
-
-DEBIAN_PYTHON = "/usr/bin/python3"  # the interpreter that python3-confluent-kafka belongs to
 
 
 class Start(Workload):
