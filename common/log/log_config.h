@@ -45,6 +45,9 @@ struct OpenHints {
   std::optional<model::Offset> high_watermark;    // everything below is committed: never cut there (R72)
   std::optional<model::Offset> log_start_offset;  // DeleteRecords
   std::optional<model::Offset> cleaned_to;        // compacted up to here
+  // A sync of what lies from here on may have failed (R76): the kernel then counts it as clean though it is in memory
+  // alone, and another sync would not write it. It is written anew before it counts as flushed.
+  std::optional<model::Offset> doubted_from;
 };
 
 }  // namespace common::log

@@ -228,6 +228,10 @@ Result<void> LogDirectory::read_markers() {
     previous_epoch_ = (*running)->epoch;
   } else if (!was_used && !*running) {
     previous_end_ = PreviousEnd::clean;
+  } else {
+    // The marker of another boot is that of a machine that was lost. One that is gone may have been taken away because
+    // a sync had failed, and the machine may still be up (distrust_run).
+    is_page_cache_doubted_ = !*running || (*running)->machine.boot_id == machine_.boot_id;
   }
   if (has_lost_records_ && !mutant<"R44-a-replica-without-its-id-is-no-loss">()) previous_epoch_.reset();
   epoch_ = previous_epoch_;
@@ -307,8 +311,14 @@ OpenHints LogDirectory::hints_for(const TopicPartition& partition) const {
     if (it == offsets->end()) return std::nullopt;
     return it->second;
   };
-  return {previous_end_, get(CheckpointKind::recovery_point), get(CheckpointKind::high_watermark),
-          get(CheckpointKind::log_start), get(CheckpointKind::cleaner)};
+  OpenHints hints{previous_end_,
+                  get(CheckpointKind::recovery_point),
+                  get(CheckpointKind::high_watermark),
+                  get(CheckpointKind::log_start),
+                  get(CheckpointKind::cleaner),
+                  {}};
+  if (is_page_cache_doubted_) hints.doubted_from = hints.recovery_point.value_or(Offset(0));
+  return hints;
 }
 
 Result<void> LogDirectory::give_identity(const DirectoryIdentity& identity) {

@@ -140,6 +140,7 @@ class LogDirectory {
   std::optional<BrokerEpoch> epoch_;
   bool has_begun_ = false;
   bool is_distrusted_ = false;
+  bool is_page_cache_doubted_ = false;  // what the last run left may be nowhere else
   bool has_lost_records_ = false;
   std::vector<PartitionDirectory> found_;
   std::vector<std::string> strays_;

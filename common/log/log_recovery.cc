@@ -5,9 +5,11 @@
 //   (R71)
 //   3. a bad batch at or above max(recovery point, high watermark) is a torn tail and cut; below it is rot: refuse
 //   (R72)
-//   4. indexes, epochs and producer state of what was read are rebuilt; what was kept is synced
+//   4. indexes, epochs and producer state of what was read are rebuilt; what was kept is synced, and written anew where
+//   the page cache may be all that has it (R76)
 #include <algorithm>
 #include <limits>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -59,6 +61,7 @@ class Recovery {
   Result<void> drop_after(size_t i);
   Result<void> drop_below_start();
   Result<void> renew_snapshots();
+  Result<void> write_anew(const Segment& segment) const;
   Result<void> sync_kept();
   [[nodiscard]] Result<void> storage(const IoResult<void>& result) const {
     if (!result) return disk::storage_error(result.error());
@@ -92,6 +95,7 @@ class Recovery {
   Offset scan_from_;       // base of that segment, or the log end
   Offset producers_from_;  // batches below are in the producer table
   bool has_cut_ = false;
+  std::map<Offset, uint64_t> doubted_;  // by base of the segment: where what is doubted begins
   std::optional<LeaderEpoch> last_epoch_;
   std::optional<std::vector<EpochStart>> epochs_in_file_;
 };
@@ -445,6 +449,8 @@ Result<bool> Recovery::scan_segment(size_t i) {
     if (log_.epochs.latest() != facts.leader_epoch)
       log_.epochs.assign(facts.leader_epoch, start_of(facts.leader_epoch, facts.base_offset, end_before));
     end_before = facts.last_offset().next();
+    if (hints_.doubted_from && facts.last_offset() >= *hints_.doubted_from)
+      doubted_.try_emplace(segment.base, facts.position);
     segment.note_batch(facts, facts.position, log_.config);
     if (log_.config.keep_producer_state && facts.base_offset >= producers_from_ &&
         !mutant<"R84-scan-forgets-producers">()) {
@@ -573,12 +579,28 @@ Result<void> Recovery::renew_snapshots() {
   return storage(disk_.replace_file(log_.path(log_.log_end, snapshot_suffix), content, disk::Durability::medium));
 }
 
+// The same bytes in the same place: whatever a crash keeps of them, the batches that were durable stay whole.
+Result<void> Recovery::write_anew(const Segment& segment) const {
+  const auto from = doubted_.find(segment.base);
+  if (from == doubted_.end() || mutant<"R76-trusts-what-a-failed-sync-left">()) return {};
+  std::vector<std::byte> chunk;
+  for (uint64_t position = from->second; position < segment.size_bytes; position += chunk.size()) {
+    chunk.resize(std::min<uint64_t>(segment.size_bytes - position, 1u << 20));
+    auto n = segment.file->read_at(position, chunk);
+    if (!n) return disk::storage_error(n.error());
+    if (*n != chunk.size()) return corrupt(fmt::format("{} has become shorter", segment.file->path()));
+    if (auto written = segment.file->write_at(position, chunk); !written) return storage(written);
+  }
+  return {};
+}
+
 // R71: synced before the recovery point moves. After the death of the process alone everything was synced by whoever
 // found that out (R75), except what was cut just now.
 Result<void> Recovery::sync_kept() {
   const bool all = hints_.previous_end == PreviousEnd::unknown;
   for (auto& segment : log_.segments) {
     if (!segment->is_synced && (all || has_cut_) && !mutant<"R71-moves-the-recovery-point-unsynced">()) {
+      if (auto written = write_anew(*segment); !written) return written;
       if (auto synced = segment->file->sync_now(); !synced) return storage(synced);
     }
     segment->is_synced = true;
@@ -609,8 +631,9 @@ Result<void> Recovery::run() {
   const Offset cleaned = hints_.cleaned_to.value_or(log_.log_start);
   log_.cleaned_to = cleaned > log_.segments.back()->base ? log_.log_start : cleaned;
   if (auto done = renew_snapshots(); !done) return done;
-  // The recovery point may pass an epoch's start only once the file knows it.
-  if (!epochs_in_file_ || *epochs_in_file_ != log_.epochs.entries()) {
+  // The recovery point may pass an epoch's start only once the file knows it. Below the scan it alone does.
+  const bool is_file_doubted = hints_.doubted_from && scan_first_ > 0;
+  if (is_file_doubted || !epochs_in_file_ || *epochs_in_file_ != log_.epochs.entries()) {
     const std::string text = encode_epochs(log_.epochs.entries());
     if (auto saved = disk_.replace_file(log_.path(epoch_file_name), model::as_bytes(text), disk::Durability::medium);
         !saved) {

@@ -141,6 +141,9 @@ Result<void> RaftDisk::open_log(raft::RestoredState& restored, std::optional<std
   common::log::OpenHints hints;
   if (!mutant<"R20-cuts-what-was-committed">())
     hints.high_watermark = Offset(restored.hard_state.committed_floor.value);  // never cut there (R20, R72)
+  // R2: the last process may have ended because a sync failed, and nobody could note that. What was delivered had been
+  // synced; what comes after it is a second or so of entries.
+  hints.doubted_from = Offset(restored.hard_state.committed_floor.value);
   common::log::LogEnvironment environment{environment_.disk, nullptr, environment_.logger, {}};
   auto log =
       common::log::Log::open(std::move(environment), directory_, log_config(), hints, environment_.clock->wall_now());

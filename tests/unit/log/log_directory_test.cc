@@ -96,6 +96,24 @@ TEST_CASE("how a run ended is told from its markers (R70, R75)") {
     REQUIRE(directory->previous_end() == PreviousEnd::unknown);
     REQUIRE_FALSE(agreed_previous_epoch({directory.get()}));
   }
+  SECTION("what a distrusted run left may be in memory only: it is doubted from the recovery point on (R76)") {
+    const bool is_known = GENERATE(true, false);
+    if (is_known) REQUIRE(directory->store_checkpoint_blocking(CheckpointKind::recovery_point, {{orders, Offset(12)}}));
+    const bool is_distrusted = GENERATE(true, false);
+    if (is_distrusted) directory->distrust_run();
+    disk.run_until_idle();
+    directory.reset();
+    const bool is_lost = GENERATE(true, false);
+    if (is_lost) {
+      disk.crash(SimulatedDisk::Unsynced::kept);
+    } else {
+      disk.kill();
+    }
+    directory = open(disk);
+    REQUIRE((directory->previous_end() == PreviousEnd::unknown) == (is_distrusted || is_lost));
+    const auto doubted = directory->hints_for(orders).doubted_from;
+    REQUIRE(doubted == (is_distrusted ? std::optional(Offset(is_known ? 12 : 0)) : std::nullopt));
+  }
   SECTION("no clean marker after a failure (KAFKA-13773)") {
     directory->mark_failed({ErrorCode::kafka_storage_error, "test"});
     REQUIRE_FALSE(directory->end_run());

@@ -103,6 +103,36 @@ TEST_CASE("the death of a process tears nothing but the last write: what else is
   }
 }
 
+TEST_CASE("what a failed sync left in the page cache alone is written anew before it counts as flushed (R76)") {
+  Fixture f;
+  f.config.segment_bytes = 1000;
+  f.open();
+  for (int i = 0; i < 10; ++i) f.append({.value_bytes = 100});
+  f.flush();
+  for (int i = 0; i < 10; ++i) f.append({.value_bytes = 100});
+  REQUIRE(f.log->segment_count() > 2);
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::sync, .path_contains = ".log", .times = 100});
+  bool failed = false;
+  f.log->flush([&](const common::log::Result<Offset>& flushed) { failed = !flushed; });
+  f.disk->run_until_idle();
+  REQUIRE(failed);
+  f.log.reset();
+  f.disk->kill();
+  f.disk->clear_faults();
+  // Of the first segment nothing is written again, of the second what lies at or above the recovery point.
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::write, .path_contains = first_log});
+  OpenHints hints = after_power_loss(Offset(10));
+  hints.doubted_from = Offset(10);
+  f.open(hints);
+  REQUIRE(f.log->flushed_offset() == Offset(20));
+  const std::string all = f.dump(0);
+  f.log.reset();
+  f.disk->crash(SimulatedDisk::Unsynced::lost);
+  f.open(after_power_loss(Offset(20)));
+  REQUIRE(f.log->log_end_offset() == Offset(20));
+  REQUIRE(f.dump(0) == all);
+}
+
 TEST_CASE("an epoch that falls is damage") {
   Fixture f;
   f.open();

@@ -192,6 +192,45 @@ TEST_CASE("what was committed and is damaged, or gone, is lost state, and stays 
   }
 }
 
+TEST_CASE("what a failed sync left in memory is written anew by the next process, before it counts (R2, R76)") {
+  Fixture f;
+  f.write_committed();
+  f.use(f.open());
+  const auto committed = f.durable;
+  f.disk.add_fault({.operation = SimulatedDisk::Operation::sync, .path_contains = segment});
+  f.persist(raft::AppendEntries{{{Term(1), LogIndex(4), raft::EntryKind::data, Buffer::copy_of(std::string("more"))}}});
+  REQUIRE(f.durable == committed);
+  REQUIRE_FALSE(f.failure.empty());
+  f.storage.reset();
+  f.disk.kill();
+
+  SECTION("it survives the loss of power from then on") {
+    auto opened = f.open();
+    REQUIRE(opened.has_value());
+    REQUIRE(opened->restored.entries.size() == 5);
+    f.use(std::move(opened));
+    f.storage.reset();
+    f.disk.crash(SimulatedDisk::Unsynced::lost, 16);
+    const auto after = f.open();
+    REQUIRE(after.has_value());
+    REQUIRE(after->restored.entries.size() == 5);
+    REQUIRE(after->restored.entries.back().payload.text() == "more");
+  }
+  SECTION("or there is no next process") {
+    f.disk.add_fault({.operation = SimulatedDisk::Operation::write, .path_contains = segment});
+    REQUIRE_FALSE(f.open().has_value());
+  }
+}
+
+TEST_CASE("a start writes nothing anew that had been delivered") {
+  Fixture f;
+  f.write_committed();
+  f.disk.add_fault({.operation = SimulatedDisk::Operation::write, .path_contains = segment});
+  const auto opened = f.open();
+  REQUIRE(opened.has_value());
+  REQUIRE(opened->restored.entries.size() == 4);
+}
+
 TEST_CASE("terms pass and votes are given while entries wait for room on a full disk (R1, R81)") {
   Fixture f;
   f.write_committed();
