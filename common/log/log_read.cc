@@ -4,8 +4,11 @@
 #include <fmt/format.h>
 
 #include "common/log/log_impl.h"
+#include "common/model/mutant.h"
 
 namespace common::log {
+
+using common::model::mutant;
 
 using model::BytesView;
 using model::ErrorCode;
@@ -90,6 +93,39 @@ IoResult<Buffer> read_bytes(disk::File& file, uint64_t position, size_t length, 
   return Buffer(std::move(memory), BytesView(into).first(*n));
 }
 
+// Where the batch with `from` begins, or the first one after it.
+struct FoundBatch {
+  std::optional<uint64_t> position;  // none: no batch of this segment reaches so far
+  // The batch before, if it ends before `from` and nothing begins there. Its last offset says so, and may have rotted:
+  // then what is taken for a gap are its own records.
+  std::optional<BatchAt> before_gap;
+};
+
+// None: a header is damaged.
+IoResult<std::optional<FoundBatch>> find_batch(const ReadPlan& plan, uint64_t start, Waiting waiting) {
+  FoundBatch found;
+  const Offset from = plan.request.from;
+  auto walked = walk_headers(*plan.file, start, plan.size_bytes, waiting, [&](const BatchAt& batch) {
+    if (batch.last_offset < from) {
+      found.before_gap = batch;
+      return records::Visit::go_on;
+    }
+    if (batch.base_offset <= from) found.before_gap.reset();
+    found.position = batch.position;
+    return records::Visit::stop;
+  });
+  if (!walked) return tl::unexpected(walked.error());
+  if (!*walked) return std::nullopt;
+  return found;
+}
+
+IoResult<bool> is_whole(const ReadPlan& plan, const BatchAt& at, Waiting waiting) {
+  auto bytes = read_bytes(*plan.file, at.position, at.size_bytes, waiting);
+  if (!bytes) return tl::unexpected(bytes.error());
+  const auto batch = BatchView::parse(bytes->view());
+  return batch && batch->crc_ok();
+}
+
 }  // namespace
 
 Result<std::optional<ReadOutcome>> carry_out(const ReadPlan& plan, Waiting waiting) {
@@ -104,13 +140,16 @@ Result<std::optional<ReadOutcome>> carry_out(const ReadPlan& plan, Waiting waiti
   if (!position) {
     auto start = starting_point(plan, waiting);
     if (!start) return failed(start.error());
-    auto walked = walk_headers(*plan.file, *start, plan.size_bytes, waiting, [&](const BatchAt& batch) {
-      if (batch.last_offset < request.from) return records::Visit::go_on;
-      position = batch.position;
-      return records::Visit::stop;
-    });
-    if (!walked) return failed(walked.error());
-    if (!*walked) return corrupt(*plan.file, *start, "a batch header before the one asked for is damaged");
+    auto found = find_batch(plan, *start, waiting);
+    if (!found) return failed(found.error());
+    if (!*found) return corrupt(*plan.file, *start, "a batch header before the one asked for is damaged");
+    if (const auto& before = (*found)->before_gap) {
+      auto whole = is_whole(plan, *before, waiting);
+      if (!whole) return failed(whole.error());
+      if (!*whole && !mutant<"R72-skips-a-damaged-batch-as-a-gap">())
+        return corrupt(*plan.file, before->position, "the batch before a gap is damaged");
+    }
+    position = (*found)->position;
     if (!position) return ReadOutcome{{{}, request.from, false}, std::nullopt};  // a gap up to the next segment
   }
   const uint64_t rest = plan.size_bytes - *position;

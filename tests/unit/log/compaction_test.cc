@@ -74,6 +74,43 @@ TEST_CASE("a read from within a gap finds what comes after it") {
   }
 }
 
+TEST_CASE("a damaged batch is no gap, though its last offset says so (R72)") {
+  Fixture leader;
+  leader.open();
+  std::vector<Buffer> batches;
+  for (int i = 0; i < 5; ++i) {
+    const Offset from(leader.append({.records = 3}));
+    batches.push_back(leader.log->read_blocking({from, from + 3, 1})->records.flatten());
+  }
+  CompactionFixture f;
+  const bool is_last_of_segment = GENERATE(false, true);
+  f.config.segment_bytes = is_last_of_segment ? 2 * batches[0].size() : 1 << 20;
+  f.config.allow_offset_gaps = true;
+  f.open();
+  for (const size_t i : {0, 1, 3, 4}) {  // as if the leader had compacted 6 to 8 away
+    BufferChain chain;
+    chain.append(batches[i]);
+    REQUIRE(f.log->append_as_follower(chain, LeaderEpoch(0), TimestampMs(f.now)));
+  }
+  REQUIRE(f.log->segment_count() == (is_last_of_segment ? 2 : 1));
+  const bool is_cold = GENERATE(false, true);
+  if (is_cold) f.disk->set_cold(".log");
+  const auto read_at = [&](int64_t from) {
+    std::optional<common::log::Result<ReadResult>> read;
+    f.log->read_any({Offset(from), f.log->log_end_offset(), 1}, [&](auto result) { read = std::move(result); });
+    f.disk->run_until_idle();
+    REQUIRE(read);
+    return std::move(*read);
+  };
+  for (const int64_t from : {6, 8}) REQUIRE(read_at(from)->next_offset == Offset(12));
+  f.disk->flip_bit(f.path("00000000000000000000.log"), (batches[0].size() + 26) * 8 + 1);  // last offset: 5 -> 3
+  for (const int64_t from : {4, 5}) {
+    const auto read = read_at(from);
+    REQUIRE_FALSE(read);
+    REQUIRE(read.error().code == ErrorCode::corrupt_message);
+  }
+}
+
 TEST_CASE("offsets by time skip what was compacted away") {
   CompactionFixture f;
   f.open();
