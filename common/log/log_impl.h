@@ -24,6 +24,7 @@ struct ReadPlan {
   ReadRequest request;
   std::shared_ptr<disk::File> file;
   Offset base;
+  Offset end;  // of the segment; the next one begins there
   uint64_t size_bytes = 0;
   bool may_have_gaps = false;
   std::optional<uint64_t> exact_position;  // where the batch with request.from begins

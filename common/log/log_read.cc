@@ -71,6 +71,11 @@ Result<ReadOutcome> take_batches(const ReadPlan& plan, const Buffer& bytes, uint
     if (!is_next && (!plan.may_have_gaps || batch->base_offset() < expected))
       return corrupt(*plan.file, position + taken,
                      fmt::format("offset {}, expected {}", batch->base_offset(), expected));
+    // No checksum covers a batch's offset: where batches may be missing it could pass for one of later on, and what is
+    // asked for for a gap that reaches to the end.
+    if (batch->last_offset() >= plan.end && !mutant<"R72-believes-an-offset-beyond-the-end">())
+      return corrupt(*plan.file, position + taken,
+                     fmt::format("offset {} in a segment that ends at {}", batch->last_offset(), plan.end));
     // Rot is never served and never spread (fault 31), nor taken for a batch that ends beyond the limit.
     const bool is_beyond = batch->last_offset() >= request.limit;
     if (is_beyond && taken > 0) break;
@@ -189,7 +194,10 @@ void Log::Impl::remember_position(Offset next_offset, const Segment& segment, ui
 }
 
 Result<ReadPlan> Log::Impl::plan(const ReadRequest& request, Segment& segment, Waiting waiting) {
-  ReadPlan plan{request, segment.file, segment.base, segment.size_bytes, has_gaps, {}, {}, {}};
+  const auto next = std::upper_bound(segments.begin(), segments.end(), segment.base,
+                                     [](Offset o, const auto& s) { return o < s->base; });
+  const Offset end = next == segments.end() ? log_end : (*next)->base;
+  ReadPlan plan{request, segment.file, segment.base, end, segment.size_bytes, has_gaps, {}, {}, {}};
   for (const auto& known : positions) {
     if (known && known->next_offset == request.from && known->segment_base == segment.base &&
         known->position < segment.size_bytes) {

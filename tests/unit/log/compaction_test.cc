@@ -111,6 +111,23 @@ TEST_CASE("a damaged batch is no gap, though its last offset says so (R72)") {
   }
 }
 
+TEST_CASE("a batch that calls itself by an offset beyond the end is damage, also where batches may be missing (R72)") {
+  CompactionFixture f;
+  f.config.segment_bytes = 1000;
+  f.open();
+  f.put({{"a", "1"}});
+  for (int i = 0; i < 5; ++i) f.put({{"b", std::to_string(i)}});
+  f.roll();
+  f.compact();
+  const bool is_followed = GENERATE(true, false);  // by another segment
+  REQUIRE(f.log->segment_count() == 2);
+  if (!is_followed) REQUIRE(f.log->truncate_to(f.log->segments()[1].base_offset));
+  f.disk->flip_bit(f.path("00000000000000000000.log"), 8 * 5);  // base offset: 0 -> 2^16 + ...
+  const auto read = f.log->read_blocking({Offset(0), f.log->log_end_offset(), 1 << 20});
+  REQUIRE_FALSE(read);
+  REQUIRE(read.error().code == ErrorCode::corrupt_message);
+}
+
 TEST_CASE("offsets by time skip what was compacted away") {
   CompactionFixture f;
   f.open();
