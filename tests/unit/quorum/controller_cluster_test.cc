@@ -376,6 +376,24 @@ TEST_CASE("R112: a session is refused that means another node, another cluster o
   REQUIRE(refusal(newer) == ErrorCode::unsupported_version);
 }
 
+TEST_CASE("a heartbeat of a stream that was replaced counts for nothing, also when the newer one has ended") {
+  SimCluster cluster(3);
+  const auto older_port = std::make_shared<RecordingPort>();
+  const auto newer_port = std::make_shared<RecordingPort>();
+  quorum::SessionServer& server = cluster.node(1).server;
+  const auto older = server.open(older_port);
+  server.on_message(older, 1, hello_to(cluster, 1));
+  const auto newer = server.open(newer_port);
+  server.on_message(newer, 1, hello_to(cluster, 1));
+  server.on_closed(newer);
+  server.on_message(older, 2, BrokerHeartbeat{});
+  cluster.world.run_for(100ms);
+  REQUIRE(older_port->sent.size() == 1);  // its welcome
+  const auto third_port = std::make_shared<RecordingPort>();
+  server.on_message(server.open(third_port), 1, hello_to(cluster, 1));
+  REQUIRE(third_port->sent.size() == 1);
+}
+
 TEST_CASE("R23: a session message that comes twice counts once") {
   SimCluster cluster(3);
   auto port = std::make_shared<RecordingPort>();
