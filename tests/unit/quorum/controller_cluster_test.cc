@@ -166,6 +166,48 @@ TEST_CASE("R16: an answer is held until its record commits, and fails when the c
   REQUIRE(cluster.image_of(3).topic_by_name("u")->id == topic.topic_id);
 }
 
+TEST_CASE("R10, R16: a leader whose log takes no batch gives up, also where nobody can take over") {
+  const int brokers = GENERATE(1, 3);
+  SimCluster cluster(brokers);
+  cluster.world.run_for(1s);
+  cluster.quorum.refuse_next_proposal();
+  CreateTopics r;
+  CreateTopics::Topic t;
+  t.name = "t";
+  t.partition_count = 1;
+  t.replication_factor = 1;
+  r.topics = {t};
+  std::optional<ControllerAnswer> answer;
+  cluster.node(1).runtime.handle(r, cluster.world.clock().now() + 10s, [&](Reply reply) { answer = reply.answer; });
+  REQUIRE(cluster.run_until([&] { return answer.has_value(); }));
+  REQUIRE(std::get<Refused>(*answer).error.code == ErrorCode::not_controller);
+  REQUIRE(cluster.run_until([&] { return cluster.quorum.leader() != BrokerId{1}; }, 1s));
+  // The next term begins with a controller again, with or without another broker.
+  if (brokers == 1) cluster.quorum.elect(BrokerId{1});
+  const int next = brokers == 1 ? 1 : cluster.quorum.leader()->value;
+  REQUIRE(cluster.run_until([&] { return cluster.node(next).runtime.active(); }, 1s));
+  answer.reset();
+  cluster.node(next).runtime.handle(r, cluster.world.clock().now() + 10s, [&](Reply reply) { answer = reply.answer; });
+  REQUIRE(cluster.run_until([&] { return answer.has_value(); }));
+  REQUIRE(std::get<CreateTopicsAnswer>(*answer).topics.at(0).error.code == ErrorCode::none);
+}
+
+TEST_CASE("a request that would be an entry too large for the metadata log is refused, and nothing else happens") {
+  SimCluster cluster(3);
+  cluster.create(1, "t", {{1, 2, 3}});
+  AlterConfigs r;
+  AlterConfigs::Resource resource;
+  resource.resource = {ResourceType::topic, "t"};
+  resource.changes.push_back({"k", ConfigOperation::set, std::string(5 << 20, 'v')});
+  r.resources = {resource};
+  std::optional<ControllerAnswer> answer;
+  cluster.node(1).runtime.handle(r, cluster.world.clock().now() + 10s, [&](Reply reply) { answer = reply.answer; });
+  REQUIRE(cluster.run_until([&] { return answer.has_value(); }));
+  REQUIRE(std::get<Refused>(*answer).error.code == ErrorCode::policy_violation);
+  REQUIRE(cluster.node(1).runtime.active());
+  REQUIRE(cluster.create(1, "u", {{1, 2, 3}}).error.code == ErrorCode::none);
+}
+
 TEST_CASE("requests whose answer was lost are asked again and count as done") {
   SimCluster cluster(3);
   cluster.create(1, "old", {{1, 2, 3}});
