@@ -99,7 +99,8 @@ void Group::remove(const std::string& member_id) {
   if (led) leader_ = members_.empty() ? std::nullopt : std::optional(members_.begin()->first);
 }
 
-Member Group::replace_static(const std::string& old_member_id, const std::string& new_member_id) {
+Member Group::replace_static(const std::string& old_member_id, const std::string& new_member_id,
+                             ClientIdentity client) {
   Member* old = find(old_member_id);
   NARU_CHECK(old != nullptr && old->is_static(), "no static member {}", old_member_id);
   const bool led = is_leader(old_member_id);
@@ -111,6 +112,8 @@ Member Group::replace_static(const std::string& old_member_id, const std::string
   Member replaced = *old;
   remove(old_member_id);
   replaced.member_id = new_member_id;
+  replaced.client_id = std::move(client.id);  // here, where add() accounts for its bytes
+  replaced.client_host = std::move(client.host);
   replaced.must_sync = false;
   Member& added = add(std::move(replaced), *protocol_type_);
   set_must_sync(added, must_sync);

@@ -33,6 +33,11 @@ enum class GroupState : uint8_t { empty, preparing_rebalance, completing_rebalan
 
 inline constexpr std::string_view consumer_protocol_type = "consumer";
 
+struct ClientIdentity {
+  std::string id;
+  std::string host;
+};
+
 struct Member {
   std::string member_id;
   std::optional<std::string> instance_id;
@@ -93,7 +98,7 @@ class Group {
   // Its waiting requests must have been answered.
   void remove(const std::string& member_id);
   // The static member under another member id; returns what it was. Waiting requests of the old one stay in the result.
-  Member replace_static(const std::string& old_member_id, const std::string& new_member_id);
+  Member replace_static(const std::string& old_member_id, const std::string& new_member_id, ClientIdentity client);
   // Undoes replace_static.
   Member& restore_static(const std::string& new_member_id, Member old_member);
   void set_protocols(Member& member, std::vector<Protocol> protocols);

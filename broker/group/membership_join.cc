@@ -173,13 +173,12 @@ void Membership::update_member(Turn& turn, Group& group, RequestToken token, Joi
 void Membership::replace_static_member(Turn& turn, Group& group, RequestToken token, JoinRequest& request,
                                        const std::string& old_member_id, const std::string& new_member_id) const {
   const std::string leader_before = group.leader().value_or("");
-  Member before = group.replace_static(old_member_id, new_member_id);
+  Member before = group.replace_static(old_member_id, new_member_id, {request.client_id, request.client_host});
   if (before.awaiting_join)
     turn.answer(*before.awaiting_join, join_refused(old_member_id, ErrorCode::fenced_instance_id));
   if (before.awaiting_sync) turn.answer(*before.awaiting_sync, sync_refused(ErrorCode::fenced_instance_id));
   Member& member = *group.find(new_member_id);
   member.is_new = false;
-  member.client_id = request.client_id;
   update_member(turn, group, token, request, member);
   turn.log(LineLevel::info, fmt::format("group {}: static member {} comes back as {}, was {}", group.id(),
                                         *request.instance_id, new_member_id, old_member_id));

@@ -13,6 +13,35 @@ namespace controller::metadata {
 
 using common::model::mutant;
 
+namespace {
+
+// What clients ask for has to fit one entry of the metadata log with room to spare; what brokers and the controller
+// itself decide cannot be refused, and grows with the cluster alone.
+bool is_of_a_client(const ControllerRequest& request) {
+  return std::visit(
+      []<class R>(const R&) {
+        return !std::is_same_v<R, AlterPartition> && !std::is_same_v<R, RegisterBroker> &&
+               !std::is_same_v<R, BrokerHeartbeat>;
+      },
+      request);
+}
+
+size_t approximate_bytes(const std::vector<MetadataRecord>& records) {
+  constexpr size_t usual = 64;
+  size_t bytes = 0;
+  for (const MetadataRecord& record : records) {
+    bytes += usual;
+    if (const auto* config = std::get_if<ConfigRecord>(&record)) {
+      bytes += config->resource.name.size() + config->key.size() + (config->value ? config->value->size() : 0);
+    } else if (const auto* partition = std::get_if<PartitionRecord>(&record)) {
+      bytes += 2 * sizeof(BrokerId) * partition->state.replicas.size();
+    }
+  }
+  return bytes;
+}
+
+}  // namespace
+
 ControllerState::ControllerState(const ControllerOptions& options, const ConfigSchema& schema,
                                  common::model::Random& random, ActivationStart start, Instant now)
     : options_(options),
@@ -95,6 +124,10 @@ Decision ControllerState::handle(const ControllerRequest& request, Instant now) 
       },
       request);
   if (only_validated) return Decision{{}, std::move(a), {}, next_index_};
+  if (is_of_a_client(request) && approximate_bytes(d.records()) > options_.request_bytes_max) {
+    const Refused refused{{ErrorCode::policy_violation, "The request changes too much at once: divide it."}};
+    return Decision{{}, refused, {}, next_index_};
+  }
   return adopt(std::move(d), std::move(a), now);
 }
 
@@ -208,8 +241,7 @@ void ControllerState::relieve_the_unreached(Instant now, std::vector<Decision>& 
 void ControllerState::recover_by_longest_log(Instant now, std::vector<Decision>& decisions) {
   if (recovery_.idle()) return;
   Draft d = draft();
-  recovery_.elect(
-      d, [this](BrokerId id, const TopicIdPartition& p) { return registry_.is_offline(id, p); }, options_);
+  recovery_.elect(d, [this](BrokerId id, const TopicIdPartition& p) { return registry_.is_offline(id, p); }, options_);
   if (!d.empty()) decisions.push_back(adopt(std::move(d), Refused{}, now));
 }
 

@@ -52,6 +52,7 @@ struct ControllerOptions {
   Duration stall_limit = std::chrono::seconds(3);  // R32: progress stamps older than this fence
   int32_t producer_id_block = 1000;
   size_t partitions_per_request_max = 10'000;  // Kafka's bound on one CreateTopics or CreatePartitions
+  size_t request_bytes_max = 4 << 20;          // of the records that a client's request becomes, about
   DetectorOptions detector;
 };
 

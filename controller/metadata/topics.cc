@@ -123,9 +123,6 @@ Result<Assignments> automatic_assignments(const MetadataImage& image, const Crea
   }
   if (count <= 0)
     return fail(ErrorCode::invalid_partitions, "Number of partitions was set to an invalid non-positive value.");
-  if (static_cast<size_t>(count) > options.partitions_per_request_max) {
-    return fail(ErrorCode::policy_violation, "Excessively large number of partitions per request.");
-  }
   return place_replicas(image, count, replication_factor, random);
 }
 
@@ -209,9 +206,6 @@ Result<void> grow_one(Draft& draft, const CreatePartitions::Topic& asked, const 
                             have, asked.count));
   }
   const auto added = static_cast<size_t>(asked.count - have);
-  if (added > options.partitions_per_request_max) {
-    return fail(ErrorCode::policy_violation, "Excessively large number of partitions per request.");
-  }
   const auto replication_factor = static_cast<int16_t>(target_replicas(*topic->partitions.begin()->second).size());
   Assignments assignments;
   if (asked.assignments) {
@@ -237,6 +231,29 @@ Result<void> grow_one(Draft& draft, const CreatePartitions::Topic& asked, const 
   draft.note("topic {} grown from {} to {} partitions", asked.name, have, asked.count);
   return {};
 }
+
+// A request is one atomic batch of the metadata log, so what it may ask for is bounded as a whole.
+bool is_too_large(const CreateTopics& request, const ControllerOptions& options) {
+  uint64_t partitions = 0;
+  for (const CreateTopics::Topic& topic : request.topics) {
+    const int32_t count = topic.partition_count.value_or(options.partitions_default);
+    partitions += topic.assignments.empty() ? static_cast<uint64_t>(std::max(count, 1)) : topic.assignments.size();
+  }
+  return partitions > options.partitions_per_request_max;
+}
+
+bool is_too_large(const MetadataImage& image, const CreatePartitions& request, const ControllerOptions& options) {
+  uint64_t partitions = 0;
+  for (const CreatePartitions::Topic& asked : request.topics) {
+    const TopicImage* topic = image.topic_by_name(asked.name);
+    if (topic != nullptr && asked.count > topic->partition_count())
+      partitions += static_cast<uint64_t>(asked.count - topic->partition_count());
+  }
+  return partitions > options.partitions_per_request_max;
+}
+
+const common::model::Error too_large{ErrorCode::policy_violation,
+                                     "Excessively large number of partitions per request."};
 
 template <class Items>
 std::set<std::string> duplicate_names(const Items& items) {
@@ -278,10 +295,13 @@ CreateTopicsAnswer create_topics(Draft& draft, const CreateTopics& request, cons
                                  const ConfigSchema& schema, common::model::Random& random) {
   CreateTopicsAnswer answer;
   const std::set<std::string> duplicates = duplicate_names(request.topics);
+  const bool refused = is_too_large(request, options);
   for (const CreateTopics::Topic& topic : request.topics) {
     CreateTopicsAnswer::Topic item;
     item.name = topic.name;
-    if (duplicates.contains(topic.name)) {
+    if (refused) {
+      item.error = too_large;
+    } else if (duplicates.contains(topic.name)) {
       item.error = {ErrorCode::invalid_request, "Duplicate topic name."};
     } else if (auto made = create_one(draft, topic, options, schema, random); !made) {
       item.error = std::move(made).error();
@@ -324,10 +344,13 @@ CreatePartitionsAnswer create_partitions(Draft& draft, const CreatePartitions& r
                                          const ControllerOptions& options, common::model::Random& random) {
   CreatePartitionsAnswer answer;
   const std::set<std::string> duplicates = duplicate_names(request.topics);
+  const bool refused = is_too_large(draft.image(), request, options);
   for (const CreatePartitions::Topic& asked : request.topics) {
     CreatePartitionsAnswer::Topic item;
     item.name = asked.name;
-    if (duplicates.contains(asked.name)) {
+    if (refused) {
+      item.error = too_large;
+    } else if (duplicates.contains(asked.name)) {
       item.error = {ErrorCode::invalid_request, "Duplicate topic name."};
     } else if (auto grown = grow_one(draft, asked, options, random); !grown) {
       item.error = std::move(grown).error();

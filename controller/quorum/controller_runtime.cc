@@ -223,9 +223,7 @@ void ControllerRuntime::submit(metadata::Decision decision, std::optional<Instan
       // The state machine has gone ahead of a log that did not take its records: it cannot go on in this term.
       log_.warn("the metadata log refused a batch: {}", index.error().message);
       if (held.done) held.done(not_controller(false));
-      deactivate();
-      raft_->transfer_leadership(std::nullopt, [](const Result<void>&) {});
-      return;
+      return give_up_leadership();
     }
     NARU_CHECK(*index >= decision.index, "metadata batch at {} instead of {}", *index, decision.index);
     if (*index != decision.index) state_->set_next_index(index->next());  // a change of voters came in between
@@ -235,6 +233,18 @@ void ControllerRuntime::submit(metadata::Decision decision, std::optional<Instan
   held.need = last_proposed_;
   if (held.need <= last_committed_ || mutant<"R16-answers-before-the-commit">()) return release(std::move(held));
   held_.push_back(std::move(held));
+}
+
+// To a successor if there is one; but a Raft leader without an active controller would be the end of all decisions, so
+// it does not stay one.
+void ControllerRuntime::give_up_leadership() {
+  deactivate();
+  raft_->transfer_leadership(std::nullopt, [this, alive = std::weak_ptr(alive_)](const Result<void>& ended) {
+    if (ended || alive.expired()) return;
+    shard_.post([this, alive] {  // apart from Raft's own turn
+      if (!alive.expired() && !active()) raft_->resign("its controller gave up, and nobody took over from it");
+    });
+  });
 }
 
 void ControllerRuntime::on_proposal_done(Result<LogIndex> index) {

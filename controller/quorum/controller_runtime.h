@@ -122,6 +122,7 @@ class ControllerRuntime final : public RaftListener {
   void start_probes();
   void publish(metadata::MetadataImage image, metadata::ImageDelta delta);
   void deactivate();
+  void give_up_leadership();
   void tell_leader_watchers();
   void halt(const std::string& why);
   [[nodiscard]] metadata::DescribeQuorumAnswer describe_quorum() const;

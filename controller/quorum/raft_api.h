@@ -61,6 +61,8 @@ class Raft {
   virtual void read_index(std::function<void(Result<LogIndex>)> done) = 0;
   // To `target`, or to whoever lags least (R10). Ends with success once this node has stepped down.
   virtual void transfer_leadership(std::optional<BrokerId> target, std::function<void(Result<void>)> done) = 0;
+  // Ends this node's leadership at once, whoever comes next; RaftListener::on_leadership_lost follows if it led.
+  virtual void resign(std::string_view why) = 0;
   virtual void add_voter(raft::Voter voter, std::function<void(Result<void>)> done) = 0;
   virtual void remove_voter(raft::NodeKey voter, std::function<void(Result<void>)> done) = 0;
 };

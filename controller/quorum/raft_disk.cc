@@ -16,6 +16,7 @@ using common::model::Offset;
 namespace {
 
 constexpr auto stall_retry = std::chrono::milliseconds(500);
+constexpr auto removal_delay = std::chrono::seconds(1);
 constexpr size_t snapshots_kept = 2;
 
 template <class T>
@@ -145,9 +146,11 @@ void RaftDisk::step_log() {
       NARU_CHECK(cut->value == truncate->position.end.value, "truncated to {} instead of {}", *cut,
                  truncate->position.end);
       end_ = truncate->position;
+      remove_dropped_soon();
     } else if (const auto* drop = std::get_if<raft::DropPrefix>(&next.operation)) {
       log_->advance_log_start(Offset(drop->start.value));
       prune_snapshots();
+      remove_dropped_soon();
     } else {
       break;
     }
@@ -163,6 +166,17 @@ void RaftDisk::step_log() {
   }
   if (mutant<"R2-entries-count-before-their-sync">()) return finish(token);
   flush_written(token);
+}
+
+// The log only renames what it drops; the files go with its next tick, which nobody else calls. By then their new names
+// are on the disk; if not, they go after the next drop.
+void RaftDisk::remove_dropped_soon() {
+  if (std::exchange(is_removing_soon_, true)) return;
+  environment_.after(removal_delay, [this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    is_removing_soon_ = false;
+    log_->tick({environment_.clock->now(), environment_.clock->wall_now()});
+  });
 }
 
 // False: the disk is full, or has_failed_.

@@ -29,7 +29,7 @@ std::string properties_path(const std::string& directory) {
 
 common::log::LogConfig log_config() {
   common::log::LogConfig config;
-  config.segment_bytes = 8u << 20;
+  config.segment_bytes = 32u << 20;  // above the largest entry that Raft takes (Config::entry_bytes_max)
   config.segment_ms = std::chrono::hours(24 * 365 * 100);
   config.retention_ms.reset();
   config.delete_old_segments = false;

@@ -14,8 +14,7 @@ constexpr auto stop_time_max = std::chrono::milliseconds(1000);
 }  // namespace
 
 RaftDriver::RaftDriver(RaftDriverOptions options, common::Shard& shard, common::disk::Disk& disk,
-                       common::model::Random& random, RaftWire& wire, RaftListener& listener,
-                       common::Logger logger)
+                       common::model::Random& random, RaftWire& wire, RaftListener& listener, common::Logger logger)
     : options_(std::move(options)),
       directory_(options_.metadata_log_dir + "/__cluster_metadata-0"),
       shard_(shard),
@@ -197,6 +196,11 @@ void RaftDriver::transfer_leadership(std::optional<BrokerId> target, std::functi
   if (!begun) return done(tl::unexpected(begun.error()));
   transfer_ = std::move(done);
   carry_out(*std::move(begun));
+}
+
+void RaftDriver::resign(std::string_view why) {
+  NARU_CHECK(shard_.is_current());
+  if (node_) carry_out(node_->resign(why, shard_.now()));
 }
 
 void RaftDriver::add_voter(raft::Voter voter, std::function<void(Result<void>)> done) {

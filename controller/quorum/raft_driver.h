@@ -43,7 +43,7 @@ struct QuorumIdentity {
 
 class RaftDriver final : public Raft {
  public:
-  // `disk` belongs to `shard` and has a pool of its own (R78). Everything outlives the driver. 
+  // `disk` belongs to `shard` and has a pool of its own (R78). Everything outlives the driver.
   RaftDriver(RaftDriverOptions options, common::Shard& shard, common::disk::Disk& disk, common::model::Random& random,
              RaftWire& wire, RaftListener& listener, common::Logger logger);
   ~RaftDriver() override;  // on the shard or after it has stopped; after stop()
@@ -63,6 +63,7 @@ class RaftDriver final : public Raft {
   [[nodiscard]] raft::QuorumStatus describe() const override;
   void read_index(std::function<void(Result<LogIndex>)> done) override;
   void transfer_leadership(std::optional<BrokerId> target, std::function<void(Result<void>)> done) override;
+  void resign(std::string_view why) override;
   void add_voter(raft::Voter voter, std::function<void(Result<void>)> done) override;
   void remove_voter(raft::NodeKey voter, std::function<void(Result<void>)> done) override;
 

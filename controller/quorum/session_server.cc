@@ -90,7 +90,8 @@ void SessionServer::on(Session session, Peer& peer, uint64_t sequence, RegisterB
 
 void SessionServer::on(Session session, Peer& peer, uint64_t sequence, BrokerHeartbeat heartbeat) {
   heartbeat.broker_id = peer.broker_id;
-  if (current_[peer.broker_id] != session) return;  // another stream of this broker has taken over
+  const auto current = current_.find(peer.broker_id);
+  if (current == current_.end() || current->second != session) return;  // another stream of this broker has taken over
   peer.epoch = heartbeat.broker_epoch;
   runtime_.handle(heartbeat, {}, [this, alive = std::weak_ptr(alive_), session, sequence](const Reply& reply) {
     if (!alive.expired()) answer(session, sequence, reply);

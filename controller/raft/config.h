@@ -31,7 +31,8 @@ struct Config {
   size_t append_bytes_max = 1 << 20;        // entries in one message, at least one entry
   size_t inflight_messages_max = 64;        // unanswered appends to one peer
   size_t inflight_bytes_max = 8 << 20;      // the same, in bytes
-  size_t uncommitted_bytes_max = 16 << 20;  // then proposals are refused with THROTTLING_QUOTA_EXCEEDED
+  size_t uncommitted_bytes_max = 64 << 20;  // then proposals are refused with THROTTLING_QUOTA_EXCEEDED
+  size_t entry_bytes_max = 16 << 20;        // larger ones are refused with RECORD_LIST_TOO_LARGE
   size_t snapshot_piece_bytes = 256 << 10;
   uint64_t snapshot_bytes_max = 1ull << 30;  // a larger one is refused, not received
   size_t observers_max = 128;

@@ -106,6 +106,12 @@ Result<Effects> Node::transfer_leadership(std::optional<BrokerId> target, Instan
   return effects;
 }
 
+Effects Node::resign(std::string_view why, Instant now) {
+  impl_->enter(now);
+  if (impl_->is_leader()) impl_->resign(why);
+  return impl_->leave();
+}
+
 Role Node::role() const {
   return impl_->role_;
 }

@@ -69,6 +69,9 @@ class Node {
   // To `target`, or to the voter that lags least. TransferEnded follows (R10).
   [[nodiscard]] Result<Effects> transfer_leadership(std::optional<BrokerId> target, Instant now);
 
+  // Leads no longer, without a successor; nothing to a node that does not lead.
+  [[nodiscard]] Effects resign(std::string_view why, Instant now);
+
   // --- state
   [[nodiscard]] Role role() const;
   [[nodiscard]] Term term() const;

@@ -45,6 +45,8 @@ Result<LogIndex> Node::Impl::propose(EntryKind kind, Buffer payload) {
   entry.index = log_.end();
   entry.kind = kind;
   entry.payload = std::move(payload);
+  if (entry.size_bytes() > config_.entry_bytes_max)
+    return fail(ErrorCode::record_list_too_large, "larger than an entry of the metadata log may be");
   if (leadership_->uncommitted_bytes() + entry.size_bytes() > config_.uncommitted_bytes_max)
     return fail(ErrorCode::throttling_quota_exceeded, "too many metadata changes wait for a majority");
   leadership_->add_uncommitted(entry.size_bytes());

@@ -260,6 +260,10 @@ class Scenario {
     if (c.has("config")) t.configs = parse_settings(c);
     r.topics.push_back(t);
     if (c.has("twice")) r.topics.push_back(t);
+    for (int64_t i = 1; c.has("and-more") && i <= c.number("and-more"); ++i) {
+      r.topics.push_back(t);
+      r.topics.back().name += std::to_string(i);
+    }
     if (c.has("validate-only")) r.validate_only = ValidateOnly::yes;
     const auto answer = std::get<CreateTopicsAnswer>(handle(r));
     for (const auto& topic : answer.topics) lines_.push_back(show(topic.error));

@@ -166,6 +166,48 @@ TEST_CASE("R16: an answer is held until its record commits, and fails when the c
   REQUIRE(cluster.image_of(3).topic_by_name("u")->id == topic.topic_id);
 }
 
+TEST_CASE("R10, R16: a leader whose log takes no batch gives up, also where nobody can take over") {
+  const int brokers = GENERATE(1, 3);
+  SimCluster cluster(brokers);
+  cluster.world.run_for(1s);
+  cluster.quorum.refuse_next_proposal();
+  CreateTopics r;
+  CreateTopics::Topic t;
+  t.name = "t";
+  t.partition_count = 1;
+  t.replication_factor = 1;
+  r.topics = {t};
+  std::optional<ControllerAnswer> answer;
+  cluster.node(1).runtime.handle(r, cluster.world.clock().now() + 10s, [&](Reply reply) { answer = reply.answer; });
+  REQUIRE(cluster.run_until([&] { return answer.has_value(); }));
+  REQUIRE(std::get<Refused>(*answer).error.code == ErrorCode::not_controller);
+  REQUIRE(cluster.run_until([&] { return cluster.quorum.leader() != BrokerId{1}; }, 1s));
+  // The next term begins with a controller again, with or without another broker.
+  if (brokers == 1) cluster.quorum.elect(BrokerId{1});
+  const int next = brokers == 1 ? 1 : cluster.quorum.leader()->value;
+  REQUIRE(cluster.run_until([&] { return cluster.node(next).runtime.active(); }, 1s));
+  answer.reset();
+  cluster.node(next).runtime.handle(r, cluster.world.clock().now() + 10s, [&](Reply reply) { answer = reply.answer; });
+  REQUIRE(cluster.run_until([&] { return answer.has_value(); }));
+  REQUIRE(std::get<CreateTopicsAnswer>(*answer).topics.at(0).error.code == ErrorCode::none);
+}
+
+TEST_CASE("a request that would be an entry too large for the metadata log is refused, and nothing else happens") {
+  SimCluster cluster(3);
+  cluster.create(1, "t", {{1, 2, 3}});
+  AlterConfigs r;
+  AlterConfigs::Resource resource;
+  resource.resource = {ResourceType::topic, "t"};
+  resource.changes.push_back({"k", ConfigOperation::set, std::string(5 << 20, 'v')});
+  r.resources = {resource};
+  std::optional<ControllerAnswer> answer;
+  cluster.node(1).runtime.handle(r, cluster.world.clock().now() + 10s, [&](Reply reply) { answer = reply.answer; });
+  REQUIRE(cluster.run_until([&] { return answer.has_value(); }));
+  REQUIRE(std::get<Refused>(*answer).error.code == ErrorCode::policy_violation);
+  REQUIRE(cluster.node(1).runtime.active());
+  REQUIRE(cluster.create(1, "u", {{1, 2, 3}}).error.code == ErrorCode::none);
+}
+
 TEST_CASE("requests whose answer was lost are asked again and count as done") {
   SimCluster cluster(3);
   cluster.create(1, "old", {{1, 2, 3}});
@@ -374,6 +416,24 @@ TEST_CASE("R112: a session is refused that means another node, another cluster o
   quorum::SessionHello newer = hello_to(cluster, 1);
   newer.version_min = newer.version_max = 9;
   REQUIRE(refusal(newer) == ErrorCode::unsupported_version);
+}
+
+TEST_CASE("a heartbeat of a stream that was replaced counts for nothing, also when the newer one has ended") {
+  SimCluster cluster(3);
+  const auto older_port = std::make_shared<RecordingPort>();
+  const auto newer_port = std::make_shared<RecordingPort>();
+  quorum::SessionServer& server = cluster.node(1).server;
+  const auto older = server.open(older_port);
+  server.on_message(older, 1, hello_to(cluster, 1));
+  const auto newer = server.open(newer_port);
+  server.on_message(newer, 1, hello_to(cluster, 1));
+  server.on_closed(newer);
+  server.on_message(older, 2, BrokerHeartbeat{});
+  cluster.world.run_for(100ms);
+  REQUIRE(older_port->sent.size() == 1);  // its welcome
+  const auto third_port = std::make_shared<RecordingPort>();
+  server.on_message(server.open(third_port), 1, hello_to(cluster, 1));
+  REQUIRE(third_port->sent.size() == 1);
 }
 
 TEST_CASE("R23: a session message that comes twice counts once") {

@@ -34,6 +34,7 @@ class FakeRaft final : public quorum::Raft {
   raft::QuorumStatus describe() const override;
   void read_index(std::function<void(Result<LogIndex>)> done) override;
   void transfer_leadership(std::optional<BrokerId> target, std::function<void(Result<void>)> done) override;
+  void resign(std::string_view why) override;
   void add_voter(raft::Voter, std::function<void(Result<void>)>) override {}
   void remove_voter(raft::NodeKey, std::function<void(Result<void>)>) override {}
 
@@ -102,7 +103,10 @@ class FakeQuorum {
       shard_.post([this, id] { deliver(id); });
     }
   }
+  std::optional<BrokerId> leader() const { return leader_; }
   size_t size() const { return log_.size(); }
+  // The next batch is not taken: too much waits already, or it is too large.
+  void refuse_next_proposal() { refuses_next_ = true; }
   // No majority confirms anything while held; then they do not.
   void hold_reads() { reads_held_ = true; }
   void fail_reads() {
@@ -177,12 +181,14 @@ class FakeQuorum {
   std::optional<BrokerId> leader_;
   bool active_ = false;
   bool drop_at_next_election_ = false;
+  bool refuses_next_ = false;
   bool held_ = false;
   common::TimerHandle timer_;
 };
 
 inline Result<LogIndex> FakeRaft::propose(Buffer payload, std::function<void(Result<LogIndex>)> on_committed) {
   if (!is_leader()) return fail(ErrorCode::not_controller);
+  if (std::exchange(quorum_.refuses_next_, false)) return fail(ErrorCode::throttling_quota_exceeded);
   const LogIndex index = quorum_.next_index();
   quorum_.log_.push_back(
       {raft::Entry{quorum_.term_, index, raft::EntryKind::data, std::move(payload)}, std::move(on_committed)});
@@ -226,6 +232,9 @@ inline void FakeRaft::transfer_leadership(std::optional<BrokerId> target, std::f
     }
   }
   done(fail(ErrorCode::unknown_server_error));
+}
+inline void FakeRaft::resign(std::string_view) {
+  if (is_leader()) quorum_.depose();
 }
 
 }  // namespace quorum_test

@@ -302,3 +302,24 @@ TEST_CASE("a snapshot is there once it is said to be, and not installed if it ar
     REQUIRE(again->restored.snapshot.has_value() != damaged);
   }
 }
+
+TEST_CASE("what snapshots make needless is gone from the disk while the node runs (R14)") {
+  Fixture f;
+  f.use(f.open(false));
+  const auto files = [&](std::string_view suffix) {
+    const auto listed = f.disk.list(directory);
+    REQUIRE(listed);
+    return std::count_if(listed->begin(), listed->end(), [&](const auto& e) { return e.name.ends_with(suffix); });
+  };
+  const Buffer large = Buffer::copy_of(std::string(12 << 20, 'r'));
+  for (int64_t i = 1; i <= 6; ++i)
+    f.persist(raft::AppendEntries{{{Term(1), LogIndex(i), raft::EntryKind::data, large}}});
+  REQUIRE(f.failure.empty());
+  REQUIRE(f.durable == f.token);
+  REQUIRE(files(".log") >= 3);
+  f.persist(raft::DropPrefix{LogIndex(6)});
+  REQUIRE(files(".log") == 1);
+  REQUIRE(files(".deleted") > 0);
+  f.pass_time();
+  REQUIRE(files(".deleted") == 0);
+}
