@@ -1,0 +1,13 @@
+# The sanitizer presets compile several files of a target as one: headers are read once for all of them, which halves
+# the build. For developing it would be a loss (who changes one file compiles eight), so release and debug do not.
+#
+# Files that share a unit share their unnamed namespaces. Where two of one folder use the same name for different
+# things, one of them is named here; "redefinition of ..." from a sanitizer build means that a line is missing.
+option(NARU_UNITY "compile several files of a target at once" OFF)
+set(CMAKE_UNITY_BUILD ${NARU_UNITY})
+set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
+
+# naru_compiled_alone(SOURCE...): files of the current folder, as they are named where they are added.
+function(naru_compiled_alone)
+  set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+endfunction()
