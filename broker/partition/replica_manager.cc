@@ -265,6 +265,7 @@ bool ReplicaManager::start_over(const TopicIdPartition& id, const metadata::Part
 
 void ReplicaManager::forget_unusable(const TopicIdPartition& id) {
   unusable_.erase(id);
+  lost_ends_.erase(id);
   const auto damaged = damaged_.extract(id);
   if (!damaged.empty() && damaged.mapped()) dispose(*damaged.mapped(), Fate::deleted);
 }
@@ -445,6 +446,9 @@ void ReplicaManager::directory_failed(const std::string& directory) {
   }
   for (const TopicIdPartition& id : lost) {
     const std::shared_ptr<Partition> partition = partitions_.at(id);
+    // A copy with damage is worth less than it says.
+    if (!damaged_.contains(id))
+      lost_ends_[id] = {.last_epoch = partition->last_record_epoch(), .end = partition->log_end_offset()};
     partitions_.erase(id);
     damaged_.erase(id);
     if (!mutant<"R76-opens-what-has-failed">()) unusable_[id] = Unusable::lost;
@@ -453,6 +457,14 @@ void ReplicaManager::directory_failed(const std::string& directory) {
     for (ReplicaListener* listener : listeners_) listener->on_stopped(id, partition->topic());
   }
   tell_trouble();
+}
+
+std::optional<ReplicaManager::CopyEnd> ReplicaManager::end_of_copy(const TopicIdPartition& id) const {
+  if (const auto found = partitions_.find(id); found != partitions_.end())
+    return CopyEnd{.last_epoch = found->second->last_record_epoch(), .end = found->second->log_end_offset()};
+  if (const auto lost = lost_ends_.find(id); lost != lost_ends_.end()) return lost->second;
+  if (unusable_.contains(id)) return CopyEnd{.last_epoch = std::nullopt, .end = Offset(0)};
+  return std::nullopt;
 }
 
 std::vector<ReplicaOffsets> ReplicaManager::offsets() const {

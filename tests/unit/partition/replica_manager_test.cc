@@ -511,6 +511,14 @@ TEST_CASE("one of two directories fails: the other goes on, and the controller i
   REQUIRE(b.troubles.back().failed == lost);
   for (const int i : b.in_a) REQUIRE(b.why_not(orders, i) == ErrorCode::kafka_storage_error);
   for (const int i : b.in_b) REQUIRE(b.produce(orders, i) == ErrorCode::none);
+  // R46: what is offline may come back, and is known to have ended there.
+  const auto end_of = [&](int i) { return b.manager->end_of_copy({orders, PartitionIndex(i)}); };
+  for (const int i : b.in_a) {
+    REQUIRE(end_of(i)->end == Offset(1));
+    REQUIRE(end_of(i)->last_epoch.has_value());
+  }
+  for (const int i : b.in_b) REQUIRE(end_of(i)->end == Offset(2));
+  REQUIRE_FALSE(end_of(7));
 
   // What comes next goes to the directory that is left.
   b.create(orders_again, "more", 3);
