@@ -18,6 +18,8 @@ std::string text_of(const TopicPartition& tp) {
   return fmt::format("{}-{}", tp.topic, tp.partition.value);
 }
 
+constexpr auto unmade_retry = std::chrono::seconds(10);
+
 Assignment assignment_of(const metadata::PartitionImage& state) {
   Assignment a;
   a.leader = state.leader;
@@ -326,7 +328,10 @@ void ReplicaManager::on_created(const TopicIdPartition& id, const std::string& t
     return;
   }
   Result<std::shared_ptr<Partition>> opened = open(*placed, options_.settings->settings_of(*image_, topic));
-  if (!opened) return failed(opened.error());
+  if (!opened) {
+    options_.directories->remove(placed->partition, id.topic_id);  // the next attempt finds its name free
+    return failed(opened.error());
+  }
   unusable_.erase(id);
   const std::shared_ptr<Partition> partition = partitions_.emplace(id, std::move(*opened)).first->second;
   assign(partition, *state);
@@ -555,6 +560,10 @@ void ReplicaManager::tick() {
   }
   sync_stalled_ms_ = std::chrono::duration_cast<std::chrono::milliseconds>(now - syncing_since).count();
   const TimestampMs wall = retention_clock_.read(now, options_.shard->clock().wall_now());
+  if (now >= next_attempt_) {
+    next_attempt_ = now + unmade_retry;
+    retry_unmade();
+  }
   if (now < next_retention_) return;
   next_retention_ = now + options_.retention_interval;
   for (const auto& [id, partition] : partitions_) partition->apply_retention(wall);

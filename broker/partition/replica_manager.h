@@ -188,6 +188,7 @@ class ReplicaManager {
   std::vector<ReplicaListener*> listeners_;
   StreamActivity activity_;
   common::log::RetentionClock retention_clock_;
+  Instant next_attempt_;  // to make what could not be made
   Instant next_retention_;
   std::atomic<int64_t> sync_stalled_ms_{0};
   common::TimerHandle timer_;

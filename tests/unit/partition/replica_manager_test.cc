@@ -608,3 +608,17 @@ TEST_CASE("a replica that could not be made is told of, and made once there is r
   REQUIRE(b.find(orders)->is_leader());
   REQUIRE(b.troubles.back() == metadata::ReplicaTrouble{});
 }
+
+TEST_CASE("a replica that could not be made is tried again, also if its directory was there already") {
+  Broker b;
+  b.register_broker();
+  const bool is_placed = GENERATE(false, true);
+  b.disk->add_fault({.operation = is_placed ? SimulatedDisk::Operation::read : SimulatedDisk::Operation::create,
+                     .path_contains = "orders-0",
+                     .fault = common::disk::IoFault::exhausted});
+  b.create(orders, "orders");
+  REQUIRE(b.why_not(orders) == ErrorCode::kafka_storage_error);
+  b.advance(30s);
+  REQUIRE(b.find(orders)->is_leader());
+  REQUIRE(b.troubles.back() == metadata::ReplicaTrouble{});
+}
