@@ -47,6 +47,12 @@ struct ReplicaOffsets {
   common::model::Offset cleaned_offset;
 };
 
+// What a shard's replicas left when they were closed.
+struct Closed {
+  std::vector<ReplicaOffsets> offsets;
+  common::model::Result<void> outcome;  // of a log that could not be closed: this was no clean end (R70)
+};
+
 // A data directory as operators ask for it.
 struct Volume {
   std::string path;
@@ -133,6 +139,9 @@ class Directories {
   [[nodiscard]] common::log::LogDirectory* find(const std::string& path);
   [[nodiscard]] common::log::LogDirectory* choose(const TopicId& id, common::model::PartitionIndex partition);
   void store(common::log::CheckpointKind kind, const std::vector<ReplicaOffsets>& offsets);
+  [[nodiscard]] common::Awaitable<common::model::Result<void>> store_now(common::log::LogDirectory& directory,
+                                                                         common::log::CheckpointKind kind,
+                                                                         const std::vector<ReplicaOffsets>& offsets);
   [[nodiscard]] common::Awaitable<std::vector<ReplicaOffsets>> gather();
   [[nodiscard]] common::Awaitable<void> checkpoint_some(std::vector<common::log::CheckpointKind> kinds);
   void arm();

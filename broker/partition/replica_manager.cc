@@ -501,7 +501,7 @@ void ReplicaManager::append_damaged(std::vector<ReplicaOffsets>& all) const {
   }
 }
 
-Awaitable<std::vector<ReplicaOffsets>> ReplicaManager::shut_down() {
+Awaitable<Closed> ReplicaManager::shut_down() {
   NARU_CHECK(options_.shard->is_current());
   timer_.cancel();
   takes_part_ = false;
@@ -511,6 +511,7 @@ Awaitable<std::vector<ReplicaOffsets>> ReplicaManager::shut_down() {
     explicit Closing(common::Shard& shard) : done(shard) {}
     common::Event done;
     size_t open = 0;
+    Result<void> outcome;
   };
   const auto closing = std::make_shared<Closing>(*options_.shard);
   std::vector<std::pair<ReplicaOffsets, std::unique_ptr<common::log::Log>>> logs;
@@ -524,7 +525,10 @@ Awaitable<std::vector<ReplicaOffsets>> ReplicaManager::shut_down() {
   }
   for (auto& [offsets, log] : logs) {
     log->close([closing, logger = options_.logger, path = log->path()](Result<void> closed) {
-      if (!closed) logger.error("{} not closed cleanly: {}", path, closed.error().message);
+      if (!closed) {
+        logger.error("{} not closed cleanly: {}", path, closed.error().message);
+        closing->outcome = closed;
+      }
       if (--closing->open == 0) closing->done.set();
     });
   }
@@ -537,7 +541,7 @@ Awaitable<std::vector<ReplicaOffsets>> ReplicaManager::shut_down() {
     all.push_back(std::move(offsets));
   }
   append_damaged(all);
-  co_return all;
+  co_return Closed{std::move(all), closing->outcome};
 }
 
 // ---- time ----

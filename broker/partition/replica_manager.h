@@ -137,7 +137,7 @@ class ReplicaManager {
   void directory_failed(const std::string& directory);
   [[nodiscard]] std::vector<ReplicaOffsets> offsets() const;
   // Clean stop: every waiting request is answered, every log closed. Returns the final offsets.
-  [[nodiscard]] Awaitable<std::vector<ReplicaOffsets>> shut_down();
+  [[nodiscard]] Awaitable<Closed> shut_down();
 
   [[nodiscard]] common::Shard& shard() const { return *options_.shard; }
 

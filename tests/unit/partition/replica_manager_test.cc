@@ -240,6 +240,18 @@ TEST_CASE("a topic that is deleted and made again under its name starts empty, o
   REQUIRE_FALSE(b.has_path("-delete"));
 }
 
+TEST_CASE("a stop in which a log could not be closed is not a clean one (R70)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 3);
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::sync,
+                     .path_contains = "orders-0/00000000000000000000.log",
+                     .fault = common::disk::IoFault::exhausted});
+  REQUIRE_FALSE(b.try_close());
+  REQUIRE_FALSE(b.has_path(".kafka_cleanshutdown"));
+}
+
 TEST_CASE("a clean stop keeps everything, and the next start knows it") {
   Broker b;
   b.register_broker();
