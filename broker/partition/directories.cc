@@ -126,14 +126,25 @@ void Directories::remove(TopicPartition partition, TopicId topic_id) {
     const auto there = occupied_.find(partition);
     if (there == occupied_.end() || there->second.topic_id != topic_id || there->second.leaving) return;
     there->second.leaving = true;
-    const auto unique = common::model::random_uuid(options_.random->next(), options_.random->next());
-    there->second.directory->delete_partition(
-        partition, unique, [this, alive = std::weak_ptr(alive_), partition](Result<void> deleted) {
-          if (alive.expired()) return;
-          if (!deleted) options_.logger.error("{} not deleted: {}", partition, deleted.error().message);
-          on_removed(partition);
-        });
+    take_away(partition, *there->second.directory);
   });
+}
+
+// As long as it is there its name is taken: another topic of that name would find its records.
+void Directories::take_away(const TopicPartition& partition, LogDirectory& directory) {
+  if (directory.failure()) return;  // the next start sees to it
+  const auto unique = common::model::random_uuid(options_.random->next(), options_.random->next());
+  directory.delete_partition(partition, unique,
+                             [this, alive = std::weak_ptr(alive_), partition,
+                              where = &directory](const common::disk::IoResult<void>& deleted) {
+                               if (alive.expired()) return;
+                               if (deleted) return on_removed(partition);
+                               options_.logger.error("{} not deleted: {}", partition, deleted.error().message);
+                               if (!common::disk::may_pass(deleted.error().fault))
+                                 report_failure(where->path(),
+                                                {ErrorCode::kafka_storage_error, deleted.error().message});
+                               not_removed_.emplace_back(partition, where);  // once more with the next tick
+                             });
 }
 
 void Directories::on_removed(const TopicPartition& partition) {
@@ -355,6 +366,7 @@ void Directories::arm() {
 
 void Directories::tick() {
   look_at_space();
+  for (const auto& [partition, directory] : std::exchange(not_removed_, {})) take_away(partition, *directory);
   remove_old_strays();
   const common::Instant now = options_.home->now();
   std::vector<CheckpointKind> due;

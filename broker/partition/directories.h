@@ -134,6 +134,7 @@ class Directories {
   void read_space(common::log::LogDirectory& directory, SpaceSeen seen);
   void begin_creation(const TopicPartition& partition, Creation creation);
   void rename_aside(common::log::LogDirectory& directory, const std::string& path, std::function<void()> done);
+  void take_away(const TopicPartition& partition, common::log::LogDirectory& directory);
   void on_removed(const TopicPartition& partition);
   void remove_old_strays();
   [[nodiscard]] common::log::LogDirectory* find(const std::string& path);
@@ -155,6 +156,7 @@ class Directories {
   std::vector<common::Shard*> shards_;
   std::vector<ReplicaManager*> managers_;
   std::map<TopicPartition, Occupant> occupied_;
+  std::vector<std::pair<TopicPartition, common::log::LogDirectory*>> not_removed_;
   std::map<TopicPartition, std::vector<Creation>> waiting_;
   std::multimap<common::Instant, std::string> strays_;  // when to delete which path
   std::map<std::string, bool> low_;

@@ -450,6 +450,13 @@ std::string LogDirectory::partition_path(const TopicPartition& partition) const 
 Result<std::string> LogDirectory::create_partition(const TopicPartition& partition, const TopicId& topic_id) {
   const std::string to = partition_path(partition);
   if (auto made = disk_.create_directories(to); !made) return disk::storage_error(made.error());
+  auto there = disk_.list(to);
+  if (!there) return disk::storage_error(there.error());
+  for (const disk::DirectoryEntry& entry : *there) {
+    // R42: whatever they are, they are not this topic's.
+    if (offset_in_name(entry.name, log_suffix) && entry.size_bytes > 0 && !mutant<"R42-takes-over-what-lies-there">())
+      return fail(ErrorCode::kafka_storage_error, fmt::format("{} holds records of another topic", to));
+  }
   // The empty log too, and all of it durable: its shard, which may not wait for a sync (R78), then has nothing to make.
   const std::string segment = file_path(to, Offset(0), log_suffix);
   if (auto made = disk_.open(segment, disk::OpenMode::create_if_missing); !made) return disk::storage_error(made.error());
@@ -464,8 +471,7 @@ Result<std::string> LogDirectory::create_partition(const TopicPartition& partiti
   return to;
 }
 
-void LogDirectory::delete_partition(const TopicPartition& partition, const model::Uuid& unique,
-                                    std::function<void(Result<void>)> done) {
+void LogDirectory::delete_partition(const TopicPartition& partition, const model::Uuid& unique, disk::Done<void> done) {
   const std::string from = partition_path(partition);
   const std::string to = file(leaving_name(fmt::format("{}", partition), unique, delete_suffix));
   disk_.offload(
@@ -474,10 +480,12 @@ void LogDirectory::delete_partition(const TopicPartition& partition, const model
         auto renamed = d->rename(from, to);
         if (!renamed) return renamed.error().fault == IoFault::not_found ? IoResult<void>() : renamed;
         if (auto synced = d->sync_directory(parent); !synced) return synced;
-        return d->remove_tree(to);
+        // What is left of it goes at the next start.
+        if (auto removed = d->remove_tree(to); !removed && !disk::may_pass(removed.error().fault)) return removed;
+        return {};
       },
       [done = std::move(done)](const IoResult<void>& result) {
-        if (done) done(as_result(result));
+        if (done) done(result);
       });
 }
 

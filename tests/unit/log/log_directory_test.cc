@@ -298,6 +298,14 @@ TEST_CASE("records whose topic is not known any more are lost: the run before is
   REQUIRE(open(disk)->previous_broker_epoch() == (has_records ? std::nullopt : std::optional(BrokerEpoch(42))));
 }
 
+TEST_CASE("a partition is not made where records of another one lie (R42)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  REQUIRE(directory->create_partition(orders, Uuid::from_halves(7, 8)));  // a retry, over nothing
+  disk.overwrite("data/orders-0/00000000000000000000.log", as_bytes("something"));
+  REQUIRE_FALSE(directory->create_partition(orders, Uuid::from_halves(7, 9)));
+}
+
 TEST_CASE("a directory's name stays below 256 characters on its way out") {
   SimulatedDisk disk;
   auto directory = begun(disk);

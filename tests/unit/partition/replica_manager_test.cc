@@ -240,6 +240,28 @@ TEST_CASE("a topic that is deleted and made again under its name starts empty, o
   REQUIRE_FALSE(b.has_path("-delete"));
 }
 
+TEST_CASE("a topic that cannot be deleted keeps its name, and its records are nobody else's (R42)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 5);
+  const bool may_pass = GENERATE(true, false);
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::rename,
+                     .path_contains = "data/orders-0",
+                     .fault = may_pass ? common::disk::IoFault::exhausted : common::disk::IoFault::failed});
+  b.apply({metadata::RemoveTopicRecord{orders}, metadata::TopicRecord{orders_again, "orders"},
+           Broker::partition_record(orders_again, 0)});
+  REQUIRE_FALSE(b.find(orders_again));
+  b.advance(3s);
+  if (may_pass) {
+    REQUIRE(b.find(orders_again)->log_end_offset() == Offset(0));
+    REQUIRE(b.failures.empty());
+  } else {
+    REQUIRE_FALSE(b.find(orders_again));
+    REQUIRE(b.failures == std::vector<std::string>{"data"});
+  }
+}
+
 TEST_CASE("a stop in which a log could not be closed is not a clean one (R70)") {
   Broker b;
   b.register_broker();
