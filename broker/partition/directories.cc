@@ -96,7 +96,26 @@ void Directories::begin_creation(const TopicPartition& partition, Creation creat
     });
     return;
   }
-  occupied_[partition] = {creation.topic_id, directory, false};
+  occupied_[partition] = {creation.topic_id, directory, false, ++made_};
+  // R42: what the checkpoints say of the one that had this name is nothing that holds for the new one.
+  directory->forget_checkpoints(
+      partition, [this, alive = std::weak_ptr(alive_), directory, partition,
+                  creation = std::move(creation)](const common::disk::IoResult<void>& stored) {
+        if (alive.expired()) return;
+        if (stored) return make(*directory, partition, creation);
+        fail_creation(partition, creation, {ErrorCode::kafka_storage_error, stored.error().message});
+        if (!common::disk::may_pass(stored.error().fault))
+          report_failure(directory->path(), {ErrorCode::kafka_storage_error, stored.error().message});
+      });
+}
+
+void Directories::fail_creation(const TopicPartition& partition, const Creation& creation, const Error& error) {
+  occupied_.erase(partition);
+  creation.reply->post([done = creation.done, error] { done(tl::unexpected(error)); });
+}
+
+void Directories::make(LogDirectory& made_in, const TopicPartition& partition, Creation creation) {
+  LogDirectory* directory = &made_in;
   const auto path = std::make_shared<Result<std::string>>();
   // The names' work on the pool (R78); nothing else of the directory is touched there.
   options_.disk->offload(
@@ -108,16 +127,13 @@ void Directories::begin_creation(const TopicPartition& partition, Creation creat
       [this, alive = std::weak_ptr(alive_), directory, partition, path,
        creation = std::move(creation)](common::disk::IoResult<void>) {
         if (alive.expired()) return;
-        Result<PlacedLog> placed = fail(ErrorCode::kafka_storage_error, fmt::format("{} has failed", directory->path()));
-        if (*path && !directory->failure()) {
-          PlacedLog log{partition, creation.topic_id, **path, directory->path(), {}};
-          log.hints.previous_end = common::log::PreviousEnd::clean;
-          placed = std::move(log);
-        } else {
-          occupied_.erase(partition);
-          if (!*path) placed = tl::unexpected((*path).error());
-        }
-        creation.reply->post([done = creation.done, placed = std::move(placed)] { done(placed); });
+        if (!*path) return fail_creation(partition, creation, path->error());
+        if (directory->failure())
+          return fail_creation(partition, creation,
+                               {ErrorCode::kafka_storage_error, fmt::format("{} has failed", directory->path())});
+        PlacedLog log{partition, creation.topic_id, **path, directory->path(), {}};
+        log.hints.previous_end = common::log::PreviousEnd::clean;
+        creation.reply->post([done = creation.done, placed = std::move(log)] { done(placed); });
       });
 }
 
@@ -321,7 +337,13 @@ Awaitable<void> Directories::checkpoint() {
 }
 
 Awaitable<void> Directories::checkpoint_some(std::vector<CheckpointKind> kinds) {
-  const std::vector<ReplicaOffsets> offsets = co_await gather();
+  const uint64_t made_before = made_;
+  std::vector<ReplicaOffsets> offsets = co_await gather();
+  // What was made meanwhile has a name of which this may be told of the one before.
+  std::erase_if(offsets, [&](const ReplicaOffsets& r) {
+    const auto there = occupied_.find(r.partition);
+    return there != occupied_.end() && there->second.number > made_before;
+  });
   for (const CheckpointKind kind : kinds) store(kind, offsets);
 }
 

@@ -129,10 +129,13 @@ class Directories {
     TopicId topic_id;
     common::log::LogDirectory* directory = nullptr;
     bool leaving = false;
+    uint64_t number = 0;  // of its making in this run
   };
   using SpaceSeen = std::function<void(const std::string& path, std::optional<common::disk::Space>)>;
   void read_space(common::log::LogDirectory& directory, SpaceSeen seen);
   void begin_creation(const TopicPartition& partition, Creation creation);
+  void make(common::log::LogDirectory& directory, const TopicPartition& partition, Creation creation);
+  void fail_creation(const TopicPartition& partition, const Creation& creation, const common::model::Error& error);
   void rename_aside(common::log::LogDirectory& directory, const std::string& path, std::function<void()> done);
   void take_away(const TopicPartition& partition, common::log::LogDirectory& directory);
   void on_removed(const TopicPartition& partition);
@@ -156,6 +159,7 @@ class Directories {
   std::vector<common::Shard*> shards_;
   std::vector<ReplicaManager*> managers_;
   std::map<TopicPartition, Occupant> occupied_;
+  uint64_t made_ = 0;
   std::vector<std::pair<TopicPartition, common::log::LogDirectory*>> not_removed_;
   std::map<TopicPartition, std::vector<Creation>> waiting_;
   std::multimap<common::Instant, std::string> strays_;  // when to delete which path

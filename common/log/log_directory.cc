@@ -149,6 +149,7 @@ Result<void> as_result(const IoResult<void>& result) {
 // Checkpoints that wait for the one of their kind being written.
 struct LogDirectory::Pending {
   struct Kind {
+    OffsetMap newest;  // what lies there, or will once all that was asked for is written
     std::optional<OffsetMap> next;
     std::vector<disk::Done<void>> next_done;
     bool is_writing = false;
@@ -298,6 +299,7 @@ Result<void> LogDirectory::read_checkpoints() {
     }
     auto& offsets = checkpoints_[static_cast<size_t>(kind)];
     offsets = decode_offsets(text->text());
+    if (offsets) pending_->kinds[i].newest = *offsets;
     if (!offsets) logger_.warn("{} is damaged and ignored: what it says is found out from the logs", name);
   }
   return {};
@@ -411,14 +413,35 @@ Result<void> LogDirectory::end_run() {
 
 Result<void> LogDirectory::store_checkpoint_blocking(CheckpointKind kind, const OffsetMap& offsets) {
   const std::string text = encode_offsets(offsets);
+  pending_->kinds[static_cast<size_t>(kind)].newest = offsets;
   return as_result(disk_.replace_file(file(name_of(kind)), as_bytes(text), Durability::medium));
 }
 
 void LogDirectory::store_checkpoint(CheckpointKind kind, OffsetMap offsets, disk::Done<void> done) {
   Pending::Kind& state = pending_->kinds[static_cast<size_t>(kind)];
+  state.newest = offsets;
   state.next = std::move(offsets);
   state.next_done.push_back(std::move(done));
   if (!state.is_writing) start_store(kind);
+}
+
+void LogDirectory::forget_checkpoints(const TopicPartition& partition, disk::Done<void> done) {
+  struct Forgetting {
+    size_t left = 1;  // so that it cannot end before all have begun
+    IoResult<void> result;
+  };
+  const auto forgetting = std::make_shared<Forgetting>();
+  const auto step = [forgetting, done = std::move(done)](const IoResult<void>& stored) {
+    if (!stored) forgetting->result = stored;
+    if (--forgetting->left == 0) done(forgetting->result);
+  };
+  for (size_t i = 0; i < checkpoint_kinds && !mutant<"R42-checkpoints-outlive-their-partition">(); ++i) {
+    OffsetMap without = pending_->kinds[i].newest;
+    if (without.erase(partition) == 0) continue;
+    ++forgetting->left;
+    store_checkpoint(static_cast<CheckpointKind>(i), std::move(without), step);
+  }
+  step({});
 }
 
 void LogDirectory::start_store(CheckpointKind kind) {

@@ -97,6 +97,9 @@ class LogDirectory {
   // Replaces a checkpoint file; the map is that of the whole directory. Calls may overlap: the newest wins.
   void store_checkpoint(CheckpointKind kind, OffsetMap offsets, disk::Done<void> done);
   [[nodiscard]] Result<void> store_checkpoint_blocking(CheckpointKind kind, const OffsetMap& offsets);
+  // Checkpoints go by name: `done` when none of them says anything of a partition that had this one before. Before it
+  // is made again; at once, without writing, if it had not.
+  void forget_checkpoints(const TopicPartition& partition, disk::Done<void> done);
 
   [[nodiscard]] std::string partition_path(const TopicPartition& partition) const;
   // Makes the directory with an empty log and its partition.metadata, durably. Waits for the disk. Refused where

@@ -240,6 +240,39 @@ TEST_CASE("a topic that is deleted and made again under its name starts empty, o
   REQUIRE_FALSE(b.has_path("-delete"));
 }
 
+TEST_CASE("what checkpoints say of a topic that is gone holds for no other of its name (R42, R73)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 20);
+  b.run([&] {
+    b.shard->spawn("delete", [](std::shared_ptr<Partition> p, Instant deadline) -> common::Awaitable<void> {
+      REQUIRE(co_await p->delete_records(Offset(20), deadline));
+    }(b.find(orders), b.world.now() + 1s));
+  });
+  b.advance(2min);
+  for (const char* checkpoint : {"log-start-offset", "replication-offset", "recovery-point-offset"})
+    REQUIRE(b.disk->content(fmt::format("data/{}-checkpoint", checkpoint)).text().find("orders 0 20") !=
+            std::string_view::npos);
+  b.apply({metadata::RemoveTopicRecord{orders}, metadata::TopicRecord{orders_again, "orders"},
+           Broker::partition_record(orders_again, 0)});
+  b.advance(1s);
+  b.write(orders_again, 5);
+  b.stop();
+  SECTION("after the death of the process") {
+    b.disk->kill();
+    REQUIRE(b.start().corrupt == 0);
+    REQUIRE(b.find(orders_again)->log_start_offset() == Offset(0));
+    REQUIRE(b.find(orders_again)->log_end_offset() == Offset(5));
+  }
+  SECTION("after a loss of power") {
+    b.disk->crash(SimulatedDisk::Unsynced::lost);
+    REQUIRE(b.start().corrupt == 0);
+    REQUIRE(b.find(orders_again)->log_start_offset() == Offset(0));
+    REQUIRE(b.find(orders_again)->high_watermark() == Offset(0));
+  }
+}
+
 TEST_CASE("a topic that cannot be deleted keeps its name, and its records are nobody else's (R42)") {
   Broker b;
   b.register_broker();
