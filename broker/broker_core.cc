@@ -374,12 +374,16 @@ Awaitable<void> BrokerCore::answer_log_ends(BrokerCore* self, std::vector<metada
   std::vector<metadata::LogEnd> ends;
   common::Shard& here = *self->host_.controller_shard;
   for (const metadata::LogEndQuery& query : queries) {
-    auto found = co_await self->router_->on_home(here, query.partition, [](partition::Partition& p) { return p.position().ask; });
+    const int home = self->router_->home_of(query.partition);
+    common::Shard& there = self->router_->shard(home);
+    if (&there != &here) co_await common::hop(there);
+    const auto found = self->router_->manager(home).end_of_copy(query.partition);
+    if (&there != &here) co_await common::hop(here);
     if (!found) continue;  // no copy here: nothing to offer
     ends.push_back({.partition = query.partition,
                     .leader_epoch = query.leader_epoch,
                     .last_epoch = found->last_epoch,
-                    .end = found->fetch_offset});
+                    .end = found->end});
   }
   answer(std::move(ends));
 }

@@ -96,7 +96,26 @@ void Directories::begin_creation(const TopicPartition& partition, Creation creat
     });
     return;
   }
-  occupied_[partition] = {creation.topic_id, directory, false};
+  occupied_[partition] = {creation.topic_id, directory, false, ++made_};
+  // R42: what the checkpoints say of the one that had this name is nothing that holds for the new one.
+  directory->forget_checkpoints(
+      partition, [this, alive = std::weak_ptr(alive_), directory, partition,
+                  creation = std::move(creation)](const common::disk::IoResult<void>& stored) {
+        if (alive.expired()) return;
+        if (stored) return make(*directory, partition, creation);
+        fail_creation(partition, creation, {ErrorCode::kafka_storage_error, stored.error().message});
+        if (!common::disk::may_pass(stored.error().fault))
+          report_failure(directory->path(), {ErrorCode::kafka_storage_error, stored.error().message});
+      });
+}
+
+void Directories::fail_creation(const TopicPartition& partition, const Creation& creation, const Error& error) {
+  occupied_.erase(partition);
+  creation.reply->post([done = creation.done, error] { done(tl::unexpected(error)); });
+}
+
+void Directories::make(LogDirectory& made_in, const TopicPartition& partition, Creation creation) {
+  LogDirectory* directory = &made_in;
   const auto path = std::make_shared<Result<std::string>>();
   // The names' work on the pool (R78); nothing else of the directory is touched there.
   options_.disk->offload(
@@ -108,16 +127,13 @@ void Directories::begin_creation(const TopicPartition& partition, Creation creat
       [this, alive = std::weak_ptr(alive_), directory, partition, path,
        creation = std::move(creation)](common::disk::IoResult<void>) {
         if (alive.expired()) return;
-        Result<PlacedLog> placed = fail(ErrorCode::kafka_storage_error, fmt::format("{} has failed", directory->path()));
-        if (*path && !directory->failure()) {
-          PlacedLog log{partition, creation.topic_id, **path, directory->path(), {}};
-          log.hints.previous_end = common::log::PreviousEnd::clean;
-          placed = std::move(log);
-        } else {
-          occupied_.erase(partition);
-          if (!*path) placed = tl::unexpected((*path).error());
-        }
-        creation.reply->post([done = creation.done, placed = std::move(placed)] { done(placed); });
+        if (!*path) return fail_creation(partition, creation, path->error());
+        if (directory->failure())
+          return fail_creation(partition, creation,
+                               {ErrorCode::kafka_storage_error, fmt::format("{} has failed", directory->path())});
+        PlacedLog log{partition, creation.topic_id, **path, directory->path(), {}};
+        log.hints.previous_end = common::log::PreviousEnd::clean;
+        creation.reply->post([done = creation.done, placed = std::move(log)] { done(placed); });
       });
 }
 
@@ -126,14 +142,25 @@ void Directories::remove(TopicPartition partition, TopicId topic_id) {
     const auto there = occupied_.find(partition);
     if (there == occupied_.end() || there->second.topic_id != topic_id || there->second.leaving) return;
     there->second.leaving = true;
-    const auto unique = common::model::random_uuid(options_.random->next(), options_.random->next());
-    there->second.directory->delete_partition(
-        partition, unique, [this, alive = std::weak_ptr(alive_), partition](Result<void> deleted) {
-          if (alive.expired()) return;
-          if (!deleted) options_.logger.error("{} not deleted: {}", partition, deleted.error().message);
-          on_removed(partition);
-        });
+    take_away(partition, *there->second.directory);
   });
+}
+
+// As long as it is there its name is taken: another topic of that name would find its records.
+void Directories::take_away(const TopicPartition& partition, LogDirectory& directory) {
+  if (directory.failure()) return;  // the next start sees to it
+  const auto unique = common::model::random_uuid(options_.random->next(), options_.random->next());
+  directory.delete_partition(partition, unique,
+                             [this, alive = std::weak_ptr(alive_), partition,
+                              where = &directory](const common::disk::IoResult<void>& deleted) {
+                               if (alive.expired()) return;
+                               if (deleted) return on_removed(partition);
+                               options_.logger.error("{} not deleted: {}", partition, deleted.error().message);
+                               if (!common::disk::may_pass(deleted.error().fault))
+                                 report_failure(where->path(),
+                                                {ErrorCode::kafka_storage_error, deleted.error().message});
+                               not_removed_.emplace_back(partition, where);  // once more with the next tick
+                             });
 }
 
 void Directories::on_removed(const TopicPartition& partition) {
@@ -286,27 +313,53 @@ void Directories::store(CheckpointKind kind, const std::vector<ReplicaOffsets>& 
   }
 }
 
+// Behind one of its kind that is still being written: two at a time would write one temporary file.
+Awaitable<Result<void>> Directories::store_now(LogDirectory& directory, CheckpointKind kind,
+                                               const std::vector<ReplicaOffsets>& offsets) {
+  struct Storing {
+    explicit Storing(common::Shard& shard) : done(shard) {}
+    common::Event done;
+    Result<void> result;
+  };
+  const auto storing = std::make_shared<Storing>(*options_.home);
+  directory.store_checkpoint(kind, offsets_in(directory.path(), kind, offsets),
+                             [storing](const common::disk::IoResult<void>& stored) {
+                               if (!stored) storing->result = common::disk::storage_error(stored.error());
+                               storing->done.set();
+                             });
+  co_await common::until(storing->done);
+  co_return storing->result;
+}
+
 Awaitable<void> Directories::checkpoint() {
   return checkpoint_some({CheckpointKind::high_watermark, CheckpointKind::recovery_point, CheckpointKind::log_start,
                           CheckpointKind::cleaner});
 }
 
 Awaitable<void> Directories::checkpoint_some(std::vector<CheckpointKind> kinds) {
-  const std::vector<ReplicaOffsets> offsets = co_await gather();
+  const uint64_t made_before = made_;
+  std::vector<ReplicaOffsets> offsets = co_await gather();
+  // What was made meanwhile has a name of which this may be told of the one before.
+  std::erase_if(offsets, [&](const ReplicaOffsets& r) {
+    const auto there = occupied_.find(r.partition);
+    return there != occupied_.end() && there->second.number > made_before;
+  });
   for (const CheckpointKind kind : kinds) store(kind, offsets);
 }
 
 Awaitable<Result<void>> Directories::close() {
   timer_.cancel();
+  Result<void> outcome;
   std::vector<ReplicaOffsets> offsets;
   for (size_t i = 0; i < managers_.size(); ++i) {
     ReplicaManager* manager = managers_[i];
     co_await common::hop(*shards_[i]);
-    std::vector<ReplicaOffsets> some = co_await manager->shut_down();
+    Closed some = co_await manager->shut_down();
     co_await common::hop(*options_.home);
-    offsets.insert(offsets.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
+    offsets.insert(offsets.end(), std::make_move_iterator(some.offsets.begin()),
+                   std::make_move_iterator(some.offsets.end()));
+    if (!some.outcome && !mutant<"R70-a-log-that-does-not-close-is-no-failure">()) outcome = some.outcome;
   }
-  Result<void> outcome;
   for (const auto& directory : directories_) {
     if (directory->failure()) {
       outcome = fail(directory->failure()->code, fmt::format("{} has failed: {}", directory->path(), directory->failure()->message));
@@ -314,10 +367,7 @@ Awaitable<Result<void>> Directories::close() {
     }
     for (const auto kind : {CheckpointKind::high_watermark, CheckpointKind::recovery_point, CheckpointKind::log_start,
                             CheckpointKind::cleaner}) {
-      if (auto stored = directory->store_checkpoint_blocking(kind, offsets_in(directory->path(), kind, offsets));
-          !stored) {
-        outcome = stored;
-      }
+      if (auto stored = co_await store_now(*directory, kind, offsets); !stored) outcome = stored;
     }
   }
   if (!outcome && !mutant<"R70-marks-a-failed-end-as-clean">()) co_return outcome;  // R70: no marker after a failure
@@ -338,6 +388,7 @@ void Directories::arm() {
 
 void Directories::tick() {
   look_at_space();
+  for (const auto& [partition, directory] : std::exchange(not_removed_, {})) take_away(partition, *directory);
   remove_old_strays();
   const common::Instant now = options_.home->now();
   std::vector<CheckpointKind> due;

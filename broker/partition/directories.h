@@ -47,6 +47,12 @@ struct ReplicaOffsets {
   common::model::Offset cleaned_offset;
 };
 
+// What a shard's replicas left when they were closed.
+struct Closed {
+  std::vector<ReplicaOffsets> offsets;
+  common::model::Result<void> outcome;  // of a log that could not be closed: this was no clean end (R70)
+};
+
 // A data directory as operators ask for it.
 struct Volume {
   std::string path;
@@ -123,16 +129,23 @@ class Directories {
     TopicId topic_id;
     common::log::LogDirectory* directory = nullptr;
     bool leaving = false;
+    uint64_t number = 0;  // of its making in this run
   };
   using SpaceSeen = std::function<void(const std::string& path, std::optional<common::disk::Space>)>;
   void read_space(common::log::LogDirectory& directory, SpaceSeen seen);
   void begin_creation(const TopicPartition& partition, Creation creation);
+  void make(common::log::LogDirectory& directory, const TopicPartition& partition, Creation creation);
+  void fail_creation(const TopicPartition& partition, const Creation& creation, const common::model::Error& error);
   void rename_aside(common::log::LogDirectory& directory, const std::string& path, std::function<void()> done);
+  void take_away(const TopicPartition& partition, common::log::LogDirectory& directory);
   void on_removed(const TopicPartition& partition);
   void remove_old_strays();
   [[nodiscard]] common::log::LogDirectory* find(const std::string& path);
   [[nodiscard]] common::log::LogDirectory* choose(const TopicId& id, common::model::PartitionIndex partition);
   void store(common::log::CheckpointKind kind, const std::vector<ReplicaOffsets>& offsets);
+  [[nodiscard]] common::Awaitable<common::model::Result<void>> store_now(common::log::LogDirectory& directory,
+                                                                         common::log::CheckpointKind kind,
+                                                                         const std::vector<ReplicaOffsets>& offsets);
   [[nodiscard]] common::Awaitable<std::vector<ReplicaOffsets>> gather();
   [[nodiscard]] common::Awaitable<void> checkpoint_some(std::vector<common::log::CheckpointKind> kinds);
   void arm();
@@ -146,6 +159,8 @@ class Directories {
   std::vector<common::Shard*> shards_;
   std::vector<ReplicaManager*> managers_;
   std::map<TopicPartition, Occupant> occupied_;
+  uint64_t made_ = 0;
+  std::vector<std::pair<TopicPartition, common::log::LogDirectory*>> not_removed_;
   std::map<TopicPartition, std::vector<Creation>> waiting_;
   std::multimap<common::Instant, std::string> strays_;  // when to delete which path
   std::map<std::string, bool> low_;

@@ -18,6 +18,8 @@ std::string text_of(const TopicPartition& tp) {
   return fmt::format("{}-{}", tp.topic, tp.partition.value);
 }
 
+constexpr auto unmade_retry = std::chrono::seconds(10);
+
 Assignment assignment_of(const metadata::PartitionImage& state) {
   Assignment a;
   a.leader = state.leader;
@@ -265,6 +267,7 @@ bool ReplicaManager::start_over(const TopicIdPartition& id, const metadata::Part
 
 void ReplicaManager::forget_unusable(const TopicIdPartition& id) {
   unusable_.erase(id);
+  lost_ends_.erase(id);
   const auto damaged = damaged_.extract(id);
   if (!damaged.empty() && damaged.mapped()) dispose(*damaged.mapped(), Fate::deleted);
 }
@@ -325,7 +328,10 @@ void ReplicaManager::on_created(const TopicIdPartition& id, const std::string& t
     return;
   }
   Result<std::shared_ptr<Partition>> opened = open(*placed, options_.settings->settings_of(*image_, topic));
-  if (!opened) return failed(opened.error());
+  if (!opened) {
+    options_.directories->remove(placed->partition, id.topic_id);  // the next attempt finds its name free
+    return failed(opened.error());
+  }
   unusable_.erase(id);
   const std::shared_ptr<Partition> partition = partitions_.emplace(id, std::move(*opened)).first->second;
   assign(partition, *state);
@@ -445,6 +451,9 @@ void ReplicaManager::directory_failed(const std::string& directory) {
   }
   for (const TopicIdPartition& id : lost) {
     const std::shared_ptr<Partition> partition = partitions_.at(id);
+    // A copy with damage is worth less than it says.
+    if (!damaged_.contains(id))
+      lost_ends_[id] = {.last_epoch = partition->last_record_epoch(), .end = partition->log_end_offset()};
     partitions_.erase(id);
     damaged_.erase(id);
     if (!mutant<"R76-opens-what-has-failed">()) unusable_[id] = Unusable::lost;
@@ -453,6 +462,14 @@ void ReplicaManager::directory_failed(const std::string& directory) {
     for (ReplicaListener* listener : listeners_) listener->on_stopped(id, partition->topic());
   }
   tell_trouble();
+}
+
+std::optional<ReplicaManager::CopyEnd> ReplicaManager::end_of_copy(const TopicIdPartition& id) const {
+  if (const auto found = partitions_.find(id); found != partitions_.end())
+    return CopyEnd{.last_epoch = found->second->last_record_epoch(), .end = found->second->log_end_offset()};
+  if (const auto lost = lost_ends_.find(id); lost != lost_ends_.end()) return lost->second;
+  if (unusable_.contains(id)) return CopyEnd{.last_epoch = std::nullopt, .end = Offset(0)};
+  return std::nullopt;
 }
 
 std::vector<ReplicaOffsets> ReplicaManager::offsets() const {
@@ -484,7 +501,7 @@ void ReplicaManager::append_damaged(std::vector<ReplicaOffsets>& all) const {
   }
 }
 
-Awaitable<std::vector<ReplicaOffsets>> ReplicaManager::shut_down() {
+Awaitable<Closed> ReplicaManager::shut_down() {
   NARU_CHECK(options_.shard->is_current());
   timer_.cancel();
   takes_part_ = false;
@@ -494,6 +511,7 @@ Awaitable<std::vector<ReplicaOffsets>> ReplicaManager::shut_down() {
     explicit Closing(common::Shard& shard) : done(shard) {}
     common::Event done;
     size_t open = 0;
+    Result<void> outcome;
   };
   const auto closing = std::make_shared<Closing>(*options_.shard);
   std::vector<std::pair<ReplicaOffsets, std::unique_ptr<common::log::Log>>> logs;
@@ -507,7 +525,10 @@ Awaitable<std::vector<ReplicaOffsets>> ReplicaManager::shut_down() {
   }
   for (auto& [offsets, log] : logs) {
     log->close([closing, logger = options_.logger, path = log->path()](Result<void> closed) {
-      if (!closed) logger.error("{} not closed cleanly: {}", path, closed.error().message);
+      if (!closed) {
+        logger.error("{} not closed cleanly: {}", path, closed.error().message);
+        closing->outcome = closed;
+      }
       if (--closing->open == 0) closing->done.set();
     });
   }
@@ -520,7 +541,7 @@ Awaitable<std::vector<ReplicaOffsets>> ReplicaManager::shut_down() {
     all.push_back(std::move(offsets));
   }
   append_damaged(all);
-  co_return all;
+  co_return Closed{std::move(all), closing->outcome};
 }
 
 // ---- time ----
@@ -543,6 +564,10 @@ void ReplicaManager::tick() {
   }
   sync_stalled_ms_ = std::chrono::duration_cast<std::chrono::milliseconds>(now - syncing_since).count();
   const TimestampMs wall = retention_clock_.read(now, options_.shard->clock().wall_now());
+  if (now >= next_attempt_) {
+    next_attempt_ = now + unmade_retry;
+    retry_unmade();
+  }
   if (now < next_retention_) return;
   next_retention_ = now + options_.retention_interval;
   for (const auto& [id, partition] : partitions_) partition->apply_retention(wall);

@@ -106,6 +106,13 @@ class ReplicaManager {
   [[nodiscard]] size_t size() const { return partitions_.size(); }
   // Replicas that this broker should have and cannot use.
   [[nodiscard]] size_t unusable() const { return unusable_.size(); }
+  // R46: where this shard's copy ends. Of one that went offline with its directory, where it ended then; of one that
+  // cannot be used and nobody knows, that it is empty. None: there is no copy.
+  struct CopyEnd {
+    std::optional<LeaderEpoch> last_epoch;
+    Offset end;
+  };
+  [[nodiscard]] std::optional<CopyEnd> end_of_copy(const TopicIdPartition& id) const;
   // Whether every partition that the image at `offset` gives this shard has been taken up: CreateTopics waits for it.
   [[nodiscard]] bool has_applied(common::model::LogIndex offset) const;
 
@@ -130,7 +137,7 @@ class ReplicaManager {
   void directory_failed(const std::string& directory);
   [[nodiscard]] std::vector<ReplicaOffsets> offsets() const;
   // Clean stop: every waiting request is answered, every log closed. Returns the final offsets.
-  [[nodiscard]] Awaitable<std::vector<ReplicaOffsets>> shut_down();
+  [[nodiscard]] Awaitable<Closed> shut_down();
 
   [[nodiscard]] common::Shard& shard() const { return *options_.shard; }
 
@@ -173,6 +180,7 @@ class ReplicaManager {
   // next start would find two of it. `not_made`: may still succeed. `damaged`: found so at the start, see damaged_.
   enum class Unusable : uint8_t { lost, not_made, damaged };
   std::map<TopicIdPartition, Unusable> unusable_;
+  std::map<TopicIdPartition, CopyEnd> lost_ends_;  // of those that are `lost`
   // R72: what was acknowledged is damaged here, as recovery found (then with its place: there is no Partition) or a
   // read. Begun anew, empty, once that can lose nothing (start_over).
   std::map<TopicIdPartition, std::optional<PlacedLog>> damaged_;
@@ -180,6 +188,7 @@ class ReplicaManager {
   std::vector<ReplicaListener*> listeners_;
   StreamActivity activity_;
   common::log::RetentionClock retention_clock_;
+  Instant next_attempt_;  // to make what could not be made
   Instant next_retention_;
   std::atomic<int64_t> sync_stalled_ms_{0};
   common::TimerHandle timer_;

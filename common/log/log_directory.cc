@@ -149,6 +149,7 @@ Result<void> as_result(const IoResult<void>& result) {
 // Checkpoints that wait for the one of their kind being written.
 struct LogDirectory::Pending {
   struct Kind {
+    OffsetMap newest;  // what lies there, or will once all that was asked for is written
     std::optional<OffsetMap> next;
     std::vector<disk::Done<void>> next_done;
     bool is_writing = false;
@@ -298,6 +299,7 @@ Result<void> LogDirectory::read_checkpoints() {
     }
     auto& offsets = checkpoints_[static_cast<size_t>(kind)];
     offsets = decode_offsets(text->text());
+    if (offsets) pending_->kinds[i].newest = *offsets;
     if (!offsets) logger_.warn("{} is damaged and ignored: what it says is found out from the logs", name);
   }
   return {};
@@ -411,14 +413,35 @@ Result<void> LogDirectory::end_run() {
 
 Result<void> LogDirectory::store_checkpoint_blocking(CheckpointKind kind, const OffsetMap& offsets) {
   const std::string text = encode_offsets(offsets);
+  pending_->kinds[static_cast<size_t>(kind)].newest = offsets;
   return as_result(disk_.replace_file(file(name_of(kind)), as_bytes(text), Durability::medium));
 }
 
 void LogDirectory::store_checkpoint(CheckpointKind kind, OffsetMap offsets, disk::Done<void> done) {
   Pending::Kind& state = pending_->kinds[static_cast<size_t>(kind)];
+  state.newest = offsets;
   state.next = std::move(offsets);
   state.next_done.push_back(std::move(done));
   if (!state.is_writing) start_store(kind);
+}
+
+void LogDirectory::forget_checkpoints(const TopicPartition& partition, disk::Done<void> done) {
+  struct Forgetting {
+    size_t left = 1;  // so that it cannot end before all have begun
+    IoResult<void> result;
+  };
+  const auto forgetting = std::make_shared<Forgetting>();
+  const auto step = [forgetting, done = std::move(done)](const IoResult<void>& stored) {
+    if (!stored) forgetting->result = stored;
+    if (--forgetting->left == 0) done(forgetting->result);
+  };
+  for (size_t i = 0; i < checkpoint_kinds && !mutant<"R42-checkpoints-outlive-their-partition">(); ++i) {
+    OffsetMap without = pending_->kinds[i].newest;
+    if (without.erase(partition) == 0) continue;
+    ++forgetting->left;
+    store_checkpoint(static_cast<CheckpointKind>(i), std::move(without), step);
+  }
+  step({});
 }
 
 void LogDirectory::start_store(CheckpointKind kind) {
@@ -450,6 +473,13 @@ std::string LogDirectory::partition_path(const TopicPartition& partition) const 
 Result<std::string> LogDirectory::create_partition(const TopicPartition& partition, const TopicId& topic_id) {
   const std::string to = partition_path(partition);
   if (auto made = disk_.create_directories(to); !made) return disk::storage_error(made.error());
+  auto there = disk_.list(to);
+  if (!there) return disk::storage_error(there.error());
+  for (const disk::DirectoryEntry& entry : *there) {
+    // R42: whatever they are, they are not this topic's.
+    if (offset_in_name(entry.name, log_suffix) && entry.size_bytes > 0 && !mutant<"R42-takes-over-what-lies-there">())
+      return fail(ErrorCode::kafka_storage_error, fmt::format("{} holds records of another topic", to));
+  }
   // The empty log too, and all of it durable: its shard, which may not wait for a sync (R78), then has nothing to make.
   const std::string segment = file_path(to, Offset(0), log_suffix);
   if (auto made = disk_.open(segment, disk::OpenMode::create_if_missing); !made) return disk::storage_error(made.error());
@@ -464,8 +494,7 @@ Result<std::string> LogDirectory::create_partition(const TopicPartition& partiti
   return to;
 }
 
-void LogDirectory::delete_partition(const TopicPartition& partition, const model::Uuid& unique,
-                                    std::function<void(Result<void>)> done) {
+void LogDirectory::delete_partition(const TopicPartition& partition, const model::Uuid& unique, disk::Done<void> done) {
   const std::string from = partition_path(partition);
   const std::string to = file(leaving_name(fmt::format("{}", partition), unique, delete_suffix));
   disk_.offload(
@@ -474,10 +503,12 @@ void LogDirectory::delete_partition(const TopicPartition& partition, const model
         auto renamed = d->rename(from, to);
         if (!renamed) return renamed.error().fault == IoFault::not_found ? IoResult<void>() : renamed;
         if (auto synced = d->sync_directory(parent); !synced) return synced;
-        return d->remove_tree(to);
+        // What is left of it goes at the next start.
+        if (auto removed = d->remove_tree(to); !removed && !disk::may_pass(removed.error().fault)) return removed;
+        return {};
       },
       [done = std::move(done)](const IoResult<void>& result) {
-        if (done) done(as_result(result));
+        if (done) done(result);
       });
 }
 

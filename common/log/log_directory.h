@@ -97,13 +97,17 @@ class LogDirectory {
   // Replaces a checkpoint file; the map is that of the whole directory. Calls may overlap: the newest wins.
   void store_checkpoint(CheckpointKind kind, OffsetMap offsets, disk::Done<void> done);
   [[nodiscard]] Result<void> store_checkpoint_blocking(CheckpointKind kind, const OffsetMap& offsets);
+  // Checkpoints go by name: `done` when none of them says anything of a partition that had this one before. Before it
+  // is made again; at once, without writing, if it had not.
+  void forget_checkpoints(const TopicPartition& partition, disk::Done<void> done);
 
   [[nodiscard]] std::string partition_path(const TopicPartition& partition) const;
-  // Makes the directory with an empty log and its partition.metadata, durably. Waits for the disk.
+  // Makes the directory with an empty log and its partition.metadata, durably. Waits for the disk. Refused where
+  // records lie under that name already.
   [[nodiscard]] Result<std::string> create_partition(const TopicPartition& partition, const TopicId& topic_id);
-  // Renames to -delete, then removes everything, on the pool. The log must be destroyed. `unique`: random.
-  void delete_partition(const TopicPartition& partition, const model::Uuid& unique,
-                        std::function<void(Result<void>)> done);
+  // Renames to -delete, then removes everything, on the pool. The log must be destroyed. `unique`: random. A failure:
+  // it may still have its name.
+  void delete_partition(const TopicPartition& partition, const model::Uuid& unique, disk::Done<void> done);
   // Sets a directory aside that the cluster does not know, or that is corrupt (R42, R72). Waits for the disk.
   [[nodiscard]] Result<std::string> set_aside(const std::string& partition_path, const model::Uuid& unique);
 

@@ -108,8 +108,8 @@ IoResult<Log::Impl::Cut> Log::Impl::cut_last_segment(Offset offset) {
 }
 
 // Cuts the batches that reach past `offset`; what is left tells its timestamps again. The log ends where the last batch
-// that is left ends: a gap before `offset` could not be told from a loss at the next start. None: a header is damaged,
-// and nothing was cut.
+// that is left ends: a gap before `offset` could not be told from a loss at the next start. None: a header is damaged
+// or out of order, and nothing was cut.
 IoResult<std::optional<Offset>> Log::Impl::cut_segment(Segment& segment, Offset offset) {
   const std::string offsets_path = path(segment.base, offset_index_suffix);
   const std::string times_path = path(segment.base, time_index_suffix);
@@ -144,8 +144,12 @@ IoResult<std::optional<Offset>> Log::Impl::cut_segment(Segment& segment, Offset 
 
   Offset end = segment.base;
   bool cut = false;
+  bool is_foreign = false;
   uint64_t cut_at = segment.size_bytes;
   auto walked = walk_headers(*segment.file, position, segment.size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
+    // A clean end vouches for what nobody has read: a file under another one's name has batches from before its base.
+    is_foreign = batch.last_offset < end;
+    if (is_foreign) return records::Visit::stop;
     if (batch.last_offset >= offset) {
       cut = true;
       cut_at = batch.position;
@@ -159,7 +163,7 @@ IoResult<std::optional<Offset>> Log::Impl::cut_segment(Segment& segment, Offset 
     return records::Visit::go_on;
   });
   if (!walked) return tl::unexpected(walked.error());
-  if (!*walked) return std::nullopt;
+  if (!*walked || is_foreign) return std::nullopt;
   if (segment.times.last() && segment.base + segment.times.last()->relative_offset >= end && end > segment.base) {
     segment.offsets.reset();  // R74: no batch brought that entry; once more, without the index
     segment.times.reset();

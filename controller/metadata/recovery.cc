@@ -71,7 +71,12 @@ void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const 
     const MetadataImage before = draft.image();
     const PartitionState* state = before.partition(partition.topic_id, partition.partition);
     if (state == nullptr || !needs_recovery(*state) || state->leader_epoch != pending.leader_epoch) continue;
+    const auto length = [&](BrokerId id) {
+      const LogEnd& end = pending.answers.at(id).end;
+      return std::pair(end.last_epoch, end.end);
+    };
     std::optional<BrokerId> best;
+    std::optional<BrokerId> best_offline;
     bool complete = true;
     size_t offline = 0;
     for (const BrokerId candidate : pending.candidates) {
@@ -82,17 +87,22 @@ void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const 
         complete = false;
       } else if (is_offline(candidate, partition)) {
         ++offline;
+        if (answer != pending.answers.end()) {
+          if (!best_offline || length(candidate) > length(*best_offline)) best_offline = candidate;
+        } else if (broker != nullptr && is_active(*broker)) {
+          complete = false;  // it can still say where its copy ended
+        }
       } else if (answer == pending.answers.end() || !is_active(*broker)) {
         complete = false;
       } else {
-        const auto length = [&](BrokerId id) {
-          const LogEnd& end = pending.answers.at(id).end;
-          return std::pair(end.last_epoch, end.end);
-        };
         if (!best || length(candidate) > length(*best) || mutant<"R46-takes-the-last">()) best = candidate;
       }
     }
     if ((!complete && !mutant<"R46-does-not-wait-for-all">()) || !best) continue;
+    // What it knows may come back with its directory; without it, it would be cut off for good.
+    if (best_offline && length(*best_offline) > length(*best) &&
+        !mutant<"R46-does-without-a-longer-one-that-is-offline">())
+      continue;
     const TopicImage& topic = *before.topic_by_id(partition.topic_id);
     // No more can have been promised than there were replicas (R48).
     const size_t copies = std::min(min_isr(before, topic.name, options), original_replicas(*state).size());

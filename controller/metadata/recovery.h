@@ -24,10 +24,11 @@ class LongestLogRecovery {
   [[nodiscard]] std::vector<LogEndQuery> queries_for(BrokerId broker) const;
   void on_log_end(BrokerId broker, BrokerEpoch epoch, const LogEnd& end);
 
-  // Whose copy its broker has reported as offline (R72, R76): no answer will come.
+  // Whose copy its broker has reported as offline (R72, R76): it can still say where that ended.
   using IsOffline = std::function<bool(BrokerId, const TopicIdPartition&)>;
   // Elects where every candidate is in service and has answered in its present life. Offline copies are not waited for
-  // while they are no more than may be lost at once (minISR - 1): then somebody else has what they had.
+  // while they are no more than may be lost at once (minISR - 1), and none of them is known to have ended later: then
+  // somebody else has what they had.
   void elect(Draft& draft, const IsOffline& is_offline, const ControllerOptions& options);
   [[nodiscard]] bool idle() const { return pending_.empty(); }
 

@@ -1,6 +1,6 @@
 // Whatever lies in a data directory (segments, indexes, producer snapshots, epochs, checkpoints, markers), a start
 // either refuses it with an error or gives a log that works: nothing at rest may end the process (R71 to R74), and a
-// log that was opened, used and closed opens again.
+// log that was opened, used and closed without finding damage opens again.
 //
 //   input = base:u8 hints:u8 damage...    (damaged_files.h)
 #include <map>
@@ -57,18 +57,23 @@ common::model::Buffer batch_of(int number) {
 struct Opened {
   std::unique_ptr<LogDirectory> directory;
   std::unique_ptr<Log> log;
+  std::shared_ptr<bool> is_damaged = std::make_shared<bool>(false);  // and has said so (R72)
 };
 
 Result<Opened> open(SimulatedDisk& disk, const LogConfig& config) {
   auto directory = LogDirectory::open(disk, "data");
   if (!directory) return tl::unexpected(directory.error());
+  Opened opened;
   LogEnvironment environment;
   environment.disk = &disk;
+  environment.on_damage = [damaged = opened.is_damaged](const auto&) { *damaged = true; };
   auto log =
       Log::open(environment, (*directory)->partition_path(partition), config, (*directory)->hints_for(partition), now);
   if (!log) return tl::unexpected(log.error());
   if (auto begun = (*directory)->begin_run(); !begun) return tl::unexpected(begun.error());
-  return Opened{std::move(*directory), std::move(*log)};
+  opened.directory = std::move(*directory);
+  opened.log = std::move(*log);
+  return opened;
 }
 
 Result<void> close(SimulatedDisk& disk, Opened opened) {
@@ -174,7 +179,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto opened = open(*disk, config);
   if (!opened) return 0;
   use(*disk, *opened->log);
-  if (!close(*disk, std::move(*opened))) return 0;
+  const std::shared_ptr<bool> is_damaged = opened->is_damaged;
+  if (!close(*disk, std::move(*opened)) || *is_damaged) return 0;
   const auto again = open(*disk, config);
   NARU_CHECK(again.has_value(), "a log that was closed does not open: {}", again.error().message);
   return 0;

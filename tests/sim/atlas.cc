@@ -24,6 +24,10 @@ void Atlas::on_rot(Node& node, std::string path, size_t byte) {
   rots_.push_back({node.id(), std::move(path), byte, value});
 }
 
+void Atlas::end_threat(const Node& node) {
+  if (const auto found = threatened_.find(node.id()); found != threatened_.end()) threatened_.erase(found);
+}
+
 bool Atlas::is_there(const Rot& rot) const {
   common::disk::SimulatedDisk& disk = cluster_.node(rot.broker).disk();
   if (!disk.exists(rot.path)) return false;
@@ -35,7 +39,8 @@ bool Atlas::may_lose_records(const Node& node) {
   const Options& options = cluster_.options();
   std::erase_if(rots_, [this](const Rot& rot) { return !is_there(rot); });
   std::erase_if(harmed_, [this](BrokerId id) {
-    return is_whole(id) && std::none_of(rots_.begin(), rots_.end(), [id](const Rot& rot) { return rot.broker == id; });
+    return is_whole(id) && !threatened_.contains(id) &&
+           std::none_of(rots_.begin(), rots_.end(), [id](const Rot& rot) { return rot.broker == id; });
   });
   if (harmed_.contains(node.id())) return true;  // what it has since is not counted on yet
   if (static_cast<int>(harmed_.size()) >= options.min_isr - 1) return false;

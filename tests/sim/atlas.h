@@ -16,6 +16,9 @@ class Atlas {
 
   // Whether `node` may lose records that it has acknowledged; if so, it counts as harmed from now on.
   [[nodiscard]] bool may_lose_records(const Node& node);
+  // A loss that was granted is still to come: until end_threat `node` counts as harmed, however whole it is now.
+  void begin_threat(const Node& node) { threatened_.insert(node.id()); }
+  void end_threat(const Node& node);
   // A bit of this file has flipped. Nobody may have noticed: the disk counts as harmed until the file is another one,
   // and not only until its broker is in every ISR, which it may never have left.
   void on_rot(Node& node, std::string path, size_t byte);
@@ -38,6 +41,7 @@ class Atlas {
 
   Cluster& cluster_;
   std::set<BrokerId> harmed_;
+  std::multiset<BrokerId> threatened_;
   std::vector<Rot> rots_;
   std::set<BrokerId> lost_voters_;
   bool voters_changed_ = false;

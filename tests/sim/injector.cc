@@ -83,7 +83,9 @@ void Injector::after(Duration length, std::function<void()> f) {
 }
 
 void Injector::start(Node& node) {
-  if (!node.is_running()) node.start();
+  if (node.is_running()) return;
+  if (may_stop_.erase(node.host()) > 0) atlas_.end_threat(node);  // its disk has forgotten that
+  node.start();
 }
 
 void Injector::start_later(Node& node, Duration down) {
@@ -329,8 +331,10 @@ bool Injector::apply_to_disk(const Fault& fault, Node& node) {
                       .skip = fault.c % 20,
                       .times = 1,
                       .fault = IoFault::failed});
-      after(fault.length + 5s, [this, &node] {
+      if (sync && !metadata) atlas_.begin_threat(node);
+      after(fault.length + 5s, [this, &node, threat = sync && !metadata] {
         node.disk().clear_faults();
+        if (threat) atlas_.end_threat(node);
         kill(node, 100ms);  // an operator replaces the cable
       });
       return true;
@@ -354,7 +358,7 @@ bool Injector::apply_to_disk(const Fault& fault, Node& node) {
     case FaultKind::torn_write:
       if (!node.is_running() || !atlas_.may_lose_unsynced(node)) return false;
       disk.stop_after(1 + fault.b % 40);
-      may_stop_.insert(node.host());
+      if (may_stop_.insert(node.host()).second) atlas_.begin_threat(node);
       return true;
     default:
       return false;
@@ -370,6 +374,7 @@ void Injector::look_for_stopped(Process*) {
       continue;
     }
     host = may_stop_.erase(host);
+    atlas_.end_threat(node);
     probes_.hit(Probe::crash_torn);
     node.die(Death::power_lost, SimulatedDisk::Unsynced::torn);  // also if the broker has given up on its disk already
     start_later(node, 1s);

@@ -298,6 +298,38 @@ TEST_CASE("records whose topic is not known any more are lost: the run before is
   REQUIRE(open(disk)->previous_broker_epoch() == (has_records ? std::nullopt : std::optional(BrokerEpoch(42))));
 }
 
+TEST_CASE("a partition is not made where records of another one lie (R42)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  REQUIRE(directory->create_partition(orders, Uuid::from_halves(7, 8)));  // a retry, over nothing
+  disk.overwrite("data/orders-0/00000000000000000000.log", as_bytes("something"));
+  REQUIRE_FALSE(directory->create_partition(orders, Uuid::from_halves(7, 9)));
+}
+
+TEST_CASE("a checkpoint forgets a name durably, and only then the name can be used again (R42)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  const TopicPartition other{"orders", PartitionIndex(1)};
+  for (const auto kind : {CheckpointKind::recovery_point, CheckpointKind::log_start})
+    REQUIRE(directory->store_checkpoint_blocking(kind, {{orders, Offset(12)}, {other, Offset(13)}}));
+  directory.reset();
+  disk.kill();
+  directory = open(disk);
+  int forgotten = 0;
+  directory->forget_checkpoints(orders, [&](const auto& done) { forgotten += done ? 1 : 0; });
+  REQUIRE(forgotten == 0);
+  disk.run_until_idle();
+  REQUIRE(forgotten == 1);
+  directory->forget_checkpoints(orders, [&](const auto& done) { forgotten += done ? 1 : 0; });
+  REQUIRE(forgotten == 2);  // nothing to do
+  directory.reset();
+  disk.crash(SimulatedDisk::Unsynced::lost);
+  directory = open(disk);
+  REQUIRE_FALSE(directory->hints_for(orders).recovery_point);
+  REQUIRE_FALSE(directory->hints_for(orders).log_start_offset);
+  REQUIRE(directory->hints_for(other).recovery_point == Offset(13));
+}
+
 TEST_CASE("a directory's name stays below 256 characters on its way out") {
   SimulatedDisk disk;
   auto directory = begun(disk);

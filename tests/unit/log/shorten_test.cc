@@ -273,3 +273,26 @@ TEST_CASE("damage that a read or a truncation meets is told once, and neither is
   REQUIRE(emptied);
   REQUIRE(f.append() == 0);
 }
+
+TEST_CASE("a truncation into a file that has another segment's batches finds damage, and the log lives on") {
+  common::configure_logging(common::LogLevel::off, common::LogFormat::text);
+  Fixture f;
+  f.config.segment_bytes = 300;
+  f.open();
+  for (int i = 0; i < 12; ++i) f.append({.value_bytes = 40});
+  const auto segments = f.log->segments();
+  REQUIRE(segments.size() >= 4);
+  const Offset foreign = segments[2].base_offset;
+  const OpenHints hints = f.clean_hints();
+  f.close();
+  // A clean end vouches for all segments but the last: nobody has looked at this one.
+  f.disk->overwrite(f.path(fmt::format("{:020}.log", foreign.value)),
+                    f.disk->content(f.path("00000000000000000000.log")).view());
+  f.open(hints);
+  const auto cut = f.log->truncate_to(foreign + 1);
+  REQUIRE_FALSE(cut);
+  REQUIRE(cut.error().code == ErrorCode::corrupt_message);
+  REQUIRE(f.log->log_end_offset() > foreign);
+  REQUIRE(f.dump(0, foreign.value).ends_with(fmt::format("-{}", foreign.value - 1)));
+  REQUIRE(f.failures.empty());
+}

@@ -240,6 +240,73 @@ TEST_CASE("a topic that is deleted and made again under its name starts empty, o
   REQUIRE_FALSE(b.has_path("-delete"));
 }
 
+TEST_CASE("what checkpoints say of a topic that is gone holds for no other of its name (R42, R73)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 20);
+  b.run([&] {
+    b.shard->spawn("delete", [](std::shared_ptr<Partition> p, Instant deadline) -> common::Awaitable<void> {
+      REQUIRE(co_await p->delete_records(Offset(20), deadline));
+    }(b.find(orders), b.world.now() + 1s));
+  });
+  b.advance(2min);
+  for (const char* checkpoint : {"log-start-offset", "replication-offset", "recovery-point-offset"})
+    REQUIRE(b.disk->content(fmt::format("data/{}-checkpoint", checkpoint)).text().find("orders 0 20") !=
+            std::string_view::npos);
+  b.apply({metadata::RemoveTopicRecord{orders}, metadata::TopicRecord{orders_again, "orders"},
+           Broker::partition_record(orders_again, 0)});
+  b.advance(1s);
+  b.write(orders_again, 5);
+  b.stop();
+  SECTION("after the death of the process") {
+    b.disk->kill();
+    REQUIRE(b.start().corrupt == 0);
+    REQUIRE(b.find(orders_again)->log_start_offset() == Offset(0));
+    REQUIRE(b.find(orders_again)->log_end_offset() == Offset(5));
+  }
+  SECTION("after a loss of power") {
+    b.disk->crash(SimulatedDisk::Unsynced::lost);
+    REQUIRE(b.start().corrupt == 0);
+    REQUIRE(b.find(orders_again)->log_start_offset() == Offset(0));
+    REQUIRE(b.find(orders_again)->high_watermark() == Offset(0));
+  }
+}
+
+TEST_CASE("a topic that cannot be deleted keeps its name, and its records are nobody else's (R42)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 5);
+  const bool may_pass = GENERATE(true, false);
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::rename,
+                     .path_contains = "data/orders-0",
+                     .fault = may_pass ? common::disk::IoFault::exhausted : common::disk::IoFault::failed});
+  b.apply({metadata::RemoveTopicRecord{orders}, metadata::TopicRecord{orders_again, "orders"},
+           Broker::partition_record(orders_again, 0)});
+  REQUIRE_FALSE(b.find(orders_again));
+  b.advance(3s);
+  if (may_pass) {
+    REQUIRE(b.find(orders_again)->log_end_offset() == Offset(0));
+    REQUIRE(b.failures.empty());
+  } else {
+    REQUIRE_FALSE(b.find(orders_again));
+    REQUIRE(b.failures == std::vector<std::string>{"data"});
+  }
+}
+
+TEST_CASE("a stop in which a log could not be closed is not a clean one (R70)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 3);
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::sync,
+                     .path_contains = "orders-0/00000000000000000000.log",
+                     .fault = common::disk::IoFault::exhausted});
+  REQUIRE_FALSE(b.try_close());
+  REQUIRE_FALSE(b.has_path(".kafka_cleanshutdown"));
+}
+
 TEST_CASE("a clean stop keeps everything, and the next start knows it") {
   Broker b;
   b.register_broker();
@@ -511,6 +578,14 @@ TEST_CASE("one of two directories fails: the other goes on, and the controller i
   REQUIRE(b.troubles.back().failed == lost);
   for (const int i : b.in_a) REQUIRE(b.why_not(orders, i) == ErrorCode::kafka_storage_error);
   for (const int i : b.in_b) REQUIRE(b.produce(orders, i) == ErrorCode::none);
+  // R46: what is offline may come back, and is known to have ended there.
+  const auto end_of = [&](int i) { return b.manager->end_of_copy({orders, PartitionIndex(i)}); };
+  for (const int i : b.in_a) {
+    REQUIRE(end_of(i)->end == Offset(1));
+    REQUIRE(end_of(i)->last_epoch.has_value());
+  }
+  for (const int i : b.in_b) REQUIRE(end_of(i)->end == Offset(2));
+  REQUIRE_FALSE(end_of(7));
 
   // What comes next goes to the directory that is left.
   b.create(orders_again, "more", 3);
@@ -597,6 +672,20 @@ TEST_CASE("a replica that could not be made is told of, and made once there is r
   b.set_room(false);
   b.disk->clear_faults();
   b.set_room(true);
+  REQUIRE(b.find(orders)->is_leader());
+  REQUIRE(b.troubles.back() == metadata::ReplicaTrouble{});
+}
+
+TEST_CASE("a replica that could not be made is tried again, also if its directory was there already") {
+  Broker b;
+  b.register_broker();
+  const bool is_placed = GENERATE(false, true);
+  b.disk->add_fault({.operation = is_placed ? SimulatedDisk::Operation::read : SimulatedDisk::Operation::create,
+                     .path_contains = "orders-0",
+                     .fault = common::disk::IoFault::exhausted});
+  b.create(orders, "orders");
+  REQUIRE(b.why_not(orders) == ErrorCode::kafka_storage_error);
+  b.advance(30s);
   REQUIRE(b.find(orders)->is_leader());
   REQUIRE(b.troubles.back() == metadata::ReplicaTrouble{});
 }
