@@ -62,7 +62,12 @@ class Raft {
   // To `target`, or to whoever lags least (R10). Ends with success once this node has stepped down.
   virtual void transfer_leadership(std::optional<BrokerId> target, std::function<void(Result<void>)> done) = 0;
   virtual void add_voter(raft::Voter voter, std::function<void(Result<void>)> done) = 0;
-  virtual void remove_voter(raft::NodeKey voter, std::function<void(Result<void>)> done) = 0;
+  virtual void remove_voter(raft::NodeKey voter, raft::Afterwards afterwards,
+                            std::function<void(Result<void>)> done) = 0;
+  virtual void update_voter(raft::NodeKey voter, raft::Endpoint endpoint, std::function<void(Result<void>)> done) = 0;
+  void remove_voter(raft::NodeKey voter, std::function<void(Result<void>)> done) {
+    remove_voter(voter, raft::Afterwards::stays_out, std::move(done));
+  }
 };
 
 }  // namespace controller::quorum
