@@ -130,6 +130,25 @@ void add_partition_commands(CommandBuilder& tree) {
   tree.add_shared(app, moves, true);
 }
 
+void add_quorum_commands(CommandBuilder& tree) {
+  CLI::App* quorum = tree.group("quorum", "Who votes on the metadata: look, add, remove");
+  std::shared_ptr<QuorumStatusCommand> status;
+  CLI::App* app = tree.add(*quorum, "status", "Controller, voters and observers, and how far each has come",
+                           "  naru quorum status\n  naru quorum status -o json", status);
+  tree.add_shared(app, status, true);
+  for (const bool remove : {false, true}) {
+    std::shared_ptr<QuorumCommand> change;
+    app = tree.add(*quorum, remove ? "remove" : "add",
+                   remove ? "Take votes away; the brokers go on as observers, with all that they hold"
+                          : "Make voters of brokers that follow the metadata log",
+                   remove ? "  naru quorum remove 3 --yes" : "  naru quorum add 2 3", change);
+    change->remove = remove;
+    app->add_option("broker", change->ids, "Ids, one after the other")->required()->check(between(0, 2'147'483'647));
+    if (remove) app->add_flag("-y,--yes", change->yes, "Do not ask");
+    tree.add_shared(app, change, true);
+  }
+}
+
 void add_topic_commands(CommandBuilder& tree) {
   CLI::App* topic = tree.group("topic", "");
   std::shared_ptr<TopicOffsetsCommand> offsets;
@@ -218,6 +237,7 @@ void add_admin_commands(CommandBuilder& tree) {
   add_group_commands(tree);
   add_broker_commands(tree);
   add_partition_commands(tree);
+  add_quorum_commands(tree);
   add_topic_commands(tree);
   add_diagnosis(tree);
   add_drill(tree);

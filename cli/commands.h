@@ -234,6 +234,16 @@ struct TopicOffsetsCommand {
   std::string topic;
   std::string at;  // a time
 };
+struct QuorumStatusCommand {
+  Shared shared;
+};
+// Voters to add or remove; see quorum.cc.
+struct QuorumCommand {
+  Shared shared;
+  std::vector<int> ids;
+  bool remove = false;
+  bool yes = false;
+};
 struct WhyCommand {
   Shared shared;
   std::string what;  // produce, consume, group
@@ -263,7 +273,8 @@ using Command =
                  VerifyCheckCommand, ConfigCheckCommand, ConfigExplainCommand, ConfigReferenceCommand, VersionCommand,
                  CompletionCommand, ManCommand, ConfigGetCommand, ConfigSetCommand, GroupSeekCommand,
                  GroupDeleteCommand, BrokerListCommand, BrokerDescribeCommand, PartitionMoveCommand,
-                 PartitionMovesCommand, TopicTrimCommand, TopicOffsetsCommand, WhyCommand, DoctorCommand, DrillCommand>;
+                 PartitionMovesCommand, TopicTrimCommand, TopicOffsetsCommand, WhyCommand, DoctorCommand, DrillCommand,
+                 QuorumStatusCommand, QuorumCommand>;
 
 Exit run(const StartCommand& command);
 Exit run(const DevCommand& command);
@@ -301,5 +312,7 @@ Exit run(const TopicOffsetsCommand& command);
 Exit run(const WhyCommand& command);
 Exit run(const DoctorCommand& command);
 Exit run(const DrillCommand& command);
+Exit run(const QuorumStatusCommand& command);
+Exit run(const QuorumCommand& command);
 
 }  // namespace cli

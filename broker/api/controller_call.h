@@ -35,6 +35,9 @@ Awaitable<Result<Answer>> ask_controller(RequestContext& ctx, controller::metada
 // The message of an answer: null when all is well; Kafka's name of the error when there are no better words.
 [[nodiscard]] std::optional<std::string> wire_message(const common::model::Error& error);
 
+// Whether a request that names a cluster, if it does, names this one.
+[[nodiscard]] bool is_own_cluster(const RequestContext& ctx, const std::optional<std::string>& cluster_id);
+
 // What occurs more than once.
 template <class T, class Of>
 std::set<std::string> repeated(const std::vector<T>& items, Of name_of) {

@@ -40,6 +40,8 @@ constexpr std::array table = {
     &describe_quorum,
     &describe_cluster,
     &describe_topic_partitions,
+    &add_raft_voter,
+    &remove_raft_voter,
 };
 
 }  // namespace

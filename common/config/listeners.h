@@ -1,5 +1,5 @@
 // The text forms of addresses: listeners, voters, bootstrap servers. Errors are sentences without the property's name.
-// Only common/config uses it. Pure; thread-safe.
+// Pure; thread-safe.
 #pragma once
 #include <map>
 #include <string>

@@ -173,6 +173,12 @@ ControllerAnswer ControllerState::answer(Draft&, const DescribeQuorum&, Instant)
   // Raft's own state: the runtime answers it before it comes here.
   return Refused{Error{ErrorCode::unknown_server_error, "the quorum is described by Raft"}};
 }
+ControllerAnswer ControllerState::answer(Draft&, const AddRaftVoter&, Instant) {
+  return Refused{Error{ErrorCode::unknown_server_error, "Raft changes its voters"}};
+}
+ControllerAnswer ControllerState::answer(Draft&, const RemoveRaftVoter&, Instant) {
+  return Refused{Error{ErrorCode::unknown_server_error, "Raft changes its voters"}};
+}
 
 std::vector<Decision> ControllerState::on_tick(Instant now) {
   std::vector<Decision> decisions;

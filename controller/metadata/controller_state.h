@@ -77,6 +77,8 @@ class ControllerState {
   ControllerAnswer answer(Draft& draft, const BrokerHeartbeat& r, Instant now);
   ControllerAnswer answer(Draft& draft, const UnregisterBroker& r, Instant now);
   ControllerAnswer answer(Draft& draft, const DescribeQuorum& r, Instant now);
+  ControllerAnswer answer(Draft& draft, const AddRaftVoter& r, Instant now);
+  ControllerAnswer answer(Draft& draft, const RemoveRaftVoter& r, Instant now);
 
   void fence_the_gone(Instant now, std::vector<Decision>& decisions);
   void recover_by_longest_log(Instant now, std::vector<Decision>& decisions);

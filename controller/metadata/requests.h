@@ -303,20 +303,40 @@ struct DescribeQuorumAnswer {
   std::vector<Node> nodes;
 };
 
+// The voters of the quorum (R12). Whoever is added follows the metadata log already.
+struct AddRaftVoter {
+  BrokerId broker_id;
+  DirectoryId directory_id;  // of the metadata log, or of a data directory that the broker has registered
+  std::optional<ClusterEndpoint> endpoint;  // where the broker has not registered
+};
+struct AddRaftVoterAnswer {
+  Error error{ErrorCode::none, {}};
+  bool is_voter = false;  // also when it was one before: asking again after a lost answer finds its own deed
+};
+struct RemoveRaftVoter {
+  BrokerId broker_id;
+  DirectoryId directory_id;
+};
+struct RemoveRaftVoterAnswer {
+  Error error{ErrorCode::none, {}};
+};
+
 // The controller could not act on the call as a whole: NOT_CONTROLLER, REQUEST_TIMED_OUT, BROKER_NOT_AVAILABLE.
 struct Refused {
   Error error;
   bool may_have_happened = false;  // the request was taken, and its fate is not known
 };
 
-using ControllerRequest = std::variant<CreateTopics, DeleteTopics, CreatePartitions, AlterConfigs, AlterPartition,
-                                       ElectLeaders, AlterPartitionReassignments, AllocateProducerIds, RegisterBroker,
-                                       BrokerHeartbeat, UnregisterBroker, DescribeQuorum>;
+using ControllerRequest =
+    std::variant<CreateTopics, DeleteTopics, CreatePartitions, AlterConfigs, AlterPartition, ElectLeaders,
+                 AlterPartitionReassignments, AllocateProducerIds, RegisterBroker, BrokerHeartbeat, UnregisterBroker,
+                 DescribeQuorum, AddRaftVoter, RemoveRaftVoter>;
 // The alternative matches the request's, or is Refused.
 using ControllerAnswer =
     std::variant<Refused, CreateTopicsAnswer, DeleteTopicsAnswer, CreatePartitionsAnswer, AlterConfigsAnswer,
                  AlterPartitionAnswer, ElectLeadersAnswer, AlterPartitionReassignmentsAnswer, AllocateProducerIdsAnswer,
-                 RegisterBrokerAnswer, BrokerHeartbeatAnswer, UnregisterBrokerAnswer, DescribeQuorumAnswer>;
+                 RegisterBrokerAnswer, BrokerHeartbeatAnswer, UnregisterBrokerAnswer, DescribeQuorumAnswer,
+                 AddRaftVoterAnswer, RemoveRaftVoterAnswer>;
 
 // Who asks, for authorization and logs.
 struct RequestOrigin {

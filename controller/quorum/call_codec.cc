@@ -252,6 +252,21 @@ void put(pb::ControllerCall& call, const UnregisterBroker& r) {
 void put(pb::ControllerCall& call, const DescribeQuorum&) {
   call.mutable_describe_quorum();
 }
+void put(pb::ControllerCall& call, const AddRaftVoter& r) {
+  pb::AddRaftVoter& m = *call.mutable_add_raft_voter();
+  m.set_broker_id(r.broker_id.value);
+  m.set_directory_id(bytes_of(r.directory_id));
+  if (r.endpoint) wire::put_endpoint(m.mutable_endpoint(), *r.endpoint);
+}
+AddRaftVoter get(const pb::AddRaftVoter& m, Reader& in) {
+  AddRaftVoter r{BrokerId{m.broker_id()}, in.uuid(m.directory_id()), std::nullopt};
+  if (m.has_endpoint()) r.endpoint = wire::get_endpoint(m.endpoint(), in);
+  return r;
+}
+void put(pb::ControllerCall& call, const RemoveRaftVoter& r) {
+  call.mutable_remove_raft_voter()->set_broker_id(r.broker_id.value);
+  call.mutable_remove_raft_voter()->set_directory_id(bytes_of(r.directory_id));
+}
 void put(pb::ControllerCall&, const RegisterBroker&) {
   NARU_CHECK(false, "registrations travel in the session");
 }
@@ -282,6 +297,11 @@ ControllerRequest request_of(const pb::ControllerCall& call, Reader& in) {
       return UnregisterBroker{BrokerId{call.unregister_broker().broker_id()}};
     case pb::ControllerCall::kDescribeQuorum:
       return DescribeQuorum{};
+    case pb::ControllerCall::kAddRaftVoter:
+      return get(call.add_raft_voter(), in);
+    case pb::ControllerCall::kRemoveRaftVoter:
+      return RemoveRaftVoter{BrokerId{call.remove_raft_voter().broker_id()},
+                             in.uuid(call.remove_raft_voter().directory_id())};
     case pb::ControllerCall::REQUEST_NOT_SET:
       break;
   }
@@ -480,6 +500,14 @@ DescribeQuorumAnswer get(const pb::DescribeQuorumAnswer& m, Reader& in) {
   return a;
 }
 
+void put(pb::ControllerReply& reply, const AddRaftVoterAnswer& a) {
+  put(reply.mutable_add_raft_voter()->mutable_error(), a.error);
+  reply.mutable_add_raft_voter()->set_is_voter(a.is_voter);
+}
+void put(pb::ControllerReply& reply, const RemoveRaftVoterAnswer& a) {
+  put(reply.mutable_remove_raft_voter()->mutable_error(), a.error);
+}
+
 void put(pb::ControllerReply&, const RegisterBrokerAnswer&) {
   NARU_CHECK(false, "registrations travel in the session");
 }
@@ -513,6 +541,10 @@ ControllerAnswer answer_of(const pb::ControllerReply& reply, Reader& in) {
       return UnregisterBrokerAnswer{get(reply.unregister_broker().error())};
     case pb::ControllerReply::kDescribeQuorum:
       return get(reply.describe_quorum(), in);
+    case pb::ControllerReply::kAddRaftVoter:
+      return AddRaftVoterAnswer{get(reply.add_raft_voter().error()), reply.add_raft_voter().is_voter()};
+    case pb::ControllerReply::kRemoveRaftVoter:
+      return RemoveRaftVoterAnswer{get(reply.remove_raft_voter().error())};
     case pb::ControllerReply::ANSWER_NOT_SET:
       break;
   }

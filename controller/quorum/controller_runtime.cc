@@ -144,6 +144,7 @@ void ControllerRuntime::on_leadership_gained(Term term, LogIndex start) {
   activation.previous_controller = previous_leader_;
   state_ = std::make_unique<metadata::ControllerState>(options_, schema_, random_, std::move(activation), shard_.now());
   term_ = std::make_shared<bool>(true);
+  voter_changes_ = std::make_unique<VoterChanges>(shard_, *raft_, log_);
   last_proposed_ = last_committed_ = start;
   log_.info("active controller since term {}, {} topics, {} brokers", term, image()->topic_names().size(),
             image()->brokers().size());
@@ -161,6 +162,7 @@ void ControllerRuntime::on_leadership_lost(Term term) {
 // R16: what was not committed is forgotten, and who waited for it is told.
 void ControllerRuntime::deactivate() {
   state_.reset();
+  if (auto changes = std::exchange(voter_changes_, nullptr)) changes->stop();
   term_.reset();
   tick_timer_.cancel();
   auto held = std::exchange(held_, {});
@@ -198,6 +200,12 @@ void ControllerRuntime::handle(const ControllerRequest& request, Instant deadlin
           if (confirmed) reply.answer = describe_quorum();
           done(std::move(reply));
         });
+  }
+  if (const auto* add = std::get_if<metadata::AddRaftVoter>(&request)) {
+    return voter_changes_->add(*add, *image(), deadline, std::move(done));
+  }
+  if (const auto* remove = std::get_if<metadata::RemoveRaftVoter>(&request)) {
+    return voter_changes_->remove(*remove, deadline, std::move(done));
   }
   if (held_.size() >= held_max && !is_session_request(request)) {
     return done(refused(ErrorCode::throttling_quota_exceeded, "the controller has too many requests waiting"));
@@ -344,6 +352,8 @@ void ControllerRuntime::tick() {
     if (!active()) return;
   }
   check_awaiting_brokers();
+  if (!active()) return;
+  voter_changes_->on_tick(*image());
   if (!active()) return;
   start_probes();
   arm_tick();

@@ -17,6 +17,7 @@
 #include "controller/metadata/controller_state.h"
 #include "controller/quorum/metadata_publisher.h"
 #include "controller/quorum/raft_api.h"
+#include "controller/quorum/voter_changes.h"
 
 namespace controller::quorum {
 
@@ -29,12 +30,6 @@ class Prober {
  public:
   virtual ~Prober() = default;
   virtual void probe(const metadata::ProbeOrder& order, std::function<void(metadata::ProbeResult)> done) = 0;
-};
-
-// An answer, and the index that the asker's image must reach to see what was done.
-struct Reply {
-  ControllerAnswer answer;
-  std::optional<LogIndex> committed_at;
 };
 
 struct RuntimeHooks {
@@ -138,6 +133,7 @@ class ControllerRuntime final : public RaftListener {
   MetadataPublisher publisher_;
 
   std::unique_ptr<metadata::ControllerState> state_;  // while active
+  std::unique_ptr<VoterChanges> voter_changes_;       // the same
   LogIndex last_proposed_;                            // of this activation
   LogIndex last_committed_;                           // the same, known committed
   std::deque<Held> held_;                             // `need` never decreases

@@ -18,6 +18,14 @@ namespace {
 
 constexpr auto retry_interval = std::chrono::milliseconds(10);
 
+// A change of voters whose answer was lost, asked for again: what it was to bring about is so.
+void forgive_repetition(ControllerAnswer& answer) {
+  if (auto* added = std::get_if<metadata::AddRaftVoterAnswer>(&answer); added != nullptr && added->is_voter)
+    added->error = {ErrorCode::none, {}};
+  auto* removed = std::get_if<metadata::RemoveRaftVoterAnswer>(&answer);
+  if (removed != nullptr && removed->error.code == ErrorCode::voter_not_found) removed->error = {ErrorCode::none, {}};
+}
+
 }  // namespace
 
 // One call on its way, over as many controllers as it takes.
@@ -166,6 +174,7 @@ void ForwardingClient::on_reply(const std::shared_ptr<Attempt>& attempt, Reply r
         grown->topics[i].error = {ErrorCode::none, {}};
     }
   }
+  if (attempt->may_have_happened) forgive_repetition(reply.answer);
   if (!reply.committed_at) return finish(attempt, std::move(reply));
   // The asker must see what it did.
   const common::model::LogIndex index = *reply.committed_at;

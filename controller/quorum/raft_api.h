@@ -64,7 +64,12 @@ class Raft {
   // Ends this node's leadership at once, whoever comes next; RaftListener::on_leadership_lost follows if it led.
   virtual void resign(std::string_view why) = 0;
   virtual void add_voter(raft::Voter voter, std::function<void(Result<void>)> done) = 0;
-  virtual void remove_voter(raft::NodeKey voter, std::function<void(Result<void>)> done) = 0;
+  virtual void remove_voter(raft::NodeKey voter, raft::Afterwards afterwards,
+                            std::function<void(Result<void>)> done) = 0;
+  virtual void update_voter(raft::NodeKey voter, raft::Endpoint endpoint, std::function<void(Result<void>)> done) = 0;
+  void remove_voter(raft::NodeKey voter, std::function<void(Result<void>)> done) {
+    remove_voter(voter, raft::Afterwards::stays_out, std::move(done));
+  }
 };
 
 }  // namespace controller::quorum

@@ -206,15 +206,24 @@ void RaftDriver::resign(std::string_view why) {
 void RaftDriver::add_voter(raft::Voter voter, std::function<void(Result<void>)> done) {
   NARU_CHECK(shard_.is_current());
   if (!node_) return done(fail(ErrorCode::not_controller, "this node is starting"));
-  handle_proposed(node_->add_voter(std::move(voter), shard_.now()), [done](const Result<LogIndex>& index) {
-    done(index ? Result<void>() : tl::unexpected(index.error()));
-  });
+  handle_change(node_->add_voter(std::move(voter), shard_.now()), std::move(done));
 }
 
-void RaftDriver::remove_voter(raft::NodeKey voter, std::function<void(Result<void>)> done) {
+void RaftDriver::remove_voter(raft::NodeKey voter, raft::Afterwards afterwards,
+                              std::function<void(Result<void>)> done) {
   NARU_CHECK(shard_.is_current());
   if (!node_) return done(fail(ErrorCode::not_controller, "this node is starting"));
-  handle_proposed(node_->remove_voter(voter, shard_.now()), [done](const Result<LogIndex>& index) {
+  handle_change(node_->remove_voter(voter, shard_.now(), afterwards), std::move(done));
+}
+
+void RaftDriver::update_voter(raft::NodeKey voter, raft::Endpoint endpoint, std::function<void(Result<void>)> done) {
+  NARU_CHECK(shard_.is_current());
+  if (!node_) return done(fail(ErrorCode::not_controller, "this node is starting"));
+  handle_change(node_->update_voter(voter, std::move(endpoint), shard_.now()), std::move(done));
+}
+
+void RaftDriver::handle_change(Result<raft::Proposed> proposed, std::function<void(Result<void>)> done) {
+  handle_proposed(std::move(proposed), [done = std::move(done)](const Result<LogIndex>& index) {
     done(index ? Result<void>() : tl::unexpected(index.error()));
   });
 }

@@ -65,7 +65,9 @@ class RaftDriver final : public Raft {
   void transfer_leadership(std::optional<BrokerId> target, std::function<void(Result<void>)> done) override;
   void resign(std::string_view why) override;
   void add_voter(raft::Voter voter, std::function<void(Result<void>)> done) override;
-  void remove_voter(raft::NodeKey voter, std::function<void(Result<void>)> done) override;
+  using Raft::remove_voter;
+  void remove_voter(raft::NodeKey voter, raft::Afterwards afterwards, std::function<void(Result<void>)> done) override;
+  void update_voter(raft::NodeKey voter, raft::Endpoint endpoint, std::function<void(Result<void>)> done) override;
 
   // A registration says where `peer` is: better than what the voter set or the configuration says (R112).
   void set_peer_address(BrokerId peer, const raft::Endpoint& endpoint);
@@ -104,6 +106,7 @@ class RaftDriver final : public Raft {
   void learn_addresses(const raft::VoterSet& voters);
   void finish_reads();
   void handle_proposed(Result<raft::Proposed> proposed, std::function<void(Result<LogIndex>)> done);
+  void handle_change(Result<raft::Proposed> proposed, std::function<void(Result<void>)> done);
 
   const RaftDriverOptions options_;
   const std::string directory_;

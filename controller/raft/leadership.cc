@@ -38,8 +38,13 @@ void Leadership::on_peer_connected(BrokerId id) {
 }
 
 void Leadership::forget_silent_observers(const VoterSet& voters, Instant now) {
+  // A directory that another one of the same node has followed is gone sooner: nobody should take it for the node.
+  std::map<BrokerId, Instant> newest;
+  for (const auto& [key, progress] : peers_) newest[key.id] = std::max(newest[key.id], progress.last_contact());
   std::erase_if(peers_, [&](const auto& peer) {
-    return !voters.contains(peer.first) && now - peer.second.last_contact() > config_.observer_silence;
+    const Instant heard = peer.second.last_contact();
+    const bool is_former = heard < newest[peer.first.id] && now - heard > config_.leader_silence;
+    return !voters.contains(peer.first) && (is_former || now - heard > config_.observer_silence);
   });
 }
 
@@ -123,6 +128,13 @@ LogIndex Leadership::majority_durable(const VoterSet& voters, LogIndex own_durab
   return reached.value_or(LogIndex(0));
 }
 
+size_t Leadership::in_contact(const VoterSet& voters, Instant now) const {
+  size_t count = voters.contains(config_.self) ? 1 : 0;
+  for (const auto& [key, progress] : peers_)
+    if (voters.contains(key) && is_heard(progress, now)) ++count;
+  return count;
+}
+
 Instant Leadership::majority_contact(const VoterSet& voters, Instant now) const {
   const auto heard = majority_value<Instant>(voters, [&](const NodeKey& key) {
     if (key == config_.self) return now;
@@ -164,8 +176,7 @@ std::optional<NodeKey> Leadership::best_successor(const VoterSet& voters, Instan
   std::optional<NodeKey> best;
   LogIndex best_end;
   for (const auto& [key, progress] : peers_) {
-    const bool heard = progress.has_answered() && now - progress.last_contact() < config_.leader_silence;
-    if (!voters.contains(key) || !heard || progress.state_lost()) continue;
+    if (!voters.contains(key) || !is_heard(progress, now)) continue;
     if (!best || progress.matched() > best_end) {
       best = key;
       best_end = progress.matched();

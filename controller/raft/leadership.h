@@ -51,6 +51,8 @@ class Leadership {
   // --- majorities
   // How far a majority of voters is durable, this node counting `own_durable` if it is a voter (R2, R12).
   [[nodiscard]] LogIndex majority_durable(const VoterSet& voters, LogIndex own_durable) const;
+  // How many of them answer lately, this node included if it is one.
+  [[nodiscard]] size_t in_contact(const VoterSet& voters, Instant now) const;
   // When a majority had been heard last, this node included (R8).
   [[nodiscard]] Instant majority_contact(const VoterSet& voters, Instant now) const;
 
@@ -90,6 +92,9 @@ class Leadership {
     bool told = false;
   };
 
+  [[nodiscard]] bool is_heard(const Progress& progress, Instant now) const {
+    return progress.has_answered() && !progress.state_lost() && now - progress.last_contact() < config_.leader_silence;
+  }
   void send_to(const NodeKey& key, Progress& progress, const LeaderView& view, std::vector<Message>& out);
   [[nodiscard]] Message message(const NodeKey& to, Term term, MessageBody body) const;
   [[nodiscard]] AppendRequest append_from(LogPosition previous, const LeaderView& view) const;

@@ -86,9 +86,14 @@ Result<Proposed> Node::add_voter(Voter voter, Instant now) {
   auto index = impl_->add_voter(std::move(voter));
   return proposed(std::move(index), impl_->term_, impl_->leave());
 }
-Result<Proposed> Node::remove_voter(const NodeKey& voter, Instant now) {
+Result<Proposed> Node::remove_voter(const NodeKey& voter, Instant now, Afterwards afterwards) {
   impl_->enter(now);
-  auto index = impl_->remove_voter(voter);
+  auto index = impl_->remove_voter(voter, afterwards);
+  return proposed(std::move(index), impl_->term_, impl_->leave());
+}
+Result<Proposed> Node::update_voter(const NodeKey& voter, Endpoint endpoint, Instant now) {
+  impl_->enter(now);
+  auto index = impl_->update_voter(voter, std::move(endpoint));
   return proposed(std::move(index), impl_->term_, impl_->leave());
 }
 Result<Effects> Node::read_index(uint64_t id, Instant now) {

@@ -24,6 +24,12 @@ struct Proposed {
   Effects effects;
 };
 
+// What becomes of the id of a voter that is removed.
+enum class Afterwards : uint8_t {
+  stays_out,
+  returns,  // its disk is lost: the id is awaited, under another directory
+};
+
 class Node {
  public:
   // A missing or unreadable hard state beside a log is the storage's business: it must not get here (R4).
@@ -65,7 +71,11 @@ class Node {
   // ReadReady or ReadFailed with `id` follows (R17).
   [[nodiscard]] Result<Effects> read_index(uint64_t id, Instant now);
   [[nodiscard]] Result<Proposed> add_voter(Voter voter, Instant now);
-  [[nodiscard]] Result<Proposed> remove_voter(const NodeKey& voter, Instant now);
+  // One that is only awaited is awaited no more.
+  [[nodiscard]] Result<Proposed> remove_voter(const NodeKey& voter, Instant now,
+                                              Afterwards afterwards = Afterwards::stays_out);
+  // It is reached at another address from now on (R112).
+  [[nodiscard]] Result<Proposed> update_voter(const NodeKey& voter, Endpoint endpoint, Instant now);
   // To `target`, or to the voter that lags least. TransferEnded follows (R10).
   [[nodiscard]] Result<Effects> transfer_leadership(std::optional<BrokerId> target, Instant now);
 

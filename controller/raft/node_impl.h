@@ -60,7 +60,8 @@ class Node::Impl {
   Result<LogIndex> propose(EntryKind kind, Buffer payload);
   Result<LogIndex> change_voters(const VoterSet& voters);
   Result<LogIndex> add_voter(Voter voter);
-  Result<LogIndex> remove_voter(const NodeKey& voter);
+  Result<LogIndex> remove_voter(const NodeKey& voter, Afterwards afterwards);
+  Result<LogIndex> update_voter(const NodeKey& voter, Endpoint endpoint);
   Result<void> read_index(uint64_t id);
   Result<void> transfer_leadership(std::optional<BrokerId> target);
   void handle(const Message& message, const AppendResponse& response);

@@ -90,12 +90,32 @@ Result<LogIndex> Node::Impl::add_voter(Voter voter) {
   return change_voters(voters.with(std::move(voter)));
 }
 
-Result<LogIndex> Node::Impl::remove_voter(const NodeKey& voter) {
+Result<LogIndex> Node::Impl::remove_voter(const NodeKey& voter, Afterwards afterwards) {
+  if (!is_leader()) return fail(ErrorCode::not_controller, "not the leader of the metadata quorum");
+  const VoterSet& voters = membership_.current();
+  if (!voters.contains(voter)) {
+    if (afterwards == Afterwards::stays_out && voters.awaits(voter.id))
+      return change_voters(voters.not_awaiting(voter.id));
+    return fail(ErrorCode::voter_not_found, fmt::format("node {} is not a voter", voter.id));
+  }
+  if (voters.size() == 1) return fail(ErrorCode::invalid_request, "the last voter cannot be removed");
+  VoterSet left = voters.without(voter);
+  // Effective on append: a set of which too few answer could not even commit its own beginning.
+  const size_t heard = leadership_->in_contact(left, now_);
+  if (knows_committed() && heard < left.majority() && !mutant<"R12-removes-into-a-minority">())
+    return fail(ErrorCode::invalid_request,
+                fmt::format("without node {} only {} of {} voters answer, and {} must agree: bring another one back "
+                            "first",
+                            voter.id, heard, left.size(), left.majority()));
+  return change_voters(afterwards == Afterwards::returns ? left.awaiting(voter.id) : left);
+}
+
+// Who votes stays the same, but it is a change of the set like any other: one at a time.
+Result<LogIndex> Node::Impl::update_voter(const NodeKey& voter, Endpoint endpoint) {
   if (!is_leader()) return fail(ErrorCode::not_controller, "not the leader of the metadata quorum");
   const VoterSet& voters = membership_.current();
   if (!voters.contains(voter)) return fail(ErrorCode::voter_not_found, fmt::format("node {} is not a voter", voter.id));
-  if (voters.size() == 1) return fail(ErrorCode::invalid_request, "the last voter cannot be removed");
-  return change_voters(voters.without(voter));
+  return change_voters(voters.with_endpoint(voter, std::move(endpoint)));
 }
 
 Result<void> Node::Impl::read_index(uint64_t id) {

@@ -9,6 +9,7 @@ using common::model::ErrorCode;
 using common::model::fail;
 
 constexpr uint8_t encoding_version = 1;
+constexpr uint8_t encoding_version_awaited = 2;  // used only where somebody is awaited
 
 // 64 x 64 -> 128 bit multiplication folded: enough to tell contents apart, which is all that is asked of it.
 uint64_t mix(uint64_t a, uint64_t b) {
@@ -84,21 +85,47 @@ const Voter* VoterSet::find(BrokerId id) const {
 
 VoterSet VoterSet::with(Voter voter) const {
   std::vector<Voter> all = voters_;
+  VoterSet set = not_awaiting(voter.key.id);
   all.push_back(std::move(voter));
-  return VoterSet(std::move(all));
+  set.voters_ = VoterSet(std::move(all)).voters_;
+  return set;
 }
 
 VoterSet VoterSet::without(const NodeKey& key) const {
-  std::vector<Voter> all = voters_;
-  std::erase_if(all, [&](const Voter& v) { return v.key == key; });
-  return VoterSet(std::move(all));
+  VoterSet set = *this;
+  std::erase_if(set.voters_, [&](const Voter& v) { return v.key == key; });
+  return set;
 }
 
-// voter-set := version:u8 count:u8 voter*
+VoterSet VoterSet::with_endpoint(const NodeKey& key, Endpoint endpoint) const {
+  VoterSet set = *this;
+  for (Voter& v : set.voters_)
+    if (v.key == key) v.endpoint = std::move(endpoint);
+  return set;
+}
+
+bool VoterSet::awaits(BrokerId id) const {
+  return std::binary_search(awaited_.begin(), awaited_.end(), id);
+}
+
+VoterSet VoterSet::awaiting(BrokerId id) const {
+  NARU_CHECK(find(id) == nullptr, "voter {} is awaited", id);
+  VoterSet set = not_awaiting(id);
+  set.awaited_.insert(std::lower_bound(set.awaited_.begin(), set.awaited_.end(), id), id);
+  return set;
+}
+
+VoterSet VoterSet::not_awaiting(BrokerId id) const {
+  VoterSet set = *this;
+  std::erase(set.awaited_, id);
+  return set;
+}
+
+// voter-set := version:u8 count:u8 voter* awaited?       awaited, in version 2 := count:u8 id:i32*
 // voter     := id:i32 directory:16 bytes port:u16 min:i16 max:i16 host-length:u16 host     (all big-endian)
 Buffer VoterSet::encode() const {
   Out out;
-  out.number(encoding_version, 1);
+  out.number(awaited_.empty() ? encoding_version : encoding_version_awaited, 1);
   out.number(voters_.size(), 1);
   for (const Voter& v : voters_) {
     out.number(static_cast<uint32_t>(v.key.id.value), 4);
@@ -109,12 +136,17 @@ Buffer VoterSet::encode() const {
     out.number(v.endpoint.host.size(), 2);
     out.raw(common::model::as_bytes(v.endpoint.host));
   }
+  if (awaited_.empty()) return out.take();
+  out.number(awaited_.size(), 1);
+  for (const BrokerId id : awaited_) out.number(static_cast<uint32_t>(id.value), 4);
   return out.take();
 }
 
 Result<VoterSet> VoterSet::decode(BytesView bytes) {
   In in(bytes);
-  if (in.number(1) != encoding_version) return fail(ErrorCode::corrupt_message, "voter set of an unknown version");
+  const uint64_t version = in.number(1);
+  if (version != encoding_version && version != encoding_version_awaited)
+    return fail(ErrorCode::corrupt_message, "voter set of an unknown version");
   const size_t count = in.number(1);
   std::vector<Voter> voters;
   for (size_t i = 0; i < count && in.ok(); ++i) {
@@ -131,8 +163,18 @@ Result<VoterSet> VoterSet::decode(BytesView bytes) {
       return fail(ErrorCode::corrupt_message, "voters out of order");
     voters.push_back(std::move(v));
   }
-  if (!in.ok() || !in.at_end()) return fail(ErrorCode::corrupt_message, "voter set cut short or too long");
-  return VoterSet(std::move(voters));
+  VoterSet set(std::move(voters));
+  const size_t awaited = version == encoding_version_awaited ? in.number(1) : 0;
+  for (size_t i = 0; i < awaited && in.ok(); ++i) {
+    const BrokerId id(static_cast<int32_t>(in.number(4)));
+    if (set.find(id) != nullptr || (!set.awaited_.empty() && set.awaited_.back() >= id))
+      return fail(ErrorCode::corrupt_message, "awaited voters out of order");
+    set.awaited_.push_back(id);
+  }
+  const bool is_canonical = (version == encoding_version_awaited) == !set.awaited_.empty();
+  if (!in.ok() || !in.at_end() || !is_canonical)
+    return fail(ErrorCode::corrupt_message, "voter set cut short or too long");
+  return set;
 }
 
 uint64_t chain_checksum(uint64_t before, const Entry& entry) {

@@ -56,7 +56,8 @@ struct Voter {
 
 constexpr size_t voters_max = 5;  // R12; further brokers observe
 
-// Sorted by id, one voter for each id.
+// Sorted by id, one voter for each id; and the ids that are awaited: their vote went with a disk, and their next
+// directory votes again once it has caught up (R4). An id is never both.
 class VoterSet {
  public:
   VoterSet() = default;
@@ -70,6 +71,12 @@ class VoterSet {
   [[nodiscard]] const Voter* find(BrokerId id) const;
   [[nodiscard]] VoterSet with(Voter voter) const;
   [[nodiscard]] VoterSet without(const NodeKey& key) const;
+  [[nodiscard]] VoterSet with_endpoint(const NodeKey& key, Endpoint endpoint) const;
+
+  [[nodiscard]] const std::vector<BrokerId>& awaited() const { return awaited_; }
+  [[nodiscard]] bool awaits(BrokerId id) const;
+  [[nodiscard]] VoterSet awaiting(BrokerId id) const;
+  [[nodiscard]] VoterSet not_awaiting(BrokerId id) const;
 
   // The payload of `voters` and `bootstrap` entries, and of snapshots. Versioned; decode trusts nothing.
   [[nodiscard]] Buffer encode() const;
@@ -78,6 +85,7 @@ class VoterSet {
 
  private:
   std::vector<Voter> voters_;
+  std::vector<BrokerId> awaited_;  // sorted
 };
 
 enum class EntryKind : uint8_t {

@@ -352,7 +352,7 @@ register_damage()
 
 # ---- 34, 35, 36: whole disks ---------------------------------------------------------------------------------------------
 
-@scenario(34, "wiped-disk", "a broker returns with an empty disk under its id", "refused, or an observer that copies everything; no vote")
+@scenario(34, "wiped-disk", "a broker returns with an empty disk under its id", "another replica that copies everything; no vote until its former self is removed")
 def wiped_disk(run):
     cluster = laid_out(run)
     victim = cluster[run.random.choice((1, 2, 3))]

@@ -53,6 +53,36 @@ def new_address(run):
     run.gap()
 
 
+@scenario(56, "voter-replaced", "a dead voter is replaced by a fourth broker, and another one dies meanwhile", "one change at a time; the new majority goes on")
+def voter_replaced(run):
+    cluster = run.cluster(observers=1)
+    run.topic(assign=layout(cluster))
+    run.clients()
+    controller = cluster.controller()
+    dead, other = [n for n in (1, 2, 3) if n != controller]
+    cluster[dead].kill()
+    run.load.flow(timeout=60)
+    # Four voters need three: those that live. The dead one goes in a change of its own.
+    wait_until(lambda: cluster.run("quorum", "add", 4).returncode == 0, "the fourth broker to vote", 60)
+    cluster[other].kill()
+    cluster.run("quorum", "remove", dead, "--yes", "--timeout", "3s")  # it may be done before the other one is missed
+    cluster[other].start()
+    cluster.wait_controller()
+    wait_until(lambda: cluster.run("quorum", "remove", dead, "--yes").returncode in (0, 1) and
+               [v["id"] for v in cluster.json("quorum", "status")["voters"]] == sorted({1, 2, 3, 4} - {dead}), "the dead voter to be gone", 60)
+    run.fired(f"voter {dead} replaced by 4, broker {other} killed meanwhile")
+    cluster.wait_isr("load", size=2)
+    run.load.flow(timeout=60)
+    # Two of the three that vote now.
+    cluster[controller].kill()
+    cluster.wait_controller(other_than=controller)
+    cluster[controller].start()
+    cluster[dead].start()
+    cluster.wait_healthy()
+    run.load.flow(timeout=60)
+    run.gap()
+
+
 @scenario(57, "delete-and-recreate", "a topic is deleted and made again while a broker is cut off", "the topic id protects: no record of the old one", needs=("namespaces",))
 def recreate(run):
     from rows_network import on_hosts

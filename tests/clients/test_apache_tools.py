@@ -164,12 +164,28 @@ class Work:
         status = t("metadata-quorum", "describe", "--status")
         true("LeaderId:" in status and "CurrentVoters:" in status, status)
         equal(t("metadata-quorum", "describe", "--replication").count("Follower"), 2, "followers in --replication")
+        self.voters()
         true("Cluster ID: " in t("cluster", "cluster-id", "--bootstrap-server", t.bootstrap, server=None), "kafka-cluster cluster-id")
         true(str(self.cluster[1].port) in t("cluster", "list-endpoints", "--bootstrap-server", t.bootstrap, server=None), "kafka-cluster list-endpoints")
         # Kafka's feature levels are not ours: there are none to show.
         equal(t("features", "describe").strip(), "", "kafka-features describe")
         dirs = json.loads([line for line in t("log-dirs", "--describe", "--topic-list", "made").splitlines() if line.startswith("{")][0])
         equal(sorted(b["broker"] for b in dirs["brokers"]), [1, 2, 3, 4], "brokers that kafka-log-dirs shows")
+
+    def voters(self):
+        t = self.tools
+        config = self.folder / "controller.properties"  # Kafka's tool wants the roles named
+        config.write_text(self.cluster[4].properties() + "process.roles=broker,controller\n")
+        endpoint = f"CONTROLLER://{self.cluster[4].host}:{self.cluster[4].peer_port}"
+        dry = t("metadata-quorum", "--command-config", config, "add-controller", "--dry-run")
+        true("DRY RUN of adding controller 4 with directory id" in dry and endpoint in dry, dry)
+        added = t("metadata-quorum", "--command-config", config, "add-controller")
+        true("Added controller 4 with directory id" in added and endpoint in added, added)
+        voters = {v["id"]: v["directory_id"] for v in self.cluster.json("quorum", "status")["voters"]}
+        equal(sorted(voters), [1, 2, 3, 4], "voters after add-controller")
+        removed = t("metadata-quorum", "remove-controller", "--controller-id", 4, "--controller-directory-id", voters[4])
+        true(f"KRaft controller 4 with directory id {voters[4]}" in removed, removed)
+        equal([v["id"] for v in self.cluster.json("quorum", "status")["voters"]], [1, 2, 3], "voters after remove-controller")
 
     def dump_log(self):
         t = self.tools

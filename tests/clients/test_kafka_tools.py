@@ -187,6 +187,14 @@ def settings_and_cluster(tools):
     tools.same("kafka-broker-api-versions", form=blocks_by_broker)
     tools.same("kafka-metadata-quorum", "describe", "--status")
     tools.same("kafka-metadata-quorum", "describe", "--replication", form=without_times)
+    quorum = "kafka-metadata-quorum"
+    config = tools.folder / "controller.properties"
+    config.write_text(tools.cluster[3].properties() + "process.roles=broker,controller\n")
+    tools.same(quorum, "--command-config", config, "add-controller", "--dry-run")
+    directory = tools.cluster.json("quorum", "status")["voters"][2]["directory_id"]
+    tools.same(quorum, "remove-controller", "--controller-id", 3, "--controller-directory-id", directory, "--dry-run")
+    # It votes already.
+    tools.same(quorum, "--command-config", config, "add-controller")
 
 
 def test_links_print_what_kafkas_tools_print(report):

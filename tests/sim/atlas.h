@@ -22,7 +22,9 @@ class Atlas {
   // A bit of this file has flipped. Nobody may have noticed: the disk counts as harmed until the file is another one,
   // and not only until its broker is in every ISR, which it may never have left.
   void on_rot(Node& node, std::string path, size_t byte);
-  // Whether `node` may lose its metadata log, or a part of it that was durable. Such a voter never counts again.
+  // Whether `node` may lose its metadata log, or a part of it that was durable. What it promised then never counts
+  // again; it votes again, under another directory, once the others have agreed on that (R4), and may then lose that
+  // one too.
   [[nodiscard]] bool may_lose_metadata(const Node& node);
   // Whether a voter may be taken out for a while; no metadata may be lost in this run afterwards.
   [[nodiscard]] bool may_change_voters();

@@ -42,6 +42,10 @@ ClientHost::ClientHost(World& world, Host number)
                                         static_cast<uint32_t>(number))),
       shard(&process->add_shard(0)) {}
 
+controller::raft::Endpoint Cluster::peer_address(BrokerId id) {
+  return {host_name(id.value), peer_port};
+}
+
 common::config::BrokerConfig Cluster::config_of(int id) const {
   common::config::BrokerConfig c;
   c.node_id = BrokerId(id);

@@ -29,6 +29,8 @@ class Cluster {
   [[nodiscard]] const std::vector<std::unique_ptr<Node>>& nodes() const { return nodes_; }
   [[nodiscard]] Node& node(BrokerId id) const { return *nodes_[static_cast<size_t>(id.value) - 1]; }
   [[nodiscard]] bool has_node(BrokerId id) const { return id.value >= 1 && id.value <= static_cast<int>(nodes_.size()); }
+  // Where the other brokers reach it.
+  [[nodiscard]] static controller::raft::Endpoint peer_address(BrokerId id);
   ClientHost& add_client_host();
   [[nodiscard]] ClientConnection::Site site_of(const ClientHost& client);
 

@@ -9,6 +9,12 @@ using namespace std::chrono_literals;
 using common::disk::IoFault;
 using common::disk::SimulatedDisk;
 
+namespace {
+
+constexpr int add_attempts = 20;
+
+}  // namespace
+
 Injector::Injector(Cluster& cluster, Probes& probes) : cluster_(cluster), probes_(probes), atlas_(cluster) {
   images_.resize(cluster.nodes().size());
 }
@@ -194,22 +200,50 @@ bool Injector::apply_to_quorum(const Fault& fault) {
     });
     return true;
   }
-  // Out, and after a while in again under the same key.
-  const auto voters = raft.describe().voters.voters();
+  return change_voters(raft.describe(), fault);
+}
+
+// One out, and after a while in again under the same key; or one that only follows in, and after a while out again.
+bool Injector::change_voters(const controller::raft::QuorumStatus& quorum, const Fault& fault) {
+  using controller::raft::Voter;
+  const auto& voters = quorum.voters.voters();
+  const bool grows = fault.c % 2 == 1 && voters.size() < controller::raft::voters_max;
+  if (grows) {
+    const auto observer =
+        std::find_if(quorum.replicas.begin(), quorum.replicas.end(), [](const auto& r) { return !r.is_voter; });
+    if (observer == quorum.replicas.end() || !atlas_.may_change_voters()) return false;
+    const Voter voter{observer->key, Cluster::peer_address(observer->key.id), {}};
+    add_voter(voter, add_attempts);
+    after(fault.length + 1s, [this, voter] { remove_voter(voter); });
+    return true;
+  }
   if (voters.size() < 3 || !atlas_.may_change_voters()) return false;
-  const controller::raft::Voter voter = voters[fault.b % voters.size()];
-  const auto on_controller = [this](std::function<void(quorum::Raft&)> f) {
-    Node* now = cluster_.active_controller();
-    if (now == nullptr) return;
-    cluster_.world().at(cluster_.world().now(), now->process().get(), [now, f = std::move(f)] {
-      Process::look(now->controller_shard(), [&] { f(now->core().quorum().raft()); });
-    });
-  };
-  on_controller([voter](quorum::Raft& r) { r.remove_voter(voter.key, [](const common::model::Result<void>&) {}); });
-  after(fault.length + 1s, [on_controller, voter] {
-    on_controller([voter](quorum::Raft& r) { r.add_voter(voter, [](const common::model::Result<void>&) {}); });
-  });
+  const Voter voter = voters[fault.b % voters.size()];
+  remove_voter(voter);
+  after(fault.length + 1s, [this, voter] { add_voter(voter, add_attempts); });
   return true;
+}
+
+void Injector::on_controller(std::function<void(quorum::Raft&)> f) {
+  Node* now = cluster_.active_controller();
+  if (now == nullptr) return;
+  cluster_.world().at(cluster_.world().now(), now->process().get(), [now, f = std::move(f)] {
+    Process::look(now->controller_shard(), [&] { f(now->core().quorum().raft()); });
+  });
+}
+
+// It may be catching up, or another change be under way.
+void Injector::add_voter(const controller::raft::Voter& voter, int attempts) {
+  on_controller([this, voter, attempts](quorum::Raft& raft) {
+    raft.add_voter(voter, [this, voter, attempts](const common::model::Result<void>& done) {
+      if (!done && attempts > 1) after(500ms, [this, voter, attempts] { add_voter(voter, attempts - 1); });
+    });
+  });
+}
+
+void Injector::remove_voter(const controller::raft::Voter& voter) {
+  on_controller(
+      [voter](quorum::Raft& raft) { raft.remove_voter(voter.key, [](const common::model::Result<void>&) {}); });
 }
 
 // ---- the network ----

@@ -32,6 +32,10 @@ class Injector {
   bool apply_to_disk(const Fault& fault, Node& node);
   bool apply_to_all(const Fault& fault);
   bool apply_to_quorum(const Fault& fault);
+  bool change_voters(const controller::raft::QuorumStatus& quorum, const Fault& fault);
+  void on_controller(std::function<void(controller::quorum::Raft&)> f);
+  void add_voter(const controller::raft::Voter& voter, int attempts);
+  void remove_voter(const controller::raft::Voter& voter);
 
   bool kill(Node& node, Duration down);
   bool lose_power(Node& node, Duration down, uint64_t how);

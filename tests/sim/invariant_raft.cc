@@ -40,11 +40,23 @@ void RaftInvariants::on_committed(int node, std::span<const raft::Entry> entries
     const uint64_t identity = identity_of(entry);
     if (known == 0) {
       known = identity;
+      note_voters(entry);
     } else if (known != identity) {
       complaints_.broken("one committed metadata log (R5, R11)",
                          fmt::format("node {} has another entry {} (term {}) than was committed", node, index, entry.term));
     }
   }
+}
+
+void RaftInvariants::note_voters(const raft::Entry& entry) {
+  if (entry.kind != raft::EntryKind::voters) return;
+  const auto voters = raft::VoterSet::decode(entry.payload.view());
+  if (!voters) return;  // whoever takes it complains
+  probes_.hit(Probe::voters_changed);
+  for (const common::model::BrokerId id : awaited_) {
+    if (voters->find(id) != nullptr) probes_.hit(Probe::voter_replaced);
+  }
+  awaited_ = voters->awaited();
 }
 
 void RaftInvariants::on_snapshot(int node, common::model::LogIndex end) {

@@ -23,9 +23,12 @@ class RaftInvariants {
   [[nodiscard]] uint64_t leader_changes() const { return leaders_.size(); }
 
  private:
+  void note_voters(const controller::raft::Entry& entry);
+
   Complaints& complaints_;
   Probes& probes_;
   std::map<common::model::Term, std::pair<int, uint64_t>> leaders_;  // by term: node and its life
+  std::vector<common::model::BrokerId> awaited_;                     // by the newest committed set of voters
   std::vector<uint64_t> committed_;                                  // by index: what the entry is
   std::map<int, int64_t> next_;                                      // per process: the next index it must deliver
 };

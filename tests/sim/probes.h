@@ -22,6 +22,8 @@ namespace sim {
   X(high_watermark_behind_at_election, "a new leader whose high watermark was behind the true one") \
   X(raft_leader_changed, "the active controller changed")                                           \
   X(raft_snapshot_installed, "a metadata snapshot came from the leader")                            \
+  X(voters_changed, "a voter added or removed")                                                     \
+  X(voter_replaced, "a voter that had lost its disk votes again")                                   \
   X(raft_state_lost, "a metadata log was set aside and its node rejoined")                          \
   X(fenced, "a broker was fenced")                                                                  \
   X(crash_kept, "power lost, all unsynced data kept")                                               \

@@ -1,5 +1,6 @@
 #include "api/broker_fixture.h"
 #include "common/net/networks.h"
+#include "kafka/add_raft_voter.h"
 #include "kafka/alter_partition_reassignments.h"
 #include "kafka/describe_acls.h"
 #include "kafka/describe_cluster.h"
@@ -10,6 +11,7 @@
 #include "kafka/init_producer_id.h"
 #include "kafka/list_partition_reassignments.h"
 #include "kafka/metadata.h"
+#include "kafka/remove_raft_voter.h"
 
 using namespace broker::api;
 using namespace broker::api::test;
@@ -367,6 +369,61 @@ TEST_CASE("DescribeQuorum speaks of __cluster_metadata") {
   }
   broker.controller.answer = nullptr;
   REQUIRE(broker.ask<kafka::DescribeQuorumResponse>(request, 0).error_code == ErrorCode::broker_not_available);
+}
+
+TEST_CASE("AddRaftVoter and RemoveRaftVoter translate both ways") {
+  const auto directory = common::model::Uuid::from_halves(4, 4);
+  kafka::AddRaftVoterRequest add;
+  add.voter_id = 4;
+  add.voter_directory_id = directory;
+  add.listeners.push_back({.name = "CONTROLLER", .host = "h", .port = 9093});
+  for (int16_t version = 0; version <= 1; ++version) {
+    BrokerFixture broker;
+    broker.controller.answer = [](const meta::ControllerRequest&) -> meta::ControllerAnswer {
+      return meta::AddRaftVoterAnswer{};
+    };
+    add.cluster_id = broker.cluster_id.to_string();
+    const auto response = broker.ask<kafka::AddRaftVoterResponse>(add, version);
+    REQUIRE(response.error_code == ErrorCode::none);
+    REQUIRE_FALSE(response.error_message);
+    const auto asked = broker.asked_controller<meta::AddRaftVoter>();
+    REQUIRE(asked.broker_id == BrokerId(4));
+    REQUIRE(asked.directory_id == directory);
+    REQUIRE(asked.endpoint == meta::ClusterEndpoint{"h", 9093});
+  }
+  kafka::RemoveRaftVoterRequest remove;
+  remove.cluster_id.reset();
+  remove.voter_id = 4;
+  remove.voter_directory_id = directory;
+  BrokerFixture broker;
+  broker.controller.answer = [](const meta::ControllerRequest&) -> meta::ControllerAnswer {
+    return meta::RemoveRaftVoterAnswer{{ErrorCode::voter_not_found, "node 4 is not a voter"}};
+  };
+  const auto response = broker.ask<kafka::RemoveRaftVoterResponse>(remove, 0);
+  REQUIRE(response.error_code == ErrorCode::voter_not_found);
+  REQUIRE(response.error_message == "node 4 is not a voter");
+  REQUIRE(broker.asked_controller<meta::RemoveRaftVoter>().directory_id == directory);
+}
+
+TEST_CASE("AddRaftVoter and RemoveRaftVoter refuse what cannot be meant, without asking the controller") {
+  BrokerFixture broker;
+  kafka::AddRaftVoterRequest add;
+  add.voter_id = 4;
+  add.voter_directory_id = common::model::Uuid::from_halves(4, 4);
+  add.cluster_id = "another";
+  REQUIRE(broker.ask<kafka::AddRaftVoterResponse>(add, 1).error_code == ErrorCode::inconsistent_cluster_id);
+  add.cluster_id.reset();
+  add.voter_directory_id = {};
+  REQUIRE(broker.ask<kafka::AddRaftVoterResponse>(add, 1).error_code == ErrorCode::invalid_request);
+  kafka::RemoveRaftVoterRequest remove;
+  remove.cluster_id = "another";
+  remove.voter_id = 4;
+  remove.voter_directory_id = common::model::Uuid::from_halves(4, 4);
+  REQUIRE(broker.ask<kafka::RemoveRaftVoterResponse>(remove, 0).error_code == ErrorCode::inconsistent_cluster_id);
+  remove.cluster_id.reset();
+  remove.voter_id = -1;
+  REQUIRE(broker.ask<kafka::RemoveRaftVoterResponse>(remove, 0).error_code == ErrorCode::invalid_request);
+  REQUIRE(broker.controller.requests.empty());
 }
 
 TEST_CASE("ElectLeaders translates both ways") {

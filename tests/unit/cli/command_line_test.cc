@@ -88,6 +88,15 @@ TEST_CASE("commands that change a cluster") {
   CHECK(parse({"why", "not", "g"}).error() == Exit::usage);
   parsed<DoctorCommand>({"doctor"});
   CHECK(parsed<BrokerDescribeCommand>({"broker", "describe", "3"}).id == 3);
+  parsed<QuorumStatusCommand>({"quorum", "status"});
+  const auto add = parsed<QuorumCommand>({"quorum", "add", "2", "3"});
+  CHECK(add.ids == std::vector<int>{2, 3});
+  CHECK_FALSE(add.remove);
+  const auto remove = parsed<QuorumCommand>({"quorum", "remove", "3", "-y"});
+  CHECK(remove.remove);
+  CHECK(remove.yes);
+  CHECK(parse({"quorum", "add"}).error() == Exit::usage);
+  CHECK(parse({"quorum", "remove", "-1"}).error() == Exit::usage);
 }
 
 TEST_CASE("help is no error; wrong words are usage") {

@@ -1,9 +1,12 @@
 // The names of Kafka's scripts, Kafka's lists of settings, and the sources of a container's configuration.
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include <catch2/catch.hpp>
 
 #include "cli/image.h"
+#include "cli/kafka_tools/controller_config.h"
 #include "cli/kafka_tools/dispatch.h"
 #include "cli/kafka_tools/flags.h"
 
@@ -35,6 +38,37 @@ TEST_CASE("A program is a tool by the last part of its name, with or without .sh
     CAPTURE(other);
     REQUIRE_FALSE(kafka_tool_named(other));
   }
+}
+
+TEST_CASE("add-controller reads who the controller is, and where, as Kafka's tool does") {
+  using cli::kafka_tools::read_controller_config;
+  std::string made = (std::filesystem::temp_directory_path() / "naru-tools-XXXXXX").string();
+  REQUIRE(::mkdtemp(made.data()) != nullptr);
+  const std::string directory = made;
+  common::config::ConfigMap properties = {{"node.id", "4"},
+                                          {"log.dirs", directory + ",/elsewhere"},
+                                          {"controller.listener.names", "CONTROLLER"},
+                                          {"listeners", "PLAINTEXT://a:1,CONTROLLER://b:2"}};
+  REQUIRE_FALSE(read_controller_config(properties));  // no directory id yet
+  std::filesystem::create_directories(directory + "/__cluster_metadata-0");
+  std::ofstream(directory + "/__cluster_metadata-0/quorum.properties") << "directory.id=AAAAAAAAAAIAAAAAAAAAAg\n";
+  CHECK(read_controller_config(properties)->directory == common::model::Uuid::from_halves(2, 2));
+  std::ofstream(directory + "/meta.properties") << "directory.id=AAAAAAAAAAEAAAAAAAAAAg\n";
+  const auto config = read_controller_config(properties);
+  REQUIRE(config);
+  CHECK(config->id == 4);
+  CHECK(config->directory == common::model::Uuid::from_halves(1, 2));
+  REQUIRE(config->endpoints.size() == 1);
+  CHECK(config->endpoints[0].listener == "CONTROLLER");
+  CHECK(config->endpoints[0].host == "b");
+  CHECK(config->endpoints[0].port == 2);
+  properties["advertised.listeners"] = "CONTROLLER://c:3";
+  CHECK(read_controller_config(properties)->endpoints[0].host == "c");
+  properties["node.id"] = "-1";
+  CHECK_FALSE(read_controller_config(properties));
+  properties.erase("node.id");
+  CHECK_FALSE(read_controller_config(properties));
+  std::filesystem::remove_all(directory);
 }
 
 TEST_CASE("kafka-server-start takes a file and overrides, run takes variables") {

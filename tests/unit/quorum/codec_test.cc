@@ -211,6 +211,16 @@ TEST_CASE("calls survive the wire") {
   CHECK(moved.partitions[0].partition == moves.partitions[0].partition);
   CHECK(moved.partitions[0].replicas == moves.partitions[0].replicas);
   CHECK_FALSE(moved.partitions[1].replicas);
+
+  AddRaftVoter add{BrokerId{4}, topic, ClusterEndpoint{"h", 9093}};
+  CHECK(through_the_wire(add).broker_id == add.broker_id);
+  CHECK(through_the_wire(add).directory_id == add.directory_id);
+  CHECK(through_the_wire(add).endpoint == add.endpoint);
+  add.endpoint.reset();
+  CHECK_FALSE(through_the_wire(add).endpoint);
+  const RemoveRaftVoter out = through_the_wire(RemoveRaftVoter{BrokerId{4}, topic});
+  CHECK(out.broker_id == BrokerId{4});
+  CHECK(out.directory_id == topic);
 }
 
 TEST_CASE("answers survive the wire") {
@@ -241,6 +251,11 @@ TEST_CASE("answers survive the wire") {
   quorum.nodes = {{BrokerId{2}, {"h", 1}}};
   CHECK(answer_through_the_wire(quorum).voters[0].log_end == LogIndex{5});
   CHECK_FALSE(answer_through_the_wire(quorum).voters[0].last_fetch);
+  const auto added = answer_through_the_wire(AddRaftVoterAnswer{{ErrorCode::duplicate_voter, "it is"}, true});
+  CHECK(added.error.message == "it is");
+  CHECK(added.is_voter);
+  const auto removed = answer_through_the_wire(RemoveRaftVoterAnswer{{ErrorCode::voter_not_found, "no"}});
+  CHECK(removed.error.code == ErrorCode::voter_not_found);
 }
 
 TEST_CASE("session messages survive the wire") {

@@ -36,7 +36,8 @@ class FakeRaft final : public quorum::Raft {
   void transfer_leadership(std::optional<BrokerId> target, std::function<void(Result<void>)> done) override;
   void resign(std::string_view why) override;
   void add_voter(raft::Voter, std::function<void(Result<void>)>) override {}
-  void remove_voter(raft::NodeKey, std::function<void(Result<void>)>) override {}
+  void remove_voter(raft::NodeKey, raft::Afterwards, std::function<void(Result<void>)>) override {}
+  void update_voter(raft::NodeKey, raft::Endpoint, std::function<void(Result<void>)>) override {}
 
  private:
   FakeQuorum& quorum_;

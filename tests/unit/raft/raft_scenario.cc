@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "controller/raft/upkeep.h"
+
 namespace raft_test {
 namespace {
 
@@ -30,6 +32,7 @@ std::string notice_text(const Notice& notice) {
     std::string operator()(const VotersChanged& n) const {
       std::string ids;
       for (const Voter& v : n.voters.voters()) ids += fmt::format("{}{}", ids.empty() ? "" : ",", v.key.id);
+      for (const BrokerId id : n.voters.awaited()) ids += fmt::format("; awaits {}", id);
       return fmt::format("* voters ({})", ids);
     }
     std::string operator()(const VotersHinted& n) const { return fmt::format("* {} voters hinted", n.voters.size()); }
@@ -266,7 +269,10 @@ std::string RaftScenario::wish(const Command& command) {
     if (name == "propose") return m.node->propose(Buffer::copy_of(command.text("text")), now_);
     const int other = static_cast<int>(command.number("id"));
     const int life = static_cast<int>(command.number_or("life", 1));
-    if (name == "remove-voter") return m.node->remove_voter(key_of(other, life), now_);
+    if (name == "remove-voter")
+      return m.node->remove_voter(key_of(other, life), now_,
+                                  command.has("returns") ? Afterwards::returns : Afterwards::stays_out);
+    if (name == "update-voter") return m.node->update_voter(key_of(other, life), {command.text("host"), 9093}, now_);
     Voter voter = voter_of(other, life);
     voter.versions.min = static_cast<int16_t>(command.number_or("version", raft_version));
     voter.versions.max = std::max(voter.versions.min, raft_version);
@@ -275,6 +281,35 @@ std::string RaftScenario::wish(const Command& command) {
   if (!proposed) return fmt::format("{}: {}", proposed.error().code, proposed.error().message);
   absorb(id, std::move(proposed->effects));
   return fmt::format("proposed {}@{}", proposed->index, proposed->term);
+}
+
+// As controller/quorum/voter_changes.cc does it.
+std::string RaftScenario::upkeep(const Command& command) {
+  const int id = static_cast<int>(command.number("at"));
+  Member& m = running(id);
+  std::map<BrokerId, Endpoint> registered;
+  for (const auto& [other, member] : members_) registered[BrokerId(other)] = voter_of(other, 1).endpoint;
+  if (command.has("moved"))
+    registered[BrokerId(static_cast<int32_t>(command.number("moved")))] = {command.text("host"), 9093};
+  const auto todo = decide_upkeep(m.node->status(), registered, now_);
+  if (!todo) return "nothing to do";
+  std::string what;
+  auto proposed = [&] {
+    if (const auto* lost = std::get_if<ReplaceLostVoter>(&*todo)) {
+      what = fmt::format("replace {}", lost->former);
+      return m.node->remove_voter(lost->former, now_, Afterwards::returns);
+    }
+    if (const auto* add = std::get_if<AddAwaitedVoter>(&*todo)) {
+      what = fmt::format("add {}", add->voter.key);
+      return m.node->add_voter(add->voter, now_);
+    }
+    const auto& move = std::get<MoveVoter>(*todo);
+    what = fmt::format("move {} to {}", move.key, move.endpoint.host);
+    return m.node->update_voter(move.key, move.endpoint, now_);
+  }();
+  if (!proposed) return fmt::format("{}: {}: {}", what, proposed.error().code, proposed.error().message);
+  absorb(id, std::move(proposed->effects));
+  return fmt::format("{}: proposed {}@{}", what, proposed->index, proposed->term);
 }
 
 std::string RaftScenario::status() const {
@@ -358,7 +393,7 @@ std::string RaftScenario::execute(const Command& command) {
       answer += fmt::format("{}@{} {} {}\n", e.index, e.term, to_string(e.kind),
                             e.kind == EntryKind::data ? e.payload.text() : "");
   } else {
-    answer = wish(command);
+    answer = name == "upkeep" ? upkeep(command) : wish(command);
     return answer.empty() ? said_ : answer + "\n" + said_;
   }
   return said_ + answer;

@@ -6,7 +6,8 @@
 //   disk 1 hold|go|step                    operations stay on the way; step finishes one of them
 //   crash 1 [kept=N] | restart 1 [life=2] [empty] [lose-log-from=N] [vote-lost]
 //   pause 1 | resume 1                     SIGSTOP, SIGCONT: messages wait
-//   propose at=1 text=a | read at=1 | transfer at=1 to=2 | add-voter at=1 id=4 | remove-voter at=1 id=3
+//   propose at=1 text=a | read at=1 | transfer at=1 to=2 | add-voter at=1 id=4 | remove-voter at=1 id=3 [returns]
+//   update-voter at=1 id=3 host=h | upkeep at=1 [moved=3 host=h]     what the leader then does by itself, if anything
 //   snapshot at=1 | halt 1 | gone 1 seen-by=2 | connected 1 at=2
 //   send from=2 to=1 term=5 (pre-vote|vote|transfer-vote) log=3@2 [from-life=2] [to-life=2]
 //   send from=2 to=1 term=5 append after=3@2 entries=(3@5) committed=1 [checksum-off]     arrives whatever is cut
@@ -52,6 +53,7 @@ class RaftScenario {
   void finish_disk_operation(int id);
   void inject(const test_support::Command& command);
   std::string wish(const test_support::Command& command);
+  std::string upkeep(const test_support::Command& command);
   std::string status() const;
   Member& member(int64_t id);
   Member& running(int64_t id);

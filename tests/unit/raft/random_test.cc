@@ -170,8 +170,10 @@ class World {
       const int other = any();
       const bool is_voter = m.node->voters().contains(members_[other].key);
       if (is_voter && m.node->voters().size() <= 2) continue;
-      auto proposed =
-          is_voter ? m.node->remove_voter(members_[other].key, now_) : m.node->add_voter(voter_of(other), now_);
+      auto proposed = is_voter
+                          ? m.node->remove_voter(members_[other].key, now_,
+                                                 random_.below(2) == 0 ? Afterwards::stays_out : Afterwards::returns)
+                          : m.node->add_voter(voter_of(other), now_);
       if (!proposed) continue;
       ++voter_changes_;
       absorb(id, std::move(proposed->effects));
