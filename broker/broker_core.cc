@@ -295,9 +295,10 @@ Awaitable<Result<void>> BrokerCore::open_logs_of(ShardParts& part, int index) {
     auto report = part.replicas().open_logs(directories_->found(index, static_cast<int>(host_.shards.size())));
     if (!report) {
       result = tl::unexpected(report.error());
-    } else if (report->corrupt > 0) {
-      claims_ = partition::Claims::given_up;
+      return;
     }
+    if (report->corrupt > 0) claims_ = partition::Claims::given_up;
+    failed_directories_.merge(report->failed);
   });
   co_return result;
 }
@@ -317,7 +318,7 @@ Awaitable<Result<void>> BrokerCore::open_logs() {
     if (auto opened = co_await open_logs_of(part, i); !opened) co_return opened;
     managers.push_back(&part.replicas());
   }
-  if (auto begun = directories_->begin_run(claims_); !begun) co_return begun;
+  if (auto begun = directories_->begin_run(claims_, failed_directories_); !begun) co_return begun;
   co_await connect_shards(std::move(managers));
   co_return Result<void>();
 }

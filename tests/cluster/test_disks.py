@@ -70,6 +70,38 @@ def test_a_directory_that_vanishes_takes_only_its_own_replicas_along():
         equal(sorted(replicas_in(first) + replicas_in(second)), list(range(8)), "partitions on disk")
 
 
+def test_a_directory_that_cannot_be_read_at_start_takes_only_its_own_replicas_along():
+    with Cluster(3) as cluster:
+        first, second = two_directories(cluster, 1)
+        cluster.start()
+        cluster.naru("topic", "create", "load", "--assign", ",".join(["1:2:3"] * 8))
+        cluster.wait_isr("load")
+        with Workload(cluster, "load") as load:
+            load.flow()
+            lost, kept = replicas_in(second), replicas_in(first)
+            true(lost and kept, f"both directories are used: {lost} {kept}")
+            cluster[1].kill()
+            segment = next((second / f"load-{lost[0]}").glob("*.log"))
+            saved = segment.rename(second / "saved")
+            segment.symlink_to(segment.name)  # whoever opens it goes round in circles
+            cluster[1].start()
+
+            def back_with_the_rest():
+                partitions = {p["partition"]: p for p in cluster.topic("load")["partition_list"]}
+                return all(1 in partitions[i]["isr"] for i in kept) and not any(1 in partitions[i]["isr"] for i in lost)
+            wait_until(back_with_the_rest, f"broker 1 in the ISRs of {kept}, and not of {lost}")
+            load.flow()
+            true(f"{second} has failed" in cluster[1].log(), "the log names the directory")
+            equal(next(b for b in cluster.status()["brokers"] if b["id"] == 1)["offline_dirs"], [str(second)], "what status says")
+            cluster[1].terminate()
+            segment.unlink()
+            saved.rename(segment)
+            cluster[1].start()
+            cluster.wait_isr("load")
+            load.flow()
+            clean(load.stop())
+
+
 def test_a_directory_taken_out_of_log_dirs_is_missed():
     with Cluster(3) as cluster:
         first, second = two_directories(cluster, 1)
