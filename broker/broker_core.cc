@@ -230,6 +230,7 @@ void BrokerCore::collect_shared_parts() {
   shared_.broker_epoch = [this] { return epoch(); };
   shared_.isolated = [this] { return controller_->isolated(); };
   shared_.behind = [this] { return controller_->behind(); };
+  shared_.may_be_replaced = [this] { return controller_->may_be_replaced(); };
   shared_.active_controller = [this] { return controller_->leader(); };
   shared_.report_lost = [this](BrokerId id) {
     controller_->report_lost(id);
@@ -295,9 +296,10 @@ Awaitable<Result<void>> BrokerCore::open_logs_of(ShardParts& part, int index) {
     auto report = part.replicas().open_logs(directories_->found(index, static_cast<int>(host_.shards.size())));
     if (!report) {
       result = tl::unexpected(report.error());
-    } else if (report->corrupt > 0) {
-      claims_ = partition::Claims::given_up;
+      return;
     }
+    if (report->corrupt > 0) claims_ = partition::Claims::given_up;
+    failed_directories_.merge(report->failed);
   });
   co_return result;
 }
@@ -317,7 +319,7 @@ Awaitable<Result<void>> BrokerCore::open_logs() {
     if (auto opened = co_await open_logs_of(part, i); !opened) co_return opened;
     managers.push_back(&part.replicas());
   }
-  if (auto begun = directories_->begin_run(claims_); !begun) co_return begun;
+  if (auto begun = directories_->begin_run(claims_, failed_directories_); !begun) co_return begun;
   co_await connect_shards(std::move(managers));
   co_return Result<void>();
 }

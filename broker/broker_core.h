@@ -141,6 +141,7 @@ class BrokerCore {
   std::vector<std::shared_ptr<void>> subscriptions_;  // by shard; each dies on its shard
   std::map<int, controller::metadata::ReplicaTrouble> troubles_;  // by shard; on the controller's
   partition::Claims claims_ = partition::Claims::kept;            // R72
+  std::map<std::string, common::model::Error> failed_directories_;  // while logs were opened (R76)
   std::atomic<bool> serving_{false};
   http::StartProgress start_progress_;
 };

@@ -56,6 +56,7 @@ ShardParts::ShardParts(common::Shard& shard, int index, int count, const SharedP
   context_.producer_ids = &producer_ids_;
   context_.metrics = &request_metrics_;
   context_.active_controller = shared.active_controller;
+  context_.may_be_replaced = shared.may_be_replaced;
 }
 
 ShardParts::~ShardParts() = default;

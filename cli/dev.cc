@@ -35,6 +35,7 @@ struct Child {
   int port = 0;
   std::filesystem::path dir;
   pid_t pid = -1;
+  uintmax_t log_begin = 0;  // of this start: the log holds those before it too
   [[nodiscard]] bool running() const { return pid > 0; }
 };
 
@@ -49,11 +50,12 @@ class DevCluster {
   Outcome<void> start(Child& child);
   Outcome<void> wait_until_ready(Interruption& interruption);
   void say_where();
-  // Notices children that ended; true when none is left.
-  bool reap(bool expected);
+  enum class Stage { starting, serving, stopping };
+  // Notices children that ended; true when none is left. Says so, but for those whose start has failed.
+  bool reap(Stage stage);
   void stop_all(Interruption& interruption);
   [[nodiscard]] std::string bootstrap() const;
-  [[nodiscard]] static std::string end_of(const std::filesystem::path& log);
+  [[nodiscard]] Problem why_not_started(const Child& child) const;
 
   const DevCommand& command_;
   std::vector<Child> children_;
@@ -116,6 +118,8 @@ Outcome<void> DevCluster::start(Child& child) {
   const std::string properties = (child.dir / "server.properties").string();
   const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (out < 0) return problem(Exit::refused, fmt::format("cannot write {}: {}", log, std::strerror(errno)));
+  std::error_code unknown;
+  child.log_begin = std::filesystem::file_size(log, unknown);
   const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid == 0) {
@@ -144,30 +148,44 @@ Outcome<void> DevCluster::start(Child& child) {
   return {};
 }
 
-std::string DevCluster::end_of(const std::filesystem::path& log) {
+// What its log says of a start that failed: its last error, without time and level. A broker that logs an error goes on
+// to stop in order and says that too, so the last line is only the second best.
+Problem DevCluster::why_not_started(const Child& child) const {
+  const std::filesystem::path log = child.dir / "naru.log";
   std::ifstream file(log);
-  std::string line;
-  std::string last;
-  while (std::getline(file, line)) {
-    if (!line.empty()) last = line;
+  file.seekg(static_cast<std::streamoff>(child.log_begin));
+  std::string last, error;
+  for (std::string line; std::getline(file, line);) {
+    if (line.empty()) continue;
+    last = line;
+    if (line.find(" error [") != std::string::npos) error = line.substr(line.find("] ") + 2);
   }
-  return last;
+  if (error.empty()) error = last.starts_with("naru: ") ? last.substr(std::strlen("naru: ")) : last;
+  std::string next = fmt::format("its log: {}", log.string());
+  if (error.find(std::strerror(EADDRINUSE)) != std::string::npos) {
+    next = fmt::format(
+        "stop what listens there, or choose others with --port (each broker takes a port, and that + 10000);\n      {}",
+        next);
+  }
+  return {
+      .exit = Exit::refused, .message = fmt::format("broker {} did not start: {}", child.id, error), .next_step = next};
 }
 
-bool DevCluster::reap(bool expected) {
+bool DevCluster::reap(Stage stage) {
   int status = 0;
   for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
     for (Child& child : children_) {
       if (child.pid != pid) continue;
       child.pid = -1;
-      if (expected && WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
+      if (stage == Stage::stopping && WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
       all_in_order_ = false;
+      if (stage == Stage::starting && WIFEXITED(status)) continue;  // is told with its cause
       const std::string how = WIFSIGNALED(status) ? fmt::format("was killed by signal {} ({})", WTERMSIG(status),
                                                                 strsignal(WTERMSIG(status)))
                                                   : fmt::format("ended with code {}", WEXITSTATUS(status));
-      const std::string next = expected ? fmt::format("its log: {}", (child.dir / "naru.log").string())
-                                        : fmt::format("to bring it back: naru start -c {}",
-                                                      (child.dir / "server.properties").string());
+      const std::string next = stage == Stage::stopping ? fmt::format("its log: {}", (child.dir / "naru.log").string())
+                                                        : fmt::format("to bring it back: naru start -c {}",
+                                                                      (child.dir / "server.properties").string());
       fmt::print(stderr, "broker {} (process {}) {}; {}\n", child.id, pid, how, next);
     }
   }
@@ -185,13 +203,9 @@ Outcome<void> DevCluster::wait_until_ready(Interruption& interruption) {
   Health health;
   auto told = began_;
   while (steady_clock::now() < until) {
-    reap(false);
+    reap(Stage::starting);
     for (const Child& child : children_) {
-      if (!child.running()) {
-        return problem(Exit::refused,
-                       fmt::format("broker {} did not start: {}", child.id, end_of(child.dir / "naru.log")),
-                       fmt::format("its log: {}", (child.dir / "naru.log").string()));
-      }
+      if (!child.running()) return tl::unexpected(why_not_started(child));
     }
     client::Cluster cluster(addresses, milliseconds(1000));
     const Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
@@ -243,7 +257,7 @@ void DevCluster::stop_all(Interruption& interruption) {
   const int asked = interruption.count();
   const auto until = steady_clock::now() + stop_timeout;
   bool forced = false;
-  while (!reap(true)) {
+  while (!reap(Stage::stopping)) {
     const bool again = interruption.count() > asked;
     if ((again || steady_clock::now() > until) && !forced) {
       for (const Child& child : children_) {
@@ -272,7 +286,7 @@ Exit DevCluster::run() {
   say_where();
   if (!command_.ready_file.empty()) std::ofstream(command_.ready_file) << bootstrap() << "\n";
   bool none_left = false;
-  while (!none_left && !interruption.wait(milliseconds(100))) none_left = reap(false);
+  while (!none_left && !interruption.wait(milliseconds(100))) none_left = reap(Stage::serving);
   if (none_left) return report({.exit = Exit::refused, .message = "no broker is left", .next_step = {}});
   fmt::print(stderr, "stopping\n");
   all_in_order_ = true;

@@ -251,7 +251,20 @@ PartitionData data_from(const RequestContext& ctx, Fetch& fetch, size_t index, L
   return data;
 }
 
+// R33: what was committed is served, but who has read all of it and waits for more may wait in vain: somebody else may
+// lead by now.
+void send_away_who_waits(const RequestContext& ctx, Fetch& fetch) {
+  const auto& may_be_replaced = ctx.broker().may_be_replaced;
+  if (fetch.is_debugging || !may_be_replaced || !may_be_replaced()) return;
+  for (Part& part : fetch.parts) {
+    if (part.error != ErrorCode::none || part.read.diverging || !part.read.records.empty()) continue;
+    const auto* partition = ctx.image().partition(part.target.id.topic_id, part.target.id.partition);
+    if (partition != nullptr && partition->leader == ctx.node_id()) part.error = ErrorCode::not_leader_or_follower;
+  }
+}
+
 FetchResponse respond(RequestContext& ctx, Fetch& fetch) {
+  send_away_who_waits(ctx, fetch);
   std::vector<FetchFound> found;
   for (const Part& part : fetch.parts) {
     FetchFound one;

@@ -185,6 +185,16 @@ Awaitable<void> await_brokers(RequestContext& ctx) {
   }
 }
 
+// Clients ask whom they are connected to, and learn of no successor here (R33).
+bool is_for_others_to_answer(const ClusterView& cluster, const MetadataResponse& response) {
+  constexpr ErrorCode unknown = ErrorCode::leader_not_available;
+  return cluster.may_be_replaced() && std::ranges::any_of(response.topics, [](const Topic& topic) {
+           return topic.error_code == unknown || std::ranges::any_of(topic.partitions, [](const Partition& partition) {
+                    return partition.error_code == unknown;
+                  });
+         });
+}
+
 Awaitable<MetadataResponse> handle(RequestContext& ctx, MetadataRequest request) {
   auto missing = names_to_create(ctx, request);
   if (!missing.empty()) co_await await_brokers(ctx);
@@ -205,6 +215,9 @@ Awaitable<MetadataResponse> handle(RequestContext& ctx, MetadataRequest request)
     for (const auto& asked : *request.topics) {
       response.topics.push_back(answer_one(ctx, cluster, request, asked, failed));
     }
+  }
+  if (is_for_others_to_answer(cluster, response)) {
+    ctx.end_connection("cut off from the other brokers: who asks for leaders is to ask one of those");
   }
   if (request.include_cluster_authorized_operations) response.cluster_authorized_operations = cluster_operations;
   co_return response;

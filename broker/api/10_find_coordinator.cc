@@ -75,6 +75,9 @@ Awaitable<FindCoordinatorResponse> handle(RequestContext& ctx, FindCoordinatorRe
   };
   FindCoordinatorResponse response;
   response.error_message.reset();
+  if (cluster.may_be_replaced()) {
+    ctx.end_connection("cut off from the other brokers: who asks for a coordinator is to ask one of those");
+  }
   if (ctx.version() >= 4) {
     for (const std::string& key : request.coordinator_keys) response.coordinators.push_back(answer(key));
     co_return response;

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "common/model/mutant.h"
 #include "common/net/networks.h"
 
 namespace broker::api {
 
 namespace meta = controller::metadata;
+using common::model::mutant;
 
 namespace {
 
@@ -16,7 +18,8 @@ bool is_wildcard(std::string_view host) {
 
 }  // namespace
 
-ClusterView::ClusterView(const RequestContext& ctx) : ctx_(ctx) {
+ClusterView::ClusterView(const RequestContext& ctx)
+    : ctx_(ctx), may_be_replaced_(ctx.broker().may_be_replaced && ctx.broker().may_be_replaced()) {
   for (const auto& [id, broker] : ctx.image().brokers()) {
     if (broker->fenced) continue;
     if (std::optional<NodeAddress> address = address_of(*broker)) live_.emplace(id, std::move(*address));
@@ -75,6 +78,10 @@ PartitionView ClusterView::of(const meta::PartitionImage& partition) const {
   PartitionView view;
   for (const BrokerId replica : partition.replicas) {
     if (!live_.contains(replica)) view.offline.push_back(replica.value);
+  }
+  if (partition.leader && is_doubtful(*partition.leader) && !mutant<"R33-names-itself-in-isolation">()) {
+    view.error = ErrorCode::leader_not_available;
+    return view;
   }
   if (partition.leader && live_.contains(*partition.leader)) {
     view.leader = partition.leader;

@@ -40,14 +40,20 @@ class ClusterView {
   // A live broker to which admin requests may go: the active controller if it can be reached, else this one, else any
   // (every broker forwards). Clients look it up in the list of brokers, so it is never one that is missing there.
   [[nodiscard]] std::optional<BrokerId> controller() const;
-  // LEADER_NOT_AVAILABLE without a leader or when it is fenced, LISTENER_NOT_FOUND when it is live elsewhere only.
+  // LEADER_NOT_AVAILABLE without a leader, when it is fenced, or when it is this broker and may have been replaced
+  // (R33); LISTENER_NOT_FOUND when it is live elsewhere only.
   [[nodiscard]] PartitionView of(const controller::metadata::PartitionImage& partition) const;
+  // R33: others may know better. Who got nothing usable from this view had better ask them.
+  [[nodiscard]] bool may_be_replaced() const { return may_be_replaced_; }
+  // This broker, which may not lead any more whatever its metadata says (R33).
+  [[nodiscard]] bool is_doubtful(BrokerId leader) const { return may_be_replaced_ && leader == ctx_.node_id(); }
 
  private:
   [[nodiscard]] std::optional<NodeAddress> address_of(const controller::metadata::BrokerImage& broker) const;
   [[nodiscard]] std::string host_of(const controller::metadata::BrokerImage& broker) const;
 
   const RequestContext& ctx_;
+  const bool may_be_replaced_;
   std::map<BrokerId, NodeAddress> live_;
 };
 

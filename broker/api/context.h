@@ -63,6 +63,8 @@ struct BrokerContext {
   RequestMetrics* metrics = nullptr;  // may be null
   // Who leads the metadata quorum, as far as this broker knows; any thread.
   std::function<std::optional<BrokerId>()> active_controller;
+  // R33: somebody else may lead what this broker's metadata says that it leads; any thread, may be absent.
+  std::function<bool()> may_be_replaced;
   common::RateLimit bad_batch_line{std::chrono::seconds(10)};  // a client that sends what is no batch is named, rarely
 };
 
@@ -116,6 +118,13 @@ class RequestContext {
     answer_ = server::Outcome::Kind::close;
     close_reason_ = std::move(why);
   }
+  // Closes the connection once the answer is written: the client is to ask another broker, and most ask the one that
+  // they are connected to as long as they are.
+  void end_connection(std::string why) {
+    ends_connection_ = true;
+    close_reason_ = std::move(why);
+  }
+  [[nodiscard]] bool ends_connection() const { return ends_connection_; }
   [[nodiscard]] server::Outcome::Kind answer_kind() const { return answer_; }
   [[nodiscard]] const std::string& close_reason() const { return close_reason_; }
 
@@ -126,6 +135,7 @@ class RequestContext {
   std::shared_ptr<const MetadataImage> image_;
   std::string principal_ = "User:ANONYMOUS";
   server::Outcome::Kind answer_ = server::Outcome::Kind::answer;
+  bool ends_connection_ = false;
   std::string close_reason_;
 };
 

@@ -41,6 +41,7 @@ Awaitable<server::Outcome> run_handler(RequestContext& ctx, kafka::Reader body) 
   server::Outcome outcome;
   outcome.kind = ctx.answer_kind();
   outcome.reason = ctx.close_reason();
+  outcome.is_last = ctx.ends_connection();
   if (outcome.kind != server::Outcome::Kind::answer) co_return outcome;
   Result<common::model::BufferChain> encoded = kafka::encode(response, ctx.version());
   if (!encoded) {

@@ -17,12 +17,13 @@ class LeaderHints {
   void add(const common::model::TopicIdPartition& id, typename Response::LeaderIdAndEpoch& leader, Response& response) {
     const controller::metadata::PartitionImage* partition = ctx_.image().partition(id.topic_id, id.partition);
     if (partition == nullptr || !partition->leader) return;
+    if (!view_) view_.emplace(ctx_);
+    if (view_->is_doubtful(*partition->leader)) return;  // who refuses because it may have been replaced is no hint
     leader.leader_id = partition->leader->value;
     leader.leader_epoch = partition->leader_epoch.value;
     for (const auto& known : response.node_endpoints) {
       if (known.node_id == leader.leader_id) return;
     }
-    if (!view_) view_.emplace(ctx_);
     const NodeAddress* address = view_->find(*partition->leader);
     if (address == nullptr) return;
     typename Response::NodeEndpoint node;

@@ -48,12 +48,20 @@ std::vector<PlacedLog> Directories::found(int shard, int shard_count) const {
   return all;
 }
 
-Result<void> Directories::begin_run(Claims claims) {
+Result<void> Directories::begin_run(Claims claims, std::map<std::string, Error> failed) {
   for (const auto& directory : directories_) {
+    if (failed.contains(directory->path())) continue;
     // Nor may the next run, should this one end before it is registered.
     if (claims == Claims::given_up && !mutant<"R44-claims-what-is-damaged">()) directory->forget_previous_epoch();
-    if (auto begun = directory->begin_run(); !begun) return begun;
+    if (auto begun = directory->begin_run(); !begun) failed.emplace(directory->path(), std::move(begun.error()));
   }
+  if (failed.size() == directories_.size()) return tl::unexpected(failed.begin()->second);
+  for (const auto& [path, error] : failed) {
+    find(path)->mark_failed(error);
+    if (options_.on_failure) options_.on_failure(path, error);
+  }
+  if (failed.empty()) return {};
+  for (const auto& directory : directories_) directory->distrust_run();
   return {};
 }
 
@@ -66,6 +74,10 @@ void Directories::start(std::vector<common::Shard*> shards, std::vector<ReplicaM
   next_log_start_ = now + options_.log_start_interval;
   // R42: directories that lack their id, or that nobody knew in an earlier run.
   for (const auto& directory : directories_) {
+    if (directory->failure()) {
+      for (size_t i = 0; i < managers_.size(); ++i) tell_failed(i, directory->path());
+      continue;
+    }
     for (const auto& p : directory->partitions()) {
       if (!p.topic_id) set_aside({p.partition, {}, p.path, directory->path(), {}});
     }
@@ -243,15 +255,17 @@ size_t Directories::usable() const {
       std::count_if(directories_.begin(), directories_.end(), [](const auto& d) { return !d->failure(); }));
 }
 
+void Directories::tell_failed(size_t manager, const std::string& directory) {
+  shards_[manager]->post([to = managers_[manager], directory] { to->directory_failed(directory); });
+}
+
 void Directories::report_failure(const std::string& directory, const Error& error) {
   on_home([this, directory, error] {
     LogDirectory* failed = find(directory);
     if (failed == nullptr || failed->failure()) return;
     failed->mark_failed(error);
     for (const auto& each : directories_) each->distrust_run();
-    for (size_t i = 0; i < managers_.size(); ++i) {
-      shards_[i]->post([manager = managers_[i], directory] { manager->directory_failed(directory); });
-    }
+    for (size_t i = 0; i < managers_.size(); ++i) tell_failed(i, directory);
     if (options_.on_failure) options_.on_failure(directory, error);
   });
 }

@@ -89,8 +89,10 @@ class Directories {
   // --- start, before any other use ---
   // What lies on disk and belongs to `shard` of `shard_count`.
   [[nodiscard]] std::vector<PlacedLog> found(int shard, int shard_count) const;
-  // Once every manager has opened its logs, before anything is written (R70); then the periodic work begins.
-  [[nodiscard]] common::model::Result<void> begin_run(Claims claims = Claims::kept);
+  // Once every manager has opened its logs, before anything is written (R70); then the periodic work begins. Those that
+  // `failed` meanwhile, and those of which the run cannot begin, stay as they are (R76): an error only if none is left.
+  [[nodiscard]] common::model::Result<void> begin_run(Claims claims = Claims::kept,
+                                                      std::map<std::string, common::model::Error> failed = {});
   void start(std::vector<common::Shard*> shards, std::vector<ReplicaManager*> managers);
 
   // --- any thread ---
@@ -124,6 +126,7 @@ class Directories {
     Placed done;
   };
   void on_home(std::function<void()> f);
+  void tell_failed(size_t manager, const std::string& directory);
   // A name in use: by this topic id, in this directory; `leaving` while it is being removed or set aside.
   struct Occupant {
     TopicId topic_id;

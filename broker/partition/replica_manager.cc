@@ -58,6 +58,10 @@ ReplicaManager::~ReplicaManager() = default;
 Result<OpenReport> ReplicaManager::open_logs(const std::vector<PlacedLog>& found) {
   OpenReport report;
   for (const PlacedLog& placed : found) {
+    if (report.failed.contains(placed.directory)) {
+      unusable_[{placed.topic_id, placed.partition.partition}] = Unusable::lost;
+      continue;
+    }
     // The topic's own settings come with the image; until then nothing is appended or deleted.
     Result<std::shared_ptr<Partition>> opened = open(placed, TopicSettings{});
     if (!opened && opened.error().code == ErrorCode::corrupt_message) {
@@ -69,6 +73,11 @@ Result<OpenReport> ReplicaManager::open_logs(const std::vector<PlacedLog>& found
       const TopicIdPartition id{placed.topic_id, placed.partition.partition};
       unusable_[id] = Unusable::damaged;
       damaged_[id] = placed;
+      continue;
+    }
+    if (!opened && opened.error().code == ErrorCode::kafka_storage_error) {
+      unusable_[{placed.topic_id, placed.partition.partition}] = Unusable::lost;
+      report.failed.emplace(placed.directory, std::move(opened.error()));
       continue;
     }
     if (!opened) return tl::unexpected(std::move(opened.error()));

@@ -76,6 +76,8 @@ struct OpenReport {
   // everything that was. The broker must register as after an unclean stop, so that it is in no ISR with them (R44,
   // R72).
   size_t corrupt = 0;
+  // Directories of which a log could not be opened for another reason: the disk. What lies in them is unusable (R76).
+  std::map<std::string, common::model::Error> failed;
 };
 
 class ReplicaManager {

@@ -190,6 +190,7 @@ Awaitable<void> Connection::write_responses(std::shared_ptr<Connection> self) {
       const auto written = co_await self->socket_.write(framed);
       self->write_began_.reset();
       if (!written) self->close("");
+      if (slot->outcome->is_last) self->close(slot->outcome->reason);
       if (self->closed_) co_return;
     }
     self->last_activity_ = self->shard_.now();

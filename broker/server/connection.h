@@ -80,9 +80,12 @@ struct Outcome {
   enum class Kind { answer, nothing, close };
   Kind kind = Kind::answer;
   BufferChain response;  // without the length prefix
-  std::string reason;    // for close: one rate-limited log line
+  bool is_last = false;  // the connection is closed once it is written
+  std::string reason;    // why it is closed: one rate-limited log line
 
-  static Outcome close(std::string why) { return {.kind = Kind::close, .response = {}, .reason = std::move(why)}; }
+  static Outcome close(std::string why) {
+    return {.kind = Kind::close, .response = {}, .is_last = true, .reason = std::move(why)};
+  }
 };
 
 // Turns a frame into an outcome. `in_flight` stays alive until the coroutine ends.

@@ -26,6 +26,9 @@ struct LogConfig {
   bool allow_offset_gaps = false;  // a follower takes what a leader sends whose batches were compacted away in part
   // Reserve and zero-fill files this far ahead, so that a sync writes no file size (Raft's log). 0: not at all.
   uint64_t preallocate_bytes = 0;
+  // A flush waits for the epoch file too. False: that may be behind, and want for room, as every start reads the whole
+  // log, without a recovery point (Raft's log).
+  bool sync_needs_epochs = true;
   uint64_t writeback_bytes = 4u << 20;  // ask the kernel to start writing every so many bytes; 0: never
   bool keep_producer_state = true;      // false: no idempotence, no snapshots (Raft's log)
 };

@@ -93,10 +93,14 @@ void Log::Impl::persist_epochs(disk::Durability durability) {
 
 // -- flush --
 
+bool Log::Impl::must_sync_epochs() const {
+  return config.sync_needs_epochs && epochs_durable != epochs_version;
+}
+
 void Log::Impl::flush(FlushDone done) {
   if (failure) return done(model::fail(failure->code, failure->message));
   const bool is_running = flush_steps_left > 0;
-  if (is_running && flush_target >= log_end && active().is_synced && !names_dirty && epochs_durable == epochs_version) {
+  if (is_running && flush_target >= log_end && active().is_synced && !names_dirty && !must_sync_epochs()) {
     flush_served.push_back(std::move(done));
     return;
   }
@@ -126,7 +130,7 @@ void Log::Impl::start_flush() {
   }
   // The recovery point may pass an epoch's start only once the epoch file knows it: recovery rebuilds epochs from there
   // on.
-  if (epochs_durable != epochs_version) {
+  if (must_sync_epochs()) {
     ++flush_steps_left;
     persist_epochs(disk::Durability::medium);
     run_job([] { return IoResult<void>(); }, guarded([this, wanted = epochs_version](const IoResult<void>&) {

@@ -98,6 +98,7 @@ class Log::Impl {
 
   // -- log_flush.cc --
   void flush(FlushDone done);
+  [[nodiscard]] bool must_sync_epochs() const;
   void start_flush();
   void on_flush_step(const IoResult<void>& result);
   void change_epochs(Changed changed);

@@ -636,7 +636,7 @@ Result<void> Recovery::run() {
   if (is_file_doubted || !epochs_in_file_ || *epochs_in_file_ != log_.epochs.entries()) {
     const std::string text = encode_epochs(log_.epochs.entries());
     if (auto saved = disk_.replace_file(log_.path(epoch_file_name), model::as_bytes(text), disk::Durability::medium);
-        !saved) {
+        !saved && (log_.config.sync_needs_epochs || !disk::may_pass(saved.error().fault))) {
       return storage(saved);
     }
   }

@@ -263,10 +263,14 @@ void ControllerState::return_leaders(Instant now, std::vector<Decision>& decisio
   if (options_.auto_leader_rebalance == Enabled::no || now - rebalanced_at_ < options_.rebalance_interval) return;
   const std::set<BrokerId> settled = registry_.settled(image_, now);
   const uint64_t troubles = registry_.trouble_changes();
-  if (scanned_leaders_at_ == image_.offset() && scanned_settled_ == settled && scanned_troubles_ == troubles) return;
+  const std::set<BrokerId> shunned = reach_.shunned(now);
+  if (scanned_leaders_at_ == image_.offset() && scanned_settled_ == settled && scanned_troubles_ == troubles &&
+      scanned_shunned_ == shunned)
+    return;
   rebalanced_at_ = now;
   scanned_settled_ = settled;
   scanned_troubles_ = troubles;
+  scanned_shunned_ = shunned;
   Draft d = draft();
   rebalance_leaders(
       d, settled,

@@ -100,6 +100,7 @@ class ControllerState {
   std::set<BrokerId> fast_fenced_;              // and not back in service yet
   std::optional<LogIndex> scanned_leaders_at_;  // image offset of the last look for leaders to return
   std::set<BrokerId> scanned_settled_;
+  std::set<BrokerId> scanned_shunned_;
   uint64_t scanned_troubles_ = 0;
   std::optional<LogIndex> scanned_internal_at_;
   Instant rebalanced_at_;

@@ -49,4 +49,12 @@ bool Reach::is_shunned(BrokerId leader, Instant now) const {
   return found != shunned_.end() && now < found->second.until;
 }
 
+std::set<BrokerId> Reach::shunned(Instant now) const {
+  std::set<BrokerId> found;
+  for (const auto& [leader, shunned] : shunned_) {
+    if (now < shunned.until) found.insert(leader);
+  }
+  return found;
+}
+
 }  // namespace controller::metadata

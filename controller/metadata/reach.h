@@ -29,6 +29,7 @@ class Reach {
   // Leaderships went away for it. They do not come back for a minute, and for twice as long each time.
   void on_moved(BrokerId leader, Instant now);
   [[nodiscard]] bool is_shunned(BrokerId leader, Instant now) const;
+  [[nodiscard]] std::set<BrokerId> shunned(Instant now) const;
 
  private:
   struct Reports {

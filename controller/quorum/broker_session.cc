@@ -99,9 +99,13 @@ void BrokerSession::start() {
   on_heartbeat_timer();
 }
 
-bool BrokerSession::isolated() const {
+common::Duration BrokerSession::unconfirmed() const {
   const int64_t confirmed = confirmed_at_.load(std::memory_order_acquire);
-  return confirmed == never || shard_.clock().now() - Instant{common::Duration(confirmed)} > options_.session_timeout;
+  return confirmed == never ? common::Duration::max() : shard_.clock().now() - Instant{common::Duration(confirmed)};
+}
+
+bool BrokerSession::isolated() const {
+  return unconfirmed() > options_.session_timeout;
 }
 
 void BrokerSession::note_confirmation() {
@@ -301,6 +305,7 @@ void BrokerSession::on_heartbeat_timer() {
   // While shutting down, the answer is what everybody waits for.
   const auto interval = on_shutdown_ ? options_.heartbeat_interval / 5 : options_.heartbeat_interval;
   heartbeat_timer_ = shard_.call_at(shard_.now() + interval, [this] { on_heartbeat_timer(); });
+  if (hooks_.on_turn) hooks_.on_turn(unconfirmed());
   // A stream on which nothing is answered may be half-open: try a fresh one.
   const Instant oldest =
       std::min(unanswered_.empty() ? shard_.now() : unanswered_.begin()->second, asked_at_.value_or(shard_.now()));

@@ -41,6 +41,8 @@ struct SessionHooks {
       log_ends;
   // Registered with a new epoch.
   std::function<void(BrokerEpoch)> on_registered;
+  // Each heartbeat's turn: for how long nothing has confirmed that this broker is what it believes (R33).
+  std::function<void(common::Duration unconfirmed)> on_turn;
   // The controller will never accept this broker (another cluster, a foreign disk, an old version): it must exit.
   std::function<void(const std::string& why)> on_rejected;
 };
@@ -77,6 +79,8 @@ class BrokerSession {
   // R33: nothing has confirmed for a whole session that this broker is still what it believes: refuse acks=0/1 produces
   // and coordinator work. Safety does not depend on it.
   [[nodiscard]] bool isolated() const;
+  // For how long nothing has; any thread.
+  [[nodiscard]] common::Duration unconfirmed() const;
   // Isolated, and the controller has said that there is metadata which does not arrive here or cannot be applied:
   // others may well lead what this broker believes to lead.
   [[nodiscard]] bool behind() const { return is_behind_.load(std::memory_order_acquire) && isolated(); }

@@ -2,6 +2,7 @@
 
 #include "controller/quorum/forwarding_client.h"
 #include "controller/quorum/session_server.h"
+#include "controller/quorum/voter_watch.h"
 
 namespace controller::quorum {
 namespace {
@@ -18,13 +19,15 @@ struct ControllerNode::Impl {
         configured_endpoint(std::move(options.configured_endpoint)),
         wire(w),
         prober(wire.make_prober(s)),
+        voters(self, *prober),
+        session_timeout(options.session.session_timeout),
         runtime(s, std::move(options.controller), schema, random, *prober, log.with("controller"), runtime_hooks),
         sessions(runtime, self, log.with("controller")),
         links(wire.make_links(s, {.self = self,
                                   .cluster_id = runtime_hooks.cluster_id,
                                   .endpoints = [this](BrokerId id) { return endpoints_of(id); }})),
         forwarding(s, runtime, *links, self, random),
-        session(s, runtime, sessions, *links, std::move(options.session), std::move(session_hooks),
+        session(s, runtime, sessions, *links, std::move(options.session), watched(std::move(session_hooks)),
                 log.with("session")) {
     wire.serve(s, runtime, sessions);
     runtime.when_leader_changes([this] {
@@ -43,6 +46,21 @@ struct ControllerNode::Impl {
     return found;
   }
 
+  SessionHooks watched(SessionHooks hooks) {
+    hooks.on_turn = [this](common::Duration unconfirmed) { watch_voters(unconfirmed); };
+    return hooks;
+  }
+
+  // Begins before the session is over, so that it is known by then.
+  void watch_voters(common::Duration unconfirmed) {
+    if (unconfirmed < session_timeout / 3) return voters.forget();
+    if (raft == nullptr) return;
+    voters.look(raft->describe().voters, [this](BrokerId id) -> std::optional<metadata::ClusterEndpoint> {
+      const auto known = endpoints_of(id);
+      return known.empty() ? std::nullopt : std::optional(known.front());
+    });
+  }
+
   common::Shard& shard;
   const BrokerId self;
   const std::function<std::optional<metadata::ClusterEndpoint>(BrokerId)> configured_endpoint;
@@ -50,6 +68,8 @@ struct ControllerNode::Impl {
   Raft* raft = nullptr;
   ControllerWire& wire;
   std::unique_ptr<Prober> prober;
+  VoterWatch voters;
+  const common::Duration session_timeout;
   ControllerRuntime runtime;
   SessionServer sessions;
   std::unique_ptr<ControllerLinks> links;
@@ -119,6 +139,9 @@ bool ControllerNode::isolated() const {
 }
 bool ControllerNode::behind() const {
   return impl_->session.behind();
+}
+bool ControllerNode::may_be_replaced() const {
+  return impl_->session.behind() || (impl_->session.isolated() && impl_->voters.others_may_decide());
 }
 bool ControllerNode::in_service() const {
   return impl_->session.in_service();

@@ -34,6 +34,7 @@ common::log::LogConfig log_config() {
   config.retention_ms.reset();
   config.delete_old_segments = false;
   config.preallocate_bytes = 1u << 20;  // a sync then writes no file size, and a full disk leaves some room
+  config.sync_needs_epochs = false;     // that room does not hold what a new term would write elsewhere
   config.file_delete_delay = common::log::milliseconds(0);
   config.keep_producer_state = false;
   return config;

@@ -119,6 +119,29 @@ def cut_from_controllers(run):
     heal(run, cluster, hosts)
 
 
+@scenario(14, "clients-of-a-cut-off-broker", "clients know one broker only, and it loses its peers", "it sends them to its successors",
+          needs=NEEDS)
+def clients_of_a_cut_off_broker(run):
+    run.stale_reads_allowed = True
+    cluster, hosts = on_hosts(run)
+    victim = next(n for n in (1, 2, 3) if n != cluster.controller())
+    side_topic(run, victim)
+    cluster.wait_isr("side")
+    here = cluster[victim].address
+    run.must(fresh_write(cluster, here, timeout="10s"), "a client that knows one broker can write")
+    hosts.cut(victim, [n for n in (1, 2, 3) if n != victim])
+    wait_moved(cluster, victim)
+    wait_moved(cluster, victim, "side")
+    began = time.monotonic()
+    run.must(fresh_write(cluster, here, timeout="20s"), "a client that begins at the cut-off broker finds the successor")
+    run.note(f"a client that knew the cut-off broker only wrote after {1000 * (time.monotonic() - began):.0f} ms")
+    told = described(cluster, "side", here)[0]["leader"]
+    run.must(told != victim, f"the cut-off broker does not call itself leader: it says {told}")
+    must_have_hit(run, hosts, f"{victim} cut from its peers")
+    heal(run, cluster, hosts)
+    run.gap()
+
+
 @scenario(15, "cut-from-clients", "a broker is cut from clients only", "stays in the ISR; nobody is fenced", needs=NEEDS, targets=BOTH)
 def cut_from_clients(run):
     cluster, hosts = on_hosts(run)

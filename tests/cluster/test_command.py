@@ -1,8 +1,11 @@
 """The command against a living cluster: outcomes, exit codes, shapes of JSON, speed."""
+import contextlib
 import json
 import re
+import socket
 import statistics
 import subprocess
+import tempfile
 import time
 
 from naru_cluster import Cluster, clean_environment, naru_binary
@@ -48,6 +51,21 @@ def test_topic_configuration_is_checked_and_described():
         true("retention.ms=soon: must be a whole number" in wrong.stderr, wrong.stderr)
         unknown = cluster.run("topic", "create", "u", "-c", "retention.msec=1")
         true("the nearest is retention.ms" in unknown.stderr, unknown.stderr)
+
+
+def test_dev_says_which_port_is_taken():
+    with contextlib.ExitStack() as held:
+        port = 65536
+        while port + 10000 > 65535:  # such a one is refused for another reason
+            taken = held.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port = taken.getsockname()[1]
+        folder = held.enter_context(tempfile.TemporaryDirectory())
+        for first, what in ((port, "the clients' port"), (port - 10000, "the brokers' port")):
+            for _ in range(2):  # the second time the log holds the first start too
+                done = run("dev", "--dir", folder, "--port", str(first), "--set", "naru.http.port=0")
+                equal(done.returncode, 1, f"exit code when {what} is taken")
+                true(f":{port}: Address already in use" in done.stderr and "--port" in done.stderr, f"{what}: {done.stderr}")
+                true("stopped" not in done.stderr and "error [" not in done.stderr, f"the cause and not the end of the log: {done.stderr}")
 
 
 def test_replicas_can_be_named_and_preferred_leaders_elected():

@@ -275,6 +275,44 @@ TEST_CASE("Metadata creates missing topics where both sides allow it") {
   }
 }
 
+TEST_CASE("R33: who may have been replaced names itself as nobody's leader, and sends those who ask elsewhere") {
+  BrokerFixture broker;
+  broker.create_topic("mine", 1, {1, 2, 3});
+  broker.create_topic("theirs", 1, {2, 1, 3});
+  broker.create_topic("__consumer_offsets", 1, {1, 2, 3});
+  bool may_be_replaced = true;
+  broker.context.may_be_replaced = [&] { return may_be_replaced; };
+  for (int16_t version = 0; version <= 13; ++version) {
+    INFO("version " << version);
+    const server::Outcome outcome = broker.send(for_topics({"mine", "theirs"}), version);
+    REQUIRE(outcome.is_last);
+    const auto response = broker.read<MetadataResponse>(outcome, version);
+    REQUIRE(response.brokers.size() == 3);
+    const auto& mine = response.topics.at(0).partitions.at(0);
+    REQUIRE(mine.error_code == ErrorCode::leader_not_available);
+    REQUIRE(mine.leader_id == -1);
+    REQUIRE(response.topics.at(1).partitions.at(0).leader_id == 2);
+  }
+  REQUIRE_FALSE(broker.send(for_topics({"theirs"}), 13).is_last);
+
+  kafka::DescribeTopicPartitionsRequest describe;
+  describe.topics.push_back({"mine"});
+  const auto described = broker.ask<kafka::DescribeTopicPartitionsResponse>(describe, 0);
+  REQUIRE(described.topics.at(0).partitions.at(0).leader_id == -1);
+
+  kafka::FindCoordinatorRequest find;
+  find.key = "group";
+  const server::Outcome nobody = broker.send(find, 3);
+  REQUIRE(nobody.is_last);
+  REQUIRE(broker.read<kafka::FindCoordinatorResponse>(nobody, 3).error_code == ErrorCode::coordinator_not_available);
+
+  may_be_replaced = false;
+  const server::Outcome again = broker.send(for_topics({"mine"}), 13);
+  REQUIRE_FALSE(again.is_last);
+  REQUIRE(broker.read<MetadataResponse>(again, 13).topics.at(0).partitions.at(0).leader_id == 1);
+  REQUIRE(broker.ask<kafka::FindCoordinatorResponse>(find, 3).node_id == 1);
+}
+
 TEST_CASE("authorized operations are told when asked for") {
   BrokerFixture broker;
   broker.create_topic("orders", 1);

@@ -277,6 +277,24 @@ TEST_CASE("leader epochs fence readers, and the leader is named from version 16 
   REQUIRE(hinted.node_endpoints[0].port == 9092);
 }
 
+TEST_CASE("R33: who may have been replaced serves what is committed, and sends those away who wait for more") {
+  DataFixture f;
+  const TopicId id = f.create_topic("t", 1);
+  produce(f, "t", 0, {"a"});
+  f.context.may_be_replaced = [] { return true; };
+  FetchRequest request = fetch_from({{"", 0}});
+  request.topics[0].topic_id = id;
+  REQUIRE(values_in(*only_answer(f.ask<FetchResponse>(request, 16)).records) == Values{{0, "a"}});
+  only_part(request).fetch_offset = 1;
+  const auto at_the_end = f.ask<FetchResponse>(request, 16);
+  REQUIRE(only_answer(at_the_end).error_code == ErrorCode::not_leader_or_follower);
+  REQUIRE(only_answer(at_the_end).current_leader.leader_id == -1);
+  REQUIRE(at_the_end.node_endpoints.empty());
+
+  f.context.may_be_replaced = [] { return false; };
+  REQUIRE(only_answer(f.ask<FetchResponse>(request, 16)).error_code == ErrorCode::none);
+}
+
 TEST_CASE("a waiting fetch learns of a new leader at once") {
   DataFixture f;
   const TopicId id = f.create_topic("t", 1);

@@ -260,6 +260,14 @@ TEST_CASE("who is not the leader says who is, from version 10 on (KIP-951)") {
   REQUIRE(response.node_endpoints[0].host == "10.0.0.2");
   REQUIRE(response.node_endpoints[0].port == 9093);
   REQUIRE(response.node_endpoints[0].rack == "rack2");
+
+  // R33: who refuses because it may have been replaced does not send its clients back to itself.
+  f.context.node_id = BrokerId(2);
+  f.context.may_be_replaced = [] { return true; };
+  const auto doubtful = f.ask<ProduceResponse>(produce_to({{"t", 0, batch_of({"a"})}}), 10);
+  REQUIRE(only_answer(doubtful).error_code == ErrorCode::not_leader_or_follower);
+  REQUIRE(only_answer(doubtful).current_leader.leader_id == -1);
+  REQUIRE(doubtful.node_endpoints.empty());
 }
 
 TEST_CASE("acks=all waits for the replicas until the timeout; acks=1 does not") {

@@ -67,7 +67,7 @@ struct Broker {
     manager = std::make_unique<ReplicaManager>(m);
     auto report = manager->open_logs(directories->found(0, 1));
     REQUIRE(report.has_value());
-    REQUIRE(directories->begin_run(report->corrupt > 0 ? Claims::given_up : Claims::kept).has_value());
+    REQUIRE(directories->begin_run(report->corrupt > 0 ? Claims::given_up : Claims::kept, report->failed).has_value());
     directories->start({shard.get()}, {manager.get()});
     run([&] { manager->start(); });
     return *report;
@@ -597,6 +597,37 @@ TEST_CASE("one of two directories fails: the other goes on, and the controller i
   REQUIRE(volumes[0].is_offline);
   REQUIRE_FALSE(volumes[1].is_offline);
   REQUIRE(volumes[1].space.has_value());
+}
+
+TEST_CASE("a directory of which a log cannot be opened is offline from the start, and the other goes on (R76)") {
+  TwoDirectories b;
+  b.disk->kill();
+  b.stop();
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::read,
+                     .path_contains = fmt::format("a/orders-{}/0", b.in_a.back()),
+                     .times = 1000});
+  REQUIRE(b.start().failed.contains("a"));
+  REQUIRE(b.failures == std::vector<std::string>{"a"});
+  b.register_broker();
+  b.apply({});
+  std::set<TopicIdPartition> lost;
+  for (const int i : b.in_a) lost.insert({orders, PartitionIndex(i)});
+  REQUIRE(b.troubles.back().failed == lost);
+  for (const int i : b.in_a) REQUIRE(b.why_not(orders, i) == ErrorCode::kafka_storage_error);
+  for (const int i : b.in_b) REQUIRE(b.produce(orders, i) == ErrorCode::none);
+  REQUIRE_FALSE(b.try_close());  // R70: nor was this a clean run
+
+  b.disk->clear_faults();
+  const OpenReport report = b.start();
+  REQUIRE(report.opened == 4);
+  REQUIRE(report.failed.empty());
+  REQUIRE_FALSE(b.previous_epoch.has_value());
+}
+
+TEST_CASE("no directory is left if a log of each cannot be opened") {
+  TwoDirectories b;
+  REQUIRE_FALSE(b.directories->begin_run(
+      Claims::kept, {{"a", {ErrorCode::kafka_storage_error, "x"}}, {"b", {ErrorCode::kafka_storage_error, "y"}}}));
 }
 
 TEST_CASE("what a failed directory held is not made anew elsewhere while the process lives") {

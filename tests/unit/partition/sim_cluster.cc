@@ -302,6 +302,7 @@ void Node::start() {
     on.manager = std::make_unique<ReplicaManager>(m);
     const auto report = on.manager->open_logs(process->directories->found(s, shards_));
     REQUIRE(report.has_value());
+    REQUIRE(report->failed.empty());
     if (report->corrupt > 0) {  // R72
       previous.reset();
       claims = broker::partition::Claims::given_up;

@@ -266,6 +266,30 @@ TEST_CASE("terms pass and votes are given while entries wait for room on a full 
   }
 }
 
+TEST_CASE("what was reserved is enough for the entries of new terms on a full disk, and for the next start (R1, R81)") {
+  Fixture f;
+  f.write_committed();
+  f.use(f.open());
+  f.disk.fill(0);
+  f.persist(raft::SaveHardState{{Term(2), self, LogIndex(4)}});
+  f.persist(raft::AppendEntries{{{Term(2), LogIndex(4), raft::EntryKind::leader_change, Buffer()}}});
+  f.persist(raft::SaveHardState{{Term(3), self, LogIndex(4)}});
+  f.persist(raft::AppendEntries{{{Term(3), LogIndex(5), raft::EntryKind::data, Buffer::copy_of(std::string("x"))}}});
+  REQUIRE(f.stalls == 0);
+  REQUIRE(f.durable == f.token);
+
+  f.storage.reset();
+  f.disk.crash(SimulatedDisk::Unsynced::lost, 16);
+  const auto opened = f.open();
+  REQUIRE(opened.has_value());
+  REQUIRE_FALSE(opened->lost);
+  CHECK(opened->restored.hard_state.term == Term(3));
+  REQUIRE(opened->restored.entries.size() >= 2);
+  CHECK(opened->restored.entries.back().index == LogIndex(5));
+  CHECK(opened->restored.entries.back().term == Term(3));
+  CHECK(opened->restored.entries[opened->restored.entries.size() - 2].term == Term(2));
+}
+
 TEST_CASE("a snapshot is there once it is said to be, and not installed if it arrives damaged (R14, R15)") {
   Fixture f;
   f.write_committed();

@@ -17,8 +17,8 @@ using common::model::Buffer;
 
 namespace {
 
-// Answers with the request itself. "hold" waits for "free" after settling its order, "slow" before; "bye" closes;
-// "much" asks for memory first.
+// Answers with the request itself. "hold" waits for "free" after settling its order, "slow" before; "bye" closes,
+// "last" after its answer; "much" asks for memory first.
 struct EchoBroker {
   explicit EchoBroker(ServerLimits limits = {}) {
     shard = common::make_thread_shard(0, clock, "shard");
@@ -49,8 +49,10 @@ struct EchoBroker {
       co_await common::until(*freed);
     }
     if (frame.text() == "free") freed->set();
-    if (frame.text() == "quiet") co_return Outcome{.kind = Outcome::Kind::nothing, .response = {}, .reason = {}};
-    co_return Outcome{.kind = Outcome::Kind::answer, .response = frame, .reason = {}};
+    if (frame.text() == "quiet")
+      co_return Outcome{.kind = Outcome::Kind::nothing, .response = {}, .is_last = false, .reason = {}};
+    const bool is_last = frame.text() == "last";
+    co_return Outcome{.kind = Outcome::Kind::answer, .response = frame, .is_last = is_last, .reason = {}};
   }
 
   common::SystemClock clock;
@@ -174,6 +176,16 @@ TEST_CASE("a handler may close its connection") {
   EchoBroker broker;
   Client client(broker.server->port("PLAINTEXT"));
   client.send("bye");
+  CHECK_FALSE(client.receive());
+}
+
+TEST_CASE("a handler may close its connection after its answer") {
+  EchoBroker broker;
+  Client client(broker.server->port("PLAINTEXT"));
+  client.send("first");
+  client.send("last");
+  CHECK(client.receive() == "first");
+  CHECK(client.receive() == "last");
   CHECK_FALSE(client.receive());
 }
 
