@@ -156,6 +156,7 @@ Awaitable<void> visit(std::shared_ptr<Fetch> fetch, const partition::PartitionRo
   std::vector<std::pair<std::shared_ptr<Partition>, size_t>> read;
   for (const size_t index : indexes) {
     Part& part = fetch->parts[index];
+    if (router.is_being_made(part.target.id)) co_await router.until_made(part.target.id);
     Result<std::shared_ptr<Partition>> partition = router.find_here(part.target.id);
     if (!partition) {
       part.error = partition.error().code;

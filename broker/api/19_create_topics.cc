@@ -1,7 +1,8 @@
 // CreateTopics (key 19), versions 0-7: makes topics, by number of partitions and replicas or by hand-made assignment.
 //
 // Everything is checked by the active controller, to which any broker forwards. A topic is answered once the brokers
-// that lead its partitions know it, so that a client that produces next does not meet UNKNOWN_TOPIC_OR_PARTITION.
+// that lead its partitions know it, so that a client that produces next does not meet UNKNOWN_TOPIC_OR_PARTITION; what
+// it sends before their directories are made waits for these (ReplicaManager::is_being_made).
 // -1 partitions or replicas: the cluster's default.
 // New by version: 1 error messages, validate only; 5 flexible, and the answer tells partitions, replicas and
 // configuration of what was made; 7 topic ids.
