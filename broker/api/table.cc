@@ -39,6 +39,7 @@ constexpr std::array table = {
     &offset_delete,
     &describe_quorum,
     &describe_cluster,
+    &unregister_broker,
     &describe_topic_partitions,
 };
 

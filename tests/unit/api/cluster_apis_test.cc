@@ -10,6 +10,7 @@
 #include "kafka/init_producer_id.h"
 #include "kafka/list_partition_reassignments.h"
 #include "kafka/metadata.h"
+#include "kafka/unregister_broker.h"
 
 using namespace broker::api;
 using namespace broker::api::test;
@@ -367,6 +368,20 @@ TEST_CASE("DescribeQuorum speaks of __cluster_metadata") {
   }
   broker.controller.answer = nullptr;
   REQUIRE(broker.ask<kafka::DescribeQuorumResponse>(request, 0).error_code == ErrorCode::broker_not_available);
+}
+
+TEST_CASE("UnregisterBroker translates both ways") {
+  BrokerFixture broker;
+  broker.controller.answer = [](const meta::ControllerRequest& request) -> meta::ControllerAnswer {
+    if (std::get<meta::UnregisterBroker>(request).broker_id == BrokerId(4)) return meta::UnregisterBrokerAnswer{};
+    return meta::UnregisterBrokerAnswer{{ErrorCode::broker_id_not_registered, "Broker ID 5 is not registered"}};
+  };
+  const auto gone = broker.ask<kafka::UnregisterBrokerResponse>(kafka::UnregisterBrokerRequest{.broker_id = 4}, 0);
+  CHECK(gone.error_code == ErrorCode::none);
+  CHECK_FALSE(gone.error_message.has_value());
+  const auto unknown = broker.ask<kafka::UnregisterBrokerResponse>(kafka::UnregisterBrokerRequest{.broker_id = 5}, 0);
+  CHECK(unknown.error_code == ErrorCode::broker_id_not_registered);
+  CHECK(unknown.error_message == "Broker ID 5 is not registered");
 }
 
 TEST_CASE("ElectLeaders translates both ways") {

@@ -88,6 +88,7 @@ TEST_CASE("commands that change a cluster") {
   CHECK(parse({"why", "not", "g"}).error() == Exit::usage);
   parsed<DoctorCommand>({"doctor"});
   CHECK(parsed<BrokerDescribeCommand>({"broker", "describe", "3"}).id == 3);
+  CHECK(parsed<BrokerRemoveCommand>({"broker", "remove", "4", "--yes"}).id == 4);
 }
 
 TEST_CASE("help is no error; wrong words are usage") {
