@@ -172,6 +172,7 @@ void BrokerCore::make_controller(std::vector<metadata::Listener> listeners) {
       *host_.controller_wire, schema_, *controller_random_,
       quorum::RuntimeHooks{.cluster_id = [this] { return cluster_id(); }, .on_fatal = host_.on_fatal}, session_hooks(),
       log_);
+  controller_->when_leader_changes([this] { start_progress_.has_controller = controller_->leader().has_value(); });
   std::vector<std::string> known_clusters;
   for (const auto& directory : opened_) {
     if (directory->identity()) known_clusters.push_back(directory->identity()->cluster_id);

@@ -53,6 +53,10 @@ void QuorumNode::start() {
   driver_->start([this](Result<quorum::QuorumIdentity> identity) {
     if (!identity) return options_.on_refused(identity.error().message);
     identity_ = std::move(*identity);
+    if (const std::string shown = identity_.cluster_uuid.to_string(); shown != identity_.cluster_id) {
+      options_.log.warn("the cluster's id '{}' (naru.cluster.id) is no id as Kafka makes them: clients see {}",
+                        identity_.cluster_id, shown);
+    }
     known_.store(true, std::memory_order_release);
     options_.on_cluster_known();
   });

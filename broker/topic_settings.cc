@@ -38,36 +38,33 @@ common::log::LogConfig to_log_config(const TopicConfig& config) {
   return log;
 }
 
-partition::CleaningSettings to_cleaning_settings(const TopicConfig& config) {
+partition::StoredCodec to_stored_codec(const TopicConfig& config) {
   using common::config::CompressionType;
   using common::records::Codec;
-  partition::CleaningSettings cleaning{.min_dirty_ratio = config.min_cleanable_ratio,
-                                       .min_lag = config.min_compaction_lag,
-                                       .max_lag = config.max_compaction_lag,
-                                       .delete_retention = config.delete_retention};
   switch (config.compression_type) {
     case CompressionType::producer:
       break;
     case CompressionType::uncompressed:
-      cleaning.codec = Codec::none;
-      break;
+      return {.codec = Codec::none, .compression = {}};
     case CompressionType::gzip:
-      cleaning.codec = Codec::gzip;
-      if (config.gzip_level >= 0) cleaning.compression.level = config.gzip_level;
-      break;
+      if (config.gzip_level < 0) return {.codec = Codec::gzip, .compression = {}};
+      return {.codec = Codec::gzip, .compression = {.level = config.gzip_level}};
     case CompressionType::snappy:
-      cleaning.codec = Codec::snappy;
-      break;
+      return {.codec = Codec::snappy, .compression = {}};
     case CompressionType::lz4:
-      cleaning.codec = Codec::lz4;
-      cleaning.compression.level = config.lz4_level;
-      break;
+      return {.codec = Codec::lz4, .compression = {.level = config.lz4_level}};
     case CompressionType::zstd:
-      cleaning.codec = Codec::zstd;
-      cleaning.compression.level = config.zstd_level;
-      break;
+      return {.codec = Codec::zstd, .compression = {.level = config.zstd_level}};
   }
-  return cleaning;
+  return {};
+}
+
+partition::CleaningSettings to_cleaning_settings(const TopicConfig& config) {
+  return {.min_dirty_ratio = config.min_cleanable_ratio,
+          .min_lag = config.min_compaction_lag,
+          .max_lag = config.max_compaction_lag,
+          .delete_retention = config.delete_retention,
+          .stored = to_stored_codec(config)};
 }
 
 }  // namespace
@@ -84,6 +81,7 @@ partition::TopicSettings to_partition_settings(const TopicConfig& config) {
   settings.produce.decompress.max_record_bytes =
       std::min(settings.produce.decompress.max_output_bytes, static_cast<size_t>(config.max_decompressed_message_bytes));
   settings.produce.keys = config.cleanup_policy.compact ? KeyRule::required : KeyRule::optional;
+  settings.stored = to_stored_codec(config);
   if (config.cleanup_policy.compact) settings.cleaning = to_cleaning_settings(config);
   settings.min_isr = config.min_insync_replicas;
   settings.sync_before_ack = config.flush_messages == 1;

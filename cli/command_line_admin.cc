@@ -84,7 +84,7 @@ void add_group_commands(CommandBuilder& tree) {
 }
 
 void add_broker_commands(CommandBuilder& tree) {
-  CLI::App* brokers = tree.group("broker", "List and describe brokers");
+  CLI::App* brokers = tree.group("broker", "List, describe and remove brokers");
   std::shared_ptr<BrokerListCommand> list;
   CLI::App* app = tree.add(*brokers, "list", "Address, role, leaders, replicas and disk of every broker",
                            "  naru broker list", list);
@@ -93,6 +93,12 @@ void add_broker_commands(CommandBuilder& tree) {
   app = tree.add(*brokers, "describe", "One broker and its data directories", "  naru broker describe 1", describe);
   app->add_option("broker", describe->id, "Its id")->required()->check(between(0, 2'147'483'647));
   tree.add_shared(app, describe, true);
+  std::shared_ptr<BrokerRemoveCommand> remove;
+  app = tree.add(*brokers, "remove", "The cluster forgets a broker that is gone for good and holds no replicas",
+                 "  naru partition move --off 4 --yes --wait\n  naru broker remove 4 --yes", remove);
+  app->add_option("broker", remove->id, "Its id")->required()->check(between(0, 2'147'483'647));
+  app->add_flag("-y,--yes", remove->yes, "Do not ask");
+  tree.add_shared(app, remove, true);
 }
 
 void add_partition_commands(CommandBuilder& tree) {

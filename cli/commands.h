@@ -205,6 +205,12 @@ struct BrokerDescribeCommand {
   Shared shared;
   int id = -1;
 };
+// The cluster forgets a broker; see broker_remove.cc.
+struct BrokerRemoveCommand {
+  Shared shared;
+  int id = -1;
+  bool yes = false;
+};
 // Replicas to other brokers; see move.cc.
 struct PartitionMoveCommand {
   Shared shared;
@@ -272,9 +278,9 @@ using Command =
                  GroupListCommand, GroupDescribeCommand, PartitionElectCommand, WorkloadCommand, VerifyCommand,
                  VerifyCheckCommand, ConfigCheckCommand, ConfigExplainCommand, ConfigReferenceCommand, VersionCommand,
                  CompletionCommand, ManCommand, ConfigGetCommand, ConfigSetCommand, GroupSeekCommand,
-                 GroupDeleteCommand, BrokerListCommand, BrokerDescribeCommand, PartitionMoveCommand,
-                 PartitionMovesCommand, TopicTrimCommand, TopicOffsetsCommand, WhyCommand, DoctorCommand, DrillCommand,
-                 QuorumStatusCommand, QuorumCommand>;
+                 GroupDeleteCommand, BrokerListCommand, BrokerDescribeCommand, BrokerRemoveCommand,
+                 PartitionMoveCommand, PartitionMovesCommand, TopicTrimCommand, TopicOffsetsCommand, WhyCommand,
+                 DoctorCommand, DrillCommand, QuorumStatusCommand, QuorumCommand>;
 
 Exit run(const StartCommand& command);
 Exit run(const DevCommand& command);
@@ -305,6 +311,7 @@ Exit run(const GroupSeekCommand& command);
 Exit run(const GroupDeleteCommand& command);
 Exit run(const BrokerListCommand& command);
 Exit run(const BrokerDescribeCommand& command);
+Exit run(const BrokerRemoveCommand& command);
 Exit run(const PartitionMoveCommand& command);
 Exit run(const PartitionMovesCommand& command);
 Exit run(const TopicTrimCommand& command);

@@ -5,8 +5,8 @@
 // INVALID_REQUIRED_ACKS. All parts are appended in the order of a connection's requests (R87), then wait together for
 // their replicas; the batches stay slices of the request's frame.
 //
-// New by version: 3 batch format 2, transactional id; 5 log start offset in the answer; 7 zstd; 8 record errors;
-// 9 flexible; 10 leader hints (KIP-951); 13 topic ids.
+// New by version: 3 batch format 2, transactional id; 4 KAFKA_STORAGE_ERROR (before: NOT_LEADER_OR_FOLLOWER); 5 log
+// start offset in the answer; 7 zstd; 8 record errors; 9 flexible; 10 leader hints (KIP-951); 13 topic ids.
 // 0-2 are announced because librdkafka up to 2.11.0 takes a larger minimum for "no compression", and are answered with
 // UNSUPPORTED_VERSION. Left out: transactional batches (INVALID_TXN_STATE; there is no transaction coordinator).
 #include "broker/api/cluster_view.h"
@@ -28,6 +28,7 @@ using partition::ProduceOptions;
 using partition::ProduceResult;
 
 constexpr int16_t first_served_version = 3;
+constexpr int16_t storage_error_version = 4;
 constexpr int16_t zstd_version = 7;
 constexpr int16_t leader_hints_version = 10;
 constexpr int16_t topic_id_version = 13;
@@ -123,7 +124,9 @@ ProduceResponse::PartitionProduceResponse answer(const RequestContext& ctx, int3
   ProduceResponse::PartitionProduceResponse out;
   ProduceResult& result = part.result;
   out.index = index;
-  out.error_code = result.error;
+  const bool is_unknown_to_client =
+      result.error == ErrorCode::kafka_storage_error && ctx.version() < storage_error_version;
+  out.error_code = is_unknown_to_client ? ErrorCode::not_leader_or_follower : result.error;
   out.base_offset = result.first_offset ? result.first_offset->value : -1;
   if (result.error == ErrorCode::none) {
     if (result.log_append_time) out.log_append_time_ms = result.log_append_time->value;

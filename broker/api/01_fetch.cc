@@ -5,8 +5,9 @@
 // stable offset with the list of aborted transactions. Partitions are read shard by shard, in the order in which the
 // request first names a partition of each shard.
 //
-// New by version: 5 log start offset; 7 fetch sessions (KIP-227); 9 leader-epoch fencing; 11 rack id; 12 flexible,
-// divergence by last fetched epoch; 13 topic ids; 15 replica state; 16 leader hints (KIP-951).
+// New by version: 5 log start offset; 6 KAFKA_STORAGE_ERROR (before: NOT_LEADER_OR_FOLLOWER); 7 fetch sessions
+// (KIP-227), an error for the whole answer; 9 leader-epoch fencing; 11 rack id; 12 flexible, divergence by last fetched
+// epoch; 13 topic ids; 15 replica state; 16 leader hints (KIP-951).
 // Replica id -2 reads any replica, a follower up to its own high watermark: for tests and debugging. Left out:
 // preferred read replicas (11), fetches of Kafka brokers (replica id >= 0: INVALID_REQUEST; our brokers replicate over
 // gRPC), 17 and 18 (fields of such fetches, ignored).
@@ -33,6 +34,8 @@ using partition::ReadOptions;
 using partition::ReadResult;
 using PartitionData = FetchResponse::PartitionData;
 
+constexpr int16_t storage_error_version = 6;
+constexpr int16_t whole_error_version = 7;
 constexpr int16_t topic_id_version = 13;
 constexpr int16_t leader_hints_version = 16;
 constexpr int32_t debugging_replica_id = -2;
@@ -156,6 +159,7 @@ Awaitable<void> visit(std::shared_ptr<Fetch> fetch, const partition::PartitionRo
   std::vector<std::pair<std::shared_ptr<Partition>, size_t>> read;
   for (const size_t index : indexes) {
     Part& part = fetch->parts[index];
+    if (router.is_being_made(part.target.id)) co_await router.until_made(part.target.id);
     Result<std::shared_ptr<Partition>> partition = router.find_here(part.target.id);
     if (!partition) {
       part.error = partition.error().code;
@@ -221,6 +225,9 @@ PartitionData data_from(const RequestContext& ctx, Fetch& fetch, size_t index, L
   data.aborted_transactions.reset();
   data.records.emplace();
   if (part.error != ErrorCode::none) {
+    if (part.error == ErrorCode::kafka_storage_error && ctx.version() < storage_error_version) {
+      data.error_code = ErrorCode::not_leader_or_follower;
+    }
     data.high_watermark = -1;
     const bool has_moved =
         part.error == ErrorCode::not_leader_or_follower || part.error == ErrorCode::fenced_leader_epoch;
@@ -299,19 +306,32 @@ FetchResponse respond(RequestContext& ctx, Fetch& fetch) {
   return response;
 }
 
+// Nothing was looked at. Before there was an error for the whole answer, each partition tells it.
+FetchResponse refused(const RequestContext& ctx, const FetchRequest& request, ErrorCode error) {
+  FetchResponse response;
+  response.error_code = error;
+  if (ctx.version() >= whole_error_version) return response;
+  for (const FetchRequest::FetchTopic& topic : request.topics) {
+    FetchResponse::FetchableTopicResponse& out = response.responses.emplace_back();
+    out.topic = topic.topic;
+    for (const FetchRequest::FetchPartition& partition : topic.partitions) {
+      PartitionData& data = out.partitions.emplace_back();
+      data.partition_index = partition.partition;
+      data.error_code = error;
+      data.high_watermark = -1;
+      data.aborted_transactions.reset();
+      data.records.emplace();
+    }
+  }
+  return response;
+}
+
 Awaitable<FetchResponse> handle(RequestContext& ctx, FetchRequest request) {
   const int32_t replica_id = replica_id_of(ctx, request);
+  if (replica_id >= 0) co_return refused(ctx, request, ErrorCode::invalid_request);
   const auto fetch = std::make_shared<Fetch>();
-  if (replica_id < 0) {
-    fetch->plan = ctx.broker().fetch_sessions->begin(ask_from(ctx, request), ctx.shard().now());
-  } else {
-    fetch->plan.error = ErrorCode::invalid_request;
-  }
-  if (fetch->plan.error != ErrorCode::none) {
-    FetchResponse refused;
-    refused.error_code = fetch->plan.error;
-    co_return refused;
-  }
+  fetch->plan = ctx.broker().fetch_sessions->begin(ask_from(ctx, request), ctx.shard().now());
+  if (fetch->plan.error != ErrorCode::none) co_return refused(ctx, request, fetch->plan.error);
   fetch->isolation = request.isolation_level == 1 ? Isolation::read_committed : Isolation::read_uncommitted;
   fetch->is_debugging = replica_id == debugging_replica_id;
   const int32_t max_bytes = std::min(request.max_bytes, ctx.config().fetch_max_bytes);

@@ -3,7 +3,7 @@
 //
 // Which topics: version 0 takes an empty list for all, later ones null for all and an empty list for none. From 12 on a
 // topic may be asked for by id. An automatically created topic is answered as it is after its creation, not with an
-// error to try again on: the controller call ends when this broker knows it.
+// error to try again on: the controller call ends when this broker and the leaders know it.
 // New by version: 1 controller, racks, internal topics; 2 cluster id; 4 the client's say in auto-creation; 5 offline
 // replicas; 6 LISTENER_NOT_FOUND (before: LEADER_NOT_AVAILABLE); 7 leader epochs; 8 authorized operations; 9 flexible;
 // 10 topic ids; 13 an error for the whole answer. Version 0 reports replicas that are away as REPLICA_NOT_AVAILABLE.

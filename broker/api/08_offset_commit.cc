@@ -1,6 +1,6 @@
 // OffsetCommit (key 8), versions 0-10: how far a group has read; answered when that is in the log (acks=all).
 //
-// Offsets of topics that do not exist are refused one by one; the others are written together.
+// Offsets of partitions that do not exist are refused one by one; the others are written together.
 // New by version: 1 generation and member (checked), commit timestamp (1 only); 2-4 a retention time per request; 6
 // leader epoch; 7 static members (KIP-345); 8 flexible; 9 GROUP_ID_NOT_FOUND; 10 topic ids in place of names (KIP-848).
 // Version 0 went to ZooKeeper once; here it is a simple consumer's commit.
@@ -8,6 +8,7 @@
 
 #include "broker/api/group_call.h"
 #include "broker/api/handler.h"
+#include "broker/api/partition_work.h"
 #include "broker/api/table.h"
 
 namespace broker::api {
@@ -54,19 +55,20 @@ Awaitable<OffsetCommitResponse> handle(RequestContext& ctx, OffsetCommitRequest 
   const bool by_id = ctx.version() >= first_with_topic_ids;
   std::vector<Place> places;
   for (const auto& asked : request.topics) {
-    const auto* topic = by_id ? ctx.image().topic_by_id(asked.topic_id) : ctx.image().topic_by_name(asked.name);
     auto& answered = response.topics.emplace_back();
     answered.name = asked.name;
     answered.topic_id = asked.topic_id;
     for (const auto& partition : asked.partitions) {
       ResponsePartition& slot = answered.partitions.emplace_back();
       slot.partition_index = partition.partition_index;
-      if (topic == nullptr) {
-        slot.error_code = by_id ? ErrorCode::unknown_topic_id : ErrorCode::unknown_topic_or_partition;
+      const Target target = by_id ? find_target(ctx.image(), asked.topic_id, partition.partition_index)
+                                  : find_target(ctx.image(), asked.name, partition.partition_index);
+      if (target.error != ErrorCode::none) {
+        slot.error_code = target.error;
         continue;
       }
       places.push_back({response.topics.size() - 1, answered.partitions.size() - 1});
-      commit.partitions.push_back(translate(topic->name, partition));
+      commit.partitions.push_back(translate(target.topic->name, partition));
     }
   }
   if (places.empty()) co_return response;

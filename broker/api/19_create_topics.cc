@@ -1,8 +1,10 @@
 // CreateTopics (key 19), versions 0-7: makes topics, by number of partitions and replicas or by hand-made assignment.
 //
 // Everything is checked by the active controller, to which any broker forwards. A topic is answered once the brokers
-// that lead its partitions know it, so that a client that produces next does not meet UNKNOWN_TOPIC_OR_PARTITION.
-// -1 partitions or replicas: the cluster's default.
+// that lead its partitions know it, so that a client that produces next does not meet UNKNOWN_TOPIC_OR_PARTITION; what
+// it sends before their directories are made waits for these (ReplicaManager::is_being_made).
+// -1 partitions or replicas: the cluster's default. Internal topics get what they need (topic_creation.h) where the
+// request does not say otherwise.
 // New by version: 1 error messages, validate only; 5 flexible, and the answer tells partitions, replicas and
 // configuration of what was made; 7 topic ids.
 #include "kafka/create_topics.h"
@@ -11,6 +13,7 @@
 #include "broker/api/controller_call.h"
 #include "broker/api/handler.h"
 #include "broker/api/table.h"
+#include "broker/api/topic_creation.h"
 
 namespace broker::api {
 namespace {
@@ -23,9 +26,9 @@ using Answer = CreateTopicsResponse::CreatableTopicResult;
 
 constexpr const char* metadata_topic = "__cluster_metadata";
 
-meta::CreateTopics::Topic translate(const CreateTopicsRequest::CreatableTopic& asked) {
-  meta::CreateTopics::Topic topic;
-  topic.name = asked.name;
+meta::CreateTopics::Topic translate(const RequestContext& ctx, const CreateTopicsRequest::CreatableTopic& asked) {
+  meta::CreateTopics::Topic topic = topic_to_create(ctx.config(), asked.name);
+  if (!asked.assignments.empty()) topic.partition_count = topic.replication_factor = std::nullopt;
   if (asked.num_partitions != -1) topic.partition_count = asked.num_partitions;
   if (asked.replication_factor != -1) topic.replication_factor = asked.replication_factor;
   for (const auto& one : asked.assignments) {
@@ -33,6 +36,10 @@ meta::CreateTopics::Topic translate(const CreateTopicsRequest::CreatableTopic& a
     for (const int32_t id : one.broker_ids) replicas.emplace_back(id);
     topic.assignments.emplace_back(PartitionIndex(one.partition_index), std::move(replicas));
   }
+  std::erase_if(topic.configs, [&](const auto& needed) {
+    return std::ranges::find(asked.configs, needed.first, &CreateTopicsRequest::CreatableTopicConfig::name) !=
+           asked.configs.end();
+  });
   for (const auto& config : asked.configs) topic.configs.emplace_back(config.name, config.value);
   return topic;
 }
@@ -81,7 +88,7 @@ Awaitable<CreateTopicsResponse> handle(RequestContext& ctx, CreateTopicsRequest 
   meta::CreateTopics wanted;
   for (const auto& topic : request.topics) {
     if (topic.name != metadata_topic) {
-      wanted.topics.push_back(translate(topic));
+      wanted.topics.push_back(translate(ctx, topic));
     } else if (response.topics.empty()) {
       response.topics.push_back(refused(topic.name, {ErrorCode::invalid_request, "The metadata log is not a topic."}));
     }

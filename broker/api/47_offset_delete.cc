@@ -6,6 +6,7 @@
 
 #include "broker/api/group_call.h"
 #include "broker/api/handler.h"
+#include "broker/api/partition_work.h"
 #include "broker/api/table.h"
 
 namespace broker::api {
@@ -20,17 +21,15 @@ Awaitable<OffsetDeleteResponse> handle(RequestContext& ctx, OffsetDeleteRequest 
   wanted.group = std::move(request.group_id);
   std::vector<std::pair<size_t, size_t>> places;
   for (const auto& asked : request.topics) {
-    const bool known = ctx.image().topic_by_name(asked.name) != nullptr;
     auto& answered = response.topics.emplace_back();
     answered.name = asked.name;
     for (const auto& partition : asked.partitions) {
       answered.partitions.push_back({.partition_index = partition.partition_index});
-      if (!known) {
-        answered.partitions.back().error_code = ErrorCode::unknown_topic_or_partition;
-        continue;
-      }
+      const Target target = find_target(ctx.image(), asked.name, partition.partition_index);
+      answered.partitions.back().error_code = target.error;
+      if (target.error != ErrorCode::none) continue;
       places.emplace_back(response.topics.size() - 1, answered.partitions.size() - 1);
-      wanted.partitions.push_back({asked.name, common::model::PartitionIndex(partition.partition_index)});
+      wanted.partitions.push_back({asked.name, target.id.partition});
     }
   }
   if (places.empty() && !request.topics.empty()) co_return response;

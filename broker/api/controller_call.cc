@@ -2,7 +2,35 @@
 
 #include <algorithm>
 
+#include "kafka/create_partitions.h"
+#include "kafka/create_topics.h"
+#include "kafka/delete_topics.h"
+
 namespace broker::api {
+
+namespace {
+
+bool knows_throttling(const RequestHead& head) {
+  switch (head.api_key) {
+    case kafka::CreateTopicsRequest::api_key:
+      return head.api_version >= 6;
+    case kafka::DeleteTopicsRequest::api_key:
+      return head.api_version >= 5;
+    case kafka::CreatePartitionsRequest::api_key:
+      return head.api_version >= 3;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+common::model::Error error_for(const RequestContext& ctx, common::model::Error error) {
+  if (error.code == ErrorCode::throttling_quota_exceeded && !knows_throttling(ctx.head())) {
+    error.code = ErrorCode::request_timed_out;
+  }
+  return error;
+}
 
 common::Instant deadline_after(const RequestContext& ctx, int32_t timeout_ms) {
   constexpr int32_t least_ms = 500;

@@ -18,6 +18,10 @@ namespace broker::api {
 // request that was never sent cannot be "in progress".
 [[nodiscard]] common::Instant deadline_after(const RequestContext& ctx, int32_t timeout_ms);
 
+// As the client knows it: THROTTLING_QUOTA_EXCEEDED came with CreateTopics 6, DeleteTopics 5 and CreatePartitions 3; to
+// all others REQUEST_TIMED_OUT says that they may ask again.
+[[nodiscard]] common::model::Error error_for(const RequestContext& ctx, common::model::Error error);
+
 // The controller's answer of the expected kind, or why the call as a whole was refused.
 template <class Answer>
 Awaitable<Result<Answer>> ask_controller(RequestContext& ctx, controller::metadata::ControllerRequest request,
@@ -29,7 +33,7 @@ Awaitable<Result<Answer>> ask_controller(RequestContext& ctx, controller::metada
   if (auto* found = std::get_if<Answer>(&answer)) co_return std::move(*found);
   auto* refused = std::get_if<controller::metadata::Refused>(&answer);
   NARU_CHECK(refused != nullptr, "the controller's answer {} is of another kind", answer.index());
-  co_return tl::unexpected(std::move(refused->error));
+  co_return tl::unexpected(error_for(ctx, std::move(refused->error)));
 }
 
 // The message of an answer: null when all is well; Kafka's name of the error when there are no better words.

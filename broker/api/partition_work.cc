@@ -75,7 +75,9 @@ void FanOut::run_group(int shard) {
 }
 
 Awaitable<void> FanOut::run_one(std::shared_ptr<FanOut> self, int shard, size_t index) {
-  co_await self->work_(index, self->router_.find_here(self->ids_[index]));
+  const TopicIdPartition& id = self->ids_[index];
+  if (self->router_.is_being_made(id)) co_await self->router_.until_made(id);
+  co_await self->work_(index, self->router_.find_here(id));
   if (--self->groups_[static_cast<size_t>(shard)].left == 0) self->on_group_done();
 }
 

@@ -39,6 +39,7 @@ constexpr std::array table = {
     &offset_delete,
     &describe_quorum,
     &describe_cluster,
+    &unregister_broker,
     &describe_topic_partitions,
     &add_raft_voter,
     &remove_raft_voter,

@@ -37,6 +37,7 @@ extern const ApiHandler list_partition_reassignments;  // 46
 extern const ApiHandler offset_delete;                 // 47
 extern const ApiHandler describe_quorum;               // 55
 extern const ApiHandler describe_cluster;              // 60
+extern const ApiHandler unregister_broker;             // 64
 extern const ApiHandler describe_topic_partitions;     // 75
 extern const ApiHandler add_raft_voter;                // 80
 extern const ApiHandler remove_raft_voter;             // 81

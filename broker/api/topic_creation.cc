@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::chrono::milliseconds creation_time_max{5000};
 
+}  // namespace
+
 meta::CreateTopics::Topic topic_to_create(const BrokerConfig& config, const std::string& name) {
   meta::CreateTopics::Topic topic;
   topic.name = name;
@@ -33,8 +35,6 @@ meta::CreateTopics::Topic topic_to_create(const BrokerConfig& config, const std:
   }
   return topic;
 }
-
-}  // namespace
 
 Awaitable<std::map<std::string, Error>> create_missing_topics(RequestContext& ctx, std::vector<std::string> names) {
   std::map<std::string, Error> failed;

@@ -6,8 +6,13 @@
 #include <vector>
 
 #include "broker/api/context.h"
+#include "controller/metadata/requests.h"
 
 namespace broker::api {
+
+// What is asked of the controller for a topic of that name, as far as nobody says otherwise.
+[[nodiscard]] controller::metadata::CreateTopics::Topic topic_to_create(const common::config::BrokerConfig& config,
+                                                                        const std::string& name);
 
 // Asks the controller for all of `names` at once and refreshes the request's image. Names that exist by now are not in
 // the answer; the others are, each with its error.

@@ -82,8 +82,8 @@ common::log::CompactionRequest LogCleaner::request_for(const Partition& partitio
   request.end = dirty.end;
   request.now = clock_.read(options_.shard->now(), options_.shard->clock().wall_now());
   request.delete_retention = facts->settings.delete_retention;
-  request.codec = facts->settings.codec;
-  request.compression = facts->settings.compression;
+  request.codec = facts->settings.stored.codec;
+  request.compression = facts->settings.stored.compression;
   request.map = {.bytes = limits.map_bytes / share, .load_factor = limits.map_load};
   request.hash_key = {options_.random->next(), options_.random->next()};
   request.step_bytes = std::max<size_t>(limits.io_buffer_bytes / share / 2, step_bytes_min);

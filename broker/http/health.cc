@@ -82,7 +82,11 @@ std::vector<Check> decide_readiness(const ReadinessFacts& facts) {
   const bool recovered = facts.stage > Stage::recovering;
   const std::string logs =
       fmt::format("{} of {} logs open, {} bytes checked", facts.logs_opened, facts.logs_found, facts.scanned_bytes);
-  checks.push_back({"quorum found", facts.stage > Stage::finding_quorum, std::string(to_string(facts.stage))});
+  // A broker in service goes on serving while its quorum elects another leader.
+  const bool awaits_controller = facts.stage > Stage::finding_quorum && !facts.has_controller && !facts.in_service;
+  checks.push_back(
+      {"quorum found", facts.stage > Stage::finding_quorum && !awaits_controller,
+       awaits_controller ? "no leader of the metadata quorum is known" : std::string(to_string(facts.stage))});
   checks.push_back({"logs recovered", recovered, facts.stage >= Stage::recovering ? logs : "not begun"});
   checks.push_back({"registered", facts.stage >= Stage::serving, std::string(to_string(facts.stage))});
   checks.push_back(
@@ -129,6 +133,7 @@ ReadinessFacts Health::readiness() const {
           .logs_found = process_.progress->logs_found.load(),
           .logs_opened = process_.progress->logs_opened.load(),
           .scanned_bytes = process_.progress->scanned_bytes.load(),
+          .has_controller = process_.progress->has_controller.load(),
           .in_service = broker_ != nullptr && broker_->controller->in_service()};
 }
 

@@ -29,6 +29,7 @@ struct ReadinessFacts {
   uint64_t logs_found = 0;
   uint64_t logs_opened = 0;
   uint64_t scanned_bytes = 0;
+  bool has_controller = false;
   bool in_service = false;
 };
 [[nodiscard]] std::vector<Check> decide_readiness(const ReadinessFacts& facts);

@@ -204,9 +204,13 @@ void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSamp
     gauge("kafka_brokers", "Brokers in the cluster; said by the active controller.", number(counts.active));
     out.family("kafka_broker_info", "gauge", "One per broker; said by the active controller.");
     for (const auto& [id, broker] : sample.image->brokers()) {
-      const std::string address = broker->listeners.empty() ? std::string()
-                                                            : fmt::format("{}:{}", broker->listeners.front().host,
-                                                                          broker->listeners.front().port);
+      std::string address;
+      if (!broker->listeners.empty()) {
+        // Where nothing is advertised, each client is told what it can reach; here, where the other brokers reach it.
+        const metadata::Listener& listener = broker->listeners.front();
+        address =
+            fmt::format("{}:{}", listener.host.empty() ? broker->cluster_endpoint.host : listener.host, listener.port);
+      }
       out.sample({{"id", fmt::to_string(id.value)}, {"address", address}}, 1);
     }
   }

@@ -11,6 +11,7 @@ struct StartProgress {
   std::atomic<uint64_t> logs_found{0};
   std::atomic<uint64_t> logs_opened{0};
   std::atomic<uint64_t> scanned_bytes{0};  // of logs that had to be checked
+  std::atomic<bool> has_controller{false};  // a leader of the metadata quorum is known
 };
 
 }  // namespace broker::http

@@ -5,6 +5,7 @@
 #include "broker/partition/partition.h"
 #include "broker/partition/partition_detail.h"
 #include "common/model/mutant.h"
+#include "common/records/rewrite.h"
 #include "common/records/validate.h"
 
 namespace broker::partition {
@@ -53,6 +54,25 @@ ProduceResult refused(ErrorCode code, std::string message = {}) {
   r.error = code;
   r.message = std::move(message);
   return r;
+}
+
+// compression.type: as the topic says, where the producer said otherwise. What would take too much memory for that
+// stays as it came.
+Result<Buffer> stored_form(const Buffer& batch, const StoredCodec& stored, common::records::BatchFacts& facts,
+                           size_t batch_bytes_max) {
+  constexpr size_t uncompressed_max = 64u << 20;
+  if (!stored.codec || *stored.codec == facts.codec) return batch;
+  const auto view = common::records::BatchView::parse_header(batch.view());
+  if (!view) return tl::unexpected(view.error());
+  Result<Buffer> again = common::records::recompress(*view, *stored.codec, stored.compression, uncompressed_max);
+  if (!again) return batch;
+  if (again->size() > batch_bytes_max) {
+    return fail(ErrorCode::message_too_large, fmt::format("{} bytes under compression.type of the topic, {} allowed",
+                                                          again->size(), batch_bytes_max));
+  }
+  facts.codec = *stored.codec;
+  facts.size_bytes = again->size();
+  return again;
 }
 
 }  // namespace
@@ -143,8 +163,13 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
     return appended;
   }
 
+  Result<Buffer> stored = options.from_coordinator
+                              ? Result<Buffer>(batches)
+                              : stored_form(batches, settings_.stored, facts->front(), limits.max_batch_bytes);
+  if (!stored) return {refused(stored.error().code, std::move(stored.error().message))};
+  const bool is_anew = stored->view().data() != batches.view().data();
   Result<common::log::AppendInfo> info =
-      log_->append_as_leader(batches, *facts, leader_epoch_, now, options.frame_bytes);
+      log_->append_as_leader(*stored, *facts, leader_epoch_, now, is_anew ? stored->size() : options.frame_bytes);
   if (!info) {
     note_unwritten(*facts);
     return {refused(info.error().code, std::move(info.error().message))};

@@ -8,7 +8,6 @@
 namespace broker::partition {
 
 using common::model::fail;
-using common::model::LogIndex;
 using common::model::mutant;
 namespace metadata = controller::metadata;
 
@@ -45,7 +44,8 @@ int home_shard(const TopicId& topic, PartitionIndex partition, int shard_count) 
   return static_cast<int>((mixed + static_cast<uint64_t>(partition.value)) % static_cast<uint64_t>(shard_count));
 }
 
-ReplicaManager::ReplicaManager(ReplicaManagerOptions options) : options_(std::move(options)) {
+ReplicaManager::ReplicaManager(ReplicaManagerOptions options)
+    : options_(std::move(options)), creations_(*options_.shard) {
   state_.self = options_.self;
   state_.lag_time_max = options_.lag_time_max;
   state_.metrics = &metrics_;
@@ -314,15 +314,16 @@ void ReplicaManager::assign(const std::shared_ptr<Partition>& partition, const m
 
 void ReplicaManager::create(const TopicIdPartition& id, const std::string& topic) {
   if (const auto found = unusable_.find(id); found != unusable_.end() && found->second != Unusable::not_made) return;
-  if (!creating_.insert(id).second) return;
+  if (!creations_.begin(id)) return;
   options_.directories->create({topic, id.partition}, id.topic_id, *options_.shard,
                                [this, alive = std::weak_ptr(alive_), id, topic](Result<PlacedLog> placed) {
-                                 if (!alive.expired()) on_created(id, topic, std::move(placed));
+                                 if (alive.expired()) return;
+                                 on_created(id, topic, std::move(placed));
+                                 creations_.end(id);
                                });
 }
 
 void ReplicaManager::on_created(const TopicIdPartition& id, const std::string& topic, Result<PlacedLog> placed) {
-  creating_.erase(id);
   const auto failed = [&](const common::model::Error& error) {
     if (unusable_.emplace(id, Unusable::not_made).second) {
       options_.logger.error("replica {}-{} could not be made: {} {}", topic, id.partition, error.code, error.message);
@@ -421,8 +422,15 @@ Result<std::shared_ptr<Partition>> ReplicaManager::find(const TopicIdPartition& 
   return fail(exists ? ErrorCode::not_leader_or_follower : ErrorCode::unknown_topic_or_partition);
 }
 
-bool ReplicaManager::has_applied(LogIndex offset) const {
-  return takes_part_ && image_->offset() && *image_->offset() >= offset && creating_.empty();
+bool ReplicaManager::is_being_made(const TopicIdPartition& id) const {
+  if (!creations_.has(id)) return false;
+  const metadata::PartitionImage* state = image_->partition(id.topic_id, id.partition);
+  return state != nullptr && state->leader == options_.self;
+}
+
+Awaitable<void> ReplicaManager::until_made(TopicIdPartition id) {
+  constexpr std::chrono::seconds patience{5};  // a disk that hangs must not hold up the other partitions of a request
+  return creations_.wait(id, options_.shard->now() + patience);
 }
 
 void ReplicaManager::add_listener(ReplicaListener& listener) {
@@ -515,6 +523,7 @@ Awaitable<Closed> ReplicaManager::shut_down() {
   timer_.cancel();
   takes_part_ = false;
   broker_epoch_.reset();
+  creations_.end_all();
   const auto partitions = std::exchange(partitions_, {});
   struct Closing {
     explicit Closing(common::Shard& shard) : done(shard) {}

@@ -17,6 +17,7 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include "broker/partition/creations.h"
 #include "broker/partition/directories.h"
 #include "broker/partition/partition.h"
 #include "broker/partition/topic_settings.h"
@@ -115,8 +116,10 @@ class ReplicaManager {
     Offset end;
   };
   [[nodiscard]] std::optional<CopyEnd> end_of_copy(const TopicIdPartition& id) const;
-  // Whether every partition that the image at `offset` gives this shard has been taken up: CreateTopics waits for it.
-  [[nodiscard]] bool has_applied(common::model::LogIndex offset) const;
+  // Whether this broker is to lead a replica whose directory is still being made. Clients know of it already: who asks
+  // for it waits with until_made(), in its turn (R87), before it looks.
+  [[nodiscard]] bool is_being_made(const TopicIdPartition& id) const;
+  [[nodiscard]] Awaitable<void> until_made(TopicIdPartition id);
 
   void add_listener(ReplicaListener& listener);
   // Takes effect for later events; not from inside one.
@@ -177,7 +180,7 @@ class ReplicaManager {
   std::optional<BrokerEpoch> broker_epoch_;
   bool takes_part_ = false;
   boost::unordered_flat_map<TopicIdPartition, std::shared_ptr<Partition>, std::hash<TopicIdPartition>> partitions_;
-  std::set<TopicIdPartition> creating_;
+  Creations creations_;
   // Answered with KAFKA_STORAGE_ERROR. `lost`: the directory has failed; not made anew elsewhere in this run, or the
   // next start would find two of it. `not_made`: may still succeed. `damaged`: found so at the start, see damaged_.
   enum class Unusable : uint8_t { lost, not_made, damaged };

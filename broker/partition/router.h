@@ -59,6 +59,7 @@ class PartitionRouter {
     common::Shard& home = shard(home_of(id));
     if (&home != &here) co_await common::hop(home);
     Answer answer = common::model::fail(ErrorCode::unknown_server_error);
+    if (is_being_made(id)) co_await until_made(id);
     Result<std::shared_ptr<Partition>> found = find_here(id);
     if (!found) {
       answer = Answer(tl::unexpect, std::move(found.error()));
@@ -71,8 +72,10 @@ class PartitionRouter {
     co_return answer;
   }
 
-  // On the partition's home shard.
+  // On the partition's home shard. First wait for one that is being made (ReplicaManager::is_being_made).
   [[nodiscard]] Result<std::shared_ptr<Partition>> find_here(const TopicIdPartition& id) const;
+  [[nodiscard]] bool is_being_made(const TopicIdPartition& id) const { return manager(home_of(id)).is_being_made(id); }
+  [[nodiscard]] Awaitable<void> until_made(TopicIdPartition id) const { return manager(home_of(id)).until_made(id); }
 
  private:
   std::vector<common::Shard*> shards_;

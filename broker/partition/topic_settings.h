@@ -14,19 +14,25 @@ class MetadataImage;
 
 namespace broker::partition {
 
+// compression.type and its levels.
+struct StoredCodec {
+  std::optional<common::records::Codec> codec;  // none: that of the batch
+  common::records::CompressOptions compression;
+};
+
 // Of a topic whose cleanup.policy contains compact.
 struct CleaningSettings {
   double min_dirty_ratio = 0.5;  // min.cleanable.dirty.ratio
   std::chrono::milliseconds min_lag{0};
   std::optional<std::chrono::milliseconds> max_lag;
   std::chrono::milliseconds delete_retention{86'400'000};
-  std::optional<common::records::Codec> codec;  // none: that of the batch
-  common::records::CompressOptions compression;
+  StoredCodec stored;
 };
 
 struct TopicSettings {
   common::log::LogConfig log;
   common::records::ProduceLimits produce;
+  StoredCodec stored;
   std::optional<CleaningSettings> cleaning;
   int min_isr = 1;               // min.insync.replicas
   bool sync_before_ack = false;  // flush.messages=1: an offset counts once it is synced (D2)

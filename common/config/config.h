@@ -157,7 +157,6 @@ struct BrokerConfig {
   int32_t replica_fetch_response_max_bytes = 10'485'760;
   milliseconds replica_fetch_wait_max{500};
   milliseconds replica_fetch_backoff{100};
-  bool rack_aware_reads = false;  // replica.selector.class = ...RackAwareReplicaSelector
   milliseconds producer_id_expiration{86'400'000};
 
   // Edge

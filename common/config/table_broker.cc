@@ -33,7 +33,7 @@ std::vector<Property> used_broker_rows() {
        .broker_member = &BrokerConfig::heartbeat_interval},
       {.key = "broker.rack",
        .type = ValueType::string,
-       .doc = "Rack or availability zone of this broker, for placement and nearest-replica reads.",
+       .doc = "Rack or availability zone of this broker, for placement.",
        .broker_member = &BrokerConfig::rack},
       {.key = "broker.session.timeout.ms",
        .type = ValueType::int32,
@@ -608,9 +608,9 @@ std::vector<Property> used_broker_rows() {
        .broker_member = &BrokerConfig::replica_lag_time_max},
       {.key = "replica.selector.class",
        .type = ValueType::string,
+       .effect = Effect::accepted,
        .doc = "Which replica a consumer is sent to; RackAwareReplicaSelector gives nearest-replica reads.",
-       .note = "A class name that ends in RackAwareReplicaSelector switches nearest-replica reads on; no other plug-in "
-               "can be loaded."},
+       .note = "consumers read from leaders"},
       {.key = "request.timeout.ms",
        .type = ValueType::int32,
        .default_text = "30000",
@@ -709,8 +709,9 @@ std::vector<Property> used_broker_rows() {
       {.key = "naru.http.advertised",
        .type = ValueType::string,
        .default_text = "",
-       .doc = "host:port at which browsers reach this broker's page, where that is not naru.http.host and naru.http.port "
-              "(published ports of containers, proxies). :port is that port of the host by which a browser came.",
+       .doc =
+           "host:port at which browsers reach this broker's page, where that is not naru.http.host and naru.http.port "
+           "(published ports of containers, proxies). :port is that port of the host by which a browser came.",
        .broker_member = &BrokerConfig::http_advertised},
       {.key = "naru.http.host",
        .type = ValueType::string,
@@ -729,15 +730,17 @@ std::vector<Property> used_broker_rows() {
        .default_text = "9644",
        .min = -1,
        .max = 65535,
-       .doc = "Port of /livez, /readyz, /healthz, /metrics and the page. 0: any free one, -1: none. Where it is not set and "
+       .doc = "Port of /livez, /readyz, /healthz, /metrics and the page. 0: any free one, -1: none. Where it is not "
+              "set and "
               "9644 is taken, the next free port is used.",
        .broker_member = &BrokerConfig::http_port},
       {.key = "naru.metrics.partitions.max",
        .type = ValueType::int32,
        .default_text = "1000",
        .min = 0,
-       .doc = "Single partitions, topics and group offsets that /metrics names, of each at most so many; sums cover all. "
-              "/metrics?detail=partition names all of them.",
+       .doc =
+           "Single partitions, topics and group offsets that /metrics names, of each at most so many; sums cover all. "
+           "/metrics?detail=partition names all of them.",
        .broker_member = &BrokerConfig::metrics_partitions_max},
       {.key = "naru.log.file",
        .type = ValueType::string,
@@ -760,7 +763,8 @@ std::vector<Property> used_broker_rows() {
        .type = ValueType::int64,
        .default_text = "33554432",
        .min = 8388608,
-       .doc = "Memory that connections between brokers may use (gRPC's resource quota; fetch streams hold one frame each beside it).",
+       .doc = "Memory that connections between brokers may use (gRPC's resource quota; fetch streams hold one frame "
+              "each beside it).",
        .broker_member = &BrokerConfig::peer_memory_bytes},
       {.key = "naru.response.memory.bytes",
        .type = ValueType::int64,

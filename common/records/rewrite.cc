@@ -106,6 +106,21 @@ Result<Rewritten> rewrite(const BatchView& batch, const KeepRecord& keep, const 
   return result;
 }
 
+Result<Buffer> recompress(const BatchView& batch, Codec codec, const CompressOptions& compression,
+                          size_t uncompressed_max) {
+  const std::optional<Codec> from = batch.codec();
+  if (!from) return model::fail(model::ErrorCode::unsupported_compression_type, "unknown codec");
+  Result<std::vector<std::byte>> records = decompress(*from, batch.records(), {.max_output_bytes = uncompressed_max});
+  if (!records) return tl::unexpected(std::move(records.error()));
+  if (codec != Codec::none) *records = compress(codec, *records, compression);
+  Header header;
+  header.attributes = static_cast<int16_t>((batch.attributes() & ~layout::codec_mask) | static_cast<int16_t>(codec));
+  header.base_timestamp = batch.base_timestamp();
+  header.max_timestamp = batch.max_timestamp();
+  header.record_count = batch.record_count();
+  return with_header(batch, header, *records);
+}
+
 Buffer without_records(const BatchView& batch) {
   Header header;
   // No record, no timestamp: lookups by time must not be led here.

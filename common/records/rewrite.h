@@ -25,6 +25,11 @@ using KeepRecord = std::function<bool(const Record&)>;
 // `batch` is a data batch whose checksum was checked. INVALID_RECORD and the like: it cannot be read.
 [[nodiscard]] Result<Rewritten> rewrite(const BatchView& batch, const KeepRecord& keep, const RewriteOptions& options);
 
+// The same records under another codec (compression.type); nothing else changes. MESSAGE_TOO_LARGE: they take more than
+// `uncompressed_max` bytes without one.
+[[nodiscard]] Result<Buffer> recompress(const BatchView& batch, Codec codec, const CompressOptions& compression,
+                                        size_t uncompressed_max);
+
 // The batch without any record: it still tells its offsets, leader epoch and the producer's sequence.
 [[nodiscard]] Buffer without_records(const BatchView& batch);
 

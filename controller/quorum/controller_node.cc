@@ -146,6 +146,10 @@ bool ControllerNode::may_be_replaced() const {
 bool ControllerNode::in_service() const {
   return impl_->session.in_service();
 }
+void ControllerNode::when_leader_changes(std::function<void()> f) {
+  impl_->runtime.when_leader_changes(std::move(f));
+}
+
 std::optional<BrokerId> ControllerNode::leader() const {
   const int32_t id = impl_->leader.load(std::memory_order_acquire);
   return id == nobody ? std::nullopt : std::optional(BrokerId{id});

@@ -58,6 +58,16 @@ void PeerLink::send(const raft::Message& message) {
   if (is_open_) stream_->send(message);
 }
 
+LinkStatus PeerLink::status() const {
+  LinkStatus status;
+  status.stands = is_open_ && !has_ended_;
+  status.why = why_closed_;
+  if (endpoints_.empty()) return status;
+  const raft::Endpoint& endpoint = endpoints_[next_endpoint_ % endpoints_.size()];
+  status.address = fmt::format("{}:{}", endpoint.host, endpoint.port);
+  return status;
+}
+
 Awaitable<void> PeerLink::pause(Duration duration) {
   co_await common::until(changed_, shard_.now() + duration);
 }
@@ -94,6 +104,7 @@ Awaitable<bool> PeerLink::connect_once() {
     result = co_await wire_.probe(endpoint, shard_.now() + times_.connect);
   }
   if (stopping_) co_return false;
+  why_closed_ = to_string(result);
   if (result == ProbeResult::refused && was_open_) {
     was_open_ = false;
     if (callbacks_.on_gone) callbacks_.on_gone();
@@ -110,6 +121,7 @@ Awaitable<bool> PeerLink::connect_once() {
       const auto self = weak.lock();
       if (!self) return;
       logger.debug("stream ended: {}", why);
+      self->why_closed_ = why;
       self->has_ended_ = true;
       self->changed_.pulse();
     };
@@ -119,13 +131,16 @@ Awaitable<bool> PeerLink::connect_once() {
     while (!is_open_ && !has_ended_ && !stopping_ && shard_.now() < deadline)
       co_await common::until(changed_, deadline);
     if (is_open_ && !has_ended_ && !stopping_) co_return true;
+    if (!has_ended_) why_closed_ = "no answer";
+    const std::string why = why_closed_;
     stream_->close();
     while (!has_ended_) co_await pause(times_.retry_max);
+    why_closed_ = why;
     is_open_ = false;
   }
   ++next_endpoint_;
   if (!std::exchange(complained_, true))
-    logger_.info("no stream to {}:{}: {}", endpoint.host, endpoint.port, to_string(result));
+    logger_.info("no stream to {}:{}: {}", endpoint.host, endpoint.port, why_closed_);
   co_await pause(retry_);
   retry_ = std::min(retry_ * 2, times_.retry_max);
   co_return false;

@@ -27,6 +27,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void prefer(const raft::Endpoint& endpoint);
   void fall_back_on(const raft::Endpoint& endpoint);
   void send(const raft::Message& message);
+  // Where it stands, and why not where it does not: for people.
+  [[nodiscard]] LinkStatus status() const;
 
  private:
   static common::Awaitable<void> run(std::shared_ptr<PeerLink> self);
@@ -48,6 +50,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   std::shared_ptr<RaftWireStream> stream_;
   bool is_open_ = false;
   bool has_ended_ = false;
+  std::string why_closed_;  // the last attempt that failed, or the last stream
   common::Event changed_;  // pulsed when the stream opens or ends, an address comes, or stop
   uint32_t connections_ = 0;
   uint64_t newest_session_ = 0;

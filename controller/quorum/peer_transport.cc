@@ -65,6 +65,12 @@ PeerLink* PeerTransport::link_to(BrokerId peer, const raft::Endpoint& endpoint) 
   return link.get();
 }
 
+std::map<BrokerId, LinkStatus> PeerTransport::links() const {
+  std::map<BrokerId, LinkStatus> all;
+  for (const auto& [peer, link] : links_) all.emplace(peer, link->status());
+  return all;
+}
+
 void PeerTransport::stop(std::function<void()> done) {
   wire_.close();
   const auto left = std::make_shared<size_t>(links_.size());

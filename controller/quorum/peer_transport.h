@@ -6,6 +6,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <string>
 
 #include "common/logging.h"
 #include "common/shard.h"
@@ -39,6 +40,7 @@ class PeerTransport final : public RaftTransport {
   void set_peer(BrokerId peer, const raft::Endpoint& endpoint) override;
   void add_fallback(BrokerId peer, const raft::Endpoint& endpoint) override;
   void stop(std::function<void()> done) override;
+  [[nodiscard]] std::map<BrokerId, LinkStatus> links() const override;
 
  private:
   // nullptr: nobody to speak to (itself, or no address).

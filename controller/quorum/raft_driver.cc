@@ -10,6 +10,23 @@ using common::model::fail;
 namespace {
 
 constexpr auto stop_time_max = std::chrono::milliseconds(1000);
+constexpr std::chrono::seconds leaderless_first_line{3};  // more than an election takes
+constexpr std::chrono::seconds leaderless_lines_apart{10};
+
+// "connected to 1; not to 2 (10.0.0.2:9093: refused)"
+std::string text_of(const std::map<BrokerId, LinkStatus>& links) {
+  std::string standing;
+  std::string missing;
+  for (const auto& [peer, link] : links) {
+    if (link.stands) {
+      standing += fmt::format("{}{}", standing.empty() ? "" : ", ", peer);
+    } else {
+      missing += fmt::format("{}{} ({}: {})", missing.empty() ? "" : ", ", peer, link.address, link.why);
+    }
+  }
+  return fmt::format("connected to {}{}{}", standing.empty() ? "nobody" : standing, missing.empty() ? "" : "; not to ",
+                     missing);
+}
 
 }  // namespace
 
@@ -156,6 +173,24 @@ void RaftDriver::arm() {
   if (when != common::Instant::max()) timer_ = shard_.call_at(when, [this] { on_tick(); });
 }
 
+// Whoever waits says for whom, as long as it waits.
+void RaftDriver::look_for_leader() {
+  if (!node_) return;
+  const common::Instant now = shard_.now();
+  common::Duration next = leaderless_first_line;
+  if (leader()) {
+    leaderless_since_.reset();
+  } else if (!leaderless_since_) {
+    leaderless_since_ = now;
+  } else if (now - *leaderless_since_ >= leaderless_first_line) {
+    logger_.warn("waits for a leader of the metadata quorum, for {} s: {}",
+                 std::chrono::duration_cast<std::chrono::seconds>(now - *leaderless_since_).count(),
+                 text_of(transport_->links()));
+    next = leaderless_lines_apart;
+  }
+  leader_timer_ = shard_.call_at(now + next, [this] { look_for_leader(); });
+}
+
 void RaftDriver::on_tick() {
   armed_for_.reset();
   carry_out(node_->on_tick(shard_.now()));
@@ -254,6 +289,7 @@ void RaftDriver::stop(std::function<void()> done) {
     auto close = [this, done = std::move(done)] {
       stop_timer_.cancel();
       timer_.cancel();
+      leader_timer_.cancel();
       if (node_) fail_proposals("this node is stopping");
       node_.reset();
       stop_.set();  // a first start under way ends

@@ -105,6 +105,7 @@ class RaftDriver final : public Raft {
   void maybe_snapshot();
   void learn_addresses(const raft::VoterSet& voters);
   void finish_reads();
+  void look_for_leader();
   void handle_proposed(Result<raft::Proposed> proposed, std::function<void(Result<LogIndex>)> done);
   void handle_change(Result<raft::Proposed> proposed, std::function<void(Result<void>)> done);
 
@@ -134,6 +135,8 @@ class RaftDriver final : public Raft {
   std::function<void(Result<void>)> transfer_;
   bool leadership_reported_ = false;
   std::optional<BrokerId> reported_leader_;
+  std::optional<common::Instant> leaderless_since_;
+  common::TimerHandle leader_timer_;
 
   uint64_t bytes_since_snapshot_ = 0;
   common::Instant snapshot_at_{};

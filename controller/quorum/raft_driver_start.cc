@@ -317,6 +317,7 @@ void RaftDriver::begin(raft::RestoredState restored) {
   std::exchange(ready_,
                 nullptr)(QuorumIdentity{properties_.cluster_id, cluster_uuid(properties_.cluster_id), properties_.key});
   carry_out(node_->start(shard_.now()));
+  look_for_leader();
 }
 
 }  // namespace controller::quorum

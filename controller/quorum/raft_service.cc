@@ -1,7 +1,9 @@
 #include "controller/quorum/raft_service.h"
 
+#include <map>
 #include <optional>
 
+#include "common/rate_limit.h"
 #include "controller/quorum/raft_codec.h"
 #include "controller/quorum/raft_stream.h"
 
@@ -76,6 +78,18 @@ struct Question {
   common::Event answered;
 };
 
+// Who speaks on a stream. Nobody notices the death of a machine, so one that has long said nothing counts for nothing.
+struct Guest {
+  explicit Guest(const raft::NodeKey& node, raft::Endpoint reached, common::Instant now)
+      : key(node), endpoint(std::move(reached)), heard_at(now) {}
+  const raft::NodeKey key;
+  const raft::Endpoint endpoint;
+  common::Instant heard_at;
+};
+constexpr std::chrono::seconds guest_silence_max{5};
+constexpr std::chrono::seconds refusal_lines_apart{10};
+constexpr size_t refusal_lines_max = 64;
+
 }  // namespace
 
 // A mutex and its data: the border between gRPC's threads and the shard.
@@ -88,9 +102,48 @@ struct RaftService::Shared {
   std::mutex mutex;
   std::optional<TransportIdentity> identity;  // while open
   pb::IdentifyResponse answer;
+  // Streams that have been accepted and not ended, by node.
+  std::multimap<common::model::BrokerId, std::shared_ptr<Guest>> guests;
+  std::map<int32_t, common::RateLimit> refusal_lines;  // by node, as it calls itself
 
   // The shard only.
   InboundSink sink;
+
+  // Any thread. Why it may not come in, or nothing: then it is among the guests until leave(). An id belongs to one
+  // process; one that comes back has its old directory, or its old stream has ended with it.
+  std::string enter(const std::shared_ptr<Guest>& guest) {
+    std::lock_guard lock(mutex);
+    const auto [begin, end] = guests.equal_range(guest->key.id);
+    for (auto other = begin; other != end; ++other) {
+      const Guest& there = *other->second;
+      if (there.key.directory == guest->key.directory || guest->heard_at - there.heard_at > guest_silence_max) continue;
+      return fmt::format("node.id {} is in use by another process, at {}:{}, which has another metadata.log.dir",
+                         guest->key.id, there.endpoint.host, there.endpoint.port);
+    }
+    guests.emplace(guest->key.id, guest);
+    return {};
+  }
+  void heard(Guest& guest) {
+    const common::Instant now = shard.clock().now();
+    std::lock_guard lock(mutex);
+    guest.heard_at = now;
+  }
+  void leave(const Guest& guest) {
+    std::lock_guard lock(mutex);
+    std::erase_if(guests, [&](const auto& one) { return one.second.get() == &guest; });
+  }
+  // A node that cannot be let in tries again several times a second.
+  void say_refused(int32_t node, const std::string& peer, const std::string& why) {
+    common::RateLimit::Grant grant;
+    {
+      std::lock_guard lock(mutex);
+      if (refusal_lines.size() >= refusal_lines_max) refusal_lines.clear();
+      grant = refusal_lines.try_emplace(node, refusal_lines_apart).first->second.ask(shard.clock().now());
+    }
+    if (grant.allowed)
+      logger.warn("refused a Raft stream from node {} at {}: {} ({} such lines left out)", node, peer, why,
+                  grant.suppressed);
+  }
 };
 
 namespace {
@@ -112,6 +165,7 @@ class InboundStream final : public grpc::ServerBidiReactor<RaftFrame, RaftFrame>
   void OnReadDone(bool ok) override {
     if (!ok) return finish(grpc::Status::OK);
     if (!greeted_) return greet();
+    shared_->heard(*guest_);
     if (!incoming_.has_message()) return finish({grpc::StatusCode::INVALID_ARGUMENT, "a frame without a message"});
     auto message = decode(incoming_.message());
     if (!message) return finish({grpc::StatusCode::INVALID_ARGUMENT, message.error().message});
@@ -129,6 +183,7 @@ class InboundStream final : public grpc::ServerBidiReactor<RaftFrame, RaftFrame>
   }
   void OnCancel() override { finish(grpc::Status::CANCELLED); }
   void OnDone() override {
+    if (guest_) shared_->leave(*guest_);
     auto last = std::move(self_);  // may destroy this
   }
 
@@ -142,19 +197,23 @@ class InboundStream final : public grpc::ServerBidiReactor<RaftFrame, RaftFrame>
     if (!identity) return finish({grpc::StatusCode::UNAVAILABLE, "this node is starting"});
     const pb::Hello& hello = incoming_.hello();
     const auto from = decode(hello.from());
-    const std::string refusal =
-        !incoming_.has_hello() ? std::string("the first frame is not a hello")
-        : !from                ? std::string("it does not say who it is")
-                               : refuse_hello(*identity, plain(hello, *from));
+    const raft::Endpoint endpoint{hello.endpoint().host(), static_cast<uint16_t>(hello.endpoint().port())};
+    std::string refusal = !incoming_.has_hello() ? std::string("the first frame is not a hello")
+                          : !from                ? std::string("it does not say who it is")
+                                                 : refuse_hello(*identity, plain(hello, *from));
+    if (refusal.empty()) {
+      auto guest = std::make_shared<Guest>(*from, endpoint, shared_->shard.clock().now());
+      refusal = shared_->enter(guest);
+      if (refusal.empty()) guest_ = std::move(guest);
+    }
     if (!refusal.empty()) {
-      shared_->logger.warn("refused a Raft stream from node {} at {}: {}", hello.from().id(), peer_, refusal);
+      shared_->say_refused(hello.from().id(), peer_, refusal);
       return finish({grpc::StatusCode::FAILED_PRECONDITION, refusal});
     }
     greeted_ = true;
     session_ = hello.session();
     from_ = *from;
-    raft::Endpoint endpoint{hello.endpoint().host(), static_cast<uint16_t>(hello.endpoint().port())};
-    shared_->shard.post([self = shared_from_this(), endpoint = std::move(endpoint), identity = *std::move(identity)] {
+    shared_->shard.post([self = shared_from_this(), endpoint, identity = *std::move(identity)] {
       const auto& on_hello = self->shared_->sink.on_hello;
       self->answer_hello(identity, on_hello ? on_hello(self->from_, endpoint) : 0);
       self->read_on(0);
@@ -211,6 +270,7 @@ class InboundStream final : public grpc::ServerBidiReactor<RaftFrame, RaftFrame>
   bool greeted_ = false;
   uint64_t session_ = 0;
   raft::NodeKey from_;
+  std::shared_ptr<Guest> guest_;
 
   std::mutex mutex_;
   bool finished_ = false;

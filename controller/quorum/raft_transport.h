@@ -2,12 +2,21 @@
 // Lives on the controller's shard; events come there too, never inside a call.
 #pragma once
 #include <functional>
+#include <map>
+#include <string>
 
 #include "controller/raft/messages.h"
 
 namespace controller::quorum {
 
 using common::model::BrokerId;
+
+// One peer, as an operator asks for it.
+struct LinkStatus {
+  bool stands = false;
+  std::string address;  // tried last
+  std::string why;      // it does not stand
+};
 
 class RaftTransport {
  public:
@@ -33,6 +42,7 @@ class RaftTransport {
   virtual void set_peer(BrokerId peer, const raft::Endpoint& endpoint) = 0;
   // The same, but tried only when the addresses known already do not answer.
   virtual void add_fallback(BrokerId peer, const raft::Endpoint& endpoint) = 0;
+  [[nodiscard]] virtual std::map<BrokerId, LinkStatus> links() const = 0;
   // No event comes any more; `done` when no thread of the transport will touch the shard again.
   virtual void stop(std::function<void()> done) = 0;
 };

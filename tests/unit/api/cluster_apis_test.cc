@@ -12,6 +12,7 @@
 #include "kafka/list_partition_reassignments.h"
 #include "kafka/metadata.h"
 #include "kafka/remove_raft_voter.h"
+#include "kafka/unregister_broker.h"
 
 using namespace broker::api;
 using namespace broker::api::test;
@@ -462,6 +463,20 @@ TEST_CASE("AddRaftVoter and RemoveRaftVoter refuse what cannot be meant, without
   remove.voter_id = -1;
   REQUIRE(broker.ask<kafka::RemoveRaftVoterResponse>(remove, 0).error_code == ErrorCode::invalid_request);
   REQUIRE(broker.controller.requests.empty());
+}
+
+TEST_CASE("UnregisterBroker translates both ways") {
+  BrokerFixture broker;
+  broker.controller.answer = [](const meta::ControllerRequest& request) -> meta::ControllerAnswer {
+    if (std::get<meta::UnregisterBroker>(request).broker_id == BrokerId(4)) return meta::UnregisterBrokerAnswer{};
+    return meta::UnregisterBrokerAnswer{{ErrorCode::broker_id_not_registered, "Broker ID 5 is not registered"}};
+  };
+  const auto gone = broker.ask<kafka::UnregisterBrokerResponse>(kafka::UnregisterBrokerRequest{.broker_id = 4}, 0);
+  CHECK(gone.error_code == ErrorCode::none);
+  CHECK_FALSE(gone.error_message.has_value());
+  const auto unknown = broker.ask<kafka::UnregisterBrokerResponse>(kafka::UnregisterBrokerRequest{.broker_id = 5}, 0);
+  CHECK(unknown.error_code == ErrorCode::broker_id_not_registered);
+  CHECK(unknown.error_message == "Broker ID 5 is not registered");
 }
 
 TEST_CASE("ElectLeaders translates both ways") {

@@ -349,6 +349,27 @@ TEST_CASE("a follower answers only a debugging reader; Kafka brokers are refused
   REQUIRE(values_in(*only_answer(f.ask<FetchResponse>(request, 12)).records) == Values{{0, "a"}});
   request.replica_id = 2;
   REQUIRE(f.ask<FetchResponse>(request, 12).error_code == ErrorCode::invalid_request);
+  // Before version 7 there is no other place for it.
+  for (const int16_t version : {4, 6})
+    REQUIRE(only_answer(f.ask<FetchResponse>(request, version)).error_code == ErrorCode::invalid_request);
+}
+
+TEST_CASE("a failed directory is told in words that the client knows") {
+  DataFixture f;
+  f.create_topic("t", 1);
+  f.context.directories->report_failure(DataFixture::data_directory, {ErrorCode::kafka_storage_error, "gone"});
+  f.settle();
+  const auto fetched = [&](int16_t version) {
+    return only_answer(f.ask<FetchResponse>(fetch_from({{"t", 0}}), version)).error_code;
+  };
+  REQUIRE(fetched(5) == ErrorCode::not_leader_or_follower);
+  REQUIRE(fetched(6) == ErrorCode::kafka_storage_error);
+  const auto produced = [&](int16_t version) {
+    const auto response = f.ask<ProduceResponse>(produce_to("t", 0, {"a"}), version);
+    return response.responses.at(0).partition_responses.at(0).error_code;
+  };
+  REQUIRE(produced(3) == ErrorCode::not_leader_or_follower);
+  REQUIRE(produced(4) == ErrorCode::kafka_storage_error);
 }
 
 TEST_CASE("read_committed lists aborted transactions, none so far") {

@@ -241,7 +241,7 @@ TEST_CASE_METHOD(GroupFixture, "offsets are committed and fetched in every versi
   }
 }
 
-TEST_CASE_METHOD(GroupFixture, "topics that are not there are refused one by one") {
+TEST_CASE_METHOD(GroupFixture, "topics and partitions that are not there are refused one by one") {
   coordinate();
   orders = create_topic("orders", 3);
   kafka::OffsetCommitRequest by_name;
@@ -250,11 +250,21 @@ TEST_CASE_METHOD(GroupFixture, "topics that are not there are refused one by one
     auto& topic = by_name.topics.emplace_back();
     topic.name = name;
     topic.partitions.push_back({.partition_index = 0, .committed_offset = 5});
+    topic.partitions.push_back({.partition_index = 3, .committed_offset = 5});
+    topic.partitions.push_back({.partition_index = -7, .committed_offset = 5});
   }
   const auto named = ask<kafka::OffsetCommitResponse>(by_name, 8);
   CHECK(named.topics.at(0).partitions.at(0).error_code == ErrorCode::none);
+  CHECK(named.topics.at(0).partitions.at(1).error_code == ErrorCode::unknown_topic_or_partition);
+  CHECK(named.topics.at(0).partitions.at(2).error_code == ErrorCode::unknown_topic_or_partition);
   CHECK(named.topics.at(1).name == "absent");
   CHECK(named.topics.at(1).partitions.at(0).error_code == ErrorCode::unknown_topic_or_partition);
+  kafka::OffsetFetchRequest all;
+  all.group_id = "g";
+  all.topics.reset();
+  const auto stored = ask<kafka::OffsetFetchResponse>(all, 7);
+  REQUIRE(stored.topics.size() == 1);
+  CHECK(stored.topics.at(0).partitions.size() == 1);
 
   orders = common::model::Uuid::from_halves(5, 5);
   CHECK(commit("g", 1, 10) == Codes{ErrorCode::unknown_topic_id});
@@ -331,10 +341,11 @@ TEST_CASE_METHOD(GroupFixture, "single offsets are deleted") {
   form("g", 5);
   kafka::OffsetDeleteRequest request;
   request.group_id = "g";
-  request.topics = {{"orders", {{1}}}, {"t", {{0}}}, {"absent", {{0}}}};
+  request.topics = {{"orders", {{1}, {3}}}, {"t", {{0}}}, {"absent", {{0}}}};
   const auto response = ask<kafka::OffsetDeleteResponse>(request, 0);
   CHECK(response.error_code == ErrorCode::none);
   CHECK(response.topics.at(0).partitions.at(0).error_code == ErrorCode::none);
+  CHECK(response.topics.at(0).partitions.at(1).error_code == ErrorCode::unknown_topic_or_partition);
   CHECK(response.topics.at(1).partitions.at(0).error_code == ErrorCode::group_subscribed_to_topic);
   CHECK(response.topics.at(2).partitions.at(0).error_code == ErrorCode::unknown_topic_or_partition);
   request.group_id = "absent";

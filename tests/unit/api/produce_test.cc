@@ -306,6 +306,48 @@ TEST_CASE("append time is the broker's where the topic says so") {
   REQUIRE(answer.log_append_time_ms > 1'600'000'000'000);
 }
 
+TEST_CASE("batches are stored under the codec that the topic names, whatever the producer's") {
+  const auto theirs = GENERATE(records::Codec::none, records::Codec::lz4, records::Codec::zstd, records::Codec::gzip);
+  const auto ours = GENERATE(records::Codec::none, records::Codec::lz4, records::Codec::zstd, records::Codec::gzip,
+                             records::Codec::snappy);
+  CAPTURE(theirs, ours);
+  DataFixture f;
+  f.settings.settings.stored.codec = ours;
+  f.create_topic("t", 1);
+  records::BatchOptions options = idempotent(0);
+  options.codec = theirs;
+  const Buffer sent = batch_of({"a", "b"}, options);
+  const auto append = [&] { return only_answer(f.ask<ProduceResponse>(produce_to({{"t", 0, sent}}), 9)); };
+  REQUIRE(append().base_offset == 0);
+  REQUIRE(append().base_offset == 0);  // R85
+  FetchRequest request;
+  request.max_bytes = 1 << 20;
+  request.topics.emplace_back();
+  request.topics[0].topic = "t";
+  request.topics[0].partitions.emplace_back();
+  request.topics[0].partitions[0].partition_max_bytes = 1 << 20;
+  const auto fetched = f.ask<FetchResponse>(request, 12);
+  const Buffer stored = fetched.responses.at(0).partitions.at(0).records->flatten();
+  const auto batch = records::BatchView::parse(stored.view());
+  REQUIRE(batch.has_value());
+  REQUIRE(batch->crc_ok());
+  REQUIRE(batch->codec() == ours);
+  REQUIRE(batch->size_bytes() == stored.size());
+  REQUIRE(content(f, "t", 0) == std::vector<std::pair<int64_t, std::string>>{{0, "a"}, {1, "b"}});
+}
+
+TEST_CASE("a batch that the topic's codec makes too large is refused") {
+  DataFixture f;
+  f.settings.settings.stored.codec = records::Codec::none;
+  f.settings.settings.produce.max_batch_bytes = 1000;
+  f.create_topic("t", 1);
+  records::BatchOptions options;
+  options.codec = records::Codec::zstd;
+  const auto answer =
+      only_answer(f.ask<ProduceResponse>(produce_to({{"t", 0, batch_of({std::string(5000, 'x')}, options)}}), 9));
+  REQUIRE(answer.error_code == ErrorCode::message_too_large);
+}
+
 TEST_CASE("a produce without partitions is answered") {
   DataFixture f;
   REQUIRE(f.ask<ProduceResponse>(produce_to({}), 9).responses.empty());

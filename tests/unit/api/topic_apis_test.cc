@@ -88,6 +88,69 @@ TEST_CASE("CreateTopics: assignments, refusals, duplicates and the metadata log"
   REQUIRE(broker.ask<CreateTopicsResponse>(request, 1).topics.at(1).error_code == ErrorCode::broker_not_available);
 }
 
+TEST_CASE("CreateTopics: internal topics get what they need where the request does not say otherwise") {
+  BrokerFixture broker;
+  broker.config.offsets_partitions = 7;
+  broker.config.offsets_replication_factor = 2;
+  broker.controller.answer = create_all;
+  CreateTopicsRequest request;
+  request.topics.push_back(topic("__consumer_offsets", -1, -1));
+  const auto asked = [&] {
+    broker.controller.requests.clear();
+    broker.ask<CreateTopicsResponse>(request, 5);
+    return broker.asked_controller<meta::CreateTopics>().topics.at(0);
+  };
+  using Configs = std::map<std::string, std::optional<std::string>>;
+  const auto configs = [](const meta::CreateTopics::Topic& one) {
+    return Configs(one.configs.begin(), one.configs.end());
+  };
+  const meta::CreateTopics::Topic needed = asked();
+  CHECK(needed.partition_count == 7);
+  CHECK(needed.replication_factor == 2);
+  CHECK(configs(needed).at("cleanup.policy") == "compact");
+
+  request.topics[0] = topic("__consumer_offsets", 3, 1);
+  request.topics[0].configs.push_back({"segment.bytes", "1048576"});
+  const meta::CreateTopics::Topic otherwise = asked();
+  CHECK(otherwise.partition_count == 3);
+  CHECK(otherwise.replication_factor == 1);
+  CHECK(configs(otherwise).at("cleanup.policy") == "compact");
+  CHECK(configs(otherwise).at("segment.bytes") == "1048576");
+  CHECK(configs(otherwise).size() == otherwise.configs.size());
+
+  request.topics[0] = topic("__consumer_offsets", -1, -1);
+  request.topics[0].assignments.push_back({0, {2, 3}});
+  CHECK_FALSE(asked().partition_count.has_value());
+}
+
+TEST_CASE("a controller with too much to do is told in words that the client knows") {
+  BrokerFixture broker;
+  broker.controller.answer = [](const meta::ControllerRequest&) -> meta::ControllerAnswer {
+    return meta::Refused{{ErrorCode::throttling_quota_exceeded, "too many requests wait"}};
+  };
+  CreateTopicsRequest create;
+  create.topics.push_back(topic("orders", 1, 1));
+  const auto created = [&](int16_t version) {
+    return broker.ask<CreateTopicsResponse>(create, version).topics.at(0).error_code;
+  };
+  CHECK(created(5) == ErrorCode::request_timed_out);
+  CHECK(created(6) == ErrorCode::throttling_quota_exceeded);
+  DeleteTopicsRequest remove;
+  remove.topic_names = {"orders"};
+  const auto deleted = [&](int16_t version) {
+    return broker.ask<DeleteTopicsResponse>(remove, version).responses.at(0).error_code;
+  };
+  CHECK(deleted(4) == ErrorCode::request_timed_out);
+  CHECK(deleted(5) == ErrorCode::throttling_quota_exceeded);
+  kafka::CreatePartitionsRequest grow;
+  grow.topics.push_back({"orders", 6, std::nullopt});
+  const auto grown = [&](int16_t version) {
+    return broker.ask<kafka::CreatePartitionsResponse>(grow, version).results.at(0).error_code;
+  };
+  CHECK(grown(2) == ErrorCode::request_timed_out);
+  CHECK(grown(3) == ErrorCode::throttling_quota_exceeded);
+}
+
 TEST_CASE("DeleteTopics by name and by id") {
   BrokerFixture broker;
   broker.controller.answer = [](const meta::ControllerRequest& request) -> meta::ControllerAnswer {

@@ -54,13 +54,20 @@ const std::map<std::string, Case> cases = {
     {"segment.jitter.ms", {"7", [](const TopicSettings& s) { return s.log.segment_jitter == 7ms; }}},
     {"segment.ms", {"7", [](const TopicSettings& s) { return s.log.segment_ms == 7ms; }}},
 };
-// Of compacted topics only.
+bool is_level(const TopicSettings& s, int level) {
+  return s.cleaning->stored.compression.level == level && s.stored.compression.level == level;
+}
+// Of compacted topics only; codec and level of the others are the same ones.
 const std::map<std::string, Case> compaction_cases = {
-    {"compression.gzip.level", {"7", [](const TopicSettings& s) { return s.cleaning->compression.level == 7; }}},
-    {"compression.lz4.level", {"7", [](const TopicSettings& s) { return s.cleaning->compression.level == 7; }}},
-    {"compression.zstd.level", {"7", [](const TopicSettings& s) { return s.cleaning->compression.level == 7; }}},
+    {"compression.gzip.level", {"7", [](const TopicSettings& s) { return is_level(s, 7); }}},
+    {"compression.lz4.level", {"7", [](const TopicSettings& s) { return is_level(s, 7); }}},
+    {"compression.zstd.level", {"7", [](const TopicSettings& s) { return is_level(s, 7); }}},
     {"compression.type",
-     {"zstd", [](const TopicSettings& s) { return s.cleaning->codec == common::records::Codec::zstd; }}},
+     {"zstd",
+      [](const TopicSettings& s) {
+        return s.cleaning->stored.codec == common::records::Codec::zstd &&
+               s.stored.codec == common::records::Codec::zstd;
+      }}},
     {"delete.retention.ms", {"7", [](const TopicSettings& s) { return s.cleaning->delete_retention == 7ms; }}},
     {"max.compaction.lag.ms", {"7", [](const TopicSettings& s) { return s.cleaning->max_lag == 7ms; }}},
     {"min.cleanable.dirty.ratio", {"0.25", [](const TopicSettings& s) { return s.cleaning->min_dirty_ratio == 0.25; }}},

@@ -97,6 +97,7 @@ TEST_CASE("commands that change a cluster") {
   CHECK(remove.yes);
   CHECK(parse({"quorum", "add"}).error() == Exit::usage);
   CHECK(parse({"quorum", "remove", "-1"}).error() == Exit::usage);
+  CHECK(parsed<BrokerRemoveCommand>({"broker", "remove", "4", "--yes"}).id == 4);
 }
 
 TEST_CASE("help is no error; wrong words are usage") {

@@ -28,9 +28,15 @@ TEST_CASE("ready means recovered, registered and in service, and says how far it
       .stage = Stage::recovering, .logs_found = 40, .logs_opened = 7, .scanned_bytes = 1000, .in_service = false};
   CHECK_FALSE(ok(decide_readiness(facts)));
   CHECK(named(decide_readiness(facts), "logs recovered").detail == "7 of 40 logs open, 1000 bytes checked");
+  CHECK(named(decide_readiness(facts), "quorum found").detail == "no leader of the metadata quorum is known");
+  CHECK_FALSE(named(decide_readiness(facts), "quorum found").ok);
+  facts.has_controller = true;
+  CHECK(named(decide_readiness(facts), "quorum found").ok);
   facts.stage = Stage::serving;
   CHECK_FALSE(ok(decide_readiness(facts)));
   facts.in_service = true;
+  CHECK(ok(decide_readiness(facts)));
+  facts.has_controller = false;  // an election
   CHECK(ok(decide_readiness(facts)));
   facts.stage = Stage::leaving;
   CHECK_FALSE(ok(decide_readiness(facts)));

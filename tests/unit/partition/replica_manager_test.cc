@@ -24,7 +24,7 @@ struct Broker {
     common::configure_logging(common::LogLevel::off, common::LogFormat::text);
     SimulatedDisk::Options o;
     o.scheduler = [this](Duration delay, std::function<void()> f) {
-      world.after(delay, [this, f = std::move(f), life = life] {
+      world.after(delay + slower, [this, f = std::move(f), life = life] {
         if (life == this->life && shard) shard->post(f);
       });
     };
@@ -195,7 +195,20 @@ struct Broker {
     return found;
   }
 
+  // Looks for a replica as requests do.
+  static common::Awaitable<void> look(ReplicaManager* manager, TopicIdPartition id, int number,
+                                      std::vector<std::pair<int, ErrorCode>>* seen) {
+    if (manager->is_being_made(id)) co_await manager->until_made(id);
+    const auto found = manager->find(id);
+    seen->emplace_back(number, found ? ErrorCode::none : found.error().code);
+  }
+  void look_for(const Uuid& topic, int number = 1) {
+    run([&] { shard->spawn("look", look(manager.get(), {topic, PartitionIndex(0)}, number, &seen)); });
+  }
+
   const std::vector<std::string> paths;
+  Duration slower{0};  // than usual: the disk
+  std::vector<std::pair<int, ErrorCode>> seen;
   World world{1};
   std::unique_ptr<SimulatedDisk> disk;
   uint64_t life = 0;
@@ -224,6 +237,72 @@ TEST_CASE("nothing is led before this very process is registered") {
   b.register_broker();
   REQUIRE(b.find(orders)->is_leader());
   REQUIRE(b.why_not(orders_again) == ErrorCode::unknown_topic_or_partition);
+}
+
+namespace {
+// Looks for the replica the moment it is led: before those who have waited for it run again.
+struct LatestToLook final : ReplicaListener {
+  explicit LatestToLook(Broker& broker) : b(broker) {}
+  void on_leading(const std::shared_ptr<Partition>& partition) override {
+    b.shard->post(
+        [this, id = partition->id()] { b.shard->spawn("look", Broker::look(b.manager.get(), id, 3, &b.seen)); });
+  }
+  void on_following(const std::shared_ptr<Partition>&) override {}
+  void on_stopped(const TopicIdPartition&, const std::string&) override {}
+  Broker& b;
+};
+using Seen = std::vector<std::pair<int, ErrorCode>>;
+}  // namespace
+
+TEST_CASE("who asks for a replica while its directory is being made waits for it, and nobody overtakes (R87)") {
+  Broker b;
+  b.register_broker();
+  LatestToLook last(b);
+  b.run([&] { b.manager->add_listener(last); });
+  b.slower = 1s;
+  b.create(orders, "orders");
+  REQUIRE_FALSE(b.find(orders));
+  b.look_for(orders, 1);
+  b.look_for(orders, 2);
+  REQUIRE(b.seen.empty());
+  b.advance(2s);
+  REQUIRE(b.seen == Seen{{1, ErrorCode::none}, {2, ErrorCode::none}, {3, ErrorCode::none}});
+  REQUIRE_FALSE(b.manager->is_being_made({orders, PartitionIndex(0)}));
+}
+
+TEST_CASE("who waits for a replica that cannot be made, or is not to be, is told so") {
+  Broker b;
+  b.register_broker();
+  b.slower = 1s;
+  SECTION("the disk refuses") {
+    b.disk->add_fault({.operation = SimulatedDisk::Operation::create, .path_contains = "orders-0"});
+    b.create(orders, "orders");
+    b.look_for(orders);
+    b.advance(2s);
+    REQUIRE(b.seen == Seen{{1, ErrorCode::kafka_storage_error}});
+  }
+  SECTION("the topic is deleted") {
+    b.create(orders, "orders");
+    b.look_for(orders);
+    b.apply({metadata::RemoveTopicRecord{orders}});
+    b.advance(2s);
+    REQUIRE(b.seen == Seen{{1, ErrorCode::unknown_topic_or_partition}});
+  }
+  SECTION("the disk hangs") {
+    b.slower = 1h;
+    b.create(orders, "orders");
+    b.look_for(orders);
+    b.advance(1min);
+    REQUIRE(b.seen == Seen{{1, ErrorCode::not_leader_or_follower}});
+  }
+  SECTION("another broker leads it") {
+    metadata::PartitionRecord record = Broker::partition_record(orders, 0);
+    record.state.replicas = record.state.isr = {BrokerId(1), BrokerId(2)};
+    record.state.leader = BrokerId(2);
+    b.apply({metadata::TopicRecord{orders, "orders"}, record});
+    b.look_for(orders);
+    REQUIRE(b.seen == Seen{{1, ErrorCode::not_leader_or_follower}});
+  }
 }
 
 TEST_CASE("a topic that is deleted and made again under its name starts empty, once the old one is gone") {

@@ -1,0 +1,48 @@
+"""Who belongs to the cluster: an id that is in use already, and a broker that is gone for good."""
+import subprocess
+
+from naru_cluster import Cluster, clean_environment, naru_binary, wait_until
+from support import equal, true
+
+
+def test_a_node_id_in_use_is_named_on_both_sides():
+    with Cluster(3) as cluster:
+        cluster.start()
+        used = cluster[2]
+        place = cluster.dir / "twin"
+        place.mkdir()
+        lines = []
+        for line in (used.dir / "server.properties").read_text().splitlines():
+            if line.startswith("listeners="):
+                line = line.replace(f":{used.port},", f":{used.port + 100},").replace(f":{used.peer_port}", f":{used.peer_port + 100}")
+            lines.append(f"log.dirs={place / 'data'}" if line.startswith("log.dirs=") else line)
+        properties = place / "server.properties"
+        properties.write_text("\n".join(lines) + "\n")
+        log = place / "naru.log"
+        with open(log, "wb") as out:
+            twin = subprocess.Popen([naru_binary(), "start", "-c", str(properties)], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                    env=clean_environment())
+        try:
+            said = "node.id 2 is in use"
+            wait_until(lambda: said in log.read_text(errors="replace"), "the second process says why it is not let in")
+            wait_until(lambda: "waits for a leader of the metadata quorum" in log.read_text(errors="replace"),
+                       "the second process says that it waits")
+            true(any(said in cluster[i].log() for i in (1, 3)), "a broker of the cluster says it too")
+        finally:
+            twin.kill()
+            twin.wait()
+        cluster.wait_healthy()
+        roles = {b["id"]: b["role"] for b in cluster.status()["brokers"]}
+        true(roles[2] != "observer", f"broker 2 votes as before: {roles}")
+
+
+def test_a_broker_that_is_gone_for_good_is_removed():
+    with Cluster(3, observers=1) as cluster:
+        cluster.start()
+        equal(cluster[4].terminate(), 0, "exit code of SIGTERM")
+        wait_until(lambda: {b["id"]: b["state"] for b in cluster.status()["brokers"]}.get(4) == "down", "broker 4 is down")
+        cluster.naru("broker", "remove", 4, "--yes")
+        wait_until(lambda: sorted(b["id"] for b in cluster.status()["brokers"]) == [1, 2, 3], "broker 4 is forgotten")
+        cluster.naru("health")
+        cluster[4].start()
+        wait_until(lambda: {b["id"]: b["state"] for b in cluster.status()["brokers"]}.get(4) == "up", "broker 4 may come back")
