@@ -7,6 +7,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "scripts" / "lib"), str(HERE)]
 
 import contention  # noqa: E402
+import create_partitions  # noqa: E402
 import java_clients  # noqa: E402
 import kills  # noqa: E402
 import measure  # noqa: E402
@@ -77,6 +78,13 @@ class Arithmetic(unittest.TestCase):
 
     def test_sides_take_turns(self):
         self.assertEqual([measure.order(n, ("naru", "kafka"))[0] for n in range(4)], ["naru", "kafka", "naru", "kafka"])
+
+
+class Pieces(unittest.TestCase):
+    def test_a_topic_is_no_larger_than_kafkas_controller_makes_at_once(self):
+        self.assertEqual(create_partitions.topics_of("t", 1000), {"t": 1000})
+        self.assertEqual(create_partitions.topics_of("t", 5000), {"t": 5000})
+        self.assertEqual(create_partitions.topics_of("t", 10_001), {"t": 5000, "t-1": 5000, "t-2": 1})
 
 
 class Honesty(unittest.TestCase):
