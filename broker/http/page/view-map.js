@@ -42,7 +42,7 @@ function Broker({ broker, internal, most }) {
   const all = [...state.topics.values()].flatMap((t) => [...t.partitions.values()]).filter((p) => p.replicas.includes(broker.id));
   const leads = all.filter((p) => p.leader === broker.id).length;
   const behind = all.filter((p) => !p.isr.includes(broker.id)).length;
-  const traffic = state.traffic.get(broker.id);
+  const traffic = broker.fenced ? undefined : state.traffic.get(broker.id);
   const isController = state.controller === broker.id;
   const status = broker.fenced ? "fenced" : broker.leaving ? "leaving" : "in service";
   const share = (n) => `${most > 0 ? Math.max(n > 0 ? 2 : 0, (100 * (n ?? 0)) / most) : 0}%`;
@@ -54,14 +54,14 @@ function Broker({ broker, internal, most }) {
       <span class=${`pill ${broker.fenced ? "bad" : broker.leaving ? "warn" : "good"}`}>${status}</span>
       ${current()?.id === broker.id && html`<span class="pill here" title="this page is served by it">this page</span>`}
     </div>
-    <div class="address">${broker.listeners?.[0]?.address ?? ""}${broker.rack ? html` · rack ${broker.rack}` : ""}${base !== null && base !== "" && !broker.fenced ? html` · <a href=${base}>its page</a>` : ""}</div>
+    <div class="address">${broker.listeners?.[0]?.address ?? ""}${broker.rack ? html` · rack ${broker.rack}` : ""}${base !== null && base !== "" && !broker.fenced && current()?.id !== broker.id ? html` · <a href=${base}>its page</a>` : ""}</div>
     <dl class="figures">
       <div><dt>leads</dt><dd>${count(leads)}</dd></div>
       <div><dt>replicas</dt><dd>${count(all.length)}</dd></div>
       <div class=${behind > 0 ? "alarm" : ""}><dt>behind</dt><dd>${count(behind)}</dd></div>
     </dl>
-    <div class="flow"><span>in</span><div class="bar in"><i style=${{ width: share(traffic?.in) }}></i></div><b>${broker.fenced ? "–" : rate(traffic?.in)}</b></div>
-    <div class="flow"><span>out</span><div class="bar out"><i style=${{ width: share(traffic?.out) }}></i></div><b>${broker.fenced ? "–" : rate(traffic?.out)}</b></div>
+    <div class="flow"><span>in</span><div class="bar in"><i style=${{ width: share(traffic?.in) }}></i></div><b>${rate(traffic?.in)}</b></div>
+    <div class="flow"><span>out</span><div class="bar out"><i style=${{ width: share(traffic?.out) }}></i></div><b>${rate(traffic?.out)}</b></div>
     <div class="holdings">${held.map((h) => html`<${Squares} key=${h.topic.name} ...${h} id=${broker.id} />`)}</div>
     ${held.length === 0 && html`<p class="dim">no replicas${internal ? "" : " of topics of yours"}</p>`}
   </section>`;
@@ -92,7 +92,8 @@ export function MapView() {
       ${state.cluster.problems_only && html`<span>many partitions: only those with a problem are drawn</span>`}
     </div>
     <div class="below">
-      <section class="card"><h2>Traffic <small>${bytes(sum("in"))}/s in, ${bytes(sum("out"))}/s out</small></h2><${TrafficChart} /></section>
+      <section class="card"><h2>Traffic <small><i class="key in"></i>${bytes(sum("in"))}/s in <i class="key out"></i>${bytes(sum("out"))}/s out</small></h2>
+        ${state.history.length < 2 ? html`<p class="chart empty">A curve begins in a moment.</p>` : html`<${TrafficChart} />`}</section>
       <section class="card"><h2>What happened <a class="more" href="#/events">all events</a></h2><${EventList} events=${state.events.slice(-7).reverse()} /></section>
     </div>
   </div>`;

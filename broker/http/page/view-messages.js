@@ -88,12 +88,12 @@ export function MessagesView({ route }) {
     </form>
     ${error && html`<p class="problem" role="alert">${error}</p>`}
     ${page && html`
-      <p class="dim" role="status">${count(page.records.length)} records; the partition holds offsets ${count(page.start)} to ${count(page.end)}${page.key ? "" : ""}</p>
-      <div class="scroll"><table class="records">
+      <p class="dim" role="status">${page.end > page.start ? `${count(page.records.length)} records; the partition holds offsets ${count(page.start)} to ${count(page.end - 1)}` : "The partition is empty."}</p>
+      <div class="scroll" hidden=${page.records.length === 0}><table class="records">
         <thead><tr><th scope="col" class="n">Offset</th><th scope="col">Time</th><th scope="col">Key</th><th scope="col">Value</th></tr></thead>
         <tbody>${page.records.map((r) => html`<${Record} key=${r.offset} record=${r} />`)}</tbody>
       </table></div>
-      ${page.records.length === 0 && html`<p class="empty">${key ? "No record here has that in its key." : "Nothing here."}</p>`}
+      ${page.records.length === 0 && page.end > page.start && html`<p class="empty">${key ? "No record here has that in its key." : "Nothing here."}</p>`}
       <div class="pager">
         <button disabled=${page.from <= page.start} onClick=${() => load({ from: Math.max(page.start, page.from - 50) })}>Older</button>
         <button disabled=${!page.more} onClick=${() => load({ from: page.next })}>Newer</button>
