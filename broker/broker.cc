@@ -20,6 +20,7 @@
 #include "common/config/config_load.h"
 #include "common/config/topic_config.h"
 #include "common/disk/kernel_disk.h"
+#include "common/log_set_up.h"
 #include "common/net/networks.h"
 #include "controller/quorum/grpc_controller_wire.h"
 #include "controller/quorum/grpc_server.h"
@@ -48,7 +49,23 @@ common::LogLevel level_of(const std::string& text) {
   if (text == "debug" || text == "trace") return common::LogLevel::debug;
   if (text == "warn") return common::LogLevel::warn;
   if (text == "error") return common::LogLevel::error;
+  if (text == "off") return common::LogLevel::off;
   return common::LogLevel::info;
+}
+
+// What cannot be had is said with the setting that asks for it.
+common::model::Unexpected because_of(const std::string& setting, common::model::Error error) {
+  error.message = fmt::format("{}: {}", setting, error.message);
+  return common::model::Unexpected(std::move(error));
+}
+
+// Kafka's images give advertised.listeners only, and what to bind follows from it.
+std::string listeners_setting(const BrokerConfig& config) {
+  for (const char* key : {"listeners", "advertised.listeners"}) {
+    if (const auto given = config.given.find(key); given != config.given.end())
+      return fmt::format("{}={}", key, given->second);
+  }
+  return "listeners is not set";
 }
 
 std::unique_ptr<common::disk::Disk> kernel_disk(common::disk::DiskPool& pool, common::Shard& shard, size_t descriptors) {
@@ -189,7 +206,7 @@ void Broker::make_core() {
 Result<void> Broker::start_peer_server() {
   const auto& peer = config_.peer_listeners.front();
   auto listener = PeerListener::listen(home(), peer.host, peer.port, log_);
-  if (!listener) return tl::unexpected(std::move(listener.error()));
+  if (!listener) return because_of(listeners_setting(config_), std::move(listener.error()));
   peer_listener_ = std::move(*listener);
   quorum::GrpcServerOptions options;
   options.listens = false;
@@ -252,7 +269,9 @@ Result<void> Broker::listen() {
   for (const auto& listener : config_.listeners) {
     specs.push_back({.name = listener.name, .host = listener.host, .port = listener.port});
   }
-  return server_->listen(specs);
+  auto listening = server_->listen(specs);
+  if (!listening) return because_of(listeners_setting(config_), std::move(listening.error()));
+  return {};
 }
 
 server::ConnectionCounts Broker::connection_counts(const BrokerConfig& config) const {
@@ -311,7 +330,10 @@ Result<void> Broker::start_http() {
   for (const auto& shard : shards_) parts.shards.push_back(shard.get());
   parts.clients = server_.get();
   http_ = std::make_unique<http::Service>(std::move(parts), log_.with("http"));
-  if (auto listening = http_->listen(); !listening) return listening;
+  if (auto listening = http_->listen(); !listening) {
+    const std::string host = config_.http_host.empty() ? "" : fmt::format("naru.http.host={}, ", config_.http_host);
+    return because_of(fmt::format("{}naru.http.port={}", host, config_.http_port), std::move(listening.error()));
+  }
   http_->start();
   log_.info("health, metrics and the page on port {}", http_->port());
   return {};
@@ -379,18 +401,23 @@ int run_broker(const BrokerConfig& given, const std::vector<std::string>& warnin
   BrokerConfig config = given;
   const std::optional<std::string> fitted = fit_memory(config, read_cgroup("memory.max"));
   Lifeline& lifeline = Lifeline::watch_signals();
-  common::configure_logging(level_of(config.log_level),
-                            config.log_format == "json" ? common::LogFormat::json : common::LogFormat::text,
-                            config.log_file);
+  const Result<void> logs = common::set_up_logging(
+      level_of(config.log_level), config.log_format == "json" ? common::LogFormat::json : common::LogFormat::text,
+      config.log_file);
   const common::Logger log(fmt::format("b{}", config.node_id));
+  if (!logs) {
+    log.error("naru.log.file={}: {}", config.log_file, logs.error().message);
+    return 1;
+  }
   const uint64_t descriptors = prepare_process(log);
   for (const std::string& warning : warnings) log.warn("{}", warning);
   if (fitted) log.info("{}", *fitted);
   tell_service_manager("STATUS=recovers its logs and joins the cluster");
   Broker broker(config, lifeline, descriptors, log);
   if (auto started = broker.start(); !started) {
-    if (started.error().message.empty()) return 0;  // told to end before it was up
-    log.error("{}", started.error().message);
+    const auto why = why_not_started(started.error().message, lifeline.failure());
+    if (!why) return 0;  // told to end before it was up
+    log.error("{}", *why);
     return 1;
   }
   log.info("ready");

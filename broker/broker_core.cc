@@ -137,7 +137,11 @@ Result<void> BrokerCore::open_directories() {
   start_disk_ = host_.make_disk(home());
   for (const std::string& path : config_.log_dirs) {
     auto opened = common::log::LogDirectory::open(*start_disk_, path, log_);
-    if (!opened) return tl::unexpected(opened.error());
+    if (!opened) {
+      const bool singular = !config_.given.contains("log.dirs") && config_.given.contains("log.dir");
+      return common::model::fail(opened.error().code, fmt::format("{}={}: {}", singular ? "log.dir" : "log.dirs", path,
+                                                                  opened.error().message));
+    }
     opened_.push_back(std::move(*opened));
   }
   std::vector<const common::log::LogDirectory*> all;

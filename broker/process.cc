@@ -32,11 +32,12 @@ sigset_t end_signals() {
   return set;
 }
 
-void wait_for_signal() {
+int wait_for_signal() {
   const sigset_t set = end_signals();
   int signal = 0;
   while (sigwait(&set, &signal) != 0) {
   }
+  return signal;
 }
 
 }  // namespace
@@ -158,7 +159,8 @@ void Lifeline::listen() {
     ending_ = true;
   }
   changed_.notify_all();
-  wait_for_signal();
+  while (wait_for_signal() != SIGINT) {
+  }
   ::_exit(130);
 }
 
@@ -196,6 +198,11 @@ bool Lifeline::should_end() const {
 std::optional<std::string> Lifeline::failure() const {
   const std::lock_guard lock(mutex_);
   return failure_;
+}
+
+std::optional<std::string> why_not_started(std::string_view message, const std::optional<std::string>& failure) {
+  if (!message.empty()) return std::string(message);
+  return failure;
 }
 
 void end_now(const common::Logger& log, const std::string& why) {

@@ -44,8 +44,9 @@ std::optional<std::string> fit_memory(common::config::BrokerConfig& config, std:
 // READY=1 once clients are served, STOPPING=1, STATUS=words for people. Does nothing otherwise.
 void tell_service_manager(const std::string& state);
 
-// When and why the process should end. The first SIGTERM or SIGINT asks for a controlled shutdown, the second ends the
-// process at once with exit code 130. Thread-safe.
+// When and why the process should end. The first SIGTERM or SIGINT asks for a controlled shutdown. A SIGINT after that
+// ends the process at once with exit code 130: somebody is impatient. A further SIGTERM does not: timeout(1) and others
+// send it to the process and then to its group, and mean one request. Thread-safe.
 class Lifeline {
  public:
   // Blocks the signals for this thread and those it starts from now on, and begins to listen for them. Once.
@@ -72,6 +73,11 @@ class Lifeline {
   bool ending_ = false;
   std::optional<std::string> failure_;
 };
+
+// What is to be said of a start that did not come about, and nothing where it was told to end before it was up. A
+// broker that gave up may have been woken by that before its start could tell the reason.
+[[nodiscard]] std::optional<std::string> why_not_started(std::string_view message,
+                                                         const std::optional<std::string>& failure);
 
 // For a state that must not be lived in any longer (R18): says why and ends the process now, without cleaning up.
 [[noreturn]] void end_now(const common::Logger& log, const std::string& why);

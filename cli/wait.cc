@@ -39,7 +39,9 @@ Interruption::~Interruption() {
 
 void Interruption::drain() {
   signalfd_siginfo info{};
-  while (read(descriptor_, &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) ++count_;
+  while (read(descriptor_, &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
+    if (count_ == 0 || info.ssi_signo == SIGINT) ++count_;
+  }
 }
 
 int Interruption::count() {

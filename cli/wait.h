@@ -12,7 +12,8 @@ class Interruption {
   Interruption(const Interruption&) = delete;
   Interruption& operator=(const Interruption&) = delete;
 
-  // Waits at most `time`; true as soon as an interruption has come. The second and later ones are counted.
+  // Waits at most `time`; true as soon as an interruption has come. The second and later SIGINTs are counted; a SIGTERM
+  // is not, after the first signal, because timeout(1) and others send it to the process and then to its group.
   bool wait(std::chrono::milliseconds time);
   [[nodiscard]] int count();
   // A descriptor that becomes readable when one has come, for those who wait for other things too.

@@ -7,6 +7,8 @@
 #include <spdlog/spdlog.h>
 #include <nlohmann/json.hpp>
 
+#include "common/log_set_up.h"
+
 namespace common {
 namespace {
 
@@ -58,6 +60,16 @@ void configure_logging(LogLevel level, LogFormat format, const std::string& file
   logger()->flush_on(spdlog::level::debug);
   logger()->set_pattern(format == LogFormat::json ? R"({"ts":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v})"
                                                   : "%H:%M:%S.%e %^%-5l%$ %v");
+}
+
+model::Result<void> set_up_logging(LogLevel level, LogFormat format, const std::string& file) {
+  try {
+    configure_logging(level, format, file);
+    return {};
+  } catch (const spdlog::spdlog_ex& failure) {
+    configure_logging(level, format);
+    return model::fail(model::ErrorCode::invalid_config, failure.what());
+  }
 }
 
 bool log_enabled(LogLevel level) {

@@ -71,7 +71,9 @@ def test_two_brokers_on_one_port_fail_with_one_message():
             other[1].start()
             code = other[1].wait_exit()
             true(code not in (0, -signal.SIGABRT), f"exit code {code}")
-            true(str(cluster[1].port) in other[1].log(), f"the message names the port: {other[1].log()}")
+            address = f"{cluster.host}:{cluster[1].port}"
+            true(f"listeners=PLAINTEXT://{address}" in other[1].log() and f"cannot listen on {address}" in other[1].log(),
+                 f"the message names the setting and the port: {other[1].log()}")
         finally:
             other.close()
 
@@ -121,7 +123,34 @@ def test_a_directory_that_cannot_be_made_is_one_clear_message():
     done = subprocess.run([naru_binary(), "start", "--set", "log.dirs=/proc/naru", "--set", "listeners=PLAINTEXT://127.0.0.1:0"],
                           capture_output=True, text=True, timeout=30, env=clean_environment())
     true(done.returncode not in (0, -signal.SIGABRT), f"exit code {done.returncode}")
-    true("/proc/naru" in done.stderr, done.stderr)
+    true("log.dirs=/proc/naru: " in done.stderr, done.stderr)
+
+
+def test_a_log_that_cannot_be_written_is_one_clear_message():
+    done = subprocess.run([naru_binary(), "start", "--set", "log.dirs=/proc/naru", "--set", "naru.log.file=/proc/naru.log"], capture_output=True,
+                          text=True, timeout=30, env=clean_environment())
+    equal(done.returncode, 1, "exit code")
+    true("naru.log.file=/proc/naru.log: " in done.stderr, done.stderr)
+    equal(len(done.stderr.strip().splitlines()), 1, f"lines: {done.stderr}")
+
+
+def test_a_log_that_is_off_says_nothing():
+    with Cluster(1, settings={"naru.log.level": "off"}) as cluster:
+        cluster.start()
+        equal(cluster[1].terminate(), 0, "exit code")
+        equal(cluster[1].log(), "", "log")
+
+
+def test_a_second_sigterm_does_not_cut_the_end_short():
+    with Cluster(1) as cluster:
+        cluster.start()
+        cluster[1].signal(signal.SIGTERM)
+        cluster[1].signal(signal.SIGTERM)  # as timeout(1) does: to the process, then to its group
+        wait_until(lambda: "told to end" in cluster[1].log(), "the broker to hear of it")
+        if cluster[1].running:
+            cluster[1].signal(signal.SIGTERM)
+        equal(cluster[1].wait_exit(), 0, "exit code")
+        true(cluster[1].log().splitlines()[-1].endswith("stopped"), cluster[1].log())
 
 
 def test_listens_on_both_address_families():

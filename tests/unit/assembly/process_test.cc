@@ -43,6 +43,13 @@ TEST_CASE("a cgroup's CPU quota is rounded up to whole shards") {
   REQUIRE(broker::usable_cpus() >= 1);
 }
 
+TEST_CASE("a start that was woken by a failure tells it, and one that was told to end tells nothing") {
+  CHECK(broker::why_not_started("the port is taken", std::nullopt) == "the port is taken");
+  CHECK(broker::why_not_started("the port is taken", "it belongs to node 9") == "the port is taken");
+  CHECK(broker::why_not_started("", "it belongs to node 9") == "it belongs to node 9");
+  CHECK(broker::why_not_started("", std::nullopt) == std::nullopt);
+}
+
 TEST_CASE("memory bounds shrink with a small control group, not below what works, and not against an explicit value") {
   common::config::BrokerConfig config;
   for (const char* none : {"max", "", "x", "-1", "536870912", "100000000000"}) {
