@@ -1,4 +1,6 @@
 // naru config check|explain|reference, and naru version.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "cli/commands.h"
@@ -35,23 +37,35 @@ std::string explain(const Property& property, std::string_view scope) {
   return out;
 }
 
+// Each problem begins with the name of its property.
+common::config::ConfigMap without_the_wrong(common::config::ConfigMap given, const ConfigProblems& problems) {
+  std::erase_if(given, [&](const auto& entry) {
+    return std::ranges::any_of(problems, [&](const std::string& problem) {
+      return problem.starts_with(entry.first + "=") || problem.starts_with(entry.first + ":");
+    });
+  });
+  return given;
+}
+
 }  // namespace
 
 Exit run(const ConfigCheckCommand& command) {
   auto file = common::config::read_properties_file(command.file);
   if (!file) return report({.exit = Exit::usage, .message = file.error(), .next_step = {}});
   const tl::expected<LoadedConfig, ConfigProblems> loaded =
-      common::config::load_config({.file = std::move(*file), .environment = {}, .sets = {}});
+      common::config::load_config({.file = *file, .environment = {}, .sets = {}});
+  std::string out;
   if (!loaded) {
-    for (const std::string& wrong : loaded.error()) fmt::print("wrong    {}\n", wrong);
-    return Exit::usage;
+    for (const std::string& wrong : loaded.error()) out += fmt::format("wrong    {}\n", wrong);
   }
-  for (const std::string& line : common::config::checked_lines(loaded->config)) fmt::print("{}\n", line);
-  for (size_t i = loaded->warnings_about_names; i < loaded->warnings.size(); ++i) {
-    fmt::print("note     {}\n", loaded->warnings[i]);
-  }
-  fmt::print("a broker would start with it\n");
-  return Exit::done;
+  // What is wrong does not hide what would become of the rest.
+  const common::config::ConfigMap rest = loaded ? loaded->config.given : without_the_wrong(*file, loaded.error());
+  for (const std::string& line : common::config::checked_lines(rest)) out += line + "\n";
+  for (size_t i = loaded ? loaded->warnings_about_names : 0; loaded && i < loaded->warnings.size(); ++i)
+    out += fmt::format("note     {}\n", loaded->warnings[i]);
+  out += loaded ? "a broker would start with it\n" : "a broker would not start with it\n";
+  print_out(out);
+  return loaded ? Exit::done : Exit::usage;
 }
 
 Exit run(const ConfigExplainCommand& command) {

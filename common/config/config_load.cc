@@ -10,6 +10,7 @@
 #include "common/config/listeners.h"
 #include "common/config/topic_config.h"
 #include "common/config/values.h"
+#include "common/model/uuid.h"
 
 namespace common::config {
 namespace {
@@ -353,6 +354,12 @@ void Loader::check_between() {
 
 void Loader::warn_of_danger() {
   const int voters = config_.configured_voters();
+  if (config_.cluster_id && !model::Uuid::parse(*config_.cluster_id)) {
+    warnings_.push_back(
+        fmt::format("naru.cluster.id={} is no id as Kafka makes them (22 characters of base64): clients are told one "
+                    "that is computed from it",
+                    *config_.cluster_id));
+  }
   if (config_.topic_defaults.unclean_leader_election) {
     warnings_.push_back("unclean.leader.election.enable=true: acknowledged records may be lost when brokers fail");
   }
@@ -410,9 +417,9 @@ std::vector<std::string> given_lines(const BrokerConfig& config) {
   return lines;
 }
 
-std::vector<std::string> checked_lines(const BrokerConfig& config) {
+std::vector<std::string> checked_lines(const ConfigMap& given) {
   std::vector<std::string> lines;
-  for (const auto& [key, value] : config.given) {
+  for (const auto& [key, value] : given) {
     const Property* property = find_broker_property(key);
     const bool used = property != nullptr && property->effect == Effect::used;
     std::string line = fmt::format("{} {}={}", used ? "used    " : "ignored ", key, shown(property, value));

@@ -45,7 +45,7 @@ std::string property_of_variable(std::string_view variable);
 // What differs from the defaults, "key=value", for the one line at start (secrets hidden).
 std::vector<std::string> given_lines(const BrokerConfig& config);
 // All that was given, a line each: used, or ignored and why (secrets hidden).
-std::vector<std::string> checked_lines(const BrokerConfig& config);
+std::vector<std::string> checked_lines(const ConfigMap& given);
 // docs/configuration.md; a test compares.
 std::string configuration_reference();
 

@@ -3,8 +3,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include <fmt/format.h>
 
@@ -180,12 +180,25 @@ ConfigMap parse_properties(std::string_view text) {
 }
 
 tl::expected<ConfigMap, std::string> read_properties_file(const std::string& path) {
+  const auto cannot = [&](std::string_view why) {
+    return tl::unexpected(fmt::format("cannot read the configuration file {}: {}", path, why));
+  };
+  // A directory can be opened, and reads as if it were empty. What is not there, opening says.
+  std::error_code error;
+  const auto type = std::filesystem::status(path, error).type();
+  using std::filesystem::file_type;
+  if (type == file_type::directory) return cannot("it is a directory");
+  if ((type == file_type::character && path != "/dev/null" && path != "/dev/stdin") || type == file_type::block ||
+      type == file_type::socket)
+    return cannot("it is neither a file nor a pipe");
   std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (file) text << file.rdbuf();
-  if (!file)
-    return tl::unexpected(fmt::format("cannot read the configuration file {}: {}", path, std::strerror(errno)));
-  return parse_properties(text.str());
+  if (!file) return cannot(std::strerror(errno));
+  std::string text;
+  std::array<char, 65536> part;
+  while (file.read(part.data(), part.size()) || file.gcount() > 0)
+    text.append(part.data(), static_cast<size_t>(file.gcount()));
+  if (file.bad()) return cannot(std::strerror(errno));
+  return parse_properties(text);
 }
 
 std::vector<std::pair<std::string, std::string>> process_environment() {

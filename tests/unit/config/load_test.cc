@@ -228,11 +228,18 @@ TEST_CASE("all wrong values are told at once") {
   CHECK(problems_of("num.partitions=0\nlog.retention.hours=x\nauto.create.topics.enable=1").size() == 3);
 }
 
+TEST_CASE("a cluster id that is none as Kafka makes them is said to be replaced") {
+  CHECK(load_text("log.dirs=/d\nnaru.cluster.id=4L6g3nShT-eMCtK--X86sw").warnings.empty());
+  const auto warnings = load_text("log.dirs=/d\nnaru.cluster.id=foo").warnings;
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings.front().starts_with("naru.cluster.id=foo is no id as Kafka makes them"));
+}
+
 TEST_CASE("each given name is told to be used, or ignored and why") {
   const LoadedConfig loaded = load_text(
       "log.dirs=/d\nnode.id=1\nnum.io.threads=8\nnum.partition=3\nmy.plugin.url=x\nssl.key.password=hush\n"
       "unclean.leader.election.enable=true");
-  const std::vector<std::string> lines = checked_lines(loaded.config);
+  const std::vector<std::string> lines = checked_lines(loaded.config.given);
   const auto has = [&](std::string_view begin) {
     return std::ranges::any_of(lines, [&](const std::string& line) { return line.starts_with(begin); });
   };

@@ -1,6 +1,13 @@
 // Java's properties format and the names of environment variables.
 #include <catch2/catch.hpp>
 
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include <fmt/format.h>
+
 #include "common/config/config_load.h"
 
 using namespace common::config;
@@ -35,6 +42,21 @@ TEST_CASE("properties: a later line wins, and any bytes are survived") {
   CHECK(parse_properties("a=1\na=2").at("a") == "2");
   const std::string noise("\0\xff\\u\\\\==::\n\\", 11);
   CHECK_NOTHROW(parse_properties(noise));
+}
+
+TEST_CASE("properties: what is no file is refused rather than read as an empty one") {
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / fmt::format("naru-properties-{}", ::getpid());
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "server.properties") << "a=1\n";
+  CHECK(read_properties_file((folder / "server.properties").string())->at("a") == "1");
+  CHECK(read_properties_file("/dev/null")->empty());
+  for (const std::string& wrong : {folder.string(), (folder / "nothing").string(), std::string("/dev/zero")}) {
+    const auto read = read_properties_file(wrong);
+    REQUIRE_FALSE(read);
+    CHECK(read.error().find(wrong) != std::string::npos);
+  }
+  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("environment: names of Kafka's and bitnami's images") {
