@@ -9,6 +9,7 @@
 #include "cli/command_builder.h"
 #include "cli/command_line_admin.h"
 #include "cli/command_tree.h"
+#include "cli/output.h"
 #include "common/config/edit_distance.h"
 
 namespace cli {
@@ -455,7 +456,7 @@ tl::expected<Command, Exit> Parser::parse(int argc, const char* const* argv) {
       before += (before.empty() ? "" : " ") + app->get_name();
       app = given.front();
     }
-    fmt::print("{}", app->help(before, CLI::AppFormatMode::Normal));
+    print_out(app->help(before, CLI::AppFormatMode::Normal));
     return tl::unexpected(Exit::done);
   } catch (const CLI::Success&) {
   } catch (const CLI::ParseError& error) {

@@ -1,10 +1,13 @@
 // naru consume: records to standard output, of whole topics or as a member of a group.
 #include <unistd.h>
 
+#include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
 
+#include "cli/consumed_offsets.h"
+#include "cli/group_facts.h"
 #include "cli/kafka_client.h"
 #include "cli/output.h"
 #include "cli/record_text.h"
@@ -33,11 +36,15 @@ class Consuming {
   Outcome<void> assign(const StartPosition& from);
   Outcome<void> add_partitions(const std::string& topic, int timeout_ms);
   Outcome<void> seek_by_time(int64_t timestamp, int timeout_ms);
+  Outcome<void> seek_to(int64_t offset);
   Outcome<void> subscribe();
   // False: stop.
   bool take(const rd_kafka_message_t& message);
   void flush();
-  [[nodiscard]] bool all_at_end() const;
+  // Those that are still to be read to their end; none while this member of a group has no partition.
+  [[nodiscard]] std::optional<std::vector<TopicPartition>> not_at_end() const;
+  // With -e nobody waits for ever: why the end is not reached, once nothing has come for --timeout.
+  [[nodiscard]] std::optional<Problem> too_silent() const;
 
   const ConsumeCommand& command_;
   OutputPattern pattern_;
@@ -47,7 +54,10 @@ class Consuming {
   std::string out_;
   int64_t count_ = 0;
   std::optional<Problem> failure_;
-  bool reader_gone_ = false;
+  ConsumedOffsets consumed_;
+  bool cannot_write_ = false;
+  std::chrono::steady_clock::duration silence_{};  // how long it was waited since something came
+  bool told_of_silence_ = false;
 };
 
 Outcome<void> Consuming::open(const StartPosition& from) {
@@ -56,13 +66,19 @@ Outcome<void> Consuming::open(const StartPosition& from) {
   settings.set("enable.partition.eof", "true");
   settings.set("group.id", command_.group.empty() ? "naru-consume" : command_.group);
   settings.set("enable.auto.commit", command_.group.empty() ? "false" : "true");
-  settings.set("auto.offset.reset", from.kind == StartPosition::Kind::end ? "latest" : "earliest");
+  // An offset that is not there is no reason to print all that is.
+  const bool by_offset = from.kind == StartPosition::Kind::offset && command_.group.empty();
+  settings.set("auto.offset.reset", by_offset                               ? "error"
+                                    : from.kind == StartPosition::Kind::end ? "latest"
+                                                                            : "earliest");
   settings.set("fetch.wait.max.ms", "100");
+  ConsumedOffsets::take_over(settings);
   settings.set_all(command_.properties);
   Outcome<KafkaHandle> made = std::move(settings).make(RD_KAFKA_CONSUMER);
   if (!made) return tl::unexpected(std::move(made.error()));
   consumer_ = std::move(*made);
   rd_kafka_poll_set_consumer(consumer_.get());
+  if (Outcome<void> there = look_for_brokers(command_.shared, command_.properties); !there) return there;
   return command_.group.empty() ? assign(from) : subscribe();
 }
 
@@ -108,6 +124,40 @@ Outcome<void> Consuming::seek_by_time(int64_t timestamp, int timeout_ms) {
   return {};
 }
 
+// Each partition at that offset, or where it begins or ends if that is nearer. Beyond the end of all, it is a mistake.
+Outcome<void> Consuming::seek_to(int64_t offset) {
+  for (int i = 0; i < assigned_->cnt; ++i) assigned_->elems[i].offset = offset;
+  if (leads_elsewhere(command_.properties)) return {};
+  Outcome<client::Cluster> cluster = open_cluster(command_.shared);
+  if (!cluster) return tl::unexpected(std::move(cluster.error()));
+  std::vector<TopicPartition> partitions;
+  for (int i = 0; i < assigned_->cnt; ++i)
+    partitions.push_back({assigned_->elems[i].topic, PartitionIndex(assigned_->elems[i].partition)});
+  const auto starts = fetch_offsets_at(*cluster, partitions, timestamp_start);
+  if (!starts) return tl::unexpected(starts.error());
+  const auto ends = fetch_offsets_at(*cluster, partitions, timestamp_end);
+  if (!ends) return tl::unexpected(ends.error());
+  bool beyond = true;
+  std::string ranges;
+  for (int i = 0; i < assigned_->cnt; ++i) {
+    const TopicPartition& partition = partitions[static_cast<size_t>(i)];
+    const auto start = starts->find(partition);
+    const auto end = ends->find(partition);
+    if (start == starts->end() || end == ends->end()) {
+      beyond = false;  // its leader does not answer now: the client sees to it
+      continue;
+    }
+    beyond = beyond && offset > end->second;
+    assigned_->elems[i].offset = std::clamp(offset, start->second, end->second);
+    if (i < 3) ranges += fmt::format("{}{} holds {} to {}", i == 0 ? "" : ", ", partition, start->second, end->second);
+  }
+  if (!beyond) return {};
+  return problem(
+      Exit::refused,
+      fmt::format("--from {} is beyond the end: {}{}", offset, ranges, assigned_->cnt > 3 ? ", ..." : ""),
+      fmt::format("`naru topic offsets {}` shows where each partition begins and ends", command_.topics.front()));
+}
+
 Outcome<void> Consuming::assign(const StartPosition& from) {
   const int timeout_ms = static_cast<int>(command_.shared.timeout.count());
   assigned_.reset(rd_kafka_topic_partition_list_new(1));
@@ -118,11 +168,12 @@ Outcome<void> Consuming::assign(const StartPosition& from) {
     return problem(Exit::refused, fmt::format("partition {}: there is none of that number", command_.partition));
   if (from.kind == StartPosition::Kind::time) {
     if (Outcome<void> done = seek_by_time(from.number, timeout_ms); !done) return done;
+  } else if (from.kind == StartPosition::Kind::offset) {
+    if (Outcome<void> done = seek_to(from.number); !done) return done;
   } else {
-    const int64_t offset = from.kind == StartPosition::Kind::start  ? RD_KAFKA_OFFSET_BEGINNING
-                           : from.kind == StartPosition::Kind::end  ? RD_KAFKA_OFFSET_END
-                           : from.kind == StartPosition::Kind::tail ? RD_KAFKA_OFFSET_TAIL(from.number)
-                                                                    : from.number;
+    const int64_t offset = from.kind == StartPosition::Kind::start ? RD_KAFKA_OFFSET_BEGINNING
+                           : from.kind == StartPosition::Kind::end ? RD_KAFKA_OFFSET_END
+                                                                   : RD_KAFKA_OFFSET_TAIL(from.number);
     for (int i = 0; i < assigned_->cnt; ++i) assigned_->elems[i].offset = offset;
   }
   const rd_kafka_resp_err_t error = rd_kafka_assign(consumer_.get(), assigned_.get());
@@ -130,19 +181,47 @@ Outcome<void> Consuming::assign(const StartPosition& from) {
   return {};
 }
 
-bool Consuming::all_at_end() const {
-  if (assigned_) return at_end_.size() >= static_cast<size_t>(assigned_->cnt);
+std::optional<std::vector<TopicPartition>> Consuming::not_at_end() const {
   rd_kafka_topic_partition_list_t* raw = nullptr;
-  if (rd_kafka_assignment(consumer_.get(), &raw) != RD_KAFKA_RESP_ERR_NO_ERROR) return false;
+  if (rd_kafka_assignment(consumer_.get(), &raw) != RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;
   const KafkaPartitions current(raw);
+  if (current->cnt == 0) return std::nullopt;
+  std::vector<TopicPartition> open;
   for (int i = 0; i < current->cnt; ++i) {
-    if (!at_end_.contains({current->elems[i].topic, PartitionIndex(current->elems[i].partition)})) return false;
+    TopicPartition partition{current->elems[i].topic, PartitionIndex(current->elems[i].partition)};
+    if (!at_end_.contains(partition)) open.push_back(std::move(partition));
   }
-  return current->cnt > 0;
+  return open;
+}
+
+std::optional<Problem> Consuming::too_silent() const {
+  if (!command_.exit_at_end || silence_ < command_.shared.timeout) return std::nullopt;
+  const std::string waited =
+      duration_text(std::chrono::duration_cast<std::chrono::milliseconds>(command_.shared.timeout));
+  const auto open = not_at_end();
+  if (!open) {
+    // A group waits so long for a member that has died before it shares its partitions out anew.
+    constexpr std::chrono::seconds session{45};
+    if (silence_ < command_.shared.timeout + session) return std::nullopt;
+    return Problem{.exit = Exit::unreachable,
+                   .message = fmt::format("group {} has given this member no partition", command_.group),
+                   .next_step = fmt::format("`naru group describe {}` shows who has them", command_.group)};
+  }
+  std::string names;
+  for (size_t i = 0; i < open->size() && i < 3; ++i) names += fmt::format("{}{}", i == 0 ? "" : ", ", (*open)[i]);
+  return Problem{.exit = Exit::unreachable,
+                 .message = fmt::format("the end is not reached: nothing has come for {} from {}{}", waited, names,
+                                        open->size() > 3 ? fmt::format(" and {} more", open->size() - 3) : ""),
+                 .next_step = fmt::format("`naru why consume {}` says why", command_.topics.front())};
 }
 
 void Consuming::flush() {
-  if (!out_.empty() && !print_out(out_)) reader_gone_ = true;
+  if (cannot_write_) return;  // and nothing after it counts as read
+  if (out_.empty() || print_out(out_)) {
+    if (!command_.group.empty()) consumed_.written(consumer_.get());
+  } else {
+    cannot_write_ = true;
+  }
   out_.clear();
 }
 
@@ -176,9 +255,15 @@ bool Consuming::take(const rd_kafka_message_t& message) {
   };
   if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
     at_end_.insert(partition());
+    silence_ = {};
     flush();
-    return !(command_.exit_at_end && all_at_end());
+    if (!command_.exit_at_end || cannot_write_) return !cannot_write_;
+    const auto open = not_at_end();
+    return !open || !open->empty();
   }
+  if (message.err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !std::exchange(told_of_silence_, true) &&
+      !command_.shared.quiet)
+    fmt::print(stderr, "naru: no broker answers; trying on\n");
   if (message.err == RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED || message.err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
       message.err == RD_KAFKA_RESP_ERR__TRANSPORT || message.err == RD_KAFKA_RESP_ERR__RESOLVE) {
     return true;  // librdkafka goes on trying
@@ -187,6 +272,8 @@ bool Consuming::take(const rd_kafka_message_t& message) {
     failure_ = kafka_problem("cannot consume", message.err, rd_kafka_message_errstr(&message));
     return false;
   }
+  silence_ = {};
+  told_of_silence_ = false;
   if (command_.exit_at_end && !at_end_.empty()) at_end_.erase(partition());
   const RecordText record = text_of(message);
   if (command_.shared.format == Format::json) {
@@ -194,9 +281,10 @@ bool Consuming::take(const rd_kafka_message_t& message) {
   } else {
     pattern_.append(out_, record);
   }
+  if (!command_.group.empty()) consumed_.add(message);
   if (out_.size() > 65536) flush();
   ++count_;
-  return (command_.count == 0 || count_ < command_.count) && !reader_gone_;
+  return (command_.count == 0 || count_ < command_.count) && !cannot_write_;
 }
 
 Exit Consuming::run() {
@@ -214,12 +302,18 @@ Exit Consuming::run() {
   if (Outcome<void> opened = open(*from); !opened) return report(opened.error());
   bool going = true;
   while (going && interruption.count() == 0) {
+    const auto asked = std::chrono::steady_clock::now();
     const KafkaMessage message(rd_kafka_consumer_poll(consumer_.get(), out_.empty() ? 200 : 0));
+    silence_ += std::chrono::steady_clock::now() - asked;
     if (message) {
       going = take(*message);
     } else {
       flush();
-      going = !reader_gone_;
+      going = !cannot_write_;
+    }
+    if (going && !failure_) {
+      failure_ = too_silent();
+      going = !failure_;
     }
   }
   flush();

@@ -5,6 +5,7 @@
 
 #include "cli/command_line.h"
 #include "cli/kafka_tools/dispatch.h"
+#include "cli/output.h"
 #include "common/model/mutant.h"
 
 int main(int argc, char** argv) {
@@ -16,8 +17,9 @@ int main(int argc, char** argv) {
     }
   }
   if (const std::optional<cli::KafkaTool> tool = cli::kafka_tool_named(argv[0]))
-    return static_cast<int>((*tool)(argc, argv));
+    return static_cast<int>(cli::after_output((*tool)(argc, argv)));
   const tl::expected<cli::Command, cli::Exit> command = cli::parse_command_line(argc, argv);
-  if (!command) return static_cast<int>(command.error());
-  return static_cast<int>(std::visit([](const auto& chosen) { return cli::run(chosen); }, *command));
+  const cli::Exit exit =
+      command ? std::visit([](const auto& chosen) { return cli::run(chosen); }, *command) : command.error();
+  return static_cast<int>(cli::after_output(exit));
 }

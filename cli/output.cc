@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -18,6 +20,8 @@ size_t width_of(std::string_view text) {
   return static_cast<size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
+
+int output_error = 0;  // of the first write that failed and mattered
 
 }  // namespace
 
@@ -96,8 +100,23 @@ std::string red(std::string_view text) {
 }
 
 bool print_out(std::string_view text) {
+  errno = 0;
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
-  return std::fflush(stdout) == 0 && written;
+  if (written && std::fflush(stdout) == 0) return true;
+  if (errno != EPIPE && output_error == 0) output_error = errno;
+  return false;
+}
+
+bool output_is_good() {
+  return output_error == 0;
+}
+
+Exit after_output(Exit exit) {
+  if (output_is_good()) return exit;
+  report({.exit = Exit::refused,
+          .message = fmt::format("cannot write to standard output: {}", std::strerror(output_error)),
+          .next_step = {}});
+  return exit == Exit::done || exit == Exit::interrupted ? Exit::refused : exit;
 }
 
 Exit report(const Problem& problem) {

@@ -45,8 +45,13 @@ std::string ids_text(const std::vector<int32_t>& ids);
 bool is_terminal(int descriptor);
 std::string red(std::string_view text);
 
-// Writes all of it; false when the reader has gone away (a closed pipe), which is no error.
+// Writes all of it; false when it could not: the reader has gone away (a closed pipe), which is no error, or something
+// else, which after_output makes one.
 bool print_out(std::string_view text);
+// Whether all that was printed so far was written, or its reader wanted no more.
+bool output_is_good();
+// The exit code of the process: that of the command, unless what it printed was not written.
+Exit after_output(Exit exit);
 // "naru: message" and the next step, to standard error.
 Exit report(const Problem& problem);
 

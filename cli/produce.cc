@@ -190,6 +190,8 @@ Exit Producing::run() {
     timestamp_ = time->number;
   }
   if (Outcome<void> opened = open(); !opened) return report(opened.error());
+  if (Outcome<void> there = look_for_brokers(command_.shared, command_.properties); !there)
+    return report(there.error());
   if (is_terminal(STDIN_FILENO) && !command_.shared.quiet) fmt::print(stderr, "one record a line; Ctrl-D ends\n");
   Interruption interruption;
   std::string buffer;

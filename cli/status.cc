@@ -168,7 +168,7 @@ Exit run(const StatusCommand& command) {
   if (!cluster) return report(cluster.error());
   if (!command.watch) return print_status_once(*cluster, command);
   Interruption interruption;
-  while (!interruption.wait(std::chrono::seconds(1))) print_status_once(*cluster, command);
+  while (output_is_good() && !interruption.wait(std::chrono::seconds(1))) print_status_once(*cluster, command);
   return Exit::interrupted;
 }
 

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/consumed_offsets.h"
 #include "cli/kafka_tools/console_settings.h"
 #include "cli/kafka_tools/flags.h"
 #include "cli/kafka_tools/tools.h"
@@ -139,7 +140,8 @@ class Consumer {
   KafkaHandle handle_;
   std::string out_;
   int64_t count_ = 0;
-  bool reader_gone_ = false;
+  ConsumedOffsets consumed_;
+  bool cannot_write_ = false;
   std::optional<Problem> failure_;
 };
 
@@ -155,6 +157,7 @@ Outcome<void> Consumer::open() {
   if (o_.group.empty()) settings.set("enable.auto.commit", "false");
   settings.set("isolation.level", o_.isolation.empty() ? "read_uncommitted" : o_.isolation);
   settings.set("fetch.wait.max.ms", "100");
+  ConsumedOffsets::take_over(settings);
   const std::string& file = o_.config_file.empty() ? o_.target.config_file : o_.config_file;
   if (auto added = add_settings(settings, file, o_.consumer_words); !added) return added;
   Outcome<KafkaHandle> made = std::move(settings).make(RD_KAFKA_CONSUMER);
@@ -221,7 +224,12 @@ Outcome<void> Consumer::assign() {
 }
 
 void Consumer::flush() {
-  if (!out_.empty() && !print_out(out_)) reader_gone_ = true;
+  if (cannot_write_) return;  // and nothing after it counts as read
+  if (out_.empty() || print_out(out_)) {
+    consumed_.written(handle_.get());
+  } else {
+    cannot_write_ = true;
+  }
   out_.clear();
 }
 
@@ -243,9 +251,10 @@ bool Consumer::take(const rd_kafka_message_t& message) {
       return false;
   }
   formatter_.append(out_, message);
+  consumed_.add(message);
   if (out_.size() > 65'536) flush();
   ++count_;
-  return (!o_.max_messages || *o_.max_messages < 0 || count_ < *o_.max_messages) && !reader_gone_;
+  return (!o_.max_messages || *o_.max_messages < 0 || count_ < *o_.max_messages) && !cannot_write_;
 }
 
 Exit Consumer::run() {
@@ -263,7 +272,7 @@ Exit Consumer::run() {
         continue;
       }
       flush();
-      going = !reader_gone_;
+      going = !cannot_write_;
       if (o_.timeout_ms && *o_.timeout_ms >= 0 && steady_clock::now() - last >= milliseconds(*o_.timeout_ms)) {
         failure_ = Problem{.exit = Exit::done,
                            .message = "ERROR Error processing message, terminating consumer process: timed out",

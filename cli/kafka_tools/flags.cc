@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "cli/output.h"
 #include "cli/version.h"
 #include "common/config/config_load.h"
 
@@ -48,14 +49,14 @@ std::optional<Exit> Flags::parse(int argc, const char* const* argv) {
   try {
     parser_->app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    fmt::print("{}", parser_->app.help());
+    print_out(parser_->app.help());
     return Exit::done;
   } catch (const CLI::ParseError& error) {
     fmt::print(stderr, "{}\n{}", error.what(), parser_->app.help());
     return Exit::refused;
   }
   if (!parser_->version) return std::nullopt;
-  fmt::print("naru {}\n", version_text);
+  print_out(fmt::format("naru {}\n", version_text));
   return Exit::done;
 }
 

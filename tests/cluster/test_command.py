@@ -92,6 +92,10 @@ def test_produce_and_consume_with_keys_headers_and_formats():
         equal(cluster.naru("consume", "t", "-e", "--from", "-4"), "gzip\nsnappy\nlz4\nzstd\n", "all codecs")
         equal(cluster.naru("consume", "t", "-e", "--from", "1", "-n", 1), "v2\n", "from an offset")
         equal(cluster.naru("consume", "t", "-e", "--from", "1h", "-n", 1), "v1\n", "from an hour ago")
+        beyond = cluster.run("consume", "t", "-e", "--from", 99)
+        equal((beyond.returncode, beyond.stdout), (1, ""), "an offset beyond the end")
+        true("t-0 holds 0 to 6" in beyond.stderr, beyond.stderr)
+        equal(cluster.naru("consume", "t", "-e", "--from", 6), "", "from the end")
         missing = cluster.run("consume", "nothing", "-e")
         equal(missing.returncode, 1, "exit code of a topic that is not there")
 
@@ -109,6 +113,21 @@ def test_groups_show_what_they_have_read():
         equal([g["name"] for g in cluster.json("group", "list")], ["readers"], "groups")
         missing = cluster.run("group", "describe", "nobody")
         equal(missing.returncode, 1, "exit code of a group that is not there")
+
+
+def test_what_cannot_be_written_out_is_no_success():
+    with Cluster(1) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "-p", 1)
+        cluster.naru("produce", "t", text_in="one\ntwo\n")
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            for words in (["--help"], ["topic", "list", "-b", cluster.bootstrap], ["consume", "t", "-e", "-b", cluster.bootstrap],
+                          ["consume", "t", "-e", "-g", "readers", "-b", cluster.bootstrap]):
+                done = subprocess.run([naru_binary(), *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, env=clean_environment())
+                equal(done.returncode, 1, f"exit code of {words} onto a full disk")
+                true("No space left on device" in done.stderr, f"{words}: {done.stderr}")
+        equal(cluster.naru("consume", "t", "-e", "-g", "readers"), "one\ntwo\n", "what nobody got is not committed")
+        equal(cluster.naru("consume", "t", "-e", "-g", "readers"), "", "what was written is")
 
 
 def test_health_and_status_tell_a_missing_broker():
@@ -129,8 +148,9 @@ def test_health_and_status_tell_a_missing_broker():
 
 
 def test_without_a_broker_the_command_says_so():
-    for words in (["status"], ["topic", "list"], ["group", "list"], ["topic", "create", "t"], ["consume", "t", "-e"]):
-        done = run(*words, "-b", "127.0.0.1:1", "--timeout", "2s")
+    for words in (["status"], ["topic", "list"], ["group", "list"], ["topic", "create", "t"], ["consume", "t", "-e"], ["produce", "t"]):
+        done = run(*words, "-b", "127.0.0.1:1", "--timeout", "2s", stdin=subprocess.DEVNULL)
+        true("127.0.0.1:1 connection refused" in done.stderr, f"{words} name the address: {done.stderr}")
         equal(done.returncode, 3, f"exit code of {words}: {done.stderr}")
         true("no broker answered" in done.stderr and "naru dev" in done.stderr, f"{words}: {done.stderr}")
 
