@@ -16,11 +16,11 @@ using common::model::ErrorCode;
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view list_shape =
-    R"([{"id": 1, "host": "text", "port": 9092, "rack": "text" or null, "role": "controller|voter|observer",
-  "state": "up|down", "leaders": 0, "replicas": 0, "disk_used": bytes or null, "disk_total": bytes or null}]
+    R"([{"id": 1, "host": "text", "port": 9092, "rack": "text" or null, "role": "controller|voter|observer" or null,
+  "state": "up|down" or null, "leaders": 0, "replicas": 0, "disk_used": bytes or null, "disk_total": bytes or null}]
 )";
 constexpr std::string_view describe_shape =
-    R"({"id": 1, "host": "text", "port": 9092, "rack": "text" or null, "role": "text", "state": "up|down",
+    R"({"id": 1, "host": "text", "port": 9092, "rack": "text" or null, "role": "text" or null, "state": "up|down" or null,
  "leaders": 0, "replicas": 0,
  "directories": [{"path": "text", "error": "CODE" or null, "used": bytes, "total": bytes or null, "free": bytes or null,
                   "replicas": [{"topic": "text", "partition": 0, "size": bytes, "lag": records}]}]}
@@ -31,13 +31,17 @@ Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
+Json known_or_null(std::string_view text) {
+  return text.empty() ? Json(nullptr) : Json(text);
+}
+
 Json broker_json(const BrokerFacts& b, const ClusterFacts& cluster) {
   return {{"id", b.id},
           {"host", b.host},
           {"port", b.port},
           {"rack", or_null(b.rack)},
-          {"role", role_of(b, cluster)},
-          {"state", b.fenced ? "down" : "up"},
+          {"role", known_or_null(role_of(b, cluster))},
+          {"state", known_or_null(state_of(b, cluster))},
           {"leaders", b.leaders},
           {"replicas", b.replicas}};
 }
@@ -114,8 +118,9 @@ Exit run(const BrokerListCommand& command) {
     one["disk_used"] = or_null(b.disk_used);
     one["disk_total"] = or_null(b.disk_total);
     all.push_back(std::move(one));
-    table.add({std::to_string(b.id), fmt::format("{}:{}", b.host, b.port), std::string(role_of(b, *facts)), b.fenced ? "down" : "up",
-               std::to_string(b.leaders), std::to_string(b.replicas), disk_text(b), b.rack.value_or("")});
+    table.add({std::to_string(b.id), fmt::format("{}:{}", b.host, b.port), std::string(role_of(b, *facts)),
+               std::string(state_of(b, *facts)), std::to_string(b.leaders), std::to_string(b.replicas), disk_text(b),
+               b.rack.value_or("")});
     names += fmt::format("{}\n", b.id);
   }
   print_out(command.shared.format == Format::json   ? all.dump(2) + "\n"
@@ -153,9 +158,11 @@ Exit run(const BrokerDescribeCommand& command) {
     print_out(one.dump(2) + "\n");
     return Exit::done;
   }
+  const auto known = [](std::string_view text) { return std::string(text.empty() ? "-" : text); };
+  const std::string state = known(state_of(*found, *facts));
   print_out(fmt::format("broker {}   {}:{}   {}   {}   leads {} of its {} replicas{}\n", found->id, found->host,
-                        found->port, role_of(*found, *facts), found->fenced ? red("down") : "up", found->leaders,
-                        found->replicas, found->rack ? "   rack " + *found->rack : ""));
+                        found->port, known(role_of(*found, *facts)), state == "down" ? red(state) : state,
+                        found->leaders, found->replicas, found->rack ? "   rack " + *found->rack : ""));
   if (!directories.empty()) print_out(directories_table(directories));
   return Exit::done;
 }

@@ -103,12 +103,16 @@ void CommandBuilder::add_shared(CLI::App* app, const std::shared_ptr<C>& command
   if (!with_output) return;
   app->add_option_function<std::string>(
          "-o,--output",
-         [command](const std::string& word) {
+         [this, command](const std::string& word) {
            const auto it = format_names.find(word);
            if (it == format_names.end()) {
              throw CLI::ValidationError("--output", fmt::format("'{}' must be table, wide, json, name or help", word));
            }
            command->shared.format = it->second;
+           if (it->second != Format::help) return;
+           // Whoever asks for the shape need not name what it is the shape of.
+           chosen_ = *command;
+           throw CLI::Success();
          },
          "table, wide, json, name; help prints the shape of the JSON")
       ->type_name("FORMAT")

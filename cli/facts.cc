@@ -20,6 +20,11 @@ using common::model::ErrorCode;
 
 constexpr int8_t topic_resource = 2;
 
+// For what is not worth all of --timeout.
+client::Deadline soon(const client::Cluster& cluster) {
+  return std::min(cluster.deadline(), std::chrono::steady_clock::now() + std::chrono::seconds(2));
+}
+
 PartitionFacts partition_from(const kafka::MetadataResponse::MetadataResponsePartition& p) {
   PartitionFacts facts;
   facts.index = p.partition_index;
@@ -96,7 +101,8 @@ void add_quorum(client::Cluster& cluster, ClusterFacts& facts) {
   topic.topic_name = "__cluster_metadata";
   topic.partitions.emplace_back();
   request.topics.push_back(std::move(topic));
-  const auto answer = cluster.call<kafka::DescribeQuorumResponse>(request);
+  // A broker waits for a controller to ask, where there is none for as long as it is asked to: an election takes less.
+  const auto answer = cluster.call_until<kafka::DescribeQuorumResponse>(request, soon(cluster));
   // A broker that is cut off from its quorum goes on telling what it last knew: the controller of then is none now. One
   // that cannot describe a quorum at all is another kind of cluster.
   if (!answer) {
@@ -125,9 +131,12 @@ void add_disks(client::Cluster& cluster, ClusterFacts& facts) {
     if (broker.fenced) continue;
     kafka::DescribeLogDirsRequest request;
     request.topics.reset();
-    const auto answer = cluster.call_on<kafka::DescribeLogDirsResponse>(
-        client::Broker{.id = broker.id, .address = {.host = broker.host, .port = broker.port}}, request);
+    // Without a controller nobody says who is down, and those who are do not answer.
+    const client::Deadline until = facts.controller ? cluster.deadline() : soon(cluster);
+    const auto answer = cluster.call_on_until<kafka::DescribeLogDirsResponse>(
+        client::Broker{.id = broker.id, .address = {.host = broker.host, .port = broker.port}}, request, until);
     if (!answer) continue;
+    broker.answers = true;
     int64_t used = 0;
     int64_t total = 0;
     for (const auto& dir : answer->results) {
@@ -304,7 +313,15 @@ Health assess(const ClusterFacts& cluster, int brokers_min) {
 
 std::string_view role_of(const BrokerFacts& broker, const ClusterFacts& cluster) {
   if (cluster.controller == broker.id) return "controller";
-  return broker.voter ? "voter" : "observer";
+  if (broker.voter) return "voter";
+  // Other kinds of cluster name a controller and no voters.
+  return cluster.controller ? "observer" : "";
+}
+
+std::string_view state_of(const BrokerFacts& broker, const ClusterFacts& cluster) {
+  if (broker.answers) return "up";
+  if (!cluster.controller) return "";
+  return broker.fenced ? "down" : "up";
 }
 
 std::string_view source_text(int8_t source) {

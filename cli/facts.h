@@ -44,6 +44,7 @@ struct BrokerFacts {
   uint16_t port = 0;
   std::optional<std::string> rack;
   bool fenced = false;
+  bool answers = false;  // was asked itself, and did
   bool voter = false;
   int leaders = 0;
   int replicas = 0;
@@ -83,7 +84,10 @@ struct Health {
 };
 Health assess(const ClusterFacts& cluster, int brokers_min);
 
+// Empty where nobody can know: without a controller, what the brokers last heard may be old.
 std::string_view role_of(const BrokerFacts& broker, const ClusterFacts& cluster);
+// up, down, or empty where nobody can know.
+std::string_view state_of(const BrokerFacts& broker, const ClusterFacts& cluster);
 // Where a setting's value comes from; `source` is Kafka's number for it.
 std::string_view source_text(int8_t source);
 

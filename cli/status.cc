@@ -20,8 +20,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view status_shape = R"({"cluster_id": "text", "healthy": true, "reasons": ["text"],
  "controller": 1 or null, "controller_epoch": 1 or null,
- "brokers": [{"id": 1, "host": "text", "port": 9092, "rack": "text" or null, "role": "controller|voter|observer",
-              "fenced": false, "leaders": 0, "replicas": 0, "disk_used": bytes or null, "disk_total": bytes or null,
+ "brokers": [{"id": 1, "host": "text", "port": 9092, "rack": "text" or null, "role": "controller|voter|observer" or null,
+              "fenced": false or null, "leaders": 0, "replicas": 0, "disk_used": bytes or null, "disk_total": bytes or null,
               "offline_dirs": ["path"]}],
  "topics": 0, "partitions": 0, "led": 0, "fully_replicated": 0, "leaderless": 0, "under_replicated": 0,
  "under_min_isr": 0}
@@ -36,15 +36,20 @@ Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
+Json known_or_null(std::string_view text) {
+  return text.empty() ? Json(nullptr) : Json(text);
+}
+
 Json status_json(const ClusterFacts& cluster, const Health& health) {
   Json brokers = Json::array();
   for (const BrokerFacts& b : cluster.brokers) {
+    const std::string_view state = state_of(b, cluster);
     brokers.push_back({{"id", b.id},
                        {"host", b.host},
                        {"port", b.port},
                        {"rack", or_null(b.rack)},
-                       {"role", role_of(b, cluster)},
-                       {"fenced", b.fenced},
+                       {"role", known_or_null(role_of(b, cluster))},
+                       {"fenced", state.empty() ? Json(nullptr) : Json(state == "down")},
                        {"leaders", b.leaders},
                        {"replicas", b.replicas},
                        {"disk_used", or_null(b.disk_used)},
@@ -94,7 +99,7 @@ std::string status_table(const ClusterFacts& cluster, const Health& health) {
                                  ? fmt::format("{} of {}", bytes_text(*b.disk_used), bytes_text(*b.disk_total))
                                  : bytes_text(*b.disk_used);
     table.add({std::to_string(b.id), fmt::format("{}:{}", b.host, b.port), std::string(role_of(b, cluster)),
-               b.fenced ? "down" : "up", std::to_string(b.leaders), std::to_string(b.replicas), disk,
+               std::string(state_of(b, cluster)), std::to_string(b.leaders), std::to_string(b.replicas), disk,
                b.rack.value_or("")});
   }
   out += table.text();

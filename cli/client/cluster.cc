@@ -31,7 +31,7 @@ Outcome<Connection*> Cluster::at(const Broker& broker, Deadline until) {
   Outcome<std::unique_ptr<Connection>> opened = Connection::open(broker.address, until);
   if (!opened) {
     return problem(Exit::unreachable, fmt::format("broker {} does not answer: {}", broker.id, opened.error().message),
-                   "its advertised.listeners must be an address that this machine can reach");
+                   std::move(opened.error().next_step));
   }
   held = std::move(*opened);
   return held.get();
@@ -43,8 +43,8 @@ std::string Cluster::connected_to() const {
 
 Outcome<std::vector<HostPort>> parse_bootstrap(std::string_view text) {
   std::vector<HostPort> all;
-  const auto wrong = [&] {
-    return problem(Exit::usage, fmt::format("--brokers {}: must be host:port, several separated by commas", text));
+  const auto wrong = [given = text] {
+    return problem(Exit::usage, fmt::format("--brokers {}: must be host:port, several separated by commas", given));
   };
   while (!text.empty()) {
     const size_t comma = std::min(text.find(','), text.size());

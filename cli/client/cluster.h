@@ -43,7 +43,10 @@ class Cluster {
   // Asks one broker.
   template <kafka::Message Response, kafka::Message Request>
   Outcome<Response> call_on(const Broker& broker, const Request& request) {
-    const Deadline until = deadline();
+    return call_on_until<Response>(broker, request, deadline());
+  }
+  template <kafka::Message Response, kafka::Message Request>
+  Outcome<Response> call_on_until(const Broker& broker, const Request& request, Deadline until) {
     Outcome<Connection*> connection = at(broker, until);
     if (!connection) return tl::unexpected(std::move(connection.error()));
     return (*connection)->template call<Response>(request, until);

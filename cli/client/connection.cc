@@ -22,6 +22,11 @@ using common::model::BufferChain;
 using common::model::BytesView;
 using common::model::ErrorCode;
 
+// What to do about an address that a broker gave.
+constexpr std::string_view look_who_is_down = "nothing listens there: `naru status` shows which brokers are down";
+constexpr std::string_view advertise_what_is_reached =
+    "its advertised.listeners must be an address that this machine can reach";
+
 int milliseconds_left(Deadline deadline) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
   return static_cast<int>(std::clamp<int64_t>(left, 0, 3'600'000));
@@ -38,25 +43,30 @@ std::string wait_for(int socket, short events, Deadline deadline) {
   }
 }
 
-// Connects to one resolved address; the text says what went wrong.
-tl::expected<int, std::string> connect_to(const addrinfo& address, Deadline deadline) {
+struct NotConnected {
+  std::string reason;
+  bool refused = false;  // the machine is there, and says that nobody listens
+};
+
+// Connects to one resolved address.
+tl::expected<int, NotConnected> connect_to(const addrinfo& address, Deadline deadline) {
   const int socket =
       ::socket(address.ai_family, address.ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, address.ai_protocol);
-  if (socket < 0) return tl::unexpected(std::string(std::strerror(errno)));
-  const auto give_up = [&](std::string reason) {
+  if (socket < 0) return tl::unexpected(NotConnected{std::strerror(errno)});
+  const auto give_up = [&](std::string reason, int error = 0) {
     ::close(socket);
     for (char& c : reason) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-    return tl::unexpected(std::move(reason));
+    return tl::unexpected(NotConnected{std::move(reason), error == ECONNREFUSED});
   };
   const int one = 1;
   setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
   if (connect(socket, address.ai_addr, address.ai_addrlen) != 0) {
-    if (errno != EINPROGRESS) return give_up(std::strerror(errno));
+    if (errno != EINPROGRESS) return give_up(std::strerror(errno), errno);
     if (std::string reason = wait_for(socket, POLLOUT, deadline); !reason.empty()) return give_up(std::move(reason));
     int error = 0;
     socklen_t size = sizeof(error);
     getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size);
-    if (error != 0) return give_up(std::strerror(error));
+    if (error != 0) return give_up(std::strerror(error), error);
   }
   return socket;
 }
@@ -73,14 +83,15 @@ Outcome<std::unique_ptr<Connection>> Connection::open(const common::config::Host
   if (status != 0) {
     const bool unknown = status == EAI_NONAME || status == EAI_NODATA;
     return problem(Exit::unreachable,
-                   fmt::format("{}:{} {}", where.host, where.port, unknown ? "name not found" : gai_strerror(status)));
+                   fmt::format("{}:{} {}", where.host, where.port, unknown ? "name not found" : gai_strerror(status)),
+                   std::string(advertise_what_is_reached));
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> addresses(found, freeaddrinfo);
-  std::string reason = "no address";
+  NotConnected failure{"no address"};
   for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {
-    const tl::expected<int, std::string> socket = connect_to(*address, deadline);
+    tl::expected<int, NotConnected> socket = connect_to(*address, deadline);
     if (!socket) {
-      reason = socket.error();
+      failure = std::move(socket.error());
       continue;
     }
     std::unique_ptr<Connection> connection(new Connection(*socket, where));
@@ -89,7 +100,8 @@ Outcome<std::unique_ptr<Connection>> Connection::open(const common::config::Host
     }
     return connection;
   }
-  return problem(Exit::unreachable, fmt::format("{}:{} {}", where.host, where.port, reason));
+  return problem(Exit::unreachable, fmt::format("{}:{} {}", where.host, where.port, failure.reason),
+                 std::string(failure.refused ? look_who_is_down : advertise_what_is_reached));
 }
 
 Connection::~Connection() {

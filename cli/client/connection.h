@@ -23,7 +23,8 @@ constexpr size_t answer_bytes_max = size_t{256} << 20;
 
 class Connection {
  public:
-  // Connects to the first address of `where` that answers and asks which versions the broker speaks.
+  // Connects to the first address of `where` that answers and asks which versions the broker speaks. A failure's next
+  // step is for an address that a broker gave.
   static Outcome<std::unique_ptr<Connection>> open(const common::config::HostPort& where, Deadline deadline);
   ~Connection();
   Connection(const Connection&) = delete;

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-from naru_cluster import Cluster, clean_environment, naru_binary
+from naru_cluster import Cluster, clean_environment, naru_binary, wait_until
 from support import equal, true
 
 
@@ -128,6 +128,26 @@ def test_what_cannot_be_written_out_is_no_success():
                 true("No space left on device" in done.stderr, f"{words}: {done.stderr}")
         equal(cluster.naru("consume", "t", "-e", "-g", "readers"), "one\ntwo\n", "what nobody got is not committed")
         equal(cluster.naru("consume", "t", "-e", "-g", "readers"), "", "what was written is")
+
+
+def test_without_a_quorum_nothing_is_made_up():
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "-p", 3, "-r", 1)
+        cluster[1].kill()
+        cluster[2].kill()
+        here = cluster[3].address
+
+        def lost():
+            done = cluster.run("status", "-o", "json", bootstrap=here)
+            status = json.loads(done.stdout) if done.returncode == 10 else {"controller": done.stderr}
+            return status if status["controller"] is None else None
+        status = wait_until(lost, "a status without a controller")
+        equal([b["role"] for b in status["brokers"]], [None] * 3, "roles")
+        equal({b["id"]: b["fenced"] for b in status["brokers"] if b["id"] != 3}, {1: None, 2: None}, "whether the others are down")
+        endless = cluster.run("consume", "t", "-e", "--timeout", "2s", bootstrap=here)
+        equal(endless.returncode, 3, f"exit code where leaders do not answer: {endless.stderr}")
+        true("the end is not reached" in endless.stderr and "t-" in endless.stderr, endless.stderr)
 
 
 def test_health_and_status_tell_a_missing_broker():

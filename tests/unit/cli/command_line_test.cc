@@ -129,6 +129,13 @@ TEST_CASE("addresses of brokers") {
   CHECK((*client::parse_bootstrap("[::1]"))[0] == common::config::HostPort{"::1", 9092});
   for (const std::string_view wrong : {"", ",", ":1", "a:x", "a:0", "a:70000", "a:", "a:1:2"})
     CHECK_FALSE(client::parse_bootstrap(wrong));
+  CHECK(client::parse_bootstrap("b:1,a:99999").error().message.starts_with("--brokers b:1,a:99999: "));
+}
+
+TEST_CASE("the shape of the JSON is told without naming what it would be of") {
+  CHECK(parsed<TopicDescribeCommand>({"topic", "describe", "-o", "help"}).shared.format == Format::help);
+  CHECK(parsed<TopicGrowCommand>({"topic", "grow", "t", "-o", "help"}).shared.format == Format::help);
+  CHECK(parsed<VerifyCheckCommand>({"verify", "check", "--output", "help"}).shared.format == Format::help);
 }
 
 TEST_CASE("verify runs by itself, and has subcommands") {

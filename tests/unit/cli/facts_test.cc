@@ -72,6 +72,25 @@ TEST_CASE("each thing that is wrong is said") {
   }
 }
 
+TEST_CASE("who is what is only said where somebody can know") {
+  ClusterFacts cluster = three_brokers();
+  cluster.brokers[1].voter = true;
+  cluster.brokers[2].voter = true;
+  cluster.brokers[2].fenced = true;
+  CHECK(role_of(cluster.brokers[0], cluster) == "observer");
+  CHECK(role_of(cluster.brokers[1], cluster) == "controller");
+  CHECK(role_of(cluster.brokers[2], cluster) == "voter");
+  CHECK(state_of(cluster.brokers[0], cluster) == "up");
+  CHECK(state_of(cluster.brokers[2], cluster) == "down");
+  // Without a controller nobody tells the voters, and what brokers last heard of each other may be old.
+  cluster.controller.reset();
+  for (BrokerFacts& broker : cluster.brokers) broker.voter = false;
+  cluster.brokers[0].answers = true;
+  for (const BrokerFacts& broker : cluster.brokers) CHECK(role_of(broker, cluster).empty());
+  CHECK(state_of(cluster.brokers[0], cluster) == "up");
+  CHECK(state_of(cluster.brokers[1], cluster).empty());
+}
+
 TEST_CASE("lag: from what is committed, or from the log's start where that is later") {
   GroupOffset offset;
   CHECK_FALSE(offset.lag());
