@@ -113,6 +113,8 @@ class Broker {
 
   Result<void> start();
   void stop();
+  // Of health, metrics and the page; 0: there is none.
+  [[nodiscard]] uint16_t http_port() const { return http_ ? http_->port() : 0; }
 
  private:
   void make_shards();
@@ -421,7 +423,10 @@ int run_broker(const BrokerConfig& given, const std::vector<std::string>& warnin
     return 1;
   }
   log.info("ready");
-  tell_service_manager("READY=1\nSTATUS=serves clients");
+  // X_ marks what is no word of systemd's own: `naru dev` tells its caller where the page is.
+  const uint16_t page = broker.http_port();
+  tell_service_manager(
+      fmt::format("READY=1\nSTATUS=serves clients{}", page == 0 ? "" : fmt::format("\nX_NARU_PAGE_PORT={}", page)));
   lifeline.wait_for_end();
   if (const auto failure = lifeline.failure()) {
     log.error("{}", *failure);

@@ -6,16 +6,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/commands.h"
 #include "cli/facts.h"
+#include "cli/notify_socket.h"
 #include "cli/output.h"
 #include "cli/version.h"
 #include "cli/wait.h"
@@ -35,7 +39,8 @@ struct Child {
   int port = 0;
   std::filesystem::path dir;
   pid_t pid = -1;
-  uintmax_t log_begin = 0;  // of this start: the log holds those before it too
+  std::unique_ptr<NotifySocket> says;  // of this process
+  uintmax_t log_begin = 0;             // of this start: the log holds those before it too
   [[nodiscard]] bool running() const { return pid > 0; }
 };
 
@@ -46,16 +51,19 @@ class DevCluster {
 
  private:
   Outcome<void> prepare();
+  [[nodiscard]] Outcome<void> check_sets(const std::string& properties) const;
   Outcome<void> write_properties(const Child& child);
   Outcome<void> start(Child& child);
   Outcome<void> wait_until_ready(Interruption& interruption);
+  [[nodiscard]] const Child* not_ready();
   void say_where();
   enum class Stage { starting, serving, stopping };
   // Notices children that ended; true when none is left. Says so, but for those whose start has failed.
   bool reap(Stage stage);
   void stop_all(Interruption& interruption);
   [[nodiscard]] std::string bootstrap() const;
-  [[nodiscard]] Problem why_not_started(const Child& child) const;
+  [[nodiscard]] static std::string last_error(const Child& child);
+  [[nodiscard]] static Problem why_not_started(const Child& child);
 
   const DevCommand& command_;
   std::vector<Child> children_;
@@ -74,8 +82,7 @@ Outcome<void> DevCluster::write_properties(const Child& child) {
   for (const Child& other : children_) {
     voters += fmt::format("{}{}@127.0.0.1:{}", voters.empty() ? "" : ",", other.id, other.port + 10000);
   }
-  std::ofstream file(child.dir / "server.properties");
-  file << fmt::format(
+  std::string properties = fmt::format(
       "# Written by naru dev at each start.\n"
       "node.id={}\n"
       "listeners=PLAINTEXT://:{},CONTROLLER://127.0.0.1:{}\n"
@@ -85,27 +92,59 @@ Outcome<void> DevCluster::write_properties(const Child& child) {
       "naru.shards=1\n"
       "group.initial.rebalance.delay.ms=0\n",
       child.id, child.port, child.port + 10000, voters, (child.dir / "data").string());
-  for (const std::string& set : command_.sets) file << set << "\n";
+  if (Outcome<void> good = check_sets(properties); !good) return good;
+  for (const std::string& set : command_.sets) properties += set + "\n";
+  std::ofstream file(child.dir / "server.properties");
+  file << properties;
   file.close();
   if (!file) return problem(Exit::refused, fmt::format("cannot write {}", (child.dir / "server.properties").string()));
   return {};
 }
 
+// What a broker would refuse is refused here, before one is started and its log must be read.
+Outcome<void> DevCluster::check_sets(const std::string& properties) const {
+  const common::config::ConfigMap own = common::config::parse_properties(properties);
+  for (const std::string& set : command_.sets) {
+    const std::string key = set.substr(0, set.find('='));
+    // Those that make the brokers one cluster.
+    if ((own.contains(key) && key != "naru.shards" && key != "group.initial.rebalance.delay.ms") ||
+        key == "broker.id" || key == "log.dir" || key == "controller.quorum.bootstrap.servers") {
+      return problem(Exit::usage, fmt::format("--set {}: naru dev chooses {} itself", set, key),
+                     "--brokers, --dir and --port are what can be chosen; `naru start` takes any property");
+    }
+  }
+  const auto loaded = common::config::load_config({.file = own, .environment = {}, .sets = command_.sets});
+  if (!loaded) return problem(Exit::usage, fmt::format("{}", fmt::join(loaded.error(), "\n      ")));
+  return {};
+}
+
+// With how many brokers the cluster in `top` was made; 0: there is none yet.
+int made_with(const std::filesystem::path& top) {
+  for (int id = 1; id <= 9; ++id) {
+    const std::filesystem::path dir = top / std::to_string(id);
+    if (!std::filesystem::exists(dir / "data" / "meta.properties")) continue;
+    const auto written = common::config::read_properties_file((dir / "server.properties").string());
+    if (!written) continue;
+    const auto voters = written->find("controller.quorum.voters");
+    if (voters != written->end()) return static_cast<int>(std::ranges::count(voters->second, ',')) + 1;
+  }
+  return 0;
+}
+
 Outcome<void> DevCluster::prepare() {
   std::error_code error;
   const std::filesystem::path top = std::filesystem::absolute(command_.dir, error);
+  if (const int made = made_with(top); made != 0 && made != command_.brokers) {
+    return problem(Exit::usage,
+                   fmt::format("{} holds a cluster of {} {}", command_.dir, made, made == 1 ? "broker" : "brokers"),
+                   fmt::format("--brokers {} starts it; another --dir holds another cluster", made));
+  }
   for (int i = 0; i < command_.brokers; ++i) {
     Child child{.id = i + 1, .port = command_.port + i, .dir = top / std::to_string(i + 1), .pid = -1};
     std::filesystem::create_directories(child.dir, error);
     if (error)
       return problem(Exit::usage, fmt::format("--dir {}: cannot be made ({})", child.dir.string(), error.message()));
     children_.push_back(std::move(child));
-  }
-  if (const std::filesystem::path more = top / std::to_string(command_.brokers + 1) / "data";
-      std::filesystem::exists(more)) {
-    return problem(Exit::usage,
-                   fmt::format("{} holds a cluster of more than {} brokers", command_.dir, command_.brokers),
-                   "give the same --brokers as when it was made, or another --dir");
   }
   for (const Child& child : children_) {
     if (Outcome<void> written = write_properties(child); !written) return written;
@@ -118,6 +157,9 @@ Outcome<void> DevCluster::start(Child& child) {
   const std::string properties = (child.dir / "server.properties").string();
   const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (out < 0) return problem(Exit::refused, fmt::format("cannot write {}: {}", log, std::strerror(errno)));
+  child.says = std::make_unique<NotifySocket>();
+  if (child.says->address().empty())
+    return problem(Exit::refused, fmt::format("cannot listen to a process: {}", std::strerror(errno)));
   std::error_code unknown;
   child.log_begin = std::filesystem::file_size(log, unknown);
   const pid_t parent = getpid();
@@ -135,6 +177,7 @@ Outcome<void> DevCluster::start(Child& child) {
     for (const auto& [name, value] : common::config::process_environment()) {
       if (!common::config::property_of_variable(name).empty()) unsetenv(name.c_str());
     }
+    setenv("NOTIFY_SOCKET", child.says->address().c_str(), 1);
     dup2(out, STDOUT_FILENO);
     dup2(out, STDERR_FILENO);
     const int nothing = open("/dev/null", O_RDONLY);
@@ -148,11 +191,10 @@ Outcome<void> DevCluster::start(Child& child) {
   return {};
 }
 
-// What its log says of a start that failed: its last error, without time and level. A broker that logs an error goes on
-// to stop in order and says that too, so the last line is only the second best.
-Problem DevCluster::why_not_started(const Child& child) const {
-  const std::filesystem::path log = child.dir / "naru.log";
-  std::ifstream file(log);
+// What its log says of its end: its last error, without time and level. A broker that logs an error goes on to stop in
+// order and says that too, so the last line is only the second best.
+std::string DevCluster::last_error(const Child& child) {
+  std::ifstream file(child.dir / "naru.log");
   file.seekg(static_cast<std::streamoff>(child.log_begin));
   std::string last, error;
   for (std::string line; std::getline(file, line);) {
@@ -161,7 +203,12 @@ Problem DevCluster::why_not_started(const Child& child) const {
     if (line.find(" error [") != std::string::npos) error = line.substr(line.find("] ") + 2);
   }
   if (error.empty()) error = last.starts_with("naru: ") ? last.substr(std::strlen("naru: ")) : last;
-  std::string next = fmt::format("its log: {}", log.string());
+  return error;
+}
+
+Problem DevCluster::why_not_started(const Child& child) {
+  const std::string error = last_error(child);
+  std::string next = fmt::format("its log: {}", (child.dir / "naru.log").string());
   if (error.find(std::strerror(EADDRINUSE)) != std::string::npos) {
     next = fmt::format(
         "stop what listens there, or choose others with --port (each broker takes a port, and that + 10000);\n      {}",
@@ -180,9 +227,10 @@ bool DevCluster::reap(Stage stage) {
       if (stage == Stage::stopping && WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
       all_in_order_ = false;
       if (stage == Stage::starting && WIFEXITED(status)) continue;  // is told with its cause
-      const std::string how = WIFSIGNALED(status) ? fmt::format("was killed by signal {} ({})", WTERMSIG(status),
-                                                                strsignal(WTERMSIG(status)))
-                                                  : fmt::format("ended with code {}", WEXITSTATUS(status));
+      const std::string how =
+          WIFSIGNALED(status)
+              ? fmt::format("was killed by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)))
+              : fmt::format("ended with code {}: {}", WEXITSTATUS(status), last_error(child));
       const std::string next = stage == Stage::stopping ? fmt::format("its log: {}", (child.dir / "naru.log").string())
                                                         : fmt::format("to bring it back: naru start -c {}",
                                                                       (child.dir / "server.properties").string());
@@ -193,6 +241,15 @@ bool DevCluster::reap(Stage stage) {
     if (child.running()) return false;
   }
   return true;
+}
+
+// The first that has not said yet that it serves clients; null: all have.
+const Child* DevCluster::not_ready() {
+  for (const Child& child : children_) {
+    child.says->take();
+    if (!child.says->ready()) return &child;
+  }
+  return nullptr;
 }
 
 Outcome<void> DevCluster::wait_until_ready(Interruption& interruption) {
@@ -207,13 +264,16 @@ Outcome<void> DevCluster::wait_until_ready(Interruption& interruption) {
     for (const Child& child : children_) {
       if (!child.running()) return tl::unexpected(why_not_started(child));
     }
-    client::Cluster cluster(addresses, milliseconds(1000));
-    const Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
-    if (facts) {
-      health = assess(*facts, static_cast<int>(children_.size()));
-      if (health.healthy()) return {};
+    if (const Child* silent = not_ready()) {
+      health.reasons = {fmt::format("broker {} does not serve clients yet", silent->id)};
     } else {
-      health.reasons = {facts.error().message};
+      client::Cluster cluster(addresses, milliseconds(1000));
+      if (const Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no)) {
+        health = assess(*facts, static_cast<int>(children_.size()));
+      } else {
+        health.reasons = {facts.error().message};
+      }
+      if (health.healthy()) return {};
     }
     if (interruption.wait(milliseconds(20))) return problem(Exit::interrupted, "interrupted");
     if (steady_clock::now() - told > std::chrono::seconds(5)) {
@@ -237,7 +297,9 @@ void DevCluster::say_where() {
              command_.dir);
   fmt::print("clients connect to   {}\n", bootstrap());
   for (const Child& child : children_) {
-    fmt::print("broker {}   port {}   process {}   log {}\n", child.id, child.port, child.pid,
+    const uint16_t page = child.says->page_port();
+    fmt::print("broker {}   port {}   {}process {}   log {}\n", child.id, child.port,
+               page == 0 ? "" : fmt::format("page http://localhost:{}/   ", page), child.pid,
                (child.dir / "naru.log").string());
   }
   fmt::print("ready in {}\n\n", duration_text(took));
