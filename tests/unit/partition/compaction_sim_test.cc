@@ -70,7 +70,7 @@ class Run {
     broker::partition::CleaningSettings cleaning;
     cleaning.min_dirty_ratio = seed % 3 == 0 ? 0.5 : 0.1;
     cleaning.delete_retention = 100h;  // what a tombstone says must not be forgotten by this test
-    if (seed % 2 == 0) cleaning.codec = common::records::Codec::lz4;
+    if (seed % 2 == 0) cleaning.stored.codec = common::records::Codec::lz4;
     s.cleaning = cleaning;
     broker::cleaner::CleanerLimits limits;
     limits.backoff = 100ms;

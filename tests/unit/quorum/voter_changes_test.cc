@@ -55,6 +55,7 @@ class ScriptedRaft final : public quorum::Raft {
   raft::QuorumStatus describe() const override { return status; }
   void read_index(std::function<void(Result<LogIndex>)>) override {}
   void transfer_leadership(std::optional<BrokerId>, Done) override {}
+  void resign(std::string_view) override {}
 
  private:
   void change(std::string what, Done done) {
