@@ -330,9 +330,11 @@ TEST_CASE("what checkpoints say of a topic that is gone holds for no other of it
     }(b.find(orders), b.world.now() + 1s));
   });
   b.advance(2min);
-  for (const char* checkpoint : {"log-start-offset", "replication-offset", "recovery-point-offset"})
-    REQUIRE(b.disk->content(fmt::format("data/{}-checkpoint", checkpoint)).text().find("orders 0 20") !=
-            std::string_view::npos);
+  for (const char* checkpoint : {"log-start-offset", "replication-offset"}) {
+    const Buffer stored = b.disk->content(fmt::format("data/{}-checkpoint", checkpoint));
+    INFO(checkpoint << ": " << stored.text());
+    REQUIRE(stored.text().find("orders 0 20") != std::string_view::npos);
+  }
   b.apply({metadata::RemoveTopicRecord{orders}, metadata::TopicRecord{orders_again, "orders"},
            Broker::partition_record(orders_again, 0)});
   b.advance(1s);
