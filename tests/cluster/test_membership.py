@@ -40,9 +40,9 @@ def test_a_broker_that_is_gone_for_good_is_removed():
     with Cluster(3, observers=1) as cluster:
         cluster.start()
         equal(cluster[4].terminate(), 0, "exit code of SIGTERM")
-        wait_until(lambda: {b["id"]: b["state"] for b in cluster.status()["brokers"]}.get(4) == "down", "broker 4 is down")
+        wait_until(lambda: {b["id"]: b["fenced"] for b in cluster.status()["brokers"]}.get(4) is True, "broker 4 is down")
         cluster.naru("broker", "remove", 4, "--yes")
         wait_until(lambda: sorted(b["id"] for b in cluster.status()["brokers"]) == [1, 2, 3], "broker 4 is forgotten")
         cluster.naru("health")
         cluster[4].start()
-        wait_until(lambda: {b["id"]: b["state"] for b in cluster.status()["brokers"]}.get(4) == "up", "broker 4 may come back")
+        wait_until(lambda: {b["id"]: b["fenced"] for b in cluster.status()["brokers"]}.get(4) is False, "broker 4 may come back")

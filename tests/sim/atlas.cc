@@ -50,8 +50,10 @@ bool Atlas::may_lose_records(const Node& node) {
 
 bool Atlas::may_lose_metadata(const Node& node) {
   const int voters = cluster_.options().voters;
-  if (node.id().value > voters || lost_voters_.contains(node.id())) return true;
-  if (voters_changed_ || static_cast<int>(lost_voters_.size()) >= (voters - 1) / 2) return false;
+  if (lost_voters_.contains(node.id())) return true;
+  if (voters_changed_) return false;  // an observer too may be a voter by now
+  if (node.id().value > voters) return true;
+  if (static_cast<int>(lost_voters_.size()) >= (voters - 1) / 2) return false;
   lost_voters_.insert(node.id());
   return true;
 }
