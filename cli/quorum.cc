@@ -1,6 +1,7 @@
 // naru quorum status|add|remove: who votes on the metadata, and how far each has come.
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -101,29 +102,38 @@ Exit change_each(const QuorumCommand& command, std::string_view what, std::strin
   if (!cluster) return report(cluster.error());
   std::vector<ItemOutcome> items;
   for (const int id : command.ids) {
-    const Outcome<QuorumFacts> quorum = fetch_quorum(*cluster);
-    if (!quorum) return report(quorum.error());
-    const Outcome<void> done = change(*cluster, *quorum, id);
+    const Outcome<void> done = change(*cluster, id);
     if (!done) return report(done.error());
     items.push_back({std::to_string(id), ErrorCode::none, {}});
   }
   return print_items(command.shared.format, what, past, items);
 }
 
-Outcome<void> add_one(client::Cluster& cluster, const QuorumFacts& quorum, int32_t id) {
-  if (const QuorumReplica* observer = newest(quorum.metadata.observers, id))
-    return add_voter(cluster, id, observer->replica_directory_id, {});
-  if (newest(quorum.metadata.current_voters, id) != nullptr)
-    return problem(Exit::refused, fmt::format("broker {} votes already", id));
+// A broker that has just been started needs a moment until the controller hears that it follows.
+constexpr auto appearance_limit = std::chrono::seconds(3);
+
+Outcome<void> add_one(client::Cluster& cluster, int32_t id) {
+  const auto limit = std::chrono::steady_clock::now() + appearance_limit;
+  do {
+    const Outcome<QuorumFacts> quorum = fetch_quorum(cluster);
+    if (!quorum) return tl::unexpected(quorum.error());
+    if (const QuorumReplica* observer = newest(quorum->metadata.observers, id))
+      return add_voter(cluster, id, observer->replica_directory_id, {});
+    if (newest(quorum->metadata.current_voters, id) != nullptr)
+      return problem(Exit::refused, fmt::format("broker {} votes already", id));
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  } while (std::chrono::steady_clock::now() < limit);
   return problem(Exit::refused, fmt::format("no broker {} follows the metadata log", id),
                  "start it first, with controller.quorum.bootstrap.servers naming the brokers that are there");
 }
 
-Outcome<void> remove_one(client::Cluster& cluster, const QuorumFacts& quorum, int32_t id) {
-  if (const QuorumReplica* voter = newest(quorum.metadata.current_voters, id))
+Outcome<void> remove_one(client::Cluster& cluster, int32_t id) {
+  const Outcome<QuorumFacts> quorum = fetch_quorum(cluster);
+  if (!quorum) return tl::unexpected(quorum.error());
+  if (const QuorumReplica* voter = newest(quorum->metadata.current_voters, id))
     return remove_voter(cluster, id, voter->replica_directory_id);
   // It may be awaited: its disk was lost, and it has not caught up yet.
-  if (const QuorumReplica* observer = newest(quorum.metadata.observers, id))
+  if (const QuorumReplica* observer = newest(quorum->metadata.observers, id))
     return remove_voter(cluster, id, observer->replica_directory_id);
   return problem(Exit::refused, fmt::format("broker {} is no voter", id), "see: naru quorum status");
 }

@@ -1,5 +1,7 @@
 #include "cli/quorum_facts.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "kafka/add_raft_voter.h"
@@ -31,12 +33,16 @@ Outcome<QuorumFacts> fetch_quorum(client::Cluster& cluster) {
     return tl::unexpected(
         refused("cannot describe the quorum", metadata.error_code, metadata.error_message.value_or("")));
   }
+  for (auto* replicas : {&metadata.current_voters, &metadata.observers})
+    std::stable_sort(replicas->begin(), replicas->end(),
+                     [](const auto& a, const auto& b) { return a.replica_id < b.replica_id; });
   return QuorumFacts{std::move(*answer), std::move(metadata)};
 }
 
 Outcome<void> add_voter(client::Cluster& cluster, int32_t id, const common::model::Uuid& directory,
                         const std::vector<VoterEndpoint>& endpoints) {
   kafka::AddRaftVoterRequest request;
+  request.cluster_id.reset();  // whichever it is
   request.timeout_ms = static_cast<int32_t>(cluster.timeout().count());
   request.voter_id = id;
   request.voter_directory_id = directory;
@@ -51,6 +57,7 @@ Outcome<void> add_voter(client::Cluster& cluster, int32_t id, const common::mode
 
 Outcome<void> remove_voter(client::Cluster& cluster, int32_t id, const common::model::Uuid& directory) {
   kafka::RemoveRaftVoterRequest request;
+  request.cluster_id.reset();
   request.voter_id = id;
   request.voter_directory_id = directory;
   const auto answer = cluster.call<kafka::RemoveRaftVoterResponse>(request);

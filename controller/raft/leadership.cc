@@ -10,7 +10,7 @@ namespace controller::raft {
 using common::model::mutant;
 
 Leadership::Leadership(const Config& config, LogIndex start, const VoterSet& voters, LogIndex log_end, Instant now)
-    : config_(config), start_(start), heartbeat_due_(now) {
+    : config_(config), start_(start), heartbeat_due_(now), look_due_(now) {
   on_voters_changed(voters, log_end, now);
 }
 
@@ -38,6 +38,7 @@ void Leadership::on_peer_connected(BrokerId id) {
 }
 
 void Leadership::forget_silent_observers(const VoterSet& voters, Instant now) {
+  if (std::all_of(peers_.begin(), peers_.end(), [&](const auto& peer) { return voters.contains(peer.first); })) return;
   // A directory that another one of the same node has followed is gone sooner: nobody should take it for the node.
   std::map<BrokerId, Instant> newest;
   for (const auto& [key, progress] : peers_) newest[key.id] = std::max(newest[key.id], progress.last_contact());
@@ -198,6 +199,7 @@ void Leadership::shift(Duration by) {
   for (auto& [key, progress] : peers_) progress.shift(by);
   if (transfer_) transfer_->deadline += by;
   heartbeat_due_ += by;
+  look_due_ += by;
 }
 
 std::vector<ReplicaStatus> Leadership::status(const VoterSet& voters) const {

@@ -47,6 +47,10 @@ class Leadership {
   // One message to everyone, entries where something is due again.
   void send_heartbeats(const LeaderView& view, Instant now, std::vector<Message>& out);
   [[nodiscard]] Instant heartbeat_due() const { return heartbeat_due_; }
+  // When this node has to ask itself whether it still leads (R8): reads that are confirmed again and again (R17) send
+  // heartbeats too and put the next one off, but not this.
+  [[nodiscard]] Instant look_due() const { return look_due_; }
+  void looked(Instant now) { look_due_ = now + config_.heartbeat; }
 
   // --- majorities
   // How far a majority of voters is durable, this node counting `own_durable` if it is a voter (R2, R12).
@@ -104,6 +108,7 @@ class Leadership {
   std::map<NodeKey, Progress> peers_;  // every voter but this node, and observers
   uint64_t round_ = 0;                 // of the newest message that asks for contact
   Instant heartbeat_due_;
+  Instant look_due_;
   std::vector<Read> reads_;  // rounds rising
   std::optional<Transfer> transfer_;
   size_t uncommitted_bytes_ = 0;

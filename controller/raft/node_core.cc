@@ -288,7 +288,8 @@ void Node::Impl::on_tick() {
 Instant Node::Impl::next_deadline() const {
   if (role_ == Role::halted) return Instant::max();
   if (is_leader())
-    return std::min(leadership_->heartbeat_due(), leadership_->transfer_deadline().value_or(Instant::max()));
+    return std::min({leadership_->heartbeat_due(), leadership_->look_due(),
+                     leadership_->transfer_deadline().value_or(Instant::max())});
   return is_voter() ? timers_.deadline() : hello_due_;
 }
 

@@ -233,8 +233,9 @@ void Node::Impl::leader_tick() {
     note(TransferEnded{TransferOutcome::gave_up});
     log("hand-over given up");
   }
-  if (now_ < leadership_->heartbeat_due()) return;
+  leadership_->looked(now_);
   leadership_->forget_silent_observers(membership_.current(), now_);
+  if (now_ < leadership_->heartbeat_due()) return;
   lead([&](auto& out) { leadership_->send_heartbeats(view(), now_, out); });
 }
 

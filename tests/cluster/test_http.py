@@ -87,9 +87,10 @@ def test_scrapes_under_load_lose_nothing_and_agree_with_the_clients():
 def test_readiness_follows_the_broker_and_life_does_not_depend_on_the_quorum():
     with looks.give_ports(Cluster(3)) as cluster:
         cluster[1].start()
-        status, body = wait_until(lambda: (lambda a: a if a[0] else None)(looks.get_json(cluster[1], "/readyz")), "an answer")
-        equal(status, HTTPStatus.SERVICE_UNAVAILABLE, "ready without a quorum")
-        equal(body["stage"], "finding the quorum", "what it waits for")
+        def waits():
+            status, body = looks.get_json(cluster[1], "/readyz")
+            return status if status and body["stage"] == "finding the quorum" else None
+        equal(wait_until(waits, "a broker that waits for the quorum"), HTTPStatus.SERVICE_UNAVAILABLE, "ready without a quorum")
         equal(looks.get(cluster[1], "/livez")[0], HTTPStatus.OK, "alive without a quorum")
         equal(looks.scrape(cluster[1])["kafka_server_kafkaserver_brokerstate"], 1, "state")
         cluster.start()

@@ -8,7 +8,7 @@ from support import clean, equal, true
 
 
 def voters_of(cluster):
-    return [v["id"] for v in cluster.json("quorum", "status")["voters"]]
+    return sorted(v["id"] for v in cluster.json("quorum", "status")["voters"])
 
 
 def silence_ms(cluster, voter):
