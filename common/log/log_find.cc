@@ -1,5 +1,6 @@
 // Offsets by timestamp (ListOffsets).
 #include <algorithm>
+#include <utility>
 
 #include "common/log/log_impl.h"
 #include "common/records/batch.h"
@@ -10,6 +11,9 @@ using records::BatchView;
 using records::Visit;
 
 namespace {
+
+constexpr size_t piece_bytes = 256 << 10;
+constexpr int pieces_in_turn = 16;
 
 // The first record from `from` on that is not older than `at`.
 Result<std::optional<FoundRecord>> search(const BufferChain& records, Offset from, TimestampMs at) {
@@ -72,18 +76,45 @@ void Log::Impl::find_from(Offset start, TimestampMs at, Offset limit, FindDone d
     Offset limit;
     FindDone done;
 
-    // Piece by piece: a piece is what one read returns.
+    bool is_asking = false;
+    std::optional<Result<ReadResult>> answer;  // one that came while we were asking
+
+    // Piece by piece: a piece is what one read returns, at once where it is in the page cache. A search may go through
+    // the whole log, for a timestamp that no record has: it is a loop, and it lets others run in between.
     void step(Offset from) {
-      from = std::max(from, log->log_start);
-      if (from >= limit) return done(std::optional<FoundRecord>());
-      log->read_any({from, limit, 256u << 10, AtLeastOneBatch::yes},
-                    [self = shared_from_this(), from](Result<ReadResult> read) {
-                      if (!read) return self->done(tl::unexpected(read.error()));
-                      if (read->records.empty()) return self->done(std::optional<FoundRecord>());
-                      auto found = search(read->records, from, self->at);
-                      if (!found || *found) return self->done(std::move(found));
-                      self->step(read->next_offset);
-                    });
+      for (int pieces = 0;; ++pieces) {
+        from = std::max(from, log->log_start);
+        if (from >= limit) return done(std::optional<FoundRecord>());
+        if (pieces == pieces_in_turn) return step_later(from);
+        answer.reset();
+        is_asking = true;
+        log->read_any({from, limit, piece_bytes, AtLeastOneBatch::yes},
+                      [self = shared_from_this(), from](Result<ReadResult> read) {
+                        if (self->is_asking) {
+                          self->answer = std::move(read);
+                        } else if (const auto next = self->look(from, std::move(read))) {
+                          self->step(*next);
+                        }
+                      });
+        is_asking = false;
+        if (!answer) return;
+        const auto next = look(from, *std::exchange(answer, std::nullopt));
+        if (!next) return;
+        from = *next;
+      }
+    }
+    // Where to go on; none: done.
+    std::optional<Offset> look(Offset from, Result<ReadResult> read) {
+      if (!read) return done(tl::unexpected(read.error())), std::nullopt;
+      if (read->records.empty()) return done(std::optional<FoundRecord>()), std::nullopt;
+      auto found = search(read->records, from, at);
+      if (!found || *found) return done(std::move(found)), std::nullopt;
+      return read->next_offset;
+    }
+    void step_later(Offset from) {
+      log->disk.offload(
+          disk::Job::reads, []() -> IoResult<void> { return {}; },
+          log->guarded([self = shared_from_this(), from](const IoResult<void>&) { self->step(from); }));
     }
   };
   auto job = std::make_shared<Search>();

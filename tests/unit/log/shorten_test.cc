@@ -219,6 +219,21 @@ TEST_CASE("timestamps lead to the first record that is not older") {
   REQUIRE(find(f, 0)->offset == Offset(40));
 }
 
+TEST_CASE("a search through a long log takes turns, and comes to its end") {
+  Fixture f;
+  f.config.segment_bytes = 64 << 20;
+  f.config.index_interval_bytes = 1 << 30;  // no index says where to begin
+  f.open();
+  for (int i = 0; i < 150; ++i) f.append({.value_bytes = 128 << 10, .timestamp = 1000 + i});
+  if (GENERATE(false, true)) f.disk->set_cold("orders");
+  std::optional<FoundRecord> found;
+  f.log->find_timestamp(TimestampMs(1149), Offset(1000), [&](const auto& r) { found = *r; });
+  REQUIRE_FALSE(found);  // others come before its end does
+  f.disk->run_until_idle();
+  REQUIRE(found);
+  REQUIRE(found->offset == Offset(149));
+}
+
 TEST_CASE("the record with the largest timestamp, below a limit (KIP-734)") {
   Fixture f;
   f.config.segment_bytes = 400;
