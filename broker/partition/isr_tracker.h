@@ -139,6 +139,8 @@ class IsrTracker {
   [[nodiscard]] bool has_enough_replicas() const { return isr_size() >= effective_min_isr(); }
   [[nodiscard]] int effective_min_isr() const;
   [[nodiscard]] bool has_proposal() const { return proposed_.has_value(); }
+  // Whether the proposal under way is for that partition epoch; an answer to an earlier one says nothing of it (R53).
+  [[nodiscard]] bool proposes_at(PartitionEpoch expected) const { return proposed_ && proposed_->expected == expected; }
   // The smallest log start offset of the leader (`own`) and every live replica: what DeleteRecords waits for. None
   // while a live replica has not spoken in this epoch.
   [[nodiscard]] std::optional<Offset> low_watermark(Offset own) const;

@@ -245,6 +245,7 @@ void Partition::tick(const std::vector<std::pair<BrokerId, Instant>>& spoken_at)
   log_->tick({.monotonic = shard_.now(), .wall = shard_.clock().wall_now()});
   if (tracker_) perform(tracker_->on_tick(spoken_at, shard_.now()));
   look_whether_cut_off(spoken_at);
+  flush_if_needed();  // one that failed for want of room or descriptors is not asked for by anybody else
 }
 
 // R33: clients that can still reach us must not wait here for what cannot come: nothing is committed without every
@@ -300,17 +301,18 @@ void Partition::propose(const ProposeIsr& proposal) {
   for (const IsrMember& m : proposal.isr) ids.push_back(m.id);
   logger_.info("proposes ISR {} instead of {}", text_of(ids), text_of(tracker_->isr()));
   sender_.send({.partition = id_, .leader_epoch = leader_epoch_, .propose = proposal, .recovery = Recovery::recovered},
-               [weak = weak_from_this(), epoch = leader_epoch_](Result<IsrRecorded> answer) {
+               [weak = weak_from_this(), epoch = leader_epoch_, at = proposal.expected](Result<IsrRecorded> answer) {
                  if (const auto self = weak.lock()) {
                    // The base class is FollowerReplica's and LeaderReplica's too: the pointer is to the whole.
-                   self->on_proposal_answer(epoch, std::move(answer));
+                   self->on_proposal_answer(epoch, at, std::move(answer));
                  }
                });
 }
 
-void Partition::on_proposal_answer(LeaderEpoch epoch, Result<IsrRecorded> answer) {
+void Partition::on_proposal_answer(LeaderEpoch epoch, PartitionEpoch expected, Result<IsrRecorded> answer) {
   if (!tracker_ || leader_epoch_ != epoch) return;
   if (!answer) {
+    if (!tracker_->proposes_at(expected)) return;
     logger_.info("ISR proposal refused: {} {}", answer.error().code, answer.error().message);
     tracker_->on_proposal_refused(answer.error().code, shard_.now());
     return;

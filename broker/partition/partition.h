@@ -309,7 +309,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   void perform(const IsrEffects& effects);
   void propose(const ProposeIsr& proposal);
   void count_isr_change(size_t before);
-  void on_proposal_answer(LeaderEpoch epoch, Result<IsrRecorded> answer);
+  void on_proposal_answer(LeaderEpoch epoch, PartitionEpoch expected, Result<IsrRecorded> answer);
   void set_high_watermark(Offset high_watermark);
   void flush_if_needed();
   // Whether the batches that lack before `batch` were refused here for a reason of our own.
