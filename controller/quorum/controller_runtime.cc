@@ -233,6 +233,10 @@ void ControllerRuntime::submit(metadata::Decision decision, std::optional<Instan
       if (held.done) held.done(not_controller(false));
       return give_up_leadership();
     }
+    if (!active()) {  // deposed by what the proposal met at once: a disk that failed, a term that is over
+      if (held.done) held.done(not_controller(true));
+      return;
+    }
     NARU_CHECK(*index >= decision.index, "metadata batch at {} instead of {}", *index, decision.index);
     if (*index != decision.index) state_->set_next_index(index->next());  // a change of voters came in between
     last_proposed_ = *index;

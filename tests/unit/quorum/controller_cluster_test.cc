@@ -192,6 +192,27 @@ TEST_CASE("R10, R16: a leader whose log takes no batch gives up, also where nobo
   REQUIRE(std::get<CreateTopicsAnswer>(*answer).topics.at(0).error.code == ErrorCode::none);
 }
 
+TEST_CASE("R16: a controller that is deposed while it proposes answers what it proposed, once") {
+  SimCluster cluster(3);
+  cluster.world.run_for(1s);
+  CreateTopics r;
+  CreateTopics::Topic t;
+  t.name = "t";
+  t.partition_count = 1;
+  r.topics = {t};
+  std::vector<ControllerAnswer> answers;
+  cluster.quorum.depose_in_next_proposal();
+  cluster.node(1).runtime.handle(r, cluster.world.clock().now() + 10s,
+                                 [&](Reply reply) { answers.push_back(reply.answer); });
+  REQUIRE(answers.size() == 1);
+  REQUIRE(std::get<Refused>(answers[0]).error.code == ErrorCode::not_controller);
+  REQUIRE(std::get<Refused>(answers[0]).may_have_happened);
+  REQUIRE_FALSE(cluster.node(1).runtime.active());
+  cluster.quorum.elect(BrokerId{2});
+  cluster.world.run_for(1s);
+  REQUIRE(answers.size() == 1);
+}
+
 TEST_CASE("a request that would be an entry too large for the metadata log is refused, and nothing else happens") {
   SimCluster cluster(3);
   cluster.create(1, "t", {{1, 2, 3}});

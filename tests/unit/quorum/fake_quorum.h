@@ -108,6 +108,8 @@ class FakeQuorum {
   size_t size() const { return log_.size(); }
   // The next batch is not taken: too much waits already, or it is too large.
   void refuse_next_proposal() { refuses_next_ = true; }
+  // The next batch is appended, and its leader is one no longer when it hears of that: its disk has failed.
+  void depose_in_next_proposal() { deposes_next_ = true; }
   // No majority confirms anything while held; then they do not.
   void hold_reads() { reads_held_ = true; }
   void fail_reads() {
@@ -183,6 +185,7 @@ class FakeQuorum {
   bool active_ = false;
   bool drop_at_next_election_ = false;
   bool refuses_next_ = false;
+  bool deposes_next_ = false;
   bool held_ = false;
   common::TimerHandle timer_;
 };
@@ -193,6 +196,7 @@ inline Result<LogIndex> FakeRaft::propose(Buffer payload, std::function<void(Res
   const LogIndex index = quorum_.next_index();
   quorum_.log_.push_back(
       {raft::Entry{quorum_.term_, index, raft::EntryKind::data, std::move(payload)}, std::move(on_committed)});
+  if (std::exchange(quorum_.deposes_next_, false)) quorum_.depose();
   quorum_.schedule();
   return index;
 }
