@@ -247,7 +247,8 @@ void ControllerState::relieve_the_unreached(Instant now, std::vector<Decision>& 
 void ControllerState::recover_by_longest_log(Instant now, std::vector<Decision>& decisions) {
   if (recovery_.idle()) return;
   Draft d = draft();
-  recovery_.elect(d, [this](BrokerId id, const TopicIdPartition& p) { return registry_.is_offline(id, p); }, options_);
+  recovery_.elect(
+      d, [this](BrokerId id, const TopicIdPartition& p) { return registry_.is_offline(id, p); }, options_, now);
   if (!d.empty()) decisions.push_back(adopt(std::move(d), Refused{}, now));
 }
 

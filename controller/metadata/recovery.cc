@@ -66,7 +66,8 @@ void LongestLogRecovery::on_log_end(BrokerId broker, BrokerEpoch epoch, const Lo
   found->second.answers.insert_or_assign(broker, Answer{epoch, end});
 }
 
-void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const ControllerOptions& options) {
+void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const ControllerOptions& options,
+                               Instant now) {
   for (auto& [partition, pending] : pending_) {
     const MetadataImage before = draft.image();
     const PartitionState* state = before.partition(partition.topic_id, partition.partition);
@@ -79,6 +80,8 @@ void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const 
     std::optional<BrokerId> best_offline;
     bool complete = true;
     size_t offline = 0;
+    if (!pending.looked_at) pending.looked_at = now;
+    const bool may_still_come = now - *pending.looked_at < options.detector.session_timeout;
     for (const BrokerId candidate : pending.candidates) {
       const auto answer = pending.answers.find(candidate);
       const BrokerImage* broker = before.broker(candidate);
@@ -89,7 +92,7 @@ void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const 
         ++offline;
         if (answer != pending.answers.end()) {
           if (!best_offline || length(candidate) > length(*best_offline)) best_offline = candidate;
-        } else if (broker != nullptr && is_active(*broker)) {
+        } else if (broker != nullptr && (is_active(*broker) || may_still_come)) {
           complete = false;  // it can still say where its copy ended
         }
       } else if (answer == pending.answers.end() || !is_active(*broker)) {

@@ -6,6 +6,7 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "controller/metadata/draft.h"
@@ -28,8 +29,9 @@ class LongestLogRecovery {
   using IsOffline = std::function<bool(BrokerId, const TopicIdPartition&)>;
   // Elects where every candidate is in service and has answered in its present life. Offline copies are not waited for
   // while they are no more than may be lost at once (minISR - 1), and none of them is known to have ended later: then
-  // somebody else has what they had.
-  void elect(Draft& draft, const IsOffline& is_offline, const ControllerOptions& options);
+  // somebody else has what they had. Where one's broker is not in service, it is given a session's time to say it: after
+  // a change of controllers nobody is, and what the former one had been told is forgotten.
+  void elect(Draft& draft, const IsOffline& is_offline, const ControllerOptions& options, Instant now);
   [[nodiscard]] bool idle() const { return pending_.empty(); }
 
  private:
@@ -42,6 +44,7 @@ class LongestLogRecovery {
     LogIndex asked_at;
     std::vector<BrokerId> candidates;  // in assignment order
     std::map<BrokerId, Answer> answers;
+    std::optional<Instant> looked_at;  // first
   };
   void consider(const MetadataImage& image, const TopicIdPartition& partition, const PartitionState* state);
 
