@@ -154,7 +154,7 @@ Outcome<Offsets> new_offsets(client::Cluster& cluster, const GroupFacts& group, 
   for (const TopicPartition& p : wanted) {
     const auto current = committed_of(group, p);
     if (reset.shift_by && !current) {
-      return problem(Exit::refused,
+      return problem(Exit::usage,
                      fmt::format("Cannot shift offset for partition {}-{} since there is no current committed offset",
                                  p.topic, p.partition.value));
     }

@@ -271,6 +271,7 @@ Exit reset(client::Cluster& cluster, const std::vector<std::string>& names, cons
     auto offsets = reset_offsets(cluster, name, o.change);
     if (!offsets) {
       print_error(offsets.error().message);
+      if (offsets.error().exit == Exit::usage) return Exit::refused;  // Kafka's tool prints its usage and ends
       all.emplace_back(name, std::map<TopicPartition, int64_t>());
       continue;
     }
