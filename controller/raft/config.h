@@ -24,7 +24,7 @@ struct Config {
   Duration transfer = std::chrono::milliseconds(500);        // R10: then give up
   Duration clock_gap = std::chrono::milliseconds(200);       // own pause longer than this: distrust own timers
   Duration floor_interval = std::chrono::seconds(1);         // how often the committed floor is noted (R20, R21)
-  Duration observer_hello = std::chrono::milliseconds(200);
+  Duration observer_hello = std::chrono::milliseconds(50);  // while it knows no leader
   Duration observer_silence = std::chrono::seconds(30);  // then the leader forgets an observer
   Duration caught_up_age_max = std::chrono::seconds(1);  // how fresh a new voter's "caught up" must be (R12)
 

@@ -147,12 +147,17 @@ class Work:
         self.cluster[3].kill()
         wait_until(lambda: any(b["id"] == 3 and b["fenced"] for b in self.cluster.status()["brokers"]), "broker 3 to be fenced")
         self.cluster.naru("partition", "move", "made", "--to", "1,2,3", "--yes")
+        # Kafka's tool asks whichever broker it likes, and each answers from the metadata that it has.
+        def known(count):
+            return lambda: all(len(self.cluster.json("partition", "moves", bootstrap=self.cluster[i].address)) == count for i in (1, 2, 4))
+        wait_until(known(3), "all brokers to know of the move")
         under_way = t("reassign-partitions", "--list")
         equal([f"made-{p}:" in under_way for p in range(3)], [True] * 3, f"partitions under way in {under_way!r}")
         back = self.file("back.json", {"version": 1, "partitions": [{"topic": "made", "partition": p, "replicas": [3, 2, 1]} for p in range(3)]})
         # The tool would take the throttle off every broker too, and wait for the one that is down.
         cancelled = t("reassign-partitions", "--cancel", "--preserve-throttles", "--reassignment-json-file", back)
         true("Successfully cancelled" in cancelled, cancelled)
+        wait_until(known(0), "all brokers to know that there is none")
         true("No partition reassignments found" in t("reassign-partitions", "--list"), "--list when all is cancelled")
         self.cluster[3].start()
         self.cluster.wait_healthy()
