@@ -14,8 +14,8 @@ namespace {
 
 constexpr size_t read_ahead_bytes = 512;  // all that an idle connection holds beside its own state
 // Frames are charged as they arrive, a step ahead: at first a little, then four times what has come already, so that a
-// frame of Kafka's default batch takes two steps, each of which costs a read. Who claims a large frame and sends nothing
-// holds no more than the first step.
+// frame of Kafka's default batch takes two steps, each of which costs a read. Who claims a large frame and sends
+// nothing holds no more than the first step.
 constexpr size_t charge_step_min = 4 << 10;
 constexpr size_t charge_step_max = 1 << 20;
 
@@ -34,14 +34,15 @@ Buffer length_prefix(size_t length) {
 }  // namespace
 
 Connection::Connection(common::Shard& shard, common::net::Socket socket, ConnectionInfo info,
-                       const ConnectionLimits& limits, MemoryBudget& budget, ResponseBudget& responses,
-                       const Dispatch& dispatch, std::function<void(Connection&, const std::string&)> on_closed)
+                       const ConnectionLimits& limits, std::shared_ptr<MemoryBudget> budget,
+                       std::shared_ptr<ResponseBudget> responses, const Dispatch& dispatch,
+                       std::function<void(Connection&, const std::string&)> on_closed)
     : shard_(shard),
       socket_(std::move(socket)),
       info_(std::move(info)),
       limits_(limits),
-      budget_(budget),
-      responses_(responses),
+      budget_(std::move(budget)),
+      responses_(std::move(responses)),
       dispatch_(dispatch),
       on_closed_(std::move(on_closed)),
       outcome_ready_(shard),
@@ -70,7 +71,7 @@ void Connection::check_deadlines(common::Instant now) {
     write_began_ = now;
   }
   const auto stall_max =
-      responses_.is_short() ? std::min(limits_.short_stall_max, limits_.write_stall_max) : limits_.write_stall_max;
+      responses_->is_short() ? std::min(limits_.short_stall_max, limits_.write_stall_max) : limits_.write_stall_max;
   if (frame_began_ && now - *frame_began_ > limits_.frame_time_max && !mutant<"R111-waits-for-half-frames">()) {
     close("a request did not arrive in full in time");
   } else if (write_began_ && now - *write_began_ > stall_max && !mutant<"R111-waits-for-who-does-not-read">()) {
@@ -121,7 +122,7 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::read_frame() {
                       static_cast<int32_t>(length), limits_.frame_bytes_max));
     co_return nullptr;
   }
-  MemoryBudget::Charge charge(budget_);
+  MemoryBudget::Charge charge(*budget_);
   // Uninitialised on purpose: pages of a frame that never arrives are never touched.
   std::shared_ptr<std::byte[]> memory(new std::byte[length]);
   size_t filled = 0;
@@ -144,14 +145,14 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::read_frame() {
 bool Connection::may_read_on() const {
   if (in_flight_.size() >= limits_.in_flight_max) return false;
   if (mutant<"R109-reads-on-while-answers-wait">()) return true;
-  return unsent_bytes_ <= limits_.unsent_bytes_max && (unsent_bytes_ == 0 || !responses_.is_short());
+  return unsent_bytes_ <= limits_.unsent_bytes_max && (unsent_bytes_ == 0 || !responses_->is_short());
 }
 
 Awaitable<void> Connection::read_requests(std::shared_ptr<Connection> self) {
   while (!self->closed_) {
     std::shared_ptr<Slot> slot = co_await self->read_frame();
     if (!slot) co_return;
-    slot->request.charge_answer_to(self->responses_, self->socket_.bytes_written());
+    slot->request.charge_answer_to(*self->responses_, self->socket_.bytes_written());
     self->in_flight_.push_back(slot);
     self->shard_.spawn("request", handle(self, slot));
     if (!mutant<"R87-handles-requests-side-by-side">()) co_await slot->request.until_settled();

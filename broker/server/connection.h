@@ -104,7 +104,7 @@ struct ConnectionLimits {
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(common::Shard& shard, common::net::Socket socket, ConnectionInfo info, const ConnectionLimits& limits,
-             MemoryBudget& budget, ResponseBudget& responses, const Dispatch& dispatch,
+             std::shared_ptr<MemoryBudget> budget, std::shared_ptr<ResponseBudget> responses, const Dispatch& dispatch,
              std::function<void(Connection&, const std::string& why)> on_closed);
 
   void start();
@@ -136,8 +136,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   common::net::Socket socket_;
   const ConnectionInfo info_;
   const ConnectionLimits& limits_;
-  MemoryBudget& budget_;
-  ResponseBudget& responses_;
+  // Shared: a request that still waits when its shard ends gives back what it holds after the server has gone.
+  const std::shared_ptr<MemoryBudget> budget_;
+  const std::shared_ptr<ResponseBudget> responses_;
   const Dispatch& dispatch_;
   std::function<void(Connection&, const std::string&)> on_closed_;
 

@@ -16,10 +16,13 @@ using common::model::Result;
 
 struct Server::PerShard {
   PerShard(common::Shard& on, uint64_t request_memory, uint64_t response_memory, Dispatch how)
-      : shard(on), budget(on, request_memory), responses(on, response_memory), dispatch(std::move(how)) {}
+      : shard(on),
+        budget(std::make_shared<MemoryBudget>(on, request_memory)),
+        responses(std::make_shared<ResponseBudget>(on, response_memory)),
+        dispatch(std::move(how)) {}
   common::Shard& shard;
-  MemoryBudget budget;
-  ResponseBudget responses;
+  std::shared_ptr<MemoryBudget> budget;
+  std::shared_ptr<ResponseBudget> responses;
   Dispatch dispatch;
   std::unordered_set<std::shared_ptr<Connection>> connections;
   common::TimerHandle sweep;
