@@ -291,19 +291,19 @@ std::string RaftScenario::upkeep(const Command& command) {
   for (const auto& [other, member] : members_) registered[BrokerId(other)] = voter_of(other, 1).endpoint;
   if (command.has("moved"))
     registered[BrokerId(static_cast<int32_t>(command.number("moved")))] = {command.text("host"), 9093};
-  const auto todo = decide_upkeep(m.node->status(), registered, now_);
-  if (!todo) return "nothing to do";
+  const auto wanted = decide_upkeep(m.node->status(), registered, now_);
+  if (!wanted) return "nothing to do";
   std::string what;
   auto proposed = [&] {
-    if (const auto* lost = std::get_if<ReplaceLostVoter>(&*todo)) {
+    if (const auto* lost = std::get_if<ReplaceLostVoter>(&*wanted)) {
       what = fmt::format("replace {}", lost->former);
       return m.node->remove_voter(lost->former, now_, Afterwards::returns);
     }
-    if (const auto* add = std::get_if<AddAwaitedVoter>(&*todo)) {
+    if (const auto* add = std::get_if<AddAwaitedVoter>(&*wanted)) {
       what = fmt::format("add {}", add->voter.key);
       return m.node->add_voter(add->voter, now_);
     }
-    const auto& move = std::get<MoveVoter>(*todo);
+    const auto& move = std::get<MoveVoter>(*wanted);
     what = fmt::format("move {} to {}", move.key, move.endpoint.host);
     return m.node->update_voter(move.key, move.endpoint, now_);
   }();
