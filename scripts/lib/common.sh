@@ -61,9 +61,9 @@ quietly() {
   return $status
 }
 
-# configure PRESET: once.
+# configure PRESET: once. Who lets the scripts build wants everything soon: several files at a time (cmake/unity.cmake).
 configure() {
-  local preset=$1 extra=()
+  local preset=$1 extra=(-DNARU_UNITY=ON)
   if [ -f "$naru_top/build/$preset/build.ninja" ]; then return 0; fi
   if [ -d "$naru_top/build/boost/usr/include/boost" ]; then extra+=("-DBOOST_ROOT=$naru_top/build/boost/usr"); fi
   (cd "$naru_top" && quietly "configure-$preset" cmake --preset "$preset" "${extra[@]}")
@@ -76,3 +76,7 @@ build() {
   configure "$preset" || return
   (cd "$naru_top" && quietly "build-$preset" cmake --build "build/$preset" -j "$(build_jobs)" --target "$@")
 }
+
+# What of the sanitizer builds has tests that scripts/test runs; they build nothing else.
+# shellcheck disable=SC2034
+asan_targets=(unit_tests fuzz_smoke) tsan_targets=(stress_tests naru)

@@ -89,7 +89,7 @@ def rates(megabytes, runs):
     return rows
 
 
-def gaps(runs, clients):
+def gaps(runs, clients, others):
     """kill -9 under a steady producer: the longest time that a partition goes without an acknowledgement."""
     rows = []
     returns = []
@@ -97,11 +97,11 @@ def gaps(runs, clients):
         seen = {kind: [] for kind in KILLS}
         for run in range(runs):
             for kind in KILLS:
-                gap, back = kill_once(lambda: Cluster(3), kind, make_producer)
+                gap, back = kill_once(lambda: Cluster(3), kind, make_producer, others)
                 seen[kind].append(gap)
                 returns.append(back)
             say(f"{client}, run {run + 1} of {runs}: " + ", ".join(f"{KILLS[k]} {v[-1]:.0f} ms" for k, v in seen.items()))
-        rows += [row(f"longest gap at kill -9 of {KILLS[kind]}, {client}", "ms", values) for kind, values in seen.items()]
+        rows += [row(f"longest gap at kill -9 of {KILLS[kind]}, {client}", "ms", values, f"{others} partitions besides") for kind, values in seen.items()]
     if returns:
         rows.append(row("restarted broker back in every ISR", "s", returns, "from its start, after kill -9"))
     return rows

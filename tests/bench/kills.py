@@ -67,7 +67,11 @@ class Kill:
         return gap, time.monotonic() - began
 
 
-def kill_once(make_cluster, kind, make_producer):
+def kill_once(make_cluster, kind, make_producer, others=0):
+    """OTHERS: how many partitions there are besides, whose leaders move in the same moment."""
     with make_cluster() as cluster:
         cluster.start()
+        if others:
+            cluster.naru("topic", "create", "others", "-p", others, timeout=120)
+            cluster.wait_isr("others")
         return Kill(cluster, kind, make_producer).run()
