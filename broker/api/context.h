@@ -89,7 +89,6 @@ class RequestContext {
   [[nodiscard]] BrokerId node_id() const { return broker_.node_id; }
   // The image at the moment the request began; refresh_image() takes the newest.
   [[nodiscard]] const MetadataImage& image() const { return *image_; }
-  [[nodiscard]] const std::shared_ptr<const MetadataImage>& image_ptr() const { return image_; }
   void refresh_image() { image_ = broker_.image; }
 
   [[nodiscard]] const RequestHead& head() const { return head_; }

@@ -76,7 +76,6 @@ class GroupCoordinator {
   // The committed offset of each group and partition.
   [[nodiscard]] std::vector<OffsetStored> committed_offsets() const;
   [[nodiscard]] std::vector<GroupSurvey> survey() const;
-  [[nodiscard]] size_t group_count() const { return groups_.size(); }
   [[nodiscard]] size_t memory_bytes() const { return memory_bytes_; }
 
  private:

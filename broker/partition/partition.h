@@ -338,7 +338,6 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   Applied truncate(Offset offset, const LeaderAnswer& answer);
   void restart_at(Offset offset);
   void on_restarted(Result<void> done);
-  void follow_log_start(Offset leader_log_start);
   void tell_position();
 
   void check_on_shard() const { NARU_CHECK(shard_.is_current(), "{} used off its shard", logger_identity()); }

@@ -69,7 +69,6 @@ class SimulatedDisk final : public Disk {
   void fill(uint64_t room) { capacity_ = used_bytes() + room; }
   // try_read answers would_block for these files.
   void set_cold(std::string path_contains) { cold_ = std::move(path_contains); }
-  void set_warm() { cold_.reset(); }
 
   // Of both images, as rot on the medium.
   void flip_bit(const std::string& path, uint64_t bit);
@@ -99,9 +98,6 @@ class SimulatedDisk final : public Disk {
   IoResult<Space> space(const std::string& path) override;
   IoResult<MachineIdentity> machine_identity(const std::string& path) override;
   void offload(Job kind, std::function<IoResult<void>()> job, Done<void> done) override;
-
-  // The time that files are stamped with.
-  void set_time(model::TimestampMs now) { now_ = now; }
 
  private:
   class SimulatedFile;

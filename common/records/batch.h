@@ -181,8 +181,4 @@ struct AssignOptions {
 // else yet: it came from a socket or from a BatchBuilder. Returns the offset after the last batch.
 Offset assign_offsets(const Buffer& batches, const AssignOptions& options);
 
-// murmur2 as Kafka's default partitioner computes it; partition = (murmur2(key) & 0x7fffffff) % partitions.
-[[nodiscard]] uint32_t murmur2(BytesView key);
-[[nodiscard]] model::PartitionIndex partition_for_key(BytesView key, int32_t partition_count);
-
 }  // namespace common::records

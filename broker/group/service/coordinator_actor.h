@@ -48,7 +48,6 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
   [[nodiscard]] std::vector<GroupSurvey> survey() const {
     return coordinator_ && state_ == State::active ? coordinator_->survey() : std::vector<GroupSurvey>{};
   }
-  [[nodiscard]] bool is_loading() const { return state_ == State::loading; }
 
  private:
   enum class State { loading, active, stopped };

@@ -278,14 +278,3 @@ TEST_CASE("crc32c: the check value, and in pieces") {
   REQUIRE(crc32c_extend(crc32c(as_bytes("1234")), as_bytes("56789")) == 0xe3069283u);
   REQUIRE(crc32c({}) == 0);
 }
-
-TEST_CASE("murmur2 equals Kafka's") {
-  int compared = 0;
-  for (const auto& line : golden_lines()) {
-    if (line.at(0) != "murmur2") continue;
-    const std::vector<std::byte> key = line.at(1) == "-" ? std::vector<std::byte>() : from_hex(line.at(1));
-    REQUIRE(murmur2(key) == load_be<uint32_t>(from_hex(line.at(2)).data()));
-    ++compared;
-  }
-  REQUIRE(compared == 9);
-}

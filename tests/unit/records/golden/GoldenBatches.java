@@ -10,7 +10,6 @@ import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.record.*;
 import org.apache.kafka.common.utils.Time;
-import org.apache.kafka.common.utils.Utils;
 import org.apache.kafka.storage.internals.log.*;
 
 public class GoldenBatches {
@@ -51,9 +50,6 @@ public class GoldenBatches {
             new EndTransactionMarker(ControlRecordType.COMMIT, 12)).buffer());
         print("java-abort-marker", MemoryRecords.withEndTransactionMarker(141, START, 7, 4712, (short) 0,
             new EndTransactionMarker(ControlRecordType.ABORT, 13)).buffer());
-        for (String key : new String[] {"", "a", "ab", "abc", "abcd", "21", "foobar", "a-little-bit-long-string", "한글"})
-            print("murmur2 " + (key.isEmpty() ? "-" : String.format("%x", new java.math.BigInteger(1, key.getBytes("UTF-8")))),
-                ByteBuffer.allocate(4).putInt(0, Utils.murmur2(key.getBytes("UTF-8"))));
 
         File dir = Files.createTempDirectory("golden").toFile();
         ProducerStateManager manager = new ProducerStateManager(new TopicPartition("t", 0), dir, 900000,
