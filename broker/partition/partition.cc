@@ -98,11 +98,11 @@ void Partition::assign(const Assignment& assignment) {
     postponed_ = assignment;
     return;
   }
-  // Metadata never goes back (2.5), but a broker replays it from the start: an epoch below what our log holds was over
-  // before we stopped, and beginning it again would write a lie into the epoch cache.
+  // Metadata never goes back (2.5), and roles are given only by an image that holds our registration: it is newer than
+  // whatever our log was told before. An epoch beyond it has rotted (R72); to go on from there would be to spread it.
   if (const auto latest = log_->epochs().latest(); latest && assignment.leader_epoch < *latest) {
-    logger_.warn("metadata speaks of epoch {}, the log is at {}: waits for newer metadata", assignment.leader_epoch,
-                 *latest);
+    log_->note_damage(fmt::format("it ends in leader epoch {}, but none above {} ever began", *latest,
+                                  assignment.leader_epoch));
     return;
   }
   if (assignment.leader_epoch < leader_epoch_ && !mutant<"R54-goes-back-an-epoch">()) return;

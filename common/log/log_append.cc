@@ -17,10 +17,17 @@ using model::BytesView;
 using model::ErrorCode;
 using model::fail;
 
-Result<void> Log::Impl::refuse_append() const {
+Result<void> Log::Impl::refuse_change() const {
   NARU_CHECK(!is_closed, "append to a closed log");
   if (failure) return fail(failure->code, failure->message);
   if (is_emptying) return fail(ErrorCode::kafka_storage_error, fmt::format("{} is being emptied", directory));
+  return {};
+}
+
+Result<void> Log::Impl::refuse_append() const {
+  if (auto refused = refuse_change(); !refused) return refused;
+  if (epochs_saved < epochs_cut)
+    return fail(ErrorCode::kafka_storage_error, fmt::format("{}: the epoch file is being written", directory));
   return {};
 }
 

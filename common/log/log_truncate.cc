@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "common/log/checkpoint_file.h"
 #include "common/log/log_impl.h"
 #include "common/model/mutant.h"
 #include "common/records/crc32c.h"
@@ -17,15 +18,33 @@ using model::ErrorCode;
 // -- at the end --
 
 Result<Offset> Log::Impl::truncate_to(Offset offset) {
-  if (auto refused = refuse_append(); !refused) return tl::unexpected(refused.error());
+  if (auto refused = refuse_change(); !refused) return tl::unexpected(refused.error());
   NARU_CHECK(offset >= log_start, "truncate to {} below log start {}", offset, log_start);
   // Below what is committed, after an unclean election: rare, and soon over.
   if (replacing && offset < *replacing)
     return model::fail(ErrorCode::kafka_storage_error, fmt::format("{} is being compacted", directory));
   if (compacting && offset < compacting->end && !mutant<"R107-goes-on-after-a-cut">()) compacting->is_void = true;
+  const bool is_shorter = offset < log_end;
+  const Result<void> cut = is_shorter ? cut_batches(offset) : Result<void>();
   // R66: also when nothing is cut. Else a follower truncates to the same place for ever (KAFKA-10706).
-  if (!mutant<"R66-keeps-epochs-beyond-the-end">()) change_epochs(epochs.truncate_from_end(offset));
-  if (offset >= log_end) return log_end;
+  Changed changed = Changed::no;
+  if (cut && !mutant<"R66-keeps-epochs-beyond-the-end">()) changed = epochs.truncate_from_end(offset);
+  if (is_shorter && !mutant<"R66-keeps-epochs-of-what-was-cut">() && epochs.truncate_from_end(log_end) == Changed::yes)
+    changed = Changed::yes;
+  cut_epochs(changed);
+  if (!cut) return tl::unexpected(cut.error());
+  if (!is_shorter) return log_end;
+  flushed = std::min(flushed, log_end);
+  flush_target = std::min(flush_target, log_end);
+  cleaned_to = std::min(cleaned_to, active().base);
+  if (mutant<"R84-truncation-keeps-producers">()) return log_end;
+  if (auto reloaded = reload_producers(log_end); !reloaded) return tl::unexpected(reloaded.error());
+  check_invariants();
+  return log_end;
+}
+
+// The part of a truncation that is about batches.
+Result<void> Log::Impl::cut_batches(Offset offset) {
   ++generation;
   positions.fill(std::nullopt);
   tail.clear();
@@ -44,25 +63,34 @@ Result<Offset> Log::Impl::truncate_to(Offset offset) {
     names_dirty = true;
     owes_cut = false;
   }
-  if (offset < log_end) {
-    auto cut = cut_last_segment(offset);
-    if (!cut) {
-      if (cut.error().fault != IoFault::exhausted) set_failed(cut.error());
-      return disk::storage_error(cut.error());
-    }
-    if (*cut == Cut::impossible) {
-      set_damaged({ErrorCode::corrupt_message, fmt::format("{}: damaged batch header", active().file->path())});
-      return model::fail(ErrorCode::corrupt_message, fmt::format("{} is damaged", directory));
-    }
+  if (offset >= log_end) return {};
+  auto cut = cut_last_segment(offset);
+  if (!cut) {
+    if (cut.error().fault != IoFault::exhausted) set_failed(cut.error());
+    return disk::storage_error(cut.error());
   }
-  if (!mutant<"R66-keeps-epochs-of-what-was-cut">()) change_epochs(epochs.truncate_from_end(log_end));
-  flushed = std::min(flushed, log_end);
-  flush_target = std::min(flush_target, log_end);
-  cleaned_to = std::min(cleaned_to, active().base);
-  if (mutant<"R84-truncation-keeps-producers">()) return log_end;
-  if (auto reloaded = reload_producers(log_end); !reloaded) return tl::unexpected(reloaded.error());
-  check_invariants();
-  return log_end;
+  if (*cut == Cut::impossible) {
+    set_damaged({ErrorCode::corrupt_message, fmt::format("{}: damaged batch header", active().file->path())});
+    return model::fail(ErrorCode::corrupt_message, fmt::format("{} is damaged", directory));
+  }
+  return {};
+}
+
+// The file must not tell of what was cut when other batches come there: after the death of the process they would look
+// like rot. After the cut, so that it never lacks what is there. On the shard, like the renames (log_impl.h); behind a
+// write of it that is under way, and then appends wait.
+void Log::Impl::cut_epochs(Changed changed) {
+  if (changed == Changed::no) return;
+  if (!config.sync_needs_epochs) return change_epochs(changed);
+  epochs_cut = ++epochs_version;
+  if (is_saving_epochs) return;
+  const std::string text = encode_epochs(epochs.entries());
+  auto saved = disk.replace_file(path(epoch_file_name), model::as_bytes(text), disk::Durability::kernel);
+  if (saved) {
+    epochs_saved = epochs_version;
+  } else {
+    note(saved.error(), "epoch file");
+  }
 }
 
 // Nothing is left of a log that began within a batch (after DeleteRecords): another segment begins there. A gap between
@@ -277,7 +305,7 @@ IoResult<void> finish_restart(disk::Disk& disk, const std::string& directory, Of
 }
 
 void Log::Impl::truncate_fully_and_start_at(Offset offset, StepDone done) {
-  if (auto refused = refuse_append(); !refused) return done(std::move(refused));
+  if (auto refused = refuse_change(); !refused) return done(std::move(refused));
   is_emptying = true;
   if (compacting) compacting->is_void = true;
   ++generation;

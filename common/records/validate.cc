@@ -262,7 +262,7 @@ Result<std::vector<BatchFacts>> validate_replicated(BytesView batches, const Rep
   std::vector<BatchFacts> all;
   std::optional<Offset> expected;
   if (limits.first == FirstBatch::starts_at_log_end) expected = limits.log_end_offset;
-  LeaderEpoch least_epoch = limits.last_epoch.value_or(LeaderEpoch(-1));
+  LeaderEpoch least_epoch = limits.last_epoch.value_or(LeaderEpoch(0));
   BatchCursor cursor(batches);
   while (!cursor.at_end()) {
     const size_t position = cursor.position();

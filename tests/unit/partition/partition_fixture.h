@@ -46,6 +46,7 @@ struct Fixture {
     common::log::LogEnvironment environment;
     environment.disk = disk.get();
     environment.tail_cache = &cache;
+    environment.on_damage = [this](const common::model::Error& error) { damages.push_back(error.message); };
     auto log = common::log::Log::open(environment, "data/orders-0", settings.log, {}, shard.clock().wall_now());
     REQUIRE(log.has_value());
     PartitionOptions p;
@@ -143,6 +144,7 @@ struct Fixture {
   SimShard shard{0, world.clock()};
   std::unique_ptr<SimulatedDisk> disk;
   common::log::TailCache cache{1 << 20};
+  std::vector<std::string> damages;
   ShardState state;
   HeldProposals proposals;
   TopicSettings settings;

@@ -333,15 +333,18 @@ TEST_CASE("positions: epochs and ranges are checked before they count (R49, R61)
   REQUIRE(f.position(2, 4, 5).error == ErrorCode::not_leader_or_follower);
 }
 
-TEST_CASE("metadata that is older than the log is waited out") {
+TEST_CASE("a log that ends in an epoch that never began is damaged, and gets no role (R72)") {
   Fixture f;
   f.lead(7);
   f.produce(Fixture::batch(), Acks::leader);
   f.run([&] { f.partition->release_log(ErrorCode::none).reset(); });
   f.partition = f.make();
-  f.lead(3);  // replayed from the beginning of the metadata log
+  f.lead(3);  // the image is newer than the log: it holds our registration
   REQUIRE(f.partition->role() == Role::none);
-  f.lead(8);
+  REQUIRE(f.damages.size() == 1);
+  f.lead(4, {1, 2, 3}, 1);
+  REQUIRE(f.damages.size() == 1);  // told once
+  f.lead(8, {1, 2, 3}, 2);
   REQUIRE(f.partition->is_leader());
 }
 
