@@ -159,7 +159,8 @@ Validated<void> check_records(const BatchView& batch, const ProduceLimits& limit
     return reject(ErrorCode::invalid_record, fmt::format("more than the declared {} records", facts.record_count));
   }
   if (!errors.empty()) return tl::unexpected(std::move(errors).rejection());
-  facts.max_timestamp = std::max(facts.max_timestamp, TimestampMs(*largest));
+  // As Kafka's broker, which believes the records: a header that says more would keep segments, and mislead searches.
+  facts.max_timestamp = std::max(TimestampMs(-1), TimestampMs(*largest));
   return {};
 }
 
