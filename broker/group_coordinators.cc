@@ -28,6 +28,10 @@ class PartitionCoordinatorLog final : public group::CoordinatorLog {
     options.from_coordinator = true;
     options.only_in_epoch = epoch_;
     const partition::ProduceResult result = co_await partition_->produce(std::move(batch), std::move(options));
+    // A full disk: what is in memory is still what the log says, and the next write may work.
+    const bool is_for_now =
+        result.error == ErrorCode::kafka_storage_error && result.is_definite && !partition_->is_offline();
+    if (is_for_now) co_return common::model::fail(ErrorCode::not_enough_replicas, result.message);
     if (result.error != ErrorCode::none) co_return common::model::fail(result.error, result.message);
     NARU_CHECK(result.last_offset.has_value(), "a successful append has an offset");
     co_return *result.last_offset;

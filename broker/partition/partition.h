@@ -68,6 +68,7 @@ struct ProduceRecordError {
 // append and NOT_ENOUGH_REPLICAS_AFTER_APPEND mean "unknown" (2.1).
 struct ProduceResult {
   ErrorCode error = ErrorCode::none;
+  bool is_definite = false;  // refused: nothing was appended, whatever the error's name leaves open
   std::string message;
   std::vector<ProduceRecordError> record_errors;
   std::optional<Offset> first_offset;

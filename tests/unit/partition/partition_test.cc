@@ -175,7 +175,9 @@ TEST_CASE("a disk that is full or fails: no acknowledgement, reads go on") {
   f.disk->add_fault({.operation = SimulatedDisk::Operation::write,
                      .path_contains = ".log",
                      .fault = common::disk::IoFault::no_space});
-  REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::kafka_storage_error);
+  const auto full = f.produce(Fixture::batch(), Acks::leader);
+  REQUIRE(full->value->error == ErrorCode::kafka_storage_error);
+  REQUIRE(full->value->is_definite);  // a coordinator need not read its log anew to know what became of it
   REQUIRE(f.partition->log_end_offset() == Offset(1));  // R77
   REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::none);
   f.position(2, 2);
