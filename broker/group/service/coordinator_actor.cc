@@ -115,6 +115,7 @@ Awaitable<void> CoordinatorActor::run_load(std::shared_ptr<CoordinatorActor> sel
       self->state_ = State::active;
       self->load_failed_ = false;
       self->perform(self->coordinator_->start(self->now()));
+      for (const std::string& topic : std::exchange(self->deleted_meanwhile_, {})) self->on_topic_deleted(topic);
       self->options_.log.info(
           "serving in epoch {} after {} ms", self->epoch_,
           std::chrono::duration_cast<std::chrono::milliseconds>(self->shard_.now() - begun).count());
@@ -238,6 +239,7 @@ Awaitable<Answer> CoordinatorActor::ask(Request request, Instant patience) {
 
 void CoordinatorActor::on_topic_deleted(const std::string& topic) {
   if (state_ == State::active) perform(coordinator_->on_topic_deleted(topic, now()));
+  if (state_ == State::loading) deleted_meanwhile_.insert(topic);
 }
 
 void CoordinatorActor::perform(Effects effects) {

@@ -169,6 +169,19 @@ TEST_CASE_METHOD(Fixture, "requests wait a moment for a load, and a longer one i
   }
 }
 
+TEST_CASE_METHOD(Fixture, "a topic that is deleted while a coordinator loads takes its offsets along") {
+  disk.put(offset_batch("g", 7));
+  disk.hold_load = true;
+  lead(1);
+  run([this] { service->on_topic_deleted("t"); });
+  run([this] { service->on_topic_deleted("another"); });
+  disk.hold_load = false;
+  disk.released->pulse();
+  while (!fetch("g") || fetch("g").value() != -1) run_for_a_moment();
+  lead(2);  // and in the log
+  CHECK(fetch("g").value() == -1);
+}
+
 TEST_CASE_METHOD(Fixture, "a partition that cannot be loaded never looks empty") {
   disk.put(offset_batch("g", 7));
   SECTION("it cannot be read") {
