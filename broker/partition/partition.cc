@@ -234,7 +234,12 @@ void Partition::set_settings(const TopicSettings& settings) {
   settings_ = settings;
   if (!log_) return;
   log_->set_config(settings.log);
-  if (!tracker_) return;
+  if (!tracker_) {
+    flush_if_needed();
+    if (settings_.sync_before_ack) tell_position();  // what is synced, which was worth no message so far
+    return;
+  }
+  perform(tracker_->on_durable(log_->flushed_offset(), shard_.now()));
   perform(tracker_->on_min_isr(settings.min_isr, shard_.now()));
   perform(tracker_->on_counted_end(settings.sync_before_ack ? CountedEnd::durable : CountedEnd::written, shard_.now()));
   flush_if_needed();

@@ -14,11 +14,9 @@ ReplicaPosition Partition::position() const {
   const LogFacts facts(*log_);
   FetchAsk ask = reconciler_ ? reconciler_->ask(facts)
                              : FetchAsk{.leader_epoch = leader_epoch_, .fetch_offset = log_->log_end_offset()};
-  // Where syncs are not waited for they are not worth a message either.
-  const Offset durable = settings_.sync_before_ack ? log_->flushed_offset() : ask.fetch_offset;
   return {.ask = ask,
           .partition_epoch = partition_epoch_,
-          .durable_offset = durable,
+          .durable_offset = log_->flushed_offset(),  // also where nobody waits for it yet: that may change (D2)
           .log_start_offset = log_->log_start_offset()};
 }
 

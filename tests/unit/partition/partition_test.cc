@@ -108,6 +108,32 @@ TEST_CASE("flush.messages=1: nothing counts before it is synced (D2)") {
   REQUIRE(f.partition->recovery_point() == Offset(2));
 }
 
+TEST_CASE("flush.messages=1 from now on: what was written before counts when it is synced, and then at once (D2)") {
+  TopicSettings sync;
+  sync.sync_before_ack = true;
+  sync.log.flush_messages = 1;
+  Fixture f;
+  f.lead();
+  f.produce(Fixture::batch(), Acks::leader);
+  SECTION("a follower says what it has synced, also while nobody asks") {
+    f.assign(Fixture::assignment(2, 2, {1, 2, 3}, 1));
+    REQUIRE(f.partition->position().ask.fetch_offset == Offset(1));
+    REQUIRE(f.partition->position().durable_offset == Offset(0));
+    f.run([&] { f.partition->set_settings(sync); });
+    f.advance(20ms);
+    REQUIRE(f.partition->position().durable_offset == Offset(1));
+  }
+  SECTION("a leader knows what it has synced, also if nobody waited for that") {
+    f.run([&] { f.partition->log()->flush([](const auto&) {}); });
+    f.advance(20ms);
+    f.run([&] { f.partition->set_settings(sync); });
+    f.position(2, 1);
+    REQUIRE(f.partition->high_watermark() == Offset(0));
+    f.position(3, 1);
+    REQUIRE(f.partition->high_watermark() == Offset(1));
+  }
+}
+
 TEST_CASE("clients' produces stop when the disk is nearly full or the broker is isolated") {
   Fixture f;
   f.lead();
