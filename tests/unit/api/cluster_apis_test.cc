@@ -545,6 +545,8 @@ TEST_CASE("AlterPartitionReassignments translates both ways") {
 TEST_CASE("ListPartitionReassignments lists what is being moved") {
   BrokerFixture broker;
   const TopicId id = broker.create_topic("orders", 2, {1, 2});
+  meta::DescribeQuorumAnswer quorum;
+  broker.controller.answer = [&](const meta::ControllerRequest&) -> meta::ControllerAnswer { return quorum; };
   kafka::ListPartitionReassignmentsRequest request;
   REQUIRE(broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0).topics.empty());
   meta::PartitionChangeRecord change;
@@ -558,6 +560,25 @@ TEST_CASE("ListPartitionReassignments lists what is being moved") {
   REQUIRE(all.topics.at(0).partitions.at(0).adding_replicas == std::vector<int32_t>{3});
   request.topics.emplace().push_back({"orders", {0}});
   REQUIRE(broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0).topics.empty());
+
+  // Never what is older than the request.
+  quorum.high_watermark = broker.context.image->offset()->next();
+  REQUIRE(broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0).error_code == ErrorCode::none);
+  quorum.high_watermark = quorum.high_watermark.next();
+  const auto behind = broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0);
+  REQUIRE(behind.error_code == ErrorCode::request_timed_out);
+  REQUIRE(behind.error_message);
+  broker.controller.effect = [&](const meta::ControllerRequest&) {
+    change.adding = std::vector<BrokerId>{};
+    change.replicas = std::vector<BrokerId>{BrokerId(1), BrokerId(2)};
+    broker.apply(change);
+  };
+  request.topics.reset();
+  REQUIRE(broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0).topics.empty());
+  broker.controller.effect = nullptr;
+  broker.controller.answer = nullptr;
+  REQUIRE(broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0).error_code ==
+          ErrorCode::broker_not_available);
 }
 
 TEST_CASE("DescribeAcls says that there is no authorizer") {
