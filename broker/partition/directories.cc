@@ -259,6 +259,25 @@ void Directories::tell_failed(size_t manager, const std::string& directory) {
   shards_[manager]->post([to = managers_[manager], directory] { to->directory_failed(directory); });
 }
 
+void Directories::lower_recovery_point(TopicPartition partition, const std::string& directory, common::model::Offset to,
+                                       common::Shard& reply, std::function<void()> done) {
+  on_home([this, partition = std::move(partition), directory, to, &reply, done = std::move(done)] {
+    LogDirectory* where = find(directory);
+    if (where == nullptr || where->failure()) return reply.post(done);
+    lowered_[partition] = {to, ++lowerings_};
+    where->lower_recovery_point(
+        partition, to,
+        [this, alive = std::weak_ptr(alive_), directory, &reply, done](const common::disk::IoResult<void>& stored) {
+          if (alive.expired()) return;
+          reply.post(done);
+          if (stored) return;
+          options_.logger.warn("recovery point in {} not lowered: {}", directory, stored.error().message);
+          if (!common::disk::may_pass(stored.error().fault))
+            report_failure(directory, {ErrorCode::kafka_storage_error, stored.error().message});
+        });
+  });
+}
+
 void Directories::report_failure(const std::string& directory, const Error& error) {
   on_home([this, directory, error] {
     LogDirectory* failed = find(directory);
@@ -352,12 +371,18 @@ Awaitable<void> Directories::checkpoint() {
 
 Awaitable<void> Directories::checkpoint_some(std::vector<CheckpointKind> kinds) {
   const uint64_t made_before = made_;
+  const uint64_t lowerings_before = lowerings_;
   std::vector<ReplicaOffsets> offsets = co_await gather();
   // What was made meanwhile has a name of which this may be told of the one before.
   std::erase_if(offsets, [&](const ReplicaOffsets& r) {
     const auto there = occupied_.find(r.partition);
     return there != occupied_.end() && there->second.number > made_before;
   });
+  std::erase_if(lowered_, [&](const auto& entry) { return entry.second.number <= lowerings_before; });
+  for (ReplicaOffsets& r : offsets) {
+    if (const auto cut = lowered_.find(r.partition); cut != lowered_.end())
+      r.recovery_point = std::min(r.recovery_point, cut->second.to);
+  }
   for (const CheckpointKind kind : kinds) store(kind, offsets);
 }
 

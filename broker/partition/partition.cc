@@ -31,6 +31,7 @@ Partition::Partition(common::Shard& shard, PartitionOptions options)
       sender_(*options.sender),
       listener_(options.listener),
       logger_(std::move(options.logger)),
+      lower_recovery_point_(std::move(options.lower_recovery_point)),
       log_(std::move(options.log)),
       settings_(options.settings),
       high_watermark_(std::clamp(options.high_watermark, log_->log_start_offset(), log_->log_end_offset())) {
@@ -101,8 +102,8 @@ void Partition::assign(const Assignment& assignment) {
   // Metadata never goes back (2.5), and roles are given only by an image that holds our registration: it is newer than
   // whatever our log was told before. An epoch beyond it has rotted (R72); to go on from there would be to spread it.
   if (const auto latest = log_->epochs().latest(); latest && assignment.leader_epoch < *latest) {
-    log_->note_damage(fmt::format("it ends in leader epoch {}, but none above {} ever began", *latest,
-                                  assignment.leader_epoch));
+    log_->note_damage(
+        fmt::format("it ends in leader epoch {}, but none above {} ever began", *latest, assignment.leader_epoch));
     return;
   }
   if (assignment.leader_epoch < leader_epoch_ && !mutant<"R54-goes-back-an-epoch">()) return;

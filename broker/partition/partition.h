@@ -185,6 +185,8 @@ struct PartitionOptions {
   std::unique_ptr<common::log::Log> log;
   TopicSettings settings;
   Offset high_watermark;  // from the checkpoint; a hint (R73)
+  // The log ends below what was synced: calls back once the stored recovery point says no more. Null: none is stored.
+  std::function<void(Offset to, std::function<void()> done)> lower_recovery_point;
   const ShardState* state = nullptr;
   AlterPartitionSender* sender = nullptr;
   PartitionListener* listener = nullptr;  // may be null
@@ -338,7 +340,9 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
 
   Applied truncate(Offset offset, const LeaderAnswer& answer);
   void restart_at(Offset offset);
-  void on_restarted(Result<void> done);
+  void on_restarted(Result<void> done, Offset synced_before);
+  [[nodiscard]] bool must_note_cut(Offset synced_before);
+  void go_on_after_cut();
   void follow_log_start(Offset leader_log_start);
   void tell_position();
 
@@ -353,6 +357,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   AlterPartitionSender& sender_;
   PartitionListener* const listener_;
   common::Logger logger_;
+  const std::function<void(Offset to, std::function<void()> done)> lower_recovery_point_;
   std::unique_ptr<common::log::Log> log_;  // null: released
   TopicSettings settings_;
   PartitionCounters counters_;
@@ -366,8 +371,8 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   PartitionEpoch partition_epoch_{-1};
   std::unique_ptr<IsrTracker> tracker_;           // leader
   std::optional<FollowerReconciler> reconciler_;  // follower
-  std::optional<Assignment> postponed_;           // came while the log was being restarted
-  bool restarting_ = false;
+  std::optional<Assignment> postponed_;           // came meanwhile
+  bool restarting_ = false;                       // the log is being started over, or a cut of it noted
   bool cut_off_ = false;
   // R86: gaps that we made ourselves: batches of producers that could not be written, though nothing was wrong with
   // them.

@@ -67,7 +67,9 @@ Applied Partition::apply(const LeaderAnswer& answer, BufferChain records) {
 
 Applied Partition::truncate(Offset offset, const LeaderAnswer& answer) {
   const Offset before = log_->log_end_offset();
+  const Offset synced_before = log_->flushed_offset();
   const Result<Offset> end = log_->truncate_to(std::min(offset, before));
+  const bool is_noted = !must_note_cut(synced_before);
   if (!end) {
     logger_.error("truncation to {} failed: {} {}", offset, end.error().code, end.error().message);
     return Applied::back_off;
@@ -86,19 +88,38 @@ Applied Partition::truncate(Offset offset, const LeaderAnswer& answer) {
     logger_.error("truncation to {} left the divergence from leader {} in place", offset, *leader_);
     return Applied::back_off;
   }
-  return Applied::done;
+  return is_noted ? Applied::done : Applied::busy;
+}
+
+// R71: a torn tail below the stored recovery point would be taken for rot, so that one is lowered before anything comes
+// where the log was cut.
+bool Partition::must_note_cut(Offset synced_before) {
+  if (!lower_recovery_point_ || log_->flushed_offset() >= synced_before) return false;
+  restarting_ = true;
+  lower_recovery_point_(log_->flushed_offset(), [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->go_on_after_cut();
+  });
+  return true;
+}
+
+void Partition::go_on_after_cut() {
+  restarting_ = false;
+  if (!log_) return;
+  if (auto postponed = std::exchange(postponed_, std::nullopt)) assign(*postponed);
+  tell_position();
 }
 
 void Partition::restart_at(Offset offset) {
   logger_.warn("log starts over at {}, was [{}, {}): leader {} keeps nothing older", offset, log_->log_start_offset(),
                log_->log_end_offset(), *leader_);
   restarting_ = true;
-  log_->truncate_fully_and_start_at(offset, [weak = weak_from_this()](Result<void> done) {
-    if (const auto self = weak.lock()) self->on_restarted(std::move(done));
-  });
+  log_->truncate_fully_and_start_at(
+      offset, [weak = weak_from_this(), synced_before = log_->flushed_offset()](Result<void> done) {
+        if (const auto self = weak.lock()) self->on_restarted(std::move(done), synced_before);
+      });
 }
 
-void Partition::on_restarted(Result<void> done) {
+void Partition::on_restarted(Result<void> done, Offset synced_before) {
   restarting_ = false;
   if (!log_) return;
   if (!done) {
@@ -107,8 +128,7 @@ void Partition::on_restarted(Result<void> done) {
   }
   if (reconciler_) reconciler_->on_log_replaced(LogFacts(*log_));
   set_high_watermark(std::clamp(high_watermark_, log_->log_start_offset(), log_->log_end_offset()));
-  if (auto postponed = std::exchange(postponed_, std::nullopt)) assign(*postponed);
-  tell_position();
+  if (!must_note_cut(synced_before)) go_on_after_cut();
 }
 
 void Partition::apply_high_watermark(LeaderEpoch leader_epoch, Offset high_watermark, Offset leader_log_start) {

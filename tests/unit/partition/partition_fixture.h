@@ -55,6 +55,11 @@ struct Fixture {
     p.directory = "data";
     p.log = std::move(*log);
     p.settings = settings;
+    if (notes_cuts) {
+      p.lower_recovery_point = [this](Offset to, std::function<void()> done) {
+        cuts.emplace_back(to, std::move(done));
+      };
+    }
     p.state = &state;
     p.sender = &proposals;
     return std::make_shared<Partition>(shard, std::move(p));
@@ -145,6 +150,8 @@ struct Fixture {
   std::unique_ptr<SimulatedDisk> disk;
   common::log::TailCache cache{1 << 20};
   std::vector<std::string> damages;
+  bool notes_cuts = false;  // of the next make()
+  std::vector<std::pair<Offset, std::function<void()>>> cuts;
   ShardState state;
   HeldProposals proposals;
   TopicSettings settings;

@@ -481,6 +481,37 @@ TEST_CASE("a follower starts over at the leader's log start, and metadata that c
   REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->first_offset == Offset(50));
 }
 
+TEST_CASE("a log that was cut below what was synced takes nothing before that is noted (R71)") {
+  Fixture f;
+  f.run([&] { f.partition->release_log(ErrorCode::none).reset(); });
+  f.notes_cuts = true;
+  f.partition = f.make();
+  f.lead(1);
+  f.produce(Fixture::batch(3), Acks::leader);
+  f.produce(Fixture::batch(3), Acks::leader);
+  f.run([&] { f.partition->log()->flush([](const auto&) {}); });
+  f.advance(100ms);
+  REQUIRE(f.partition->recovery_point() == Offset(6));
+  f.assign(Fixture::assignment(2, 2, {1, 2, 3}, 1));
+  LeaderAnswer answer;
+  const auto diverge_at = [&](int64_t end) {
+    answer.asked = f.partition->position().ask;
+    answer.diverging = EpochEnd{.epoch = LeaderEpoch(1), .end_offset = Offset(end)};
+    Applied applied = Applied::done;
+    f.run([&] { applied = f.partition->apply(answer, {}); });
+    return applied;
+  };
+  REQUIRE(diverge_at(3) == Applied::busy);
+  REQUIRE(f.partition->log_end_offset() == Offset(3));
+  REQUIRE(f.cuts.size() == 1);
+  REQUIRE(f.cuts[0].first == Offset(3));
+  f.lead(3, {1, 2, 3}, 2);  // not before
+  REQUIRE_FALSE(f.partition->is_leader());
+  f.run([&] { f.cuts[0].second(); });
+  REQUIRE(f.partition->is_leader());
+  REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->first_offset == Offset(3));
+}
+
 TEST_CASE("reads that need the disk are waited for, and end with the replica") {
   Fixture f;
   f.lead(1, {1});

@@ -402,6 +402,28 @@ TEST_CASE("a clean stop keeps everything, and the next start knows it") {
   REQUIRE(b.find(orders)->high_watermark() == Offset(5));
 }
 
+TEST_CASE("a recovery point that was lowered is not raised by a checkpoint that had begun before (R71)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 5);
+  b.run([&] { b.find(orders)->log()->flush([](const auto&) {}); });
+  const auto stored = [&] { return std::string(b.disk->content("data/recovery-point-offset-checkpoint").text()); };
+  b.advance(70s);
+  REQUIRE(stored().find("orders 0 5") != std::string::npos);
+  bool is_lowered = false;
+  b.run([&] {
+    b.shard->spawn("checkpoint", b.directories->checkpoint());
+    b.directories->lower_recovery_point({"orders", PartitionIndex(0)}, "data", Offset(2), *b.shard,
+                                        [&] { is_lowered = true; });
+  });
+  b.advance(1s);
+  REQUIRE(is_lowered);
+  REQUIRE(stored().find("orders 0 2") != std::string::npos);
+  b.advance(70s);  // what is gathered later counts again
+  REQUIRE(stored().find("orders 0 5") != std::string::npos);
+}
+
 TEST_CASE("a stop whose checkpoints cannot be written is not a clean one (R70)") {
   Broker b;
   b.register_broker();
