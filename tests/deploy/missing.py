@@ -1,14 +1,30 @@
 """What a test of deployments needs from its machine: asked for in words, never taken for granted."""
+import importlib
 import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Missing(Exception):
     """Something that this machine lacks; the test is skipped and the sentence is shown."""
+
+
+def needs(*names):
+    """What a test needs besides the release build, by the names in ALL; a file says it for all its tests by NEEDS."""
+    def mark(test):
+        test.needs = names
+        return test
+    return mark
+
+
+def slow(test):
+    """Minutes: left to scripts/test --deploy."""
+    test.slow = True
+    return test
 
 
 def need_program(name, what_for):
@@ -34,3 +50,44 @@ def need_binary(variable, name):
     if not path.exists():
         raise Missing(f"there is no {path}: cmake --preset release && cmake --build build/release --target {name.replace('-', '_')}")
     return path.resolve()
+
+
+def need_root():
+    """Loop devices and privileged containers."""
+    if os.geteuid() != 0:
+        raise Missing("booting hosts needs root (loop devices, privileged containers)")
+
+
+def need_moto():
+    """The stand-in for EC2's API, and the AWS CLI; fetched where they are not there yet."""
+    sys.path.insert(0, str(TOP / "tests" / "deploy" / "ec2"))
+    from stand_in import programs
+    programs()
+
+
+def need_yaml():
+    try:
+        importlib.import_module("yaml")
+    except ImportError:
+        raise Missing("python3-yaml is not installed; it is needed to read compose files") from None
+
+
+def need_package():
+    """$NARU_DEB, or the means to make it of the release build."""
+    if os.environ.get("NARU_DEB"):
+        return
+    need_binary("NARU", "naru")
+    need_program("dpkg-shlibdeps", "to make the Debian package (apt-get install dpkg-dev)")
+
+
+# Looked at once and before anything runs, so that nobody waits half an hour to hear what is not there.
+ALL = {
+    "engine": need_docker,
+    "root": need_root,
+    "moto": need_moto,
+    "yaml": need_yaml,
+    "binary": lambda: need_binary("NARU", "naru"),
+    "static": lambda: need_binary("NARU_STATIC", "naru-static"),
+    "package": need_package,
+}
+BUILT = {"binary", "static", "package"}  # scripts/test --deploy makes them

@@ -2,9 +2,12 @@
 import json
 import urllib.request
 
+import apache_compose
 from containers import Project, compose_commands, folder, free_port, image, naru, run
 from missing import TOP
 from naru_cluster import Failed, wait_until
+
+NEEDS = ("engine", "binary", "static")
 
 SERVICES = ["kafka-1", "kafka-2", "kafka-3"]
 
@@ -88,41 +91,12 @@ def check_pages(ports):
             assert headers["Access-Control-Allow-Origin"] == origin, dict(headers)
 
 
-def apache_compose(ports):
-    """What Kafka's docker/examples have for three nodes that are broker and controller each; only the image is ours. The
-    host's ports are free ones."""
-    services = {}
-    for i, port in enumerate(ports, 1):
-        services[f"kafka-{i}"] = {
-            "image": image(),
-            "hostname": f"kafka-{i}",
-            "ports": [f"{port}:9092"],
-            "environment": {
-                "KAFKA_NODE_ID": i,
-                "KAFKA_PROCESS_ROLES": "broker,controller",
-                "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PLAINTEXT_HOST:PLAINTEXT",
-                "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@kafka-1:9093,2@kafka-2:9093,3@kafka-3:9093",
-                "KAFKA_LISTENERS": "PLAINTEXT://:19092,CONTROLLER://:9093,PLAINTEXT_HOST://:9092",
-                "KAFKA_INTER_BROKER_LISTENER_NAME": "PLAINTEXT",
-                "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://kafka-{i}:19092,PLAINTEXT_HOST://localhost:{port}",
-                "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
-                "CLUSTER_ID": "4L6g3nShT-eMCtK--X86sw",
-                "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": 1,
-                "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": 0,
-                "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": 1,
-                "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": 1,
-                "KAFKA_LOG_DIRS": "/tmp/kraft-combined-logs",
-            },
-        }
-    return {"version": "2", "services": services}
-
-
 def test_compose_file_of_apache_kafka():
     """An existing file for apache/kafka works when only the image's name is changed; what it advertises is what is told."""
     for compose in compose_commands():
         ports = [free_port() for _ in SERVICES]
         with folder() as place:
-            (place / "docker-compose.yml").write_text(json.dumps(apache_compose(ports)))
+            (place / "docker-compose.yml").write_text(json.dumps({"version": "2", "services": apache_compose.services(image(), ports)}))
             with Project(compose, place / "docker-compose.yml", {}) as project:
                 project("up", "-d")
                 project.wait_healthy(SERVICES)

@@ -9,6 +9,8 @@ from missing import TOP, need_binary, need_program
 from naru_cluster import Failed
 from pages import blocks
 
+NEEDS = ("engine", "binary", "static")
+
 class Reader:
     """Who types what the page shows."""
 

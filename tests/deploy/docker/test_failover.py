@@ -4,6 +4,8 @@ import json
 from containers import compose_commands, image, run
 from missing import TOP
 
+NEEDS = ("engine", "binary", "static")
+
 
 def test_failover_demo():
     for compose in compose_commands()[:1]:

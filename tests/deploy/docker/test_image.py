@@ -4,6 +4,8 @@ import json
 from containers import container, folder, free_port, image, inspect, naru, run, wait_container_healthy
 from naru_cluster import Failed, wait_until
 
+NEEDS = ("engine", "binary", "static")
+
 WRONG_BY = "the image is {} MB; it was to be about 20"
 
 

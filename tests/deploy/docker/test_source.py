@@ -2,6 +2,8 @@
 from containers import FREE, container, free_port, naru, need_docker, run, wait_container_healthy
 from missing import TOP
 
+NEEDS = ("engine", "binary")
+
 
 def test_image_from_source():
     need_docker()

@@ -5,10 +5,12 @@ import pathlib
 import subprocess
 import urllib.request
 
-from missing import TOP
+from missing import TOP, slow
 from naru_cluster import Failed
 from stand_in import REGION, StandIn
 from support import equal, true
+
+NEEDS = ("moto",)
 
 CLIENTS = "198.19.128.0/20"
 HOSTS = ["peter-kafka01.foo.bar", "peter-kafka02.foo.bar", "peter-kafka03.foo.bar"]
@@ -260,10 +262,12 @@ def fail_everywhere(when):
         true(downs >= 5, f"only {downs} failures of down happened")
 
 
+@slow
 def test_up_and_down_go_on_after_a_refused_call():
     fail_everywhere("before")
 
 
+@slow
 def test_up_and_down_go_on_after_a_lost_answer():
     fail_everywhere("after")
 

@@ -6,7 +6,7 @@ import secrets
 import subprocess
 
 from hosts import LABEL, docker, require_docker
-from missing import TOP
+from missing import TOP, needs
 from naru_cluster import Failed, wait_until
 from package import package
 from pages import blocks
@@ -14,6 +14,8 @@ from stand_in import StandIn
 from support import equal, true
 from test_api import ADDRESSES, drop_route_table, public_key, some_package
 from test_package import host, install, shell
+
+NEEDS = ("engine", "root", "package")
 
 SHOWN_PACKAGE = re.compile(r"(\./)?build/release/naru_(0\.1\.0_amd64|\*)\.deb")
 
@@ -40,6 +42,7 @@ def test_install_page():
         true(ran >= 14, f"only {ran} commands were found")
 
 
+@needs("moto")
 def test_ec2_page():
     with StandIn() as ec2:
         home = ec2.dir / ".ssh"
@@ -147,6 +150,7 @@ def test_operations_page():
             shell(machines[1], f"export PAGER=cat; {command}")
 
 
+@needs()
 def test_options_of_the_scripts():
     """Every option of `up` is explained by its help, and the page uses none that there is not."""
     help_text = subprocess.run([str(TOP / "deploy/ec2/up"), "--help"], capture_output=True, text=True, check=True).stdout

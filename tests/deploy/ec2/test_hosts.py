@@ -8,6 +8,8 @@ from package import package
 from stand_in import StandIn
 from support import equal, true
 
+NEEDS = ("engine", "root", "moto", "package")
+
 NETWORK = "198.19.128.0/20"
 HOSTS = [f"peter-kafka0{n}.foo.bar" for n in (1, 2, 3)]
 

@@ -5,9 +5,12 @@ import re
 import secrets
 
 from hosts import IMAGE, LABEL, docker, inside, require_docker
+from missing import needs
 from naru_cluster import wait_until
 from package import package
 from support import equal, true
+
+NEEDS = ("engine", "root", "package")
 
 HERE = pathlib.Path(__file__).resolve().parent
 EXPOSURE_MOST = 2.5  # systemd-analyze's word for it, 0 to 10: "OK" begins at 5, "SAFE" is below 2
@@ -143,6 +146,7 @@ def check_removal(machine):
     equal(shell(machine, "ls -d /etc/naru /var/lib/naru/data/orders-0", check=False), "/var/lib/naru/data/orders-0", "what purge leaves")
 
 
+@needs("package")
 def test_the_package_is_made_right():
     """What dpkg and lintian see, without a host."""
     import subprocess

@@ -1,0 +1,83 @@
+"""What of the deployments can be tried where no container engine is: compose files as processes, the image's conventions,
+and the script that boots hosts."""
+import json
+import re
+import subprocess
+import sys
+import tempfile
+
+from composed import Composed, services
+from missing import TOP, needs
+from support import equal, true
+
+NEEDS = ("binary", "yaml")
+
+
+def form_a_cluster(environments, cluster_id):
+    """The environments make one cluster of three, whose clients find every broker where the file says."""
+    with Composed(environments) as brokers:
+        brokers.wait_healthy()
+        status = json.loads(brokers.naru("status", "-o", "json"))
+        equal(status["cluster_id"], cluster_id, "cluster id")
+        equal({b["id"]: (b["host"], b["port"]) for b in status["brokers"]},
+              {i: (host, 9092) for i, host in enumerate(brokers.hosts.values(), 1)}, "where clients are sent")
+        brokers.naru("topic", "create", "t", "-p", "3")
+        equal(json.loads(brokers.naru("topic", "describe", "t", "-o", "json"))[0]["replicas"], 3, "copies that a topic has")
+        brokers.naru("produce", "t", text_in="one\ntwo\nthree\n")
+        equal(sorted(brokers.naru("consume", "t", "-e").split()), ["one", "three", "two"], "records")
+        for name in brokers.hosts:
+            true("unknown" not in brokers.log(name), f"{name} understands all that it is given: {brokers.log(name)[:2000]}")
+        equal(brokers.stop(), [0, 0, 0], "exit codes after SIGTERM")
+
+
+def test_our_compose_file():
+    form_a_cluster(services(TOP / "deploy/docker/compose.yaml"), "bmFydS1jb21wb3NlLTAwMQ")
+
+
+def test_a_compose_file_of_apache_kafka():
+    """That of the tests in containers; its services write and read through the listener for the host."""
+    sys.path.insert(0, str(TOP / "tests/deploy/docker"))
+    import apache_compose
+    given = apache_compose.services("naru", [9092, 9092, 9092])
+    form_a_cluster({name: {k: str(v) for k, v in s["environment"].items()} for name, s in given.items()}, "4L6g3nShT-eMCtK--X86sw")
+
+
+def effective(environment, *keys):
+    """What a broker with this environment says of its own settings."""
+    with Composed({"kafka": environment | {"KAFKA_LISTENERS": "PLAINTEXT://:9092"}}) as broker:
+        broker.wait_healthy()
+        got = json.loads(broker.naru("config", "get", "broker", environment.get("KAFKA_NODE_ID", "1"), *keys, "-o", "json"))
+        return {item["name"]: item["value"] for item in got}, broker.log("kafka")
+
+
+def test_variables_become_properties():
+    """Dots, underscores and dashes; bitnami's prefix; the JVM's variables are passed over; what is unknown is named once."""
+    wanted = {"num.partitions": "4", "log.retention.hours": "11", "message.max.bytes": "600000"}
+    got, log = effective({"KAFKA_NODE_ID": "7", "KAFKA_NUM_PARTITIONS": "4", "KAFKA_CFG_LOG_RETENTION_HOURS": "11", "KAFKA_MESSAGE_MAX_BYTES": "600000",
+                          "KAFKA_HEAP_OPTS": "-Xmx1g", "KAFKA_NO_SUCH__THING___AT_ALL": "1"}, *wanted)
+    equal(got, wanted, "settings")
+    named = re.findall(r"unknown propert\w+ ignored: (.*)", log)
+    equal(len(named), 1, f"warnings about what is unknown: {named}")
+    true("no.such_thing-at.all" in named[0] and "heap" not in named[0].lower(), f"what is unknown: {named[0]}")
+
+
+@needs()
+def test_the_script_that_boots_hosts_parses():
+    """bash reads it with values of every kind; shellcheck is scripts/check's."""
+    script = (TOP / "deploy/ec2/first-boot.sh").read_text()
+    values = "node_id=1\nrack=zone-a\nhost=h.example.com\nvolume=vol-1\nvoters='1@h:9093'\npackage_url='https://example.com/?a=b&c=d'\n"
+    subprocess.run(["bash", "-n"], input=values + script, text=True, check=True)
+    true("nofail" in script and "/dev/xvdf" in script and "/dev/nvme" in script, "the data volume is found by both names, and mounted with nofail")
+
+
+@needs()
+def test_the_image_has_the_names_that_compose_files_call():
+    """make-files makes them: links to the binary, under the paths of both images that this one stands in for."""
+    with tempfile.TemporaryDirectory(prefix="naru-image-") as top:
+        made = subprocess.run(["bash", "-c", f"chown() {{ :; }}; set -- {top}; source {TOP}/deploy/docker/make-files"], capture_output=True,
+                              text=True, check=False)
+        equal(made.returncode, 0, f"make-files: {made.stderr}")
+        links = subprocess.run(["find", top, "-lname", "/naru", "-printf", "%P\n"], capture_output=True, text=True, check=True).stdout.split()
+    for tool in ("topics", "console-producer", "console-consumer", "consumer-groups", "configs", "broker-api-versions", "get-offsets", "metadata-quorum"):
+        true(f"opt/kafka/bin/kafka-{tool}.sh" in links and f"usr/local/bin/kafka-{tool}" in links, f"kafka-{tool} is among {links}")
+    true("etc/kafka/docker/run" in links, "what the image starts")
