@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "broker/api/config_layers.h"
+#include "broker/api/first_mentions.h"
 #include "broker/api/handler.h"
 #include "broker/api/table.h"
 #include "controller/metadata/topics.h"
@@ -88,6 +89,8 @@ bool is_wanted(const Asked& asked, const std::string& key) {
 
 Awaitable<DescribeConfigsResponse> handle(RequestContext& ctx, DescribeConfigsRequest request) {
   DescribeConfigsResponse response;
+  keep_first_mentions(request.resources,
+                      [](const Asked& asked) { return std::pair(asked.resource_type, asked.resource_name); });
   for (const Asked& asked : request.resources) {
     Answer answer;
     answer.resource_type = asked.resource_type;

@@ -84,6 +84,23 @@ TEST_CASE("Metadata: all topics, none, and by id") {
   REQUIRE(broker.controller.requests.empty());
 }
 
+TEST_CASE("Metadata answers once who is named often (R109)") {
+  BrokerFixture broker;
+  const TopicId id = broker.create_topic("a", 2);
+  broker.create_topic("b", 1);
+  const auto response = broker.ask<MetadataResponse>(for_topics({"b", "a", "b", "none", "a", "none"}), 4);
+  REQUIRE(names_of(response) == std::vector<std::string>{"b", "a", "none"});
+  MetadataRequest by_id;
+  by_id.topics.emplace();
+  for (const TopicId& asked : {id, TopicId::from_halves(1, 1), id, TopicId::from_halves(1, 1)}) {
+    auto& topic = by_id.topics->emplace_back();
+    topic.topic_id = asked;
+    topic.name = fmt::format("{}", by_id.topics->size());  // says nothing beside an id
+  }
+  const auto found = broker.ask<MetadataResponse>(by_id, 12);
+  REQUIRE(names_of(found) == std::vector<std::string>{"a", "(null)"});
+}
+
 TEST_CASE("Metadata: a leader that is gone, and replicas that are away") {
   BrokerFixture broker;
   broker.create_topic("orders", 1, {2, 3});
@@ -395,9 +412,13 @@ TEST_CASE("DescribeQuorum speaks of __cluster_metadata") {
   topic.topic_name = "__cluster_metadata";
   topic.partitions.push_back({0});
   topic.partitions.push_back({1});
+  topic.partitions.push_back({0});  // answered already (R109)
+  request.topics.push_back(request.topics.front());
   for (int16_t version = 0; version <= 2; ++version) {
     const auto response = broker.ask<kafka::DescribeQuorumResponse>(request, version);
     REQUIRE(response.error_code == ErrorCode::none);
+    REQUIRE(response.topics.size() == 1);
+    REQUIRE(response.topics[0].partitions.size() == 2);
     const auto& partition = response.topics.at(0).partitions.at(0);
     REQUIRE(partition.leader_id == 2);
     REQUIRE(partition.leader_epoch == 9);
