@@ -93,6 +93,8 @@ void Directories::create(TopicPartition partition, TopicId topic_id, common::Sha
   on_home([this, partition = std::move(partition), creation = Creation{topic_id, &reply, std::move(done)}]() mutable {
     const auto there = occupied_.find(partition);
     if (there != occupied_.end() && (there->second.leaving || there->second.topic_id != creation.topic_id)) {
+      if (there->second.directory->failure() && !mutant<"R76-waits-for-what-has-failed">())
+        return refuse_name(creation, *there->second.directory);
       waiting_[partition].push_back(std::move(creation));  // until the old one is out of the way
       return;
     }
@@ -121,9 +123,17 @@ void Directories::begin_creation(const TopicPartition& partition, Creation creat
       });
 }
 
+// Made elsewhere, the next start would find two directories of that name. Whoever asked says that it has no replica, so
+// that others lead.
+void Directories::refuse_name(const Creation& creation, const LogDirectory& failed) {
+  const std::string reason =
+      fmt::format("an older topic's replica of this name lies in {}, which has failed", failed.path());
+  creation.reply->post([done = creation.done, reason] { done(fail(ErrorCode::kafka_storage_error, reason)); });
+}
+
 void Directories::fail_creation(const TopicPartition& partition, const Creation& creation, const Error& error) {
-  occupied_.erase(partition);
   creation.reply->post([done = creation.done, error] { done(tl::unexpected(error)); });
+  on_removed(partition);  // the name is free again
 }
 
 void Directories::make(LogDirectory& made_in, const TopicPartition& partition, Creation creation) {
@@ -285,6 +295,11 @@ void Directories::report_failure(const std::string& directory, const Error& erro
     failed->mark_failed(error);
     for (const auto& each : directories_) each->distrust_run();
     for (size_t i = 0; i < managers_.size(); ++i) tell_failed(i, directory);
+    std::erase_if(waiting_, [&](const auto& waiting) {
+      if (occupied_.at(waiting.first).directory != failed) return false;
+      for (const Creation& creation : waiting.second) refuse_name(creation, *failed);
+      return true;
+    });
     if (options_.on_failure) options_.on_failure(directory, error);
   });
 }

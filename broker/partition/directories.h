@@ -142,6 +142,7 @@ class Directories {
   void read_space(common::log::LogDirectory& directory, SpaceSeen seen);
   void begin_creation(const TopicPartition& partition, Creation creation);
   void make(common::log::LogDirectory& directory, const TopicPartition& partition, Creation creation);
+  static void refuse_name(const Creation& creation, const common::log::LogDirectory& failed);
   void fail_creation(const TopicPartition& partition, const Creation& creation, const common::model::Error& error);
   void rename_aside(common::log::LogDirectory& directory, const std::string& path, std::function<void()> done);
   void take_away(const TopicPartition& partition, common::log::LogDirectory& directory);
@@ -175,7 +176,7 @@ class Directories {
   std::map<TopicPartition, Lowered> lowered_;
   uint64_t lowerings_ = 0;
   std::vector<std::pair<TopicPartition, common::log::LogDirectory*>> not_removed_;
-  std::map<TopicPartition, std::vector<Creation>> waiting_;
+  std::map<TopicPartition, std::vector<Creation>> waiting_;  // each for one of occupied_
   std::multimap<common::Instant, std::string> strays_;  // when to delete which path
   std::map<std::string, bool> low_;
   common::TimerHandle timer_;

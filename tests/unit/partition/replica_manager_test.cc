@@ -754,6 +754,29 @@ TEST_CASE("what a failed directory held is not made anew elsewhere while the pro
   }
 }
 
+TEST_CASE("a topic whose name lies in a failed directory is led by others, not waited for (R76)") {
+  TwoDirectories b;
+  const int lost = b.in_a.front();
+  const auto make_again = [&] {
+    metadata::PartitionRecord record = Broker::partition_record(orders_again, lost);
+    b.apply({metadata::RemoveTopicRecord{orders}, metadata::TopicRecord{orders_again, "orders"}, record});
+  };
+  SECTION("it had failed before") {
+    b.fail_a();
+    make_again();
+  }
+  SECTION("it fails while the old one is removed") {
+    b.disk->add_fault(
+        {.operation = SimulatedDisk::Operation::rename, .path_contains = fmt::format("a/orders-{}", lost)});
+    make_again();
+  }
+  b.advance(1s);
+  REQUIRE(b.failures == std::vector<std::string>{"a"});
+  REQUIRE(b.why_not(orders_again, lost) == ErrorCode::kafka_storage_error);
+  REQUIRE(b.troubles.back().failed == std::set<TopicIdPartition>{{orders_again, PartitionIndex(lost)}});
+  REQUIRE_FALSE(b.has_path(fmt::format("b/orders-{}/", lost)));
+}
+
 TEST_CASE("a run in which a directory failed was not clean, however it ends (R70, R75)") {
   TwoDirectories b;
   b.fail_a();
