@@ -122,6 +122,7 @@ void Partition::assign(const Assignment& assignment) {
       const BrokerIds before = tracker_->isr();
       perform(tracker_->on_recorded(assignment.recorded, shard_.now()));
       for (const BrokerFacts& facts : assignment.brokers) perform(tracker_->on_broker_facts(facts, shard_.now()));
+      complete_low_watermark();
       if (const BrokerIds after = tracker_->isr(); after != before) {
         count_isr_change(before.size());
         logger_.info("ISR {}, was {}", text_of(after), text_of(before));
@@ -227,7 +228,9 @@ std::unique_ptr<common::log::Log> Partition::release_log(ErrorCode code) {
 }
 
 void Partition::on_broker_facts(const BrokerFacts& facts) {
-  if (tracker_) perform(tracker_->on_broker_facts(facts, shard_.now()));
+  if (!tracker_) return;
+  perform(tracker_->on_broker_facts(facts, shard_.now()));
+  complete_low_watermark();  // nobody waits for who is fenced
 }
 
 void Partition::set_settings(const TopicSettings& settings) {

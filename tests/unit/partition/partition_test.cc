@@ -346,6 +346,28 @@ TEST_CASE("DeleteRecords waits until every live replica has moved its log start"
   REQUIRE(**deleted->value == Offset(1));
 }
 
+TEST_CASE("DeleteRecords waits for nobody who is fenced meanwhile") {
+  const bool by_facts = GENERATE(true, false);
+  Fixture f;
+  f.lead();
+  f.produce(Fixture::batch(), Acks::leader);
+  f.position(2, 1);
+  f.position(3, 1);
+  const auto deleted = f.start([&] { return f.partition->delete_records(std::nullopt, f.world.now() + 1s); });
+  f.position(2, 1, {}, 1);
+  REQUIRE_FALSE(deleted->value);
+  const BrokerFacts fenced{.id = BrokerId(3), .epoch = epoch_of(BrokerId(3)), .eligible = false};
+  if (by_facts) {
+    f.run([&] { f.partition->on_broker_facts(fenced); });
+  } else {
+    Assignment shrunk = Fixture::assignment(1, 1, {1, 2}, 1);
+    shrunk.brokers = {fenced};
+    f.assign(shrunk);
+  }
+  REQUIRE(deleted->value);
+  REQUIRE(**deleted->value == Offset(1));
+}
+
 TEST_CASE("positions: epochs and ranges are checked before they count (R49, R61)") {
   Fixture f;
   f.lead(5);
