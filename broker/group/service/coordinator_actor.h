@@ -70,6 +70,7 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
   common::model::Result<void> replay(common::model::BytesView batches, Offset& next);
   common::model::Result<void> replay_batch(const common::records::BatchView& batch, Offset from);
 
+  void forget_deleted_topics();
   void perform(Effects effects);
   void arm();
   // Everything that waits is answered with `error`; the coordinator's state is given up.
