@@ -189,6 +189,26 @@ TEST_CASE("Metadata: other brokers are found in the network by which the client 
   REQUIRE(response.brokers.at(2).host == "10.1.0.3");  // not in there: of its cluster endpoint
 }
 
+TEST_CASE("Metadata: nobody else is where the client reached us, whatever networks his host has inside") {
+  BrokerFixture broker;
+  const auto with = [&](int id, uint16_t port, const std::vector<std::string>& networks) {
+    broker.change_listeners = [=](meta::RegisterBrokerRecord& record) {
+      record.listeners.front() = {.name = "PLAINTEXT", .host = "", .port = port};
+      for (const std::string& network : networks)
+        record.listeners.push_back({.name = "PLAINTEXT", .host = network, .port = port});
+    };
+    broker.register_broker(id);
+  };
+  with(1, 9092, {"10.0.0.1/24"});
+  with(2, 9092, {"10.0.0.1/24", "10.0.0.2/24"});
+  with(3, 9092, {"10.0.0.1/24"});
+  const auto hosts = broker.ask<MetadataResponse>(for_all(), 1).brokers;  // by 10.0.0.1:9092
+  REQUIRE(hosts.at(1).host == "10.0.0.2");
+  REQUIRE(hosts.at(2).host == "10.1.0.3");  // of its cluster endpoint
+  with(3, 9094, {"10.0.0.1/24"});           // on our host
+  REQUIRE(broker.ask<MetadataResponse>(for_all(), 1).brokers.at(2).host == "10.0.0.1");
+}
+
 TEST_CASE("Neighbours share a network, in IPv4 and IPv6") {
   using common::net::is_neighbour;
   REQUIRE(is_neighbour("172.18.200.9", "172.18.0.3/16"));
