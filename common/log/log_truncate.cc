@@ -21,7 +21,9 @@ Result<Offset> Log::Impl::truncate_to(Offset offset) {
   if (auto refused = refuse_change(); !refused) return tl::unexpected(refused.error());
   NARU_CHECK(offset >= log_start, "truncate to {} below log start {}", offset, log_start);
   // Below what is committed, after an unclean election: rare, and soon over.
-  if (replacing && offset < *replacing)
+  // Nor to its very end: what was the last segment of it would be written to while its file goes (R80).
+  const Offset kept = replacing.value_or(offset) + (mutant<"R80-writes-to-what-is-being-replaced">() ? 0 : 1);
+  if (replacing && offset < kept && offset < log_end)
     return model::fail(ErrorCode::kafka_storage_error, fmt::format("{} is being compacted", directory));
   if (compacting && offset < compacting->end && !mutant<"R107-goes-on-after-a-cut">()) compacting->is_void = true;
   const bool is_shorter = offset < log_end;
