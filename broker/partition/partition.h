@@ -341,6 +341,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   Applied truncate(Offset offset, const LeaderAnswer& answer);
   void restart_at(Offset offset);
   void on_restarted(Result<void> done, Offset synced_before);
+  static common::Awaitable<void> tell_position_later(common::Shard& shard, std::weak_ptr<Partition> weak);
   [[nodiscard]] bool must_note_cut(Offset synced_before);
   void go_on_after_cut();
   void follow_log_start(Offset leader_log_start);

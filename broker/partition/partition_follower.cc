@@ -1,5 +1,6 @@
 // The follower's part: what an answer of the leader does to the log.
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "broker/partition/partition.h"
@@ -9,6 +10,12 @@
 namespace broker::partition {
 
 using common::model::mutant;
+
+namespace {
+
+constexpr std::chrono::seconds restart_retry{1};
+
+}  // namespace
 
 ReplicaPosition Partition::position() const {
   const LogFacts facts(*log_);
@@ -122,13 +129,26 @@ void Partition::restart_at(Offset offset) {
 void Partition::on_restarted(Result<void> done, Offset synced_before) {
   restarting_ = false;
   if (!log_) return;
-  if (!done) {
+  if (!done && is_offline()) {
     logger_.error("log could not be started over: {} {}", done.error().code, done.error().message);
+    return;
+  }
+  if (!done) {
+    // The disk is full (R81): the log is as it was, and the leader's next answer will be the same.
+    logger_.warn("log could not be started over, tried again in {} s: {} {}", restart_retry.count(), done.error().code,
+                 done.error().message);
+    if (auto postponed = std::exchange(postponed_, std::nullopt)) assign(*postponed);
+    shard_.spawn("start over later", tell_position_later(shard_, weak_from_this()));
     return;
   }
   if (reconciler_) reconciler_->on_log_replaced(LogFacts(*log_));
   set_high_watermark(std::clamp(high_watermark_, log_->log_start_offset(), log_->log_end_offset()));
   if (!must_note_cut(synced_before)) go_on_after_cut();
+}
+
+common::Awaitable<void> Partition::tell_position_later(common::Shard& shard, std::weak_ptr<Partition> weak) {
+  co_await common::sleep_until(shard, shard.now() + restart_retry);
+  if (const auto self = weak.lock()) self->tell_position();
 }
 
 void Partition::apply_high_watermark(LeaderEpoch leader_epoch, Offset high_watermark, Offset leader_log_start) {

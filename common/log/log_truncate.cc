@@ -306,6 +306,17 @@ IoResult<void> finish_restart(disk::Disk& disk, const std::string& directory, Of
   return disk.sync_directory(directory);
 }
 
+namespace {
+
+// Whether a marker that could not be written is not there either, nor after a crash.
+bool is_gone(disk::Disk& disk, const std::string& directory, const std::string& marker) {
+  auto removed = disk.remove_file(marker);
+  if (!removed) return removed.error().fault == IoFault::not_found;
+  return disk.sync_directory(directory).has_value();
+}
+
+}  // namespace
+
 void Log::Impl::truncate_fully_and_start_at(Offset offset, StepDone done) {
   if (auto refused = refuse_change(); !refused) return done(std::move(refused));
   is_emptying = true;
@@ -313,22 +324,26 @@ void Log::Impl::truncate_fully_and_start_at(Offset offset, StepDone done) {
   ++generation;
   positions.fill(std::nullopt);
   tail.clear();
-  removals.clear();
+  const auto has_begun = std::make_shared<bool>(false);
   run_job(
-      [d = &disk, where = directory, offset]() -> IoResult<void> {
+      [d = &disk, where = directory, offset, has_begun]() -> IoResult<void> {
         // The one durable step: once this file has its name, open() finishes what we may not (R67).
         const std::string marker = where + "/" + std::string(restart_file_name);
         const std::string content = encode_restart(offset);
         if (mutant<"R67-starts-over-in-several-steps">()) return finish_restart(*d, where, offset);
-        if (auto noted = d->replace_file(marker, model::as_bytes(content), disk::Durability::medium); !noted)
+        if (auto noted = d->replace_file(marker, model::as_bytes(content), disk::Durability::medium); !noted) {
+          *has_begun = !is_gone(*d, where, marker);
           return noted;
+        }
+        *has_begun = true;
         return finish_restart(*d, where, offset);
       },
-      guarded([this, offset, done = std::move(done)](const IoResult<void>& result) {
+      guarded([this, offset, has_begun, done = std::move(done)](const IoResult<void>& result) {
         is_emptying = false;
         if (!result) {
-          // Half done: only a new open() can tell what is there.
-          set_failed(result.error());
+          // Half done: only a new open() can tell what is there. Else the log is as it was, and a full disk may pass.
+          if (*has_begun || mutant<"R81-a-full-disk-is-final">()) set_failed(result.error());
+          note(result.error(), "starting over");
           return done(disk::storage_error(result.error()));
         }
         auto first = make_segment(offset, TimestampMs(0));
@@ -344,6 +359,7 @@ void Log::Impl::truncate_fully_and_start_at(Offset offset, StepDone done) {
 void Log::Impl::begin_anew(Offset offset, std::unique_ptr<Segment> first) {
   ++generation;
   segments.clear();
+  removals.clear();
   segments.push_back(std::move(first));
   owes_cut = false;
   is_damaged = false;

@@ -534,6 +534,45 @@ TEST_CASE("a log that was cut below what was synced takes nothing before that is
   REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->first_offset == Offset(3));
 }
 
+TEST_CASE("a follower that cannot start over on a full disk does so when there is room (R81)") {
+  Fixture f;
+  f.assign(Fixture::assignment(2, 1, {1, 2, 3}));
+  struct Observer final : PositionObserver {
+    void on_position_changed(uint32_t) override { ++times; }
+    int times = 0;
+  } told;
+  f.run([&] { f.partition->set_position_observer(told, 0); });
+  LeaderAnswer answer;
+  answer.error = ErrorCode::offset_out_of_range;
+  answer.log_start_offset = Offset(50);
+  answer.log_end_offset = Offset(80);
+  const auto apply = [&] {
+    answer.asked = f.partition->position().ask;
+    f.run([&] { REQUIRE(f.partition->apply(answer, {}) == Applied::busy); });
+  };
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::write,
+                     .path_contains = "restart-at",
+                     .fault = common::disk::IoFault::no_space});
+  apply();
+  SECTION("the leader is asked again, not at once") {
+    f.advance(100ms);
+    REQUIRE(told.times == 0);
+    f.advance(2s);
+    REQUIRE(told.times == 1);
+    REQUIRE_FALSE(f.partition->is_offline());
+    apply();
+    f.advance(100ms);
+    REQUIRE(f.partition->log_start_offset() == Offset(50));
+    REQUIRE(told.times == 2);
+  }
+  SECTION("what came meanwhile is done") {
+    f.assign(Fixture::assignment(1, 2, {1, 2, 3}, 1));
+    f.advance(100ms);
+    REQUIRE(f.partition->is_leader());
+  }
+  f.run([&] { f.partition->clear_position_observer(told); });
+}
+
 TEST_CASE("reads that need the disk are waited for, and end with the replica") {
   Fixture f;
   f.lead(1, {1});
