@@ -115,6 +115,7 @@ Result<Settings> new_settings(const MetadataImage& image, const AlterConfigs::Re
     if (value) {
       if (auto good = schema.validate(asked.resource, change.key, *value); !good)
         return Unexpected(std::move(good).error());
+      value = schema.canonical(asked.resource.type, change.key, *value);
     }
     settings.emplace(change.key, std::move(value));
   }

@@ -183,7 +183,9 @@ Result<NewTopic> create_one(Draft& draft, const CreateTopics::Topic& topic, cons
   }
   made.partitions = std::move(*states);
   draft.add(TopicRecord{made.id, topic.name});
-  for (const auto& [key, value] : topic.configs) draft.add(ConfigRecord{{ResourceType::topic, topic.name}, key, value});
+  for (const auto& [key, value] : topic.configs) {
+    draft.add(ConfigRecord{{ResourceType::topic, topic.name}, key, schema.canonical(ResourceType::topic, key, *value)});
+  }
   for (size_t i = 0; i < made.partitions.size(); ++i) {
     draft.add(PartitionRecord{made.id, PartitionIndex{static_cast<int32_t>(i)}, made.partitions[i]});
   }
