@@ -30,6 +30,7 @@ Partition::Partition(common::Shard& shard, PartitionOptions options)
       state_(*options.state),
       sender_(*options.sender),
       listener_(options.listener),
+      on_late_role_(std::move(options.on_late_role)),
       logger_(std::move(options.logger)),
       lower_recovery_point_(std::move(options.lower_recovery_point)),
       log_(std::move(options.log)),

@@ -190,6 +190,9 @@ struct PartitionOptions {
   const ShardState* state = nullptr;
   AlterPartitionSender* sender = nullptr;
   PartitionListener* listener = nullptr;  // may be null
+  // An assignment that had to wait for the log has changed role or leader epoch after assign() had returned. May be
+  // null.
+  std::function<void(const std::shared_ptr<Partition>&)> on_late_role;
   common::Logger logger;
 };
 
@@ -341,6 +344,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   Applied truncate(Offset offset, const LeaderAnswer& answer);
   void restart_at(Offset offset);
   void on_restarted(Result<void> done, Offset synced_before);
+  void take_postponed();
   static common::Awaitable<void> tell_position_later(common::Shard& shard, std::weak_ptr<Partition> weak);
   [[nodiscard]] bool must_note_cut(Offset synced_before);
   void go_on_after_cut();
@@ -357,6 +361,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   const ShardState& state_;
   AlterPartitionSender& sender_;
   PartitionListener* const listener_;
+  const std::function<void(const std::shared_ptr<Partition>&)> on_late_role_;
   common::Logger logger_;
   const std::function<void(Offset to, std::function<void()> done)> lower_recovery_point_;
   std::unique_ptr<common::log::Log> log_;  // null: released

@@ -112,7 +112,7 @@ bool Partition::must_note_cut(Offset synced_before) {
 void Partition::go_on_after_cut() {
   restarting_ = false;
   if (!log_) return;
-  if (auto postponed = std::exchange(postponed_, std::nullopt)) assign(*postponed);
+  take_postponed();
   tell_position();
 }
 
@@ -137,13 +137,23 @@ void Partition::on_restarted(Result<void> done, Offset synced_before) {
     // The disk is full (R81): the log is as it was, and the leader's next answer will be the same.
     logger_.warn("log could not be started over, tried again in {} s: {} {}", restart_retry.count(), done.error().code,
                  done.error().message);
-    if (auto postponed = std::exchange(postponed_, std::nullopt)) assign(*postponed);
+    take_postponed();
     shard_.spawn("start over later", tell_position_later(shard_, weak_from_this()));
     return;
   }
   if (reconciler_) reconciler_->on_log_replaced(LogFacts(*log_));
   set_high_watermark(std::clamp(high_watermark_, log_->log_start_offset(), log_->log_end_offset()));
   if (!must_note_cut(synced_before)) go_on_after_cut();
+}
+
+// Whoever gave it has returned long ago, and has told nobody of a role that we did not have yet.
+void Partition::take_postponed() {
+  const std::optional<Assignment> postponed = std::exchange(postponed_, std::nullopt);
+  if (!postponed) return;
+  const LeaderEpoch epoch_before = leader_epoch_;
+  const Role role_before = role_;
+  assign(*postponed);
+  if (on_late_role_ && (leader_epoch_ != epoch_before || role_ != role_before)) on_late_role_(shared_from_this());
 }
 
 common::Awaitable<void> Partition::tell_position_later(common::Shard& shard, std::weak_ptr<Partition> weak) {

@@ -118,6 +118,9 @@ Result<std::shared_ptr<Partition>> ReplicaManager::open(const PlacedLog& placed,
   options.state = &state_;
   options.sender = options_.sender;
   options.listener = options_.partition_listener;
+  options.on_late_role = [this, alive = std::weak_ptr(alive_)](const std::shared_ptr<Partition>& partition) {
+    if (!alive.expired() && find_or_null(partition->id()) == partition) tell_role(partition);
+  };
   options.logger = logger;
   return std::make_shared<Partition>(*options_.shard, std::move(options));
 }
@@ -301,6 +304,10 @@ void ReplicaManager::assign(const std::shared_ptr<Partition>& partition, const m
   if (role_before == Role::none) partition->set_settings(options_.settings->settings_of(*image_, partition->topic()));
   partition->assign(assignment);
   if (partition->leader_epoch() == epoch_before && partition->role() == role_before) return;
+  tell_role(partition);
+}
+
+void ReplicaManager::tell_role(const std::shared_ptr<Partition>& partition) {
   for (ReplicaListener* listener : listeners_) {
     switch (partition->role()) {
       case Role::leader:

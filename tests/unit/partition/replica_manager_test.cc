@@ -577,6 +577,53 @@ TEST_CASE("a log that a read finds damaged is told of, goes on, and starts over 
   REQUIRE(b.troubles.back() == nothing);
 }
 
+namespace {
+
+// "leads 2", "follows 3": what is told, with the leader epoch.
+struct Roles final : ReplicaListener {
+  explicit Roles(Broker& broker) : b(broker) {
+    b.run([this] { b.manager->add_listener(*this); });
+  }
+  ~Roles() {
+    b.run([this] { b.manager->remove_listener(*this); });
+  }
+  void on_leading(const std::shared_ptr<Partition>& p) override { told.push_back(fmt::format("leads {}", epoch(p))); }
+  void on_following(const std::shared_ptr<Partition>& p) override {
+    told.push_back(fmt::format("follows {}", epoch(p)));
+  }
+  void on_stopped(const TopicIdPartition&, const std::string&) override { told.push_back("stopped"); }
+  static int32_t epoch(const std::shared_ptr<Partition>& p) { return p->leader_epoch().value; }
+  Broker& b;
+  std::vector<std::string> told;
+};
+
+}  // namespace
+
+TEST_CASE("a leader that comes while a log is started over is told of when that is done") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  lead(b, other, {BrokerId(1), other});
+  const Roles roles(b);
+  const int32_t before = b.find(orders)->leader_epoch().value;
+  b.slower = 5s;
+  LeaderAnswer answer;
+  answer.asked = b.find(orders)->position().ask;
+  answer.error = ErrorCode::offset_out_of_range;
+  answer.log_start_offset = Offset(50);
+  answer.log_end_offset = Offset(80);
+  b.run([&] { REQUIRE(b.find(orders)->apply(answer, {}) == Applied::busy); });
+  const BrokerId leader = GENERATE(BrokerId(1), BrokerId(2));
+  lead(b, leader, {BrokerId(1), other});
+  REQUIRE(roles.told.empty());
+  REQUIRE(b.find(orders)->leader_epoch().value == before);
+  b.slower = 0s;
+  b.advance(20s);
+  REQUIRE(b.find(orders)->log_start_offset() == Offset(50));
+  const std::string role = leader == BrokerId(1) ? "leads" : "follows";
+  REQUIRE(roles.told == std::vector<std::string>{fmt::format("{} {}", role, before + 1)});
+}
+
 TEST_CASE("a process without descriptors keeps its directories: checkpoints and records wait (fault 40)") {
   Broker b;
   b.register_broker();
