@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "broker/api/config_layers.h"
+#include "broker/api/controller_call.h"
 #include "broker/api/first_mentions.h"
 #include "broker/api/handler.h"
 #include "broker/api/table.h"
@@ -98,7 +99,7 @@ Awaitable<DescribeConfigsResponse> handle(RequestContext& ctx, DescribeConfigsRe
     answer.error_message.reset();
     if (const Result<std::vector<DescribedConfig>> found = describe(ctx, asked); !found) {
       answer.error_code = found.error().code;
-      answer.error_message = found.error().message;
+      answer.error_message = wire_message(found.error());
     } else {
       for (const DescribedConfig& config : *found) {
         if (is_wanted(asked, config.name)) answer.configs.push_back(translate(ctx, request, config));

@@ -63,6 +63,13 @@ bool is_own_cluster(const RequestContext& ctx, const std::optional<std::string>&
 
 std::optional<std::string> wire_message(const common::model::Error& error) {
   if (error.code == ErrorCode::none) return std::nullopt;
+  // Messages repeat what the client sent, and a long one may be longer than a string on the wire.
+  constexpr size_t bytes_max = 1000;
+  if (error.message.size() > bytes_max) {
+    size_t end = bytes_max;
+    while (end > 0 && (static_cast<uint8_t>(error.message[end]) & 0xc0) == 0x80) --end;  // not within a character
+    return error.message.substr(0, end) + "...";
+  }
   if (!error.message.empty()) return error.message;
   return std::string(common::model::to_string(error.code));
 }

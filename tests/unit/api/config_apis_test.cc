@@ -71,6 +71,14 @@ TEST_CASE("DescribeConfigs answers once who is named often (R109)") {
   REQUIRE(response.results[1].resource_type == topic_resource);
 }
 
+TEST_CASE("a message that repeats what the client sent is cut to what a string can be") {
+  BrokerFixture broker;
+  const auto response = broker.ask<DescribeConfigsResponse>(describe(topic_resource, std::string(32'700, 'a')), 1);
+  REQUIRE(response.results.at(0).error_code == ErrorCode::invalid_topic_exception);
+  REQUIRE(response.results[0].error_message.value().starts_with("Topic name is invalid"));
+  REQUIRE(response.results[0].error_message->size() < 1100);
+}
+
 TEST_CASE("DescribeConfigs of brokers: this one, the defaults, others") {
   BrokerFixture broker;
   broker.apply(meta::ConfigRecord{{meta::ResourceType::broker, ""}, "log.segment.bytes", "2097152"});
