@@ -2,6 +2,7 @@
 
 #include "common/config/config_table.h"
 #include "common/config/topic_config.h"
+#include "common/config/values.h"
 
 namespace broker {
 
@@ -29,6 +30,27 @@ Result<void> TableSchema::validate(const metadata::ConfigResource& resource, std
     case ResourceType::broker: return common::config::check_dynamic_broker_configs(one, resource.name.empty());
     default:
       return common::model::fail(ErrorCode::invalid_request, "only topics and brokers have settings that can be changed");
+  }
+}
+
+std::string TableSchema::canonical(ResourceType type, std::string_view key, std::string_view value) const {
+  using common::config::ValueType;
+  const std::string as_given(common::config::trimmed(value));
+  const Property* property = find(type, key);
+  if (property == nullptr) return as_given;
+  switch (property->type) {
+    case ValueType::boolean: {
+      const std::optional<bool> truth = common::config::parse_boolean(value);
+      return truth ? std::string(*truth ? "true" : "false") : as_given;
+    }
+    case ValueType::int16:
+    case ValueType::int32:
+    case ValueType::int64: {
+      const std::optional<int64_t> number = common::config::parse_integer(value);
+      return number ? std::to_string(*number) : as_given;
+    }
+    default:
+      return as_given;
   }
 }
 

@@ -8,6 +8,8 @@ class TableSchema final : public controller::metadata::ConfigSchema {
  public:
   [[nodiscard]] common::model::Result<void> validate(const controller::metadata::ConfigResource& resource,
                                                      std::string_view key, std::string_view value) const override;
+  [[nodiscard]] std::string canonical(controller::metadata::ResourceType type, std::string_view key,
+                                      std::string_view value) const override;
   [[nodiscard]] bool is_list(controller::metadata::ResourceType type, std::string_view key) const override;
   [[nodiscard]] std::optional<std::string> default_value(controller::metadata::ResourceType type,
                                                          std::string_view key) const override;

@@ -42,7 +42,7 @@ metadata::ControllerOptions controller_options(const BrokerConfig& config) {
   options.node_id = config.node_id;
   options.partitions_default = config.num_partitions;
   options.replication_factor_default = config.default_replication_factor;
-  options.min_isr_default = static_cast<int16_t>(config.topic_defaults.min_insync_replicas);
+  options.min_isr_default = config.topic_defaults.min_insync_replicas;
   // Said by the operator, or what a cluster of three wants: one that begins as a single broker grows into it.
   const auto replicas_of = [&config](const char* key, int16_t configured) {
     return config.given.contains(key) ? configured : std::max<int16_t>(configured, 3);

@@ -18,8 +18,8 @@ constexpr auto practically_for_ever = std::chrono::hours(24);
 
 class PartitionCoordinatorLog final : public group::CoordinatorLog {
  public:
-  PartitionCoordinatorLog(std::shared_ptr<Partition> partition, LeaderEpoch epoch)
-      : partition_(std::move(partition)), epoch_(epoch) {}
+  PartitionCoordinatorLog(std::shared_ptr<Partition> partition, LeaderEpoch epoch, HasTopic has_topic)
+      : partition_(std::move(partition)), epoch_(epoch), has_topic_(std::move(has_topic)) {}
 
   Awaitable<Result<Offset>> append(Buffer batch) override {
     partition::ProduceOptions options;
@@ -28,6 +28,10 @@ class PartitionCoordinatorLog final : public group::CoordinatorLog {
     options.from_coordinator = true;
     options.only_in_epoch = epoch_;
     const partition::ProduceResult result = co_await partition_->produce(std::move(batch), std::move(options));
+    // A full disk: what is in memory is still what the log says, and the next write may work.
+    const bool is_for_now =
+        result.error == ErrorCode::kafka_storage_error && result.is_definite && !partition_->is_offline();
+    if (is_for_now) co_return common::model::fail(ErrorCode::not_enough_replicas, result.message);
     if (result.error != ErrorCode::none) co_return common::model::fail(result.error, result.message);
     NARU_CHECK(result.last_offset.has_value(), "a successful append has an offset");
     co_return *result.last_offset;
@@ -51,6 +55,7 @@ class PartitionCoordinatorLog final : public group::CoordinatorLog {
   }
 
   bool is_cut_off() const override { return partition_->is_cut_off(); }
+  bool has_topic(const std::string& name) const override { return has_topic_(name); }
   Result<Offset> log_start_offset() const override {
     if (!leads()) return no_longer();
     return partition_->log_start_offset();
@@ -68,18 +73,20 @@ class PartitionCoordinatorLog final : public group::CoordinatorLog {
 
   std::shared_ptr<Partition> partition_;
   const LeaderEpoch epoch_;
+  const HasTopic has_topic_;
 };
 
 }  // namespace
 
-std::unique_ptr<group::CoordinatorLog> make_coordinator_log(std::shared_ptr<Partition> partition, LeaderEpoch epoch) {
-  return std::make_unique<PartitionCoordinatorLog>(std::move(partition), epoch);
+std::unique_ptr<group::CoordinatorLog> make_coordinator_log(std::shared_ptr<Partition> partition, LeaderEpoch epoch,
+                                                            HasTopic has_topic) {
+  return std::make_unique<PartitionCoordinatorLog>(std::move(partition), epoch, std::move(has_topic));
 }
 
 void GroupCoordinators::on_leading(const std::shared_ptr<Partition>& partition) {
   if (partition->topic() != group::offsets_topic_name) return;
   const LeaderEpoch epoch = partition->leader_epoch();
-  groups_.on_leading(partition->id(), epoch, make_coordinator_log(partition, epoch));
+  groups_.on_leading(partition->id(), epoch, make_coordinator_log(partition, epoch, has_topic_));
 }
 
 void GroupCoordinators::on_following(const std::shared_ptr<Partition>& partition) {

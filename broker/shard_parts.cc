@@ -118,7 +118,8 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   follower.logger = shared_.log;
   follower_ = std::make_unique<replication::ReplicationFollower>(std::move(follower));
 
-  coordinators_ = std::make_unique<GroupCoordinators>(*shared_.groups);
+  coordinators_ = std::make_unique<GroupCoordinators>(
+      *shared_.groups, [this](const std::string& name) { return context_.image->topic_by_name(name) != nullptr; });
   replicas_->add_listener(*leader_);
   replicas_->add_listener(*follower_);
   replicas_->add_listener(*coordinators_);

@@ -3,7 +3,8 @@
 // acks 0: no response at all; if anything failed, the connection is closed, so that the client notices. acks 1:
 // answered when the leader has appended. acks -1: when every in-sync replica has it. Anything else:
 // INVALID_REQUIRED_ACKS. All parts are appended in the order of a connection's requests (R87), then wait together for
-// their replicas; the batches stay slices of the request's frame.
+// their replicas, and do not hold back other clients' requests meanwhile (R109); the batches stay slices of the
+// request's frame.
 //
 // New by version: 3 batch format 2, transactional id; 4 KAFKA_STORAGE_ERROR (before: NOT_LEADER_OR_FOLLOWER); 5 log
 // start offset in the answer; 7 zstd; 8 record errors; 9 flexible; 10 leader hints (KIP-951); 13 topic ids.
@@ -14,12 +15,14 @@
 #include "broker/api/leader_hints.h"
 #include "broker/api/partition_work.h"
 #include "broker/api/table.h"
+#include "common/model/mutant.h"
 #include "common/records/batch.h"
 #include "kafka/produce.h"
 
 namespace broker::api {
 namespace {
 
+using common::model::mutant;
 using kafka::ProduceRequest;
 using kafka::ProduceResponse;
 using partition::Acks;
@@ -32,6 +35,8 @@ constexpr int16_t storage_error_version = 4;
 constexpr int16_t zstd_version = 7;
 constexpr int16_t leader_hints_version = 10;
 constexpr int16_t topic_id_version = 13;
+// A request of so many bytes is worth a message from each other shard that they are appended.
+constexpr size_t large_frame_bytes = 16 << 10;
 
 // One partition of the request.
 struct Part {
@@ -100,8 +105,13 @@ std::shared_ptr<Parts> parts_of(const RequestContext& ctx, ProduceRequest& reque
       part.target = ctx.version() >= topic_id_version ? find_target(ctx.image(), topic.topic_id, data.index)
                                                       : find_target(ctx.image(), topic.name, data.index);
       if (data.records) part.batches = data.records->flatten();
+      data.records.reset();  // whoever appends has them, and gives them up with the append
       check(ctx, acks, part);
-      if (part.result.error == ErrorCode::none) parts->appendable.push_back(parts->all.size());
+      if (part.result.error == ErrorCode::none) {
+        parts->appendable.push_back(parts->all.size());
+      } else {
+        part.batches = {};
+      }
       parts->all.push_back(std::move(part));
     }
   }
@@ -195,12 +205,19 @@ Awaitable<ProduceResponse> handle(RequestContext& ctx, ProduceRequest request) {
   const std::shared_ptr<Parts> parts = parts_of(ctx, request);
   std::vector<TopicIdPartition> ids;
   for (const size_t index : parts->appendable) ids.push_back(parts->all[index].target.id);
+  const bool must_release = request.acks != 0 && request.acks != 1 && ctx.frame().size() >= large_frame_bytes &&
+                            !mutant<"R109-holds-what-waits-for-replicas">();
   const std::shared_ptr<FanOut> appends =
       FanOut::start(ctx.shard(), *ctx.broker().partitions, std::move(ids),
                     [parts](size_t index, Result<std::shared_ptr<Partition>> partition) {
                       return produce_one(parts, index, std::move(partition));
-                    });
+                    },
+                    must_release ? FanOut::TellsBegun::yes : FanOut::TellsBegun::no);
   ctx.settle_order();
+  if (must_release) {
+    co_await appends->begun();
+    ctx.release_frame();
+  }
   co_await appends->done();
   log_bad_input(ctx, *parts);
   if (request.acks == 0) answer_by_silence(ctx, *parts);

@@ -10,6 +10,7 @@
 #include "kafka/metadata.h"
 
 #include "broker/api/cluster_view.h"
+#include "broker/api/first_mentions.h"
 #include "broker/api/handler.h"
 #include "broker/api/table.h"
 #include "broker/api/topic_creation.h"
@@ -196,6 +197,11 @@ bool is_for_others_to_answer(const ClusterView& cluster, const MetadataResponse&
 }
 
 Awaitable<MetadataResponse> handle(RequestContext& ctx, MetadataRequest request) {
+  if (request.topics) {
+    keep_first_mentions(*request.topics, [](const auto& asked) {
+      return std::pair(asked.topic_id, asks_by_id(asked) ? std::nullopt : asked.name);
+    });
+  }
   auto missing = names_to_create(ctx, request);
   if (!missing.empty()) co_await await_brokers(ctx);
   const auto failed = co_await create_missing_topics(ctx, std::move(missing));

@@ -6,6 +6,9 @@
 // ids in place of names (KIP-848). Version 0 read from ZooKeeper once; here it is served as version 1.
 #include "kafka/offset_fetch.h"
 
+#include <set>
+
+#include "broker/api/first_mentions.h"
 #include "broker/api/group_call.h"
 #include "broker/api/handler.h"
 #include "broker/api/table.h"
@@ -67,6 +70,7 @@ Awaitable<ResponseGroup> fetch_some(RequestContext& ctx, RequestGroup asked, gro
   response.group_id = asked.group_id;
   std::vector<TopicPartition> wanted;
   std::vector<std::pair<size_t, size_t>> places;
+  std::set<TopicPartition> seen;
   for (const auto& topic : *asked.topics) {
     auto& answered = response.topics.emplace_back();
     answered.name = topic.name;
@@ -77,6 +81,10 @@ Awaitable<ResponseGroup> fetch_some(RequestContext& ctx, RequestGroup asked, gro
       answered.partitions.push_back(
           refused(index, by_id && known == nullptr ? ErrorCode::unknown_topic_id : ErrorCode::none));
       if (by_id && known == nullptr) continue;
+      if (!seen.insert({answered.name, PartitionIndex(index)}).second) {  // what is answered may be long (R109)
+        answered.partitions.pop_back();
+        continue;
+      }
       places.emplace_back(response.topics.size() - 1, answered.partitions.size() - 1);
       wanted.push_back({answered.name, PartitionIndex(index)});
     }
@@ -130,6 +138,8 @@ Awaitable<OffsetFetchResponse> handle(RequestContext& ctx, OffsetFetchRequest re
   const group::Stability stability = request.require_stable ? group::Stability::require_stable : group::Stability::any;
   OffsetFetchResponse response;
   if (ctx.version() >= first_with_groups) {
+    keep_first_mentions(request.groups,
+                        [](const RequestGroup& asked) { return std::pair(asked.group_id, asked.topics.has_value()); });
     for (RequestGroup& asked : request.groups)
       response.groups.push_back(co_await fetch_group(ctx, std::move(asked), stability));
     co_return response;

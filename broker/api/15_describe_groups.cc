@@ -6,6 +6,7 @@
 #include "kafka/describe_groups.h"
 
 #include "broker/api/cluster_view.h"
+#include "broker/api/first_mentions.h"
 #include "broker/api/group_call.h"
 #include "broker/api/handler.h"
 #include "broker/api/table.h"
@@ -43,6 +44,7 @@ DescribedGroup translate(const RequestContext& ctx, const std::string& id, group
 
 Awaitable<DescribeGroupsResponse> handle(RequestContext& ctx, DescribeGroupsRequest request) {
   DescribeGroupsResponse response;
+  keep_first_mentions(request.groups, [](const std::string& id) { return id; });
   for (const std::string& id : request.groups) {
     group::DescribeRequest asked{id};
     group::DescribeAnswer answer = co_await ask_group(ctx, std::move(asked));

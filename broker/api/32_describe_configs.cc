@@ -9,6 +9,8 @@
 #include <algorithm>
 
 #include "broker/api/config_layers.h"
+#include "broker/api/controller_call.h"
+#include "broker/api/first_mentions.h"
 #include "broker/api/handler.h"
 #include "broker/api/table.h"
 #include "controller/metadata/topics.h"
@@ -88,6 +90,8 @@ bool is_wanted(const Asked& asked, const std::string& key) {
 
 Awaitable<DescribeConfigsResponse> handle(RequestContext& ctx, DescribeConfigsRequest request) {
   DescribeConfigsResponse response;
+  keep_first_mentions(request.resources,
+                      [](const Asked& asked) { return std::pair(asked.resource_type, asked.resource_name); });
   for (const Asked& asked : request.resources) {
     Answer answer;
     answer.resource_type = asked.resource_type;
@@ -95,7 +99,7 @@ Awaitable<DescribeConfigsResponse> handle(RequestContext& ctx, DescribeConfigsRe
     answer.error_message.reset();
     if (const Result<std::vector<DescribedConfig>> found = describe(ctx, asked); !found) {
       answer.error_code = found.error().code;
-      answer.error_message = found.error().message;
+      answer.error_message = wire_message(found.error());
     } else {
       for (const DescribedConfig& config : *found) {
         if (is_wanted(asked, config.name)) answer.configs.push_back(translate(ctx, request, config));

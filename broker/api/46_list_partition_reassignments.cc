@@ -3,6 +3,7 @@
 #include "kafka/list_partition_reassignments.h"
 
 #include "broker/api/cluster_view.h"
+#include "broker/api/controller_call.h"
 #include "broker/api/handler.h"
 #include "broker/api/table.h"
 
@@ -26,6 +27,12 @@ void add(Ongoing& ongoing, PartitionIndex index, const meta::PartitionImage& par
 Awaitable<ListPartitionReassignmentsResponse> handle(RequestContext& ctx, ListPartitionReassignmentsRequest request) {
   ListPartitionReassignmentsResponse response;
   response.error_message.reset();
+  // Kafka has its controller answer: nothing that is older than the request.
+  if (const auto current = co_await until_image_is_current(ctx, deadline_after(ctx, request.timeout_ms)); !current) {
+    response.error_code = current.error().code;
+    response.error_message = wire_message(current.error());
+    co_return response;
+  }
   const auto keep = [&](Ongoing ongoing) {
     if (!ongoing.partitions.empty()) response.topics.push_back(std::move(ongoing));
   };

@@ -7,6 +7,7 @@
 
 #include "broker/api/cluster_view.h"
 #include "broker/api/controller_call.h"
+#include "broker/api/first_mentions.h"
 #include "broker/api/handler.h"
 #include "broker/api/table.h"
 #include "common/config/config.h"
@@ -81,7 +82,9 @@ Awaitable<DescribeQuorumResponse> handle(RequestContext& ctx, DescribeQuorumRequ
     if (ctx.version() >= 2) response.error_message = wire_message(error);
     co_return response;
   }
-  for (const auto& asked : request.topics) {
+  keep_first_mentions(request.topics, [](const auto& topic) { return topic.topic_name; });
+  for (auto& asked : request.topics) {
+    keep_first_mentions(asked.partitions, [](const auto& partition) { return partition.partition_index; });
     auto& topic = response.topics.emplace_back();
     topic.topic_name = asked.topic_name;
     for (const auto& partition : asked.partitions) {

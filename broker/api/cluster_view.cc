@@ -28,14 +28,15 @@ ClusterView::ClusterView(const RequestContext& ctx)
 
 // A broker without advertised listeners registers no host, and behind it the networks that it is in. Of ourselves the
 // client knows an address already (the one that reached us); another broker it finds in the network by which it came
-// here. Is that broker not in there, the address that its peers use is the best there is.
+// here. Is that broker not in there, the address that its peers use is the best there is. Where the client reached us
+// nobody else listens: hosts have inner networks with the same addresses (docker0 is 172.17.0.1 on each).
 std::string ClusterView::host_of(const meta::BrokerImage& broker) const {
   const std::string& reached = ctx_.connection().local.host;
   if (broker.broker_id == ctx_.node_id()) return reached;
   for (const meta::Listener& listener : broker.listeners) {
-    if (listener.name == ctx_.listener() && common::net::is_neighbour(reached, listener.host)) {
-      return std::string(common::net::address_of_interface(listener.host));
-    }
+    if (listener.name != ctx_.listener() || !common::net::is_neighbour(reached, listener.host)) continue;
+    const std::string_view address = common::net::address_of_interface(listener.host);
+    if (address != reached || listener.port != ctx_.connection().local.port) return std::string(address);
   }
   return is_wildcard(broker.cluster_endpoint.host) ? reached : broker.cluster_endpoint.host;
 }

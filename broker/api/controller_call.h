@@ -36,6 +36,10 @@ Awaitable<Result<Answer>> ask_controller(RequestContext& ctx, controller::metada
   co_return tl::unexpected(error_for(ctx, std::move(refused->error)));
 }
 
+// Until this shard's metadata has everything that was committed when this was called: for answers that must not be
+// older than their request. REQUEST_TIMED_OUT and what the call may be refused with.
+Awaitable<Result<void>> until_image_is_current(RequestContext& ctx, common::Instant deadline);
+
 // The message of an answer: null when all is well; Kafka's name of the error when there are no better words.
 [[nodiscard]] std::optional<std::string> wire_message(const common::model::Error& error);
 

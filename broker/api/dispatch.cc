@@ -3,12 +3,19 @@
 
 #include "broker/api/handler.h"
 #include "broker/api/request_metrics.h"
+#include "common/model/mutant.h"
 
 namespace broker::api {
 
 namespace {
 
+using common::model::mutant;
+
 constexpr int16_t api_versions_key = 18;
+
+// R109: an element of one byte on the wire costs some hundred in the request and its answer. No client names as many
+// partitions; a whole frame of elements would be gigabytes, and the shard busy with nothing else for many seconds.
+constexpr size_t request_elements_max = 200'000;
 
 // Request header: api key, version, correlation id, nullable client id (always the short string form), and from the
 // first flexible version on a tag section.
@@ -40,6 +47,7 @@ Buffer response_header(const RequestHead& head, int16_t first_flexible) {
 
 Awaitable<server::Outcome> dispatch(BrokerContext& broker, server::InFlight& in_flight) {
   kafka::Reader reader(in_flight.frame());
+  if (!mutant<"R109-takes-any-number-of-elements">()) reader.allow_elements(request_elements_max);
   Result<RequestHead> head = read_head(reader);
   if (!head) co_return server::Outcome::close(head.error().message);
   const ApiHandler* handler = find_api(head->api_key);

@@ -37,30 +37,41 @@ class FanOut : public std::enable_shared_from_this<FanOut> {
   // what it touches (shared state), and each index touches only its own part of it.
   using Work = std::function<Awaitable<void>(size_t index, Result<std::shared_ptr<partition::Partition>> partition)>;
 
+  enum class TellsBegun { no, yes };
+
   // Starts them all: one message per shard; on each shard the works begin in the order of `ids`, and those of an
   // earlier FanOut of the same connection began before (R87).
   static std::shared_ptr<FanOut> start(common::Shard& here, const partition::PartitionRouter& router,
-                                       std::vector<TopicIdPartition> ids, Work work);
+                                       std::vector<TopicIdPartition> ids, Work work,
+                                       TellsBegun tells_begun = TellsBegun::no);
   // Waits for all of them. On the shard that started them.
   Awaitable<void> done();
+  // Waits until each has come as far as it does without waiting, or all are done. Only if that was to be told: it costs
+  // a message more for each other shard.
+  Awaitable<void> begun();
 
  private:
   struct Group {
     std::vector<size_t> indexes;
     size_t left = 0;  // on the group's shard
   };
-  FanOut(common::Shard& here, const partition::PartitionRouter& router, std::vector<TopicIdPartition> ids, Work work);
+  FanOut(common::Shard& here, const partition::PartitionRouter& router, std::vector<TopicIdPartition> ids, Work work,
+         TellsBegun tells_begun);
   void run_group(int shard);
   static Awaitable<void> run_one(std::shared_ptr<FanOut> self, int shard, size_t index);
   void on_group_done();
+  void on_group_begun();
 
   common::Shard& here_;
   const partition::PartitionRouter& router_;
   const std::vector<TopicIdPartition> ids_;
   const Work work_;
   std::vector<Group> groups_;  // by shard
+  const TellsBegun tells_begun_;
   std::atomic<size_t> groups_left_{0};
+  std::atomic<size_t> groups_to_begin_{0};
   common::Event all_done_;
+  common::Event all_begun_;  // or done
 };
 
 }  // namespace broker::api

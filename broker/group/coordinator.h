@@ -67,6 +67,8 @@ class GroupCoordinator {
   Effects on_write_failed(WriteId id, ErrorCode error, Moment at);
   Effects on_time(Moment at);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
+  // Those with committed offsets.
+  [[nodiscard]] std::set<std::string> topics() const;
   // A topic is gone: so are the offsets committed for it.
   Effects on_topic_deleted(const std::string& topic, Moment at);
   // Leadership is lost: everything that waits is answered with `error`.

@@ -163,6 +163,13 @@ void GroupCoordinator::plan_removals(Turn& turn, Group& group, std::vector<Topic
     finish_write(turn, after, ErrorCode::none);
 }
 
+std::set<std::string> GroupCoordinator::topics() const {
+  std::set<std::string> all;
+  for (const auto& [id, group] : groups_)
+    group.offsets.for_each([&](const std::string& topic, PartitionIndex, const StoredOffset&) { all.insert(topic); });
+  return all;
+}
+
 Effects GroupCoordinator::on_topic_deleted(const std::string& topic, Moment at) {
   Turn turn{.at = at};
   for (auto& [id, group] : groups_) {

@@ -93,6 +93,8 @@ void Directories::create(TopicPartition partition, TopicId topic_id, common::Sha
   on_home([this, partition = std::move(partition), creation = Creation{topic_id, &reply, std::move(done)}]() mutable {
     const auto there = occupied_.find(partition);
     if (there != occupied_.end() && (there->second.leaving || there->second.topic_id != creation.topic_id)) {
+      if (there->second.directory->failure() && !mutant<"R76-waits-for-what-has-failed">())
+        return refuse_name(creation, *there->second.directory);
       waiting_[partition].push_back(std::move(creation));  // until the old one is out of the way
       return;
     }
@@ -121,9 +123,17 @@ void Directories::begin_creation(const TopicPartition& partition, Creation creat
       });
 }
 
+// Made elsewhere, the next start would find two directories of that name. Whoever asked says that it has no replica, so
+// that others lead.
+void Directories::refuse_name(const Creation& creation, const LogDirectory& failed) {
+  const std::string reason =
+      fmt::format("an older topic's replica of this name lies in {}, which has failed", failed.path());
+  creation.reply->post([done = creation.done, reason] { done(fail(ErrorCode::kafka_storage_error, reason)); });
+}
+
 void Directories::fail_creation(const TopicPartition& partition, const Creation& creation, const Error& error) {
-  occupied_.erase(partition);
   creation.reply->post([done = creation.done, error] { done(tl::unexpected(error)); });
+  on_removed(partition);  // the name is free again
 }
 
 void Directories::make(LogDirectory& made_in, const TopicPartition& partition, Creation creation) {
@@ -259,6 +269,25 @@ void Directories::tell_failed(size_t manager, const std::string& directory) {
   shards_[manager]->post([to = managers_[manager], directory] { to->directory_failed(directory); });
 }
 
+void Directories::lower_recovery_point(TopicPartition partition, const std::string& directory, common::model::Offset to,
+                                       common::Shard& reply, std::function<void()> done) {
+  on_home([this, partition = std::move(partition), directory, to, &reply, done = std::move(done)] {
+    LogDirectory* where = find(directory);
+    if (where == nullptr || where->failure()) return reply.post(done);
+    lowered_[partition] = {to, ++lowerings_};
+    where->lower_recovery_point(
+        partition, to,
+        [this, alive = std::weak_ptr(alive_), directory, &reply, done](const common::disk::IoResult<void>& stored) {
+          if (alive.expired()) return;
+          reply.post(done);
+          if (stored) return;
+          options_.logger.warn("recovery point in {} not lowered: {}", directory, stored.error().message);
+          if (!common::disk::may_pass(stored.error().fault))
+            report_failure(directory, {ErrorCode::kafka_storage_error, stored.error().message});
+        });
+  });
+}
+
 void Directories::report_failure(const std::string& directory, const Error& error) {
   on_home([this, directory, error] {
     LogDirectory* failed = find(directory);
@@ -266,6 +295,11 @@ void Directories::report_failure(const std::string& directory, const Error& erro
     failed->mark_failed(error);
     for (const auto& each : directories_) each->distrust_run();
     for (size_t i = 0; i < managers_.size(); ++i) tell_failed(i, directory);
+    std::erase_if(waiting_, [&](const auto& waiting) {
+      if (occupied_.at(waiting.first).directory != failed) return false;
+      for (const Creation& creation : waiting.second) refuse_name(creation, *failed);
+      return true;
+    });
     if (options_.on_failure) options_.on_failure(directory, error);
   });
 }
@@ -352,12 +386,18 @@ Awaitable<void> Directories::checkpoint() {
 
 Awaitable<void> Directories::checkpoint_some(std::vector<CheckpointKind> kinds) {
   const uint64_t made_before = made_;
+  const uint64_t lowerings_before = lowerings_;
   std::vector<ReplicaOffsets> offsets = co_await gather();
   // What was made meanwhile has a name of which this may be told of the one before.
   std::erase_if(offsets, [&](const ReplicaOffsets& r) {
     const auto there = occupied_.find(r.partition);
     return there != occupied_.end() && there->second.number > made_before;
   });
+  std::erase_if(lowered_, [&](const auto& entry) { return entry.second.number <= lowerings_before; });
+  for (ReplicaOffsets& r : offsets) {
+    if (const auto cut = lowered_.find(r.partition); cut != lowered_.end())
+      r.recovery_point = std::min(r.recovery_point, cut->second.to);
+  }
   for (const CheckpointKind kind : kinds) store(kind, offsets);
 }
 

@@ -103,6 +103,10 @@ class Directories {
   void remove(TopicPartition partition, TopicId topic_id);
   // Renames a directory that the cluster does not know; deleted after stray_delay.
   void set_aside(PlacedLog log);
+  // R71: the log was cut, and nothing may be appended there before the stored recovery point is at most `to`. `done` on
+  // `reply`, also if it could not be stored.
+  void lower_recovery_point(TopicPartition partition, const std::string& directory, common::model::Offset to,
+                            common::Shard& reply, std::function<void()> done);
   // R76.
   void report_failure(const std::string& directory, const common::model::Error& error);
 
@@ -138,6 +142,7 @@ class Directories {
   void read_space(common::log::LogDirectory& directory, SpaceSeen seen);
   void begin_creation(const TopicPartition& partition, Creation creation);
   void make(common::log::LogDirectory& directory, const TopicPartition& partition, Creation creation);
+  static void refuse_name(const Creation& creation, const common::log::LogDirectory& failed);
   void fail_creation(const TopicPartition& partition, const Creation& creation, const common::model::Error& error);
   void rename_aside(common::log::LogDirectory& directory, const std::string& path, std::function<void()> done);
   void take_away(const TopicPartition& partition, common::log::LogDirectory& directory);
@@ -163,8 +168,15 @@ class Directories {
   std::vector<ReplicaManager*> managers_;
   std::map<TopicPartition, Occupant> occupied_;
   uint64_t made_ = 0;
+  // Since the last checkpoint began: what that has gathered may be older.
+  struct Lowered {
+    common::model::Offset to;
+    uint64_t number = 0;
+  };
+  std::map<TopicPartition, Lowered> lowered_;
+  uint64_t lowerings_ = 0;
   std::vector<std::pair<TopicPartition, common::log::LogDirectory*>> not_removed_;
-  std::map<TopicPartition, std::vector<Creation>> waiting_;
+  std::map<TopicPartition, std::vector<Creation>> waiting_;  // each for one of occupied_
   std::multimap<common::Instant, std::string> strays_;  // when to delete which path
   std::map<std::string, bool> low_;
   common::TimerHandle timer_;

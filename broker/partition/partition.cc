@@ -30,7 +30,9 @@ Partition::Partition(common::Shard& shard, PartitionOptions options)
       state_(*options.state),
       sender_(*options.sender),
       listener_(options.listener),
+      on_late_role_(std::move(options.on_late_role)),
       logger_(std::move(options.logger)),
+      lower_recovery_point_(std::move(options.lower_recovery_point)),
       log_(std::move(options.log)),
       settings_(options.settings),
       high_watermark_(std::clamp(options.high_watermark, log_->log_start_offset(), log_->log_end_offset())) {
@@ -98,11 +100,11 @@ void Partition::assign(const Assignment& assignment) {
     postponed_ = assignment;
     return;
   }
-  // Metadata never goes back (2.5), but a broker replays it from the start: an epoch below what our log holds was over
-  // before we stopped, and beginning it again would write a lie into the epoch cache.
+  // Metadata never goes back (2.5), and roles are given only by an image that holds our registration: it is newer than
+  // whatever our log was told before. An epoch beyond it has rotted (R72); to go on from there would be to spread it.
   if (const auto latest = log_->epochs().latest(); latest && assignment.leader_epoch < *latest) {
-    logger_.warn("metadata speaks of epoch {}, the log is at {}: waits for newer metadata", assignment.leader_epoch,
-                 *latest);
+    log_->note_damage(
+        fmt::format("it ends in leader epoch {}, but none above {} ever began", *latest, assignment.leader_epoch));
     return;
   }
   if (assignment.leader_epoch < leader_epoch_ && !mutant<"R54-goes-back-an-epoch">()) return;
@@ -121,6 +123,7 @@ void Partition::assign(const Assignment& assignment) {
       const BrokerIds before = tracker_->isr();
       perform(tracker_->on_recorded(assignment.recorded, shard_.now()));
       for (const BrokerFacts& facts : assignment.brokers) perform(tracker_->on_broker_facts(facts, shard_.now()));
+      complete_low_watermark();
       if (const BrokerIds after = tracker_->isr(); after != before) {
         count_isr_change(before.size());
         logger_.info("ISR {}, was {}", text_of(after), text_of(before));
@@ -226,7 +229,9 @@ std::unique_ptr<common::log::Log> Partition::release_log(ErrorCode code) {
 }
 
 void Partition::on_broker_facts(const BrokerFacts& facts) {
-  if (tracker_) perform(tracker_->on_broker_facts(facts, shard_.now()));
+  if (!tracker_) return;
+  perform(tracker_->on_broker_facts(facts, shard_.now()));
+  complete_low_watermark();  // nobody waits for who is fenced
 }
 
 void Partition::set_settings(const TopicSettings& settings) {
@@ -234,7 +239,12 @@ void Partition::set_settings(const TopicSettings& settings) {
   settings_ = settings;
   if (!log_) return;
   log_->set_config(settings.log);
-  if (!tracker_) return;
+  if (!tracker_) {
+    flush_if_needed();
+    if (settings_.sync_before_ack) tell_position();  // what is synced, which was worth no message so far
+    return;
+  }
+  perform(tracker_->on_durable(log_->flushed_offset(), shard_.now()));
   perform(tracker_->on_min_isr(settings.min_isr, shard_.now()));
   perform(tracker_->on_counted_end(settings.sync_before_ack ? CountedEnd::durable : CountedEnd::written, shard_.now()));
   flush_if_needed();

@@ -68,6 +68,7 @@ struct ProduceRecordError {
 // append and NOT_ENOUGH_REPLICAS_AFTER_APPEND mean "unknown" (2.1).
 struct ProduceResult {
   ErrorCode error = ErrorCode::none;
+  bool is_definite = false;  // refused: nothing was appended, whatever the error's name leaves open
   std::string message;
   std::vector<ProduceRecordError> record_errors;
   std::optional<Offset> first_offset;
@@ -184,9 +185,14 @@ struct PartitionOptions {
   std::unique_ptr<common::log::Log> log;
   TopicSettings settings;
   Offset high_watermark;  // from the checkpoint; a hint (R73)
+  // The log ends below what was synced: calls back once the stored recovery point says no more. Null: none is stored.
+  std::function<void(Offset to, std::function<void()> done)> lower_recovery_point;
   const ShardState* state = nullptr;
   AlterPartitionSender* sender = nullptr;
   PartitionListener* listener = nullptr;  // may be null
+  // An assignment that had to wait for the log has changed role or leader epoch after assign() had returned. May be
+  // null.
+  std::function<void(const std::shared_ptr<Partition>&)> on_late_role;
   common::Logger logger;
 };
 
@@ -337,7 +343,11 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
 
   Applied truncate(Offset offset, const LeaderAnswer& answer);
   void restart_at(Offset offset);
-  void on_restarted(Result<void> done);
+  void on_restarted(Result<void> done, Offset synced_before);
+  void take_postponed();
+  static common::Awaitable<void> tell_position_later(common::Shard& shard, std::weak_ptr<Partition> weak);
+  [[nodiscard]] bool must_note_cut(Offset synced_before);
+  void go_on_after_cut();
   void tell_position();
 
   void check_on_shard() const { NARU_CHECK(shard_.is_current(), "{} used off its shard", logger_identity()); }
@@ -350,7 +360,9 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   const ShardState& state_;
   AlterPartitionSender& sender_;
   PartitionListener* const listener_;
+  const std::function<void(const std::shared_ptr<Partition>&)> on_late_role_;
   common::Logger logger_;
+  const std::function<void(Offset to, std::function<void()> done)> lower_recovery_point_;
   std::unique_ptr<common::log::Log> log_;  // null: released
   TopicSettings settings_;
   PartitionCounters counters_;
@@ -364,8 +376,8 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   PartitionEpoch partition_epoch_{-1};
   std::unique_ptr<IsrTracker> tracker_;           // leader
   std::optional<FollowerReconciler> reconciler_;  // follower
-  std::optional<Assignment> postponed_;           // came while the log was being restarted
-  bool restarting_ = false;
+  std::optional<Assignment> postponed_;           // came meanwhile
+  bool restarting_ = false;                       // the log is being started over, or a cut of it noted
   bool cut_off_ = false;
   // R86: gaps that we made ourselves: batches of producers that could not be written, though nothing was wrong with
   // them.

@@ -1,5 +1,6 @@
 // The follower's part: what an answer of the leader does to the log.
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "broker/partition/partition.h"
@@ -10,15 +11,19 @@ namespace broker::partition {
 
 using common::model::mutant;
 
+namespace {
+
+constexpr std::chrono::seconds restart_retry{1};
+
+}  // namespace
+
 ReplicaPosition Partition::position() const {
   const LogFacts facts(*log_);
   FetchAsk ask = reconciler_ ? reconciler_->ask(facts)
                              : FetchAsk{.leader_epoch = leader_epoch_, .fetch_offset = log_->log_end_offset()};
-  // Where syncs are not waited for they are not worth a message either.
-  const Offset durable = settings_.sync_before_ack ? log_->flushed_offset() : ask.fetch_offset;
   return {.ask = ask,
           .partition_epoch = partition_epoch_,
-          .durable_offset = durable,
+          .durable_offset = log_->flushed_offset(),  // also where nobody waits for it yet: that may change (D2)
           .log_start_offset = log_->log_start_offset()};
 }
 
@@ -69,7 +74,9 @@ Applied Partition::apply(const LeaderAnswer& answer, BufferChain records) {
 
 Applied Partition::truncate(Offset offset, const LeaderAnswer& answer) {
   const Offset before = log_->log_end_offset();
+  const Offset synced_before = log_->flushed_offset();
   const Result<Offset> end = log_->truncate_to(std::min(offset, before));
+  const bool is_noted = !must_note_cut(synced_before);
   if (!end) {
     logger_.error("truncation to {} failed: {} {}", offset, end.error().code, end.error().message);
     return Applied::back_off;
@@ -88,29 +95,70 @@ Applied Partition::truncate(Offset offset, const LeaderAnswer& answer) {
     logger_.error("truncation to {} left the divergence from leader {} in place", offset, *leader_);
     return Applied::back_off;
   }
-  return Applied::done;
+  return is_noted ? Applied::done : Applied::busy;
+}
+
+// R71: a torn tail below the stored recovery point would be taken for rot, so that one is lowered before anything comes
+// where the log was cut.
+bool Partition::must_note_cut(Offset synced_before) {
+  if (!lower_recovery_point_ || log_->flushed_offset() >= synced_before) return false;
+  restarting_ = true;
+  lower_recovery_point_(log_->flushed_offset(), [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->go_on_after_cut();
+  });
+  return true;
+}
+
+void Partition::go_on_after_cut() {
+  restarting_ = false;
+  if (!log_) return;
+  take_postponed();
+  tell_position();
 }
 
 void Partition::restart_at(Offset offset) {
   logger_.warn("log starts over at {}, was [{}, {}): leader {} keeps nothing older", offset, log_->log_start_offset(),
                log_->log_end_offset(), *leader_);
   restarting_ = true;
-  log_->truncate_fully_and_start_at(offset, [weak = weak_from_this()](Result<void> done) {
-    if (const auto self = weak.lock()) self->on_restarted(std::move(done));
-  });
+  log_->truncate_fully_and_start_at(
+      offset, [weak = weak_from_this(), synced_before = log_->flushed_offset()](Result<void> done) {
+        if (const auto self = weak.lock()) self->on_restarted(std::move(done), synced_before);
+      });
 }
 
-void Partition::on_restarted(Result<void> done) {
+void Partition::on_restarted(Result<void> done, Offset synced_before) {
   restarting_ = false;
   if (!log_) return;
-  if (!done) {
+  if (!done && is_offline()) {
     logger_.error("log could not be started over: {} {}", done.error().code, done.error().message);
+    return;
+  }
+  if (!done) {
+    // The disk is full (R81): the log is as it was, and the leader's next answer will be the same.
+    logger_.warn("log could not be started over, tried again in {} s: {} {}", restart_retry.count(), done.error().code,
+                 done.error().message);
+    take_postponed();
+    shard_.spawn("start over later", tell_position_later(shard_, weak_from_this()));
     return;
   }
   if (reconciler_) reconciler_->on_log_replaced(LogFacts(*log_));
   set_high_watermark(std::clamp(high_watermark_, log_->log_start_offset(), log_->log_end_offset()));
-  if (auto postponed = std::exchange(postponed_, std::nullopt)) assign(*postponed);
-  tell_position();
+  if (!must_note_cut(synced_before)) go_on_after_cut();
+}
+
+// Whoever gave it has returned long ago, and has told nobody of a role that we did not have yet.
+void Partition::take_postponed() {
+  const std::optional<Assignment> postponed = std::exchange(postponed_, std::nullopt);
+  if (!postponed) return;
+  const LeaderEpoch epoch_before = leader_epoch_;
+  const Role role_before = role_;
+  assign(*postponed);
+  if (on_late_role_ && (leader_epoch_ != epoch_before || role_ != role_before)) on_late_role_(shared_from_this());
+}
+
+common::Awaitable<void> Partition::tell_position_later(common::Shard& shard, std::weak_ptr<Partition> weak) {
+  co_await common::sleep_until(shard, shard.now() + restart_retry);
+  if (const auto self = weak.lock()) self->tell_position();
 }
 
 void Partition::apply_high_watermark(LeaderEpoch leader_epoch, Offset high_watermark, Offset leader_log_start) {

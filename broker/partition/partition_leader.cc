@@ -52,6 +52,7 @@ namespace {
 ProduceResult refused(ErrorCode code, std::string message = {}) {
   ProduceResult r;
   r.error = code;
+  r.is_definite = true;
   r.message = std::move(message);
   return r;
 }

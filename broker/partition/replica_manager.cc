@@ -111,9 +111,16 @@ Result<std::shared_ptr<Partition>> ReplicaManager::open(const PlacedLog& placed,
   options.high_watermark = placed.hints.high_watermark.value_or((*log)->log_start_offset());
   options.log = std::move(*log);
   options.settings = settings;
+  options.lower_recovery_point = [this, partition = placed.partition, directory = placed.directory](
+                                     Offset to, std::function<void()> done) {
+    options_.directories->lower_recovery_point(partition, directory, to, *options_.shard, std::move(done));
+  };
   options.state = &state_;
   options.sender = options_.sender;
   options.listener = options_.partition_listener;
+  options.on_late_role = [this, alive = std::weak_ptr(alive_)](const std::shared_ptr<Partition>& partition) {
+    if (!alive.expired() && find_or_null(partition->id()) == partition) tell_role(partition);
+  };
   options.logger = logger;
   return std::make_shared<Partition>(*options_.shard, std::move(options));
 }
@@ -297,6 +304,10 @@ void ReplicaManager::assign(const std::shared_ptr<Partition>& partition, const m
   if (role_before == Role::none) partition->set_settings(options_.settings->settings_of(*image_, partition->topic()));
   partition->assign(assignment);
   if (partition->leader_epoch() == epoch_before && partition->role() == role_before) return;
+  tell_role(partition);
+}
+
+void ReplicaManager::tell_role(const std::shared_ptr<Partition>& partition) {
   for (ReplicaListener* listener : listeners_) {
     switch (partition->role()) {
       case Role::leader:

@@ -158,6 +158,7 @@ class ReplicaManager {
   void on_created(const TopicIdPartition& id, const std::string& topic, Result<PlacedLog> placed);
   [[nodiscard]] Result<std::shared_ptr<Partition>> open(const PlacedLog& placed, const TopicSettings& settings);
   void assign(const std::shared_ptr<Partition>& partition, const controller::metadata::PartitionImage& state);
+  void tell_role(const std::shared_ptr<Partition>& partition);
   enum class Fate { deleted, set_aside };
   void remove(const TopicIdPartition& id, Fate fate);
   void retire(Partition& partition);

@@ -1,6 +1,7 @@
 #include "common/config/config_load.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include <fmt/format.h>
@@ -325,6 +326,13 @@ void Loader::read_rest() {
   }
 }
 
+// "/a//b/./c/" -> "/a/b/c"
+std::string plain_path(const std::string& path) {
+  std::string plain = std::filesystem::path(path).lexically_normal().string();
+  while (plain.size() > 1 && plain.back() == '/') plain.pop_back();
+  return plain;
+}
+
 void Loader::check_between() {
   if (config_.session_timeout < 2 * config_.heartbeat_interval) {
     problem("broker.session.timeout.ms", fmt::format("must be at least twice broker.heartbeat.interval.ms ({})",
@@ -348,7 +356,11 @@ void Loader::check_between() {
             fmt::format("must not be more than socket.request.max.bytes ({}): no request could carry it",
                         config_.request_max_bytes));
   }
-  const std::set<std::string> unique(config_.log_dirs.begin(), config_.log_dirs.end());
+  if (config_.connections_max_idle && config_.connections_max_idle->count() == 0) {
+    problem("connections.max.idle.ms", "must be more than 0, or -1 for no limit: no connection would live");
+  }
+  std::set<std::string> unique;
+  for (const std::string& path : config_.log_dirs) unique.insert(plain_path(path));
   if (unique.size() != config_.log_dirs.size()) problem("log.dirs", "must name each directory once");
 }
 

@@ -4,6 +4,7 @@
 
 #include "common/config/defaults.h"
 #include "common/config/values.h"
+#include "common/model/mutant.h"
 
 namespace common::config {
 namespace {
@@ -14,6 +15,13 @@ using model::Result;
 
 std::optional<std::string> look(const Lookup& layer, std::string_view key) {
   return layer ? layer(key) : std::nullopt;
+}
+
+// R43, R48: leaders and the controller must agree on these, or the controller believes a replica to hold everything
+// that the leader acknowledged without it. So they are the cluster's or a topic's, never one broker's (nor in KIP-966).
+bool is_agreed(std::string_view key) {
+  if (model::mutant<"R43-lets-one-broker-have-its-min-isr">()) return false;
+  return key == "min.insync.replicas" || key == "unclean.leader.election.enable";
 }
 
 std::optional<std::string> given(const BrokerConfig* broker, std::string_view key) {
@@ -49,7 +57,9 @@ std::vector<SynonymValue> topic_candidates(const Property& property, const Confi
       add(s.key, std::move(value), source);
     }
   };
-  add_broker([&](std::string_view k) { return look(layers.dynamic_broker, k); }, ConfigSource::dynamic_broker);
+  if (!is_agreed(property.key)) {
+    add_broker([&](std::string_view k) { return look(layers.dynamic_broker, k); }, ConfigSource::dynamic_broker);
+  }
   add_broker([&](std::string_view k) { return look(layers.dynamic_default, k); }, ConfigSource::dynamic_default_broker);
   add_broker([&](std::string_view k) { return given(layers.broker, k); }, ConfigSource::static_broker);
   all.push_back({std::string(property.synonyms.empty() ? property.key : property.synonyms.front().key),
@@ -62,7 +72,9 @@ std::vector<SynonymValue> broker_candidates(const Property& property, const Conf
   const auto add = [&](std::string_view name, std::optional<std::string> value, ConfigSource source) {
     if (value) all.push_back({std::string(name), std::move(value), source});
   };
-  add(property.key, look(layers.dynamic_broker, property.key), ConfigSource::dynamic_broker);
+  if (!is_agreed(property.key)) {
+    add(property.key, look(layers.dynamic_broker, property.key), ConfigSource::dynamic_broker);
+  }
   add(property.key, look(layers.dynamic_default, property.key), ConfigSource::dynamic_default_broker);
   add(property.key, given(layers.broker, property.key), ConfigSource::static_broker);
   all.push_back({std::string(property.key), default_value(property, voters_of(layers)), ConfigSource::default_value});
@@ -206,6 +218,10 @@ Result<void> check_dynamic_broker_configs(const ConfigMap& values, bool cluster_
     if (cluster_wide && property->update == Update::per_broker) {
       return fail(ErrorCode::invalid_request, fmt::format("{}: is set for one broker at a time, not for all", key));
     }
+    if (!cluster_wide && is_agreed(key)) {
+      return fail(ErrorCode::invalid_request,
+                  fmt::format("{}: all brokers must agree on it; set it for the cluster or for a topic", key));
+    }
     if (Result<void> fits = check_value(*property, value); !fits) return fits;
   }
   return {};
@@ -215,7 +231,8 @@ BrokerConfig with_dynamic(const BrokerConfig& base, const Lookup& dynamic_broker
   BrokerConfig config = base;
   for (const Property& property : broker_properties()) {
     if (property.update == Update::at_restart) continue;
-    std::optional<std::string> value = look(dynamic_broker, property.key);
+    std::optional<std::string> value;
+    if (!is_agreed(property.key)) value = look(dynamic_broker, property.key);
     if (!value) value = look(dynamic_default, property.key);
     if (value && check_value(property, *value)) set_member(config, property, *value);
   }

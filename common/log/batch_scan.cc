@@ -57,10 +57,18 @@ std::optional<std::string> out_of_order(const BatchView& batch, const ScanResult
   if (so_far.epoch && batch.leader_epoch() < *so_far.epoch) {
     return fmt::format("leader epoch {} after {}", batch.leader_epoch(), *so_far.epoch);
   }
-  return std::nullopt;
+  return start.known.contradiction(batch.last_offset(), batch.leader_epoch());
 }
 
 }  // namespace
+
+std::optional<std::string> KnownEpochs::contradiction(Offset last_offset, LeaderEpoch epoch) const {
+  if (epoch < LeaderEpoch(0)) return fmt::format("leader epoch {}", epoch);
+  if (epochs == nullptr || last_offset >= below) return std::nullopt;
+  const bool may_be_newer = last_offset >= newest_from && epochs->epoch_at(last_offset) == epochs->latest();
+  if (may_be_newer && epoch > epochs->latest()) return std::nullopt;
+  return epochs->contradiction(last_offset, epoch);
+}
 
 IoResult<ScanResult> scan_batches(disk::File& file, const ScanStart& start, const BatchVisitor& f) {
   FileWindow window(file, start.end, 1 << 20, Waiting::allowed);

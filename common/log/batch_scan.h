@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/disk/disk.h"
+#include "common/log/epoch_cache.h"
 #include "common/log/index_file.h"
 #include "common/records/validate.h"
 
@@ -41,6 +42,16 @@ enum class ScanEnd {
   bad,         // something that no log writes at this place
 };
 
+// What an epoch file tells of the batches to be scanned.
+struct KnownEpochs {
+  const EpochCache* epochs = nullptr;  // null: nothing
+  // Of batches that end at or past `below` it may tell what others were that lay there before; those at or past
+  // `newest_from` may be of a newer epoch than it knows.
+  Offset below{INT64_MAX};
+  Offset newest_from{INT64_MAX};
+  [[nodiscard]] std::optional<std::string> contradiction(Offset last_offset, LeaderEpoch epoch) const;
+};
+
 struct ScanStart {
   uint64_t position = 0;
   uint64_t end = 0;                  // size of the file
@@ -49,6 +60,7 @@ struct ScanStart {
   bool allow_offset_gaps = false;
   bool first_may_begin_earlier = false;  // an empty log may begin within its first batch
   Offset last_offset_max{INT64_MAX};     // what the segment's indexes can still name
+  KnownEpochs known = {};
 };
 
 struct ScanResult {

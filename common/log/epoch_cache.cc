@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "common/model/check.h"
 #include "common/model/mutant.h"
 
@@ -43,6 +45,21 @@ std::optional<LeaderEpoch> EpochCache::epoch_at(Offset offset) const {
                                       [](Offset o, const EpochStart& e) { return o < e.start_offset; });
   if (after == entries_.begin()) return std::nullopt;
   return std::prev(after)->epoch;
+}
+
+EpochCache EpochCache::within(Offset first, Offset end) const {
+  auto from = std::upper_bound(entries_.begin(), entries_.end(), first,
+                               [](Offset o, const EpochStart& e) { return o < e.start_offset; });
+  if (from != entries_.begin()) --from;
+  EpochCache part;
+  for (; from != entries_.end() && from->start_offset < end; ++from) part.entries_.push_back(*from);
+  return part;
+}
+
+std::optional<std::string> EpochCache::contradiction(Offset last_offset, LeaderEpoch epoch) const {
+  const auto known = epoch_at(last_offset);
+  if (!known || *known == epoch || mutant<"R79-believes-the-epoch-of-a-batch">()) return std::nullopt;
+  return fmt::format("leader epoch {} where epoch {} was written", epoch, *known);
 }
 
 Changed EpochCache::truncate_from_end(Offset end_offset) {

@@ -3,6 +3,7 @@
 // Thread-compatible: lives with its log.
 #pragma once
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "common/model/types.h"
@@ -35,6 +36,11 @@ class EpochCache {
   [[nodiscard]] std::optional<EpochEnd> end_offset_for(LeaderEpoch asked, Offset log_end_offset) const;
   [[nodiscard]] std::optional<LeaderEpoch> latest() const;
   [[nodiscard]] std::optional<LeaderEpoch> epoch_at(Offset offset) const;
+  // What it says of [first, end): for somebody on another thread.
+  [[nodiscard]] EpochCache within(Offset first, Offset end) const;
+  // No checksum covers a batch's epoch: one that is not what this says of the batch's last offset has rotted. Why;
+  // none: the epoch is right, or nothing is known.
+  [[nodiscard]] std::optional<std::string> contradiction(Offset last_offset, LeaderEpoch epoch) const;
   // Entries that begin at or past `end_offset` go. Also when nothing was cut from the log (R66).
   Changed truncate_from_end(Offset end_offset);
   // The log now starts here: the epoch of that offset moves up to it, earlier ones go.

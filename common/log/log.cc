@@ -84,6 +84,10 @@ void Log::begin_epoch(LeaderEpoch epoch) {
   impl_->change_epochs(impl_->epochs.assign(epoch, impl_->log_end));
 }
 
+void Log::note_damage(const std::string& why) {
+  impl_->set_damaged({model::ErrorCode::corrupt_message, why});
+}
+
 void Log::when_epochs_persisted(StepDone done) {
   if (impl_->epochs_saved == impl_->epochs_version) return done({});
   impl_->epochs_waiting.emplace_back(impl_->epochs_version, std::move(done));

@@ -141,6 +141,9 @@ class Log {
   // When the epoch file holds what the cache holds now.
   void when_epochs_persisted(StepDone done);
 
+  // Somebody who knows more than the log does has found that what it says cannot be: as if a read had found it.
+  void note_damage(const std::string& why);
+
   // For check() before append_as_leader, describe(), first_unstable_offset(), on_high_watermark(). The log itself feeds
   // it.
   [[nodiscard]] records::ProducerStateTable& producers();

@@ -8,6 +8,7 @@
 
 #include "common/log/log_impl.h"
 #include "common/model/mutant.h"
+#include "common/records/max_timestamp.h"
 
 namespace common::log {
 
@@ -17,10 +18,17 @@ using model::BytesView;
 using model::ErrorCode;
 using model::fail;
 
-Result<void> Log::Impl::refuse_append() const {
+Result<void> Log::Impl::refuse_change() const {
   NARU_CHECK(!is_closed, "append to a closed log");
   if (failure) return fail(failure->code, failure->message);
   if (is_emptying) return fail(ErrorCode::kafka_storage_error, fmt::format("{} is being emptied", directory));
+  return {};
+}
+
+Result<void> Log::Impl::refuse_append() const {
+  if (auto refused = refuse_change(); !refused) return refused;
+  if (epochs_saved < epochs_cut)
+    return fail(ErrorCode::kafka_storage_error, fmt::format("{}: the epoch file is being written", directory));
   return {};
 }
 
@@ -298,7 +306,11 @@ Result<AppendInfo> Log::append_as_leader(const Buffer& batches, std::span<const 
   for (BatchFacts& f : placed) {
     f.base_offset = next;
     f.leader_epoch = epoch;
-    if (info.log_append_time && !f.is_control) f.max_timestamp = now;
+    if (!info.log_append_time) {
+      records::correct_max_timestamp(batches.slice(f.position, f.size_bytes), f.max_timestamp);
+    } else if (!f.is_control) {
+      f.max_timestamp = now;
+    }
     next = f.last_offset().next();
   }
   info.last_offset = next - 1;

@@ -242,7 +242,8 @@ Result<std::unique_ptr<Compaction>> Log::Impl::compact(CompactionRequest request
   const Offset end = std::min(request.end, flushed);
   std::vector<SegmentCleaner::Source> sources;
   for (size_t i = 0; i + 1 < segments.size() && end_of(i) <= end; ++i)
-    sources.push_back({segments[i]->file, segments[i]->size_bytes, segments[i]->base, end_of(i)});
+    sources.push_back({segments[i]->file, segments[i]->size_bytes, segments[i]->base, end_of(i),
+                       epochs.within(segments[i]->base, end_of(i))});
   request.first_dirty = std::max(request.first_dirty, segments.front()->base);
   if (sources.empty() || sources.back().end <= request.first_dirty)
     return fail(ErrorCode::operation_not_attempted, "nothing to compact");

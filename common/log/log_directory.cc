@@ -425,6 +425,17 @@ void LogDirectory::store_checkpoint(CheckpointKind kind, OffsetMap offsets, disk
   if (!state.is_writing) start_store(kind);
 }
 
+void LogDirectory::lower_recovery_point(const TopicPartition& partition, Offset to, disk::Done<void> done) {
+  constexpr auto kind = CheckpointKind::recovery_point;
+  const Pending::Kind& state = pending_->kinds[static_cast<size_t>(kind)];
+  const auto known = state.newest.find(partition);
+  const bool is_low = known == state.newest.end() || known->second <= to;
+  if (is_low && !state.is_writing) return done({});  // what is being written may replace one that is not
+  OffsetMap lowered = state.newest;
+  if (!is_low && !mutant<"R71-recovery-point-beyond-a-cut">()) lowered[partition] = to;
+  store_checkpoint(kind, std::move(lowered), std::move(done));
+}
+
 void LogDirectory::forget_checkpoints(const TopicPartition& partition, disk::Done<void> done) {
   struct Forgetting {
     size_t left = 1;  // so that it cannot end before all have begun

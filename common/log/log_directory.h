@@ -97,6 +97,8 @@ class LogDirectory {
   // Replaces a checkpoint file; the map is that of the whole directory. Calls may overlap: the newest wins.
   void store_checkpoint(CheckpointKind kind, OffsetMap offsets, disk::Done<void> done);
   [[nodiscard]] Result<void> store_checkpoint_blocking(CheckpointKind kind, const OffsetMap& offsets);
+  // `done` when the stored recovery point of the partition, if there is one, is at most `to`: at once, mostly.
+  void lower_recovery_point(const TopicPartition& partition, Offset to, disk::Done<void> done);
   // Checkpoints go by name: `done` when none of them says anything of a partition that had this one before. Before it
   // is made again; at once, without writing, if it had not.
   void forget_checkpoints(const TopicPartition& partition, disk::Done<void> done);

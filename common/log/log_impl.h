@@ -27,6 +27,7 @@ struct ReadPlan {
   Offset end;  // of the segment; the next one begins there
   uint64_t size_bytes = 0;
   bool may_have_gaps = false;
+  EpochCache epochs;                       // of what lies between request.from and end
   std::optional<uint64_t> exact_position;  // where the batch with request.from begins
   std::optional<OffsetEntry> hint;         // an index entry at or before it
   IndexReader<OffsetEntry> index;          // to be asked if there is no hint; file null: begin at the start
@@ -58,6 +59,7 @@ class Log::Impl {
     TimestampMs now;
   };
   Result<void> append_run(const Append& append);
+  Result<void> refuse_change() const;
   Result<void> refuse_append() const;
   [[nodiscard]] bool must_roll(const Append& append) const;
   [[nodiscard]] milliseconds roll_age(const Segment& segment) const;
@@ -114,6 +116,8 @@ class Log::Impl {
 
   // -- log_truncate.cc --
   Result<Offset> truncate_to(Offset offset);
+  Result<void> cut_batches(Offset offset);
+  void cut_epochs(Changed changed);
   IoResult<void> begin_at_log_start();
   IoResult<void> rename_to_deleted(Offset base);
   enum class Cut { done, impossible };
@@ -223,6 +227,7 @@ class Log::Impl {
   uint64_t epochs_version = 0;
   bool is_saving_epochs = false;
   uint64_t epochs_saved = 0;    // in the kernel
+  uint64_t epochs_cut = 0;      // by the last truncation; nothing is appended before that is saved
   uint64_t epochs_durable = 0;  // on the medium
   std::vector<std::pair<uint64_t, StepDone>> epochs_waiting;
 

@@ -80,6 +80,8 @@ Result<ReadOutcome> take_batches(const ReadPlan& plan, const Buffer& bytes, uint
     const bool is_beyond = batch->last_offset() >= request.limit;
     if (is_beyond && taken > 0) break;
     if (!batch->crc_ok()) return corrupt(*plan.file, position + taken, "checksum mismatch");
+    if (const auto wrong = plan.epochs.contradiction(batch->last_offset(), batch->leader_epoch()))
+      return corrupt(*plan.file, position + taken, *wrong);
     if (is_beyond) break;
     expected = batch->next_offset();
     taken += *size;
@@ -197,7 +199,9 @@ Result<ReadPlan> Log::Impl::plan(const ReadRequest& request, Segment& segment, W
   const auto next = std::upper_bound(segments.begin(), segments.end(), segment.base,
                                      [](Offset o, const auto& s) { return o < s->base; });
   const Offset end = next == segments.end() ? log_end : (*next)->base;
-  ReadPlan plan{request, segment.file, segment.base, end, segment.size_bytes, has_gaps, {}, {}, {}};
+  ReadPlan plan{
+      request, segment.file, segment.base, end, segment.size_bytes, has_gaps, epochs.within(request.from, end), {}, {},
+      {}};
   for (const auto& known : positions) {
     if (known && known->next_offset == request.from && known->segment_base == segment.base &&
         known->position < segment.size_bytes) {

@@ -82,6 +82,18 @@ class Recovery {
     }
     return first;
   }
+  // What the batches that are scanned must agree with: no checksum covers their epochs. After the death of the process
+  // the file may lack the newest, after a loss of power it may be an older one; not below the recovery point, which
+  // waits for it (where flushes do).
+  [[nodiscard]] KnownEpochs known_epochs() const {
+    KnownEpochs known;
+    if (!epochs_in_file_ || !log_.config.sync_needs_epochs) return known;
+    known.epochs = &file_;
+    const Offset point = hints_.recovery_point.value_or(Offset(0));
+    if (hints_.previous_end == PreviousEnd::process_crash) known.newest_from = point;
+    if (hints_.previous_end == PreviousEnd::unknown) known.below = point;
+    return known;
+  }
   [[nodiscard]] Offset trusted() const {
     return std::max(hints_.recovery_point.value_or(Offset(0)), hints_.high_watermark.value_or(Offset(0)));
   }
@@ -98,6 +110,7 @@ class Recovery {
   std::map<Offset, uint64_t> doubted_;  // by base of the segment: where what is doubted begins
   std::optional<LeaderEpoch> last_epoch_;
   std::optional<std::vector<EpochStart>> epochs_in_file_;
+  EpochCache file_;  // the same
 };
 
 // A file that cannot be read may be a good one: only one that is not there, or is no such file at all, can be done
@@ -287,18 +300,22 @@ Result<void> Recovery::load_epochs() {
   if (!file && !is_missing(file.error())) return disk::storage_error(file.error());
   if (file) epochs_in_file_ = decode_epochs(file->text());
   if (epochs_in_file_) {
-    for (const EpochStart& e : *epochs_in_file_) log_.epochs.assign(e.epoch, e.start_offset);
+    for (const EpochStart& e : *epochs_in_file_) file_.assign(e.epoch, e.start_offset);
+    log_.epochs = file_;
   } else {
     log_.report.rebuilt_epochs = scan_first_ > 0;
     for (size_t i = 0; i < std::min(scan_first_, log_.segments.size()); ++i) {
       Segment& segment = *log_.segments[i];
+      bool falls = false;
       auto walked = walk_headers(*segment.file, 0, segment.size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
+        falls = batch.leader_epoch < log_.epochs.latest().value_or(LeaderEpoch(0));
+        if (falls) return records::Visit::stop;
         if (log_.epochs.latest() != batch.leader_epoch)
           log_.epochs.assign(batch.leader_epoch, std::max(batch.base_offset, log_.segments[0]->base));
         return records::Visit::go_on;
       });
       if (!walked) return disk::storage_error(walked.error());
-      if (!*walked)
+      if (!*walked || falls)
         return corrupt(fmt::format("{}: damaged batch header below the recovery point", segment.file->path()));
     }
   }
@@ -315,13 +332,18 @@ Result<void> Recovery::complete_epochs() {
   EpochCache complete;
   for (auto& segment : log_.segments) {
     if (segment->base >= first_known) break;
+    bool falls = false;
     auto walked = walk_headers(*segment->file, 0, segment->size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
       if (batch.base_offset >= first_known) return records::Visit::stop;
+      falls = batch.leader_epoch < complete.latest().value_or(LeaderEpoch(0)) ||
+              (!known.empty() && batch.leader_epoch > known.front().epoch);
+      if (falls) return records::Visit::stop;
       if (complete.latest() != batch.leader_epoch)
         complete.assign(batch.leader_epoch, std::max(batch.base_offset, log_.segments[0]->base));
       return records::Visit::go_on;
     });
     if (!walked) return disk::storage_error(walked.error());
+    if (falls) return corrupt(fmt::format("{}: a leader epoch that falls", segment->file->path()));
   }
   for (const EpochStart& e : known) {
     if (complete.latest() != e.epoch) complete.assign(e.epoch, e.start_offset);
@@ -441,8 +463,14 @@ Result<void> Recovery::drop_below_start() {
 Result<bool> Recovery::scan_segment(size_t i) {
   Segment& segment = *log_.segments[i];
   const uint64_t file_size = segment.size_bytes;
-  ScanStart start{0,      file_size,        std::max(log_.log_end, segment.base), last_epoch_, log_.has_gaps,
-                  i == 0, farthest(segment)};
+  ScanStart start{0,
+                  file_size,
+                  std::max(log_.log_end, segment.base),
+                  last_epoch_,
+                  log_.has_gaps,
+                  i == 0,
+                  farthest(segment),
+                  known_epochs()};
   segment.forget_batches();
   Offset end_before = start.next_offset;
   auto scanned = scan_batches(*segment.file, start, [&](const BatchFacts& facts) {
@@ -532,7 +560,8 @@ Result<void> Recovery::check_tail() {
     }
   }
   const uint64_t from = position;
-  ScanStart start{position, segment.size_bytes, next, std::nullopt, log_.has_gaps, position == 0, farthest(segment)};
+  ScanStart start{position,      segment.size_bytes, next,          std::nullopt, log_.has_gaps,
+                  position == 0, farthest(segment),  known_epochs()};
   std::optional<TimestampMs> first_timestamp;
   auto scanned = scan_batches(*segment.file, start, [&](const BatchFacts& facts) {
     if (facts.max_timestamp > segment.largest_timestamp) {

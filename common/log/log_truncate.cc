@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "common/log/checkpoint_file.h"
 #include "common/log/log_impl.h"
 #include "common/model/mutant.h"
 #include "common/records/crc32c.h"
@@ -17,15 +18,35 @@ using model::ErrorCode;
 // -- at the end --
 
 Result<Offset> Log::Impl::truncate_to(Offset offset) {
-  if (auto refused = refuse_append(); !refused) return tl::unexpected(refused.error());
+  if (auto refused = refuse_change(); !refused) return tl::unexpected(refused.error());
   NARU_CHECK(offset >= log_start, "truncate to {} below log start {}", offset, log_start);
   // Below what is committed, after an unclean election: rare, and soon over.
-  if (replacing && offset < *replacing)
+  // Nor to its very end: what was the last segment of it would be written to while its file goes (R80).
+  const Offset kept = replacing.value_or(offset) + (mutant<"R80-writes-to-what-is-being-replaced">() ? 0 : 1);
+  if (replacing && offset < kept && offset < log_end)
     return model::fail(ErrorCode::kafka_storage_error, fmt::format("{} is being compacted", directory));
   if (compacting && offset < compacting->end && !mutant<"R107-goes-on-after-a-cut">()) compacting->is_void = true;
+  const bool is_shorter = offset < log_end;
+  const Result<void> cut = is_shorter ? cut_batches(offset) : Result<void>();
   // R66: also when nothing is cut. Else a follower truncates to the same place for ever (KAFKA-10706).
-  if (!mutant<"R66-keeps-epochs-beyond-the-end">()) change_epochs(epochs.truncate_from_end(offset));
-  if (offset >= log_end) return log_end;
+  Changed changed = Changed::no;
+  if (cut && !mutant<"R66-keeps-epochs-beyond-the-end">()) changed = epochs.truncate_from_end(offset);
+  if (is_shorter && !mutant<"R66-keeps-epochs-of-what-was-cut">() && epochs.truncate_from_end(log_end) == Changed::yes)
+    changed = Changed::yes;
+  cut_epochs(changed);
+  if (!cut) return tl::unexpected(cut.error());
+  if (!is_shorter) return log_end;
+  flushed = std::min(flushed, log_end);
+  flush_target = std::min(flush_target, log_end);
+  cleaned_to = std::min(cleaned_to, active().base);
+  if (mutant<"R84-truncation-keeps-producers">()) return log_end;
+  if (auto reloaded = reload_producers(log_end); !reloaded) return tl::unexpected(reloaded.error());
+  check_invariants();
+  return log_end;
+}
+
+// The part of a truncation that is about batches.
+Result<void> Log::Impl::cut_batches(Offset offset) {
   ++generation;
   positions.fill(std::nullopt);
   tail.clear();
@@ -44,25 +65,34 @@ Result<Offset> Log::Impl::truncate_to(Offset offset) {
     names_dirty = true;
     owes_cut = false;
   }
-  if (offset < log_end) {
-    auto cut = cut_last_segment(offset);
-    if (!cut) {
-      if (cut.error().fault != IoFault::exhausted) set_failed(cut.error());
-      return disk::storage_error(cut.error());
-    }
-    if (*cut == Cut::impossible) {
-      set_damaged({ErrorCode::corrupt_message, fmt::format("{}: damaged batch header", active().file->path())});
-      return model::fail(ErrorCode::corrupt_message, fmt::format("{} is damaged", directory));
-    }
+  if (offset >= log_end) return {};
+  auto cut = cut_last_segment(offset);
+  if (!cut) {
+    if (cut.error().fault != IoFault::exhausted) set_failed(cut.error());
+    return disk::storage_error(cut.error());
   }
-  if (!mutant<"R66-keeps-epochs-of-what-was-cut">()) change_epochs(epochs.truncate_from_end(log_end));
-  flushed = std::min(flushed, log_end);
-  flush_target = std::min(flush_target, log_end);
-  cleaned_to = std::min(cleaned_to, active().base);
-  if (mutant<"R84-truncation-keeps-producers">()) return log_end;
-  if (auto reloaded = reload_producers(log_end); !reloaded) return tl::unexpected(reloaded.error());
-  check_invariants();
-  return log_end;
+  if (*cut == Cut::impossible) {
+    set_damaged({ErrorCode::corrupt_message, fmt::format("{}: damaged batch header", active().file->path())});
+    return model::fail(ErrorCode::corrupt_message, fmt::format("{} is damaged", directory));
+  }
+  return {};
+}
+
+// The file must not tell of what was cut when other batches come there: after the death of the process they would look
+// like rot. After the cut, so that it never lacks what is there. On the shard, like the renames (log_impl.h); behind a
+// write of it that is under way, and then appends wait.
+void Log::Impl::cut_epochs(Changed changed) {
+  if (changed == Changed::no) return;
+  if (!config.sync_needs_epochs) return change_epochs(changed);
+  epochs_cut = ++epochs_version;
+  if (is_saving_epochs) return;
+  const std::string text = encode_epochs(epochs.entries());
+  auto saved = disk.replace_file(path(epoch_file_name), model::as_bytes(text), disk::Durability::kernel);
+  if (saved) {
+    epochs_saved = epochs_version;
+  } else {
+    note(saved.error(), "epoch file");
+  }
 }
 
 // Nothing is left of a log that began within a batch (after DeleteRecords): another segment begins there. A gap between
@@ -276,29 +306,44 @@ IoResult<void> finish_restart(disk::Disk& disk, const std::string& directory, Of
   return disk.sync_directory(directory);
 }
 
+namespace {
+
+// Whether a marker that could not be written is not there either, nor after a crash.
+bool is_gone(disk::Disk& disk, const std::string& directory, const std::string& marker) {
+  auto removed = disk.remove_file(marker);
+  if (!removed) return removed.error().fault == IoFault::not_found;
+  return disk.sync_directory(directory).has_value();
+}
+
+}  // namespace
+
 void Log::Impl::truncate_fully_and_start_at(Offset offset, StepDone done) {
-  if (auto refused = refuse_append(); !refused) return done(std::move(refused));
+  if (auto refused = refuse_change(); !refused) return done(std::move(refused));
   is_emptying = true;
   if (compacting) compacting->is_void = true;
   ++generation;
   positions.fill(std::nullopt);
   tail.clear();
-  removals.clear();
+  const auto has_begun = std::make_shared<bool>(false);
   run_job(
-      [d = &disk, where = directory, offset]() -> IoResult<void> {
+      [d = &disk, where = directory, offset, has_begun]() -> IoResult<void> {
         // The one durable step: once this file has its name, open() finishes what we may not (R67).
         const std::string marker = where + "/" + std::string(restart_file_name);
         const std::string content = encode_restart(offset);
         if (mutant<"R67-starts-over-in-several-steps">()) return finish_restart(*d, where, offset);
-        if (auto noted = d->replace_file(marker, model::as_bytes(content), disk::Durability::medium); !noted)
+        if (auto noted = d->replace_file(marker, model::as_bytes(content), disk::Durability::medium); !noted) {
+          *has_begun = !is_gone(*d, where, marker);
           return noted;
+        }
+        *has_begun = true;
         return finish_restart(*d, where, offset);
       },
-      guarded([this, offset, done = std::move(done)](const IoResult<void>& result) {
+      guarded([this, offset, has_begun, done = std::move(done)](const IoResult<void>& result) {
         is_emptying = false;
         if (!result) {
-          // Half done: only a new open() can tell what is there.
-          set_failed(result.error());
+          // Half done: only a new open() can tell what is there. Else the log is as it was, and a full disk may pass.
+          if (*has_begun || mutant<"R81-a-full-disk-is-final">()) set_failed(result.error());
+          note(result.error(), "starting over");
           return done(disk::storage_error(result.error()));
         }
         auto first = make_segment(offset, TimestampMs(0));
@@ -314,6 +359,7 @@ void Log::Impl::truncate_fully_and_start_at(Offset offset, StepDone done) {
 void Log::Impl::begin_anew(Offset offset, std::unique_ptr<Segment> first) {
   ++generation;
   segments.clear();
+  removals.clear();
   segments.push_back(std::move(first));
   owes_cut = false;
   is_damaged = false;

@@ -102,6 +102,8 @@ CleanResult<std::optional<BatchView>> SegmentCleaner::next_batch(Want want, size
     if (!batch) return damaged(batch.error().message);
     if (!batch->crc_ok()) return damaged("checksum mismatch");
   }
+  if (const auto wrong = source.epochs.contradiction(batch->last_offset(), batch->leader_epoch()))
+    return damaged(*wrong);
   position_ += size;
   const size_t read = is_whole ? size : std::min<size_t>(size, ahead);
   piece_ += read;

@@ -24,6 +24,7 @@ class SegmentCleaner {
     uint64_t size_bytes = 0;
     Offset base;
     Offset end;
+    EpochCache epochs = {};
   };
   // `remembered`: last offsets of the batches that the producer table knows, ascending.
   SegmentCleaner(disk::Disk& disk, std::vector<Source> sources, CompactionRequest request,

@@ -3,6 +3,7 @@
 #include "common/records/big_endian.h"
 #include "common/records/crc32c.h"
 #include "common/records/layout.h"
+#include "common/records/max_timestamp.h"
 
 namespace common::records {
 
@@ -29,6 +30,15 @@ Offset assign_offsets(const Buffer& batches, const AssignOptions& options) {
     next += int64_t{last_delta} + 1;
   }
   return next;
+}
+
+void correct_max_timestamp(const Buffer& batch, TimestampMs max_timestamp) {
+  const Result<BatchView> view = BatchView::parse(batch.view());
+  NARU_CHECK(view.has_value(), "the timestamp of a batch that was not validated");
+  if (view->max_timestamp() == max_timestamp) return;
+  std::byte* const bytes = const_cast<std::byte*>(batch.data());
+  store_be<int64_t>(bytes + layout::max_timestamp, max_timestamp.value);
+  store_be<uint32_t>(bytes + layout::crc, crc32c(view->bytes().subspan(layout::attributes)));
 }
 
 }  // namespace common::records

@@ -159,7 +159,8 @@ Validated<void> check_records(const BatchView& batch, const ProduceLimits& limit
     return reject(ErrorCode::invalid_record, fmt::format("more than the declared {} records", facts.record_count));
   }
   if (!errors.empty()) return tl::unexpected(std::move(errors).rejection());
-  facts.max_timestamp = std::max(facts.max_timestamp, TimestampMs(*largest));
+  // As Kafka's broker, which believes the records: a header that says more would keep segments, and mislead searches.
+  facts.max_timestamp = std::max(TimestampMs(-1), TimestampMs(*largest));
   return {};
 }
 
@@ -262,7 +263,7 @@ Result<std::vector<BatchFacts>> validate_replicated(BytesView batches, const Rep
   std::vector<BatchFacts> all;
   std::optional<Offset> expected;
   if (limits.first == FirstBatch::starts_at_log_end) expected = limits.log_end_offset;
-  LeaderEpoch least_epoch = limits.last_epoch.value_or(LeaderEpoch(-1));
+  LeaderEpoch least_epoch = limits.last_epoch.value_or(LeaderEpoch(0));
   BatchCursor cursor(batches);
   while (!cursor.at_end()) {
     const size_t position = cursor.position();

@@ -5,12 +5,14 @@
 #include <map>
 #include <set>
 
+#include "common/model/mutant.h"
 #include "controller/metadata/partitions.h"
 
 namespace controller::metadata {
 namespace {
 
 using common::model::fail;
+using common::model::mutant;
 using common::model::Unexpected;
 
 constexpr const char* min_isr_key = "min.insync.replicas";
@@ -77,6 +79,15 @@ Result<std::string> changed_list(const AlterConfigs::Change& change, const Confi
   return fmt::format("{}", fmt::join(items, ","));
 }
 
+// The cluster's minISR is agreed, not what each node's file says (R43, R48): taken back, it is what the active
+// controller takes it for, as when the cluster began.
+std::optional<std::string> value_to_write(const ConfigResource& resource, const std::string& key,
+                                          const std::optional<std::string>& value, const ControllerOptions& options) {
+  const bool is_agreed = resource.type == ResourceType::broker && resource.name.empty() && key == min_isr_key;
+  if (value || !is_agreed || mutant<"R43-forgets-the-agreed-min-isr">()) return value;
+  return fmt::format("{}", options.min_isr_default);
+}
+
 // The new value of each named key; unset: back to the default.
 using Settings = std::map<std::string, std::optional<std::string>>;
 
@@ -104,6 +115,7 @@ Result<Settings> new_settings(const MetadataImage& image, const AlterConfigs::Re
     if (value) {
       if (auto good = schema.validate(asked.resource, change.key, *value); !good)
         return Unexpected(std::move(good).error());
+      value = schema.canonical(asked.resource.type, change.key, *value);
     }
     settings.emplace(change.key, std::move(value));
   }
@@ -117,8 +129,9 @@ Result<Settings> new_settings(const MetadataImage& image, const AlterConfigs::Re
 void write(Draft& draft, const ConfigResource& resource, const Settings& settings, const ControllerOptions& options) {
   const ConfigMap old = draft.image().config(resource);
   bool min_isr_changed = false;
-  for (const auto& [key, value] : settings) {
+  for (const auto& [key, wanted] : settings) {
     const auto current = old.find(key);
+    const std::optional<std::string> value = value_to_write(resource, key, wanted, options);
     const bool same = value ? current != old.end() && current->second == *value : current == old.end();
     if (same) continue;
     draft.add(ConfigRecord{resource, key, value});

@@ -221,12 +221,27 @@ std::optional<PartitionChangeRecord> plan_change(const TopicId& topic, Partition
   return record;
 }
 
+namespace {
+
+// Values are stored in one form, but were not always: whatever the leaders' table of settings takes (R43, R48).
+std::string plain(std::string_view setting) {
+  std::string text;
+  for (const char c : setting) {
+    if (c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\f' || (c == '+' && text.empty())) continue;
+    text += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  }
+  return text;
+}
+
+}  // namespace
+
 size_t min_isr(const MetadataImage& image, std::string_view topic, const ControllerOptions& options) {
   int64_t wanted = options.min_isr_default;
   if (const auto setting = image.topic_setting(topic, "min.insync.replicas")) {
+    const std::string text = mutant<"R43-reads-min-isr-by-the-letter">() ? *setting : plain(*setting);
     int64_t parsed = 0;
-    const auto [end, error] = std::from_chars(setting->data(), setting->data() + setting->size(), parsed);
-    if (error == std::errc() && end == setting->data() + setting->size()) wanted = parsed;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), parsed);
+    if (error == std::errc() && end == text.data() + text.size()) wanted = parsed;
   }
   return static_cast<size_t>(std::clamp<int64_t>(wanted, 1, std::numeric_limits<int32_t>::max()));
 }
@@ -236,7 +251,7 @@ ElectionRules rules_for(const MetadataImage& image, std::string_view topic, cons
   rules.min_isr = min_isr(image, topic, options);
   rules.unclean = options.unclean_election_default;
   if (const auto setting = image.topic_setting(topic, "unclean.leader.election.enable")) {
-    rules.unclean = *setting == "true" ? Enabled::yes : Enabled::no;
+    rules.unclean = plain(*setting) == "true" ? Enabled::yes : Enabled::no;
   }
   rules.is_active = [&image](BrokerId id) { return image.is_active(id); };
   return rules;

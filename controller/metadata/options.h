@@ -39,7 +39,7 @@ struct ControllerOptions {
   BrokerId node_id;
   int32_t partitions_default = 1;
   int16_t replication_factor_default = 1;
-  int16_t min_isr_default = 1;
+  int32_t min_isr_default = 1;
   Enabled unclean_election_default = Enabled::no;
   Enabled auto_leader_rebalance = Enabled::yes;
   // A broker gets its leaderships back once it has been in service that long...
@@ -72,6 +72,11 @@ class ConfigSchema {
   // Whether `key` may be set on such a resource to `value`; the error is what the client is told (INVALID_CONFIG, ...).
   [[nodiscard]] virtual Result<void> validate(const ConfigResource& resource, std::string_view key,
                                               std::string_view value) const = 0;
+  // How a valid value is stored: the same for every way of writing it (" +1", "TRUE").
+  [[nodiscard]] virtual std::string canonical(ResourceType /*type*/, std::string_view /*key*/,
+                                              std::string_view value) const {
+    return std::string(value);
+  }
   // Lists take APPEND and SUBTRACT.
   [[nodiscard]] virtual bool is_list(ResourceType type, std::string_view key) const = 0;
   // What an unset list holds before APPEND and SUBTRACT.

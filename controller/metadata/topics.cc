@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "common/model/mutant.h"
 #include "controller/metadata/election.h"
 #include "controller/metadata/placement.h"
 
@@ -11,6 +12,7 @@ namespace controller::metadata {
 namespace {
 
 using common::model::fail;
+using common::model::mutant;
 using common::model::Unexpected;
 using Brokers = std::vector<BrokerId>;
 using Assignments = std::vector<Brokers>;
@@ -181,7 +183,9 @@ Result<NewTopic> create_one(Draft& draft, const CreateTopics::Topic& topic, cons
   }
   made.partitions = std::move(*states);
   draft.add(TopicRecord{made.id, topic.name});
-  for (const auto& [key, value] : topic.configs) draft.add(ConfigRecord{{ResourceType::topic, topic.name}, key, value});
+  for (const auto& [key, value] : topic.configs) {
+    draft.add(ConfigRecord{{ResourceType::topic, topic.name}, key, schema.canonical(ResourceType::topic, key, *value)});
+  }
   for (size_t i = 0; i < made.partitions.size(); ++i) {
     draft.add(PartitionRecord{made.id, PartitionIndex{static_cast<int32_t>(i)}, made.partitions[i]});
   }
@@ -196,6 +200,12 @@ Result<void> grow_one(Draft& draft, const CreatePartitions::Topic& asked, const 
   const TopicImage* topic = before.topic_by_name(asked.name);
   if (topic == nullptr)
     return fail(ErrorCode::unknown_topic_or_partition, "This server does not host this topic-partition.");
+  // Which partition a group or a transactional id belongs to is a matter of how many there are: with another number all
+  // that is stored would be looked for where it is not (R104).
+  if (options.internal_replication.contains(asked.name) && !mutant<"R104-grows-internal-topics">()) {
+    return fail(ErrorCode::invalid_partitions,
+                fmt::format("The number of partitions of the internal topic {} cannot be changed.", asked.name));
+  }
   const int32_t have = topic->partition_count();
   if (asked.count == have) {
     return fail(ErrorCode::invalid_partitions, fmt::format("Topic already has {} partition(s).", have));

@@ -15,7 +15,6 @@ using common::model::Offset;
 
 namespace {
 
-constexpr auto stall_retry = std::chrono::milliseconds(500);
 constexpr auto removal_delay = std::chrono::seconds(1);
 constexpr size_t snapshots_kept = 2;
 
@@ -226,28 +225,41 @@ void RaftDisk::step_install() {
   const raft::SnapshotMeta meta = std::get<raft::InstallSnapshot>(next.operation).meta;
   NARU_CHECK(piece_meta_ == meta && pieces_.size() == meta.size_bytes, "snapshot {} is not complete",
              meta.position.end);
-  raft::Snapshot snapshot{meta, Buffer::own(std::exchange(pieces_, {}))};
+  const auto snapshot =
+      std::make_shared<const raft::Snapshot>(raft::Snapshot{meta, Buffer::own(std::exchange(pieces_, {}))});
   piece_meta_.reset();
-  if (common::records::crc32c(snapshot.state.view()) != meta.state_checksum &&
+  if (common::records::crc32c(snapshot->state.view()) != meta.state_checksum &&
       !mutant<"R15-installs-a-damaged-snapshot">())
     return fail_for_good(fmt::format("snapshot {} arrived damaged", meta.position.end));
-  const std::string path = directory_ + "/" + snapshot_file_name(meta.position);
+  store_installed(snapshot, next.token);
+}
+
+void RaftDisk::store_installed(const SharedSnapshot& snapshot, raft::PersistToken token) {
+  const std::string path = directory_ + "/" + snapshot_file_name(snapshot->meta.position);
   environment_.disk->offload(
       common::disk::Job::changes,
-      [disk = environment_.disk, path, file = encode_snapshot(snapshot)] {
-        return disk->replace_file(path, file.view(), common::disk::Durability::medium);
+      [disk = environment_.disk, path, snapshot] {
+        return disk->replace_file(path, encode_snapshot(*snapshot).view(), common::disk::Durability::medium);
       },
-      [this, alive = std::weak_ptr(alive_), snapshot, token = next.token](const IoResult<void>& stored) {
+      [this, alive = std::weak_ptr(alive_), snapshot, token](const IoResult<void>& stored) {
         if (alive.expired()) return;
-        if (!stored) return fail_for_good(stored.error().message);
-        log_->truncate_fully_and_start_at(Offset(snapshot.meta.position.end.value),
-                                          [this, alive, snapshot, token](const Result<void>& emptied) {
-                                            if (alive.expired()) return;
-                                            if (!emptied) return fail_for_good(emptied.error().message);
-                                            end_ = snapshot.meta.position;
-                                            finish(token, snapshot);
-                                            if (!alive.expired()) prune_snapshots();
-                                          });
+        if (stored) return begin_at_installed(snapshot, token);
+        if (!common::disk::may_pass(stored.error().fault)) return fail_for_good(stored.error().message);
+        stall([this, snapshot, token] { store_installed(snapshot, token); });
+      });
+}
+
+void RaftDisk::begin_at_installed(const SharedSnapshot& snapshot, raft::PersistToken token) {
+  log_->truncate_fully_and_start_at(
+      Offset(snapshot->meta.position.end.value),
+      [this, alive = std::weak_ptr(alive_), snapshot, token](const Result<void>& emptied) {
+        if (alive.expired()) return;
+        if (!emptied && (log_->failure() || !log_->is_disk_full())) return fail_for_good(emptied.error().message);
+        if (!emptied) return stall([this, snapshot, token] { begin_at_installed(snapshot, token); });
+        is_stalled_ = false;
+        end_ = snapshot->meta.position;
+        finish(token, *snapshot);
+        if (!alive.expired()) prune_snapshots();
       });
 }
 

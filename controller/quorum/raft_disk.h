@@ -74,6 +74,7 @@ class RaftDisk final : public RaftStorage {
   Result<void> read_entries(raft::RestoredState& restored, std::optional<std::string>& lost);
   Result<std::optional<raft::Snapshot>> read_newest_snapshot();
   Result<void> make_bootstrap(const raft::VoterSet& voters, raft::RestoredState& restored);
+  void begin_at_snapshot(std::function<void(Result<void>)> done);
   Result<void> fit_to_snapshot(raft::RestoredState& restored, std::optional<std::string>& lost);
 
   // --- operations
@@ -83,6 +84,9 @@ class RaftDisk final : public RaftStorage {
   void step_hard_state();
   void step_piece();
   void step_install();
+  using SharedSnapshot = std::shared_ptr<const raft::Snapshot>;
+  void store_installed(const SharedSnapshot& snapshot, raft::PersistToken token);
+  void begin_at_installed(const SharedSnapshot& snapshot, raft::PersistToken token);
   void finish(raft::PersistToken token, std::optional<raft::Snapshot> installed = std::nullopt);
   void stall(std::function<void()> retry);
   void wait_for_room(std::function<void()> retry);
@@ -91,6 +95,8 @@ class RaftDisk final : public RaftStorage {
   void fail_for_good(std::string reason);
   void prune_snapshots();
   void remove_dropped_soon();
+
+  static constexpr std::chrono::milliseconds stall_retry{500};
 
   Environment environment_;
   const std::string directory_;

@@ -228,8 +228,22 @@ Result<void> RaftDisk::fit_to_snapshot(raft::RestoredState& restored, std::optio
   return {};
 }
 
+// On a full disk when there is room (R81).
+void RaftDisk::begin_at_snapshot(std::function<void(Result<void>)> done) {
+  log_->truncate_fully_and_start_at(Offset(restart_at_->value), [this, alive = std::weak_ptr(alive_),
+                                                                 done = std::move(done)](Result<void> emptied) mutable {
+    if (alive.expired()) return;
+    if (emptied || log_->failure() || !log_->is_disk_full()) return done(std::move(emptied));
+    if (!std::exchange(is_stalled_, true))
+      environment_.logger.error("metadata log {}: the disk is full; waiting for room", directory_);
+    environment_.after(stall_retry, [this, alive, done = std::move(done)]() mutable {
+      if (!alive.expired()) begin_at_snapshot(std::move(done));
+    });
+  });
+}
+
 void RaftDisk::finish_open(std::function<void(Result<void>)> done) {
-  if (restart_at_) return log_->truncate_fully_and_start_at(Offset(restart_at_->value), std::move(done));
+  if (restart_at_) return begin_at_snapshot(std::move(done));
   if (!bootstrap_) return done({});
   const Buffer batch = encode_entry(*bootstrap_, {}, environment_.clock->wall_now());
   const auto written = log_->append_own(batch, LeaderEpoch(bootstrap_->term.value), environment_.clock->wall_now());

@@ -136,6 +136,11 @@ size_t Leadership::in_contact(const VoterSet& voters, Instant now) const {
   return count;
 }
 
+void Leadership::note_gone(BrokerId peer) {
+  for (auto& [key, progress] : peers_)
+    if (key.id == peer && !mutant<"R12-counts-the-dead">()) progress.mark_gone();
+}
+
 Instant Leadership::majority_contact(const VoterSet& voters, Instant now) const {
   const auto heard = majority_value<Instant>(voters, [&](const NodeKey& key) {
     if (key == config_.self) return now;

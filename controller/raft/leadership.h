@@ -57,6 +57,8 @@ class Leadership {
   [[nodiscard]] LogIndex majority_durable(const VoterSet& voters, LogIndex own_durable) const;
   // How many of them answer lately, this node included if it is one.
   [[nodiscard]] size_t in_contact(const VoterSet& voters, Instant now) const;
+  // Its process has ended: it is nobody who answers, however lately it did.
+  void note_gone(BrokerId peer);
   // When a majority had been heard last, this node included (R8).
   [[nodiscard]] Instant majority_contact(const VoterSet& voters, Instant now) const;
 
@@ -97,7 +99,8 @@ class Leadership {
   };
 
   [[nodiscard]] bool is_heard(const Progress& progress, Instant now) const {
-    return progress.has_answered() && !progress.state_lost() && now - progress.last_contact() < config_.leader_silence;
+    return progress.has_answered() && !progress.state_lost() && !progress.is_gone() &&
+           now - progress.last_contact() < config_.leader_silence;
   }
   void send_to(const NodeKey& key, Progress& progress, const LeaderView& view, std::vector<Message>& out);
   [[nodiscard]] Message message(const NodeKey& to, Term term, MessageBody body) const;

@@ -37,7 +37,9 @@ void Node::Impl::on_peer_connected(BrokerId peer) {
 // The leader's process is gone: kernel alive, connections refused. Others who still hear it will refuse (R7), so a
 // wrong suspicion is harmless.
 void Node::Impl::on_peer_gone(BrokerId peer) {
-  if (role_ == Role::halted || is_leader() || leader_ != peer) return;
+  if (role_ == Role::halted) return;
+  if (is_leader()) return leadership_->note_gone(peer);
+  if (leader_ != peer) return;
   log("leader {} is gone", peer);
   timers_.end_lease();
   timers_.hurry(now_);

@@ -28,6 +28,7 @@ void Progress::on_sent(LogIndex end, size_t bytes) {
 
 void Progress::on_contact(uint64_t round, Instant now) {
   has_answered_ = true;
+  is_gone_ = false;
   last_contact_ = std::max(last_contact_, now);
   acked_round_ = std::max(acked_round_, round);
 }

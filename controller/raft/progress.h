@@ -24,6 +24,8 @@ class Progress {
   [[nodiscard]] bool state_lost() const { return state_lost_; }
   [[nodiscard]] bool has_answered() const { return has_answered_; }
   [[nodiscard]] Instant last_contact() const { return last_contact_; }
+  // Its process has ended, by all evidence, since it was last heard.
+  [[nodiscard]] bool is_gone() const { return is_gone_; }
   [[nodiscard]] std::optional<Instant> last_caught_up() const { return last_caught_up_; }
   [[nodiscard]] uint64_t acked_round() const { return acked_round_; }
 
@@ -42,6 +44,7 @@ class Progress {
   // A probe or piece may have been lost: it may be sent again.
   void allow_resend() { awaiting_ = false; }
   // It has less than it acknowledged in this term (R21): from now on it counts for nothing.
+  void mark_gone() { is_gone_ = true; }
   void mark_state_lost() { state_lost_ = true; }
   [[nodiscard]] LogIndex acknowledged() const { return matched_; }
 
@@ -71,6 +74,7 @@ class Progress {
   bool awaiting_ = false;  // probe and snapshot: something is unanswered
   bool has_answered_ = false;
   bool state_lost_ = false;
+  bool is_gone_ = false;
   std::deque<Sent> inflight_;
   size_t inflight_bytes_ = 0;
   uint64_t acked_round_ = 0;

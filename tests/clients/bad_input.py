@@ -260,6 +260,29 @@ def truncated_requests(address, topic):
                 pass
 
 
+def answered_once(key, version, body, most=60_000):
+    """A request that names one thing often is answered once: the answer is small."""
+    def case(address, topic):
+        with Connection(address) as c:
+            c.send(frame(header(key, version) + body(topic)))
+            answer = c.receive()
+            assert len(answer) <= most, f"the answer has {len(answer)} bytes"
+            api_versions(c)
+    return case
+
+
+def often(element, times=50_000):
+    return struct.pack(">i", times) + times * element
+
+
+def compact_often(element, times):
+    length, out = times + 1, b""
+    while length > 0x7F:
+        out += bytes([length & 0x7F | 0x80])
+        length >>= 7
+    return out + bytes([length]) + times * element
+
+
 def gzip_bomb():
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     zeros = b"\0" * (1 << 20)
@@ -289,6 +312,16 @@ CASES = {
     "array length -2": closes(frame(header(3, 1) + struct.pack(">i", -2))),
     "varint without end": closes(frame(header(3, 9) + b"\0" + b"\xff" * 20)),
     "string that is no UTF-8": closes(frame(header(3, 1) + struct.pack(">ih", 1, 4) + b"\xff\xfe\xfd\xfc")),
+    "Metadata that names a topic 50,000 times": answered_once(3, 1, lambda topic: often(string(topic))),
+    "DescribeConfigs that names a topic 50,000 times": answered_once(
+        32, 1, lambda topic: often(b"\2" + string(topic) + b"\xff\xff\xff\xff") + b"\1"),
+    "DescribeGroups that names a group 50,000 times": answered_once(15, 0, lambda _: often(string("none"))),
+    "OffsetFetch that names a group 50,000 times": answered_once(
+        9, 8, lambda _: b"\0" + compact_often(b"\5none\0\0", 50_000) + b"\0\0"),
+    "DescribeQuorum that names a partition 50,000 times": answered_once(
+        55, 0, lambda _: b"\0\2\x13__cluster_metadata" + compact_often(b"\0\0\0\0\0", 50_000) + b"\0\0"),
+    "FindCoordinator of 3,000,000 groups": closes(
+        frame(header(10, 4) + b"\0\0" + compact_often(b"\1", 3_000_000) + b"\0")),
     "produce v2": old_produce,
     "produce cut at many places": truncated_requests,
     "bad acks": bad_acks,

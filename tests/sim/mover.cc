@@ -10,9 +10,9 @@ namespace sim {
 using namespace std::chrono_literals;
 
 Awaitable<void> Mover::run(Mover& self) {
-  while (self.running_.producers) {
+  while (self.running_.moves) {
     co_await self.client_.sleep(self.client_.random().between(1s, 20s));
-    if (self.running_.producers) co_await self.move_one();
+    if (self.running_.moves) co_await self.move_one();
   }
 }
 

@@ -12,6 +12,7 @@ namespace sim {
 // The switch of all programs of a run.
 struct Running {
   bool producers = true;
+  bool moves = true;
   bool others = true;
 };
 

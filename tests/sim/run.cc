@@ -155,6 +155,7 @@ class Run final : public NodeObserver {
   // Everything is healed: the cluster must come back to work, and to full strength, in bounded time.
   void be_lively() {
     injector_.heal();
+    workload_.stop_moving();
     const Duration limit = settings_.options.liveness;
     demand("a controller", limit, [this] { return cluster_.active_controller() != nullptr; });
     demand("all brokers in service", limit, [this] { return all_in_service(); });

@@ -18,6 +18,8 @@ class Workload {
   Workload(Cluster& cluster, History& history, Probes& probes);
 
   void start();
+  // No new reassignments: who is sent on before the copy is done never has a full ISR.
+  void stop_moving() { running_.moves = false; }
   // No new records; what is unacknowledged is still carried to its end.
   void stop_producing() { running_.producers = false; }
   void stop() { running_.others = false; }

@@ -1,6 +1,7 @@
 #include "broker/group/service/coordinator_actor.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "broker/group/service/record_codec.h"
 #include "common/model/mutant.h"
@@ -115,6 +116,7 @@ Awaitable<void> CoordinatorActor::run_load(std::shared_ptr<CoordinatorActor> sel
       self->state_ = State::active;
       self->load_failed_ = false;
       self->perform(self->coordinator_->start(self->now()));
+      self->forget_deleted_topics();
       self->options_.log.info(
           "serving in epoch {} after {} ms", self->epoch_,
           std::chrono::duration_cast<std::chrono::milliseconds>(self->shard_.now() - begun).count());
@@ -237,7 +239,25 @@ Awaitable<Answer> CoordinatorActor::ask(Request request, Instant patience) {
 }
 
 void CoordinatorActor::on_topic_deleted(const std::string& topic) {
-  if (state_ == State::active) perform(coordinator_->on_topic_deleted(topic, now()));
+  if (state_ == State::active) {
+    perform(coordinator_->on_topic_deleted(topic, now()));
+  } else if (state_ == State::loading) {
+    deleted_meanwhile_.insert(topic);
+  }
+}
+
+// What was deleted while nobody coordinated, or during the load, has its offsets in the log still: another topic of
+// that name would be read from where the old one was left. Whatever earlier leaders took an offset for was in the
+// metadata before our epoch; what we take ourselves may be of a newer image than ours, so later loads only look at what
+// they were told.
+void CoordinatorActor::forget_deleted_topics() {
+  std::set<std::string> gone = std::exchange(deleted_meanwhile_, {});
+  if (life_ == 0) {
+    for (const std::string& topic : coordinator_->topics()) {
+      if (!log_->has_topic(topic)) gone.insert(topic);
+    }
+  }
+  for (const std::string& topic : gone) perform(coordinator_->on_topic_deleted(topic, now()));
 }
 
 void CoordinatorActor::perform(Effects effects) {

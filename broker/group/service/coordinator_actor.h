@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,7 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
   common::model::Result<void> replay(common::model::BytesView batches, Offset& next);
   common::model::Result<void> replay_batch(const common::records::BatchView& batch, Offset from);
 
+  void forget_deleted_topics();
   void perform(Effects effects);
   void arm();
   // Everything that waits is answered with `error`; the coordinator's state is given up.
@@ -95,6 +97,7 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
   uint64_t last_token_ = 0;
   int awaiting_load_ = 0;     // requests
   bool load_failed_ = false;  // at the last attempt
+  std::set<std::string> deleted_meanwhile_;  // topics, while it loads
   int life_ = 0;              // counts loads: what was appended for an earlier one means nothing now
   common::TimerHandle timer_;
   std::optional<Instant> armed_for_;

@@ -1,6 +1,8 @@
 // The __consumer_offsets partition that one coordinator stands on, as its leader sees it in one leader epoch.
 // Lives on the partition's home shard.
 #pragma once
+#include <string>
+
 #include "common/model/bytes.h"
 #include "common/model/result.h"
 #include "common/model/types.h"
@@ -23,6 +25,8 @@ class CoordinatorLog {
   virtual common::Awaitable<bool> until_committed_before(common::model::Offset end) = 0;
   // R33: nothing can be committed here, and somebody else may coordinate by now.
   [[nodiscard]] virtual bool is_cut_off() const = 0;
+  // As the metadata has it, which is at least as new as the leader epoch.
+  [[nodiscard]] virtual bool has_topic(const std::string& name) const = 0;
   // NOT_LEADER_OR_FOLLOWER once the epoch is over.
   [[nodiscard]] virtual common::model::Result<common::model::Offset> log_start_offset() const = 0;
   [[nodiscard]] virtual common::model::Result<common::model::Offset> log_end_offset() const = 0;

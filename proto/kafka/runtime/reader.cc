@@ -171,6 +171,11 @@ std::optional<size_t> Reader::nullable_array_length(bool flexible, size_t elemen
     fail("an array is longer than what is left", static_cast<int64_t>(*n));
     return 0;
   }
+  if (n && *n > elements_left_) {
+    fail("its arrays have more elements than are taken, with one of", static_cast<int64_t>(*n));
+    return 0;
+  }
+  elements_left_ -= n.value_or(0);
   return n;
 }
 

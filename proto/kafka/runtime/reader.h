@@ -5,12 +5,16 @@
 // because their length is 0, and whoever started the decoding asks status() once at the end. Generated code therefore
 // needs no check per field.
 //
+// Few bytes can claim many elements, and an element takes more in memory than on the wire: whoever reads what anybody
+// may send bounds how many it takes with allow_elements().
+//
 // bytes() and records() answer slices that share the frame's memory. Thread-compatible.
 #pragma once
 #include <bit>
 #include <concepts>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,6 +44,8 @@ class Reader {
   [[nodiscard]] Result<void> status(std::string_view what) const;
   // `reason` is a literal; the first failure wins.
   void fail(const char* reason, int64_t value = 0);
+  // How many elements all arrays together may have from here on; without this as many as the frame holds.
+  void allow_elements(size_t max) { elements_left_ = max; }
 
   int8_t i8() { return fixed<int8_t>(); }
   int16_t i16() { return fixed<int16_t>(); }
@@ -104,6 +110,7 @@ class Reader {
   Buffer frame_;
   const std::byte* at_;
   const std::byte* end_;
+  size_t elements_left_ = std::numeric_limits<size_t>::max();
   // Null while all is well. After a failure at_ == end_.
   const char* failure_ = nullptr;
   int64_t failure_value_ = 0;

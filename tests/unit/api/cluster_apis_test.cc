@@ -84,6 +84,23 @@ TEST_CASE("Metadata: all topics, none, and by id") {
   REQUIRE(broker.controller.requests.empty());
 }
 
+TEST_CASE("Metadata answers once who is named often (R109)") {
+  BrokerFixture broker;
+  const TopicId id = broker.create_topic("a", 2);
+  broker.create_topic("b", 1);
+  const auto response = broker.ask<MetadataResponse>(for_topics({"b", "a", "b", "none", "a", "none"}), 4);
+  REQUIRE(names_of(response) == std::vector<std::string>{"b", "a", "none"});
+  MetadataRequest by_id;
+  by_id.topics.emplace();
+  for (const TopicId& asked : {id, TopicId::from_halves(1, 1), id, TopicId::from_halves(1, 1)}) {
+    auto& topic = by_id.topics->emplace_back();
+    topic.topic_id = asked;
+    topic.name = fmt::format("{}", by_id.topics->size());  // says nothing beside an id
+  }
+  const auto found = broker.ask<MetadataResponse>(by_id, 12);
+  REQUIRE(names_of(found) == std::vector<std::string>{"a", "(null)"});
+}
+
 TEST_CASE("Metadata: a leader that is gone, and replicas that are away") {
   BrokerFixture broker;
   broker.create_topic("orders", 1, {2, 3});
@@ -170,6 +187,26 @@ TEST_CASE("Metadata: other brokers are found in the network by which the client 
   REQUIRE(response.brokers.at(1).host == "10.0.0.2");
   REQUIRE(response.brokers.at(1).port == 9093);
   REQUIRE(response.brokers.at(2).host == "10.1.0.3");  // not in there: of its cluster endpoint
+}
+
+TEST_CASE("Metadata: nobody else is where the client reached us, whatever networks his host has inside") {
+  BrokerFixture broker;
+  const auto with = [&](int id, uint16_t port, const std::vector<std::string>& networks) {
+    broker.change_listeners = [=](meta::RegisterBrokerRecord& record) {
+      record.listeners.front() = {.name = "PLAINTEXT", .host = "", .port = port};
+      for (const std::string& network : networks)
+        record.listeners.push_back({.name = "PLAINTEXT", .host = network, .port = port});
+    };
+    broker.register_broker(id);
+  };
+  with(1, 9092, {"10.0.0.1/24"});
+  with(2, 9092, {"10.0.0.1/24", "10.0.0.2/24"});
+  with(3, 9092, {"10.0.0.1/24"});
+  const auto hosts = broker.ask<MetadataResponse>(for_all(), 1).brokers;  // by 10.0.0.1:9092
+  REQUIRE(hosts.at(1).host == "10.0.0.2");
+  REQUIRE(hosts.at(2).host == "10.1.0.3");  // of its cluster endpoint
+  with(3, 9094, {"10.0.0.1/24"});           // on our host
+  REQUIRE(broker.ask<MetadataResponse>(for_all(), 1).brokers.at(2).host == "10.0.0.1");
 }
 
 TEST_CASE("Neighbours share a network, in IPv4 and IPv6") {
@@ -395,9 +432,13 @@ TEST_CASE("DescribeQuorum speaks of __cluster_metadata") {
   topic.topic_name = "__cluster_metadata";
   topic.partitions.push_back({0});
   topic.partitions.push_back({1});
+  topic.partitions.push_back({0});  // answered already (R109)
+  request.topics.push_back(request.topics.front());
   for (int16_t version = 0; version <= 2; ++version) {
     const auto response = broker.ask<kafka::DescribeQuorumResponse>(request, version);
     REQUIRE(response.error_code == ErrorCode::none);
+    REQUIRE(response.topics.size() == 1);
+    REQUIRE(response.topics[0].partitions.size() == 2);
     const auto& partition = response.topics.at(0).partitions.at(0);
     REQUIRE(partition.leader_id == 2);
     REQUIRE(partition.leader_epoch == 9);
@@ -545,6 +586,8 @@ TEST_CASE("AlterPartitionReassignments translates both ways") {
 TEST_CASE("ListPartitionReassignments lists what is being moved") {
   BrokerFixture broker;
   const TopicId id = broker.create_topic("orders", 2, {1, 2});
+  meta::DescribeQuorumAnswer quorum;
+  broker.controller.answer = [&](const meta::ControllerRequest&) -> meta::ControllerAnswer { return quorum; };
   kafka::ListPartitionReassignmentsRequest request;
   REQUIRE(broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0).topics.empty());
   meta::PartitionChangeRecord change;
@@ -558,6 +601,25 @@ TEST_CASE("ListPartitionReassignments lists what is being moved") {
   REQUIRE(all.topics.at(0).partitions.at(0).adding_replicas == std::vector<int32_t>{3});
   request.topics.emplace().push_back({"orders", {0}});
   REQUIRE(broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0).topics.empty());
+
+  // Never what is older than the request.
+  quorum.high_watermark = broker.context.image->offset()->next();
+  REQUIRE(broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0).error_code == ErrorCode::none);
+  quorum.high_watermark = quorum.high_watermark.next();
+  const auto behind = broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0);
+  REQUIRE(behind.error_code == ErrorCode::request_timed_out);
+  REQUIRE(behind.error_message);
+  broker.controller.effect = [&](const meta::ControllerRequest&) {
+    change.adding = std::vector<BrokerId>{};
+    change.replicas = std::vector<BrokerId>{BrokerId(1), BrokerId(2)};
+    broker.apply(change);
+  };
+  request.topics.reset();
+  REQUIRE(broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0).topics.empty());
+  broker.controller.effect = nullptr;
+  broker.controller.answer = nullptr;
+  REQUIRE(broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0).error_code ==
+          ErrorCode::broker_not_available);
 }
 
 TEST_CASE("DescribeAcls says that there is no authorizer") {

@@ -60,6 +60,25 @@ TEST_CASE("DescribeConfigs of a topic tells each value's layer") {
   REQUIRE_FALSE(all.results[0].configs[0].documentation.has_value());
 }
 
+TEST_CASE("DescribeConfigs answers once who is named often (R109)") {
+  BrokerFixture broker;
+  DescribeConfigsRequest request = describe(broker_resource, "1");
+  request.resources.push_back({topic_resource, "1", std::nullopt});
+  request.resources.push_back({broker_resource, "1", std::nullopt});
+  const auto response = broker.ask<DescribeConfigsResponse>(request, 4);
+  REQUIRE(response.results.size() == 2);
+  REQUIRE(response.results[0].resource_type == broker_resource);
+  REQUIRE(response.results[1].resource_type == topic_resource);
+}
+
+TEST_CASE("a message that repeats what the client sent is cut to what a string can be") {
+  BrokerFixture broker;
+  const auto response = broker.ask<DescribeConfigsResponse>(describe(topic_resource, std::string(32'700, 'a')), 1);
+  REQUIRE(response.results.at(0).error_code == ErrorCode::invalid_topic_exception);
+  REQUIRE(response.results[0].error_message.value().starts_with("Topic name is invalid"));
+  REQUIRE(response.results[0].error_message->size() < 1100);
+}
+
 TEST_CASE("DescribeConfigs of brokers: this one, the defaults, others") {
   BrokerFixture broker;
   broker.apply(meta::ConfigRecord{{meta::ResourceType::broker, ""}, "log.segment.bytes", "2097152"});

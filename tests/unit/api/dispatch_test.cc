@@ -6,6 +6,7 @@
 
 #include "api/broker_fixture.h"
 #include "kafka/api_versions.h"
+#include "kafka/metadata.h"
 
 using namespace broker::api;
 using namespace broker::api::test;
@@ -150,4 +151,16 @@ TEST_CASE("frames that are not requests close the connection") {
         std::string_view("\0\3\0\1\0\0\0\1\xff\xff\x7f\xff\xff\xff", 14)}) {
     REQUIRE(broker.send_frame(Buffer::copy_of(bytes)).kind == server::Outcome::Kind::close);
   }
+}
+
+TEST_CASE("a request of more elements than any client has is not read (R109)") {
+  BrokerFixture broker;
+  const auto kind_of = [&](size_t names) {
+    kafka::MetadataRequest request;
+    request.topics->resize(names);
+    for (auto& topic : *request.topics) topic.name = "t";
+    return broker.send(request, 1).kind;
+  };
+  REQUIRE(kind_of(200'000) == server::Outcome::Kind::answer);
+  REQUIRE(kind_of(200'001) == server::Outcome::Kind::close);
 }

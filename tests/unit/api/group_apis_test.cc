@@ -275,6 +275,35 @@ TEST_CASE_METHOD(GroupFixture, "topics and partitions that are not there are ref
   CHECK(fetched.groups.at(0).topics.at(0).partitions.at(0).error_code == ErrorCode::unknown_topic_id);
 }
 
+TEST_CASE_METHOD(GroupFixture, "what is named often is answered once (R109)") {
+  coordinate();
+  orders = create_topic("orders", 3);
+  CHECK(commit("g", 1, 7) == Codes{ErrorCode::none});
+  kafka::OffsetFetchRequest fetch;
+  fetch.group_id = "g";
+  fetch.topics->push_back({.name = "orders", .partition_indexes = {1, 2, 1, 1}});
+  fetch.topics->push_back({.name = "orders", .partition_indexes = {0, 1}});
+  const auto some = ask<kafka::OffsetFetchResponse>(fetch, 7);
+  REQUIRE(some.topics.size() == 2);
+  REQUIRE(some.topics[0].partitions.size() == 2);
+  CHECK(some.topics[0].partitions[0].committed_offset == 1);
+  CHECK(some.topics[0].partitions[1].committed_offset == -1);
+  REQUIRE(some.topics[1].partitions.size() == 1);
+  CHECK(some.topics[1].partitions[0].partition_index == 0);
+
+  fetch = {};
+  for (const char* group : {"g", "h", "g"}) fetch.groups.push_back({.group_id = group, .topics = std::nullopt});
+  const auto all = ask<kafka::OffsetFetchResponse>(fetch, 8);
+  REQUIRE(all.groups.size() == 2);
+  CHECK(all.groups[0].topics.size() == 1);
+
+  kafka::DescribeGroupsRequest describe;
+  describe.groups = {"g", "g", "h", "g"};
+  const auto described = ask<kafka::DescribeGroupsResponse>(describe, 5);
+  REQUIRE(described.groups.size() == 2);
+  CHECK(described.groups[1].group_id == "h");
+}
+
 TEST_CASE_METHOD(GroupFixture, "commits of strangers are refused") {
   coordinate();
   orders = create_topic("orders", 3);

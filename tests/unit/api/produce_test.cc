@@ -283,6 +283,24 @@ TEST_CASE("acks=all waits for the replicas until the timeout; acks=1 does not") 
   REQUIRE(content(f, "t", 0).empty());  // nothing is committed
 }
 
+TEST_CASE("a produce that waits for replicas does not hold back other clients' requests (R109)") {
+  DataFixture f;
+  const TopicId id = f.create_topic("t", 4);
+  for (int p = 0; p < 4; ++p) f.move_leader(id, p, 1);  // broker 2 is in the ISR now, and never fetches
+  const Buffer large = batch_of({std::string(20'000, 'x')});
+  const auto waiting =
+      f.start(produce_to({{"t", 0, large}, {"t", 1, large}, {"t", 2, large}, {"t", 3, large}, {"none", 0, large}}, -1,
+                         60'000),
+              10);
+  REQUIRE(waiting->in_flight.frame().size() > 80'000);
+  f.settle();
+  REQUIRE_FALSE(waiting->outcome.has_value());
+  REQUIRE(waiting->in_flight.frame().empty());
+  for (int p = 0; p < 4; ++p) f.move_leader(id, p, 2);
+  const auto response = f.read<ProduceResponse>(waiting, 10);
+  REQUIRE(response.responses.at(0).partition_responses.at(0).error_code == ErrorCode::not_leader_or_follower);
+}
+
 TEST_CASE("a produce that waits is answered when the leader changes") {
   DataFixture f;
   const TopicId id = f.create_topic("t", 1);

@@ -7,12 +7,14 @@
 
 #include <catch2/catch.hpp>
 
+#include "broker/config_schema.h"
 #include "broker/partition/topic_settings.h"
 #include "common/config/config_table.h"
 #include "common/config/topic_config.h"
 
 using broker::partition::TopicSettings;
 using common::config::ConfigMap;
+using controller::metadata::ResourceType;
 using namespace std::chrono_literals;
 
 namespace {
@@ -102,6 +104,19 @@ TEST_CASE("every configuration of compacted topics that is used changes what it 
     REQUIRE(common::config::check_topic_configs(topic).has_value());
     CHECK(one.is_honoured(settings_with(topic)));
   }
+}
+
+TEST_CASE("a setting is stored in one form, however it was written (R43)") {
+  const broker::TableSchema schema;
+  const auto stored = [&](const char* key, const char* value) {
+    REQUIRE(schema.validate({ResourceType::topic, "t"}, key, value).has_value());
+    return schema.canonical(ResourceType::topic, key, value);
+  };
+  for (const char* one : {"1", " 1", "1\n", "+1", " +1 ", "01"}) CHECK(stored("min.insync.replicas", one) == "1");
+  for (const char* yes : {"true", "TRUE", " True "}) CHECK(stored("unclean.leader.election.enable", yes) == "true");
+  CHECK(stored("retention.ms", " -1") == "-1");
+  CHECK(stored("cleanup.policy", " compact,delete ") == "compact,delete");
+  CHECK(stored("min.cleanable.dirty.ratio", " 0.25 ") == "0.25");
 }
 
 TEST_CASE("no topic configuration is called used without a case here") {

@@ -130,4 +130,8 @@ TEST_CASE("overrides are checked before they are stored") {
   CHECK_FALSE(check_dynamic_broker_configs({{"leader.replication.throttled.rate", "1"}}, true));
   CHECK(check_dynamic_broker_configs({{"leader.replication.throttled.rate", "1"}}, false));
   CHECK_FALSE(check_dynamic_broker_configs({{"no.such.thing", "1"}}, true));
+  for (const auto& [key, value] : ConfigMap{{"min.insync.replicas", "1"}, {"unclean.leader.election.enable", "true"}}) {
+    CHECK(check_dynamic_broker_configs({{key, value}}, true));
+    CHECK(check_dynamic_broker_configs({{key, value}}, false).error().code == ErrorCode::invalid_request);
+  }
 }

@@ -153,6 +153,34 @@ TEST_CASE_METHOD(Fixture, "what was written is loaded by the next leader") {
   CHECK(disk.reads == 3);
 }
 
+TEST_CASE_METHOD(Fixture,
+                 "offsets of a topic that was deleted while nobody coordinated do not come back with its name") {
+  disk.put(offset_batch("g", 7));
+  SECTION("it is there") {
+    lead(1);
+    CHECK(fetch("g").value() == 7);
+  }
+  SECTION("deleted before the load") {
+    disk.deleted_topics = {"t"};
+    lead(1);
+    CHECK(fetch("g").value() == -1);
+    disk.deleted_topics.clear();  // made again
+    lead(2);
+    CHECK(fetch("g").value() == -1);
+  }
+  SECTION("deleted during the load, and made again") {
+    disk.hold_load = true;
+    lead(1);
+    run([this] { service->on_topic_deleted("t"); });
+    disk.hold_load = false;
+    run([this] { disk.released->pulse(); });
+    CHECK(fetch("g").value() == -1);
+    CHECK(ask(commit("g", 2)).partitions.at(0) == ErrorCode::none);
+    lead(2);
+    CHECK(fetch("g").value() == 2);
+  }
+}
+
 TEST_CASE_METHOD(Fixture, "requests wait a moment for a load, and a longer one is told") {
   disk.put(offset_batch("g", 7));
   disk.hold_load = true;
@@ -167,6 +195,19 @@ TEST_CASE_METHOD(Fixture, "requests wait a moment for a load, and a longer one i
   SECTION("it does not") {
     CHECK(wait(early).error == ErrorCode::coordinator_load_in_progress);
   }
+}
+
+TEST_CASE_METHOD(Fixture, "a topic that is deleted while a coordinator loads takes its offsets along") {
+  disk.put(offset_batch("g", 7));
+  disk.hold_load = true;
+  lead(1);
+  run([this] { service->on_topic_deleted("t"); });
+  run([this] { service->on_topic_deleted("another"); });
+  disk.hold_load = false;
+  disk.released->pulse();
+  while (!fetch("g") || fetch("g").value() != -1) run_for_a_moment();
+  lead(2);  // and in the log
+  CHECK(fetch("g").value() == -1);
 }
 
 TEST_CASE_METHOD(Fixture, "a partition that cannot be loaded never looks empty") {

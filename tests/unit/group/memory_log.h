@@ -2,6 +2,8 @@
 #pragma once
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "broker/group/service/coordinator_log.h"
@@ -31,6 +33,7 @@ struct Disk {
   std::optional<ErrorCode> read_error;
   bool leads = true;
   bool cut_off = false;
+  std::set<std::string> deleted_topics;
   std::unique_ptr<common::Event> released;
 
   void put(Buffer batch) {
@@ -66,6 +69,7 @@ class MemoryLog final : public broker::group::CoordinatorLog {
     co_return disk_.leads;
   }
   bool is_cut_off() const override { return disk_.cut_off; }
+  bool has_topic(const std::string& name) const override { return !disk_.deleted_topics.contains(name); }
   Result<Offset> log_start_offset() const override { return Offset(0); }
   Result<Offset> log_end_offset() const override {
     if (!disk_.leads) return fail(ErrorCode::not_leader_or_follower);

@@ -82,6 +82,19 @@ TEST_CASE("an array longer than the rest of the frame can hold is refused") {
   REQUIRE(!over_long.ok());
 }
 
+TEST_CASE("all arrays together have no more elements than are allowed (R109)") {
+  const std::string_view three_times_two("\0\0\0\2\0\0\0\2\0\0\0\2..", 14);
+  Reader reader = over(three_times_two);
+  reader.allow_elements(4);
+  REQUIRE(reader.array_length(false, 1) == 2);
+  REQUIRE(reader.array_length(false, 1) == 2);
+  REQUIRE(reader.ok());
+  REQUIRE(reader.array_length(false, 1) == 0);
+  REQUIRE(!reader.ok());
+  Reader free = over(three_times_two);
+  for (int i = 0; i < 3; ++i) REQUIRE(free.array_length(false, 1) == 2);
+}
+
 TEST_CASE("unknown tagged fields are skipped, and one that lies about its size is refused") {
   // ApiVersionsRequest version 3: two compact strings, then tag 9 with two bytes.
   const Result<ApiVersionsRequest> good = decode<ApiVersionsRequest>(Buffer::copy_of("\x02"

@@ -1,9 +1,26 @@
 // Appending, reading back, rolling.
 #include <set>
 
+#include "common/records/max_timestamp.h"
 #include "log/log_fixture.h"
 
 using namespace log_test;
+
+TEST_CASE("a header that says a later time than its records is stored with theirs") {
+  Fixture f;
+  f.open();
+  const Buffer batch = make_batch({.records = 2, .timestamp = 1000});
+  common::records::correct_max_timestamp(batch, TimestampMs(99999));  // forged, with its checksum
+  auto facts =
+      common::records::validate_produced(batch.view(), {.timestamp_after_max_ms = INT64_MAX}, TimestampMs(f.now));
+  REQUIRE(facts);
+  REQUIRE(f.log->append_as_leader(batch, *facts, LeaderEpoch(0), TimestampMs(f.now)));
+  REQUIRE(f.log->segments().back().largest_timestamp == TimestampMs(1001));
+  const Buffer stored = f.log->read_blocking({Offset(0), Offset(2)})->records.flatten();
+  const auto view = BatchView::parse(stored.view());
+  REQUIRE(view->max_timestamp() == TimestampMs(1001));
+  REQUIRE(view->crc_ok());
+}
 
 TEST_CASE("what was appended is read back as it was stored") {
   Fixture f;

@@ -108,11 +108,20 @@ class History {
     return make_batch(shape);
   }
 
+  // A truncation found a write of the epoch file under way: nothing is appended before the file tells of the cut.
+  template <class AppendBatches>
+  auto once_noted(AppendBatches append) {
+    auto done = append();
+    if (done || f_.disk->has_stopped() || f_.log->failure()) return done;
+    f_.disk->run_until_idle();
+    return append();
+  }
+
   void remember(const BytesView bytes) { append_batches(bytes, model_.batches); }
 
   void append() {
     const Buffer bytes = draw_batch();
-    const auto done = f_.log->append_own(bytes, LeaderEpoch(epoch_), TimestampMs(f_.now));
+    const auto done = once_noted([&] { return f_.log->append_own(bytes, LeaderEpoch(epoch_), TimestampMs(f_.now)); });
     if (f_.disk->has_stopped()) attempted_ = model_;  // it may be there or not
     if (done || f_.disk->has_stopped()) remember(bytes.view());
     if (!f_.disk->has_stopped()) REQUIRE(done);
@@ -135,7 +144,8 @@ class History {
       chain.append(bytes.slice(at, n));
       at += n;
     }
-    const auto done = f_.log->append_as_follower(chain, LeaderEpoch(epoch_), TimestampMs(f_.now));
+    const auto done =
+        once_noted([&] { return f_.log->append_as_follower(chain, LeaderEpoch(epoch_), TimestampMs(f_.now)); });
     if (f_.disk->has_stopped()) attempted_ = model_;
     if (done || f_.disk->has_stopped()) remember(bytes.view());
     if (!f_.disk->has_stopped()) REQUIRE(done);

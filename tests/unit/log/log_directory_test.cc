@@ -217,6 +217,37 @@ TEST_CASE("checkpoints become hints; a bad one is no hint at all (R73)") {
   REQUIRE_FALSE(hints.log_start_offset);
 }
 
+TEST_CASE("a recovery point is lowered before it is said to be (R71)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  const TopicPartition other{"other", PartitionIndex(0)};
+  REQUIRE(
+      directory->store_checkpoint_blocking(CheckpointKind::recovery_point, {{orders, Offset(12)}, {other, Offset(5)}}));
+  int done = 0;
+  const auto lower_to = [&](int64_t to) {
+    directory->lower_recovery_point(orders, Offset(to), [&](const auto& r) { done += r ? 1 : 0; });
+  };
+  lower_to(12);
+  REQUIRE(done == 1);  // nothing to do
+  lower_to(7);
+  REQUIRE(done == 1);
+  SECTION("one that is being written is waited for") {
+    lower_to(9);
+    REQUIRE(done == 1);
+    disk.run_until_idle();
+    REQUIRE(done == 3);
+  }
+  SECTION("alone") {
+    disk.run_until_idle();
+    REQUIRE(done == 2);
+  }
+  directory.reset();
+  disk.crash(SimulatedDisk::Unsynced::lost);
+  directory = open(disk);
+  REQUIRE(directory->hints_for(orders).recovery_point == Offset(7));
+  REQUIRE(directory->hints_for(other).recovery_point == Offset(5));
+}
+
 TEST_CASE("partitions are found by name and id; those leaving and strays are told apart (R42)") {
   SimulatedDisk disk;
   auto directory = begun(disk);

@@ -145,6 +145,114 @@ TEST_CASE("an epoch that falls is damage") {
   REQUIRE(f.log->log_end_offset() == Offset(1));
 }
 
+namespace {
+
+// Offsets 0-2 of epoch 1, 3 of epoch 4, 4-6 of epoch 9; the epoch file knows it. Each batch has one record.
+void write_three_epochs(Fixture& f) {
+  f.open();
+  for (const int32_t epoch : {1, 1, 1, 4, 9, 9, 9}) f.append({}, epoch);
+  f.disk->run_until_idle();
+}
+
+// Each bit of the epoch of each batch, once.
+template <class Try>
+void with_each_epoch_bit(Fixture& f, Try attempt) {
+  const uint64_t batch = f.log->size_bytes() / 7;
+  f.log.reset();
+  for (uint64_t i = 0; i < 7; ++i) {
+    for (uint64_t bit = 12 * 8; bit < 16 * 8; ++bit) {
+      INFO("batch " << i << " bit " << bit);
+      Fixture g;
+      g.disk = f.disk->clone();
+      g.disk->flip_bit(first_log, i * batch * 8 + bit);
+      attempt(g, i, bit);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a leader epoch that is not the one of the epoch file has rotted (R75, R79)") {
+  Fixture f;
+  write_three_epochs(f);
+  SECTION("after the death of the process, but for an epoch at the very end that may be new") {
+    with_each_epoch_bit(f, [](Fixture& g, uint64_t batch, uint64_t bit) {
+      const auto opened = g.try_open({PreviousEnd::process_crash, {}, {}, {}});
+      if (opened) {
+        REQUIRE((batch == 6 && bit != 12 * 8 + 7));  // not a negative one
+        REQUIRE(g.log->epochs().latest() > LeaderEpoch(9));
+        return;
+      }
+      REQUIRE(opened.error().code == ErrorCode::corrupt_message);
+    });
+  }
+  SECTION("after a loss of power, below what was synced") {
+    with_each_epoch_bit(f, [](Fixture& g, uint64_t batch, uint64_t) {
+      const auto opened = g.try_open(after_power_loss(Offset(5)));
+      if (batch < 5) {
+        REQUIRE_FALSE(opened);
+        REQUIRE(opened.error().code == ErrorCode::corrupt_message);
+      } else {
+        REQUIRE(opened);  // a torn tail, or an epoch that the file lacks
+        REQUIRE(g.log->log_end_offset() >= Offset(5));
+      }
+    });
+  }
+}
+
+TEST_CASE("an epoch that has rotted is found by who reads it, also after a clean end (R72)") {
+  Fixture f;
+  write_three_epochs(f);
+  const OpenHints hints = f.clean_hints();
+  const uint64_t batch = f.log->size_bytes() / 7;
+  f.close();
+  for (uint64_t i = 0; i < 7; ++i) {
+    for (uint64_t bit = 12 * 8; bit < 16 * 8; ++bit) {
+      INFO("batch " << i << " bit " << bit);
+      Fixture g;
+      g.disk = f.disk->clone();
+      const bool is_open = bit % 2 == 0;
+      if (is_open) g.open(hints);
+      g.disk->flip_bit(first_log, i * batch * 8 + bit);
+      const auto opened = is_open ? common::log::Result<void>() : g.try_open(hints);
+      const auto at = Offset(static_cast<int64_t>(i));
+      const auto code = opened ? g.log->read_blocking({at, at.next()}).error().code : opened.error().code;
+      REQUIRE(code == ErrorCode::corrupt_message);
+    }
+  }
+}
+
+TEST_CASE("the epoch file does not speak of what was cut when other batches come there (R66, R79)") {
+  Fixture f;
+  f.open();
+  for (const int32_t epoch : {1, 1, 4, 4, 9}) f.append({}, epoch);
+  const bool file_is_behind = GENERATE(false, true);
+  if (!file_is_behind) f.disk->run_until_idle();
+  REQUIRE(f.log->truncate_to(Offset(1)));
+  if (file_is_behind) {
+    const auto refused = f.log->append_own(make_batch(), LeaderEpoch(10), TimestampMs(f.now));
+    REQUIRE(refused.error().code == ErrorCode::kafka_storage_error);
+    f.disk->run_until_idle();
+  }
+  for (const int32_t epoch : {3, 3, 6, 11}) f.append({}, epoch);
+  const std::string all = f.dump(0);
+  f.log.reset();
+  f.disk->kill();
+  f.open({PreviousEnd::process_crash, {}, {}, {}});
+  REQUIRE(f.dump(0) == all);
+}
+
+TEST_CASE("without the epoch file, an epoch that falls is damage below the recovery point too (R79)") {
+  Fixture f;
+  write_three_epochs(f);
+  const OpenHints hints = f.clean_hints();
+  const uint64_t batch = f.log->size_bytes() / 7;
+  f.close();
+  f.disk->erase(f.path("leader-epoch-checkpoint"));
+  f.disk->flip_bit(first_log, (batch + 14) * 8);  // the second batch: 1 -> 257
+  REQUIRE(f.try_open(hints).error().code == ErrorCode::corrupt_message);
+}
+
 TEST_CASE("a clean log that lost its end is refused") {
   Fixture f;
   f.config.segment_bytes = 300;

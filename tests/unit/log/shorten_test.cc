@@ -88,6 +88,35 @@ TEST_CASE("a sync that comes too late for a file that is gone fails nothing") {
   REQUIRE(f.append() == 9);
 }
 
+TEST_CASE("a log that cannot be started over on a full disk is as it was (R81)") {
+  common::configure_logging(common::LogLevel::off, common::LogFormat::text);
+  Fixture f;
+  f.open();
+  for (int i = 0; i < 3; ++i) f.append();
+  const auto start_over = [&] {
+    std::optional<bool> done;
+    f.log->truncate_fully_and_start_at(Offset(9), [&](const auto& r) { done = r.has_value(); });
+    f.disk->run_until_idle();
+    return done;
+  };
+  SECTION("the marker has no room") {
+    f.disk->add_fault(
+        {.operation = SimulatedDisk::Operation::write, .path_contains = "restart-at", .fault = IoFault::no_space});
+  }
+  SECTION("its name could not be synced") {
+    f.disk->add_fault({.operation = SimulatedDisk::Operation::sync_directory, .fault = IoFault::exhausted});
+  }
+  REQUIRE(start_over() == false);
+  REQUIRE_FALSE(f.log->failure());
+  REQUIRE(f.append() == 3);
+  f.close();
+  f.open();  // nothing is begun that this would finish
+  REQUIRE(f.log->log_start_offset() == Offset(0));
+  REQUIRE(f.log->log_end_offset() == Offset(4));
+  REQUIRE(start_over() == true);
+  REQUIRE(f.append() == 9);
+}
+
 TEST_CASE("the epoch file follows the cache") {
   Fixture f;
   f.open();

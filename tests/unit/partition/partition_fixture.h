@@ -46,6 +46,7 @@ struct Fixture {
     common::log::LogEnvironment environment;
     environment.disk = disk.get();
     environment.tail_cache = &cache;
+    environment.on_damage = [this](const common::model::Error& error) { damages.push_back(error.message); };
     auto log = common::log::Log::open(environment, "data/orders-0", settings.log, {}, shard.clock().wall_now());
     REQUIRE(log.has_value());
     PartitionOptions p;
@@ -54,6 +55,11 @@ struct Fixture {
     p.directory = "data";
     p.log = std::move(*log);
     p.settings = settings;
+    if (notes_cuts) {
+      p.lower_recovery_point = [this](Offset to, std::function<void()> done) {
+        cuts.emplace_back(to, std::move(done));
+      };
+    }
     p.state = &state;
     p.sender = &proposals;
     return std::make_shared<Partition>(shard, std::move(p));
@@ -143,6 +149,9 @@ struct Fixture {
   SimShard shard{0, world.clock()};
   std::unique_ptr<SimulatedDisk> disk;
   common::log::TailCache cache{1 << 20};
+  std::vector<std::string> damages;
+  bool notes_cuts = false;  // of the next make()
+  std::vector<std::pair<Offset, std::function<void()>>> cuts;
   ShardState state;
   HeldProposals proposals;
   TopicSettings settings;

@@ -108,6 +108,32 @@ TEST_CASE("flush.messages=1: nothing counts before it is synced (D2)") {
   REQUIRE(f.partition->recovery_point() == Offset(2));
 }
 
+TEST_CASE("flush.messages=1 from now on: what was written before counts when it is synced, and then at once (D2)") {
+  TopicSettings sync;
+  sync.sync_before_ack = true;
+  sync.log.flush_messages = 1;
+  Fixture f;
+  f.lead();
+  f.produce(Fixture::batch(), Acks::leader);
+  SECTION("a follower says what it has synced, also while nobody asks") {
+    f.assign(Fixture::assignment(2, 2, {1, 2, 3}, 1));
+    REQUIRE(f.partition->position().ask.fetch_offset == Offset(1));
+    REQUIRE(f.partition->position().durable_offset == Offset(0));
+    f.run([&] { f.partition->set_settings(sync); });
+    f.advance(20ms);
+    REQUIRE(f.partition->position().durable_offset == Offset(1));
+  }
+  SECTION("a leader knows what it has synced, also if nobody waited for that") {
+    f.run([&] { f.partition->log()->flush([](const auto&) {}); });
+    f.advance(20ms);
+    f.run([&] { f.partition->set_settings(sync); });
+    f.position(2, 1);
+    REQUIRE(f.partition->high_watermark() == Offset(0));
+    f.position(3, 1);
+    REQUIRE(f.partition->high_watermark() == Offset(1));
+  }
+}
+
 TEST_CASE("clients' produces stop when the disk is nearly full or the broker is isolated") {
   Fixture f;
   f.lead();
@@ -175,7 +201,9 @@ TEST_CASE("a disk that is full or fails: no acknowledgement, reads go on") {
   f.disk->add_fault({.operation = SimulatedDisk::Operation::write,
                      .path_contains = ".log",
                      .fault = common::disk::IoFault::no_space});
-  REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::kafka_storage_error);
+  const auto full = f.produce(Fixture::batch(), Acks::leader);
+  REQUIRE(full->value->error == ErrorCode::kafka_storage_error);
+  REQUIRE(full->value->is_definite);  // a coordinator need not read its log anew to know what became of it
   REQUIRE(f.partition->log_end_offset() == Offset(1));  // R77
   REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::none);
   f.position(2, 2);
@@ -318,6 +346,28 @@ TEST_CASE("DeleteRecords waits until every live replica has moved its log start"
   REQUIRE(**deleted->value == Offset(1));
 }
 
+TEST_CASE("DeleteRecords waits for nobody who is fenced meanwhile") {
+  const bool by_facts = GENERATE(true, false);
+  Fixture f;
+  f.lead();
+  f.produce(Fixture::batch(), Acks::leader);
+  f.position(2, 1);
+  f.position(3, 1);
+  const auto deleted = f.start([&] { return f.partition->delete_records(std::nullopt, f.world.now() + 1s); });
+  f.position(2, 1, {}, 1);
+  REQUIRE_FALSE(deleted->value);
+  const BrokerFacts fenced{.id = BrokerId(3), .epoch = epoch_of(BrokerId(3)), .eligible = false};
+  if (by_facts) {
+    f.run([&] { f.partition->on_broker_facts(fenced); });
+  } else {
+    Assignment shrunk = Fixture::assignment(1, 1, {1, 2}, 1);
+    shrunk.brokers = {fenced};
+    f.assign(shrunk);
+  }
+  REQUIRE(deleted->value);
+  REQUIRE(**deleted->value == Offset(1));
+}
+
 TEST_CASE("positions: epochs and ranges are checked before they count (R49, R61)") {
   Fixture f;
   f.lead(5);
@@ -333,15 +383,18 @@ TEST_CASE("positions: epochs and ranges are checked before they count (R49, R61)
   REQUIRE(f.position(2, 4, 5).error == ErrorCode::not_leader_or_follower);
 }
 
-TEST_CASE("metadata that is older than the log is waited out") {
+TEST_CASE("a log that ends in an epoch that never began is damaged, and gets no role (R72)") {
   Fixture f;
   f.lead(7);
   f.produce(Fixture::batch(), Acks::leader);
   f.run([&] { f.partition->release_log(ErrorCode::none).reset(); });
   f.partition = f.make();
-  f.lead(3);  // replayed from the beginning of the metadata log
+  f.lead(3);  // the image is newer than the log: it holds our registration
   REQUIRE(f.partition->role() == Role::none);
-  f.lead(8);
+  REQUIRE(f.damages.size() == 1);
+  f.lead(4, {1, 2, 3}, 1);
+  REQUIRE(f.damages.size() == 1);  // told once
+  f.lead(8, {1, 2, 3}, 2);
   REQUIRE(f.partition->is_leader());
 }
 
@@ -448,6 +501,76 @@ TEST_CASE("a follower starts over at the leader's log start, and metadata that c
   REQUIRE(f.partition->log_start_offset() == Offset(50));
   REQUIRE(f.partition->high_watermark() == Offset(50));
   REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->first_offset == Offset(50));
+}
+
+TEST_CASE("a log that was cut below what was synced takes nothing before that is noted (R71)") {
+  Fixture f;
+  f.run([&] { f.partition->release_log(ErrorCode::none).reset(); });
+  f.notes_cuts = true;
+  f.partition = f.make();
+  f.lead(1);
+  f.produce(Fixture::batch(3), Acks::leader);
+  f.produce(Fixture::batch(3), Acks::leader);
+  f.run([&] { f.partition->log()->flush([](const auto&) {}); });
+  f.advance(100ms);
+  REQUIRE(f.partition->recovery_point() == Offset(6));
+  f.assign(Fixture::assignment(2, 2, {1, 2, 3}, 1));
+  LeaderAnswer answer;
+  const auto diverge_at = [&](int64_t end) {
+    answer.asked = f.partition->position().ask;
+    answer.diverging = EpochEnd{.epoch = LeaderEpoch(1), .end_offset = Offset(end)};
+    Applied applied = Applied::done;
+    f.run([&] { applied = f.partition->apply(answer, {}); });
+    return applied;
+  };
+  REQUIRE(diverge_at(3) == Applied::busy);
+  REQUIRE(f.partition->log_end_offset() == Offset(3));
+  REQUIRE(f.cuts.size() == 1);
+  REQUIRE(f.cuts[0].first == Offset(3));
+  f.lead(3, {1, 2, 3}, 2);  // not before
+  REQUIRE_FALSE(f.partition->is_leader());
+  f.run([&] { f.cuts[0].second(); });
+  REQUIRE(f.partition->is_leader());
+  REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->first_offset == Offset(3));
+}
+
+TEST_CASE("a follower that cannot start over on a full disk does so when there is room (R81)") {
+  Fixture f;
+  f.assign(Fixture::assignment(2, 1, {1, 2, 3}));
+  struct Observer final : PositionObserver {
+    void on_position_changed(uint32_t) override { ++times; }
+    int times = 0;
+  } told;
+  f.run([&] { f.partition->set_position_observer(told, 0); });
+  LeaderAnswer answer;
+  answer.error = ErrorCode::offset_out_of_range;
+  answer.log_start_offset = Offset(50);
+  answer.log_end_offset = Offset(80);
+  const auto apply = [&] {
+    answer.asked = f.partition->position().ask;
+    f.run([&] { REQUIRE(f.partition->apply(answer, {}) == Applied::busy); });
+  };
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::write,
+                     .path_contains = "restart-at",
+                     .fault = common::disk::IoFault::no_space});
+  apply();
+  SECTION("the leader is asked again, not at once") {
+    f.advance(100ms);
+    REQUIRE(told.times == 0);
+    f.advance(2s);
+    REQUIRE(told.times == 1);
+    REQUIRE_FALSE(f.partition->is_offline());
+    apply();
+    f.advance(100ms);
+    REQUIRE(f.partition->log_start_offset() == Offset(50));
+    REQUIRE(told.times == 2);
+  }
+  SECTION("what came meanwhile is done") {
+    f.assign(Fixture::assignment(1, 2, {1, 2, 3}, 1));
+    f.advance(100ms);
+    REQUIRE(f.partition->is_leader());
+  }
+  f.run([&] { f.partition->clear_position_observer(told); });
 }
 
 TEST_CASE("reads that need the disk are waited for, and end with the replica") {

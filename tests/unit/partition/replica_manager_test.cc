@@ -402,6 +402,28 @@ TEST_CASE("a clean stop keeps everything, and the next start knows it") {
   REQUIRE(b.find(orders)->high_watermark() == Offset(5));
 }
 
+TEST_CASE("a recovery point that was lowered is not raised by a checkpoint that had begun before (R71)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 5);
+  b.run([&] { b.find(orders)->log()->flush([](const auto&) {}); });
+  const auto stored = [&] { return std::string(b.disk->content("data/recovery-point-offset-checkpoint").text()); };
+  b.advance(70s);
+  REQUIRE(stored().find("orders 0 5") != std::string::npos);
+  bool is_lowered = false;
+  b.run([&] {
+    b.shard->spawn("checkpoint", b.directories->checkpoint());
+    b.directories->lower_recovery_point({"orders", PartitionIndex(0)}, "data", Offset(2), *b.shard,
+                                        [&] { is_lowered = true; });
+  });
+  b.advance(1s);
+  REQUIRE(is_lowered);
+  REQUIRE(stored().find("orders 0 2") != std::string::npos);
+  b.advance(70s);  // what is gathered later counts again
+  REQUIRE(stored().find("orders 0 5") != std::string::npos);
+}
+
 TEST_CASE("a stop whose checkpoints cannot be written is not a clean one (R70)") {
   Broker b;
   b.register_broker();
@@ -553,6 +575,53 @@ TEST_CASE("a log that a read finds damaged is told of, goes on, and starts over 
   REQUIRE(b.find(orders)->log_end_offset() == Offset(0));
   REQUIRE(b.find(orders)->role() == Role::follower);
   REQUIRE(b.troubles.back() == nothing);
+}
+
+namespace {
+
+// "leads 2", "follows 3": what is told, with the leader epoch.
+struct Roles final : ReplicaListener {
+  explicit Roles(Broker& broker) : b(broker) {
+    b.run([this] { b.manager->add_listener(*this); });
+  }
+  ~Roles() {
+    b.run([this] { b.manager->remove_listener(*this); });
+  }
+  void on_leading(const std::shared_ptr<Partition>& p) override { told.push_back(fmt::format("leads {}", epoch(p))); }
+  void on_following(const std::shared_ptr<Partition>& p) override {
+    told.push_back(fmt::format("follows {}", epoch(p)));
+  }
+  void on_stopped(const TopicIdPartition&, const std::string&) override { told.push_back("stopped"); }
+  static int32_t epoch(const std::shared_ptr<Partition>& p) { return p->leader_epoch().value; }
+  Broker& b;
+  std::vector<std::string> told;
+};
+
+}  // namespace
+
+TEST_CASE("a leader that comes while a log is started over is told of when that is done") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  lead(b, other, {BrokerId(1), other});
+  const Roles roles(b);
+  const int32_t before = b.find(orders)->leader_epoch().value;
+  b.slower = 5s;
+  LeaderAnswer answer;
+  answer.asked = b.find(orders)->position().ask;
+  answer.error = ErrorCode::offset_out_of_range;
+  answer.log_start_offset = Offset(50);
+  answer.log_end_offset = Offset(80);
+  b.run([&] { REQUIRE(b.find(orders)->apply(answer, {}) == Applied::busy); });
+  const BrokerId leader = GENERATE(BrokerId(1), BrokerId(2));
+  lead(b, leader, {BrokerId(1), other});
+  REQUIRE(roles.told.empty());
+  REQUIRE(b.find(orders)->leader_epoch().value == before);
+  b.slower = 0s;
+  b.advance(20s);
+  REQUIRE(b.find(orders)->log_start_offset() == Offset(50));
+  const std::string role = leader == BrokerId(1) ? "leads" : "follows";
+  REQUIRE(roles.told == std::vector<std::string>{fmt::format("{} {}", role, before + 1)});
 }
 
 TEST_CASE("a process without descriptors keeps its directories: checkpoints and records wait (fault 40)") {
@@ -730,6 +799,29 @@ TEST_CASE("what a failed directory held is not made anew elsewhere while the pro
     REQUIRE(b.why_not(orders, i) == ErrorCode::kafka_storage_error);
     REQUIRE_FALSE(b.has_path(fmt::format("b/orders-{}/", i)));
   }
+}
+
+TEST_CASE("a topic whose name lies in a failed directory is led by others, not waited for (R76)") {
+  TwoDirectories b;
+  const int lost = b.in_a.front();
+  const auto make_again = [&] {
+    metadata::PartitionRecord record = Broker::partition_record(orders_again, lost);
+    b.apply({metadata::RemoveTopicRecord{orders}, metadata::TopicRecord{orders_again, "orders"}, record});
+  };
+  SECTION("it had failed before") {
+    b.fail_a();
+    make_again();
+  }
+  SECTION("it fails while the old one is removed") {
+    b.disk->add_fault(
+        {.operation = SimulatedDisk::Operation::rename, .path_contains = fmt::format("a/orders-{}", lost)});
+    make_again();
+  }
+  b.advance(1s);
+  REQUIRE(b.failures == std::vector<std::string>{"a"});
+  REQUIRE(b.why_not(orders_again, lost) == ErrorCode::kafka_storage_error);
+  REQUIRE(b.troubles.back().failed == std::set<TopicIdPartition>{{orders_again, PartitionIndex(lost)}});
+  REQUIRE_FALSE(b.has_path(fmt::format("b/orders-{}/", lost)));
 }
 
 TEST_CASE("a run in which a directory failed was not clean, however it ends (R70, R75)") {

@@ -327,6 +327,42 @@ TEST_CASE("a snapshot is there once it is said to be, and not installed if it ar
   }
 }
 
+TEST_CASE("a snapshot of a leader is installed once there is room (R15, R81)") {
+  Fixture f;
+  f.write_committed();
+  f.use(f.open());
+  const std::string state = "the state";
+  const uint32_t checksum = common::records::crc32c(common::model::as_bytes(state));
+  const raft::SnapshotMeta meta{{LogIndex(9), Term(1), 77}, voters, state.size(), checksum};
+  const char* file = GENERATE("checkpoint", "restart-at");
+  INFO(file);
+  f.disk.add_fault({.operation = SimulatedDisk::Operation::write,
+                    .path_contains = file,
+                    .times = 2,
+                    .fault = common::disk::IoFault::no_space});
+  f.persist(raft::StoreSnapshotPiece{meta, 0, Buffer::copy_of(state)});
+  f.persist(raft::InstallSnapshot{meta});
+  REQUIRE(f.stalls == 1);
+  f.pass_time();
+  REQUIRE(f.stalls == 2);
+  REQUIRE(f.durable < f.token);
+  SECTION("it comes while the node runs") {
+    f.pass_time();
+    REQUIRE(f.durable == f.token);
+    REQUIRE(f.failure.empty());
+    f.persist(raft::AppendEntries{{{Term(1), LogIndex(9), raft::EntryKind::data, Buffer::copy_of(state)}}});
+    REQUIRE(f.durable == f.token);
+  }
+  SECTION("or with the next start") {
+    f.storage.reset();
+    f.disk.clear_faults();
+    const auto again = f.open();
+    REQUIRE(again.has_value());
+    REQUIRE_FALSE(again->lost);
+    REQUIRE(again->restored.snapshot.has_value() == (std::string_view(file) == "restart-at"));
+  }
+}
+
 TEST_CASE("what snapshots make needless is gone from the disk while the node runs (R14)") {
   Fixture f;
   f.use(f.open(false));

@@ -6,6 +6,7 @@
 #include "common/records/big_endian.h"
 #include "common/records/crc32c.h"
 #include "common/records/layout.h"
+#include "common/records/max_timestamp.h"
 #include "common/records/validate.h"
 #include "golden.h"
 
@@ -254,10 +255,16 @@ TEST_CASE("absurd timestamps neither overflow nor pass; no timestamp passes") {
   REQUIRE(with(base) == ErrorCode::none);
 }
 
-TEST_CASE("the largest timestamp is that of the records when the header says less") {
-  Bytes batch = forged([](std::byte* b) { store_be<int64_t>(b + layout::max_timestamp, -1); });
+TEST_CASE("the largest timestamp is that of the records, whatever the header says, and the header is corrected") {
+  const int64_t said = GENERATE(int64_t{-1}, int64_t{1700000000500}, INT64_MAX);
+  const Bytes batch = forged([&](std::byte* b) { store_be<int64_t>(b + layout::max_timestamp, said); });
   const auto facts = validate_produced(batch, {}, now);
   REQUIRE(facts->front().max_timestamp == TimestampMs(1700000000500));
+  const Buffer stored = Buffer::own(std::vector<std::byte>(batch.begin(), batch.end()));
+  correct_max_timestamp(stored, facts->front().max_timestamp);
+  const auto view = BatchView::parse(stored.view());
+  REQUIRE(view->max_timestamp() == TimestampMs(1700000000500));
+  REQUIRE(view->crc_ok());
 }
 
 TEST_CASE("a coordinator may append several batches and markers") {
