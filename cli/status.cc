@@ -9,9 +9,11 @@
 
 #include "cli/facts.h"
 #include "cli/image.h"
+#include "cli/json_or_null.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "cli/wait.h"
+#include "common/model/address_text.h"
 
 namespace cli {
 namespace {
@@ -30,15 +32,6 @@ constexpr std::string_view health_shape =
     R"({"healthy": true, "reasons": ["text"], "controller": 1 or null, "brokers": [1],
  "brokers_down": [1], "leaderless": 0, "under_replicated": 0, "under_min_isr": 0}
 )";
-
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
-Json known_or_null(std::string_view text) {
-  return text.empty() ? Json(nullptr) : Json(text);
-}
 
 Json status_json(const ClusterFacts& cluster, const Health& health) {
   Json brokers = Json::array();
@@ -98,7 +91,7 @@ std::string status_table(const ClusterFacts& cluster, const Health& health) {
                              : b.disk_total
                                  ? fmt::format("{} of {}", bytes_text(*b.disk_used), bytes_text(*b.disk_total))
                                  : bytes_text(*b.disk_used);
-    table.add({std::to_string(b.id), fmt::format("{}:{}", b.host, b.port), std::string(role_of(b, cluster)),
+    table.add({std::to_string(b.id), common::model::address_text(b.host, b.port), std::string(role_of(b, cluster)),
                std::string(state_of(b, cluster)), std::to_string(b.leaders), std::to_string(b.replicas), disk,
                b.rack.value_or("")});
   }
