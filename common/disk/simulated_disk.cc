@@ -526,6 +526,29 @@ void SimulatedDisk::flip_bit(const std::string& path, uint64_t bit) {
   flip(inode.durable);
 }
 
+std::vector<std::pair<std::string, size_t>> SimulatedDisk::misdirect(const std::string& from, size_t at,
+                                                                     const std::string& to, size_t there) {
+  Inode& source = *cached_names_.at(from);
+  Inode& target = *cached_names_.at(to);
+  const size_t length = std::min({write_block, source.cached.size() - std::min(at, source.cached.size()),
+                                  target.cached.size() - std::min(there, target.cached.size())});
+  const std::vector<std::byte> block(source.cached.begin() + static_cast<std::ptrdiff_t>(at),
+                                     source.cached.begin() + static_cast<std::ptrdiff_t>(at + length));
+  std::vector<std::pair<std::string, size_t>> spoilt;
+  const auto put = [&spoilt, length](Inode& inode, const std::string& path, size_t position, auto byte_at) {
+    std::optional<size_t> first;
+    for (size_t i = 0; i < length; ++i) {
+      if (!first && inode.cached[position + i] != byte_at(i)) first = position + i;
+      inode.cached[position + i] = byte_at(i);
+      if (position + i < inode.durable.size()) inode.durable[position + i] = byte_at(i);
+    }
+    if (first) spoilt.emplace_back(path, *first);
+  };
+  put(source, from, at, [](size_t) { return std::byte{0}; });
+  put(target, to, there, [&block](size_t i) { return block[i]; });
+  return spoilt;
+}
+
 void SimulatedDisk::overwrite(const std::string& path, BytesView content) {
   InodeRef& inode = cached_names_[path];
   if (!inode) inode = std::make_shared<Inode>();

@@ -72,6 +72,12 @@ class SimulatedDisk final : public Disk {
 
   // Of both images, as rot on the medium.
   void flip_bit(const std::string& path, uint64_t bit);
+  // A block that was written at `at` of one file is at `there` of another file (or of the same) instead, on the medium
+  // and in what is read from it from now on; no file gets longer. Where it should be is what was there before: nothing.
+  // Returns a byte of each place that is another one now.
+  static constexpr size_t write_block = 512;
+  std::vector<std::pair<std::string, size_t>> misdirect(const std::string& from, size_t at, const std::string& to,
+                                                        size_t there);
   void overwrite(const std::string& path, BytesView content);
   void erase(const std::string& path);
   [[nodiscard]] bool exists(const std::string& path) const;

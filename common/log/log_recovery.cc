@@ -8,11 +8,13 @@
 //   4. indexes, epochs and producer state of what was read are rebuilt; what was kept is synced, and written anew where
 //   the page cache may be all that has it (R76)
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <map>
 
 #include <fmt/format.h>
 
+#include "common/log/big_endian.h"
 #include "common/log/checkpoint_file.h"
 #include "common/log/log_impl.h"
 #include "common/model/mutant.h"
@@ -57,7 +59,7 @@ class Recovery {
   Result<void> check_tail();
   Result<bool> scan_segment(size_t i);
   Result<void> judge(const Segment& segment, const ScanResult& scanned) const;
-  Result<bool> was_whole(const Segment& segment, const ScanResult& scanned) const;
+  Result<bool> is_no_torn_write(const Segment& segment, const ScanResult& scanned) const;
   Result<void> drop_after(size_t i);
   Result<void> drop_below_start();
   Result<void> renew_snapshots();
@@ -396,11 +398,23 @@ Result<void> Recovery::load_producers() {
   return {};
 }
 
-// Whether the batch at the end of the scan, which the file seems to end within, was written whole: then its length is
-// damaged, and its checksum, which does not cover the length, is right for some other one.
-Result<bool> Recovery::was_whole(const Segment& segment, const ScanResult& scanned) const {
+// Whether what the scan ended at, where the file seems to end within a batch, is no write that was torn. Of such a
+// write there is the beginning, which belongs there. Or the batch was written whole: then its length is damaged, and
+// its checksum, which does not cover the length, is right for some other one.
+Result<bool> Recovery::is_no_torn_write(const Segment& segment, const ScanResult& scanned) const {
   auto file_size = segment.file->size();  // the segment's own is what has been scanned
   if (!file_size) return disk::storage_error(file_size.error());
+  std::array<std::byte, records::batch_header_size> head{};
+  const auto n = segment.file->read_at(scanned.position, head);
+  if (!n) return disk::storage_error(n.error());
+  if (scanned.end == ScanEnd::zeros && *n >= records::batch_length_prefix_size) return true;  // no batch has length 0
+  if (*n >= sizeof(int64_t)) {
+    const Offset base(load_big_endian<int64_t>(head.data()));
+    const bool may_be_earlier = scanned.position == 0;
+    if ((base < scanned.next_offset && !may_be_earlier) || (base > scanned.next_offset && !log_.has_gaps)) return true;
+  }
+  constexpr size_t magic_position = 16;
+  if (*n > magic_position && head[magic_position] != std::byte{records::batch_magic}) return true;
   auto fits = checksum_fits_some_length(*segment.file, scanned.position, *file_size);
   if (!fits) return disk::storage_error(fits.error());
   return *fits;
@@ -420,7 +434,7 @@ Result<void> Recovery::judge(const Segment& segment, const ScanResult& scanned) 
   // was acknowledged. (Where space is reserved, the torn write has zeros behind it.)
   if (hints_.previous_end == PreviousEnd::process_crash && log_.config.preallocate_bytes == 0 &&
       !mutant<"R75-cuts-what-a-kill-cannot-tear">()) {
-    auto rotten = is_short ? was_whole(segment, scanned) : Result<bool>(true);
+    auto rotten = is_short ? is_no_torn_write(segment, scanned) : Result<bool>(true);
     if (!rotten) return tl::unexpected(rotten.error());
     if (*rotten) return corrupt(fmt::format("{} (and the machine was not lost)", where));
   }

@@ -37,7 +37,7 @@ Awaitable<void> Admin::run(Admin& self) {
 }
 
 Awaitable<std::optional<Uuid>> Admin::make_topic(Client& client, std::string name, int partitions, int replicas,
-                                                 Duration patience) {
+                                                 Duration patience, Settings settings) {
   const Instant until = client.now() + patience;
   while (client.now() < until) {
     kafka::CreateTopicsRequest request;
@@ -46,6 +46,7 @@ Awaitable<std::optional<Uuid>> Admin::make_topic(Client& client, std::string nam
     topic.name = name;
     topic.num_partitions = partitions;
     topic.replication_factor = static_cast<int16_t>(replicas);
+    for (const auto& [key, value] : settings) topic.configs.push_back({key, value});
     request.topics.push_back(std::move(topic));
     const auto answer = co_await client.ask<kafka::CreateTopicsResponse>(client.any_broker(), std::move(request), 7, 8s);
     if (answer && answer->topics.size() == 1) {

@@ -15,8 +15,9 @@ class Admin {
 
   static Awaitable<void> run(Admin& self);
   // Makes sure that a topic exists, and tells its id.
+  using Settings = std::vector<std::pair<std::string, std::string>>;
   static Awaitable<std::optional<Uuid>> make_topic(Client& client, std::string name, int partitions, int replicas,
-                                                   Duration patience);
+                                                   Duration patience, Settings settings = {});
 
  private:
   Awaitable<void> short_lived_topic();

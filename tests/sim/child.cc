@@ -1,6 +1,7 @@
 #include "sim/child.h"
 
 #include <execinfo.h>
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -100,6 +101,10 @@ std::optional<Outcome> from_text(const std::string& text) {
 [[noreturn]] void be_child(const ChildSettings& settings, int result, int words) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a campaign that is stopped leaves no run behind
   if (settings.quiet) ::dup2(words, STDERR_FILENO);
+  // What a run gives back it will want again: the heap neither shrinks nor maps large pieces one by one.
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  ::mallopt(M_TOP_PAD, 16 << 20);
   std::signal(SIGABRT, on_crash);
   std::signal(SIGSEGV, on_crash);
   std::signal(SIGFPE, on_crash);

@@ -12,6 +12,9 @@ using common::Awaitable;
 using common::model::ErrorCode;
 using common::model::Uuid;
 
+// The topic of records with keys, where a run has one.
+constexpr std::string_view compacted_topic = "state";
+
 struct Place {
   Uuid topic;
   int32_t partition = 0;

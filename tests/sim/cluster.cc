@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "sim/buggify.h"
+
 namespace sim {
 
 using namespace std::chrono_literals;
@@ -78,15 +80,17 @@ common::config::BrokerConfig Cluster::config_of(int id) const {
   c.group_initial_rebalance_delay = milliseconds(500);
   c.low_space_bytes = 0;
   c.low_space_percent = 0;
+  if (options_.compacted) c.cleaner_backoff = milliseconds(1000);
   if (options_.checkpoints_often) {
     c.high_watermark_checkpoint_interval = milliseconds(500);
     c.recovery_point_checkpoint_interval = milliseconds(1000);
   }
+  configure_rarely(c, options_.rare);
   return c;
 }
 
 Cluster::Cluster(const Options& options, NodeObserver& observer)
-    : options_(options), world_(options.seed), network_(world_, network_options(options)) {
+    : options_(options), world_(options.seed, options.rare), network_(world_, network_options(options)) {
   WireSite lookups;
   lookups.resolve = resolve;
   lookups.services = [this](Host host) -> std::shared_ptr<Services> {
@@ -133,8 +137,8 @@ ClientConnection::Site Cluster::site_of(const ClientHost& client) {
     Node& there = node(BrokerId(to));
     if (!there.is_serving()) return nullptr;
     const size_t shard = (*turn)++ % there.shards().size();
-    return ServedConnection::accept(*there.shards()[shard], there.core().context(shard), std::move(pipe), name,
-                                    std::move(answer));
+    return ServedConnection::accept(*there.shards()[shard], there.core().context(shard), there.memory(shard),
+                                    std::move(pipe), name, std::move(answer));
   };
   return site;
 }

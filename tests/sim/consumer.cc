@@ -66,6 +66,7 @@ Awaitable<Consumer::Poll> Consumer::poll() {
     history_.polled(number_, place_, record.offset, record.value);
     position_ = record.offset + 1;
   }
+  position_ = end_of_batches(bytes.view(), position_);
   if (damage && complaint_.empty()) complaint_ = fmt::format("broker {} gave damaged bytes: {}", *leader, *damage);
   co_return Poll::fine;
 }
@@ -103,6 +104,7 @@ Awaitable<std::optional<std::vector<FinalRecord>>> read_all(Client& client, Plac
         all.push_back({record.offset, record.value});
         position = record.offset + 1;
       }
+      position = end_of_batches(bytes.view(), position);
     }
     if (position >= partition->high_watermark) co_return all;
   }

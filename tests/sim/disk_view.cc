@@ -50,7 +50,11 @@ class FileView final : public File {
     return hold_->is_over() ? IoResult<size_t>(Hold::over()) : file_->read_at(position, out);
   }
   IoResult<size_t> try_read(uint64_t position, std::span<std::byte> out) override {
-    return hold_->is_over() ? IoResult<size_t>(Hold::over()) : file_->try_read(position, out);
+    if (hold_->is_over()) return Hold::over();
+    if (hold_->process->world().rarely(Rare::cold_reads)) {
+      return common::disk::io_failure(IoFault::would_block, file_->path());
+    }
+    return file_->try_read(position, out);
   }
   void read_cold(uint64_t position, size_t length, Done<Buffer> done) override {
     if (!hold_->is_over()) file_->read_cold(position, length, hold_->posted(std::move(done)));

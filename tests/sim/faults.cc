@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "sim/buggify.h"
+
 namespace sim {
 
 using namespace std::chrono_literals;
@@ -25,12 +27,29 @@ std::string describe(const Fault& fault) {
                      to_string(fault.kind), fault.a % 1000, fault.b % 1000, fault.c % 1000);
 }
 
-std::vector<Fault> plan_faults(const Options& options) {
+namespace {
+
+// From a stream of their own, behind the others: those keep their numbers.
+void plan_more(std::vector<Fault>& plan, const Options& options, FaultKind kind, Duration interval) {
+  Rng rng(options.seed, to_string(kind));
+  for (Duration at = 5s;;) {
+    at += rng.between(interval / 4, interval * 7 / 4);
+    if (at >= options.safety) return;
+    plan.push_back({.number = static_cast<int>(plan.size()),
+                    .at = at,
+                    .kind = kind,
+                    .length = rng.between(50ms, 4s),
+                    .a = rng.next(),
+                    .b = rng.next(),
+                    .c = rng.next()});
+  }
+}
+
+std::vector<Fault> plan_kinds(const Options& options) {
   std::vector<Fault> plan;
-  if (!options.faults) return plan;
   Rng rng(options.seed, "faults");
   std::vector<FaultKind> kinds;
-  for (int i = 0; i < fault_kinds; ++i) {
+  for (int i = 0; i < static_cast<int>(FaultKind::misdirected); ++i) {
     if ((options.fault_kinds >> i & 1u) != 0) kinds.push_back(static_cast<FaultKind>(i));
   }
   if (kinds.empty()) return plan;
@@ -50,6 +69,16 @@ std::vector<Fault> plan_faults(const Options& options) {
     fault.c = rng.next();
     plan.push_back(fault);
   }
+}
+
+}  // namespace
+
+std::vector<Fault> plan_faults(const Options& options) {
+  if (!options.faults) return {};
+  std::vector<Fault> plan = plan_kinds(options);
+  if (options.misdirected) plan_more(plan, options, FaultKind::misdirected, 30s);
+  if (is_armed(options.rare, Rare::transfers)) plan_more(plan, options, FaultKind::hand_over, 3s);
+  return plan;
 }
 
 }  // namespace sim

@@ -9,35 +9,36 @@
 namespace sim {
 
 // name, one word for the trace
-#define SIM_FAULTS(X)                                                        \
-  X(kill, "kill -9")                                                         \
-  X(power, "power loss")                                                     \
-  X(pause, "pause")                                                          \
-  X(isolate, "isolate from all brokers")                                     \
-  X(one_way, "one-way cut")                                                  \
-  X(pair, "pair cut")                                                        \
-  X(split, "split in two")                                                   \
-  X(bridge, "only through one broker")                                       \
-  X(flap, "flapping link")                                                   \
-  X(reset, "connections reset")                                              \
-  X(delay, "delay")                                                          \
-  X(slow_disk, "slow disk")                                                  \
-  X(disk_full, "disk full")                                                  \
-  X(write_error, "EIO on write or sync")                                     \
-  X(rot, "bit rot in a segment")                                             \
-  X(wall_clock, "wall clock step")                                           \
-  X(shut_down, "controlled shutdown")                                        \
-  X(kill_all, "kill -9 of all")                                              \
-  X(power_all, "power loss of all")                                          \
-  X(wipe, "disk wiped")                                                      \
-  X(roll_back, "older disk image restored")                                  \
-  X(clients_cut, "clients cut off")                                          \
-  X(torn_write, "power loss in the middle of a write")                       \
-  X(kill_controller, "kill -9 of the active controller")                     \
-  X(crash_loop, "killed again and again")                                    \
-  X(voters, "a voter removed and added again")                               \
-  X(hand_over, "leadership of the quorum handed over")                       \
-  X(read_error, "EIO on a read")
+#define SIM_FAULTS(X)                                    \
+  X(kill, "kill -9")                                     \
+  X(power, "power loss")                                 \
+  X(pause, "pause")                                      \
+  X(isolate, "isolate from all brokers")                 \
+  X(one_way, "one-way cut")                              \
+  X(pair, "pair cut")                                    \
+  X(split, "split in two")                               \
+  X(bridge, "only through one broker")                   \
+  X(flap, "flapping link")                               \
+  X(reset, "connections reset")                          \
+  X(delay, "delay")                                      \
+  X(slow_disk, "slow disk")                              \
+  X(disk_full, "disk full")                              \
+  X(write_error, "EIO on write or sync")                 \
+  X(rot, "bit rot in a segment")                         \
+  X(wall_clock, "wall clock step")                       \
+  X(shut_down, "controlled shutdown")                    \
+  X(kill_all, "kill -9 of all")                          \
+  X(power_all, "power loss of all")                      \
+  X(wipe, "disk wiped")                                  \
+  X(roll_back, "older disk image restored")              \
+  X(clients_cut, "clients cut off")                      \
+  X(torn_write, "power loss in the middle of a write")   \
+  X(kill_controller, "kill -9 of the active controller") \
+  X(crash_loop, "killed again and again")                \
+  X(voters, "a voter removed and added again")           \
+  X(hand_over, "leadership of the quorum handed over")   \
+  X(read_error, "EIO on a read")                         \
+  X(misdirected, "a write that landed elsewhere")
 
 enum class FaultKind : uint8_t {
 #define X(name, text) name,

@@ -1,5 +1,6 @@
 // What the clients of a run saw, and the black-box checker over it (cli/verify). Every value is unique in its partition.
 #pragma once
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -12,10 +13,36 @@ namespace sim {
 
 using cli::verify::Value;
 
+// Of one partition whose records have keys and are compacted: records may be missing, but for each key there must be
+// the newest one that was acknowledged, or a later one.
+class KeyedHistory {
+ public:
+  explicit KeyedHistory(int keys) : keys_(keys) {}
+  void sent(Value value) { last_sent_ = std::max(last_sent_, value); }
+  void acknowledged(Value value, int64_t offset);
+  void seen(Value value, int64_t offset);
+  void final_read(Value value, int64_t offset);
+  [[nodiscard]] std::string finish() const;
+
+ private:
+  void wrong(std::string text);
+  void check_neighbours(std::map<int64_t, Value>::const_iterator here);
+
+  const int keys_;
+  Value last_sent_ = 0;                    // one producer, rising values
+  std::map<int64_t, Value> held_;          // what was ever said to be at an offset
+  std::map<Value, int64_t> offsets_;       // of each value
+  std::map<Value, int64_t> acknowledged_;  // by key: the newest
+  std::map<Value, int64_t> read_;          // by key: the newest of the final read
+  std::string wrong_;                      // the first contradiction
+};
+
 class History {
  public:
   // Of this topic's producers, before anything else is told of it; else the strictest.
   void promise(const Uuid& topic, cli::verify::Promise promise) { promises_[topic] = promise; }
+  // Its records have keys, so many, and it is compacted. Before anything else is told of it.
+  void keyed(const Place& place, int keys) { keyed_.emplace(place, KeyedHistory(keys)); }
   void sent(const Place& place, Value value);
   void acknowledged(const Place& place, Value value, int64_t offset);
   void failed(const Place& place, Value value, cli::verify::Failure failure);
@@ -40,8 +67,10 @@ class History {
 
  private:
   cli::verify::HistoryChecker* checker_of(const Place& place);
+  KeyedHistory* keyed_of(const Place& place);
 
   std::map<Uuid, std::unique_ptr<cli::verify::HistoryChecker>> checkers_;  // by topic
+  std::map<Place, KeyedHistory> keyed_;
   std::set<Uuid> dropped_;
   std::set<Uuid> read_to_end_;
   std::map<Uuid, cli::verify::Promise> promises_;

@@ -63,6 +63,7 @@ bool Injector::apply(const Fault& fault) {
     case FaultKind::write_error:
     case FaultKind::read_error:
     case FaultKind::rot:
+    case FaultKind::misdirected:
     case FaultKind::wipe:
     case FaultKind::roll_back:
     case FaultKind::torn_write:
@@ -386,6 +387,8 @@ bool Injector::apply_to_disk(const Fault& fault, Node& node) {
       return true;
     case FaultKind::rot:
       return rot(node, fault);
+    case FaultKind::misdirected:
+      return misdirect(node, fault);
     case FaultKind::wipe:
     case FaultKind::roll_back:
       return replace_disk(node, fault);
@@ -415,13 +418,45 @@ void Injector::look_for_stopped(Process*) {
   }
 }
 
-bool Injector::rot(Node& node, const Fault& fault) {
-  std::vector<std::string> candidates;
+// Files of partitions that end like that.
+std::vector<std::string> Injector::files_of_partitions(Node& node, std::initializer_list<std::string_view> ends) {
+  std::vector<std::string> files;
   for (const std::string& path : node.disk().paths()) {
-    if (path.starts_with("/data/") && path.find("-") != std::string::npos && path.ends_with(".log")) {
-      candidates.push_back(path);
+    if (!path.starts_with("/data/") || path.find('-') == std::string::npos) continue;
+    if (std::any_of(ends.begin(), ends.end(), [&](std::string_view end) { return path.ends_with(end); })) {
+      files.push_back(path);
     }
   }
+  return files;
+}
+
+// A block that was written to one file is in another, or elsewhere in the same, and where it should be is nothing.
+// Mostly it is among the last that were written.
+bool Injector::misdirect(Node& node, const Fault& fault) {
+  const auto sources = files_of_partitions(node, {".log"});
+  const auto targets =
+      fault.c % 4 == 0 ? files_of_partitions(node, {".log", ".index", ".timeindex", ".snapshot"}) : sources;
+  if (sources.empty() || !node.is_running()) return false;
+  const std::string& from = sources[fault.a / 7 % sources.size()];
+  const std::string& to = targets[fault.b % targets.size()];
+  const size_t from_size = node.disk().content(from).size();
+  const size_t to_size = node.disk().content(to).size();
+  if (from_size == 0 || to_size == 0) return false;
+  constexpr size_t block = SimulatedDisk::write_block;
+  const size_t blocks = (from_size + block - 1) / block;
+  const size_t back = fault.c % 3 == 0 ? fault.c / 12 % blocks : std::min<size_t>(fault.c / 12 % 4, blocks - 1);
+  const size_t at = (blocks - 1 - back) * block;
+  const size_t there = fault.b / 1000 % ((to_size + block - 1) / block) * block;
+  if ((from == to && at == there) || !atlas_.may_lose_records(node)) return false;
+  const auto spoilt = node.disk().misdirect(from, at, to, there);
+  if (spoilt.empty()) return false;
+  for (const auto& [path, byte] : spoilt) atlas_.on_rot(node, path, byte);
+  if (fault.c % 5 < 3) kill(node, fault.length);
+  return true;
+}
+
+bool Injector::rot(Node& node, const Fault& fault) {
+  const std::vector<std::string> candidates = files_of_partitions(node, {".log"});
   if (candidates.empty() || !node.is_running()) return false;
   const std::string& path = candidates[fault.b % candidates.size()];
   const size_t size = node.disk().content(path).size();

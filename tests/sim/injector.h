@@ -44,6 +44,8 @@ class Injector {
   void start(Node& node);
   void cut(std::vector<std::pair<Host, Host>> directions, Duration length);
   bool rot(Node& node, const Fault& fault);
+  static std::vector<std::string> files_of_partitions(Node& node, std::initializer_list<std::string_view> ends);
+  bool misdirect(Node& node, const Fault& fault);
   bool replace_disk(Node& node, const Fault& fault);
   void after(Duration length, std::function<void()> f);
   [[nodiscard]] Node& other(const Node& node, uint64_t choice) const;

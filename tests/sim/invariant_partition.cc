@@ -4,6 +4,7 @@
 
 #include "common/log/log.h"
 #include "common/records/batch.h"
+#include "sim/client.h"
 
 namespace sim {
 
@@ -91,7 +92,7 @@ void PartitionInvariants::check_contents(Node& node, Partition& partition, Commi
     return;
   }
   // Compaction takes records away: of such a topic only the end of what is committed is known.
-  if (partition.topic() == "__consumer_offsets") {
+  if (partition.topic() == "__consumer_offsets" || partition.topic() == compacted_topic) {
     if (high_watermark > committed.end()) committed.batches.assign(1, {high_watermark, 0});
     return;
   }
@@ -169,6 +170,9 @@ void PartitionInvariants::sweep(Cluster& cluster, const metadata::ImagePtr& newe
       const int64_t end = partition->log_end_offset().value;
       if (end < view.log_end) probes_.hit(Probe::truncated_by_epoch);
       view.log_end = end;
+      const int64_t cleaned = partition->cleaned_offset().value;
+      if (cleaned > view.cleaned) probes_.hit(Probe::log_compacted);
+      view.cleaned = cleaned;
       if (partition->is_leader()) check_leader(*node, *partition, committed_[partition->id()]);
     });
   }

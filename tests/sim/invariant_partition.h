@@ -56,6 +56,7 @@ class PartitionInvariants {
     int32_t epoch = -1;
     int64_t high_watermark = -1;
     int64_t log_end = 0;
+    int64_t cleaned = 0;
     bool leads = false;
   };
   using Views = std::unordered_map<TopicIdPartition, View, std::hash<TopicIdPartition>>;

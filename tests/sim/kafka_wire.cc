@@ -1,5 +1,7 @@
 #include "sim/kafka_wire.h"
 
+#include <algorithm>
+
 namespace sim {
 
 namespace server = broker::server;
@@ -12,15 +14,23 @@ constexpr size_t in_flight_max = 16;
 
 // ---- the broker's end ----
 
-ServedConnection::ServedConnection(SimShard& shard, broker::api::BrokerContext& context, std::shared_ptr<Pipe> pipe,
+ServedConnection::ServedConnection(SimShard& shard, broker::api::BrokerContext& context,
+                                   std::shared_ptr<ShardMemory> memory, std::shared_ptr<Pipe> pipe,
                                    std::function<void(Buffer)> answer)
-    : shard_(shard), context_(context), pipe_(std::move(pipe)), answer_(std::move(answer)) {}
+    : shard_(shard),
+      context_(context),
+      memory_(std::move(memory)),
+      pipe_(std::move(pipe)),
+      answer_(std::move(answer)) {}
 
 std::shared_ptr<ServedConnection> ServedConnection::accept(SimShard& shard, broker::api::BrokerContext& context,
+                                                           std::shared_ptr<ShardMemory> memory,
                                                            std::shared_ptr<Pipe> pipe, std::string client_host,
                                                            std::function<void(Buffer)> answer) {
   static uint64_t ids = 0;
-  auto made = std::make_shared<ServedConnection>(shard, context, pipe, std::move(answer));
+  auto made = std::make_shared<ServedConnection>(shard, context, std::move(memory), pipe, std::move(answer));
+  std::erase_if(made->memory_->connections, [](const auto& weak) { return weak.expired(); });
+  made->memory_->connections.push_back(made);
   made->info_.id = ++ids;
   made->info_.listener = "PLAINTEXT";
   made->info_.peer.host = std::move(client_host);
@@ -36,8 +46,16 @@ void ServedConnection::on_frame(Buffer frame) {
 
 common::Awaitable<void> ServedConnection::take(std::shared_ptr<ServedConnection> self) {
   while (!self->closed_ && !self->unread_.empty() && self->in_flight_.size() < in_flight_max) {
-    const auto slot = std::make_shared<Slot>(self->shard_, self->info_, std::move(self->unread_.front()));
+    Buffer frame = std::move(self->unread_.front());
     self->unread_.pop_front();
+    self->memory_->largest_frame = std::max<uint64_t>(self->memory_->largest_frame, frame.size());
+    const auto waits = std::make_unique<InFlightCount>(self->memory_);
+    server::MemoryBudget::Charge charge(self->memory_->requests);
+    co_await charge.grow(frame.size());
+    if (self->closed_) break;
+    const auto slot =
+        std::make_shared<Slot>(self->shard_, self->info_, self->memory_, std::move(charge), std::move(frame));
+    slot->request.charge_answer_to(self->memory_->responses, self->taken_bytes_);
     self->in_flight_.push_back(slot);
     self->shard_.spawn("request", handle(self, slot));
     co_await slot->request.until_settled();
@@ -51,6 +69,9 @@ common::Awaitable<void> ServedConnection::handle(std::shared_ptr<ServedConnectio
     self->close();
     co_return;
   }
+  if (self->closed_) co_return;
+  slot->request.release_frame();
+  slot->request.answer_holds(outcome.response.size());
   slot->outcome = std::move(outcome);
   slot->request.settle_order();
   self->answer_finished();
@@ -60,6 +81,7 @@ void ServedConnection::answer_finished() {
   while (!closed_ && !in_flight_.empty() && in_flight_.front()->outcome) {
     const server::Outcome& outcome = *in_flight_.front()->outcome;
     if (outcome.kind == server::Outcome::Kind::answer) answer_(outcome.response.flatten());
+    taken_bytes_ += outcome.response.size();
     in_flight_.pop_front();
   }
   if (!closed_ && !unread_.empty() && !std::exchange(taking_, true)) {
@@ -71,7 +93,13 @@ void ServedConnection::close() {
   if (std::exchange(closed_, true)) return;
   pipe_->close(Pipe::acceptor);
   for (const auto& slot : in_flight_) slot->request.settle_order();
+  in_flight_.clear();
   answer_ = nullptr;
+}
+
+void ServedConnection::let_go() {
+  unread_.clear();
+  in_flight_.clear();
 }
 
 // ---- the client's end ----

@@ -1,6 +1,7 @@
-// Kafka's protocol between simulated clients and brokers: encoded request frames go through broker/api's dispatch, and the
-// order of a connection is kept as broker/server/connection.cc keeps it (R87). Bypassed: TCP framing, the memory budget,
-// connection limits.
+// Kafka's protocol between simulated clients and brokers: encoded request frames go through broker/api's dispatch, and
+// the order of a connection is kept as broker/server/connection.cc keeps it (R87), and what requests and answers hold
+// of the memory is counted as there (R109), but for what a request lets go of early. Bypassed: TCP framing, connection
+// limits.
 #pragma once
 #include <deque>
 #include <map>
@@ -11,6 +12,7 @@
 #include "kafka/request_header.h"
 #include "kafka/response_header.h"
 #include "proto/kafka/runtime/apis.h"
+#include "sim/memory.h"
 #include "sim/network.h"
 
 namespace sim {
@@ -22,17 +24,22 @@ class ServedConnection : public std::enable_shared_from_this<ServedConnection> {
  public:
   // `answer` is called with each response, in order, in the broker's process.
   static std::shared_ptr<ServedConnection> accept(SimShard& shard, broker::api::BrokerContext& context,
-                                                  std::shared_ptr<Pipe> pipe, std::string client_host,
-                                                  std::function<void(Buffer)> answer);
+                                                  std::shared_ptr<ShardMemory> memory, std::shared_ptr<Pipe> pipe,
+                                                  std::string client_host, std::function<void(Buffer)> answer);
   void on_frame(Buffer frame);
+  // Of everything that it holds; its process has ended.
+  void let_go();
 
-  ServedConnection(SimShard& shard, broker::api::BrokerContext& context, std::shared_ptr<Pipe> pipe,
-                   std::function<void(Buffer)> answer);
+  ServedConnection(SimShard& shard, broker::api::BrokerContext& context, std::shared_ptr<ShardMemory> memory,
+                   std::shared_ptr<Pipe> pipe, std::function<void(Buffer)> answer);
 
  private:
   struct Slot {
-    Slot(common::Shard& shard, const broker::server::ConnectionInfo& info, Buffer frame)
-        : request(shard, info, std::move(frame)) {}
+    Slot(common::Shard& shard, const broker::server::ConnectionInfo& info, std::shared_ptr<ShardMemory> memory,
+         broker::server::MemoryBudget::Charge held, Buffer frame)
+        : count(std::move(memory)), charge(std::move(held)), request(shard, info, std::move(frame)) {}
+    InFlightCount count;
+    broker::server::MemoryBudget::Charge charge;
     broker::server::InFlight request;
     std::optional<broker::server::Outcome> outcome;
   };
@@ -43,6 +50,8 @@ class ServedConnection : public std::enable_shared_from_this<ServedConnection> {
 
   SimShard& shard_;
   broker::api::BrokerContext& context_;
+  const std::shared_ptr<ShardMemory> memory_;
+  uint64_t taken_bytes_ = 0;
   std::shared_ptr<Pipe> pipe_;
   std::function<void(Buffer)> answer_;
   broker::server::ConnectionInfo info_;

@@ -97,7 +97,8 @@ void Network::connect(Host from, std::shared_ptr<Process> from_process, Host to,
   const auto pipe = std::make_shared<Pipe>(*this, from, from_process, to);
   Process* const opener = from_process.get();
   const auto over = std::make_shared<bool>(false);
-  world_.after(options_.connect_timeout, opener, [over, connected, pipe] {
+  const Duration patience = world_.rarely(Rare::failed_connects) ? options_.delay_min : options_.connect_timeout;
+  world_.after(patience, opener, [over, connected, pipe] {
     if (std::exchange(*over, true)) return;
     pipe->close(Pipe::opener);  // the other side may have accepted it
     connected(ProbeResult::no_answer, nullptr);

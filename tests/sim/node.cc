@@ -62,6 +62,7 @@ struct Node::Life {
       : process(std::move(p)), random(seed, "life"), watched(node, node.observer_) {}
   ~Life() {
     start_over.reset();
+    for (const auto& each : memory) each->let_go();
     core.reset();
     overheard.reset();
     metadata_disk.reset();
@@ -72,6 +73,7 @@ struct Node::Life {
   Watched watched;
   SimShard* controller_shard = nullptr;
   std::vector<SimShard*> shards;
+  std::vector<std::shared_ptr<ShardMemory>> memory;  // of each shard
   std::unique_ptr<SimRaftWire> raft_wire;
   std::unique_ptr<SimControllerWire> controller_wire;
   std::unique_ptr<SimFetchTransport> fetch_transport;
@@ -120,7 +122,11 @@ void Node::start() {
   life_ = std::make_shared<Life>(*this, process, seed);
   Life& life = *life_;
   const int shards = std::max(1, options_.config.shards);
-  for (int i = 0; i < shards; ++i) life.shards.push_back(&process->add_shard(i));
+  for (int i = 0; i < shards; ++i) {
+    life.shards.push_back(&process->add_shard(i));
+    life.memory.push_back(
+        std::make_shared<ShardMemory>(*life.shards.back(), options_.config, static_cast<size_t>(shards)));
+  }
   life.controller_shard = &process->add_shard(shards);
   life.start_over.emplace(*life.shards.front());
 
@@ -292,6 +298,10 @@ SimShard& Node::controller_shard() const {
 }
 const std::vector<SimShard*>& Node::shards() const {
   return life_->shards;
+}
+
+const std::shared_ptr<ShardMemory>& Node::memory(size_t shard) const {
+  return life_->memory[shard];
 }
 
 void Node::replace_disk(std::unique_ptr<SimulatedDisk> disk) {

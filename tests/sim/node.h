@@ -9,6 +9,7 @@
 #include "broker/broker_core.h"
 #include "common/config/config.h"
 #include "common/disk/simulated_disk.h"
+#include "sim/memory.h"
 #include "sim/wires.h"
 
 namespace sim {
@@ -75,6 +76,7 @@ class Node {
   [[nodiscard]] broker::BrokerCore& core() const;
   [[nodiscard]] SimShard& controller_shard() const;
   [[nodiscard]] const std::vector<SimShard*>& shards() const;
+  [[nodiscard]] const std::shared_ptr<ShardMemory>& memory(size_t shard) const;
 
   [[nodiscard]] common::disk::SimulatedDisk& disk() { return *disk_; }
   // Another disk in place of this one (wiped, an older image, a copy). Only while nothing runs.

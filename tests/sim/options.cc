@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "sim/buggify.h"
+
 namespace sim {
 
 using namespace std::chrono_literals;
@@ -14,6 +16,23 @@ namespace {
 template <class T>
 T pick(Rng& rng, std::initializer_list<T> values) {
   return *(values.begin() + static_cast<std::ptrdiff_t>(rng.below(values.size())));
+}
+
+void draw_extras(Options& o) {
+  o.compacted = Rng(o.seed, "compacted").chance(0.25);
+  Rng clients(o.seed, "clients");
+  o.loose = clients.chance(0.3) ? static_cast<int>(clients.range(1, 3)) : 0;
+  o.onlookers = clients.chance(0.3) ? 1 : 0;
+  o.misdirected = Rng(o.seed, "misdirected").chance(0.3);
+  o.rare = draw_rare(o.seed);
+}
+
+void take_extras_away(Options& o) {
+  o.compacted = false;
+  o.loose = 0;
+  o.onlookers = 0;
+  o.misdirected = false;
+  o.rare = 0;
 }
 
 // What may be set by name: numbers, and times in milliseconds.
@@ -37,6 +56,7 @@ const Named named[] = {
     {"members", [](Options& o, double v) { o.members = static_cast<int>(v); }},
     {"loose", [](Options& o, double v) { o.loose = static_cast<int>(v); }},
     {"onlookers", [](Options& o, double v) { o.onlookers = static_cast<int>(v); }},
+    {"compacted", [](Options& o, double v) { o.compacted = v != 0; }},
     {"admin", [](Options& o, double v) { o.admin = v != 0; }},
     {"moves", [](Options& o, double v) { o.moves = v != 0; }},
     {"drift", [](Options& o, double v) { o.clock_drift = v; }},
@@ -47,6 +67,9 @@ const Named named[] = {
     {"fault-interval-ms", [](Options& o, double v) { o.fault_interval = Duration(static_cast<int64_t>(v * 1e6)); }},
     {"kinds", [](Options& o, double v) { o.fault_kinds = static_cast<uint32_t>(v); }},
     {"faults", [](Options& o, double v) { o.faults = v != 0; }},
+    {"misdirected", [](Options& o, double v) { o.misdirected = v != 0; }},
+    {"rare", [](Options& o, double v) { o.rare = static_cast<uint32_t>(v); }},
+    {"extras", [](Options& o, double v) { v != 0 ? draw_extras(o) : take_extras_away(o); }},
 };
 
 }  // namespace
@@ -111,6 +134,7 @@ Options draw_options(uint64_t seed) {
   // About half of the kinds, differently in each run.
   o.fault_kinds = static_cast<uint32_t>(rng.next());
   if (rng.chance(0.1)) o.fault_kinds = ~0u;
+  draw_extras(o);
   return o;
 }
 
@@ -119,13 +143,13 @@ std::string describe(const Options& o) {
   return fmt::format(
       "brokers={} voters={} shards={} rf={} min-isr={} flush={} topics={} partitions={} segment={} cache={} "
       "snapshot={} fetch={}/{} producers={}x{} think={}ms consumers={} groups={}x{} loose={} onlookers={} admin={} "
-      "moves={} drift={} repeat={} "
-      "delay={}ms sync={}ms faults-every={}ms kinds={:08x}",
+      "moves={} compacted={} drift={} repeat={} "
+      "delay={}ms sync={}ms faults-every={}ms kinds={:08x} misdirected={} rare={}",
       o.brokers, o.voters, o.shards, o.replication_factor, o.min_isr, o.synced ? "sync" : "os", o.topics, o.partitions,
       o.segment_bytes, o.tail_cache_bytes, o.metadata_snapshot_bytes, o.replica_fetch_response_bytes,
       o.replica_fetch_bytes, o.producers, o.pipelined, ms(o.think_time), o.consumers, o.groups, o.members, o.loose,
-      o.onlookers, o.admin, o.moves, o.clock_drift, o.repeat_chance, ms(o.network_delay_max), ms(o.sync_time),
-      ms(o.fault_interval), o.faults ? o.fault_kinds : 0u);
+      o.onlookers, o.admin, o.moves, o.compacted, o.clock_drift, o.repeat_chance, ms(o.network_delay_max),
+      ms(o.sync_time), ms(o.fault_interval), o.faults ? o.fault_kinds : 0u, o.misdirected, o.rare);
 }
 
 }  // namespace sim

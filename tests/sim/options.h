@@ -44,6 +44,7 @@ struct Options {
   int onlookers = 0;  // ask where partitions end
   bool admin = true;  // topics come and go, settings change
   bool moves = false;  // partitions are reassigned, and reassignments turned back
+  bool compacted = false;  // one topic more, of records with keys, and cleaners that have much to do
 
   // The machines
   double clock_drift = 0;        // up to, either way
@@ -56,9 +57,12 @@ struct Options {
   bool faults = true;
   Duration fault_interval = std::chrono::seconds(8);  // on average
   uint32_t fault_kinds = ~0u;                         // bits of FaultKind
+  bool misdirected = false;                           // writes that land elsewhere, beside those kinds
+  uint32_t rare = 0;                                  // bits of Rare (buggify.h): legal choices that are seldom made
 };
 
-// Everything from the seed.
+// Everything from the seed, in two steps: what the first seeds' stories speak of, and what came later and is drawn from
+// streams of its own, so that "extras=0" takes it away again.
 [[nodiscard]] Options draw_options(uint64_t seed);
 [[nodiscard]] std::string describe(const Options& options);
 // Sets one by its name, as minimized commands do: "groups=0". False: there is none of that name, or the value is no number.

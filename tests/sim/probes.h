@@ -42,7 +42,8 @@ namespace sim {
   X(isr_grew, "an ISR became larger")                                                               \
   X(reassigned, "a partition moved to other replicas")                                              \
   X(reassignment_ended_early, "a reassignment turned back or replaced while under way")             \
-  X(below_min_isr, "a produce refused for want of replicas")
+  X(below_min_isr, "a produce refused for want of replicas")                                        \
+  X(log_compacted, "a log was compacted")
 
 enum class Probe {
 #define X(name, text) name,

@@ -76,7 +76,9 @@ void SimShard::post(std::function<void()> f) {
 
 common::TimerHandle SimShard::call_at(Instant when, std::function<void()> f) {
   World& world = process_.world();
-  const EventId id = world.at(process_.clock().world_time(when), &process_, [this, f = std::move(f)] {
+  const Instant fires =
+      process_.clock().world_time(when) + world.rarely_late(Rare::late_timers, std::chrono::milliseconds(30));
+  const EventId id = world.at(fires, &process_, [this, f = std::move(f)] {
     SimShard* const before = std::exchange(current, this);
     f();
     current = before;

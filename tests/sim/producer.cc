@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 namespace records = common::records;
 
 Producer::Producer(Client& client, History& history, Probes& probes, const Options& options, const Running& running,
-                   Place place, Value first_value)
+                   Place place, Value first_value, int keys)
     : client_(client),
       history_(history),
       probes_(probes),
@@ -20,6 +20,7 @@ Producer::Producer(Client& client, History& history, Probes& probes, const Optio
       running_(running),
       place_(place),
       next_value_(first_value),
+      keys_(keys),
       answered_(client.shard()) {}
 
 Awaitable<bool> Producer::get_id() {
@@ -92,7 +93,10 @@ Buffer Producer::encode(const Batch& batch) const {
   for (const Value value : batch.values) {
     std::string text = std::to_string(value);
     text.resize(std::max<size_t>(text.size(), static_cast<size_t>(options_.record_bytes)), ' ');
-    builder.add({.timestamp = wall, .key = std::nullopt, .value = common::model::as_bytes(text), .headers = {}});
+    const std::string key = keys_ == 0 ? "" : std::to_string(value % keys_);
+    std::optional<common::model::BytesView> key_bytes;
+    if (keys_ > 0) key_bytes = common::model::as_bytes(key);
+    builder.add({.timestamp = wall, .key = key_bytes, .value = common::model::as_bytes(text), .headers = {}});
   }
   return builder.build();
 }

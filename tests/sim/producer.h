@@ -18,8 +18,8 @@ struct Running {
 
 class Producer {
  public:
-  Producer(Client& client, History& history, Probes& probes, const Options& options, const Running& running, Place place,
-           Value first_value);
+  Producer(Client& client, History& history, Probes& probes, const Options& options, const Running& running,
+           Place place, Value first_value, int keys = 0);
 
   // Ends when it is told to and nothing is left to be acknowledged, or when the topic is gone.
   static Awaitable<void> run(Producer& self);
@@ -56,6 +56,7 @@ class Producer {
   const Running& running_;
   const Place place_;
   Value next_value_;
+  const int keys_;  // 0: records have none
   int64_t producer_id_ = -1;
   int16_t epoch_ = 0;
   int32_t next_sequence_ = 0;

@@ -1,5 +1,6 @@
 #include "sim/records.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace sim {
@@ -39,6 +40,17 @@ std::vector<SeenRecord> records_in(common::model::BytesView batches, int64_t fro
     if (!done) damage = done.error().message;
   }
   return seen;
+}
+
+int64_t end_of_batches(common::model::BytesView batches, int64_t from) {
+  int64_t end = from;
+  records::BatchCursor cursor(batches);
+  while (!cursor.at_end()) {
+    const auto batch = cursor.next();
+    if (!batch || !batch->crc_ok()) break;
+    end = std::max(end, batch->next_offset().value);
+  }
+  return end;
 }
 
 }  // namespace sim

@@ -19,4 +19,7 @@ struct SeenRecord {
 // reason is returned in `damage`.
 std::vector<SeenRecord> records_in(common::model::BytesView batches, int64_t from, std::optional<std::string>& damage);
 
+// Where the batches that start at `from` or before it end: what is compacted has offsets without records.
+int64_t end_of_batches(common::model::BytesView batches, int64_t from);
+
 }  // namespace sim

@@ -97,9 +97,29 @@ class Run final : public NodeObserver {
     if (++since_sweep_ < 256) return;
     since_sweep_ = 0;
     partitions_.sweep(cluster_, newest_);
+    check_memory();
     if (const std::string complaint = workload_.complaint(); !complaint.empty()) {
       complaints_.broken("what a client was told", complaint);
     }
+  }
+
+  void check_memory() {
+    for (const auto& node : cluster_.nodes()) {
+      for (size_t i = 0; node->is_running() && i < node->shards().size(); ++i) {
+        const std::string complaint = node->memory(i)->complaint();
+        if (complaint.empty()) continue;
+        complaints_.broken("memory of requests is given back (R109)",
+                           fmt::format("broker {}, shard {}: {}", node->id(), i, complaint));
+      }
+    }
+  }
+  bool nothing_in_flight() {
+    for (const auto& node : cluster_.nodes()) {
+      for (size_t i = 0; node->is_running() && i < node->shards().size(); ++i) {
+        if (node->memory(i)->in_flight > 0) return false;
+      }
+    }
+    return true;
   }
 
   template <class Condition>
@@ -173,6 +193,9 @@ class Run final : public NodeObserver {
     if (!workload_.final_read_failure().empty()) {
       return complaints_.broken("liveness", workload_.final_read_failure() + state());
     }
+    workload_.stop();
+    demand("an end of every request", limit, [this] { return nothing_in_flight(); });
+    check_memory();
     partitions_.sweep(cluster_, newest_);
     if (const std::string wrong = history_.finish(); !wrong.empty()) {
       complaints_.broken("the clients' history", wrong);

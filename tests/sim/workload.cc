@@ -33,14 +33,23 @@ Awaitable<void> Workload::prepare(Workload& self) {
     while (!id) id = co_await Admin::make_topic(client, "loose-0", 1, self.options_.replication_factor, 60s);
     self.loose_place_ = Place{*id, 0};
   }
+  if (self.options_.compacted) {
+    std::optional<Uuid> id;
+    while (!id) {
+      Admin::Settings settings{{"cleanup.policy", "compact"}, {"min.cleanable.dirty.ratio", "0.01"}};
+      id = co_await Admin::make_topic(client, std::string(compacted_topic), 1, self.options_.replication_factor, 60s,
+                                      std::move(settings));
+    }
+    self.keyed_places_.push_back({*id, 0});
+  }
   self.ready_ = true;
   self.start_programs();
 }
 
-Producer& Workload::add_producer(const Place& place, Value first_value) {
+Producer& Workload::add_producer(const Place& place, Value first_value, int keys) {
   Client& client = new_client("producer " + std::to_string(producers_.size()));
   producers_.push_back(
-      std::make_unique<Producer>(client, history_, probes_, options_, running_, place, first_value));
+      std::make_unique<Producer>(client, history_, probes_, options_, running_, place, first_value, keys));
   client.shard().spawn("producer", Producer::run(*producers_.back()));
   wake(client);
   return *producers_.back();
@@ -62,6 +71,7 @@ void Workload::start_programs() {
     consumers_.push_back(std::make_unique<Consumer>(client, history_, running_, i, place));
     client.shard().spawn("consumer", Consumer::run(*consumers_.back()));
   }
+  start_compacted();
   for (const Place& place : places_) {
     if (place.topic == places_.front().topic) first_topic_.push_back(place);
   }
@@ -108,6 +118,18 @@ void Workload::start_onlookers() {
   }
 }
 
+// A producer, and a consumer that reads what the cleaner has left.
+void Workload::start_compacted() {
+  constexpr int keys = 20;
+  for (const Place& place : keyed_places_) {
+    history_.keyed(place, keys);
+    add_producer(place, 1, keys);
+    Client& client = new_client("consumer of the compacted topic");
+    consumers_.push_back(std::make_unique<Consumer>(client, history_, running_, options_.consumers, place));
+    client.shard().spawn("consumer", Consumer::run(*consumers_.back()));
+  }
+}
+
 bool Workload::is_settled() const {
   if (loose_ && !loose_->is_done()) return false;
   for (const auto& producer : producers_) {
@@ -140,6 +162,7 @@ bool Workload::groups_are_stable() const {
 
 void Workload::start_final_read() {
   std::vector<Place> places = places_;
+  places.insert(places.end(), keyed_places_.begin(), keyed_places_.end());
   if (loose_place_) places.push_back(*loose_place_);
   final_reads_left_ = places.size();
   Client& client = new_client("final reader");

@@ -35,7 +35,7 @@ class Workload {
   [[nodiscard]] const std::vector<Place>& places() const { return places_; }
 
   // A further producer, from now on.
-  Producer& add_producer(const Place& place, Value first_value);
+  Producer& add_producer(const Place& place, Value first_value, int keys = 0);
 
   // Reads every partition to its end, into the history.
   void start_final_read();
@@ -48,6 +48,7 @@ class Workload {
   void start_programs();
   void start_loose();
   void start_onlookers();
+  void start_compacted();
   void wake(Client& client);
   Client& new_client(const std::string& name);
 
@@ -68,6 +69,7 @@ class Workload {
   std::vector<std::unique_ptr<GroupMember>> members_;
   std::vector<Place> places_;
   std::vector<Place> first_topic_;  // what the groups read
+  std::vector<Place> keyed_places_;
   bool ready_ = false;
   size_t final_reads_left_ = 1;
   std::string final_read_failure_;

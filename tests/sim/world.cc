@@ -47,7 +47,8 @@ int64_t Rng::range(int64_t low, int64_t high) {
 
 const World* World::running = nullptr;
 
-World::World(uint64_t seed) : schedule(seed, "schedule"), seed_(seed) {
+World::World(uint64_t seed, uint32_t rare)
+    : schedule(seed, "schedule"), seed_(seed), rare_(rare), choices_(seed, "choices") {
   running = this;
 }
 

@@ -11,6 +11,7 @@
 
 #include "common/model/random.h"
 #include "common/model/types.h"
+#include "sim/buggify.h"
 
 namespace sim {
 
@@ -40,7 +41,7 @@ struct EventId {
 
 class World {
  public:
-  explicit World(uint64_t seed);
+  explicit World(uint64_t seed, uint32_t rare = 0);
   ~World() { running = nullptr; }
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -62,6 +63,12 @@ class World {
   // Part of the trace: two runs of a seed must agree on it.
   void note(uint64_t what) { hash_ = (hash_ ^ what) * 0x100000001b3ull; }
   [[nodiscard]] uint64_t hash() const { return hash_; }
+
+  // Whether to do here what is done seldom: of what is armed, one time in four.
+  [[nodiscard]] bool rarely(Rare which) { return is_armed(rare_, which) && choices_.chance(0.25); }
+  [[nodiscard]] Duration rarely_late(Rare which, Duration at_most) {
+    return rarely(which) ? choices_.between(Duration(0), at_most) : Duration(0);
+  }
 
   Rng schedule;  // which shard runs next
   static const World* running;  // for the words of a crash
@@ -89,6 +96,8 @@ class World {
   void release(uint32_t slot);
 
   const uint64_t seed_;
+  const uint32_t rare_;
+  Rng choices_;
   Instant now_{};
   uint64_t sequence_ = 0;
   uint64_t events_ = 0;

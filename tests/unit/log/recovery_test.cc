@@ -101,6 +101,23 @@ TEST_CASE("the death of a process tears nothing but the last write: what else is
       REQUIRE(g.log->log_end_offset() == Offset(length < whole.size() ? 3 : 4));
     }
   }
+  SECTION("what is no beginning of the batch that belongs there was written elsewhere, or something else there") {
+    const size_t last = whole.size() * 3 / 4;
+    const std::string kind = GENERATE("nothing", "text", "an earlier batch");
+    for (size_t length = 12; length <= whole.size() / 4; ++length) {
+      std::string content(whole.text());
+      for (size_t i = last; i < content.size(); ++i) {
+        content[i] = kind == "nothing" ? '\0' : kind == "text" ? 'x' : content[i - last];
+      }
+      Fixture g;
+      g.disk = f.disk->clone();
+      g.disk->overwrite(name, common::model::as_bytes(content).first(last + length));
+      INFO(kind << " of " << length << " bytes");
+      const auto opened = g.try_open(killed);
+      REQUIRE_FALSE(opened);
+      REQUIRE(opened.error().code == ErrorCode::corrupt_message);
+    }
+  }
 }
 
 TEST_CASE("what a failed sync left in the page cache alone is written anew before it counts as flushed (R76)") {
