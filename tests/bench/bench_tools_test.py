@@ -11,6 +11,7 @@ import create_partitions  # noqa: E402
 import instructions  # noqa: E402
 import java_clients  # noqa: E402
 import kills  # noqa: E402
+import limit  # noqa: E402
 import measure  # noqa: E402
 import report  # noqa: E402
 import rounds  # noqa: E402
@@ -223,6 +224,14 @@ class WhatToolsSay(unittest.TestCase):
     def test_what_is_in_memory_is_not_cold(self):
         self.assertEqual(contention.resident_share("  4096 16384\n0 16384\n"), 0.125)
         self.assertEqual(contention.resident_share(""), 1.0)
+
+
+class Limits(unittest.TestCase):
+    def test_a_replicated_gb_comes_in_once_is_written_thrice_and_sent_twice(self):
+        parts = {"out": 1, "in": 10, "crc": 100, "write": 1000, "grpc": 10_000}
+        self.assertEqual(limit.bound(parts), 10 + 3 * 1100 + 2 * 11)
+        self.assertEqual(limit.bound_with_grpc(parts), 10 + 3 * 1100 + 2 * 10_000)
+        self.assertEqual(limit.bound(parts, copies=1), 10 + 1100)
 
 
 class Instructions(unittest.TestCase):
