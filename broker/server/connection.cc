@@ -87,12 +87,16 @@ Awaitable<bool> Connection::fill(std::byte* into, size_t size) {
   if (held > 0) std::memcpy(into, ahead_.data() + ahead_begin_, held);
   ahead_begin_ += held;
   size_t filled = held;
+  bool is_likely_there = frame_began_.has_value();  // what follows the beginning of a frame came with it, mostly
   while (filled < size && !closed_) {
     const bool direct = size - filled >= read_ahead_bytes;
     if (!direct && ahead_.empty()) ahead_.resize(read_ahead_bytes);
     const std::span<std::byte> target = direct ? std::span(into + filled, size - filled) : std::span(ahead_);
-    const auto n = co_await socket_.read_some(target);
+    common::model::Result<size_t> n = 0;
+    if (is_likely_there) n = socket_.try_read(target);
+    if (n && *n == 0) n = co_await socket_.read_some(target);
     if (!n) co_return false;
+    is_likely_there = false;
     last_activity_ = shard_.now();
     if (!frame_began_) frame_began_ = last_activity_;
     if (direct) {

@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -26,6 +27,9 @@ namespace {
 constexpr unsigned user_timeout_ms = 30'000;
 // One writev takes at most IOV_MAX slices; longer chains go in several rounds.
 constexpr size_t slices_per_write = 256;
+// A long answer goes out in pieces between which the loop turns: others' requests do not wait for all of it to be
+// copied.
+constexpr size_t bytes_per_write = 256 << 10;
 
 Address address_of(const tcp::endpoint& endpoint) {
   const asio::ip::address a = endpoint.address();
@@ -72,6 +76,15 @@ Awaitable<Result<size_t>> Socket::read_some(std::span<std::byte> into) {
   co_return n;
 }
 
+Result<size_t> Socket::try_read(std::span<std::byte> into) {
+  boost::system::error_code error;
+  const size_t n = impl_->socket.read_some(asio::buffer(into.data(), into.size()), error);
+  if (error == asio::error::would_block || error == asio::error::try_again) return size_t{0};
+  if (error == asio::error::eof) return model::fail(ErrorCode::network_exception, "closed by peer");
+  if (error) return model::fail(ErrorCode::network_exception, error.message());
+  return n;
+}
+
 Awaitable<Result<void>> Socket::write(const BufferChain& data) {
   std::vector<asio::const_buffer> slices;
   const std::vector<model::Buffer>& parts = data.parts();
@@ -79,24 +92,33 @@ Awaitable<Result<void>> Socket::write(const BufferChain& data) {
   size_t offset = 0;  // inside parts[part]
   while (part < parts.size()) {
     slices.clear();
-    for (size_t i = part; i < parts.size() && slices.size() < slices_per_write; ++i) {
+    size_t left = bytes_per_write;
+    for (size_t i = part; i < parts.size() && slices.size() < slices_per_write && left > 0; ++i) {
       const size_t skip = i == part ? offset : 0;
-      slices.emplace_back(parts[i].data() + skip, parts[i].size() - skip);
+      slices.emplace_back(parts[i].data() + skip, std::min(parts[i].size() - skip, left));
+      left -= slices.back().size();
     }
     boost::system::error_code error;
-    size_t n = co_await impl_->socket.async_write_some(slices, asio::redirect_error(asio::use_awaitable, error));
+    // Most often the kernel takes it at once, and then the loop need not be gone through.
+    size_t n = impl_->socket.write_some(slices, error);
+    const bool is_full = error == asio::error::would_block || error == asio::error::try_again;
+    if (is_full) {
+      error.clear();
+      n = co_await impl_->socket.async_write_some(slices, asio::redirect_error(asio::use_awaitable, error));
+    }
     if (error) co_return model::fail(ErrorCode::network_exception, error.message());
     impl_->written += n;
     while (n > 0) {
-      const size_t left = parts[part].size() - offset;
-      if (n < left) {
+      const size_t rest = parts[part].size() - offset;
+      if (n < rest) {
         offset += n;
         break;
       }
-      n -= left;
+      n -= rest;
       offset = 0;
       ++part;
     }
+    if (!is_full && part < parts.size()) co_await asio::post(impl_->socket.get_executor(), asio::use_awaitable);
   }
   co_return Result<void>{};
 }
@@ -206,8 +228,7 @@ Awaitable<Result<Socket>> Connector::connect(std::string host, uint16_t port) {
     co_await impl->socket.async_connect(candidate, asio::redirect_error(asio::use_awaitable, error));
     if (!error) break;
   }
-  if (error == asio::error::connection_refused)
-    co_return model::fail(ErrorCode::broker_not_available, error.message());
+  if (error == asio::error::connection_refused) co_return model::fail(ErrorCode::broker_not_available, error.message());
   if (error) co_return model::fail(ErrorCode::network_exception, error.message());
   const int descriptor = impl->socket.release(error);
   if (error) co_return model::fail(ErrorCode::network_exception, error.message());

@@ -2,6 +2,7 @@
 // common/records: others use for_each_record and validate_produced. Belongs to one thread, for one pass.
 #pragma once
 #include <memory>
+#include <optional>
 
 #include "common/records/batch.h"
 
@@ -27,6 +28,7 @@ class RecordReader {
   [[nodiscard]] Result<bool> at_end();
 
  private:
+  std::optional<RecordShape> shape_in_window();
   Result<size_t> open_record();  // returns its length
   Result<void> refill(size_t wanted);
   Result<int64_t> read_varlong();

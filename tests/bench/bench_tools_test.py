@@ -8,8 +8,10 @@ sys.path[:0] = [str(HERE.parents[1] / "scripts" / "lib"), str(HERE)]
 
 import contention  # noqa: E402
 import create_partitions  # noqa: E402
+import instructions  # noqa: E402
 import java_clients  # noqa: E402
 import kills  # noqa: E402
+import limit  # noqa: E402
 import measure  # noqa: E402
 import report  # noqa: E402
 import rounds  # noqa: E402
@@ -222,6 +224,27 @@ class WhatToolsSay(unittest.TestCase):
     def test_what_is_in_memory_is_not_cold(self):
         self.assertEqual(contention.resident_share("  4096 16384\n0 16384\n"), 0.125)
         self.assertEqual(contention.resident_share(""), 1.0)
+
+
+class Limits(unittest.TestCase):
+    def test_a_replicated_gb_comes_in_once_is_written_thrice_and_sent_twice(self):
+        parts = {"out": 1, "in": 10, "crc": 100, "write": 1000, "grpc": 10_000}
+        self.assertEqual(limit.bound(parts), 10 + 3 * 1100 + 2 * 11)
+        self.assertEqual(limit.bound_with_grpc(parts), 10 + 3 * 1100 + 2 * 10_000)
+        self.assertEqual(limit.bound(parts, copies=1), 10 + 1100)
+
+
+class Instructions(unittest.TestCase):
+    DUMP = "version: 1\npid: 7\npart: {}\n\ndesc: Trigger: {}\n\nevents: Ir\nsummary: {}\n\nfn=(1) main\n3 4\n"
+
+    def test_a_dump_counts_under_the_name_that_asked_for_it(self):
+        dumps = [self.DUMP.format(1, "Client Request: append 16 KiB, lz4", 5000), self.DUMP.format(2, "Program termination", 9)]
+        self.assertEqual(instructions.totals(dumps), {"append 16 KiB, lz4": 5000})
+
+    def test_what_is_more_than_a_tenth_above_is_new_or_gone_fails(self):
+        rows = instructions.compared({"same": 1000, "more": 1000, "less": 1000, "gone": 1}, {"same": 1099, "more": 1101, "less": 500, "new": 7})
+        self.assertEqual([row.name for row in rows if row.verdict], ["more", "new", "gone"])
+        self.assertIn("+10.1%", instructions.table(rows))
 
 
 if __name__ == "__main__":

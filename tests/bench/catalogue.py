@@ -2,6 +2,7 @@
 from contention import ColdReads, FanOut, SyncedWrites
 from deaths import Deaths
 from java_clients import JavaConsumer, JavaEndToEnd, JavaProducer
+from limit import Limit
 from measure import Floor
 from states import IdleConnections, Memory, Partitions, Size, Start
 from workloads import LoadedRate, SteadyRate, Throughput
@@ -51,6 +52,7 @@ def others(scale):
     connections = max(500, round(5000 * scale))
     small = max(2000, round(100_000 * scale))
     return [
+        Limit("limit", "1 KiB records, 128 KiB batches", LARGE, 400, scale=scale),
         Size("size", "what has to be installed"),
         LoadedRate("latency-70", "70 % of Kafka's highest rate", 0.7, max(4, round(10 * scale)), SMALL, 200, scale=scale),
         IdleConnections("connections", f"{connections:,} idle connections", connections, scale=scale),

@@ -31,8 +31,9 @@ def load_program():
 def build_if_missing():
     """The release, where neither it nor other binaries are there."""
     release = TOP / "build" / "release"
-    if "NARU" not in os.environ and not all((release / name).exists() for name in ("naru", "naru-load")):
-        for command in ([str(TOP / "scripts" / "run"), "--build-only"], ["cmake", "--build", str(release), "--target", "naru-load"]):
+    if "NARU" not in os.environ and not all((release / name).exists() for name in ("naru", "naru-load", "naru-limit")):
+        for command in ([str(TOP / "scripts" / "run"), "--build-only"],
+                        ["cmake", "--build", str(release), "--target", "naru-load", "naru-limit"]):
             print("+", " ".join(command), file=sys.stderr, flush=True)
             subprocess.run(command, check=True, stdout=sys.stderr)
 

@@ -108,6 +108,8 @@ std::map<std::string, std::string> producer_settings(const Options& o) {
           {"enable.idempotence", o.idempotent && o.acks == "all" ? "true" : "false"},
           {"batch.size", std::to_string(o.batch_bytes)},
           {"linger.ms", std::to_string(o.linger_ms)},
+          // Larger than a record with what surrounds it, and than any batch.
+          {"message.max.bytes", std::to_string(std::max<size_t>(1'000'000, o.record_bytes + 65536))},
           {"queue.buffering.max.messages", "1000000"},
           {"queue.buffering.max.kbytes", "65536"}};
 }

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "common/model/random.h"
 #include "common/records/batch_builder.h"
 #include "common/records/big_endian.h"
 #include "common/records/crc32c.h"
@@ -180,6 +181,50 @@ TEST_CASE("malformed records are refused") {
     // Whoever reads such a batch from elsewhere fails as well, and does not crash.
     if (raw.offset_delta == 0) REQUIRE_FALSE(records_of(*BatchView::parse(batch)).has_value());
   }
+}
+
+TEST_CASE("what validation accepts can be read, and what it calls malformed cannot, whichever byte is another") {
+  const uint64_t seed = GENERATE(1, 2, 3, 4);
+  CAPTURE(seed);
+  common::model::SeededRandom random(seed);
+  const Bytes whole =
+      batch_with({{}, {.timestamp_delta = 300, .offset_delta = 1}, {.offset_delta = 2, .key_length = -1}});
+  size_t accepted = 0;
+  size_t malformed = 0;
+  for (int round = 0; round < 2000; ++round) {
+    Bytes batch = whole;
+    const size_t at = batch_header_size + random.below(batch.size() - batch_header_size);
+    batch[at] = static_cast<std::byte>(random.below(256));
+    fix_crc(batch);
+    CAPTURE(round, at, static_cast<int>(batch[at]));
+    const auto facts = validate_produced(batch, {}, now);
+    const bool is_readable = records_of(*BatchView::parse(batch)).has_value();
+    if (facts) REQUIRE(is_readable);
+    if (!facts && facts.error().message.starts_with("malformed record")) {
+      REQUIRE_FALSE(is_readable);
+      ++malformed;
+    }
+    if (facts) ++accepted;
+  }
+  REQUIRE(accepted > 100);
+  REQUIRE(malformed > 100);
+}
+
+TEST_CASE("records of all sizes are walked, also across what is decompressed at a time") {
+  const Codec codec = GENERATE(Codec::none, Codec::gzip, Codec::snappy, Codec::lz4, Codec::zstd);
+  BatchOptions options;
+  options.codec = codec;
+  BatchBuilder builder(options);
+  common::model::SeededRandom random(5);
+  for (int i = 0; i < 80; ++i) {
+    std::string value(random.below(i % 10 == 0 ? 100'000 : 5000), 'v');
+    for (size_t at = 0; at < value.size(); at += 3) value[at] = static_cast<char>(random.below(256));
+    builder.add(
+        {.timestamp = now, .key = as_bytes("key"), .value = as_bytes(value), .headers = {{"h", as_bytes("x")}}});
+  }
+  const auto facts = validate_produced(builder.build().view(), {.keys = KeyRule::required}, now);
+  REQUIRE(facts.has_value());
+  REQUIRE(facts->at(0).record_count == 80);
 }
 
 TEST_CASE("limits of size") {

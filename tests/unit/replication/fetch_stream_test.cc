@@ -199,8 +199,8 @@ TEST_CASE("high watermarks that move alone are collected, and never sent to a lo
   a.commit(10);
   b.commit(10);
   REQUIRE_FALSE(p.down());
-  REQUIRE(p.session.next_deadline() == p.now + 5ms);
-  p.now += 5ms;
+  REQUIRE(p.session.next_deadline() == p.now + LeaderFetchOptions{}.high_watermark_delay);
+  p.now += LeaderFetchOptions{}.high_watermark_delay;
   REQUIRE(p.down());
   REQUIRE(p.last_down.answers.empty());
   REQUIRE(p.last_down.high_watermarks.size() == 2);
