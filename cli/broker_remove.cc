@@ -30,14 +30,17 @@ std::optional<Problem> objection(const ClusterFacts& facts, int id) {
                    .next_step = "stop it first: a broker that lives registers again"};
   }
   if (std::ranges::find(facts.voters, id) != facts.voters.end()) {
-    return Problem{.exit = Exit::refused,
-                   .message = fmt::format("broker {} is a voter of the metadata quorum", id),
-                   .next_step = "a voter that is gone is replaced: start another broker with its node.id"};
+    return Problem{
+        .exit = Exit::refused,
+        .message = fmt::format("broker {} is a voter of the metadata quorum", id),
+        .next_step = fmt::format("`naru quorum remove {} --yes` takes its vote away; or start another broker "
+                                 "with its node.id, which replaces it",
+                                 id)};
   }
   if (found->replicas > 0) {
     return Problem{.exit = Exit::refused,
                    .message = fmt::format("broker {} holds {} replicas", id, found->replicas),
-                   .next_step = fmt::format("`naru partition move --off {} --yes --wait` moves them", id)};
+                   .next_step = fmt::format("`naru broker drain {} --yes` moves them", id)};
   }
   return std::nullopt;
 }

@@ -86,7 +86,7 @@ void add_group_commands(CommandBuilder& tree) {
 }
 
 void add_broker_commands(CommandBuilder& tree) {
-  CLI::App* brokers = tree.group("broker", "List, describe and remove brokers");
+  CLI::App* brokers = tree.group("broker", "List, describe, drain and remove brokers");
   std::shared_ptr<BrokerListCommand> list;
   CLI::App* app = tree.add(*brokers, "list", "Address, role, leaders, replicas and disk of every broker",
                            "  naru broker list", list);
@@ -95,9 +95,26 @@ void add_broker_commands(CommandBuilder& tree) {
   app = tree.add(*brokers, "describe", "One broker and its data directories", "  naru broker describe 1", describe);
   app->add_option("broker", describe->id, "Its id")->required()->check(between(0, 2'147'483'647));
   tree.add_shared(app, describe, true);
+  for (const bool back : {false, true}) {
+    std::shared_ptr<BrokerDrainCommand> drain;
+    app = tree.add(*brokers, back ? "undrain" : "drain",
+                   back ? "Even out replicas and leaderships again: shows the plan, and does it with --yes"
+                        : "Move everything away from a broker before it is stopped or removed: shows the plan, and "
+                          "does it with --yes",
+                   back ? "  naru broker undrain 3 --dry-run\n  naru broker undrain 3 --yes"
+                        : "  naru broker drain 3 --dry-run\n  naru broker drain 3 --yes\n"
+                          "  naru broker drain 3 --leaders --yes      it keeps its replicas and leads none of them",
+                   drain);
+    drain->back = back;
+    app->add_option("broker", drain->id, "Its id")->required()->check(between(0, 2'147'483'647));
+    if (!back) app->add_flag("--leaders", drain->leaders, "Only what it leads: replicas stay");
+    app->add_flag("-y,--yes", drain->yes, "Do not ask");
+    app->add_flag("--dry-run", drain->dry_run, "Only show the plan");
+    tree.add_shared(app, drain, true);
+  }
   std::shared_ptr<BrokerRemoveCommand> remove;
   app = tree.add(*brokers, "remove", "The cluster forgets a broker that is gone for good and holds no replicas",
-                 "  naru partition move --off 4 --yes --wait\n  naru broker remove 4 --yes", remove);
+                 "  naru broker drain 4 --yes\n  naru broker remove 4 --yes", remove);
   app->add_option("broker", remove->id, "Its id")->required()->check(between(0, 2'147'483'647));
   app->add_flag("-y,--yes", remove->yes, "Do not ask");
   app->add_flag("--dry-run", remove->dry_run, "Only say what would be done");

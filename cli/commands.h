@@ -217,6 +217,15 @@ struct BrokerRemoveCommand {
   bool yes = false;
   bool dry_run = false;  // only say what would be done
 };
+// Replicas, or only leaderships, away from a broker, and back; see broker_drain.cc.
+struct BrokerDrainCommand {
+  Shared shared;
+  int id = -1;
+  bool back = false;     // undrain
+  bool leaders = false;  // replicas stay
+  bool yes = false;
+  bool dry_run = false;
+};
 // Replicas to other brokers; see move.cc.
 struct PartitionMoveCommand {
   Shared shared;
@@ -286,7 +295,7 @@ using Command =
                  GroupListCommand, GroupDescribeCommand, PartitionElectCommand, WorkloadCommand, VerifyCommand,
                  VerifyCheckCommand, ConfigCheckCommand, ConfigExplainCommand, ConfigReferenceCommand, VersionCommand,
                  CompletionCommand, ManCommand, ConfigGetCommand, ConfigSetCommand, GroupSeekCommand,
-                 GroupDeleteCommand, BrokerListCommand, BrokerDescribeCommand, BrokerRemoveCommand,
+                 GroupDeleteCommand, BrokerListCommand, BrokerDescribeCommand, BrokerRemoveCommand, BrokerDrainCommand,
                  PartitionMoveCommand, PartitionMovesCommand, TopicTrimCommand, TopicOffsetsCommand, WhyCommand,
                  DoctorCommand, DrillCommand, QuorumStatusCommand, QuorumCommand>;
 
@@ -320,6 +329,7 @@ Exit run(const GroupDeleteCommand& command);
 Exit run(const BrokerListCommand& command);
 Exit run(const BrokerDescribeCommand& command);
 Exit run(const BrokerRemoveCommand& command);
+Exit run(const BrokerDrainCommand& command);
 Exit run(const PartitionMoveCommand& command);
 Exit run(const PartitionMovesCommand& command);
 Exit run(const TopicTrimCommand& command);

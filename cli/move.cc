@@ -12,6 +12,7 @@
 #include "cli/facts.h"
 #include "cli/items.h"
 #include "cli/move_plan.h"
+#include "cli/move_run.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "cli/wait.h"
@@ -105,22 +106,22 @@ struct Plan {
   }
 };
 
-Outcome<Plan> plan(client::Cluster& cluster, const PartitionMoveCommand& command) {
-  const Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
-  if (!facts) return tl::unexpected(facts.error());
+Outcome<std::vector<Move>> plan(const PartitionMoveCommand& command, const ClusterFacts& facts) {
   for (const int id : command.to) {
-    if (std::none_of(facts->brokers.begin(), facts->brokers.end(), [&](const BrokerFacts& b) { return b.id == id; }))
+    if (std::none_of(facts.brokers.begin(), facts.brokers.end(), [&](const BrokerFacts& b) { return b.id == id; }))
       return problem(Exit::usage, fmt::format("--to {}: no such broker", id), "`naru broker list` shows what there is");
   }
-  const auto topics = topics_of(command, *facts);
+  const auto topics = topics_of(command, facts);
   if (!topics) return tl::unexpected(topics.error());
-  auto moves = plan_moves(*topics, rules_of(command, *facts));
-  if (!moves) return tl::unexpected(std::move(moves.error()));
-  const auto sizes = fetch_sizes(cluster, *facts);
+  return plan_moves(*topics, rules_of(command, facts));
+}
+
+Plan with_bytes(client::Cluster& cluster, const ClusterFacts& facts, std::vector<Move> moves) {
+  const auto sizes = fetch_sizes(cluster, facts);
   Plan plan;
-  for (const Move& move : *moves)
+  for (const Move& move : moves)
     plan.bytes.push_back(largest(sizes, {move.topic, move.partition}) * static_cast<int64_t>(move.added().size()));
-  plan.moves = std::move(*moves);
+  plan.moves = std::move(moves);
   return plan;
 }
 
@@ -265,31 +266,39 @@ Exit wait_for_all(client::Cluster& cluster, bool quiet) {
 
 }  // namespace
 
+Exit run_moves(client::Cluster& cluster, const ClusterFacts& facts, std::vector<Move> moves, const MoveRun& how) {
+  const bool json = how.shared.format == Format::json;
+  const Plan plan = moves.empty() ? Plan{} : with_bytes(cluster, facts, std::move(moves));
+  if (plan.moves.empty()) {
+    print_out(json ? plan_json(plan, true).dump(2) + "\n" : "everything is where it should be\n");
+    return Exit::done;
+  }
+  if (!json) print_out(plan_table(plan));
+  if (how.dry_run) {
+    if (json) print_out(plan_json(plan, false).dump(2) + "\n");
+    return Exit::done;
+  }
+  if (!confirmed(how.yes, "moves", fmt::format("move {} partitions?", plan.moves.size()))) return Exit::usage;
+  std::vector<std::pair<Place, std::optional<std::vector<int32_t>>>> wanted;
+  for (const Move& move : plan.moves) wanted.push_back({{move.topic, move.partition}, move.to});
+  const auto items = ask(cluster, wanted);
+  if (!items) return report(items.error());
+  const Exit exit = conclude("move", *items);
+  if (json) print_out(plan_json(plan, exit == Exit::done).dump(2) + "\n");
+  if (exit != Exit::done || !how.wait) return exit;
+  return wait_for_all(cluster, how.shared.quiet);
+}
+
 Exit run(const PartitionMoveCommand& command) {
   if (command.shared.format == Format::help) return print_out(move_shape) ? Exit::done : Exit::refused;
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
-  const Outcome<Plan> planned = plan(*cluster, command);
-  if (!planned) return report(planned.error());
-  const bool json = command.shared.format == Format::json;
-  if (planned->moves.empty()) {
-    print_out(json ? plan_json(*planned, true).dump(2) + "\n" : "everything is where it should be\n");
-    return Exit::done;
-  }
-  if (!json) print_out(plan_table(*planned));
-  if (command.dry_run) {
-    if (json) print_out(plan_json(*planned, false).dump(2) + "\n");
-    return Exit::done;
-  }
-  if (!confirmed(command.yes, "moves", fmt::format("move {} partitions?", planned->moves.size()))) return Exit::usage;
-  std::vector<std::pair<Place, std::optional<std::vector<int32_t>>>> wanted;
-  for (const Move& move : planned->moves) wanted.push_back({{move.topic, move.partition}, move.to});
-  const auto items = ask(*cluster, wanted);
-  if (!items) return report(items.error());
-  const Exit exit = conclude("move", *items);
-  if (json) print_out(plan_json(*planned, exit == Exit::done).dump(2) + "\n");
-  if (exit != Exit::done || !command.wait) return exit;
-  return wait_for_all(*cluster, command.shared.quiet);
+  const Outcome<ClusterFacts> facts = fetch_cluster(*cluster, WithDisks::no);
+  if (!facts) return report(facts.error());
+  auto moves = plan(command, *facts);
+  if (!moves) return report(moves.error());
+  return run_moves(*cluster, *facts, std::move(*moves),
+                   {.shared = command.shared, .yes = command.yes, .wait = command.wait, .dry_run = command.dry_run});
 }
 
 Exit run(const PartitionMovesCommand& command) {

@@ -60,7 +60,21 @@ struct MetricsPage::Totals {
   size_t under_replicated = 0;
   size_t under_min_isr = 0;
   size_t at_min_isr = 0;
+  size_t reassigning = 0;
 };
+
+double Pace::of(double count, common::Instant now) {
+  constexpr std::chrono::seconds window_min{1};
+  if (!at_) {
+    at_ = now;
+    before_ = count;
+  } else if (now - *at_ >= window_min) {
+    per_second_ = std::max(0.0, (count - before_) / std::chrono::duration<double>(now - *at_).count());
+    at_ = now;
+    before_ = count;
+  }
+  return per_second_;
+}
 
 namespace {
 
@@ -102,7 +116,7 @@ double number(T value) {
 
 }  // namespace
 
-void MetricsPage::broker_totals(MetricsText& out, const Totals& totals) const {
+void MetricsPage::broker_totals(MetricsText& out, const Totals& totals, common::Instant now) {
   for (const Counter& counter : counters) {
     out.family(counter.name, "counter", counter.help);
     out.sample(number(totals.all.*counter.member));
@@ -124,6 +138,8 @@ void MetricsPage::broker_totals(MetricsText& out, const Totals& totals) const {
         totals.under_min_isr);
   gauge("kafka_server_replicamanager_atminisrpartitioncount", "Led partitions exactly at min.insync.replicas.",
         totals.at_min_isr);
+  gauge("kafka_server_replicamanager_reassigningpartitions", "Led partitions whose replicas are being moved.",
+        totals.reassigning);
   out.family("kafka_controller_controllerstats_uncleanleaderelections_total", "counter",
              "Leaderships of this broker that began with an unclean election.");
   out.sample(number(totals.shards.unclean_recoveries));
@@ -133,6 +149,12 @@ void MetricsPage::broker_totals(MetricsText& out, const Totals& totals) const {
   out.histogram({}, totals.shards.sync_latency);
   out.family("naru_failover_seconds", "histogram", "From the loss of a partition's leader to leading it here.");
   out.histogram({}, totals.shards.failover);
+  // The same as Kafka's beans have it.
+  out.family("kafka_log_logflushstats_logflushrateandtimems", "summary", "Syncs that acknowledgements waited for.");
+  out.summary_ms({}, totals.shards.sync_latency, recent("flush", totals.shards.sync_latency, now));
+  out.family("kafka_controller_controllerstats_leaderelectionrateandtimems", "summary",
+             "Leaderships that this broker took over from a lost leader; sum it over the brokers.");
+  out.summary_ms({}, totals.shards.failover, recent("failover", totals.shards.failover, now));
 }
 
 common::Histogram MetricsPage::recent(const std::string& name, const common::Histogram& all, common::Instant now) {
@@ -172,6 +194,10 @@ void MetricsPage::requests(MetricsText& out, const BrokerSample& sample) {
   for (const auto& [key, api] : by_key) {
     out.summary_ms({{"request", name_of(key)}}, api.time, recent(name_of(key), api.time, sample.taken));
   }
+  out.family("kafka_network_requestmetrics_requestbytes", "summary", "Sizes of requests; sum and count only.");
+  for (const auto& [key, api] : by_key) {
+    out.sum_and_count({{"request", name_of(key)}}, number(api.bytes), number(api.time.count()));
+  }
   out.family("naru_request_bytes_total", "counter", "Bytes of requests by API.");
   for (const auto& [key, api] : by_key) out.sample({{"request", name_of(key)}}, number(api.bytes));
   out.family("naru_request_closed_total", "counter", "Requests that ended their connection instead of being answered.");
@@ -209,6 +235,25 @@ void MetricsPage::idle(MetricsText& out, const BrokerSample& sample) {
   }
 }
 
+void MetricsPage::paces(MetricsText& out, const MetricsInput& in, const BrokerSample& sample) {
+  const std::string& listener =
+      in.connections.listeners.empty() ? std::string("PLAINTEXT") : in.connections.listeners.front();
+  out.family("kafka_server_socket_server_metrics_connection_creation_rate", "gauge", "New connections a second.");
+  out.sample({{"listener", listener}, {"networkProcessor", "0"}},
+             connections_.of(number(in.connections.accepted), sample.taken));
+  if (!sample.quorum) return;
+  const double rate = appended_.of(number(sample.quorum->log_end.value), sample.taken);
+  const bool leads = sample.quorum->role == controller::raft::Role::leader;
+  for (const char* style : {"raft_metrics", "raftmetrics"}) {
+    out.family(fmt::format("kafka_server_{}_append_records_rate", style), "gauge",
+               "Entries a second that the leader of the metadata quorum appends; 0 elsewhere.");
+    out.sample(leads ? rate : 0);
+    out.family(fmt::format("kafka_server_{}_fetch_records_rate", style), "gauge",
+               "Entries a second that are taken from that leader.");
+    out.sample(leads ? 0 : rate);
+  }
+}
+
 std::string MetricsPage::render(const MetricsInput& in) {
   MetricsText out;
   write_process(out, in);
@@ -242,11 +287,14 @@ std::string MetricsPage::render(const MetricsInput& in) {
       if (standing.in_sync < standing.replicas) ++totals.under_replicated;
       if (standing.in_sync < standing.min_isr) ++totals.under_min_isr;
       if (standing.in_sync == standing.min_isr) ++totals.at_min_isr;
+      const auto* state = sample.image->partition(replica.facts.topic_id, replica.facts.partition);
+      if (state != nullptr && !(state->adding.empty() && state->removing.empty())) ++totals.reassigning;
     }
   }
-  broker_totals(out, totals);
+  broker_totals(out, totals, sample.taken);
   requests(out, sample);
   idle(out, sample);
+  paces(out, in, sample);
   const size_t left_out = write_partitions(out, sample, in.partitions_max);
   write_controller(out, in, sample);
   write_volumes(out, sample);

@@ -9,6 +9,8 @@
 // MetricsPage lives on the HTTP shard; render() is pure but for what it remembers of the last look (idle time, recent
 // quantiles).
 #pragma once
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,6 +47,19 @@ struct MetricsInput {
   const BrokerSample* broker = nullptr;  // null before the broker serves
   const std::vector<GroupLag>* lags = nullptr;
   size_t partitions_max = 1000;
+  uint64_t controllers_seen = 0;  // elected since this process started
+};
+
+// How much a counter grows in a second, between two looks that are a second apart at least: two scrapers side by side
+// still see a sensible window.
+class Pace {
+ public:
+  [[nodiscard]] double of(double count, common::Instant now);
+
+ private:
+  std::optional<common::Instant> at_;
+  double before_ = 0;
+  double per_second_ = 0;
 };
 
 class MetricsPage {
@@ -53,9 +68,10 @@ class MetricsPage {
 
  private:
   struct Totals;
-  void broker_totals(MetricsText& out, const Totals& totals) const;
+  void broker_totals(MetricsText& out, const Totals& totals, common::Instant now);
   void requests(MetricsText& out, const BrokerSample& sample);
   void idle(MetricsText& out, const BrokerSample& sample);
+  void paces(MetricsText& out, const MetricsInput& in, const BrokerSample& sample);
   // The part of `all` that was counted in the last minute or two.
   [[nodiscard]] common::Histogram recent(const std::string& name, const common::Histogram& all, common::Instant now);
 
@@ -67,6 +83,7 @@ class MetricsPage {
   std::vector<common::Duration> cpu_before_;
   common::Instant cpu_at_{};
   double idle_share_ = 1;
+  Pace connections_, appended_;
 };
 
 }  // namespace broker::http

@@ -218,8 +218,17 @@ void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSamp
   const double applied = sample.image->offset() ? number(sample.image->offset()->value) : -1;
   gauge("kafka_server_broker_metadata_metrics_last_applied_record_offset", "Metadata that this broker has applied.",
         applied);
+  gauge("kafka_controller_kafkacontroller_lastappliedrecordoffset", "The same, of the controller in this process.",
+        applied);
+  gauge("kafka_controller_kafkacontroller_newactivecontrollerscount",
+        "Controllers elected since this process started, as seen from here.", number(in.controllers_seen));
+  const auto* version = sample.image->features().find("metadata.version");
+  gauge("kafka_server_metadataloader_currentmetadataversion", "Finalized level of metadata.version.",
+        version != nullptr ? number(*version) : 0);
   if (!sample.quorum) return;
   const auto& quorum = *sample.quorum;
+  gauge("kafka_controller_kafkacontroller_lastcommittedrecordoffset", "Last committed entry of the metadata log.",
+        number(quorum.committed.value) - 1);
   const double leader = quorum.leader ? number(quorum.leader->value) : -1;
   for (const char* style : {"raft_metrics", "raftmetrics"}) {  // two exporters spell it in two ways
     gauge(fmt::format("kafka_server_{}_current_leader", style).c_str(), "Leader of the metadata quorum, -1: unknown.",
@@ -234,7 +243,6 @@ void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSamp
     out.sample({{"state", controller::raft::to_string(quorum.role)}}, 1);
   }
   gauge("naru_quorum_voters", "Members of the metadata quorum.", number(quorum.voters.size()));
-  (void)in;
 }
 
 void write_volumes(MetricsText& out, const BrokerSample& sample) {
@@ -281,6 +289,15 @@ size_t write_groups(MetricsText& out, const BrokerSample& sample, const std::vec
   }
   out.family("kafka_server_groupmetadatamanager_numgroups", "gauge", "Groups coordinated by this broker.");
   out.sample(number(sample.groups.size()));
+  for (const auto& [state, name] : {std::pair{"PreparingRebalance", "preparingrebalance"},
+                                    {"CompletingRebalance", "completingrebalance"},
+                                    {"Empty", "empty"},
+                                    {"Stable", "stable"},
+                                    {"Dead", "dead"}}) {
+    out.family(fmt::format("kafka_server_groupmetadatamanager_numgroups{}", name), "gauge", "Those in that state.");
+    const auto found = by_state.find(state);
+    out.sample(found != by_state.end() ? number(found->second) : 0);
+  }
   out.family("kafka_server_groupmetadatamanager_numoffsets", "gauge", "Committed offsets kept by this broker.");
   out.sample(number(offsets));
   out.family("kafka_server_group_coordinator_metrics_group_count", "gauge", "Groups by state.");

@@ -65,6 +65,11 @@ void MetricsText::summary_ms(Labels labels, const common::Histogram& all, const 
   sample_of("_count", labels, static_cast<double>(all.count()));
 }
 
+void MetricsText::sum_and_count(Labels labels, double sum, double count) {
+  sample_of("_sum", labels, sum);
+  sample_of("_count", labels, count);
+}
+
 void MetricsText::histogram(Labels labels, const common::Histogram& all) {
   constexpr int first = 6;  // 64 us
   constexpr int last = 24;  // 16.8 s

@@ -20,6 +20,8 @@ class MetricsText {
   void sample(double value) { sample_of({}, {}, value); }
   // Of a summary: quantiles 0.5, 0.95, 0.99, 0.999 of `recent` in milliseconds, sum and count of `all`.
   void summary_ms(Labels labels, const common::Histogram& all, const common::Histogram& recent);
+  // Of a summary without quantiles.
+  void sum_and_count(Labels labels, double sum, double count);
   // Of a histogram, in seconds.
   void histogram(Labels labels, const common::Histogram& all);
 

@@ -78,6 +78,7 @@ struct Service::Impl {
     const server::ServerStats stats = process.clients->stats();
     in.connections = {.open = stats.connections, .accepted = stats.accepted, .refused = stats.refused, .listeners = {}};
     for (const auto& listener : process.config->listeners) in.connections.listeners.push_back(listener.name);
+    in.controllers_seen = console.timeline().controllers_seen();
     in.partitions_max = request->parameter("detail") == "partition"
                             ? SIZE_MAX
                             : static_cast<size_t>(process.config->metrics_partitions_max);

@@ -92,6 +92,10 @@ void Timeline::on_committed(const std::vector<raft::Entry>& entries) {
 }
 
 void Timeline::on_leader(std::optional<BrokerId> leader, Term term) {
+  if (leader && term > last_elected_) {
+    last_elected_ = term;
+    ++controllers_seen_;
+  }
   leader_ = leader;
   term_ = term;
   changed_.pulse();

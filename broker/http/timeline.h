@@ -44,6 +44,8 @@ class Timeline {
   [[nodiscard]] std::vector<std::shared_ptr<const std::string>> recent() const;
   [[nodiscard]] std::optional<common::model::BrokerId> controller() const { return leader_; }
   [[nodiscard]] common::model::Term term() const { return term_; }
+  // How often a broker became the controller since this process started.
+  [[nodiscard]] uint64_t controllers_seen() const { return controllers_seen_; }
   // Pulsed after every change.
   [[nodiscard]] common::Event& changed() { return changed_; }
 
@@ -60,6 +62,8 @@ class Timeline {
   bool live_ = false;
   std::optional<common::model::BrokerId> leader_;
   common::model::Term term_;
+  common::model::Term last_elected_;
+  uint64_t controllers_seen_ = 0;
 };
 
 class TimelineTap final : public controller::quorum::RaftListener {

@@ -41,6 +41,7 @@ class Teller {
       if (const auto* leaving = std::get_if<BrokerShutdownRecord>(&record)) leaving_.insert(leaving->broker_id);
       if (const auto* again = std::get_if<RegisterBrokerRecord>(&record)) registered_.insert(again->broker_id);
       if (const auto* back = std::get_if<UnfenceBrokerRecord>(&record)) unfenced_.insert(back->broker_id);
+      if (const auto* gone = std::get_if<UnregisterBrokerRecord>(&record)) unregistered_.insert(gone->broker_id);
     }
   }
 
@@ -92,12 +93,7 @@ class Teller {
     say("broker", fmt::format("broker {} is removed", r.broker_id));
     story_.gone_brokers.push_back(r.broker_id.value);
   }
-  void on(const FenceBrokerRecord& r) {
-    const BrokerImage* before = editor_.image().broker(r.broker_id);
-    const bool left = before != nullptr && before->in_controlled_shutdown;
-    say("fence", fmt::format("broker {} is fenced", r.broker_id),
-        left ? "it has shut down in order" : "its session is lost");
-  }
+  void on(const FenceBrokerRecord& r) { say("fence", fmt::format("broker {} is fenced", r.broker_id), why_fenced(r)); }
   void on(const UnfenceBrokerRecord& r) {
     say("broker", fmt::format("broker {} is in service", r.broker_id), "it has caught up with the metadata");
   }
@@ -144,6 +140,14 @@ class Teller {
   }
   void on(const ProducerIdsRecord&) {}
 
+  // As far as the batch and what was before it tell: what the controller went by is in its own log.
+  [[nodiscard]] std::string why_fenced(const FenceBrokerRecord& r) const {
+    if (unregistered_.contains(r.broker_id)) return "it is removed from the cluster";
+    if (registered_.contains(r.broker_id)) return "a new process has taken its place";
+    const BrokerImage* before = editor_.image().broker(r.broker_id);
+    if (before != nullptr && before->in_controlled_shutdown) return "it has shut down in order";
+    return "its process is gone, or nothing was heard of it for a session";
+  }
   [[nodiscard]] std::string why_leader(const PartitionState& before, const PartitionState& after) const {
     if (after.recovery_state == RecoveryState::recovering) return "unclean election: no replica in sync was left";
     if (before.leader && fenced_.contains(*before.leader)) return fmt::format("broker {} is fenced", *before.leader);
@@ -176,7 +180,7 @@ class Teller {
   };
   ImageEditor& editor_;
   BatchStory& story_;
-  std::set<BrokerId> fenced_, leaving_, registered_, unfenced_;
+  std::set<BrokerId> fenced_, leaving_, registered_, unfenced_, unregistered_;
   std::set<TopicId> created_;
   std::map<std::tuple<std::string, std::string, std::string>, Group> groups_;  // kind, text, reason
 };

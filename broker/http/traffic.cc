@@ -14,7 +14,9 @@ Awaitable<Traffic::Look> Traffic::look() const {
     co_await common::hop(*process_.shards[i]);
     broker_->replicas[i]->for_each([&sums](const std::shared_ptr<partition::Partition>& p) {
       const partition::PartitionCounters& c = p->counters();
-      Counted& topic = sums[p->topic()];
+      ++sums.replicas;
+      if (p->is_leader()) ++sums.leads;
+      Counted& topic = sums.topics[p->topic()];
       topic.bytes_in += static_cast<double>(c.bytes_in);
       topic.bytes_out += static_cast<double>(c.bytes_out);
       topic.messages_in += static_cast<double>(c.messages_in);
@@ -29,9 +31,9 @@ std::string Traffic::render(const Look& now, common::Instant at) const {
   const double seconds = std::chrono::duration<double>(at - before_at_).count();
   Counted all;
   nlohmann::json topics = nlohmann::json::object();
-  for (const auto& [topic, counted] : now) {
-    const auto found = before_.find(topic);
-    if (found == before_.end() || seconds <= 0) continue;
+  for (const auto& [topic, counted] : now.topics) {
+    const auto found = before_.topics.find(topic);
+    if (found == before_.topics.end() || seconds <= 0) continue;
     // A partition that went to another shard or broker takes its counters along.
     const auto rate = [&](double Counted::* member) {
       return std::max(0.0, (counted.*member - found->second.*member) / seconds);
@@ -48,6 +50,8 @@ std::string Traffic::render(const Look& now, common::Instant at) const {
   }
   return dump({{"broker", process_.config->node_id.value},
                {"time", process_.here->clock().wall_now().value},
+               {"replicas", now.replicas},
+               {"leads", now.leads},
                {"in", all.bytes_in},
                {"out", all.bytes_out},
                {"messages", all.messages_in},

@@ -34,8 +34,8 @@ def browser():
 
 
 class Look:
-    def __init__(self, words, base, shots):
-        self.process = subprocess.Popen([*words, base, str(shots)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    def __init__(self, words, base, shots, *mode):
+        self.process = subprocess.Popen([*words, base, str(shots), *mode], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                         env=os.environ | {"CHROMIUM": shutil.which("chromium")})
 
     def step(self, name):
@@ -60,10 +60,34 @@ def led_by(leaders, broker):
     return [partition for partition, leader in leaders.items() if leader == broker]
 
 
-def test_the_page_in_a_browser_with_its_broker_killed():
-    words = browser()
+def shots_folder():
     shots = pathlib.Path(os.environ.get("NARU_SHOTS", BUILD / "shots"))
     shots.mkdir(parents=True, exist_ok=True)
+    return shots
+
+
+def test_many_partitions_are_counted_and_those_with_a_problem_drawn():
+    words = browser()
+    with looks.give_ports(Cluster(3)) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "many", "-p", 2100, "-r", 1, timeout=120)
+        wait_until(lambda: sum(b["leaders"] for b in cluster.status()["brokers"]) == 2100, "all to be led", timeout=120)
+        with contextlib.closing(Look(words, looks.url(cluster[1], ""), shots_folder(), "many")) as look:
+            whole = look.step("whole")["brokers"]
+            counted = {str(b["id"]): {"leads": b["leaders"], "replicas": b["replicas"], "squares": 0} for b in cluster.status()["brokers"]}
+            equal(whole, counted, "what each broker has, and squares drawn")
+            cluster[3].kill()
+            look.tell("killed")
+            killed = look.step("killed")
+            equal(killed["brokers"]["3"]["leads"], 0, "what the dead broker leads")
+            true(0 < killed["brokers"]["3"]["squares"] <= 300, f"squares of what has no leader: {killed['brokers']['3']['squares']}")
+            equal({i: killed["brokers"][i] for i in "12"}, {i: counted[i] for i in "12"}, "the other brokers")
+            equal(killed["trouble"], [], "complaints of the browser")
+
+
+def test_the_page_in_a_browser_with_its_broker_killed():
+    words = browser()
+    shots = shots_folder()
     with looks.give_ports(Cluster(3, settings={"log.retention.ms": 86400000})) as cluster:
         cluster.start()
         for topic, partitions in (("orders", 12), ("payments", 6), ("audit.log", 3)):

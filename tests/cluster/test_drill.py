@@ -6,6 +6,7 @@ import signal
 
 from naru_cluster import Cluster
 from support import equal, smoke, true
+from test_disks import small_disk
 
 
 def drilled(cluster, *words):
@@ -70,3 +71,27 @@ def test_kill_by_command():
         verdict, _ = drilled(cluster, "kill-controller", "--harm-with", f"kill -STOP $(cat {words}/{{id}})",
                              "--heal-with", f"kill -CONT $(cat {words}/{{id}})")
         equal(len(verdict["faults"]), 1, "faults in the verdict")
+
+
+def test_a_rolling_restart():
+    with Cluster(3) as cluster:
+        cluster.start()
+        try:
+            verdict, said = drilled(cluster, "rolling-restart")
+            true("one after the other" in said, said)
+            equal(len(verdict["faults"]), 3, "faults in the verdict")
+            equal(verdict["anomalies"]["lost"], 0, "records lost")
+            equal(len(started_by_the_drill(cluster)), 3, "brokers that the drill started again")
+        finally:
+            for pid in started_by_the_drill(cluster):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_a_full_disk():
+    with Cluster(3) as cluster, small_disk(cluster[2].data, 64):
+        cluster.start()
+        verdict, said = drilled(cluster, "fill-disk", "--broker", 2)
+        true("fill the disk of broker 2" in said and str(cluster[2].data) in said, said)
+        equal(len(verdict["faults"]), 1, "faults in the verdict")
+        equal(verdict["anomalies"]["lost"], 0, "records lost")
+        equal(list(cluster[2].data.glob("naru-drill-*")), [], "what the drill left")

@@ -1,8 +1,8 @@
 """Who belongs to the cluster: an id that is in use already, and a broker that is gone for good."""
 import subprocess
 
-from naru_cluster import Cluster, clean_environment, naru_binary, wait_until
-from support import equal, true
+from naru_cluster import Cluster, Workload, clean_environment, naru_binary, wait_until
+from support import clean, equal, true
 
 
 def test_a_node_id_in_use_is_named_on_both_sides():
@@ -46,3 +46,30 @@ def test_a_broker_that_is_gone_for_good_is_removed():
         cluster.naru("health")
         cluster[4].start()
         wait_until(lambda: {b["id"]: b["fenced"] for b in cluster.status()["brokers"]}.get(4) is False, "broker 4 may come back")
+
+
+def test_a_broker_is_drained_and_takes_its_share_again():
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "orders", "--assign", "1:2:3,2:3:1,3:1:2,1:3:2,2:1:3,3:2:1")
+        cluster.wait_isr("orders")
+
+        def led():
+            return {b["id"]: b["leaders"] for b in cluster.status()["brokers"]}
+
+        refused = cluster.run("broker", "drain", 3, "--yes")
+        equal(refused.returncode, 1, "exit code where nobody can hold the third copy")
+        true("3 replicas" in refused.stderr and "--leaders" in refused.stderr, refused.stderr)
+        equal(cluster.run("broker", "drain", 3, "--leaders").returncode, 2, "exit code unasked")
+        equal(cluster.json("broker", "drain", 3, "--leaders", "--dry-run")["bytes"], 0, "bytes to copy where only leaders move")
+        with Workload(cluster, "orders") as load:
+            load.flow()
+            cluster.naru("broker", "drain", 3, "--leaders", "--yes")
+            wait_until(lambda: led()[3] == 0, "broker 3 to lead nothing")
+            true(abs(led()[1] - led()[2]) <= 1, f"leaders of the others: {led()}")
+            equal({len(p["replicas"]) for p in cluster.topic("orders")["partition_list"]}, {3}, "copies")
+            load.flow()
+            cluster.naru("broker", "undrain", 3, "--yes")
+            wait_until(lambda: led()[3] >= sum(led().values()) // 3, "broker 3 to lead its share")
+            equal(cluster.json("broker", "undrain", 3, "--dry-run")["moves"], [], "what is left to do")
+            clean(load.stop())

@@ -1,10 +1,10 @@
-// look.js BASE SHOTS: looks at a cluster's page with a real browser, step by step. Says what it has seen as JSON lines on
+// look.js BASE SHOTS [many]: looks at a cluster's page with a real browser, step by step. Says what it has seen as JSON lines on
 // standard output, and goes on when it is told so on standard input: the test between them kills brokers.
-// Screenshots go to the folder SHOTS. $CHROMIUM is the browser.
+// With "many" it looks at the map of a cluster that has more partitions than are drawn. Screenshots go to the folder SHOTS. $CHROMIUM is the browser.
 import { chromium } from "playwright-core";
 import { createInterface } from "node:readline";
 
-const [base, shots] = process.argv.slice(2);
+const [base, shots, mode] = process.argv.slice(2);
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const say = (what) => console.log(JSON.stringify(what));
 const hear = async () => (await lines.next()).value;
@@ -28,6 +28,26 @@ const desktop = { viewport: { width: 1280, height: 900 }, colorScheme: "light" }
 const phone = { viewport: { width: 360, height: 780 }, colorScheme: "dark", hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
 const shot = (page, name, options = {}) => page.screenshot({ path: `${shots}/${name}.png`, ...options });
 const heading = (page) => page.locator("main h1").first().innerText();
+
+// 0. More partitions than are drawn: brokers say what they have, and what is drawn has a problem.
+if (mode === "many") {
+  const page = await open(desktop);
+  const number = (text) => Number(text.replaceAll(",", ""));
+  const brokers = async () => {
+    const seen = await page.evaluate(() =>
+      [...document.querySelectorAll("[data-broker]")].map((b) => ({ id: b.dataset.broker, figures: [...b.querySelectorAll(".figures dd")].map((d) => d.innerText), squares: b.querySelectorAll(".squares i").length })));
+    return Object.fromEntries(seen.map(({ id, figures, squares }) => [id, { leads: number(figures[0]), replicas: number(figures[1]), squares }]));
+  };
+  await page.waitForFunction(() => [...document.querySelectorAll("[data-broker] .figures dd")].every((d) => d.innerText !== "–"));
+  say({ step: "whole", brokers: await brokers() });
+  await hear();
+  killing = true;
+  await page.waitForFunction(() => document.querySelector('[data-broker="3"]').classList.contains("down") && document.querySelectorAll('[data-broker="3"] .squares i').length > 0);
+  await shot(page, "desktop-light-many", { fullPage: true });
+  say({ step: "killed", brokers: await brokers(), trouble });
+  await browser.close();
+  process.exit(0);
+}
 
 // 1. Every view, by keyboard, on a desk in light.
 const page = await open(desktop);

@@ -1,6 +1,8 @@
 // The cluster as this page knows it, kept current by one broker's server-sent events. Their ids are offsets of the
 // metadata log, the same on every broker: when the broker that this page looks at dies, the next one goes on from there.
 
+import { partitionProblem } from "/format.js";
+
 const state = {
   cluster: null, // what /api/v1/cluster said, without brokers and topics
   brokers: new Map(),
@@ -98,7 +100,8 @@ function takeChange(change) {
       state.moved.set(key, Date.now());
       setTimeout(() => state.moved.delete(key) && changed(), 2500);
     }
-    topic.partitions.set(p.p, p);
+    if (state.cluster?.problems_only && !partitionProblem(p)) topic.partitions.delete(p.p);
+    else topic.partitions.set(p.p, p);
     topic.count = Math.max(topic.count, topic.partitions.size);
   }
   for (const e of change.events ?? []) state.events.push({ ...e, offset: change.offset, time: change.time || Date.now() });

@@ -21,6 +21,8 @@ function holdings(id, internal) {
   return out;
 }
 
+const SQUARES_DRAWN = 300; // of a topic on a broker: more say no more, and make a browser slow
+
 function Squares({ topic, squares, id }) {
   const leads = squares.filter((s) => s.role === "leads").length;
   const behind = squares.filter((s) => s.role === "behind").length;
@@ -28,7 +30,7 @@ function Squares({ topic, squares, id }) {
   return html`<a class="holding" href=${`#/topic/${encodeURIComponent(topic.name)}`} aria-label=${label} style=${{ "--hue": hue(topic.name) }}>
     <span class="name">${topic.name}</span>
     <span class="squares" aria-hidden="true">
-      ${squares.map(
+      ${squares.slice(0, SQUARES_DRAWN).map(
         ({ p, role, moved }) =>
           html`<i key=${p.p} class=${`${role}${moved ? " moved" : ""}`} data-partition=${`${topic.name}-${p.p}`} title=${`${topic.name}-${p.p}: ${role === "leads" ? `broker ${id} leads` : role === "in-sync" ? "in sync" : "behind"} · epoch ${p.epoch}`}></i>`,
       )}
@@ -40,7 +42,10 @@ function Squares({ topic, squares, id }) {
 function Broker({ broker, internal, most }) {
   const held = holdings(broker.id, internal);
   const all = [...state.topics.values()].flatMap((t) => [...t.partitions.values()]).filter((p) => p.replicas.includes(broker.id));
-  const leads = all.filter((p) => p.leader === broker.id).length;
+  // Where only partitions with a problem are known, the broker itself says what it has.
+  const few = state.cluster.problems_only;
+  const leads = few ? (broker.fenced ? 0 : state.traffic.get(broker.id)?.leads) : all.filter((p) => p.leader === broker.id).length;
+  const replicas = few ? state.traffic.get(broker.id)?.replicas : all.length;
   const behind = all.filter((p) => !p.isr.includes(broker.id)).length;
   const traffic = broker.fenced ? undefined : state.traffic.get(broker.id);
   const isController = state.controller === broker.id;
@@ -57,13 +62,13 @@ function Broker({ broker, internal, most }) {
     <div class="address">${broker.listeners?.[0]?.address ?? ""}${broker.rack ? html` · rack ${broker.rack}` : ""}${base !== null && base !== "" && !broker.fenced && current()?.id !== broker.id ? html` · <a href=${base}>its page</a>` : ""}</div>
     <dl class="figures">
       <div><dt>leads</dt><dd>${count(leads)}</dd></div>
-      <div><dt>replicas</dt><dd>${count(all.length)}</dd></div>
+      <div><dt>replicas</dt><dd>${count(replicas)}</dd></div>
       <div class=${behind > 0 ? "alarm" : ""}><dt>behind</dt><dd>${count(behind)}</dd></div>
     </dl>
     <div class="flow"><span>in</span><div class="bar in"><i style=${{ width: share(traffic?.in) }}></i></div><b>${rate(traffic?.in)}</b></div>
     <div class="flow"><span>out</span><div class="bar out"><i style=${{ width: share(traffic?.out) }}></i></div><b>${rate(traffic?.out)}</b></div>
     <div class="holdings">${held.map((h) => html`<${Squares} key=${h.topic.name} ...${h} id=${broker.id} />`)}</div>
-    ${held.length === 0 && html`<p class="dim">no replicas${internal ? "" : " of topics of yours"}</p>`}
+    ${held.length === 0 && html`<p class="dim">${few ? "none with a problem" : html`no replicas${internal ? "" : " of topics of yours"}`}</p>`}
   </section>`;
 }
 

@@ -153,3 +153,19 @@ def test_the_network_among_brokers_can_be_cut():
                 raise Failed(answer.stdout)
             return True
         wait_until(back, "broker 2 to be back in sync", 60)
+
+
+def test_a_drill_cuts_a_broker_off():
+    """`naru drill partition` with the commands that cut here and mend; nothing lost, and all as before."""
+    project, ports = own_project(compose_commands()[0])
+    with project:
+        project("up", "-d", "--no-build")
+        project.wait_healthy(SERVICES)
+        network, container = f"{project.name}_brokers", project.container("kafka-2")
+        done = naru("drill", "partition", "--broker", "2", "--yes", "--for", "3s", "--quiet-time", "1s", "-o", "json",
+                    "--harm-with", f"docker network disconnect {network} {container}",
+                    "--heal-with", f"docker network connect --alias kafka-2.brokers --alias kafka-2 {network} {container}",
+                    brokers=",".join(f"127.0.0.1:{p}" for p in ports), check=False)
+        assert done.returncode == 0, (done.stdout, done.stderr)
+        verdict = json.loads(done.stdout)
+        assert verdict["anomalies"]["lost"] == 0 and len(verdict["faults"]) == 1, verdict

@@ -1,6 +1,9 @@
 // Where replicas go when partitions are moved.
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 
+#include "cli/drain_plan.h"
 #include "cli/move_plan.h"
 
 using namespace cli;
@@ -74,4 +77,46 @@ TEST_CASE("balance evens out, with as few moves as that takes") {
   std::map<int32_t, int> load;
   for (const Move& m : *moves) ++load[m.to.front()];
   CHECK(load == std::map<int32_t, int>{{2, 1}, {3, 1}});
+}
+
+TEST_CASE("a drained broker gives all its replicas away, and nobody else any") {
+  const auto moves = plan_drain(topics({{1, 2}, {2, 4}, {3, 1}}), among({1, 2, 4}), 3);
+  REQUIRE(moves);
+  CHECK(targets(*moves) == std::vector<std::vector<int32_t>>{{1, 4}});
+  // 5 is down, which is not what the drain is about.
+  const auto beside = plan_drain(topics({{1, 5}, {3, 1}}), among({1, 2, 4}), 3);
+  REQUIRE(beside);
+  CHECK(beside->size() == 1);
+  CHECK((*beside)[0].partition == 1);
+}
+
+TEST_CASE("a broker that nobody can stand in for is not drained") {
+  const auto moves = plan_drain(topics({{1, 2, 3}}), among({1, 2}), 3);
+  REQUIRE_FALSE(moves);
+  CHECK(moves.error().message == "broker 3 cannot be emptied: t-0 has 3 replicas, and 2 other brokers are up");
+  CHECK(moves.error().next_step.find("--leaders") != std::string::npos);
+}
+
+TEST_CASE("leaderships go to those that have the fewest, and replicas stay") {
+  const auto moves = leaders_away(topics({{1, 2, 3}, {1, 2, 3}, {2, 3, 1}, {1}}), 1);
+  CHECK(targets(moves) == std::vector<std::vector<int32_t>>{{3, 1, 2}, {2, 1, 3}});
+  for (const Move& move : moves) CHECK(move.added().empty());
+}
+
+TEST_CASE("an undrained broker gets its share of replicas and leaderships") {
+  const auto of_leaders = plan_undrain(topics({{2, 1, 3}, {3, 1, 2}, {2, 1, 3}}), among({1, 2, 3}), 1);
+  REQUIRE(of_leaders);
+  CHECK(targets(*of_leaders) == std::vector<std::vector<int32_t>>{{1, 2, 3}});
+  const auto of_replicas = plan_undrain(topics({{1, 2}, {2, 1}, {1, 2}}), among({1, 2, 3}), 3);
+  REQUIRE(of_replicas);
+  size_t held = 0;
+  size_t led = 0;
+  for (const auto& to : targets(*of_replicas)) {
+    held += static_cast<size_t>(std::count(to.begin(), to.end(), 3));
+    led += to.front() == 3 ? 1 : 0;
+  }
+  CHECK(held == 2);
+  CHECK(led == 1);
+  // Nothing is left to do when it is done.
+  CHECK(plan_undrain(topics({{1, 2, 3}, {3, 1, 2}, {2, 1, 3}}), among({1, 2, 3}), 1)->empty());
 }

@@ -103,6 +103,9 @@ TEST_CASE("a broker's page: leaders speak for partitions, sums cover what is lef
   CHECK(value_of(text, "kafka_consumergroup_lag_sum{consumergroup=\"g\",topic=\"orders\"}") == 6);
   CHECK(value_of(text, "naru_consumergroup_lag_seconds{consumergroup=\"g\",topic=\"orders\",partition=\"0\"}") == 1.5);
   CHECK(value_of(text, "naru_metrics_left_out{kind=\"partition\"}") == 0);
+  CHECK(value_of(text, "kafka_server_replicamanager_reassigningpartitions") == 0);
+  CHECK(value_of(text, "kafka_server_groupmetadatamanager_numgroupsstable") == 0);
+  CHECK(value_of(text, "kafka_log_logflushstats_logflushrateandtimems_count") == 0);
 
   in.partitions_max = 1;
   const std::string limited = page.render(in);
@@ -111,6 +114,41 @@ TEST_CASE("a broker's page: leaders speak for partitions, sums cover what is lef
   CHECK_FALSE(value_of(limited, "kafka_log_log_size{topic=\"payments\",partition=\"0\"}"));
   CHECK(value_of(limited, "naru_metrics_left_out{kind=\"partition\"}") == 2);
   CHECK(value_of(limited, "naru_metrics_left_out{kind=\"group_partition\"}") == 1);
+}
+
+TEST_CASE("a pace is what a counter grew by in a second, over a second at least") {
+  Pace pace;
+  const common::Instant begin{std::chrono::seconds(100)};
+  CHECK(pace.of(50, begin) == 0);
+  CHECK(pace.of(70, begin + std::chrono::milliseconds(500)) == 0);  // too soon to tell
+  CHECK(pace.of(90, begin + std::chrono::seconds(2)) == 20);
+  CHECK(pace.of(95, begin + std::chrono::milliseconds(2500)) == 20);
+  CHECK(pace.of(0, begin + std::chrono::seconds(4)) == 0);  // it began anew
+}
+
+TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
+  BrokerSample sample;
+  sample.taken = common::Instant{std::chrono::seconds(100)};
+  sample.image = std::make_shared<const metadata::MetadataImage>();
+  sample.quorum.emplace();
+  sample.quorum->role = controller::raft::Role::leader;
+  sample.quorum->committed = common::model::LogIndex(8);
+  sample.quorum->log_end = common::model::LogIndex(10);
+  sample.groups.push_back({.group = "g", .state = "Stable", .members = 2, .offsets = {}});
+  MetricsInput in;
+  in.broker = &sample;
+  in.controllers_seen = 3;
+  MetricsPage page;
+  (void)page.render(in);
+  sample.taken += std::chrono::seconds(2);
+  sample.quorum->log_end = common::model::LogIndex(30);
+  const std::string text = page.render(in);
+  CHECK(value_of(text, "kafka_server_raft_metrics_append_records_rate") == 10);
+  CHECK(value_of(text, "kafka_server_raft_metrics_fetch_records_rate") == 0);
+  CHECK(value_of(text, "kafka_controller_kafkacontroller_lastcommittedrecordoffset") == 7);
+  CHECK(value_of(text, "kafka_controller_kafkacontroller_newactivecontrollerscount") == 3);
+  CHECK(value_of(text, "kafka_server_groupmetadatamanager_numgroupsstable") == 1);
+  CHECK(value_of(text, "kafka_server_groupmetadatamanager_numgroupsempty") == 0);
 }
 
 TEST_CASE("before it serves a broker tells of its process only") {

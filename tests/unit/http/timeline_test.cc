@@ -79,7 +79,7 @@ TEST_CASE("a fenced broker explains the elections and ISR changes of its batch")
   shrunk.isr = ids({2, 3});
   shrunk.leader = metadata::LeaderChoice{BrokerId(3)};
   const BatchStory story = cluster.commit({metadata::FenceBrokerRecord{BrokerId(1), {}}, moved, shrunk});
-  CHECK(says(story, "fence", "broker 1 is fenced", "its session is lost"));
+  CHECK(says(story, "fence", "broker 1 is fenced", "its process is gone, or nothing was heard of it for a session"));
   CHECK(says(story, "election", "orders-0: leader 1 \u2192 2", "broker 1 is fenced"));
   CHECK(says(story, "election", "orders-1: leader 1 \u2192 3", "broker 1 is fenced"));
   CHECK(says(story, "isr", "2 partitions: in sync 1,2,3 \u2192 2,3 (orders-0, ...)", "broker 1 is fenced"));
@@ -87,6 +87,20 @@ TEST_CASE("a fenced broker explains the elections and ISR changes of its batch")
   CHECK(story.partitions[0].state.leader == BrokerId(2));
   REQUIRE(story.brokers.size() == 1);
   CHECK(story.brokers[0].fenced);
+}
+
+TEST_CASE("a fence says why") {
+  const metadata::FenceBrokerRecord fence{BrokerId(1), {}};
+  Cluster replaced;
+  metadata::RegisterBrokerRecord again;
+  again.broker_id = BrokerId(1);
+  CHECK(says(replaced.commit({fence, again}), "fence", "broker 1 is fenced", "a new process has taken its place"));
+  Cluster removed;
+  CHECK(says(removed.commit({fence, metadata::UnregisterBrokerRecord{BrokerId(1), {}}}), "fence", "broker 1 is fenced",
+             "it is removed from the cluster"));
+  Cluster left;
+  (void)left.commit({metadata::BrokerShutdownRecord{BrokerId(1), {}}});
+  CHECK(says(left.commit({fence}), "fence", "broker 1 is fenced", "it has shut down in order"));
 }
 
 TEST_CASE("reasons that are no fence") {

@@ -1,0 +1,95 @@
+// naru broker drain|undrain: a broker gives away what it holds, or only what it leads, before it is stopped or removed;
+// and takes its share again.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "cli/drain_plan.h"
+#include "cli/items.h"
+#include "cli/move_run.h"
+#include "cli/output.h"
+#include "cli/session.h"
+#include "kafka/elect_leaders.h"
+
+namespace cli {
+namespace {
+
+constexpr std::string_view drain_shape =
+    R"({"done": true, "bytes": 0, "seconds": 0,
+ "moves": [{"topic": "text", "partition": 0, "from": [1], "to": [2], "bytes": 0}]}
+)";
+
+Outcome<std::vector<Move>> plan(const BrokerDrainCommand& command, const ClusterFacts& facts) {
+  if (std::ranges::find(facts.brokers, command.id, &BrokerFacts::id) == facts.brokers.end())
+    return problem(Exit::refused, fmt::format("no such broker: {}", command.id),
+                   "`naru broker list` shows what there is");
+  MoveRules rules;
+  for (const BrokerFacts& b : facts.brokers) {
+    if (!b.fenced && (command.back || b.id != command.id)) rules.allowed.emplace(b.id, b.rack.value_or(""));
+  }
+  if (command.back) {
+    if (!rules.allowed.contains(command.id))
+      return problem(Exit::refused, fmt::format("broker {} is down", command.id), "start it first");
+    return plan_undrain(facts.topics, rules, command.id);
+  }
+  return command.leaders ? Outcome<std::vector<Move>>(leaders_away(facts.topics, command.id))
+                         : plan_drain(facts.topics, rules, command.id);
+}
+
+// The first of each partition that changed shall lead it now, not when the controller next looks.
+Exit elect(client::Cluster& cluster, const std::vector<Move>& moves) {
+  kafka::ElectLeadersRequest request;
+  request.timeout_ms = static_cast<int32_t>(cluster.timeout().count());
+  std::vector<kafka::ElectLeadersRequest::TopicPartitions> wanted;
+  for (const Move& move : moves) {
+    if (wanted.empty() || wanted.back().topic != move.topic) wanted.push_back({.topic = move.topic, .partitions = {}});
+    wanted.back().partitions.push_back(move.partition);
+  }
+  request.topic_partitions = std::move(wanted);
+  const auto answer = cluster.call<kafka::ElectLeadersResponse>(request);
+  if (!answer) return report(answer.error());
+  if (answer->error_code != common::model::ErrorCode::none) return report(refused("cannot elect", answer->error_code));
+  std::vector<ItemOutcome> items;
+  for (const auto& topic : answer->replica_election_results) {
+    for (const auto& p : topic.partition_result) {
+      if (p.error_code == common::model::ErrorCode::election_not_needed) continue;
+      items.push_back({fmt::format("{}-{}", topic.topic, p.partition_id), p.error_code, p.error_message.value_or("")});
+    }
+  }
+  return conclude("elect the preferred leader of", items);
+}
+
+// What a reader does next.
+std::string next_step(const BrokerDrainCommand& command, const ClusterFacts& facts) {
+  const int id = command.id;
+  if (command.back) return fmt::format("broker {} has its share", id);
+  if (command.leaders)
+    return fmt::format("broker {0} leads nothing; `naru broker undrain {0}` gives it its share again", id);
+  const bool votes = std::ranges::find(facts.voters, id) != facts.voters.end();
+  return fmt::format(
+      "broker {0} holds nothing. To be rid of it: {1}stop it, `naru broker remove {0}`; `naru broker undrain {0}` "
+      "gives it its share again",
+      id, votes ? fmt::format("`naru quorum remove {}`, ", id) : "");
+}
+
+}  // namespace
+
+Exit run(const BrokerDrainCommand& command) {
+  if (command.shared.format == Format::help) return print_out(drain_shape) ? Exit::done : Exit::refused;
+  Outcome<client::Cluster> cluster = open_cluster(command.shared);
+  if (!cluster) return report(cluster.error());
+  const Outcome<ClusterFacts> facts = fetch_cluster(*cluster, WithDisks::no);
+  if (!facts) return report(facts.error());
+  const auto moves = plan(command, *facts);
+  if (!moves) return report(moves.error());
+  const Exit exit = run_moves(*cluster, *facts, *moves,
+                              {.shared = command.shared, .yes = command.yes, .wait = true, .dry_run = command.dry_run});
+  if (exit != Exit::done || command.dry_run) return exit;
+  if (!moves->empty() && (command.leaders || command.back)) {
+    if (const Exit elected = elect(*cluster, *moves); elected != Exit::done) return elected;
+  }
+  if (!command.shared.quiet) fmt::print(stderr, "{}\n", next_step(command, *facts));
+  return Exit::done;
+}
+
+}  // namespace cli

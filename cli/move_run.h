@@ -1,0 +1,20 @@
+// Moves that are decided, carried out: the plan with its bytes and time first, a question, the request, and the way to
+// the end. Network, thread-compatible. See move.cc.
+#pragma once
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/facts.h"
+#include "cli/move_plan.h"
+
+namespace cli {
+
+struct MoveRun {
+  const Shared& shared;
+  bool yes = false;
+  bool wait = false;
+  bool dry_run = false;
+};
+Exit run_moves(client::Cluster& cluster, const ClusterFacts& facts, std::vector<Move> moves, const MoveRun& how);
+
+}  // namespace cli
