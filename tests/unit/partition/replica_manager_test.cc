@@ -414,8 +414,10 @@ TEST_CASE("a recovery point that was lowered is not raised by a checkpoint that 
   bool is_lowered = false;
   b.run([&] {
     b.shard->spawn("checkpoint", b.directories->checkpoint());
-    b.directories->lower_recovery_point({"orders", PartitionIndex(0)}, "data", Offset(2), *b.shard,
-                                        [&] { is_lowered = true; });
+    b.shard->post([&] {
+      b.directories->lower_recovery_point({"orders", PartitionIndex(0)}, "data", Offset(2), *b.shard,
+                                          [&] { is_lowered = true; });
+    });
   });
   b.advance(1s);
   REQUIRE(is_lowered);
