@@ -252,8 +252,11 @@ void ReplicaManager::apply_partition(const TopicId& topic_id, PartitionIndex ind
 
 void ReplicaManager::on_damage(const TopicIdPartition& id) {
   if (!damaged_.try_emplace(id).second) return;
-  options_.shard->post([this, alive = std::weak_ptr(alive_)] {
-    if (!alive.expired()) tell_trouble();
+  options_.shard->post([this, alive = std::weak_ptr(alive_), id] {
+    if (alive.expired()) return;
+    tell_trouble();
+    // Where nobody counts on it already, no other state of the partition may come that it could start over with.
+    if (takes_part_) apply_partition(id.topic_id, id.partition);
   });
 }
 

@@ -498,6 +498,8 @@ void Injector::heal() {
     node->set_wall_clock_right();
     node->disk().set_capacity(std::nullopt);
     node->disk().clear_faults();
+    // Nor does one stop in the middle of a write any more, when nobody would start it again.
+    if (!node->disk().has_stopped()) node->disk().stop_after(uint64_t{1} << 60);
     if (node->is_paused()) node->resume();
     // What stopped in the middle of something, or whose disk has failed, is started anew.
     if (node->disk().has_stopped() || (node->is_running() && (node->is_leaving() || node->has_failed_directory()))) {

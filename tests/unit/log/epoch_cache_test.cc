@@ -55,3 +55,18 @@ TEST_CASE("truncation cleans epochs even if no record is cut (R66)") {
   REQUIRE(c.epoch_at(Offset(9)) == std::nullopt);
   REQUIRE(c.epoch_at(Offset(10)) == LeaderEpoch(5));
 }
+
+TEST_CASE("the epoch of a batch is contradicted by what is known of its offset, and by nothing else (R79)") {
+  const EpochCache c = cache({{2, 4}, {5, 10}, {7, 30}});
+  REQUIRE_FALSE(c.contradiction(Offset(3), LeaderEpoch(99)));  // before all that is known
+  REQUIRE_FALSE(c.contradiction(Offset(9), LeaderEpoch(2)));
+  REQUIRE(c.contradiction(Offset(9), LeaderEpoch(5)));
+  REQUIRE(c.contradiction(Offset(10), LeaderEpoch(2)));
+  REQUIRE_FALSE(c.contradiction(Offset(1000), LeaderEpoch(7)));
+  REQUIRE(c.contradiction(Offset(1000), LeaderEpoch(8)));
+  // A part says the same of its offsets.
+  REQUIRE(text(c.within(Offset(0), Offset(4))).empty());
+  REQUIRE(text(c.within(Offset(12), Offset(30))) == "5@10");
+  REQUIRE(text(c.within(Offset(9), Offset(31))) == "2@4 5@10 7@30");
+  REQUIRE(text(c.within(Offset(50), Offset(60))) == "7@30");
+}

@@ -414,8 +414,10 @@ TEST_CASE("a recovery point that was lowered is not raised by a checkpoint that 
   bool is_lowered = false;
   b.run([&] {
     b.shard->spawn("checkpoint", b.directories->checkpoint());
-    b.directories->lower_recovery_point({"orders", PartitionIndex(0)}, "data", Offset(2), *b.shard,
-                                        [&] { is_lowered = true; });
+    b.shard->post([&] {
+      b.directories->lower_recovery_point({"orders", PartitionIndex(0)}, "data", Offset(2), *b.shard,
+                                          [&] { is_lowered = true; });
+    });
   });
   b.advance(1s);
   REQUIRE(is_lowered);
@@ -540,6 +542,32 @@ TEST_CASE("a log that recovery finds damaged is offline, and begun anew only onc
     REQUIRE_FALSE(b.has_path("orders-0"));
     REQUIRE(b.troubles.back() == nothing);
   }
+}
+
+TEST_CASE("a log that ends in an epoch that never began starts over at once where nobody counts on it (R72)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  b.write(orders, 5);
+  b.advance(1s);
+  const bool is_counted = GENERATE(false, true);
+  lead(b, other, is_counted ? std::vector<BrokerId>{BrokerId(1), other} : std::vector<BrokerId>{other});
+  b.stop();
+  b.disk->crash(SimulatedDisk::Unsynced::kept);
+  b.disk->flip_bit("data/orders-0/00000000000000000000.log", 8 * 13);  // leader epoch 0 -> 65536
+  REQUIRE(b.start().corrupt == 0);  // it may be of an epoch that the epoch file does not know yet
+  b.register_broker();
+  b.advance(1s);
+  if (is_counted) {
+    REQUIRE_FALSE(b.has_path("-stray"));
+    REQUIRE(b.troubles.back().damaged.size() == 1);
+    lead(b, other, {other});
+    b.advance(1s);
+  }
+  REQUIRE(b.has_path("-stray"));
+  REQUIRE(b.find(orders)->log_end_offset() == Offset(0));
+  REQUIRE(b.find(orders)->role() == Role::follower);
+  REQUIRE(b.troubles.back() == nothing);
 }
 
 TEST_CASE("a log that a read finds damaged is told of, goes on, and starts over once it does not count (R72)") {
