@@ -160,6 +160,8 @@ struct Assignment {
   LeaderEpoch leader_epoch;
   RecordedPartition recorded;
   std::vector<BrokerFacts> brokers;  // of the replicas
+  // Where the same metadata changes them: what was before is not judged by them (R48).
+  std::optional<TopicSettings> settings;
 };
 
 enum class Role { none, leader, follower };
