@@ -119,7 +119,10 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   follower_ = std::make_unique<replication::ReplicationFollower>(std::move(follower));
 
   coordinators_ = std::make_unique<GroupCoordinators>(
-      *shared_.groups, [this](const std::string& name) { return context_.image->topic_by_name(name) != nullptr; });
+      *shared_.groups, [this](const std::string& name) -> std::optional<common::model::Uuid> {
+        const metadata::TopicImage* topic = context_.image->topic_by_name(name);
+        return topic != nullptr ? std::optional(topic->id) : std::nullopt;
+      });
   replicas_->add_listener(*leader_);
   replicas_->add_listener(*follower_);
   replicas_->add_listener(*coordinators_);

@@ -69,6 +69,9 @@ class GroupCoordinator {
   [[nodiscard]] std::optional<Instant> next_deadline() const;
   // Those with committed offsets.
   [[nodiscard]] std::set<std::string> topics() const;
+  // Of these names only the topics with these ids are there: what was committed for any other goes. For the time in
+  // which nobody was told of deletions.
+  Effects forget_all_but(const std::map<std::string, Uuid>& topics, Moment at);
   // A topic is gone: so are the offsets committed for it.
   Effects on_topic_deleted(const std::string& topic, Moment at);
   // Leadership is lost: everything that waits is answered with `error`.

@@ -251,13 +251,15 @@ void CoordinatorActor::on_topic_deleted(const std::string& topic) {
 // metadata before our epoch; what we take ourselves may be of a newer image than ours, so later loads only look at what
 // they were told.
 void CoordinatorActor::forget_deleted_topics() {
-  std::set<std::string> gone = std::exchange(deleted_meanwhile_, {});
   if (life_ == 0) {
+    std::map<std::string, Uuid> there;
     for (const std::string& topic : coordinator_->topics()) {
-      if (!log_->has_topic(topic)) gone.insert(topic);
+      if (const auto id = log_->topic_id(topic)) there.emplace(topic, *id);
     }
+    perform(coordinator_->forget_all_but(there, now()));
   }
-  for (const std::string& topic : gone) perform(coordinator_->on_topic_deleted(topic, now()));
+  for (const std::string& topic : std::exchange(deleted_meanwhile_, {}))
+    perform(coordinator_->on_topic_deleted(topic, now()));
 }
 
 void CoordinatorActor::perform(Effects effects) {

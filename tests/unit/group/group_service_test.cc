@@ -168,6 +168,18 @@ TEST_CASE_METHOD(Fixture,
     lead(2);
     CHECK(fetch("g").value() == -1);
   }
+  SECTION("deleted and made again before the load") {
+    lead(1);
+    CommitRequest by_id = commit("h", 5);
+    by_id.partitions[0].topic_id = disk.topic_id;
+    CHECK(ask(by_id).partitions.at(0) == ErrorCode::none);
+    lead(2);
+    CHECK(fetch("h").value() == 5);
+    disk.topic_id = common::model::Uuid::from_halves(7, 2);
+    lead(3);
+    CHECK(fetch("h").value() == -1);
+    CHECK(fetch("g").value() == 7);  // of which nobody knows
+  }
   SECTION("deleted during the load, and made again") {
     disk.hold_load = true;
     lead(1);

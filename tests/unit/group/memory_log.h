@@ -34,6 +34,7 @@ struct Disk {
   bool leads = true;
   bool cut_off = false;
   std::set<std::string> deleted_topics;
+  common::model::Uuid topic_id = common::model::Uuid::from_halves(7, 1);  // of every other one
   std::unique_ptr<common::Event> released;
 
   void put(Buffer batch) {
@@ -69,7 +70,10 @@ class MemoryLog final : public broker::group::CoordinatorLog {
     co_return disk_.leads;
   }
   bool is_cut_off() const override { return disk_.cut_off; }
-  bool has_topic(const std::string& name) const override { return !disk_.deleted_topics.contains(name); }
+  std::optional<common::model::Uuid> topic_id(const std::string& name) const override {
+    if (disk_.deleted_topics.contains(name)) return std::nullopt;
+    return disk_.topic_id;
+  }
   Result<Offset> log_start_offset() const override { return Offset(0); }
   Result<Offset> log_end_offset() const override {
     if (!disk_.leads) return fail(ErrorCode::not_leader_or_follower);
