@@ -208,6 +208,7 @@ void Partition::become_nothing(const Assignment& a) {
 // R58: whoever waits on the old role is answered.
 void Partition::end_role(ErrorCode code) {
   role_ = Role::none;
+  leader_counts_synced_ = false;
   unwritten_.clear();
   tracker_.reset();
   reconciler_.reset();
@@ -363,7 +364,10 @@ void Partition::set_high_watermark(Offset high_watermark) {
 
 // D2: one sync at a time; what was appended meanwhile asks for the next one.
 void Partition::flush_if_needed() {
-  if (!settings_.sync_before_ack || flushing_since_ || !log_ || log_->flushed_offset() >= log_->log_end_offset()) return;
+  // Settings may differ between brokers, while one after the other gets them: who leads decides what commits (D2).
+  const bool is_waited_for =
+      settings_.sync_before_ack || (leader_counts_synced_ && !mutant<"R48-syncs-by-its-own-settings">());
+  if (!is_waited_for || flushing_since_ || !log_ || log_->flushed_offset() >= log_->log_end_offset()) return;
   flushing_since_ = shard_.now();
   log_->flush([weak = weak_from_this()](Result<Offset> flushed) {
     const auto self = weak.lock();

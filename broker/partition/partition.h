@@ -381,6 +381,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   std::optional<Assignment> postponed_;           // came meanwhile
   bool restarting_ = false;                       // the log is being started over, or a cut of it noted
   bool cut_off_ = false;
+  bool leader_counts_synced_ = false;  // of the leader that is followed
   // R86: gaps that we made ourselves: batches of producers that could not be written, though nothing was wrong with
   // them.
   std::map<common::model::ProducerId, common::records::ProducerStamp> unwritten_;
