@@ -184,7 +184,7 @@ void ShardParts::on_image(controller::quorum::ImagePtr image, controller::quorum
       return resource.type == metadata::ResourceType::broker;
     });
     if (settings && shared_.on_broker_configs) shared_.on_broker_configs(*image);
-    for (const auto& [id, name] : delta->deleted_topics) shared_.groups->on_topic_deleted(name);
+    for (const auto& [id, name] : delta->deleted_topics) shared_.groups->on_topic_deleted(name, id);
   }
 }
 

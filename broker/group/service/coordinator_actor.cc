@@ -238,11 +238,11 @@ Awaitable<Answer> CoordinatorActor::ask(Request request, Instant patience) {
   co_return std::move(*waiter.answer);
 }
 
-void CoordinatorActor::on_topic_deleted(const std::string& topic) {
+void CoordinatorActor::on_topic_deleted(const std::string& topic, std::optional<Uuid> id) {
   if (state_ == State::active) {
-    perform(coordinator_->on_topic_deleted(topic, now()));
+    perform(coordinator_->on_topic_deleted(topic, now(), id));
   } else if (state_ == State::loading) {
-    deleted_meanwhile_.insert(topic);
+    deleted_meanwhile_.emplace(topic, id);
   }
 }
 
@@ -258,8 +258,8 @@ void CoordinatorActor::forget_deleted_topics() {
     }
     perform(coordinator_->forget_all_but(there, now()));
   }
-  for (const std::string& topic : std::exchange(deleted_meanwhile_, {}))
-    perform(coordinator_->on_topic_deleted(topic, now()));
+  for (const auto& [topic, id] : std::exchange(deleted_meanwhile_, {}))
+    perform(coordinator_->on_topic_deleted(topic, now(), id));
 }
 
 void CoordinatorActor::perform(Effects effects) {

@@ -110,7 +110,7 @@ class GroupService {
   // Every group that this broker coordinates, with what it has committed. For metrics and pages.
   Awaitable<std::vector<GroupSurvey>> survey(common::Shard& here);
   // A topic was deleted (any shard; returns at once).
-  void on_topic_deleted(std::string topic);
+  void on_topic_deleted(std::string topic, std::optional<Uuid> id = std::nullopt);
 
   // Ends all coordinators: everything that waits is answered, nothing new begins. Any shard; returns at once, the
   // answers go out before anything that is posted to the shards afterwards.

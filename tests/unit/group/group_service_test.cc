@@ -193,6 +193,20 @@ TEST_CASE_METHOD(Fixture,
   }
 }
 
+TEST_CASE_METHOD(Fixture, "a deletion that is told late takes no offsets of the next topic of that name") {
+  lead(1);
+  const auto committed_for = [&](const std::string& group, uint64_t topic) {
+    CommitRequest request = commit(group, 5);
+    request.partitions[0].topic_id = common::model::Uuid::from_halves(7, topic);
+    CHECK(ask(std::move(request)).partitions.at(0) == ErrorCode::none);
+  };
+  committed_for("g", 1);
+  committed_for("h", 2);
+  run([this] { service->on_topic_deleted("t", common::model::Uuid::from_halves(7, 1)); });
+  CHECK(fetch("g").value() == -1);
+  CHECK(fetch("h").value() == 5);
+}
+
 TEST_CASE_METHOD(Fixture, "requests wait a moment for a load, and a longer one is told") {
   disk.put(offset_batch("g", 7));
   disk.hold_load = true;
