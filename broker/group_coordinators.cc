@@ -37,6 +37,8 @@ class PartitionCoordinatorLog final : public group::CoordinatorLog {
     co_return *result.last_offset;
   }
 
+  size_t batch_bytes_max() const override { return partition_->batch_bytes_max(); }
+
   Awaitable<Result<BufferChain>> read(Offset from, size_t max_bytes) override {
     partition::ReadOptions options;
     options.from = from;

@@ -326,6 +326,7 @@ std::optional<CoordinatorActor::Batch> CoordinatorActor::next_batch() {
   Batch batch;
   std::vector<std::pair<WriteId, common::model::Error>> failed;
   const TimestampMs timestamp = shard_.clock().wall_now();
+  const size_t batch_bytes_max = std::min(options_.batch_bytes_max, log_->batch_bytes_max());
   while (!queue_.empty()) {
     std::vector<EncodedRecord> encoded;
     size_t bytes = 0;
@@ -340,9 +341,9 @@ std::optional<CoordinatorActor::Batch> CoordinatorActor::next_batch() {
       bytes += 32 + one->key.size() + (one->value ? one->value->size() : 0);
       encoded.push_back(std::move(*one));
     }
-    if (good && bytes + common::records::batch_header_size > options_.batch_bytes_max)
+    if (good && bytes + common::records::batch_header_size > batch_bytes_max)
       good = fail(ErrorCode::message_too_large, fmt::format("{} bytes in one write", bytes));
-    if (good && !builder.empty() && builder.size_bytes() + bytes > options_.batch_bytes_max) break;
+    if (good && !builder.empty() && builder.size_bytes() + bytes > batch_bytes_max) break;
     const WriteId id = queue_.front().id;
     queue_bytes_ -= size_of(*queue_.front().records);
     queue_.pop_front();

@@ -20,6 +20,9 @@ class CoordinatorLog {
   // committed. Errors: see is_definite(). Never called again before the last call has returned.
   virtual common::Awaitable<common::model::Result<common::model::Offset>> append(common::model::Buffer batch) = 0;
 
+  // How large a batch the partition takes, as its settings are now.
+  [[nodiscard]] virtual size_t batch_bytes_max() const = 0;
+
   // For loading (R104). Whole batches from `from` on, up to the log end, committed or not; empty at the log end.
   virtual common::Awaitable<common::model::Result<common::model::BufferChain>> read(common::model::Offset from,
                                                                                     size_t max_bytes) = 0;

@@ -76,7 +76,7 @@ struct GroupServiceOptions {
   // Index into `shards` of the shard that a partition of __consumer_offsets lives on.
   std::function<int(const TopicIdPartition&)> home_of;
   GroupConfig config;
-  size_t batch_bytes_max = 1'048'576;   // of one append: the topic's max.message.bytes
+  size_t batch_bytes_max = 1'048'576;   // of one append, at most; the topic may take less
   size_t load_chunk_bytes = 256 << 10;  // of one read while loading; the shard serves others in between
   // How long a request waits for a load before it is told that there is one. Most loads take less, and some old clients
   // take COORDINATOR_LOAD_IN_PROGRESS for a failure.

@@ -343,6 +343,17 @@ TEST_CASE_METHOD(Fixture, "a write that is refused, and one of which nobody know
   }
 }
 
+TEST_CASE_METHOD(Fixture, "what gathers is written in batches that the topic takes") {
+  lead(1);
+  disk.batch_bytes_max = 400;
+  disk.hold = true;
+  std::vector<Slot<CommitRequest>> commits;
+  for (int i = 0; i < 20; ++i) commits.push_back(begin(commit(fmt::format("group-{}", i), i)));
+  disk.hold = false;
+  disk.released->pulse();
+  for (const auto& one : commits) CHECK(wait(one).partitions.at(0) == ErrorCode::none);
+}
+
 TEST_CASE_METHOD(Fixture, "an older epoch does not replace a newer one") {
   lead(5);
   CHECK(ask(commit("g", 1)).partitions.at(0) == ErrorCode::none);

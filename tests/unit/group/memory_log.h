@@ -33,6 +33,7 @@ struct Disk {
   std::optional<ErrorCode> read_error;
   bool leads = true;
   bool cut_off = false;
+  size_t batch_bytes_max = 1 << 20;
   std::set<std::string> deleted_topics;
   common::model::Uuid topic_id = common::model::Uuid::from_halves(7, 1);  // of every other one
   std::unique_ptr<common::Event> released;
@@ -50,6 +51,7 @@ class MemoryLog final : public broker::group::CoordinatorLog {
     if (!disk_.released) disk_.released = std::make_unique<common::Event>(shard);
   }
   Awaitable<Result<Offset>> append(Buffer batch) override {
+    if (batch.size() > disk_.batch_bytes_max) co_return fail(ErrorCode::message_too_large);
     if (disk_.append_error && is_definite(*disk_.append_error)) co_return fail(*disk_.append_error);
     disk_.put(std::move(batch));
     if (disk_.append_error) co_return fail(*disk_.append_error);
@@ -57,6 +59,7 @@ class MemoryLog final : public broker::group::CoordinatorLog {
     if (!disk_.leads) co_return fail(ErrorCode::not_leader_or_follower);
     co_return disk_.end - 1;
   }
+  size_t batch_bytes_max() const override { return disk_.batch_bytes_max; }
   Awaitable<Result<BufferChain>> read(Offset from, size_t) override {
     ++disk_.reads;
     while (disk_.hold_load) co_await common::until(*disk_.released);
