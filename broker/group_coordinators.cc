@@ -18,8 +18,8 @@ constexpr auto practically_for_ever = std::chrono::hours(24);
 
 class PartitionCoordinatorLog final : public group::CoordinatorLog {
  public:
-  PartitionCoordinatorLog(std::shared_ptr<Partition> partition, LeaderEpoch epoch, HasTopic has_topic)
-      : partition_(std::move(partition)), epoch_(epoch), has_topic_(std::move(has_topic)) {}
+  PartitionCoordinatorLog(std::shared_ptr<Partition> partition, LeaderEpoch epoch, TopicIdOf topic_id_of)
+      : partition_(std::move(partition)), epoch_(epoch), topic_id_of_(std::move(topic_id_of)) {}
 
   Awaitable<Result<Offset>> append(Buffer batch) override {
     partition::ProduceOptions options;
@@ -36,6 +36,8 @@ class PartitionCoordinatorLog final : public group::CoordinatorLog {
     NARU_CHECK(result.last_offset.has_value(), "a successful append has an offset");
     co_return *result.last_offset;
   }
+
+  size_t batch_bytes_max() const override { return partition_->batch_bytes_max(); }
 
   Awaitable<Result<BufferChain>> read(Offset from, size_t max_bytes) override {
     partition::ReadOptions options;
@@ -55,7 +57,7 @@ class PartitionCoordinatorLog final : public group::CoordinatorLog {
   }
 
   bool is_cut_off() const override { return partition_->is_cut_off(); }
-  bool has_topic(const std::string& name) const override { return has_topic_(name); }
+  std::optional<common::model::Uuid> topic_id(const std::string& name) const override { return topic_id_of_(name); }
   Result<Offset> log_start_offset() const override {
     if (!leads()) return no_longer();
     return partition_->log_start_offset();
@@ -73,20 +75,20 @@ class PartitionCoordinatorLog final : public group::CoordinatorLog {
 
   std::shared_ptr<Partition> partition_;
   const LeaderEpoch epoch_;
-  const HasTopic has_topic_;
+  const TopicIdOf topic_id_of_;
 };
 
 }  // namespace
 
 std::unique_ptr<group::CoordinatorLog> make_coordinator_log(std::shared_ptr<Partition> partition, LeaderEpoch epoch,
-                                                            HasTopic has_topic) {
-  return std::make_unique<PartitionCoordinatorLog>(std::move(partition), epoch, std::move(has_topic));
+                                                            TopicIdOf topic_id_of) {
+  return std::make_unique<PartitionCoordinatorLog>(std::move(partition), epoch, std::move(topic_id_of));
 }
 
 void GroupCoordinators::on_leading(const std::shared_ptr<Partition>& partition) {
   if (partition->topic() != group::offsets_topic_name) return;
   const LeaderEpoch epoch = partition->leader_epoch();
-  groups_.on_leading(partition->id(), epoch, make_coordinator_log(partition, epoch, has_topic_));
+  groups_.on_leading(partition->id(), epoch, make_coordinator_log(partition, epoch, topic_id_of_));
 }
 
 void GroupCoordinators::on_following(const std::shared_ptr<Partition>& partition) {

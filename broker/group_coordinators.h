@@ -5,6 +5,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "broker/group/service/group_service.h"
@@ -12,17 +13,17 @@
 
 namespace broker {
 
-using HasTopic = std::function<bool(const std::string& name)>;
+using TopicIdOf = std::function<std::optional<common::model::Uuid>(const std::string& name)>;
 
 // `partition` as its coordinator sees it in leader epoch `epoch`.
 std::unique_ptr<group::CoordinatorLog> make_coordinator_log(std::shared_ptr<partition::Partition> partition,
-                                                            common::model::LeaderEpoch epoch, HasTopic has_topic);
+                                                            common::model::LeaderEpoch epoch, TopicIdOf topic_id_of);
 
 class GroupCoordinators final : public partition::ReplicaListener {
  public:
-  // `has_topic` looks into the newest image of the shard.
-  GroupCoordinators(group::GroupService& groups, HasTopic has_topic)
-      : groups_(groups), has_topic_(std::move(has_topic)) {}
+  // `topic_id_of` looks into the newest image of the shard.
+  GroupCoordinators(group::GroupService& groups, TopicIdOf topic_id_of)
+      : groups_(groups), topic_id_of_(std::move(topic_id_of)) {}
 
   void on_leading(const std::shared_ptr<partition::Partition>& partition) override;
   void on_following(const std::shared_ptr<partition::Partition>& partition) override;
@@ -30,7 +31,7 @@ class GroupCoordinators final : public partition::ReplicaListener {
 
  private:
   group::GroupService& groups_;
-  HasTopic has_topic_;
+  TopicIdOf topic_id_of_;
 };
 
 }  // namespace broker

@@ -119,7 +119,10 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   follower_ = std::make_unique<replication::ReplicationFollower>(std::move(follower));
 
   coordinators_ = std::make_unique<GroupCoordinators>(
-      *shared_.groups, [this](const std::string& name) { return context_.image->topic_by_name(name) != nullptr; });
+      *shared_.groups, [this](const std::string& name) -> std::optional<common::model::Uuid> {
+        const metadata::TopicImage* topic = context_.image->topic_by_name(name);
+        return topic != nullptr ? std::optional(topic->id) : std::nullopt;
+      });
   replicas_->add_listener(*leader_);
   replicas_->add_listener(*follower_);
   replicas_->add_listener(*coordinators_);
@@ -181,7 +184,7 @@ void ShardParts::on_image(controller::quorum::ImagePtr image, controller::quorum
       return resource.type == metadata::ResourceType::broker;
     });
     if (settings && shared_.on_broker_configs) shared_.on_broker_configs(*image);
-    for (const auto& [id, name] : delta->deleted_topics) shared_.groups->on_topic_deleted(name);
+    for (const auto& [id, name] : delta->deleted_topics) shared_.groups->on_topic_deleted(name, id);
   }
 }
 

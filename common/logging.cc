@@ -1,7 +1,9 @@
 #include "common/logging.h"
 
+#include <algorithm>
 #include <atomic>
 
+#include <fmt/format.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -50,6 +52,24 @@ std::string json_text(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
+// Clients name themselves, their groups and their topics: nothing that they say begins a line or moves a cursor.
+std::string on_one_line(std::string_view text) {
+  std::string line;
+  line.reserve(text.size());
+  for (const char c : text) {
+    if (is_control(c)) {
+      line += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    } else {
+      line += c;
+    }
+  }
+  return line;
+}
+
 }  // namespace
 
 void configure_logging(LogLevel level, LogFormat format, const std::string& file) {
@@ -77,6 +97,9 @@ bool log_enabled(LogLevel level) {
 }
 
 void write_log(LogLevel level, std::string_view identity, std::string_view message) {
+  if (layout.load(std::memory_order_relaxed) == LogFormat::text && std::ranges::any_of(message, is_control)) {
+    return write_log(level, identity, on_one_line(message));
+  }
   if (layout.load(std::memory_order_relaxed) == LogFormat::json) {
     logger()->log(spdlog_level(level), R"("logger":{},"msg":{})", json_text(identity), json_text(message));
   } else if (identity.empty()) {

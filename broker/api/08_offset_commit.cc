@@ -29,10 +29,11 @@ struct Place {
   size_t partition = 0;
 };
 
-group::CommitRequest::Partition translate(const std::string& topic,
+group::CommitRequest::Partition translate(const Target& target,
                                           const OffsetCommitRequest::OffsetCommitRequestPartition& asked) {
   group::CommitRequest::Partition partition;
-  partition.partition = {topic, PartitionIndex(asked.partition_index)};
+  partition.partition = {target.topic->name, target.id.partition};
+  partition.topic_id = target.id.topic_id;
   partition.offset = common::model::Offset(asked.committed_offset);
   if (asked.committed_leader_epoch >= 0)
     partition.leader_epoch = common::model::LeaderEpoch(asked.committed_leader_epoch);
@@ -68,7 +69,7 @@ Awaitable<OffsetCommitResponse> handle(RequestContext& ctx, OffsetCommitRequest 
         continue;
       }
       places.push_back({response.topics.size() - 1, answered.partitions.size() - 1});
-      commit.partitions.push_back(translate(target.topic->name, partition));
+      commit.partitions.push_back(translate(target, partition));
     }
   }
   if (places.empty()) co_return response;

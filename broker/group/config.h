@@ -19,6 +19,8 @@ struct GroupConfig {
   // A member that waits for its first rebalance cannot send heartbeats yet; if it is gone its request is dropped after
   // this long (Kafka's constant).
   std::chrono::milliseconds first_join_timeout{300'000};
+  // How long a member id that was given out is kept for who asked; clients come back with it at once (KIP-394).
+  std::chrono::milliseconds reserved_id_max{60'000};
   // What all members of one coordinator may take in memory; beyond it newcomers get GROUP_MAX_SIZE_REACHED.
   size_t members_memory_max = size_t{64} << 20;
   // Tombstones are written in portions of this many.

@@ -69,8 +69,12 @@ class GroupCoordinator {
   [[nodiscard]] std::optional<Instant> next_deadline() const;
   // Those with committed offsets.
   [[nodiscard]] std::set<std::string> topics() const;
-  // A topic is gone: so are the offsets committed for it.
-  Effects on_topic_deleted(const std::string& topic, Moment at);
+  // Of these names only the topics with these ids are there: what was committed for any other goes. For the time in
+  // which nobody was told of deletions.
+  Effects forget_all_but(const std::map<std::string, Uuid>& topics, Moment at);
+  // A topic is gone: so are the offsets committed for it. With `id` not those that are known to be of another topic of
+  // that name, which may have been made and read by now.
+  Effects on_topic_deleted(const std::string& topic, Moment at, std::optional<Uuid> id = std::nullopt);
   // Leadership is lost: everything that waits is answered with `error`.
   Effects resign(ErrorCode error);
 

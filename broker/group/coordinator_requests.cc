@@ -66,6 +66,7 @@ StoredOffset to_store(const CommitRequest& request, const CommitRequest::Partiti
   value.offset = asked.offset;
   value.leader_epoch = asked.leader_epoch;
   value.metadata = asked.metadata;
+  value.topic_id = asked.topic_id;
   // A client's clock may be ahead; an offset must not be kept longer for it (R99).
   value.committed_at = asked.committed_at ? std::min(*asked.committed_at, at.wall) : at.wall;
   if (mutant<"R99-believes-the-clients-clock">() && asked.committed_at) value.committed_at = *asked.committed_at;

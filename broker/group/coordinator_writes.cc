@@ -170,10 +170,28 @@ std::set<std::string> GroupCoordinator::topics() const {
   return all;
 }
 
-Effects GroupCoordinator::on_topic_deleted(const std::string& topic, Moment at) {
+Effects GroupCoordinator::forget_all_but(const std::map<std::string, Uuid>& topics, Moment at) {
+  Turn turn{.at = at};
+  for (auto& [id, group] : groups_) {
+    std::vector<TopicPartition> gone;
+    group.offsets.for_each([&](const std::string& topic, PartitionIndex index, const StoredOffset& value) {
+      const auto there = topics.find(topic);
+      const bool is_it = there != topics.end() && value.topic_id.value_or(there->second) == there->second;
+      if (!is_it) gone.push_back({topic, index});
+    });
+    if (!gone.empty()) plan_removals(turn, group, std::move(gone), RemoveGroup::no, NothingAfterWrite{});
+  }
+  return finish(std::move(turn));
+}
+
+Effects GroupCoordinator::on_topic_deleted(const std::string& topic, Moment at, std::optional<Uuid> topic_id) {
   Turn turn{.at = at};
   for (auto& [id, group] : groups_) {
     std::vector<TopicPartition> gone = group.offsets.partitions_of(topic);
+    std::erase_if(gone, [&](const TopicPartition& partition) {
+      const StoredOffset* value = group.offsets.find(partition);
+      return topic_id && value != nullptr && value->topic_id && value->topic_id != topic_id;
+    });
     if (!gone.empty()) plan_removals(turn, group, std::move(gone), RemoveGroup::no, NothingAfterWrite{});
   }
   return finish(std::move(turn));

@@ -13,9 +13,9 @@ size_t bytes_of(const std::vector<Protocol>& protocols) {
   return bytes;
 }
 
-// Of a reserved member id: its key, its deadline and the tree node.
+// Of a reserved member id: its key, its deadline and the tree node, and the group that may be there for it alone.
 size_t reserved_bytes(const std::string& member_id) {
-  return 96 + member_id.size();
+  return sizeof(Group) + 96 + member_id.size();
 }
 
 }  // namespace

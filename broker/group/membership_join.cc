@@ -113,7 +113,7 @@ void Membership::join_new(Turn& turn, Group& group, RequestToken token, JoinRequ
   if (request.member_id_rule == MemberIdRule::may_be_empty)
     return add_member(turn, group, token, request, std::move(member_id));
   // KIP-394: the client must come back with this id, so that a lost answer does not leave a member behind.
-  group.reserve_id(member_id, turn.at.now + request.session_timeout);
+  group.reserve_id(member_id, turn.at.now + std::min(request.session_timeout, config_.reserved_id_max));
   turn.log(LineLevel::debug, fmt::format("group {}: member id {} given out", group.id(), member_id));
   turn.answer(token, join_refused(member_id, ErrorCode::member_id_required));
 }

@@ -15,6 +15,7 @@
 
 #include "common/model/bytes.h"
 #include "common/model/types.h"
+#include "common/model/uuid.h"
 
 namespace broker::group {
 
@@ -37,6 +38,8 @@ struct StoredOffset {
   std::string metadata;
   TimestampMs committed_at;
   std::optional<TimestampMs> expires_at;  // OffsetCommit v2-4 with a retention time; else the broker's retention rules
+  // Which topic of that name; none: not known, as in what older brokers wrote.
+  std::optional<common::model::Uuid> topic_id;
   friend bool operator==(const StoredOffset&, const StoredOffset&) = default;
 };
 

@@ -113,6 +113,7 @@ struct CommitRequest {
     std::optional<LeaderEpoch> leader_epoch;
     std::string metadata;
     std::optional<TimestampMs> committed_at;  // OffsetCommit 1 only
+    std::optional<Uuid> topic_id;             // which topic of that name
   };
   std::string group;
   std::optional<Generation> generation;  // none: a simple consumer or a tool

@@ -57,6 +57,7 @@ struct LeaderAnswer {
   common::model::Offset log_start_offset;
   common::model::Offset log_end_offset;
   bool has_records = false;
+  bool counts_synced = false;  // the leader waits for syncs, whatever our own settings say
 };
 
 // What to do. After any of them but Wait, ask again from where the log then stands.

@@ -125,6 +125,11 @@ class IsrTracker {
   // stays pending on the maximal ISR until newer metadata comes.
   void on_proposal_refused(common::model::ErrorCode code, Instant now);
   [[nodiscard]] IsrEffects on_broker_facts(const BrokerFacts& facts, Instant now);
+  // What the next event is judged by: for what comes together with a state of the partition.
+  void set_rules(int min_isr, CountedEnd counted) {
+    min_isr_ = min_isr;
+    counted_ = counted;
+  }
   [[nodiscard]] IsrEffects on_min_isr(int min_isr, Instant now);
   [[nodiscard]] IsrEffects on_counted_end(CountedEnd counted, Instant now);
 

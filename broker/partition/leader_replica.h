@@ -37,6 +37,7 @@ struct LeaderView {
   common::model::Offset log_start_offset;
   common::model::Offset log_end_offset;
   common::model::Offset high_watermark;
+  bool counts_synced = false;  // what followers have only written commits nothing (flush.messages=1)
 };
 
 // The bytes, or that they are not in memory.

@@ -14,6 +14,10 @@ using common::model::mutant;
 
 namespace {
 
+CountedEnd counted_end(const TopicSettings& settings) {
+  return settings.sync_before_ack ? CountedEnd::durable : CountedEnd::written;
+}
+
 std::string text_of(const BrokerIds& ids) {
   std::string text = "(";
   for (const BrokerId id : ids) text += fmt::format("{}{}", text.size() > 1 ? "," : "", id);
@@ -98,6 +102,7 @@ void Partition::assign(const Assignment& assignment) {
   if (is_offline()) return;
   if (restarting_) {
     postponed_ = assignment;
+    postponed_->settings.reset();  // they are told apart as well, and may change again meanwhile
     return;
   }
   // Metadata never goes back (2.5), and roles are given only by an image that holds our registration: it is newer than
@@ -110,6 +115,7 @@ void Partition::assign(const Assignment& assignment) {
   if (assignment.leader_epoch < leader_epoch_ && !mutant<"R54-goes-back-an-epoch">()) return;
   if (role_ == Role::none || assignment.leader_epoch > leader_epoch_) {
     if (assignment.leader_epoch > leader_epoch_) previous_leader_ = leader_;
+    if (assignment.settings) settings_ = *assignment.settings;
     if (!assignment.leader) {
       become_nothing(assignment);
     } else if (*assignment.leader == state_.self) {
@@ -121,6 +127,7 @@ void Partition::assign(const Assignment& assignment) {
     partition_epoch_ = assignment.recorded.partition_epoch;
     if (tracker_) {
       const BrokerIds before = tracker_->isr();
+      if (assignment.settings) tracker_->set_rules(assignment.settings->min_isr, counted_end(*assignment.settings));
       perform(tracker_->on_recorded(assignment.recorded, shard_.now()));
       for (const BrokerFacts& facts : assignment.brokers) perform(tracker_->on_broker_facts(facts, shard_.now()));
       complete_low_watermark();
@@ -145,23 +152,22 @@ void Partition::become_leader(const Assignment& a) {
   // rebuilt from the batches should we die in between (R79).
   if (!mutant<"R55-leads-without-an-epoch-start">()) log_->begin_epoch(leader_epoch_);
   const Instant now = shard_.now();
-  tracker_ = std::make_unique<IsrTracker>(
-      IsrStart{.leader = state_.self,
-               .leader_broker_epoch = state_.broker_epoch,
-               .leader_epoch = leader_epoch_,
-               .partition_epoch = partition_epoch_,
-               .replicas = a.recorded.replicas,
-               .isr = a.recorded.isr,
-               .recovery = a.recorded.recovery,
-               .brokers = a.brokers,
-               .log_end_offset = log_->log_end_offset(),
-               .durable_offset = log_->flushed_offset(),
-               .high_watermark = high_watermark_,
-               .adding = a.recorded.adding,
-               .min_isr = settings_.min_isr,
-               .counted = settings_.sync_before_ack ? CountedEnd::durable : CountedEnd::written,
-               .lag_time_max = state_.lag_time_max,
-               .now = now});
+  tracker_ = std::make_unique<IsrTracker>(IsrStart{.leader = state_.self,
+                                                   .leader_broker_epoch = state_.broker_epoch,
+                                                   .leader_epoch = leader_epoch_,
+                                                   .partition_epoch = partition_epoch_,
+                                                   .replicas = a.recorded.replicas,
+                                                   .isr = a.recorded.isr,
+                                                   .recovery = a.recorded.recovery,
+                                                   .brokers = a.brokers,
+                                                   .log_end_offset = log_->log_end_offset(),
+                                                   .durable_offset = log_->flushed_offset(),
+                                                   .high_watermark = high_watermark_,
+                                                   .adding = a.recorded.adding,
+                                                   .min_isr = settings_.min_isr,
+                                                   .counted = counted_end(settings_),
+                                                   .lag_time_max = state_.lag_time_max,
+                                                   .now = now});
   role_ = Role::leader;
   if (state_.metrics != nullptr && a.recorded.recovery == Recovery::recovering) ++state_.metrics->unclean_recoveries;
   logger_.info("leader of epoch {} from offset {}, was {}; ISR {}, high watermark {}", leader_epoch_,
@@ -202,6 +208,7 @@ void Partition::become_nothing(const Assignment& a) {
 // R58: whoever waits on the old role is answered.
 void Partition::end_role(ErrorCode code) {
   role_ = Role::none;
+  leader_counts_synced_ = false;
   unwritten_.clear();
   tracker_.reset();
   reconciler_.reset();
@@ -246,7 +253,7 @@ void Partition::set_settings(const TopicSettings& settings) {
   }
   perform(tracker_->on_durable(log_->flushed_offset(), shard_.now()));
   perform(tracker_->on_min_isr(settings.min_isr, shard_.now()));
-  perform(tracker_->on_counted_end(settings.sync_before_ack ? CountedEnd::durable : CountedEnd::written, shard_.now()));
+  perform(tracker_->on_counted_end(counted_end(settings), shard_.now()));
   flush_if_needed();
 }
 
@@ -357,7 +364,10 @@ void Partition::set_high_watermark(Offset high_watermark) {
 
 // D2: one sync at a time; what was appended meanwhile asks for the next one.
 void Partition::flush_if_needed() {
-  if (!settings_.sync_before_ack || flushing_since_ || !log_ || log_->flushed_offset() >= log_->log_end_offset()) return;
+  // Settings may differ between brokers, while one after the other gets them: who leads decides what commits (D2).
+  const bool is_waited_for =
+      settings_.sync_before_ack || (leader_counts_synced_ && !mutant<"R48-syncs-by-its-own-settings">());
+  if (!is_waited_for || flushing_since_ || !log_ || log_->flushed_offset() >= log_->log_end_offset()) return;
   flushing_since_ = shard_.now();
   log_->flush([weak = weak_from_this()](Result<Offset> flushed) {
     const auto self = weak.lock();

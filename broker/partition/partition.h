@@ -8,6 +8,7 @@
 // Held by shared_ptr; a coroutine in here keeps its partition alive. Lives on its home shard, asserted: reach it from
 // elsewhere with PartitionRouter::on_home.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -160,6 +161,8 @@ struct Assignment {
   LeaderEpoch leader_epoch;
   RecordedPartition recorded;
   std::vector<BrokerFacts> brokers;  // of the replicas
+  // Where the same metadata changes them: what was before is not judged by them (R48).
+  std::optional<TopicSettings> settings;
 };
 
 enum class Role { none, leader, follower };
@@ -264,6 +267,10 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   // The same, and hands the log out: to be closed, or destroyed before its directory is deleted.
   [[nodiscard]] std::unique_ptr<common::log::Log> release_log(ErrorCode code);
   [[nodiscard]] Offset recovery_point() const;
+  // How large a batch of ours may be.
+  [[nodiscard]] size_t batch_bytes_max() const {
+    return std::min<size_t>(settings_.produce.max_batch_bytes, settings_.log.segment_bytes);
+  }
   // Since when acknowledgements have waited for the sync under way (R32); none: for no sync.
   [[nodiscard]] std::optional<Instant> syncing_since() const { return flushing_since_; }
   [[nodiscard]] const common::log::RecoveryReport& recovery_report() const { return log_->recovery_report(); }
@@ -379,6 +386,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   std::optional<Assignment> postponed_;           // came meanwhile
   bool restarting_ = false;                       // the log is being started over, or a cut of it noted
   bool cut_off_ = false;
+  bool leader_counts_synced_ = false;  // of the leader that is followed
   // R86: gaps that we made ourselves: batches of producers that could not be written, though nothing was wrong with
   // them.
   std::map<common::model::ProducerId, common::records::ProducerStamp> unwritten_;

@@ -48,6 +48,7 @@ Applied Partition::apply(const LeaderAnswer& answer, BufferChain records) {
     return Applied::busy;
   }
 
+  leader_counts_synced_ = answer.counts_synced;
   if (!records.empty()) {
     const Offset before = log_->log_end_offset();
     const Result<common::log::AppendInfo> info =

@@ -266,7 +266,8 @@ LeaderView Partition::leader_view() const {
   return {.leader_epoch = leader_epoch_,
           .log_start_offset = log_start_offset(),
           .log_end_offset = log_end_offset(),
-          .high_watermark = high_watermark_};
+          .high_watermark = high_watermark_,
+          .counts_synced = settings_.sync_before_ack};
 }
 
 Result<FollowerRead> Partition::read_for_follower(Offset from, size_t max_bytes) {

@@ -203,6 +203,7 @@ void ReplicaManager::apply_delta(const metadata::ImageDelta& delta) {
       if (is_home(topic_id, index)) apply_partition(topic_id, index);
     }
   }
+  with_settings_.clear();
   if (delta.brokers.empty()) return;
   for (const auto& [id, partition] : partitions_) {
     if (!partition->is_leader()) continue;
@@ -219,9 +220,16 @@ void ReplicaManager::apply_configs(const metadata::ImageDelta& delta) {
   }
   if (!all && topics.empty()) return;
   for (const auto& [id, partition] : partitions_) {
-    if (all || topics.contains(partition->topic())) {
-      partition->set_settings(options_.settings->settings_of(*image_, partition->topic()));
+    if (!all && !topics.contains(partition->topic())) continue;
+    // Images are merged: what the same one says of the partition belongs to it. A new minISR must not meet the ISR of
+    // before, which may be that of a leader deposed since (R48): assign() takes both together.
+    const auto also = delta.partitions.find(id.topic_id);
+    if (also != delta.partitions.end() && also->second.contains(id.partition) &&
+        !mutant<"R48-new-min-isr-for-an-old-isr">()) {
+      with_settings_.insert(id);
+      continue;
     }
+    partition->set_settings(options_.settings->settings_of(*image_, partition->topic()));
   }
 }
 
@@ -305,7 +313,10 @@ void ReplicaManager::assign(const std::shared_ptr<Partition>& partition, const m
   const LeaderEpoch epoch_before = partition->leader_epoch();
   const Role role_before = partition->role();
   if (role_before == Role::none) partition->set_settings(options_.settings->settings_of(*image_, partition->topic()));
+  const bool has_settings = with_settings_.contains(partition->id());
+  if (has_settings) assignment.settings = options_.settings->settings_of(*image_, partition->topic());
   partition->assign(assignment);
+  if (has_settings) partition->set_settings(*assignment.settings);  // also if it was nothing new
   if (partition->leader_epoch() == epoch_before && partition->role() == role_before) return;
   tell_role(partition);
 }

@@ -178,6 +178,7 @@ class ReplicaManager {
   ShardState state_;
   ShardPartitionMetrics metrics_;
   controller::metadata::ImagePtr image_;
+  std::set<TopicIdPartition> with_settings_;  // while a delta is applied: those of which it changes state and settings
   std::optional<BrokerEpoch> broker_epoch_;
   bool takes_part_ = false;
   boost::unordered_flat_map<TopicIdPartition, std::shared_ptr<Partition>, std::hash<TopicIdPartition>> partitions_;

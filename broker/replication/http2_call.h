@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "common/model/bytes.h"
+#include "common/model/limits.h"
 #include "common/net/socket.h"
 #include "common/shard.h"
 
@@ -51,7 +52,8 @@ class Http2Call : public std::enable_shared_from_this<Http2Call> {
   };
   struct Options {
     std::string path = "/naru.cluster.Replication/Fetch";
-    size_t message_bytes_max = 128 << 20;  // above the largest batch that a topic may allow (R109)
+    // Above a message with the largest batch in it (R109): what a leader has acknowledged, a follower takes.
+    size_t message_bytes_max = common::model::batch_bytes_limit + (size_t{28} << 20);
   };
 
   // `events` may die after close() only.

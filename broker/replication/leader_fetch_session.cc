@@ -239,7 +239,8 @@ void LeaderFetchSession::answer(uint32_t number, LeaderFrame& frame, size_t& fra
   answer.answer = {.asked = slot.position.ask,
                    .high_watermark = view.high_watermark,
                    .log_start_offset = view.log_start_offset,
-                   .log_end_offset = view.log_end_offset};
+                   .log_end_offset = view.log_end_offset,
+                   .counts_synced = view.counts_synced};
   if (slot.standing == Standing::refused) {
     answer.answer.error = slot.verdict.error;
     answer.answer.diverging = slot.verdict.diverging;

@@ -238,6 +238,7 @@ BufferChain encode_message(const LeaderFrame& frame) {
     out.set_log_start_offset(a.answer.log_start_offset.value);
     out.set_log_end_offset(a.answer.log_end_offset.value);
     out.set_records_bytes(static_cast<uint32_t>(a.records.size()));
+    out.set_counts_synced(a.answer.counts_synced);
   }
   for (const SlotHighWatermark& h : frame.high_watermarks) {
     pb::FetchHighWatermark& out = *message.add_high_watermarks();
@@ -333,6 +334,7 @@ Result<FromLeader> decode_from_leader(const BufferChain& bytes) {
     a.answer.log_end_offset = Offset(in.log_end_offset());
     if (!parts.take(in.records_bytes(), a.records)) return bad("a frame with fewer records than it says");
     a.answer.has_records = !a.records.empty();
+    a.answer.counts_synced = in.counts_synced();
     frame.answers.push_back(std::move(a));
   }
   if (!parts.at_end()) return bad("a frame with more records than it says");

@@ -1,6 +1,7 @@
 // Rows of the configuration table: broker properties that do something. See config_table.h. Names, types and bounds are
 // Kafka's; the meanings are in our own words.
 #include "common/config/table_rows.h"
+#include "common/model/limits.h"
 
 namespace common::config {
 
@@ -453,6 +454,7 @@ std::vector<Property> used_broker_rows() {
        .type = ValueType::int32,
        .default_text = "1048588",
        .min = 0,
+       .max = model::batch_bytes_limit,
        .update = Update::cluster_wide,
        .doc = "Broker default of max.message.bytes."},
       {.key = "metadata.log.dir",

@@ -1,6 +1,7 @@
 // Rows of the configuration table: topics. See config_table.h. Names, types and bounds are Kafka's; the
 // meanings are in our own words.
 #include "common/config/table_rows.h"
+#include "common/model/limits.h"
 
 namespace common::config {
 
@@ -152,6 +153,7 @@ std::vector<Property> topic_rows() {
        .type = ValueType::int32,
        .default_text = "1048588",
        .min = 0,
+       .max = model::batch_bytes_limit,
        .update = Update::cluster_wide,
        .doc = "Largest record batch accepted (after compression); larger gets MESSAGE_TOO_LARGE.",
        .topic_member = &TopicConfig::max_message_bytes,

@@ -238,11 +238,11 @@ Awaitable<Answer> CoordinatorActor::ask(Request request, Instant patience) {
   co_return std::move(*waiter.answer);
 }
 
-void CoordinatorActor::on_topic_deleted(const std::string& topic) {
+void CoordinatorActor::on_topic_deleted(const std::string& topic, std::optional<Uuid> id) {
   if (state_ == State::active) {
-    perform(coordinator_->on_topic_deleted(topic, now()));
+    perform(coordinator_->on_topic_deleted(topic, now(), id));
   } else if (state_ == State::loading) {
-    deleted_meanwhile_.insert(topic);
+    deleted_meanwhile_.emplace(topic, id);
   }
 }
 
@@ -251,13 +251,15 @@ void CoordinatorActor::on_topic_deleted(const std::string& topic) {
 // metadata before our epoch; what we take ourselves may be of a newer image than ours, so later loads only look at what
 // they were told.
 void CoordinatorActor::forget_deleted_topics() {
-  std::set<std::string> gone = std::exchange(deleted_meanwhile_, {});
   if (life_ == 0) {
+    std::map<std::string, Uuid> there;
     for (const std::string& topic : coordinator_->topics()) {
-      if (!log_->has_topic(topic)) gone.insert(topic);
+      if (const auto id = log_->topic_id(topic)) there.emplace(topic, *id);
     }
+    perform(coordinator_->forget_all_but(there, now()));
   }
-  for (const std::string& topic : gone) perform(coordinator_->on_topic_deleted(topic, now()));
+  for (const auto& [topic, id] : std::exchange(deleted_meanwhile_, {}))
+    perform(coordinator_->on_topic_deleted(topic, now(), id));
 }
 
 void CoordinatorActor::perform(Effects effects) {
@@ -324,6 +326,7 @@ std::optional<CoordinatorActor::Batch> CoordinatorActor::next_batch() {
   Batch batch;
   std::vector<std::pair<WriteId, common::model::Error>> failed;
   const TimestampMs timestamp = shard_.clock().wall_now();
+  const size_t batch_bytes_max = std::min(options_.batch_bytes_max, log_->batch_bytes_max());
   while (!queue_.empty()) {
     std::vector<EncodedRecord> encoded;
     size_t bytes = 0;
@@ -338,9 +341,9 @@ std::optional<CoordinatorActor::Batch> CoordinatorActor::next_batch() {
       bytes += 32 + one->key.size() + (one->value ? one->value->size() : 0);
       encoded.push_back(std::move(*one));
     }
-    if (good && bytes + common::records::batch_header_size > options_.batch_bytes_max)
+    if (good && bytes + common::records::batch_header_size > batch_bytes_max)
       good = fail(ErrorCode::message_too_large, fmt::format("{} bytes in one write", bytes));
-    if (good && !builder.empty() && builder.size_bytes() + bytes > options_.batch_bytes_max) break;
+    if (good && !builder.empty() && builder.size_bytes() + bytes > batch_bytes_max) break;
     const WriteId id = queue_.front().id;
     queue_bytes_ -= size_of(*queue_.front().records);
     queue_.pop_front();

@@ -43,7 +43,7 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
 
   // Waits until `patience` for a load that is going on.
   common::Awaitable<Answer> ask(Request request, Instant patience);
-  void on_topic_deleted(const std::string& topic);
+  void on_topic_deleted(const std::string& topic, std::optional<Uuid> id);
   [[nodiscard]] LeaderEpoch epoch() const { return epoch_; }
   // Empty while it is loading.
   [[nodiscard]] std::vector<GroupSurvey> survey() const {
@@ -97,7 +97,7 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
   uint64_t last_token_ = 0;
   int awaiting_load_ = 0;     // requests
   bool load_failed_ = false;  // at the last attempt
-  std::set<std::string> deleted_meanwhile_;  // topics, while it loads
+  std::set<std::pair<std::string, std::optional<Uuid>>> deleted_meanwhile_;  // topics, while it loads
   int life_ = 0;              // counts loads: what was appended for an earlier one means nothing now
   common::TimerHandle timer_;
   std::optional<Instant> armed_for_;

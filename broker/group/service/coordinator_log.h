@@ -1,11 +1,13 @@
 // The __consumer_offsets partition that one coordinator stands on, as its leader sees it in one leader epoch.
 // Lives on the partition's home shard.
 #pragma once
+#include <optional>
 #include <string>
 
 #include "common/model/bytes.h"
 #include "common/model/result.h"
 #include "common/model/types.h"
+#include "common/model/uuid.h"
 #include "common/shard.h"
 
 namespace broker::group {
@@ -18,6 +20,9 @@ class CoordinatorLog {
   // committed. Errors: see is_definite(). Never called again before the last call has returned.
   virtual common::Awaitable<common::model::Result<common::model::Offset>> append(common::model::Buffer batch) = 0;
 
+  // How large a batch the partition takes, as its settings are now.
+  [[nodiscard]] virtual size_t batch_bytes_max() const = 0;
+
   // For loading (R104). Whole batches from `from` on, up to the log end, committed or not; empty at the log end.
   virtual common::Awaitable<common::model::Result<common::model::BufferChain>> read(common::model::Offset from,
                                                                                     size_t max_bytes) = 0;
@@ -26,7 +31,7 @@ class CoordinatorLog {
   // R33: nothing can be committed here, and somebody else may coordinate by now.
   [[nodiscard]] virtual bool is_cut_off() const = 0;
   // As the metadata has it, which is at least as new as the leader epoch.
-  [[nodiscard]] virtual bool has_topic(const std::string& name) const = 0;
+  [[nodiscard]] virtual std::optional<common::model::Uuid> topic_id(const std::string& name) const = 0;
   // NOT_LEADER_OR_FOLLOWER once the epoch is over.
   [[nodiscard]] virtual common::model::Result<common::model::Offset> log_start_offset() const = 0;
   [[nodiscard]] virtual common::model::Result<common::model::Offset> log_end_offset() const = 0;

@@ -108,8 +108,8 @@ class GroupService::Home {
     co_return all;
   }
 
-  void on_topic_deleted(const std::string& topic) {
-    for (const auto& [partition, actor] : actors_) actor->on_topic_deleted(topic);
+  void on_topic_deleted(const std::string& topic, std::optional<Uuid> id) {
+    for (const auto& [partition, actor] : actors_) actor->on_topic_deleted(topic, id);
   }
 
   void survey(std::vector<GroupSurvey>& all) const {
@@ -181,8 +181,8 @@ Awaitable<std::vector<GroupSurvey>> GroupService::survey(common::Shard& here) {
   co_return all;
 }
 
-void GroupService::on_topic_deleted(std::string topic) {
-  for (const auto& home : homes_) home->shard().post([home, topic] { home->on_topic_deleted(topic); });
+void GroupService::on_topic_deleted(std::string topic, std::optional<Uuid> id) {
+  for (const auto& home : homes_) home->shard().post([home, topic, id] { home->on_topic_deleted(topic, id); });
 }
 
 void GroupService::stop() {

@@ -76,7 +76,7 @@ struct GroupServiceOptions {
   // Index into `shards` of the shard that a partition of __consumer_offsets lives on.
   std::function<int(const TopicIdPartition&)> home_of;
   GroupConfig config;
-  size_t batch_bytes_max = 1'048'576;   // of one append: the topic's max.message.bytes
+  size_t batch_bytes_max = 1'048'576;   // of one append, at most; the topic may take less
   size_t load_chunk_bytes = 256 << 10;  // of one read while loading; the shard serves others in between
   // How long a request waits for a load before it is told that there is one. Most loads take less, and some old clients
   // take COORDINATOR_LOAD_IN_PROGRESS for a failure.
@@ -110,7 +110,7 @@ class GroupService {
   // Every group that this broker coordinates, with what it has committed. For metrics and pages.
   Awaitable<std::vector<GroupSurvey>> survey(common::Shard& here);
   // A topic was deleted (any shard; returns at once).
-  void on_topic_deleted(std::string topic);
+  void on_topic_deleted(std::string topic, std::optional<Uuid> id = std::nullopt);
 
   // Ends all coordinators: everything that waits is answered, nothing new begins. Any shard; returns at once, the
   // answers go out before anything that is posted to the shards afterwards.

@@ -20,7 +20,8 @@ using common::model::Result;
 // Versions that every tool of the last years reads: the newest ones without tagged fields; version 1 of an offset alone
 // can carry the time at which it expires.
 constexpr int16_t offset_version = 3;
-constexpr int16_t offset_version_with_expiry = 1;
+constexpr int16_t offset_version_with_topic_id = 4;
+constexpr int16_t offset_version_with_expiry = 1;  // which has no place for the topic's id
 constexpr int16_t group_version = 3;
 
 int32_t to_wire(milliseconds time) {
@@ -48,7 +49,11 @@ Result<Buffer> value_of(const StoredOffset& stored) {
   value.metadata = stored.metadata;
   value.commit_timestamp = stored.committed_at.value;
   value.expire_timestamp = stored.expires_at ? stored.expires_at->value : -1;
-  return kafka::encode_versioned(value, stored.expires_at ? offset_version_with_expiry : offset_version);
+  value.topic_id = stored.topic_id.value_or(common::model::Uuid());
+  const int16_t version = stored.expires_at ? offset_version_with_expiry
+                          : stored.topic_id ? offset_version_with_topic_id
+                                            : offset_version;
+  return kafka::encode_versioned(value, version);
 }
 
 Result<Buffer> value_of(const StoredGroup& stored) {
@@ -87,6 +92,7 @@ Result<GroupRecord> decode_offset(std::string group, TopicPartition partition, s
   stored.metadata = std::move(value->metadata);
   stored.committed_at = TimestampMs(value->commit_timestamp);
   if (value->expire_timestamp >= 0) stored.expires_at = TimestampMs(value->expire_timestamp);
+  if (!value->topic_id.is_zero()) stored.topic_id = value->topic_id;
   return GroupRecord(OffsetStored{std::move(group), std::move(partition), std::move(stored)});
 }
 

@@ -11,7 +11,7 @@ using broker::group::is_definite;
 TEST_CASE("a write that found the disk full is known not to be there: the coordinator need not load again") {
   Fixture f;
   f.lead();
-  const auto log = broker::make_coordinator_log(f.partition, LeaderEpoch(1), [](const auto&) { return true; });
+  const auto log = broker::make_coordinator_log(f.partition, LeaderEpoch(1), [](const auto&) { return std::nullopt; });
   const auto append = [&] { return f.start([&] { return log->append(Fixture::batch()); }); };
   f.disk->add_fault({.operation = SimulatedDisk::Operation::write,
                      .path_contains = ".log",

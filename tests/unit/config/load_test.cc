@@ -212,7 +212,9 @@ TEST_CASE("wrong values: one message with property, value and what is allowed") 
       {"log.dirs=/a,/b,/a/", "log.dirs=/a,/b,/a/: must name each directory once"},
       {"max.connections=0", "max.connections=0: must be a whole number from 1"},
       {"controller.quorum.fetch.timeout.ms=0", "controller.quorum.fetch.timeout.ms=0: must be a whole number from 1"},
-      {"message.max.bytes=200000000", "message.max.bytes=200000000: must not be more than socket.request.max.bytes"},
+      {"message.max.bytes=200000000", "message.max.bytes=200000000: must be a whole number from 0 to 104857600"},
+      {"message.max.bytes=2000000\nsocket.request.max.bytes=1000000",
+       "message.max.bytes=2000000: must not be more than socket.request.max.bytes"},
       {"log.retention.ms=forever", "log.retention.ms=forever: must be a whole number"},
       {"security.inter.broker.protocol=SSL", "security.inter.broker.protocol=SSL: must be one of: PLAINTEXT"},
   }));

@@ -168,6 +168,18 @@ TEST_CASE_METHOD(Fixture,
     lead(2);
     CHECK(fetch("g").value() == -1);
   }
+  SECTION("deleted and made again before the load") {
+    lead(1);
+    CommitRequest by_id = commit("h", 5);
+    by_id.partitions[0].topic_id = disk.topic_id;
+    CHECK(ask(by_id).partitions.at(0) == ErrorCode::none);
+    lead(2);
+    CHECK(fetch("h").value() == 5);
+    disk.topic_id = common::model::Uuid::from_halves(7, 2);
+    lead(3);
+    CHECK(fetch("h").value() == -1);
+    CHECK(fetch("g").value() == 7);  // of which nobody knows
+  }
   SECTION("deleted during the load, and made again") {
     disk.hold_load = true;
     lead(1);
@@ -179,6 +191,20 @@ TEST_CASE_METHOD(Fixture,
     lead(2);
     CHECK(fetch("g").value() == 2);
   }
+}
+
+TEST_CASE_METHOD(Fixture, "a deletion that is told late takes no offsets of the next topic of that name") {
+  lead(1);
+  const auto committed_for = [&](const std::string& group, uint64_t topic) {
+    CommitRequest request = commit(group, 5);
+    request.partitions[0].topic_id = common::model::Uuid::from_halves(7, topic);
+    CHECK(ask(std::move(request)).partitions.at(0) == ErrorCode::none);
+  };
+  committed_for("g", 1);
+  committed_for("h", 2);
+  run([this] { service->on_topic_deleted("t", common::model::Uuid::from_halves(7, 1)); });
+  CHECK(fetch("g").value() == -1);
+  CHECK(fetch("h").value() == 5);
 }
 
 TEST_CASE_METHOD(Fixture, "requests wait a moment for a load, and a longer one is told") {
@@ -315,6 +341,17 @@ TEST_CASE_METHOD(Fixture, "a write that is refused, and one of which nobody know
     CHECK(ask(std::move(r)).partitions.at(0) == ErrorCode::invalid_commit_offset_size);
     CHECK(ask(commit("g", 4)).partitions.at(0) == ErrorCode::none);
   }
+}
+
+TEST_CASE_METHOD(Fixture, "what gathers is written in batches that the topic takes") {
+  lead(1);
+  disk.batch_bytes_max = 400;
+  disk.hold = true;
+  std::vector<Slot<CommitRequest>> commits;
+  for (int i = 0; i < 20; ++i) commits.push_back(begin(commit(fmt::format("group-{}", i), i)));
+  disk.hold = false;
+  disk.released->pulse();
+  for (const auto& one : commits) CHECK(wait(one).partitions.at(0) == ErrorCode::none);
 }
 
 TEST_CASE_METHOD(Fixture, "an older epoch does not replace a newer one") {

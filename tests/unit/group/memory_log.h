@@ -33,7 +33,9 @@ struct Disk {
   std::optional<ErrorCode> read_error;
   bool leads = true;
   bool cut_off = false;
+  size_t batch_bytes_max = 1 << 20;
   std::set<std::string> deleted_topics;
+  common::model::Uuid topic_id = common::model::Uuid::from_halves(7, 1);  // of every other one
   std::unique_ptr<common::Event> released;
 
   void put(Buffer batch) {
@@ -49,6 +51,7 @@ class MemoryLog final : public broker::group::CoordinatorLog {
     if (!disk_.released) disk_.released = std::make_unique<common::Event>(shard);
   }
   Awaitable<Result<Offset>> append(Buffer batch) override {
+    if (batch.size() > disk_.batch_bytes_max) co_return fail(ErrorCode::message_too_large);
     if (disk_.append_error && is_definite(*disk_.append_error)) co_return fail(*disk_.append_error);
     disk_.put(std::move(batch));
     if (disk_.append_error) co_return fail(*disk_.append_error);
@@ -56,6 +59,7 @@ class MemoryLog final : public broker::group::CoordinatorLog {
     if (!disk_.leads) co_return fail(ErrorCode::not_leader_or_follower);
     co_return disk_.end - 1;
   }
+  size_t batch_bytes_max() const override { return disk_.batch_bytes_max; }
   Awaitable<Result<BufferChain>> read(Offset from, size_t) override {
     ++disk_.reads;
     while (disk_.hold_load) co_await common::until(*disk_.released);
@@ -69,7 +73,10 @@ class MemoryLog final : public broker::group::CoordinatorLog {
     co_return disk_.leads;
   }
   bool is_cut_off() const override { return disk_.cut_off; }
-  bool has_topic(const std::string& name) const override { return !disk_.deleted_topics.contains(name); }
+  std::optional<common::model::Uuid> topic_id(const std::string& name) const override {
+    if (disk_.deleted_topics.contains(name)) return std::nullopt;
+    return disk_.topic_id;
+  }
   Result<Offset> log_start_offset() const override { return Offset(0); }
   Result<Offset> log_end_offset() const override {
     if (!disk_.leads) return fail(ErrorCode::not_leader_or_follower);

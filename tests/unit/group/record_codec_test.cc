@@ -68,6 +68,21 @@ TEST_CASE("an offset in Kafka's bytes") {
         "00016d"
         "0000000000000001");
 
+  value.topic_id = common::model::Uuid::from_halves(1, 2);
+  const auto with_id = encode_record(OffsetStored{"g", {"t", PartitionIndex(2)}, value});
+  // version 4: offset; leader epoch; metadata; commit timestamp; one tagged field of number 0 and 16 bytes
+  CHECK(hex(*with_id->value) ==
+        "0004"
+        "0000000000000102"
+        "00000003"
+        "026d"
+        "0000000000000001"
+        "010010"
+        "00000000000000010000000000000002");
+  const auto read = decode_record(with_id->key.view(), with_id->value->view());
+  REQUIRE((read && *read));
+  CHECK(std::get<OffsetStored>(**read).value == value);
+
   value.expires_at = TimestampMs(9);
   const auto expiring = encode_record(OffsetStored{"g", {"t", PartitionIndex(2)}, value});
   // version 1: offset; metadata; commit timestamp; expire timestamp

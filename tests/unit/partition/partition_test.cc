@@ -134,6 +134,24 @@ TEST_CASE("flush.messages=1 from now on: what was written before counts when it 
   }
 }
 
+TEST_CASE("a follower syncs for a leader that counts what is synced, whatever its own settings say (D2)") {
+  const bool leader_counts_synced = GENERATE(true, false);
+  Fixture f;
+  f.assign(Fixture::assignment(2, 1, {1, 2, 3}));
+  LeaderAnswer answer;
+  answer.asked = f.partition->position().ask;
+  answer.log_end_offset = Offset(1);
+  answer.has_records = true;
+  answer.counts_synced = leader_counts_synced;
+  Buffer batch = Fixture::batch();
+  common::records::assign_offsets(batch,
+                                  {.first_offset = Offset(0), .leader_epoch = LeaderEpoch(1), .log_append_time = {}});
+  f.run([&] { REQUIRE(f.partition->apply(answer, BufferChain(batch)) == Applied::done); });
+  REQUIRE(f.partition->log_end_offset() == Offset(1));
+  f.advance(20ms);
+  REQUIRE(f.partition->position().durable_offset == Offset(leader_counts_synced ? 1 : 0));
+}
+
 TEST_CASE("clients' produces stop when the disk is nearly full or the broker is isolated") {
   Fixture f;
   f.lead();

@@ -15,7 +15,11 @@ namespace {
 
 class FixedSettings final : public TopicSettingsSource {
  public:
-  TopicSettings settings_of(const metadata::MetadataImage&, std::string_view) const override { return {}; }
+  TopicSettings settings_of(const metadata::MetadataImage& image, std::string_view topic) const override {
+    TopicSettings settings;
+    if (const auto value = image.topic_setting(topic, "min.insync.replicas")) settings.min_isr = std::stoi(*value);
+    return settings;
+  }
 };
 
 // A broker's disk half, and a metadata log written by the test.
@@ -626,6 +630,55 @@ struct Roles final : ReplicaListener {
 };
 
 }  // namespace
+
+TEST_CASE("what one image says of a partition and of its minISR counts together (R48)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  const auto min_isr = [](const char* value) {
+    return metadata::ConfigRecord{{metadata::ResourceType::topic, "orders"}, "min.insync.replicas", value};
+  };
+  const auto isr = [](std::vector<BrokerId> members) {
+    metadata::PartitionChangeRecord change{orders, PartitionIndex(0)};
+    change.isr = std::move(members);
+    return change;
+  };
+  std::optional<ProduceResult> result;
+  const auto produce = [&] {
+    b.run([&] {
+      b.shard->spawn("write",
+                     [](std::shared_ptr<Partition> p, Instant deadline,
+                        std::optional<ProduceResult>& r) -> common::Awaitable<void> {
+                       ProduceOptions o;
+                       o.deadline = deadline;
+                       r.emplace(co_await p->produce(Fixture::batch(), o));
+                     }(b.find(orders), b.world.now() + 5s, result));
+    });
+    REQUIRE_FALSE(result);  // waits for broker 2
+  };
+  SECTION("a leader that is deposed does not acknowledge by what holds after it") {
+    b.apply({min_isr("2"), isr({BrokerId(1), other})});
+    produce();
+    b.apply({isr({BrokerId(1)})});
+    REQUIRE_FALSE(result);  // too few
+    metadata::PartitionChangeRecord change = isr({other});
+    change.leader = metadata::LeaderChoice{other};
+    b.apply({min_isr("1"), change});
+    REQUIRE(result);
+    REQUIRE(result->error == ErrorCode::not_leader_or_follower);
+    REQUIRE(b.find(orders)->high_watermark() == Offset(0));
+  }
+  SECTION("a smaller ISR does not commit what it may not any more") {
+    b.apply({min_isr("1"), isr({BrokerId(1), other})});
+    produce();
+    b.apply({min_isr("2"), isr({BrokerId(1)})});
+    REQUIRE(b.find(orders)->high_watermark() == Offset(0));
+    b.apply({min_isr("1")});
+    REQUIRE(result);
+    REQUIRE(result->error == ErrorCode::none);
+  }
+  b.advance(10s);
+}
 
 TEST_CASE("a leader that comes while a log is started over is told of when that is done") {
   Broker b;

@@ -334,7 +334,7 @@ TEST_CASE("a snapshot of a leader is installed once there is room (R15, R81)") {
   const std::string state = "the state";
   const uint32_t checksum = common::records::crc32c(common::model::as_bytes(state));
   const raft::SnapshotMeta meta{{LogIndex(9), Term(1), 77}, voters, state.size(), checksum};
-  const char* file = GENERATE("checkpoint", "restart-at");
+  const char* file = GENERATE(".checkpoint", "restart-at");
   INFO(file);
   f.disk.add_fault({.operation = SimulatedDisk::Operation::write,
                     .path_contains = file,

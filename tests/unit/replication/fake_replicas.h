@@ -27,6 +27,7 @@ class FakeLeader : public LeaderReplica {
   bool is_cold = false;
   std::optional<ErrorCode> read_error;
   bool follower_in_sync = true;
+  bool counts_synced = false;
   std::optional<EpochEnd> diverging_once;
   std::vector<FollowerPosition> positions;
   std::vector<size_t> read_sizes;
@@ -56,7 +57,7 @@ class FakeLeader : public LeaderReplica {
     return {.in_sync = follower_in_sync};
   }
   LeaderView leader_view() const override {
-    return {epoch, Offset(0), Offset(static_cast<int64_t>(log.size())), high_watermark};
+    return {epoch, Offset(0), Offset(static_cast<int64_t>(log.size())), high_watermark, counts_synced};
   }
   Result<FollowerRead> read_for_follower(Offset from, size_t max_bytes) override {
     if (read_error) return common::model::fail(*read_error);

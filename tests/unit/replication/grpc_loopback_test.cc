@@ -221,6 +221,7 @@ TEST_CASE("frames survive their encoding, and records are not copied") {
   a.answer.asked = {.leader_epoch = LeaderEpoch(5), .fetch_offset = Offset(70), .last_epoch = LeaderEpoch(4)};
   a.answer.high_watermark = Offset(60);
   a.answer.log_end_offset = Offset(99);
+  a.answer.counts_synced = true;
   const Buffer one = Buffer::copy_of(std::string(3000, 'a'));
   const Buffer two = Buffer::copy_of(std::string(100, 'b'));
   a.records.append(one);
@@ -241,6 +242,8 @@ TEST_CASE("frames survive their encoding, and records are not copied") {
   REQUIRE(got.answers.size() == 2);
   REQUIRE(got.answers[0].answer.asked == a.answer.asked);
   REQUIRE(got.answers[0].answer.has_records);
+  REQUIRE(got.answers[0].answer.counts_synced);
+  REQUIRE_FALSE(got.answers[1].answer.counts_synced);
   REQUIRE(got.answers[0].records.flatten().text() == std::string(3000, 'a') + std::string(100, 'b'));
   REQUIRE(got.answers[0].records.parts()[0].data() == one.data());  // the very bytes
   REQUIRE(got.answers[1].answer.error == ErrorCode::offset_out_of_range);
