@@ -60,6 +60,10 @@ std::optional<Exit> Flags::parse(int argc, const char* const* argv) {
   return Exit::done;
 }
 
+std::string Flags::usage() const {
+  return parser_->app.help();
+}
+
 void Target::add_to(Flags& flags) {
   flags.text("--bootstrap-server,--broker-list", brokers, "The brokers to connect to, HOST:PORT,...");
   flags.text("--command-config", config_file, "A file of properties for the client.");
@@ -109,6 +113,10 @@ Exit fail(const std::string& message) {
 }
 Exit fail(const Problem& problem) {
   return fail(problem.message);
+}
+Exit fail_with_usage(const std::string& message, const std::string& usage) {
+  fmt::print(stderr, "{}\n{}", message, usage);
+  return Exit::refused;
 }
 
 }  // namespace cli::kafka_tools

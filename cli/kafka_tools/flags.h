@@ -30,6 +30,7 @@ class Flags {
 
   // The exit code if it is all over already: help was printed, or what is wrong was said.
   std::optional<Exit> parse(int argc, const char* const* argv);
+  [[nodiscard]] std::string usage() const;
 
  private:
   struct Parser;
@@ -51,5 +52,7 @@ Outcome<std::vector<std::pair<std::string, std::string>>> parse_settings(const s
 // Kafka's tools know the exit codes 0 and 1 only. Says what is wrong on standard error.
 Exit fail(const std::string& message);
 Exit fail(const Problem& problem);
+// The same with the usage below, as Kafka's printUsageAndExit.
+Exit fail_with_usage(const std::string& message, const std::string& usage);
 
 }  // namespace cli::kafka_tools

@@ -8,6 +8,7 @@
 #include <regex>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/facts.h"
 #include "cli/group_facts.h"
@@ -41,47 +42,84 @@ Outcome<Group> find_group(client::Cluster& cluster, const std::string& name) {
   return Group{std::move(facts), node->second};
 }
 
-// "t" or "t:0,1,2" to partitions that there are.
-Outcome<void> add_topic(const std::vector<TopicFacts>& topics, const std::string& text,
-                        std::set<TopicPartition>& into) {
+// "t:0,1,2" to partitions; there need be none such.
+Outcome<void> add_listed(const std::string& text, std::set<TopicPartition>& into) {
   const size_t colon = text.find(':');
-  const std::string name = text.substr(0, colon);
-  const auto topic = std::ranges::find(topics, name, &TopicFacts::name);
-  if (topic == topics.end() || topic->error != ErrorCode::none) {
-    return problem(Exit::refused, fmt::format("The topic '{}' does not exist.", name));
-  }
-  if (colon == std::string::npos) {
-    for (const PartitionFacts& p : topic->partitions) into.insert({name, PartitionIndex(p.index)});
-    return {};
-  }
-  for (size_t at = colon + 1; at <= text.size();) {
+  if (colon == 0 || colon + 1 == text.size() || text.find(':', colon + 1) != std::string::npos)
+    return problem(Exit::usage, fmt::format("Invalid topic arg '{}', expected topic name and partitions", text));
+  for (size_t at = colon + 1; at < text.size();) {
     const size_t comma = std::min(text.find(',', at), text.size());
-    const std::string digits = text.substr(at, comma - at);
-    const bool whole = !digits.empty() && digits.size() < 9 &&
-                       std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
-    if (!whole)
-      return problem(Exit::refused,
-                     fmt::format("Invalid topic arg '{}', expected: 'TopicName' or 'TopicName:0,1,2'", text));
-    into.insert({name, PartitionIndex(std::atoi(digits.c_str()))});
+    const std::string number = text.substr(at, comma - at);
+    const std::string_view digits = std::string_view(number).substr(number.starts_with('-') ? 1 : 0);
+    if (digits.empty() || digits.size() > 9 ||
+        !std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; }))
+      return problem(Exit::usage, fmt::format("Invalid partition '{}' specified in topic arg '{}''", number, text));
+    into.insert({text.substr(0, colon), PartitionIndex(std::atoi(number.c_str()))});
     at = comma + 1;
   }
   return {};
 }
 
-Outcome<std::set<TopicPartition>> partitions_of(const std::vector<TopicFacts>& topics, const GroupFacts& group,
-                                                const OffsetReset& reset) {
-  std::set<TopicPartition> wanted;
-  if (reset.all_topics) {
-    for (const GroupOffset& offset : group.offsets) wanted.insert(offset.partition);
-    return wanted;
-  }
-  if (reset.topics.empty()) {
-    return problem(Exit::refused, "One of the reset scopes should be defined: --all-topics, --topic.");
-  }
-  for (const std::string& topic : reset.topics) {
-    if (auto added = add_topic(topics, topic, wanted); !added) return tl::unexpected(added.error());
+struct Wanted {
+  std::set<TopicPartition> partitions;
+  std::vector<std::string> unknown_topics;  // of those named without partitions
+};
+
+Outcome<Wanted> wanted_of(const std::vector<TopicFacts>& topics, const std::vector<std::string>& texts) {
+  Wanted wanted;
+  for (const std::string& text : texts) {
+    if (text.find(':') != std::string::npos) {
+      if (auto added = add_listed(text, wanted.partitions); !added) return tl::unexpected(added.error());
+      continue;
+    }
+    const auto topic = std::ranges::find(topics, text, &TopicFacts::name);
+    if (topic == topics.end() || topic->error != ErrorCode::none) {
+      wanted.unknown_topics.push_back(text);
+      continue;
+    }
+    for (const PartitionFacts& p : topic->partitions) wanted.partitions.insert({text, PartitionIndex(p.index)});
   }
   return wanted;
+}
+
+// Every partition exists and has a leader, or nothing is reset.
+Outcome<void> check_all_valid(const std::vector<TopicFacts>& topics, const std::set<TopicPartition>& wanted) {
+  std::vector<std::string> missing;
+  std::vector<std::string> leaderless;
+  for (const TopicPartition& wish : wanted) {
+    const std::string name = fmt::format("{}-{}", wish.topic, wish.partition.value);
+    const auto topic = std::ranges::find(topics, wish.topic, &TopicFacts::name);
+    if (topic == topics.end() || topic->error != ErrorCode::none)
+      return problem(Exit::refused, "java.util.concurrent.ExecutionException: " +
+                                        exception_text(ErrorCode::unknown_topic_or_partition));
+    const auto found = std::ranges::find(topic->partitions, wish.partition.value, &PartitionFacts::index);
+    if (found == topic->partitions.end()) {
+      missing.push_back(name);
+    } else if (!found->led()) {
+      leaderless.push_back(name);
+    }
+  }
+  if (!missing.empty())
+    return problem(Exit::refused, fmt::format("The partitions \"{}\" do not exist", fmt::join(missing, ",")));
+  if (!leaderless.empty())
+    return problem(Exit::refused, fmt::format("The partitions \"{}\" have no leader", fmt::join(leaderless, ",")));
+  return {};
+}
+
+Outcome<std::set<TopicPartition>> partitions_of(const std::vector<TopicFacts>& topics, const GroupFacts& group,
+                                                const OffsetReset& reset) {
+  if (reset.all_topics) {
+    std::set<TopicPartition> committed;
+    for (const GroupOffset& offset : group.offsets) committed.insert(offset.partition);
+    return committed;
+  }
+  if (reset.topics.empty())
+    return problem(Exit::usage, "One of the reset scopes should be defined: --all-topics, --topic.");
+  auto wanted = wanted_of(topics, reset.topics);
+  if (!wanted) return tl::unexpected(wanted.error());
+  if (!wanted->unknown_topics.empty())
+    return problem(Exit::refused, std::string(exception_message(ErrorCode::unknown_topic_or_partition)));
+  return std::move(wanted->partitions);
 }
 
 int64_t now_ms() {
@@ -89,21 +127,27 @@ int64_t now_ms() {
       .count();
 }
 
-// "2026-11-28T12:00:00.000", with Z or +HH:MM behind it; without, it is local time as in Kafka.
+// "2026-11-28T12:00:00.000", with Z or +HH:MM behind it; without, it is UTC as in Kafka.
 Outcome<int64_t> parse_datetime(const std::string& text) {
-  static const std::regex form(R"((\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(\.\d{1,3})?(Z|[+-]\d{2}:?\d{2})?)");
+  static const std::regex form(R"((\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(\.\d{1,3})?(Z|[+-]\d{2}(:?\d{2})?)?)");
+  const std::string wrong = "java.text.ParseException: ";
+  const size_t time_part = text.find('T');
+  if (time_part == std::string::npos || time_part + 1 == text.size()) {
+    return problem(Exit::refused,
+                   wrong + "Error parsing timestamp. It does not contain a 'T' according to ISO8601 format");
+  }
   std::smatch found;
   std::tm time{};
   if (!std::regex_match(text, found, form) ||
       ::strptime(found[1].str().c_str(), "%Y-%m-%dT%H:%M:%S", &time) == nullptr) {
-    return problem(Exit::refused, fmt::format("Error parsing timestamp. It does not contain a valid date: {}", text));
+    const bool zoned = text.find_first_of("+-Z", time_part) != std::string::npos;
+    return problem(Exit::refused, fmt::format("{}Unparseable date: \"{}{}\"", wrong, text, zoned ? "" : "Z"));
   }
+  int64_t seconds = ::timegm(&time);
   const std::string zone = found[3];
-  time.tm_isdst = -1;
-  int64_t seconds = zone.empty() ? ::mktime(&time) : ::timegm(&time);
   if (zone.size() > 1) {
-    const int64_t shift =
-        std::atoi(zone.substr(1, 2).c_str()) * 3600 + std::atoi(zone.substr(zone.size() - 2).c_str()) * 60;
+    const int minutes = found[4].matched ? std::atoi(zone.substr(zone.size() - 2).c_str()) : 0;
+    const int64_t shift = std::atoi(zone.substr(1, 2).c_str()) * 3600 + minutes * 60;
     seconds -= zone.front() == '-' ? -shift : shift;
   }
   const std::string fraction = found[2].length() > 1 ? (found[2].str().substr(1) + "00").substr(0, 3) : "0";
@@ -115,7 +159,7 @@ Outcome<int64_t> parse_duration(const std::string& text) {
   static const std::regex form(R"(P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.\d+)?S)?)?)");
   std::smatch found;
   if (!std::regex_match(text, found, form) || text.size() < 3) {
-    return problem(Exit::refused, fmt::format("Text cannot be parsed to a Duration: {}", text));
+    return problem(Exit::refused, "Text cannot be parsed to a Duration");
   }
   const auto part = [&](int i) { return found[i].matched ? std::atoll(found[i].str().c_str()) : 0; };
   return (((part(1) * 24 + part(2)) * 60 + part(3)) * 60 + part(4)) * 1000;
@@ -128,29 +172,33 @@ std::optional<int64_t> committed_of(const GroupFacts& group, const TopicPartitio
   return found == group.offsets.end() ? std::nullopt : found->committed;
 }
 
-Outcome<Offsets> offsets_at(client::Cluster& cluster, const std::set<TopicPartition>& wanted, int64_t timestamp,
-                            const Offsets& ends) {
+Outcome<ResetOffsets> offsets_at(client::Cluster& cluster, const std::set<TopicPartition>& wanted, int64_t timestamp,
+                                 const Offsets& ends) {
   auto found = fetch_offsets(cluster, wanted, timestamp);
-  if (!found) return found;
+  if (!found) return tl::unexpected(found.error());
+  ResetOffsets result{.offsets = std::move(*found), .at_end = {}};
   for (const TopicPartition& p : wanted) {
-    if (!found->contains(p) && ends.contains(p)) (*found)[p] = ends.at(p);  // nothing that late: the end
+    if (result.offsets.contains(p) || !ends.contains(p)) continue;
+    result.offsets[p] = ends.at(p);
+    result.at_end.push_back(p);
   }
-  return found;
+  return result;
 }
 
-Outcome<Offsets> new_offsets(client::Cluster& cluster, const GroupFacts& group, const std::set<TopicPartition>& wanted,
-                             const OffsetReset& reset) {
+Outcome<ResetOffsets> new_offsets(client::Cluster& cluster, const GroupFacts& group,
+                                  const std::set<TopicPartition>& wanted, const OffsetReset& reset) {
   const auto starts = fetch_offsets(cluster, wanted, earliest);
   if (!starts) return tl::unexpected(starts.error());
   const auto ends = fetch_offsets(cluster, wanted, latest);
-  if (!ends || reset.to_latest) return ends;
-  if (reset.to_earliest) return starts;
+  if (!ends) return tl::unexpected(ends.error());
+  if (reset.to_latest) return ResetOffsets{.offsets = *ends, .at_end = {}};
+  if (reset.to_earliest) return ResetOffsets{.offsets = *starts, .at_end = {}};
   if (!reset.to_datetime.empty() || !reset.by_duration.empty()) {
     const auto time = reset.to_datetime.empty() ? parse_duration(reset.by_duration) : parse_datetime(reset.to_datetime);
     if (!time) return tl::unexpected(time.error());
     return offsets_at(cluster, wanted, reset.to_datetime.empty() ? now_ms() - *time : *time, *ends);
   }
-  Offsets result;
+  ResetOffsets result;
   for (const TopicPartition& p : wanted) {
     const auto current = committed_of(group, p);
     if (reset.shift_by && !current) {
@@ -161,12 +209,15 @@ Outcome<Offsets> new_offsets(client::Cluster& cluster, const GroupFacts& group, 
     const auto end = ends->find(p);
     const auto start = starts->find(p);
     if (end == ends->end() || start == starts->end()) {
-      return problem(Exit::refused, fmt::format("The partition \"{}-{}\" does not exist", p.topic, p.partition.value));
+      return problem(Exit::refused,
+                     fmt::format("Error getting ending offset of topic partition: {}-{}", p.topic, p.partition.value));
     }
-    const int64_t asked = reset.to_offset  ? *reset.to_offset
-                          : reset.shift_by ? *current + *reset.shift_by
-                                           : current.value_or(end->second);
-    result[p] = std::clamp(asked, start->second, end->second);
+    if (reset.to_current) {
+      result.offsets[p] = current.value_or(end->second);  // wherever it is: as Kafka, not brought within the log
+    } else {
+      result.offsets[p] =
+          std::clamp(reset.to_offset ? *reset.to_offset : *current + *reset.shift_by, start->second, end->second);
+    }
   }
   return result;
 }
@@ -192,8 +243,7 @@ Outcome<void> commit(client::Cluster& cluster, const Group& group, const std::ve
   if (!answer) return tl::unexpected(answer.error());
   for (const auto& topic : answer->topics) {
     for (const auto& p : topic.partitions) {
-      if (p.error_code != ErrorCode::none)
-        return tl::unexpected(refused("the offsets were not committed", p.error_code));
+      if (p.error_code != ErrorCode::none) return problem(Exit::refused, std::string(exception_message(p.error_code)));
     }
   }
   return {};
@@ -206,19 +256,13 @@ int ways(const OffsetReset& r) {
 
 }  // namespace
 
-Outcome<Offsets> reset_offsets(client::Cluster& cluster, const std::string& name, const OffsetReset& reset) {
-  if (ways(reset) != 1) {
-    return problem(
-        Exit::refused,
-        "Option '[reset-offsets]' requires one and only one of the following scenarios: [to-offset], [to-datetime], "
-        "[by-duration], [to-earliest], [to-latest], [shift-by], [to-current]");
-  }
+Outcome<ResetOffsets> reset_offsets(client::Cluster& cluster, const std::string& name, const OffsetReset& reset) {
   const auto group = find_group(cluster, name);
   if (!group) return tl::unexpected(group.error());
   const std::string& state = group->facts.state;
   if (state != "Empty" && state != "Dead" && !state.empty()) {
     return problem(
-        Exit::refused,
+        Exit::partly,
         fmt::format("Assignments can only be reset if the group '{}' is inactive, but the current state is {}.", name,
                     state));
   }
@@ -226,36 +270,40 @@ Outcome<Offsets> reset_offsets(client::Cluster& cluster, const std::string& name
   if (!topics) return tl::unexpected(topics.error());
   const auto wanted = partitions_of(*topics, group->facts, reset);
   if (!wanted) return tl::unexpected(wanted.error());
-  auto offsets = new_offsets(cluster, group->facts, *wanted, reset);
-  if (!offsets || !reset.execute || offsets->empty()) return offsets;
-  if (const auto done = commit(cluster, *group, *topics, *offsets); !done) return tl::unexpected(done.error());
-  return offsets;
+  if (const auto valid = check_all_valid(*topics, *wanted); !valid) return tl::unexpected(valid.error());
+  if (ways(reset) == 0) {
+    return problem(Exit::usage,
+                   "Option '[reset-offsets]' requires one of the following scenarios: [[to-latest], [by-duration], "
+                   "[to-datetime], [from-file], [shift-by], [to-offset], [to-earliest], [to-current]]");
+  }
+  auto result = new_offsets(cluster, group->facts, *wanted, reset);
+  if (!result || !reset.execute || result->offsets.empty()) return result;
+  if (const auto done = commit(cluster, *group, *topics, result->offsets); !done) return tl::unexpected(done.error());
+  return result;
 }
 
-Outcome<std::map<TopicPartition, ErrorCode>> delete_offsets(client::Cluster& cluster, const std::string& name,
-                                                            const std::vector<std::string>& texts) {
-  const auto group = find_group(cluster, name);
-  if (!group) return tl::unexpected(group.error());
+Outcome<DeletedOffsets> delete_offsets(client::Cluster& cluster, const std::string& name,
+                                       const std::vector<std::string>& texts) {
   const auto topics = fetch_topics(cluster, std::nullopt);
   if (!topics) return tl::unexpected(topics.error());
-  std::set<TopicPartition> wanted;
-  for (const std::string& text : texts) {
-    if (auto added = add_topic(*topics, text, wanted); !added) return tl::unexpected(added.error());
-  }
-  if (wanted.empty()) return problem(Exit::refused, "Option [delete-offsets] takes the following option: [topic]");
+  auto wanted = wanted_of(*topics, texts);
+  if (!wanted) return tl::unexpected(wanted.error());
+  const auto group = find_group(cluster, name);
+  if (!group) return tl::unexpected(group.error());
   kafka::OffsetDeleteRequest request;
   request.group_id = name;
-  for (const TopicPartition& p : wanted) {
+  for (const TopicPartition& p : wanted->partitions) {
     if (request.topics.empty() || request.topics.back().name != p.topic) request.topics.emplace_back().name = p.topic;
     request.topics.back().partitions.push_back({.partition_index = p.partition.value});
   }
   const auto answer = cluster.call_on<kafka::OffsetDeleteResponse>(group->coordinator, request);
   if (!answer) return tl::unexpected(answer.error());
-  if (answer->error_code != ErrorCode::none)
-    return tl::unexpected(refused("the offsets were not deleted", answer->error_code));
-  std::map<TopicPartition, ErrorCode> result;
+  DeletedOffsets result{
+      .group_error = answer->error_code, .partitions = {}, .unknown_topics = std::move(wanted->unknown_topics)};
+  for (const TopicPartition& p : wanted->partitions) result.partitions[p] = answer->error_code;
   for (const auto& topic : answer->topics) {
-    for (const auto& p : topic.partitions) result[{topic.name, PartitionIndex(p.partition_index)}] = p.error_code;
+    for (const auto& p : topic.partitions)
+      result.partitions[{topic.name, PartitionIndex(p.partition_index)}] = p.error_code;
   }
   return result;
 }
@@ -268,14 +316,47 @@ Outcome<void> delete_group(client::Cluster& cluster, const std::string& name) {
   const auto answer = cluster.call_on<kafka::DeleteGroupsResponse>(group->coordinator, request);
   if (!answer) return tl::unexpected(answer.error());
   for (const auto& result : answer->results) {
-    if (result.error_code == ErrorCode::none) continue;
-    const std::string what =
-        result.error_code == ErrorCode::non_empty_group      ? "GroupNotEmptyException: The group is not empty."
-        : result.error_code == ErrorCode::group_id_not_found ? "GroupIdNotFoundException: The group id does not exist."
-                                                             : std::string(common::model::to_string(result.error_code));
-    return problem(Exit::refused, "org.apache.kafka.common.errors." + what);
+    if (result.error_code != ErrorCode::none) return problem(Exit::refused, exception_text(result.error_code));
   }
   return {};
+}
+
+namespace {
+
+struct JavaError {
+  ErrorCode code;
+  std::string_view name;
+  std::string_view message;
+};
+constexpr JavaError java_errors[] = {
+    {ErrorCode::unknown_topic_or_partition, "UnknownTopicOrPartitionException",
+     "This server does not host this topic-partition."},
+    {ErrorCode::invalid_group_id, "InvalidGroupIdException", "The group id is invalid."},
+    {ErrorCode::unknown_member_id, "UnknownMemberIdException", "The coordinator is not aware of this member."},
+    {ErrorCode::non_empty_group, "GroupNotEmptyException", "The group is not empty."},
+    {ErrorCode::group_id_not_found, "GroupIdNotFoundException", "The group id does not exist."},
+    {ErrorCode::group_subscribed_to_topic, "GroupSubscribedToTopicException",
+     "Deleting offsets of a topic is forbidden while the consumer group is actively subscribed to it."}};
+
+const JavaError* java_error(ErrorCode code) {
+  const auto* found = std::ranges::find(java_errors, code, &JavaError::code);
+  return found == std::end(java_errors) ? nullptr : found;
+}
+
+}  // namespace
+
+std::string exception_name(ErrorCode code) {
+  const JavaError* known = java_error(code);
+  return fmt::format("org.apache.kafka.common.errors.{}",
+                     known == nullptr ? std::string_view(common::model::to_string(code)) : known->name);
+}
+std::string_view exception_message(ErrorCode code) {
+  const JavaError* known = java_error(code);
+  return known == nullptr ? std::string_view(common::model::to_string(code)) : known->message;
+}
+std::string exception_text(ErrorCode code) {
+  const JavaError* known = java_error(code);
+  return known == nullptr ? exception_name(code) : fmt::format("{}: {}", exception_name(code), known->message);
 }
 
 }  // namespace cli::kafka_tools

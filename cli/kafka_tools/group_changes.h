@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/client/cluster.h"
@@ -22,13 +23,30 @@ struct OffsetReset {
   std::string to_datetime, by_duration;
 };
 
-// The new offsets, committed if `execute` is set. Refuses a group with members.
-Outcome<std::map<TopicPartition, int64_t>> reset_offsets(client::Cluster& cluster, const std::string& group,
-                                                         const OffsetReset& reset);
-Outcome<std::map<TopicPartition, common::model::ErrorCode>> delete_offsets(client::Cluster& cluster,
-                                                                           const std::string& group,
-                                                                           const std::vector<std::string>& topics);
+// What came of it, committed if `execute` is set.
+struct ResetOffsets {
+  std::map<TopicPartition, int64_t> offsets;
+  std::vector<TopicPartition> at_end;  // nothing is as young as the time asked for
+};
+// Messages are those of Kafka's tool, and the exit code of a problem says how that tool takes it: usage ends it with
+// its usage, partly concerns this group alone (it has members), anything else ends it as a command that failed.
+Outcome<ResetOffsets> reset_offsets(client::Cluster& cluster, const std::string& group, const OffsetReset& reset);
+
+struct DeletedOffsets {
+  common::model::ErrorCode group_error = common::model::ErrorCode::none;  // of the whole; then of every partition too
+  std::map<TopicPartition, common::model::ErrorCode> partitions;
+  std::vector<std::string> unknown_topics;
+};
+// Problems as of reset_offsets.
+Outcome<DeletedOffsets> delete_offsets(client::Cluster& cluster, const std::string& group,
+                                       const std::vector<std::string>& topics);
 // The error's message is Kafka's: the exception's name and its sentence.
 Outcome<void> delete_group(client::Cluster& cluster, const std::string& group);
+
+// How Java prints an error: "org.apache.kafka.common.errors.GroupIdNotFoundException", "The group id does not exist.",
+// and both with a colon between them.
+std::string exception_name(common::model::ErrorCode code);
+std::string_view exception_message(common::model::ErrorCode code);
+std::string exception_text(common::model::ErrorCode code);
 
 }  // namespace cli::kafka_tools

@@ -1,5 +1,6 @@
 // kafka-consumer-groups: list and describe groups, reset and delete their offsets, delete them, with
-// ConsumerGroupCommand's flags and lines.
+// ConsumerGroupCommand's flags and lines. Its errors go three ways: what is wrong with the words, and a reset that its
+// words do not allow, to standard error with the usage (1); all else to standard output (0).
 #include <algorithm>
 #include <set>
 
@@ -10,6 +11,7 @@
 #include "cli/group_facts.h"
 #include "cli/kafka_tools/flags.h"
 #include "cli/kafka_tools/group_changes.h"
+#include "cli/kafka_tools/group_options.h"
 #include "cli/kafka_tools/tools.h"
 #include "cli/output.h"
 
@@ -18,59 +20,11 @@ namespace {
 
 using common::model::ErrorCode;
 
-struct Options {
-  Target target;
-  bool list = false, describe = false, remove = false, reset = false, delete_offsets = false;
-  bool all_groups = false, members = false, verbose = false, offsets = false, state = false;
-  std::vector<std::string> groups;
-  OffsetReset change;
-};
-
-std::optional<Exit> parse(Options& o, int argc, const char* const* argv) {
-  Flags flags(
-      "kafka-consumer-groups",
-      "This tool helps to list all consumer groups, describe a consumer group, delete consumer group info, or reset "
-      "consumer group offsets.");
-  o.target.add_to(flags);
-  flags.toggle("--list", o.list, "List all groups.");
-  flags.toggle("--describe", o.describe, "Describe groups and the lag of their offsets.");
-  flags.toggle("--delete", o.remove, "Delete groups with their offsets.");
-  flags.toggle("--reset-offsets", o.reset, "Reset the offsets of an inactive group.");
-  flags.toggle("--delete-offsets", o.delete_offsets, "Delete a group's offsets of topics.");
-  flags.texts("--group", o.groups, "The group; may be given several times.");
-  flags.toggle("--all-groups", o.all_groups, "All groups.");
-  flags.toggle("--members", o.members, "Describe the members.");
-  flags.toggle("--verbose", o.verbose, "More about the members.");
-  flags.toggle("--offsets", o.offsets, "Describe the offsets (the default).");
-  flags.toggle("--state", o.state, "Describe or list the state.");
-  flags.texts("--topic", o.change.topics, "A topic, or topic:0,1,2; may be given several times.");
-  flags.toggle("--all-topics", o.change.all_topics, "All topics of the group.");
-  flags.toggle("--execute", o.change.execute, "Carry the reset out.");
-  flags.toggle("--dry-run", o.change.dry_run, "Only show what a reset would do (the default).");
-  flags.toggle("--to-earliest", o.change.to_earliest, "Reset to the earliest offset.");
-  flags.toggle("--to-latest", o.change.to_latest, "Reset to the latest offset.");
-  flags.toggle("--to-current", o.change.to_current, "Reset to the current offset.");
-  flags.number("--to-offset", o.change.to_offset, "Reset to this offset.");
-  flags.number("--shift-by", o.change.shift_by, "Shift the current offset by this number.");
-  flags.text("--to-datetime", o.change.to_datetime, "Reset to the offset of a time: YYYY-MM-DDTHH:mm:SS.sss");
-  flags.text("--by-duration", o.change.by_duration, "Reset to the offset of so long ago: PnDTnHnMnS");
-  flags.ignored("--timeout");
-  if (const auto over = flags.parse(argc, argv)) return over;
-  if (o.list + o.describe + o.remove + o.reset + o.delete_offsets != 1) {
-    return fail(
-        "Command must include exactly one action: --list, --describe, --delete, --reset-offsets, --delete-offsets, "
-        "--validate-regex");
-  }
-  if (o.target.brokers.empty()) return fail("Missing required argument \"[bootstrap-server]\"");
-  if (!o.list && o.groups.empty() == !o.all_groups) {
-    return fail(o.describe || o.remove ? "Option takes one of these options: [all-groups], [group]"
-                                       : "Option takes the option: [group]");
-  }
-  return std::nullopt;
-}
-
 void print_error(const std::string& what) {
   print_out(fmt::format("\nError: {}\n", what));
+}
+void print_failure(const std::string& why) {
+  print_error("Executing consumer group command failed due to " + why);
 }
 
 // The least width of a column in ConsumerGroupCommand's tables.
@@ -83,7 +37,7 @@ size_t width_of(const Rows& rows, Text text) {
   return width;
 }
 
-Exit list(client::Cluster& cluster, const Options& o) {
+Exit list(client::Cluster& cluster, const GroupOptions& o) {
   const auto names = fetch_group_names(cluster);
   if (!names) return fail(names.error());
   if (!o.state) {
@@ -217,19 +171,17 @@ bool introduce(const GroupFacts& group) {
   return true;
 }
 
-Exit describe(client::Cluster& cluster, const std::vector<std::string>& names, const Options& o) {
+Exit describe(client::Cluster& cluster, const std::vector<std::string>& names, const GroupOptions& o) {
   const auto groups = fetch_groups(cluster, names);
   if (!groups) return fail(groups.error());
   const auto nodes = fetch_nodes(cluster);
   if (!nodes) return fail(nodes.error());
+  const auto unknown = std::ranges::find(*groups, ErrorCode::group_id_not_found, &GroupFacts::error);
+  if (unknown != groups->end()) {  // the others are not described either
+    print_failure(fmt::format("{}: Group {} not found.", exception_name(unknown->error), unknown->name));
+    return Exit::done;
+  }
   for (const GroupFacts& group : *groups) {
-    if (group.error == ErrorCode::group_id_not_found) {
-      print_error(
-          fmt::format("Executing consumer group command failed due to "
-                      "org.apache.kafka.common.errors.GroupIdNotFoundException: Group {} not found.",
-                      group.name));
-      continue;
-    }
     if (!introduce(group)) continue;
     if (o.members) {
       print_members(group, o.verbose);
@@ -263,21 +215,29 @@ Exit remove(client::Cluster& cluster, const std::vector<std::string>& names) {
   return Exit::done;
 }
 
-Exit reset(client::Cluster& cluster, const std::vector<std::string>& names, const Options& o) {
+Exit reset(client::Cluster& cluster, const std::vector<std::string>& names, const GroupOptions& o) {
   size_t width = narrow;
   size_t topic_width = narrow;
   std::vector<std::pair<std::string, std::map<TopicPartition, int64_t>>> all;
   for (const std::string& name : names) {
-    auto offsets = reset_offsets(cluster, name, o.change);
-    if (!offsets) {
-      print_error(offsets.error().message);
-      if (offsets.error().exit == Exit::usage) return Exit::refused;  // Kafka's tool prints its usage and ends
-      all.emplace_back(name, std::map<TopicPartition, int64_t>());
-      continue;
+    auto done = reset_offsets(cluster, name, o.change);
+    if (!done) {
+      const Problem& problem = done.error();
+      if (problem.exit == Exit::usage) return fail_with_usage(problem.message, o.usage);
+      if (problem.exit != Exit::partly) {
+        print_failure(problem.message);
+        return Exit::done;
+      }
+      print_error(problem.message);
+      done.emplace();
+    }
+    for (const TopicPartition& p : done->at_end) {
+      print_out(fmt::format("\nWarn: Partition {} from topic {} is empty. Falling back to latest known offset.\n",
+                            p.partition.value, p.topic));
     }
     width = std::max(width, name.size());
-    for (const auto& [p, offset] : *offsets) topic_width = std::max(topic_width, p.topic.size());
-    all.emplace_back(name, std::move(*offsets));
+    for (const auto& [p, offset] : done->offsets) topic_width = std::max(topic_width, p.topic.size());
+    all.emplace_back(name, std::move(done->offsets));
   }
   std::string out =
       fmt::format("\n{:<{}} {:<{}} {:<10} {}", "GROUP", width, "TOPIC", topic_width, "PARTITION", "NEW-OFFSET");
@@ -290,25 +250,31 @@ Exit reset(client::Cluster& cluster, const std::vector<std::string>& names, cons
   return Exit::done;
 }
 
-Exit remove_offsets(client::Cluster& cluster, const Options& o) {
+Exit remove_offsets(client::Cluster& cluster, const GroupOptions& o) {
   const std::string& name = o.groups.front();
   const auto done = delete_offsets(cluster, name, o.change.topics);
   if (!done) {
-    print_error(done.error().message);
+    if (done.error().exit == Exit::usage) return fail_with_usage(done.error().message, o.usage);
+    print_failure(done.error().message);
     return Exit::done;
   }
-  const bool all_well = std::ranges::all_of(*done, [](const auto& entry) { return entry.second == ErrorCode::none; });
-  std::string out = all_well
-                        ? fmt::format("Request succeeded for deleting offsets from group {}.\n", name)
-                        : fmt::format("\nError: Encountered some partition-level error, see the follow-up details.\n");
-  size_t t = narrow;
-  for (const auto& [p, code] : *done) t = std::max(t, p.topic.size());
-  out += fmt::format("\n{:<{}} {:<10} {:<15}", "TOPIC", t, "PARTITION", "STATUS");
-  for (const auto& [p, code] : *done) {
-    out +=
-        fmt::format("\n{:<{}} {:<10} {:<15}", p.topic, t, p.partition.value,
-                    code == ErrorCode::none ? "Successful" : fmt::format("Error: {}", common::model::to_string(code)));
+  if (done->group_error != ErrorCode::none) {
+    print_error(std::string(exception_message(done->group_error)));
+  } else if (std::ranges::any_of(done->partitions, [](const auto& entry) { return entry.second != ErrorCode::none; })) {
+    print_error("Encountered some partition-level error, see the follow-up details.");
+  } else {
+    print_out(fmt::format("Request succeeded for deleting offsets from group {}.\n", name));
   }
+  size_t t = narrow;
+  for (const auto& [p, code] : done->partitions) t = std::max(t, p.topic.size());
+  for (const std::string& topic : done->unknown_topics) t = std::max(t, topic.size());
+  std::string out = fmt::format("\n{:<{}} {:<10} {:<15}", "TOPIC", t, "PARTITION", "STATUS");
+  const auto add = [&](const std::string& topic, const std::string& partition, ErrorCode code) {
+    out += fmt::format("\n{:<{}} {:<10} {:<15}", topic, t, partition,
+                       code == ErrorCode::none ? "Successful" : "Error: " + exception_text(code));
+  };
+  for (const auto& [p, code] : done->partitions) add(p.topic, std::to_string(p.partition.value), code);
+  for (const std::string& topic : done->unknown_topics) add(topic, "-", ErrorCode::unknown_topic_or_partition);
   print_out(out + "\n");
   return Exit::done;
 }
@@ -316,8 +282,8 @@ Exit remove_offsets(client::Cluster& cluster, const Options& o) {
 }  // namespace
 
 Exit consumer_groups(int argc, const char* const* argv) {
-  Options o;
-  if (const auto over = parse(o, argc, argv)) return *over;
+  GroupOptions o;
+  if (const auto over = o.parse(argc, argv)) return *over;
   Outcome<client::Cluster> cluster = o.target.open();
   if (!cluster) return fail(cluster.error());
   if (o.list) return list(*cluster, o);

@@ -1,6 +1,7 @@
 """The names of Kafka's scripts: the same words to Kafka's own tool and to the link give the same lines and exit code.
 
-Both run against one cluster of ours. Standard error is Java's business (stack traces); what is compared is what scripts read.
+Both run against one cluster of ours. Standard error is Java's business (stack traces); what is compared is what scripts read,
+and of refusals the line that says why.
 """
 import pathlib
 import re
@@ -9,6 +10,7 @@ import subprocess
 import tempfile
 
 from apache_kafka import java_command
+from apache_tools import KafkaTools
 from naru_cluster import Cluster, clean_environment, naru_binary, wait_until
 from toolchains import Skipped
 
@@ -28,8 +30,9 @@ QUICK_JVM = ("-Xmx256M", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 class Tools:
     """A cluster, the links, and Kafka's tools beside them."""
 
-    def __init__(self, cluster, folder):
+    def __init__(self, cluster, folder, one_jvm):
         self.cluster = cluster
+        self.one_jvm = one_jvm
         self.folder = pathlib.Path(folder)
         for name in TOOLS:
             (self.folder / f"{name}.sh").symlink_to(naru_binary())
@@ -67,6 +70,33 @@ class Tools:
             raise AssertionError("\n".join(seen)) from None
 
 
+    def refused_alike(self, tool, *words):
+        """Equal exit code, standard output, and first line on standard error (Java's lists of options are in any order)."""
+        java, own = self.one_jvm.run(tool.removeprefix("kafka-"), *words), self.ours(tool, *words)
+        seen = f"{java}\nours ended with {own.returncode}: {own.stdout}{own.stderr}"
+        assert (java.code, sorted_lines(java.out)) == (own.returncode, sorted_lines(own.stdout)), seen
+        if java.code != 0:
+            assert java.out == "" and words_of_line(java.err) == words_of_line(own.stderr), seen
+
+    def group_is_empty(self, group):
+        """A consumer that has ended leaves its group; until the coordinator has heard it, offsets cannot be set."""
+        def empty():
+            said = self.ok("kafka-consumer-groups", "--describe", "--group", group, "--state")
+            rows = [line.split() for line in said.splitlines() if line.startswith(group)]
+            return f"Group {group} not found" in said or any(row[-2:] == ["Empty", "0"] for row in rows)
+        wait_until(empty, f"{group} without members", 60)
+
+    def commit(self, group, topic, *where):
+        self.group_is_empty(group)
+        out = self.ok("kafka-consumer-groups", "--reset-offsets", "--group", group, "--topic", topic, *where, "--execute")
+        assert "Error" not in out, out
+        return [line.split()[1:] for line in out.splitlines() if line.startswith(group)]
+
+
+def words_of_line(text):
+    return sorted(re.findall(r"[^\s,\[\]]+", text.partition("\n")[0]))
+
+
 def sorted_settings(text):
     """Java prints topics and their changed settings in the order of its hash table."""
     return sorted_lines(re.sub(r"Configs: (.*)", lambda m: "Configs: " + ",".join(sorted(re.split(r",(?=[a-z.]+=)", m[1]))), text))
@@ -77,7 +107,7 @@ def sorted_lines(text):
 
 
 def without_times(text):
-    return re.sub(r"\d{13}", "TIME", text)
+    return re.sub(r"\d{13}", "TIME", re.sub(r"(MaxFollowerLagTimeMs:\s+)\S+", r"\1TIME", text))
 
 
 def blocks_by_broker(text):
@@ -126,7 +156,10 @@ def console(tools):
     tools.ok("kafka-console-producer", "--topic", "plain", text_in="a\nb\nc\n")
     read = tools.ours("kafka-console-consumer", "--topic", "plain", "--from-beginning", "--max-messages", 3)
     assert sorted(read.stdout.split()) == ["a", "b", "c"] and read.stderr.endswith("Processed a total of 3 messages\n"), read
-    one = ["--topic", "plain", "--partition", 0, "--offset", "earliest", "--timeout-ms", 3000]
+    # A producer without keys sends to any partition: one that has records, and all that it has.
+    _, partition, count = max((line.split(":") for line in tools.ok("kafka-get-offsets", "--topic", "plain").splitlines()),
+                              key=lambda row: int(row[2]))
+    one = ["--topic", "plain", "--partition", partition, "--offset", "earliest", "--max-messages", count, "--timeout-ms", 60000]
     tools.same("kafka-console-consumer", *one)
 
 
@@ -137,6 +170,8 @@ def offsets_and_groups(tools):
     groups = "kafka-consumer-groups"
     for group in ("readers", "others"):
         tools.ok("kafka-console-consumer", "--topic", "plain", "--group", group, "--from-beginning", "--max-messages", 3, "--timeout-ms", 30000)
+        # It may have had its three records before it had a position in each partition, and commits what it has.
+        tools.commit(group, "plain", "--to-latest")
     tools.same(groups, "--list", form=sorted_lines)
     for words in (["--describe", "--group", "readers"], ["--describe", "--group", "nope"],
                   ["--describe", "--group", "readers", "--state"], ["--describe", "--group", "readers", "--members"],
@@ -146,7 +181,7 @@ def offsets_and_groups(tools):
     tools.same(groups, "--describe", "--all-groups", form=sorted_lines)
     for how in (["--to-latest"], ["--to-offset", 1], ["--shift-by", -1], ["--by-duration", "P1D"], ["--to-datetime", "2020-01-01T00:00:00.000"]):
         tools.same(groups, "--reset-offsets", "--group", "readers", "--topic", "plain", *how, "--dry-run", form=sorted_lines)
-    tools.ok(groups, "--reset-offsets", "--group", "readers", "--topic", "plain", "--to-earliest", "--execute")
+    tools.commit("readers", "plain", "--to-earliest")
     out = tools.ok(groups, "--describe", "--group", "readers")
     rows = [line.split() for line in out.splitlines() if line.startswith("readers")]
     assert [row[3] for row in rows] == ["0", "0"] and sum(int(row[5]) for row in rows) == 3, out
@@ -154,6 +189,39 @@ def offsets_and_groups(tools):
     deleted = tools.ok(groups, "--delete", "--group", "others")
     assert deleted == "Deletion of requested consumer groups ('others') was successful.\n", deleted
     tools.same(groups, "--list", form=sorted_lines)
+
+
+def refusals_of_groups(tools):
+    """Whether an error goes to standard output or, with the usage, to standard error, and whether it ends the tool with 1."""
+    groups = "kafka-consumer-groups"
+    assert tools.commit("halfway", "plain:0", "--to-earliest") == [["plain", "0", "0"]]
+    reset = ["--reset-offsets", "--group", "halfway", "--dry-run"]
+    # plain-1 has nothing committed.
+    tools.refused_alike(groups, *reset, "--topic", "plain", "--shift-by", -1)
+    tools.refused_alike(groups, *reset, "--topic", "plain:0", "--shift-by", -1)
+    tools.refused_alike(groups, *reset, "--topic", "plain", "--to-current")
+    # What is wrong with the words.
+    for words in ([*reset, "--to-latest"], [*reset, "--topic", "plain"], [*reset, "--topic", "plain", "--to-latest", "--to-earliest"],
+                  [*reset, "--topic", "plain", "--to-latest", "--execute"], [*reset, "--all-groups", "--topic", "plain", "--to-latest"],
+                  [*reset, "--topic", "plain:x", "--to-latest"], [*reset, "--topic", "plain:", "--to-latest"],
+                  ["--reset-offsets", "--topic", "plain", "--to-latest"],
+                  ["--describe"], ["--describe", "--group", "halfway", "--members", "--state"], ["--delete"],
+                  ["--delete", "--group", "halfway", "--topic", "plain"], ["--delete-offsets", "--group", "halfway"],
+                  ["--delete-offsets", "--group", "halfway", "--topic", "plain:x"], ["--list", "--group", "halfway"],
+                  ["--list", "--delete", "--all-groups"], []):
+        tools.refused_alike(groups, *words)
+    # What the cluster does not have.
+    for words in ([*reset, "--topic", "nope", "--to-latest"], [*reset, "--topic", "nope:0", "--to-latest"],
+                  [*reset, "--topic", "plain:7,0", "--shift-by", 1], [*reset, "--topic", "plain", "--to-datetime", "yesterday"],
+                  [*reset, "--topic", "plain", "--to-datetime", "2020-13-01T00:00:00.000"],
+                  [*reset, "--topic", "plain", "--to-datetime", "2100-01-01T00:00:00.000"],
+                  [*reset, "--topic", "plain", "--by-duration", "1D"],
+                  ["--delete-offsets", "--group", "nope", "--topic", "plain"], ["--delete-offsets", "--group", "halfway", "--topic", "nope"],
+                  ["--delete-offsets", "--group", "halfway", "--topic", "plain:7"],
+                  ["--describe", "--group", "halfway", "--group", "nope"]):
+        tools.refused_alike(groups, *words)
+    assert tools.ok(groups, "--describe", "--group", "halfway").count("\nhalfway") == 1
+    assert "Successful" in tools.ok(groups, "--delete-offsets", "--group", "halfway", "--topic", "plain:0")
 
 
 def a_group_at_work(tools):
@@ -185,7 +253,7 @@ def settings_and_cluster(tools):
         tools.same(configs, *words)
     tools.same(configs, "--describe", "--entity-type", "topics", form=sorted_lines)
     tools.same("kafka-broker-api-versions", form=blocks_by_broker)
-    tools.same("kafka-metadata-quorum", "describe", "--status")
+    tools.same("kafka-metadata-quorum", "describe", "--status", form=without_times)
     tools.same("kafka-metadata-quorum", "describe", "--replication", form=without_times)
     quorum = "kafka-metadata-quorum"
     config = tools.folder / "controller.properties"
@@ -203,7 +271,8 @@ def test_links_print_what_kafkas_tools_print(report):
             raise Skipped(f"{program} is not installed; Kafka's own tools are what the links are compared with")
     with tempfile.TemporaryDirectory(prefix="naru-tools-") as folder, Cluster(3, settings={"group.initial.rebalance.delay.ms": 0}) as cluster:
         cluster.start()
-        tools = Tools(cluster, folder)
-        for part in (topics, console, offsets_and_groups, a_group_at_work, settings_and_cluster):
-            part(tools)
-            report(part.__name__, None)
+        with KafkaTools(cluster.bootstrap) as one_jvm:
+            tools = Tools(cluster, folder, one_jvm)
+            for part in (topics, console, offsets_and_groups, refusals_of_groups, a_group_at_work, settings_and_cluster):
+                part(tools)
+                report(part.__name__, None)
