@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/controller_settings.h"
+#include "broker/kafka_directory.h"
 #include "common/model/mutant.h"
 
 namespace broker {
@@ -135,6 +136,7 @@ Awaitable<Result<void>> BrokerCore::start() {
 
 Result<void> BrokerCore::open_directories() {
   start_disk_ = host_.make_disk(home());
+  if (auto ours = refuse_directories_of_kafka(*start_disk_, config_); !ours) return ours;
   for (const std::string& path : config_.log_dirs) {
     auto opened = common::log::LogDirectory::open(*start_disk_, path, log_);
     if (!opened) {

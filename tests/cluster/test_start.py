@@ -1,8 +1,10 @@
 """First start, restart, identity of data directories, wrong configuration."""
+import pathlib
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 
 from naru_cluster import Cluster, clean_environment, naru_binary, wait_until
 from support import equal, smoke, true
@@ -102,6 +104,25 @@ def test_the_directory_of_another_cluster_is_refused():
         code = one[1].wait_exit()
         true(code != 0, f"exit code {code}")
         true("cluster" in one[1].log(), one[1].log())
+
+
+def test_the_directory_of_an_apache_kafka_is_refused():
+    """As `kafka-storage format` and a first start of Kafka leave it."""
+    with tempfile.TemporaryDirectory(prefix="naru-kafka-") as folder:
+        data = pathlib.Path(folder)
+        meta = "#\n#Sat Nov 28 20:00:00 UTC 2026\ncluster.id=5L6g3nShT-eMCtK--X86sw\ndirectory.id=hVtc0gGcTmKy6TEuBqsPtA\nnode.id=1\nversion=1\n"
+        (data / "meta.properties").write_text(meta)
+        (data / "__cluster_metadata-0").mkdir()
+        (data / "__cluster_metadata-0" / "quorum-state").write_text(
+            '{"leaderId":1,"leaderEpoch":1,"votedId":1,"votedDirectoryId":"hVtc0gGcTmKy6TEuBqsPtA","data_version":1}')
+        (data / "__cluster_metadata-0" / "00000000000000000000.log").write_bytes(b"")
+        done = subprocess.run([naru_binary(), "start", "--set", f"log.dirs={data}", "--set", "node.id=1",
+                               "--set", "listeners=PLAINTEXT://127.0.0.1:0"],
+                              capture_output=True, text=True, timeout=60, env=clean_environment())
+        true(done.returncode not in (0, -signal.SIGABRT), f"exit code {done.returncode}")
+        true(f"log.dirs={data}: a data directory of Apache Kafka" in done.stderr, done.stderr)
+        equal((data / "meta.properties").read_text(), meta, "what Kafka wrote")
+        equal(sorted(p.name for p in data.iterdir()), ["__cluster_metadata-0", "meta.properties"], "what lies there")
 
 
 def test_wrong_configuration_is_one_clear_message():
