@@ -21,6 +21,7 @@
 #include "common/config/topic_config.h"
 #include "common/disk/kernel_disk.h"
 #include "common/log_set_up.h"
+#include "common/model/address_text.h"
 #include "common/net/networks.h"
 #include "controller/quorum/grpc_controller_wire.h"
 #include "controller/quorum/grpc_server.h"
@@ -312,8 +313,8 @@ void Broker::watch_arrival(const server::InFlight& request) {
       std::ranges::find(config_.advertised_listeners, connection.listener, &common::config::Listener::name);
   const std::string where =
       told == config_.advertised_listeners.end()
-          ? fmt::format("{}:{}, by which it came here", connection.local.host, connection.local.port)
-          : fmt::format("{}:{}, as advertised.listeners says", told->host, told->port);
+          ? common::model::address_text(connection.local.host, connection.local.port) + ", by which it came here"
+          : common::model::address_text(told->host, told->port) + ", as advertised.listeners says";
   log_.warn(
       "client '{}' at {} asked {} times in {} s where the brokers are, and never came: it most likely cannot reach "
       "what it is told (of this broker: {}); advertised.listeners must hold addresses that clients reach",
@@ -372,7 +373,8 @@ void Broker::let_clients_in() {
   if (http_) http_->set_serving(core_->looked_at());
   server_->start();
   for (const auto& listener : config_.listeners) {
-    log_.info("{} listens on {}:{}", listener.name, listener.host.empty() ? "*" : listener.host, server_->port(listener.name));
+    log_.info("{} listens on {}", listener.name,
+              common::model::address_text(listener.host.empty() ? "*" : listener.host, server_->port(listener.name)));
   }
 }
 

@@ -7,6 +7,7 @@
 #include "cli/facts.h"
 #include "cli/output.h"
 #include "cli/session.h"
+#include "common/model/address_text.h"
 #include "kafka/describe_log_dirs.h"
 
 namespace cli {
@@ -118,7 +119,7 @@ Exit run(const BrokerListCommand& command) {
     one["disk_used"] = or_null(b.disk_used);
     one["disk_total"] = or_null(b.disk_total);
     all.push_back(std::move(one));
-    table.add({std::to_string(b.id), fmt::format("{}:{}", b.host, b.port), std::string(role_of(b, *facts)),
+    table.add({std::to_string(b.id), common::model::address_text(b.host, b.port), std::string(role_of(b, *facts)),
                std::string(state_of(b, *facts)), std::to_string(b.leaders), std::to_string(b.replicas), disk_text(b),
                b.rack.value_or("")});
     names += fmt::format("{}\n", b.id);
@@ -160,9 +161,10 @@ Exit run(const BrokerDescribeCommand& command) {
   }
   const auto known = [](std::string_view text) { return std::string(text.empty() ? "-" : text); };
   const std::string state = known(state_of(*found, *facts));
-  print_out(fmt::format("broker {}   {}:{}   {}   {}   leads {} of its {} replicas{}\n", found->id, found->host,
-                        found->port, known(role_of(*found, *facts)), state == "down" ? red(state) : state,
-                        found->leaders, found->replicas, found->rack ? "   rack " + *found->rack : ""));
+  print_out(fmt::format("broker {}   {}   {}   {}   leads {} of its {} replicas{}\n", found->id,
+                        common::model::address_text(found->host, found->port), known(role_of(*found, *facts)),
+                        state == "down" ? red(state) : state, found->leaders, found->replicas,
+                        found->rack ? "   rack " + *found->rack : ""));
   if (!directories.empty()) print_out(directories_table(directories));
   return Exit::done;
 }

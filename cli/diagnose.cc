@@ -12,6 +12,7 @@
 #include "cli/output.h"
 #include "cli/session.h"
 #include "cli/why.h"
+#include "common/model/address_text.h"
 #include "kafka/api_versions.h"
 #include "kafka/describe_log_dirs.h"
 #include "kafka/describe_quorum.h"
@@ -98,7 +99,7 @@ class Doctor {
 
   // Clients go where metadata sends them, whatever they were started with.
   void look_at_address(const BrokerFacts& broker) {
-    const std::string where = fmt::format("{}:{}", broker.host, broker.port);
+    const std::string where = common::model::address_text(broker.host, broker.port);
     const std::string subject = fmt::format("address of broker {}", broker.id);
     if (broker.fenced) return say(subject, State::note, where + " not tried: the broker is down");
     const auto begin = steady_clock::now();

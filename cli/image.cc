@@ -1,4 +1,5 @@
 #include "cli/image.h"
+#include "common/model/address_text.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -78,8 +79,7 @@ std::string local_address() {
   if (!loaded) return "localhost:9092";
   const common::config::Listener& listener = loaded->config.listeners.front();
   const bool any = listener.host.empty() || listener.host == "0.0.0.0" || listener.host == "::";
-  const bool v6 = !any && listener.host.find(':') != std::string::npos;
-  return fmt::format("{}{}{}:{}", v6 ? "[" : "", any ? "localhost" : listener.host, v6 ? "]" : "", listener.port);
+  return common::model::address_text(any ? "localhost" : listener.host, listener.port);
 }
 
 }  // namespace cli

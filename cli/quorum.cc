@@ -10,6 +10,7 @@
 #include "cli/output.h"
 #include "cli/quorum_facts.h"
 #include "cli/session.h"
+#include "common/model/address_text.h"
 #include "kafka/describe_cluster.h"
 
 namespace cli {
@@ -34,7 +35,7 @@ Json time_or_null(int64_t timestamp) {
 std::string address_of(const QuorumFacts& quorum, int32_t id) {
   for (const auto& node : quorum.answer.nodes) {
     if (node.node_id == id && !node.listeners.empty())
-      return fmt::format("{}:{}", node.listeners.front().host, node.listeners.front().port);
+      return common::model::address_text(node.listeners.front().host, node.listeners.front().port);
   }
   return {};
 }

@@ -12,6 +12,7 @@
 #include "cli/output.h"
 #include "cli/session.h"
 #include "cli/wait.h"
+#include "common/model/address_text.h"
 
 namespace cli {
 namespace {
@@ -98,7 +99,7 @@ std::string status_table(const ClusterFacts& cluster, const Health& health) {
                              : b.disk_total
                                  ? fmt::format("{} of {}", bytes_text(*b.disk_used), bytes_text(*b.disk_total))
                                  : bytes_text(*b.disk_used);
-    table.add({std::to_string(b.id), fmt::format("{}:{}", b.host, b.port), std::string(role_of(b, cluster)),
+    table.add({std::to_string(b.id), common::model::address_text(b.host, b.port), std::string(role_of(b, cluster)),
                std::string(state_of(b, cluster)), std::to_string(b.leaders), std::to_string(b.replicas), disk,
                b.rack.value_or("")});
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "broker/http/service.h"
+#include "common/model/address_text.h"
 
 namespace broker::http {
 
@@ -37,8 +38,7 @@ json broker_json(const metadata::BrokerImage& broker) {
       continue;
     }
     const std::string host = listener.host.empty() ? broker.cluster_endpoint.host : listener.host;
-    const std::string address =
-        fmt::format("{}:{}", host.find(':') == std::string::npos ? host : "[" + host + "]", listener.port);
+    const std::string address = common::model::address_text(host, listener.port);
     if (listener.name == http_listener_name) {
       out["http"] = address;
     } else {

@@ -12,6 +12,7 @@
 #include "broker/partition/replica_manager.h"
 #include "common/config/config.h"
 #include "common/config/topic_config.h"
+#include "common/model/address_text.h"
 #include "controller/quorum/controller_client.h"
 #include "controller/quorum/controller_node.h"
 
@@ -304,7 +305,7 @@ Awaitable<Response> Console::quorum() {
   for (json& replica : out["replicas"]) {
     for (const auto& node : quorum->nodes) {
       if (node.broker_id.value == replica["id"])
-        replica["address"] = fmt::format("{}:{}", node.endpoint.host, node.endpoint.port);
+        replica["address"] = common::model::address_text(node.endpoint.host, node.endpoint.port);
     }
   }
   co_return as_json(out);

@@ -1,4 +1,5 @@
 #include "broker/http/metrics_parts.h"
+#include "common/model/address_text.h"
 
 #include <algorithm>
 
@@ -208,8 +209,8 @@ void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSamp
       if (!broker->listeners.empty()) {
         // Where nothing is advertised, each client is told what it can reach; here, where the other brokers reach it.
         const metadata::Listener& listener = broker->listeners.front();
-        address =
-            fmt::format("{}:{}", listener.host.empty() ? broker->cluster_endpoint.host : listener.host, listener.port);
+        address = common::model::address_text(listener.host.empty() ? broker->cluster_endpoint.host : listener.host,
+                                              listener.port);
       }
       out.sample({{"id", fmt::to_string(id.value)}, {"address", address}}, 1);
     }

@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "common/model/address_text.h"
 #include "common/model/mutant.h"
 
 namespace broker::server {
@@ -144,8 +145,9 @@ void Server::hand_over(Listener& listener, common::net::Acceptor::Accepted accep
     auto on_closed = [this, &part, &listener, ip](Connection& connection, const std::string& why) {
       if (!why.empty()) {
         if (const auto grant = part.bad_client_line.ask(part.shard.now()); grant.allowed) {
-          log_.warn("closed the connection of {}:{} on {}: {}{}", connection.info().peer.host,
-                    connection.info().peer.port, listener.spec.name, why,
+          log_.warn("closed the connection of {} on {}: {}{}",
+                    common::model::address_text(connection.info().peer.host, connection.info().peer.port),
+                    listener.spec.name, why,
                     grant.suppressed > 0 ? fmt::format(" ({} such lines left out)", grant.suppressed) : "");
         }
       }

@@ -1,4 +1,5 @@
 #include "cli/client/cluster.h"
+#include "common/model/address_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -38,7 +39,7 @@ Outcome<Connection*> Cluster::at(const Broker& broker, Deadline until) {
 }
 
 std::string Cluster::connected_to() const {
-  return any_ ? fmt::format("{}:{}", any_->where().host, any_->where().port) : std::string();
+  return any_ ? common::model::address_text(any_->where().host, any_->where().port) : std::string();
 }
 
 Outcome<std::vector<HostPort>> parse_bootstrap(std::string_view text) {

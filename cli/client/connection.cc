@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/model/address_text.h"
 #include "kafka/api_versions.h"
 #include "kafka/request_header.h"
 #include "kafka/response_header.h"
@@ -83,7 +84,8 @@ Outcome<std::unique_ptr<Connection>> Connection::open(const common::config::Host
   if (status != 0) {
     const bool unknown = status == EAI_NONAME || status == EAI_NODATA;
     return problem(Exit::unreachable,
-                   fmt::format("{}:{} {}", where.host, where.port, unknown ? "name not found" : gai_strerror(status)),
+                   fmt::format("{} {}", common::model::address_text(where.host, where.port),
+                               unknown ? "name not found" : gai_strerror(status)),
                    std::string(advertise_what_is_reached));
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> addresses(found, freeaddrinfo);
@@ -100,7 +102,8 @@ Outcome<std::unique_ptr<Connection>> Connection::open(const common::config::Host
     }
     return connection;
   }
-  return problem(Exit::unreachable, fmt::format("{}:{} {}", where.host, where.port, failure.reason),
+  return problem(Exit::unreachable,
+                 fmt::format("{} {}", common::model::address_text(where.host, where.port), failure.reason),
                  std::string(failure.refused ? look_who_is_down : advertise_what_is_reached));
 }
 
@@ -151,8 +154,8 @@ std::optional<int16_t> Connection::version_of(int16_t api_key, int16_t min, int1
 }
 
 std::string Connection::no_common_version(const char* message_name) const {
-  return fmt::format("{}:{} does not speak {} in a version that this command knows", where_.host, where_.port,
-                     message_name);
+  return fmt::format("{} does not speak {} in a version that this command knows",
+                     common::model::address_text(where_.host, where_.port), message_name);
 }
 
 void Connection::write_header(kafka::Writer& writer, int16_t api_key, int16_t version) {
@@ -179,7 +182,8 @@ Outcome<kafka::Reader> Connection::exchange(const BufferChain& request, int16_t 
 
 Outcome<Buffer> Connection::round_trip(const BufferChain& request, Deadline deadline) {
   if (broken())
-    return problem(Exit::unreachable, fmt::format("{}:{} is no longer connected", where_.host, where_.port));
+    return problem(Exit::unreachable,
+                   fmt::format("{} is no longer connected", common::model::address_text(where_.host, where_.port)));
   const auto size = static_cast<uint32_t>(request.size());
   const std::byte prefix[4] = {std::byte(size >> 24), std::byte(size >> 16), std::byte(size >> 8), std::byte(size)};
   if (Outcome<void> sent = send_all(prefix, deadline); !sent) return tl::unexpected(std::move(sent.error()));
@@ -239,7 +243,7 @@ Outcome<void> Connection::receive_all(std::byte* into, size_t size, Deadline dea
 std::string Connection::fail(std::string_view reason) {
   if (socket_ >= 0) ::close(socket_);
   socket_ = -1;
-  return fmt::format("{}:{} {}", where_.host, where_.port, reason);
+  return fmt::format("{} {}", common::model::address_text(where_.host, where_.port), reason);
 }
 
 }  // namespace cli::client

@@ -25,6 +25,7 @@
 #include "cli/verify/report.h"
 #include "cli/verify/topic.h"
 #include "cli/wait.h"
+#include "common/model/address_text.h"
 #include "kafka/describe_log_dirs.h"
 
 namespace cli {
@@ -126,7 +127,8 @@ class Drill {
     Outcome<LocalProcess> process = LocalProcess::listening_on(b.host, b.port);
     if (!process) {
       return problem(Exit::refused,
-                     fmt::format("broker {} at {}:{}: {}", b.id, b.host, b.port, process.error().message),
+                     fmt::format("broker {} at {}: {}", b.id, common::model::address_text(b.host, b.port),
+                                 process.error().message),
                      "run the drill on its machine, or say --harm-with and --heal-with");
     }
     processes_.push_back(std::move(*process));

@@ -1,4 +1,5 @@
 #include "cli/drill/local_process.h"
+#include "common/model/address_text.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -131,11 +132,14 @@ std::vector<char*> pointers_to(const std::vector<std::string>& words) {
 Outcome<LocalProcess> LocalProcess::listening_on(const std::string& host, uint16_t port) {
   const std::set<std::string> sockets = listening_sockets(host, port);
   if (sockets.empty())
-    return problem(Exit::refused, fmt::format("nothing on this machine listens on {}:{}", host, port));
+    return problem(Exit::refused,
+                   fmt::format("nothing on this machine listens on {}", common::model::address_text(host, port)));
   const std::optional<pid_t> pid = owner_of(sockets);
   if (!pid) {
-    return problem(Exit::refused, fmt::format("the process that listens on {}:{} belongs to somebody else", host, port),
-                   "run the drill as its user, or as root");
+    return problem(
+        Exit::refused,
+        fmt::format("the process that listens on {} belongs to somebody else", common::model::address_text(host, port)),
+        "run the drill as its user, or as root");
   }
   LocalProcess found;
   found.pid_ = *pid;

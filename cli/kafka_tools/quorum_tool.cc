@@ -11,6 +11,7 @@
 #include "cli/output.h"
 #include "cli/quorum_facts.h"
 #include "common/config/config_load.h"
+#include "common/model/address_text.h"
 #include "kafka/describe_cluster.h"
 
 namespace cli::kafka_tools {
@@ -30,10 +31,8 @@ std::string members_text(const Quorum& answer, const std::vector<Replica>& repli
     std::vector<std::string> endpoints;
     for (const auto& node : answer.nodes) {
       if (node.node_id != r.replica_id) continue;
-      for (const auto& l : node.listeners) {
-        const bool v6 = l.host.find(':') != std::string::npos;
-        endpoints.push_back(fmt::format("\"{}://{}{}{}:{}\"", l.name, v6 ? "[" : "", l.host, v6 ? "]" : "", l.port));
-      }
+      for (const auto& l : node.listeners)
+        endpoints.push_back(fmt::format("\"{}://{}\"", l.name, common::model::address_text(l.host, l.port)));
     }
     std::string text = fmt::format("{{\"id\": {}", r.replica_id);
     if (!r.replica_directory_id.is_zero())
@@ -113,10 +112,8 @@ Exit quorum_replication(const QuorumFacts& quorum, bool human) {
 
 std::string endpoints_text(const std::vector<VoterEndpoint>& endpoints) {
   std::vector<std::string> all;
-  for (const VoterEndpoint& e : endpoints) {
-    const bool v6 = e.host.find(':') != std::string::npos;
-    all.push_back(fmt::format("{}://{}{}{}:{}", e.listener, v6 ? "[" : "", e.host, v6 ? "]" : "", e.port));
-  }
+  for (const VoterEndpoint& e : endpoints)
+    all.push_back(fmt::format("{}://{}", e.listener, common::model::address_text(e.host, e.port)));
   return fmt::format("{}", fmt::join(all, ", "));
 }
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "common/config/values.h"
+#include "common/model/address_text.h"
 
 namespace common::config {
 namespace {
@@ -46,8 +47,7 @@ std::string_view to_string(SecurityProtocol protocol) {
 }
 
 std::string to_string(const Listener& listener) {
-  const bool v6 = listener.host.find(':') != std::string::npos;
-  return fmt::format("{}://{}{}{}:{}", listener.name, v6 ? "[" : "", listener.host, v6 ? "]" : "", listener.port);
+  return fmt::format("{}://{}", listener.name, common::model::address_text(listener.host, listener.port));
 }
 
 Parsed<std::map<std::string, SecurityProtocol>> parse_protocol_map(std::string_view text) {
@@ -96,7 +96,7 @@ Parsed<std::vector<Listener>> parse_listeners(std::string_view text) {
     Listener listener{.name = upper(entry.substr(0, slashes)), .host = address->host, .port = address->port};
     if (!names.insert(listener.name).second) return wrong(fmt::format("the name {} stands there twice", listener.name));
     if (listener.port != 0 && !addresses.insert({listener.host, listener.port}).second) {
-      return wrong(fmt::format("two listeners on {}:{}", listener.host, listener.port));
+      return wrong("two listeners on " + common::model::address_text(listener.host, listener.port));
     }
     all.push_back(std::move(listener));
   }

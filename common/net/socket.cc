@@ -1,4 +1,5 @@
 #include "common/net/socket.h"
+#include "common/model/address_text.h"
 
 #include <unistd.h>
 
@@ -225,8 +226,9 @@ Acceptor::~Acceptor() = default;
 Result<std::unique_ptr<Acceptor>> Acceptor::listen(Shard& shard, const std::string& host, uint16_t port,
                                                    const ListenOptions& options) {
   const auto refuse = [&](const std::string& why) {
-    return model::fail(ErrorCode::invalid_config,
-                       fmt::format("cannot listen on {}:{}: {}", host.empty() ? "*" : host, port, why));
+    return model::fail(
+        ErrorCode::invalid_config,
+        fmt::format("cannot listen on {}: {}", common::model::address_text(host.empty() ? "*" : host, port), why));
   };
   boost::system::error_code error;
   const bool any = host.empty() || host == "0.0.0.0" || host == "::" || host == "[::]";

@@ -1,4 +1,5 @@
 #include "controller/quorum/formation.h"
+#include "common/model/address_text.h"
 
 #include <algorithm>
 #include <set>
@@ -11,7 +12,7 @@ namespace {
 using Answers = std::vector<std::optional<PeerAnswer>>;
 
 std::string name_of(const ConfiguredPeer& peer) {
-  const std::string address = fmt::format("{}:{}", peer.endpoint.host, peer.endpoint.port);
+  const std::string address = common::model::address_text(peer.endpoint.host, peer.endpoint.port);
   return peer.id ? fmt::format("{}@{}", *peer.id, address) : address;
 }
 

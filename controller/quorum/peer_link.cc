@@ -1,4 +1,5 @@
 #include "controller/quorum/peer_link.h"
+#include "common/model/address_text.h"
 
 #include <algorithm>
 
@@ -64,7 +65,7 @@ LinkStatus PeerLink::status() const {
   status.why = why_closed_;
   if (endpoints_.empty()) return status;
   const raft::Endpoint& endpoint = endpoints_[next_endpoint_ % endpoints_.size()];
-  status.address = fmt::format("{}:{}", endpoint.host, endpoint.port);
+  status.address = common::model::address_text(endpoint.host, endpoint.port);
   return status;
 }
 
@@ -140,7 +141,7 @@ Awaitable<bool> PeerLink::connect_once() {
   }
   ++next_endpoint_;
   if (!std::exchange(complained_, true))
-    logger_.info("no stream to {}:{}: {}", endpoint.host, endpoint.port, why_closed_);
+    logger_.info("no stream to {}: {}", common::model::address_text(endpoint.host, endpoint.port), why_closed_);
   co_await pause(retry_);
   retry_ = std::min(retry_ * 2, times_.retry_max);
   co_return false;

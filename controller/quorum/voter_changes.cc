@@ -1,4 +1,5 @@
 #include "controller/quorum/voter_changes.h"
+#include "common/model/address_text.h"
 
 #include <algorithm>
 
@@ -164,9 +165,9 @@ void VoterChanges::carry_out(const raft::Upkeep& upkeep) {
   } else if (const auto* add = std::get_if<raft::AddAwaitedVoter>(&upkeep)) {
     raft_.add_voter(add->voter, done(fmt::format("broker {} votes again, from its new disk", add->voter.key)));
   } else if (const auto* move = std::get_if<raft::MoveVoter>(&upkeep)) {
-    raft_.update_voter(
-        move->key, move->endpoint,
-        done(fmt::format("voter {} is at {}:{} now", move->key, move->endpoint.host, move->endpoint.port)));
+    raft_.update_voter(move->key, move->endpoint,
+                       done(fmt::format("voter {} is at {} now", move->key,
+                                        common::model::address_text(move->endpoint.host, move->endpoint.port))));
   }
 }
 

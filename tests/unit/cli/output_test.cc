@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "cli/output.h"
+#include "common/model/address_text.h"
 
 using namespace cli;
 
@@ -19,6 +20,15 @@ TEST_CASE("tables: alignment, dashes, optional columns") {
         "orders     12  -\n"
         "caf\xc3\xa9        -  -\n"
         "x           1  BROKEN\n");
+}
+
+TEST_CASE("addresses") {
+  using common::model::address_text;
+  CHECK(address_text("kafka-1", 9092) == "kafka-1:9092");
+  CHECK(address_text("127.0.0.1", 9092) == "127.0.0.1:9092");
+  CHECK(address_text("::1", 9092) == "[::1]:9092");
+  CHECK(address_text("fe80::1%eth0", 65'535) == "[fe80::1%eth0]:65535");
+  CHECK(address_text("[::1]", 9092) == "[::1]:9092");
 }
 
 TEST_CASE("units") {
