@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/facts.h"
+#include "cli/json_or_null.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "common/model/address_text.h"
@@ -26,15 +27,6 @@ constexpr std::string_view describe_shape =
  "directories": [{"path": "text", "error": "CODE" or null, "used": bytes, "total": bytes or null, "free": bytes or null,
                   "replicas": [{"topic": "text", "partition": 0, "size": bytes, "lag": records}]}]}
 )";
-
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
-Json known_or_null(std::string_view text) {
-  return text.empty() ? Json(nullptr) : Json(text);
-}
 
 Json broker_json(const BrokerFacts& b, const ClusterFacts& cluster) {
   return {{"id", b.id},

@@ -8,6 +8,7 @@
 
 #include "cli/items.h"
 #include "cli/facts.h"
+#include "cli/json_or_null.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "kafka/describe_configs.h"
@@ -63,10 +64,10 @@ Json config_json(const Config& config) {
   Json origins = Json::array();
   for (const auto& s : config.synonyms) {
     origins.push_back(
-        {{"name", s.name}, {"value", s.value ? Json(*s.value) : Json(nullptr)}, {"source", source_text(s.source)}});
+        {{"name", s.name}, {"value", or_null(s.value)}, {"source", source_text(s.source)}});
   }
   return {{"name", config.name},
-          {"value", config.value ? Json(*config.value) : Json(nullptr)},
+          {"value", or_null(config.value)},
           {"source", source_text(config.config_source)},
           {"read_only", config.read_only},
           {"sensitive", config.is_sensitive},

@@ -9,6 +9,7 @@
 #include "cli/client/connection.h"
 #include "cli/facts.h"
 #include "cli/group_facts.h"
+#include "cli/json_or_null.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "cli/why.h"
@@ -31,10 +32,6 @@ constexpr std::string_view why_shape = R"({"well": true, "sentence": "text", "ne
 constexpr std::string_view doctor_shape =
     R"({"healthy": true, "findings": [{"subject": "text", "state": "good|note|bad", "text": "text", "next_step": "text" or null}]}
 )";
-
-Json text_or_null(const std::string& text) {
-  return text.empty() ? Json(nullptr) : Json(text);
-}
 
 Outcome<Reason> find_reason(client::Cluster& cluster, const WhyCommand& command) {
   Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::yes);
@@ -236,7 +233,7 @@ Exit run(const WhyCommand& command) {
   if (!reason) return report(reason.error());
   if (command.shared.format == Format::json) {
     const Json json = {
-        {"well", reason->well}, {"sentence", reason->sentence}, {"next_step", text_or_null(reason->next_step)}};
+        {"well", reason->well}, {"sentence", reason->sentence}, {"next_step", known_or_null(reason->next_step)}};
     print_out(json.dump(2) + "\n");
   } else {
     print_out((reason->well ? reason->sentence : red(reason->sentence)) + "\n");
@@ -259,7 +256,7 @@ Exit run(const DoctorCommand& command) {
     all.push_back({{"subject", f.subject},
                    {"state", name_of(f.state)},
                    {"text", f.text},
-                   {"next_step", text_or_null(f.next_step)}});
+                   {"next_step", known_or_null(f.next_step)}});
     const std::string mark = f.state == State::good ? "ok  " : f.state == State::note ? "note" : red("bad ");
     text += fmt::format("{}  {}: {}\n", mark, f.subject, f.text);
     if (!f.next_step.empty()) text += fmt::format("      {}\n", f.next_step);

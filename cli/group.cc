@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/group_facts.h"
+#include "cli/json_or_null.h"
 #include "cli/output.h"
 #include "cli/session.h"
 
@@ -23,10 +24,6 @@ constexpr std::string_view describe_shape =
                "lag": 0 or null, "member": "text" or null}]}]
 )";
 
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
 std::string or_empty(const std::optional<int64_t>& value) {
   return value ? std::to_string(*value) : std::string();
 }

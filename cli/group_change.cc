@@ -10,6 +10,7 @@
 #include "cli/facts.h"
 #include "cli/group_facts.h"
 #include "cli/items.h"
+#include "cli/json_or_null.h"
 #include "cli/output.h"
 #include "cli/record_text.h"
 #include "cli/session.h"
@@ -131,7 +132,7 @@ Json seek_json(const GroupSeekCommand& command, const std::vector<Step>& steps, 
   for (const Step& s : steps) {
     offsets.push_back({{"topic", s.partition.topic},
                        {"partition", s.partition.partition.value},
-                       {"from", s.from ? Json(*s.from) : Json(nullptr)},
+                       {"from", or_null(s.from)},
                        {"to", s.to},
                        {"records", s.from ? s.to - *s.from : 0}});
   }

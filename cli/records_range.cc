@@ -9,6 +9,7 @@
 #include "cli/facts.h"
 #include "cli/group_facts.h"
 #include "cli/items.h"
+#include "cli/json_or_null.h"
 #include "cli/output.h"
 #include "cli/record_text.h"
 #include "cli/session.h"
@@ -57,9 +58,6 @@ std::optional<int64_t> at(const Offsets& offsets, const TopicPartition& p) {
 
 std::string text_or_empty(const std::optional<int64_t>& value) {
   return value ? std::to_string(*value) : "";
-}
-Json or_null(const std::optional<int64_t>& value) {
-  return value ? Json(*value) : Json(nullptr);
 }
 
 struct Cut {
@@ -149,7 +147,7 @@ Exit run(const TopicOffsetsCommand& command) {
     const auto there = at(at_time, tp);
     const auto records = start && end ? std::optional(*end - *start) : std::nullopt;
     all.push_back({{"partition", p.index},
-                   {"leader", p.leader ? Json(*p.leader) : Json(nullptr)},
+                   {"leader", or_null(p.leader)},
                    {"start", or_null(start)},
                    {"end", or_null(end)},
                    {"records", or_null(records)},

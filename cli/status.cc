@@ -9,6 +9,7 @@
 
 #include "cli/facts.h"
 #include "cli/image.h"
+#include "cli/json_or_null.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "cli/wait.h"
@@ -31,15 +32,6 @@ constexpr std::string_view health_shape =
     R"({"healthy": true, "reasons": ["text"], "controller": 1 or null, "brokers": [1],
  "brokers_down": [1], "leaderless": 0, "under_replicated": 0, "under_min_isr": 0}
 )";
-
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
-Json known_or_null(std::string_view text) {
-  return text.empty() ? Json(nullptr) : Json(text);
-}
 
 Json status_json(const ClusterFacts& cluster, const Health& health) {
   Json brokers = Json::array();

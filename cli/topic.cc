@@ -8,6 +8,7 @@
 
 #include "cli/facts.h"
 #include "cli/items.h"
+#include "cli/json_or_null.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "kafka/create_partitions.h"
@@ -107,7 +108,7 @@ Json describe_json(const TopicFacts& topic, const TopicConfigs& configs) {
   Json partitions = Json::array();
   for (const PartitionFacts& p : topic.partitions) {
     partitions.push_back({{"partition", p.index},
-                          {"leader", p.leader ? Json(*p.leader) : Json(nullptr)},
+                          {"leader", or_null(p.leader)},
                           {"leader_epoch", p.leader_epoch},
                           {"replicas", p.replicas},
                           {"isr", p.isr},
@@ -117,7 +118,7 @@ Json describe_json(const TopicFacts& topic, const TopicConfigs& configs) {
   Json all_configs = Json::array();
   for (const auto& config : configs) {
     all_configs.push_back({{"name", config.name},
-                           {"value", config.value ? Json(*config.value) : Json(nullptr)},
+                           {"value", or_null(config.value)},
                            {"source", source_text(config.config_source)}});
   }
   return {{"name", topic.name},
