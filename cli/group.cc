@@ -6,6 +6,7 @@
 #include "cli/json_or_null.h"
 #include "cli/output.h"
 #include "cli/session.h"
+#include "cli/unread_age.h"
 
 namespace cli {
 namespace {
@@ -14,18 +15,28 @@ using common::model::ErrorCode;
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view list_shape =
-    R"([{"name": "text", "state": "text", "members": 0, "lag": 0, "coordinator": 1 or null}]
+    R"([{"name": "text", "state": "text", "members": 0, "lag": 0, "lag_seconds": 0.0 or null, "coordinator": 1 or null}]
 )";
 constexpr std::string_view describe_shape =
-    R"([{"name": "text", "state": "text", "protocol": "text", "coordinator": 1 or null, "lag": 0, "error": "CODE" or null,
+    R"([{"name": "text", "state": "text", "protocol": "text", "coordinator": 1 or null, "lag": 0, "lag_seconds": 0.0 or null,
+  "error": "CODE" or null,
   "members": [{"id": "text", "instance": "text" or null, "client_id": "text", "host": "text",
                "partitions": [{"topic": "text", "partition": 0}]}],
   "offsets": [{"topic": "text", "partition": 0, "committed": 0 or null, "start": 0 or null, "end": 0 or null,
-               "lag": 0 or null, "member": "text" or null}]}]
+               "lag": 0 or null, "lag_seconds": 0.0 or null, "member": "text" or null}]}]
 )";
 
 std::string or_empty(const std::optional<int64_t>& value) {
   return value ? std::to_string(*value) : std::string();
+}
+
+using LagTime = std::optional<std::chrono::milliseconds>;
+Json seconds_json(const LagTime& time) {
+  return time ? Json(std::chrono::duration<double>(*time).count()) : Json(nullptr);
+}
+// Nothing where there is no lag: a column of zeros says no more than the lag's.
+std::string time_text(const LagTime& time) {
+  return time && time->count() > 0 ? duration_text(*time) : std::string();
 }
 
 const MemberFacts* owner_of(const GroupFacts& group, const common::model::TopicPartition& partition) {
@@ -37,7 +48,7 @@ const MemberFacts* owner_of(const GroupFacts& group, const common::model::TopicP
   return nullptr;
 }
 
-Json describe_json(const GroupFacts& group) {
+Json describe_json(const GroupFacts& group, SystemTime now) {
   Json members = Json::array();
   for (const MemberFacts& m : group.members) {
     Json partitions = Json::array();
@@ -57,6 +68,7 @@ Json describe_json(const GroupFacts& group) {
                        {"start", or_null(o.start)},
                        {"end", or_null(o.end)},
                        {"lag", or_null(o.lag())},
+                       {"lag_seconds", seconds_json(lag_time(o, now))},
                        {"member", owner == nullptr ? Json(nullptr) : Json(owner->id)}});
   }
   return {{"name", group.name},
@@ -64,13 +76,14 @@ Json describe_json(const GroupFacts& group) {
           {"protocol", group.protocol},
           {"coordinator", or_null(group.coordinator)},
           {"lag", group.total_lag()},
+          {"lag_seconds", seconds_json(lag_time(group, now))},
           {"error",
            group.error == ErrorCode::none ? Json(nullptr) : Json(std::string(common::model::to_string(group.error)))},
           {"members", std::move(members)},
           {"offsets", std::move(offsets)}};
 }
 
-std::string describe_table(const GroupFacts& group) {
+std::string describe_table(const GroupFacts& group, SystemTime now) {
   std::string out = fmt::format("{}   {}   {} {}   lag {}{}{}\n", group.name, group.state, group.members.size(),
                                 group.members.size() == 1 ? "member" : "members", group.total_lag(),
                                 group.coordinator ? fmt::format("   coordinator {}", *group.coordinator) : "",
@@ -82,13 +95,14 @@ std::string describe_table(const GroupFacts& group) {
                  {"START", Align::right},
                  {"END", Align::right},
                  {"LAG", Align::right},
+                 {"BEHIND", Align::right, true},
                  {"CLIENT", Align::left, true},
                  {"HOST", Align::left, true},
                  {"INSTANCE", Align::left, true}});
     for (const GroupOffset& o : group.offsets) {
       const MemberFacts* owner = owner_of(group, o.partition);
       table.add({o.partition.topic, std::to_string(o.partition.partition.value), or_empty(o.committed),
-                 or_empty(o.start), or_empty(o.end), or_empty(o.lag()), owner == nullptr ? "" : owner->client_id,
+                 or_empty(o.start), or_empty(o.end), or_empty(o.lag()), time_text(lag_time(o, now)), owner == nullptr ? "" : owner->client_id,
                  owner == nullptr ? "" : owner->host, owner == nullptr ? "" : owner->instance.value_or("")});
     }
     out += table.text();
@@ -113,24 +127,28 @@ Exit run(const GroupListCommand& command) {
   if (!cluster) return report(cluster.error());
   const Outcome<std::vector<std::string>> names = fetch_group_names(*cluster);
   if (!names) return report(names.error());
-  const Outcome<std::vector<GroupFacts>> groups = fetch_groups(*cluster, *names);
+  Outcome<std::vector<GroupFacts>> groups = fetch_groups(*cluster, *names);
   if (!groups) return report(groups.error());
+  fetch_unread_since(*cluster, *groups);
+  const SystemTime now = std::chrono::system_clock::now();
   Table table({{"GROUP"},
                {"STATE"},
                {"MEMBERS", Align::right},
                {"LAG", Align::right},
+               {"BEHIND", Align::right, true},
                {"COORDINATOR", Align::right},
                {"ERROR", Align::left, true}});
   Json all = Json::array();
   std::string text;
   for (const GroupFacts& g : *groups) {
     table.add({g.name, g.state, std::to_string(g.members.size()), std::to_string(g.total_lag()),
-               g.coordinator ? std::to_string(*g.coordinator) : "",
+               time_text(lag_time(g, now)), g.coordinator ? std::to_string(*g.coordinator) : "",
                g.error == ErrorCode::none ? "" : std::string(common::model::to_string(g.error))});
     all.push_back({{"name", g.name},
                    {"state", g.state},
                    {"members", g.members.size()},
                    {"lag", g.total_lag()},
+                   {"lag_seconds", seconds_json(lag_time(g, now))},
                    {"coordinator", or_null(g.coordinator)}});
     text += g.name + "\n";
   }
@@ -144,18 +162,20 @@ Exit run(const GroupDescribeCommand& command) {
   if (command.shared.format == Format::help) return print_out(describe_shape) ? Exit::done : Exit::refused;
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
-  const Outcome<std::vector<GroupFacts>> groups = fetch_groups(*cluster, command.names);
+  Outcome<std::vector<GroupFacts>> groups = fetch_groups(*cluster, command.names);
   if (!groups) return report(groups.error());
+  fetch_unread_since(*cluster, *groups);
+  const SystemTime now = std::chrono::system_clock::now();
   Json all = Json::array();
   std::string text;
   size_t failed = 0;
   for (const GroupFacts& group : *groups) {
-    all.push_back(describe_json(group));
+    all.push_back(describe_json(group, now));
     if (group.error != ErrorCode::none) {
       ++failed;
     } else {
       text += command.shared.format == Format::name ? group.name + "\n"
-                                                    : (text.empty() ? "" : "\n") + describe_table(group);
+                                                    : (text.empty() ? "" : "\n") + describe_table(group, now);
     }
   }
   print_out(command.shared.format == Format::json ? all.dump(2) + "\n" : text);

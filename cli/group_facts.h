@@ -25,6 +25,7 @@ struct GroupOffset {
   std::optional<int64_t> committed;
   std::optional<int64_t> start;
   std::optional<int64_t> end;
+  std::optional<int64_t> unread_since;  // time of the first record it has not read; see unread_age.h
   // Records between the committed offset (or the log's start, if that is later) and the end.
   [[nodiscard]] std::optional<int64_t> lag() const;
 };
