@@ -51,6 +51,10 @@ Exit run(const BrokerRemoveCommand& command) {
   const Outcome<ClusterFacts> facts = fetch_cluster(*cluster, WithDisks::no);
   if (!facts) return report(facts.error());
   if (const auto why_not = objection(*facts, command.id)) return report(*why_not);
+  if (command.dry_run) {
+    return print_items(command.shared.format, "remove broker", "would remove broker",
+                       {{std::to_string(command.id), common::model::ErrorCode::none, ""}});
+  }
   if (!confirmed(command.yes, "removes", fmt::format("Remove broker {} from the cluster?", command.id)))
     return Exit::usage;
   const auto answer =

@@ -15,6 +15,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
+#include "cli/output.h"
 
 namespace cli {
 
@@ -100,6 +101,7 @@ void CommandBuilder::add_shared(CLI::App* app, const std::shared_ptr<C>& command
       ->type_name("TIME")
       ->group("Cluster");
   app->add_flag("-q,--quiet", command->shared.quiet, "No progress, no remarks")->group("Output");
+  app->add_flag_callback("--no-color", &without_color, "No colour on a terminal either (as NO_COLOR)")->group("Output");
   if (!with_output) return;
   app->add_option_function<std::string>(
          "-o,--output",

@@ -32,9 +32,14 @@ class Parser : private CommandBuilder {
   void add_verify_commands();
   void add_config_commands();
   void add_shell_commands();
+  void add_help();
 
   Exit wrong_usage(const CLI::ParseError& error);
+  Exit help_of(const std::vector<std::string>& words) const;
+  Exit no_such_command(const CLI::App& app, const std::string& path, const std::string& word) const;
   [[nodiscard]] std::string nearest_word(const CLI::App& app, const std::string& word) const;
+
+  std::optional<Exit> over_;  // all is done that was asked for
 };
 
 Parser::Parser() {
@@ -64,6 +69,7 @@ Parser::Parser() {
   add_config_commands();
   add_admin_commands(*this);
   add_shell_commands();
+  add_help();
   std::shared_ptr<VersionCommand> version;
   add(app_, "version", "Print the version", "", version);
 }
@@ -132,6 +138,7 @@ void Parser::add_topic_commands() {
                   "Replicas of each partition instead of -p and -r, preferred leader first")
       ->type_name("1:2:3,2:3:1");
   app->add_flag("--if-absent", create->if_absent, "A topic that exists is no error");
+  app->add_flag("--dry-run", create->dry_run, "Only say what would be done");
   add_shared(app, create, true);
 
   std::shared_ptr<TopicListCommand> list;
@@ -155,12 +162,14 @@ void Parser::add_topic_commands() {
       ->required()
       ->check(between(1, 100'000))
       ->type_name("NUMBER");
+  app->add_flag("--dry-run", grow->dry_run, "Only say what would be done");
   add_shared(app, grow, true);
 
   std::shared_ptr<TopicDeleteCommand> remove;
   app = add(*topic, "delete", "Delete topics and all their records", "  naru topic delete orders --yes", remove);
   app->add_option("topic", remove->names, "Names")->required();
   app->add_flag("-y,--yes", remove->yes, "Do not ask");
+  app->add_flag("--dry-run", remove->dry_run, "Only say what would be done");
   add_shared(app, remove, true);
 }
 
@@ -375,6 +384,17 @@ void Parser::add_shell_commands() {
   add(app_, "man", "Print the manual page", "  naru man | man -l -", man);
 }
 
+void Parser::add_help() {
+  CLI::App* help = app_.add_subcommand("help", "Help for a command, as its --help prints it");
+  help->footer("Examples:\n  naru help\n  naru help topic create");
+  auto words = std::make_shared<std::vector<std::string>>();
+  help->add_option("command", *words, "Its words; without any, what commands there are");
+  help->callback([this, words] {
+    over_ = help_of(*words);
+    throw CLI::Success();
+  });
+}
+
 // The options that know all their values, by what their help calls the value.
 std::vector<std::string> choices_of(const std::string& value) {
   if (value == "FORMAT") return {"table", "wide", "json", "name", "help"};
@@ -425,6 +445,28 @@ std::string Parser::nearest_word(const CLI::App& app, const std::string& word) c
   return found;
 }
 
+Exit Parser::help_of(const std::vector<std::string>& words) const {
+  const CLI::App* app = &app_;
+  std::string before;
+  for (const std::string& word : words) {
+    const auto all = app->get_subcommands([](const CLI::App*) { return true; });
+    const auto found = std::ranges::find_if(all, [&](const CLI::App* sub) { return sub->get_name() == word; });
+    const std::string path = before.empty() ? app->get_name() : fmt::format("{} {}", before, app->get_name());
+    if (found == all.end()) return no_such_command(*app, path, word);
+    before = path;
+    app = *found;
+  }
+  print_out(app->help(before, CLI::AppFormatMode::Normal));
+  return Exit::done;
+}
+
+Exit Parser::no_such_command(const CLI::App& app, const std::string& path, const std::string& word) const {
+  const std::string nearest = nearest_word(app, word);
+  fmt::print(stderr, "{}: no such command: {}{}\ntry: {} --help\n", path, word,
+             nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest), path);
+  return Exit::usage;
+}
+
 Exit Parser::wrong_usage(const CLI::ParseError& error) {
   // The innermost command that was named is the one whose help helps.
   const CLI::App* app = &app_;
@@ -435,14 +477,9 @@ Exit Parser::wrong_usage(const CLI::ParseError& error) {
   }
   const std::vector<std::string> rest = app_.remaining(true);
   const bool names_commands = !app->get_subcommands(static_cast<std::function<bool(const CLI::App*)>>(nullptr)).empty();
-  if (names_commands && !rest.empty() && !rest.front().starts_with('-')) {
-    const std::string nearest = nearest_word(*app, rest.front());
-    fmt::print(stderr, "{}: no such command: {}{}\n", path, rest.front(),
-               nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest));
-  } else {
-    fmt::print(stderr, "{}: {}\n", path, error.what());
-  }
-  fmt::print(stderr, "try: {} --help\n", path);
+  if (names_commands && !rest.empty() && !rest.front().starts_with('-'))
+    return no_such_command(*app, path, rest.front());
+  fmt::print(stderr, "{}: {}\ntry: {} --help\n", path, error.what(), path);
   return Exit::usage;
 }
 
@@ -462,6 +499,7 @@ tl::expected<Command, Exit> Parser::parse(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     return tl::unexpected(wrong_usage(error));
   }
+  if (over_) return tl::unexpected(*over_);
   if (!chosen_) return tl::unexpected(Exit::usage);
   return std::move(*chosen_);
 }

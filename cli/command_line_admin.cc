@@ -73,6 +73,7 @@ void add_group_commands(CommandBuilder& tree) {
   app->add_option("-t,--topic", seek->topics, "Only these, orders or orders:0,3; else all that it has committed")
       ->type_name("TOPIC");
   app->add_flag("-y,--yes", seek->yes, "Do it");
+  app->add_flag("--dry-run", seek->dry_run, "Only show it, whatever else is said");
   tree.add_shared(app, seek, true);
 
   std::shared_ptr<GroupDeleteCommand> remove;
@@ -80,6 +81,7 @@ void add_group_commands(CommandBuilder& tree) {
                  "  naru group delete billing --yes", remove);
   app->add_option("group", remove->names, "Names")->required();
   app->add_flag("-y,--yes", remove->yes, "Do not ask");
+  app->add_flag("--dry-run", remove->dry_run, "Only say what would be done");
   tree.add_shared(app, remove, true);
 }
 
@@ -98,6 +100,7 @@ void add_broker_commands(CommandBuilder& tree) {
                  "  naru partition move --off 4 --yes --wait\n  naru broker remove 4 --yes", remove);
   app->add_option("broker", remove->id, "Its id")->required()->check(between(0, 2'147'483'647));
   app->add_flag("-y,--yes", remove->yes, "Do not ask");
+  app->add_flag("--dry-run", remove->dry_run, "Only say what would be done");
   tree.add_shared(app, remove, true);
 }
 
@@ -151,6 +154,7 @@ void add_quorum_commands(CommandBuilder& tree) {
     change->remove = remove;
     app->add_option("broker", change->ids, "Ids, one after the other")->required()->check(between(0, 2'147'483'647));
     if (remove) app->add_flag("-y,--yes", change->yes, "Do not ask");
+    app->add_flag("--dry-run", change->dry_run, "Only say what would be done");
     tree.add_shared(app, change, true);
   }
 }
@@ -175,6 +179,7 @@ void add_topic_commands(CommandBuilder& tree) {
       ->check(between(0, 1'000'000))
       ->type_name("NUMBER");
   app->add_flag("-y,--yes", trim->yes, "Do not ask");
+  app->add_flag("--dry-run", trim->dry_run, "Only say what would be done");
   tree.add_shared(app, trim, true);
 }
 

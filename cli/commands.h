@@ -53,6 +53,7 @@ struct TopicCreateCommand {
   std::vector<std::string> configs;
   std::string assignment;  // 1:2:3,2:3:1
   bool if_absent = false;
+  bool dry_run = false;  // only say what would be done
 };
 struct TopicListCommand {
   Shared shared;
@@ -68,11 +69,13 @@ struct TopicGrowCommand {
   Shared shared;
   std::string name;
   int partitions = 0;
+  bool dry_run = false;  // only say what would be done
 };
 struct TopicDeleteCommand {
   Shared shared;
   std::vector<std::string> names;
   bool yes = false;
+  bool dry_run = false;  // only say what would be done
 };
 struct ProduceCommand {
   Shared shared;
@@ -192,11 +195,13 @@ struct GroupSeekCommand {
   std::vector<std::string> topics;  // t or t:0,1; empty: all that it has committed
   std::string to;
   bool yes = false;
+  bool dry_run = false;  // only say what would be done
 };
 struct GroupDeleteCommand {
   Shared shared;
   std::vector<std::string> names;
   bool yes = false;
+  bool dry_run = false;  // only say what would be done
 };
 struct BrokerListCommand {
   Shared shared;
@@ -210,6 +215,7 @@ struct BrokerRemoveCommand {
   Shared shared;
   int id = -1;
   bool yes = false;
+  bool dry_run = false;  // only say what would be done
 };
 // Replicas to other brokers; see move.cc.
 struct PartitionMoveCommand {
@@ -234,6 +240,7 @@ struct TopicTrimCommand {
   std::string before;  // an offset, a time, or end
   int partition = -1;
   bool yes = false;
+  bool dry_run = false;  // only say what would be done
 };
 struct TopicOffsetsCommand {
   Shared shared;
@@ -249,6 +256,7 @@ struct QuorumCommand {
   std::vector<int> ids;
   bool remove = false;
   bool yes = false;
+  bool dry_run = false;  // only say what would be done
 };
 struct WhyCommand {
   Shared shared;

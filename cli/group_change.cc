@@ -226,10 +226,10 @@ Exit run(const GroupSeekCommand& command) {
   if (!steps) return report(steps.error());
   const bool json = command.shared.format == Format::json;
   if (!json) print_out(preview(*steps));
-  const bool asked = command.yes || is_terminal(0);
+  const bool asked = !command.dry_run && (command.yes || is_terminal(0));
   if (!asked) {
     if (json) print_out(seek_json(command, *steps, false).dump(2) + "\n");
-    if (!command.shared.quiet) fmt::print(stderr, "nothing changed: --yes does it\n");
+    if (!command.shared.quiet) fmt::print(stderr, "nothing changed: --yes does it{}\n", command.dry_run ? " without --dry-run" : "");
     return Exit::done;
   }
   if (!confirmed(command.yes, "seeks", fmt::format("move group {}?", command.group))) return Exit::usage;
@@ -239,8 +239,28 @@ Exit run(const GroupSeekCommand& command) {
   return conclude("move", *items);
 }
 
+namespace {
+
+// What the coordinator would say to it.
+Exit show_deletion(const GroupDeleteCommand& command) {
+  Outcome<client::Cluster> cluster = open_cluster(command.shared);
+  if (!cluster) return report(cluster.error());
+  const Outcome<std::vector<GroupFacts>> groups = fetch_groups(*cluster, command.names);
+  if (!groups) return report(groups.error());
+  std::vector<ItemOutcome> items;
+  for (const GroupFacts& group : *groups) {
+    const bool in_use = group.error == ErrorCode::none && !group.members.empty();
+    items.push_back({group.name, in_use ? ErrorCode::non_empty_group : group.error,
+                     in_use ? fmt::format("it has {} members", group.members.size()) : group.error_message});
+  }
+  return print_items(command.shared.format, "delete group", "would delete", items);
+}
+
+}  // namespace
+
 Exit run(const GroupDeleteCommand& command) {
   if (command.shared.format == Format::help) return print_out(outcome_shape) ? Exit::done : Exit::refused;
+  if (command.dry_run) return show_deletion(command);
   const std::string question = fmt::format("delete {} and what they have committed?", fmt::join(command.names, ", "));
   if (!confirmed(command.yes, "deletes", question)) return Exit::usage;
   Outcome<client::Cluster> cluster = open_cluster(command.shared);

@@ -22,6 +22,7 @@ size_t width_of(std::string_view text) {
 }
 
 int output_error = 0;  // of the first write that failed and mattered
+bool color_is_refused = false;
 
 }  // namespace
 
@@ -95,8 +96,14 @@ bool is_terminal(int descriptor) {
 }
 
 std::string red(std::string_view text) {
-  if (!is_terminal(STDOUT_FILENO) || std::getenv("NO_COLOR") != nullptr) return std::string(text);
+  const char* refused = std::getenv("NO_COLOR");
+  const bool plain = color_is_refused || (refused != nullptr && *refused != '\0');
+  if (plain || !is_terminal(STDOUT_FILENO)) return std::string(text);
   return fmt::format("\x1b[31m{}\x1b[0m", text);
+}
+
+void without_color() {
+  color_is_refused = true;
 }
 
 bool print_out(std::string_view text) {

@@ -41,9 +41,10 @@ std::string duration_text(std::chrono::milliseconds time);
 // "1,2,3"; "-" if empty
 std::string ids_text(const std::vector<int32_t>& ids);
 
-// Whether colour and progress may be used on this descriptor (a terminal, no NO_COLOR).
 bool is_terminal(int descriptor);
+// In red on a terminal, unless NO_COLOR is set (to anything) or without_color() was called.
 std::string red(std::string_view text);
+void without_color();
 
 // Writes all of it; false when it could not: the reader has gone away (a closed pipe), which is no error, or something
 // else, which after_output makes one.

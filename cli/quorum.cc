@@ -103,23 +103,29 @@ Exit change_each(const QuorumCommand& command, std::string_view what, std::strin
   if (!cluster) return report(cluster.error());
   std::vector<ItemOutcome> items;
   for (const int id : command.ids) {
-    const Outcome<void> done = change(*cluster, id);
+    const Outcome<void> done = change(*cluster, id, command.dry_run);
     if (!done) return report(done.error());
     items.push_back({std::to_string(id), ErrorCode::none, {}});
   }
   return print_items(command.shared.format, what, past, items);
 }
 
+// Asks for one change, or for none if it is only to be said that it can be asked for.
+template <class Call>
+Outcome<void> unless_dry(bool dry_run, Call call) {
+  return dry_run ? Outcome<void>() : call();
+}
+
 // A broker that has just been started needs a moment until the controller hears that it follows.
 constexpr auto appearance_limit = std::chrono::seconds(3);
 
-Outcome<void> add_one(client::Cluster& cluster, int32_t id) {
+Outcome<void> add_one(client::Cluster& cluster, int32_t id, bool dry_run) {
   const auto limit = std::chrono::steady_clock::now() + appearance_limit;
   do {
     const Outcome<QuorumFacts> quorum = fetch_quorum(cluster);
     if (!quorum) return tl::unexpected(quorum.error());
     if (const QuorumReplica* observer = newest(quorum->metadata.observers, id))
-      return add_voter(cluster, id, observer->replica_directory_id, {});
+      return unless_dry(dry_run, [&] { return add_voter(cluster, id, observer->replica_directory_id, {}); });
     if (newest(quorum->metadata.current_voters, id) != nullptr)
       return problem(Exit::refused, fmt::format("broker {} votes already", id));
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
@@ -128,14 +134,14 @@ Outcome<void> add_one(client::Cluster& cluster, int32_t id) {
                  "start it first, with controller.quorum.bootstrap.servers naming the brokers that are there");
 }
 
-Outcome<void> remove_one(client::Cluster& cluster, int32_t id) {
+Outcome<void> remove_one(client::Cluster& cluster, int32_t id, bool dry_run) {
   const Outcome<QuorumFacts> quorum = fetch_quorum(cluster);
   if (!quorum) return tl::unexpected(quorum.error());
   if (const QuorumReplica* voter = newest(quorum->metadata.current_voters, id))
-    return remove_voter(cluster, id, voter->replica_directory_id);
+    return unless_dry(dry_run, [&] { return remove_voter(cluster, id, voter->replica_directory_id); });
   // It may be awaited: its disk was lost, and it has not caught up yet.
   if (const QuorumReplica* observer = newest(quorum->metadata.observers, id))
-    return remove_voter(cluster, id, observer->replica_directory_id);
+    return unless_dry(dry_run, [&] { return remove_voter(cluster, id, observer->replica_directory_id); });
   return problem(Exit::refused, fmt::format("broker {} is no voter", id), "see: naru quorum status");
 }
 
@@ -177,10 +183,10 @@ Exit run(const QuorumCommand& command) {
     print_out(change_shape);
     return Exit::done;
   }
-  if (!command.remove) return change_each(command, "add", "added", add_one);
+  if (!command.remove) return change_each(command, "add", command.dry_run ? "would add" : "added", add_one);
   const std::string question = fmt::format("remove the vote of broker {}?", ids_text(command.ids));
-  if (!confirmed(command.yes, "removes a vote", question)) return Exit::usage;
-  return change_each(command, "remove", "removed", remove_one);
+  if (!command.dry_run && !confirmed(command.yes, "removes a vote", question)) return Exit::usage;
+  return change_each(command, "remove", command.dry_run ? "would remove" : "removed", remove_one);
 }
 
 }  // namespace cli

@@ -174,6 +174,12 @@ Exit run(const TopicTrimCommand& command) {
                std::to_string(cut.before - cut.start)});
   }
   if (command.shared.format != Format::json && command.shared.format != Format::name) print_out(table.text());
+  if (command.dry_run) {
+    std::vector<ItemOutcome> items;
+    for (const Cut& cut : *cuts)
+      items.push_back({fmt::format("{}-{}", cut.partition.topic, cut.partition.partition.value), ErrorCode::none, ""});
+    return print_items(command.shared.format, "trim", "would trim", items);
+  }
   if (!confirmed(command.yes, "deletes records", fmt::format("delete {} records of {}?", records, command.topic)))
     return Exit::usage;
   const auto topic = one_topic(*cluster, command.topic);

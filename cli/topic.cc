@@ -164,6 +164,7 @@ Outcome<Assignments> parse_assignment(std::string_view text) {
 Outcome<kafka::CreateTopicsRequest> creation_request(const TopicCreateCommand& command) {
   kafka::CreateTopicsRequest request;
   request.timeout_ms = static_cast<int32_t>(command.shared.timeout.count());
+  request.validate_only = command.dry_run;
   for (const std::string& name : command.names) {
     kafka::CreateTopicsRequest::CreatableTopic topic;
     topic.name = name;
@@ -209,6 +210,7 @@ Exit run(const TopicCreateCommand& command) {
   if (!request) return report(request.error());
   const auto answer = cluster->call<kafka::CreateTopicsResponse>(*request);
   if (!answer) return report(answer.error());
+  const std::string_view made = command.dry_run ? "would create" : "created";
   std::vector<ItemOutcome> items;
   Json all = Json::array();
   for (const auto& topic : answer->topics) {
@@ -225,11 +227,11 @@ Exit run(const TopicCreateCommand& command) {
     } else if (there) {
       print_out(fmt::format("{} was there already\n", topic.name));
     } else if (topic.num_partitions > 0) {
-      print_out(fmt::format("created {} with {} {}, {} {}\n", topic.name, topic.num_partitions,
+      print_out(fmt::format("{} {} with {} {}, {} {}\n", made, topic.name, topic.num_partitions,
                             topic.num_partitions == 1 ? "partition" : "partitions", topic.replication_factor,
                             topic.replication_factor == 1 ? "replica" : "replicas"));
     } else {
-      print_out(fmt::format("created {}\n", topic.name));
+      print_out(fmt::format("{} {}\n", made, topic.name));
     }
   }
   if (command.shared.format == Format::json) print_out(all.dump(2) + "\n");
@@ -327,15 +329,19 @@ Exit run(const TopicGrowCommand& command) {
   topic.count = command.partitions;
   topic.assignments.reset();
   request.topics.push_back(std::move(topic));
+  request.validate_only = command.dry_run;
   const auto answer = cluster->call<kafka::CreatePartitionsResponse>(request);
   if (!answer) return report(answer.error());
   std::vector<ItemOutcome> items;
   for (const auto& result : answer->results)
     items.push_back({result.name, result.error_code, result.error_message.value_or("")});
-  const Exit exit =
-      print_items(command.shared.format, "grow topic", fmt::format("{} partitions now:", command.partitions), items);
-  if (exit == Exit::done && !command.shared.quiet)
-    fmt::print(stderr, "records with keys go to other partitions than before from now on\n");
+  const std::string past = fmt::format(
+      fmt::runtime(command.dry_run ? "would have {} partitions:" : "{} partitions now:"), command.partitions);
+  const Exit exit = print_items(command.shared.format, "grow topic", past, items);
+  if (exit == Exit::done && !command.shared.quiet) {
+    fmt::print(stderr, "records with keys {} to other partitions than before from {} on\n",
+               command.dry_run ? "would go" : "go", command.dry_run ? "then" : "now");
+  }
   return exit;
 }
 
@@ -378,8 +384,23 @@ Exit run(const PartitionElectCommand& command) {
   return print_items(command.shared.format, "elect the preferred leader of", "preferred leader leads", items);
 }
 
+namespace {
+
+Exit show_deletion(const TopicDeleteCommand& command) {
+  Outcome<client::Cluster> cluster = open_cluster(command.shared);
+  if (!cluster) return report(cluster.error());
+  const Outcome<std::vector<TopicFacts>> topics = fetch_topics(*cluster, command.names);
+  if (!topics) return report(topics.error());
+  std::vector<ItemOutcome> items;
+  for (const TopicFacts& topic : *topics) items.push_back({topic.name, topic.error, ""});
+  return print_items(command.shared.format, "delete topic", "would delete", items);
+}
+
+}  // namespace
+
 Exit run(const TopicDeleteCommand& command) {
   if (command.shared.format == Format::help) return print_out(outcome_shape) ? Exit::done : Exit::refused;
+  if (command.dry_run) return show_deletion(command);
   const std::string question = fmt::format("delete {} with all records?", fmt::join(command.names, ", "));
   if (!confirmed(command.yes, "deletes", question)) return Exit::usage;
   Outcome<client::Cluster> cluster = open_cluster(command.shared);

@@ -62,6 +62,34 @@ def test_groups_are_moved_and_deleted():
         equal(cluster.run("group", "describe", "g").returncode, 1, "exit code of describing what is deleted")
 
 
+def test_a_dry_run_says_what_would_be_done_and_does_nothing():
+    with Cluster(2) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "-p", 2, "-r", 1)
+        cluster.naru("produce", "t", "-p", 0, text_in="a\nb\n")
+        cluster.naru("group", "seek", "g", "--to", "end", "--topic", "t", "--yes")
+
+        def all_of_it():
+            return (cluster.json("topic", "describe", "t"), cluster.json("topic", "list"), cluster.json("topic", "offsets", "t"),
+                    [(g["name"], g["lag"]) for g in cluster.json("group", "list")], cluster.json("config", "get", "topic", "t"),
+                    [v["id"] for v in cluster.json("quorum", "status")["voters"]], [b["id"] for b in cluster.json("broker", "list")])
+        before = all_of_it()
+        for words, said in ((["topic", "create", "new", "-p", 3], "would create new with 3 partitions"),
+                            (["topic", "grow", "t", "-p", 4], "would have 4 partitions: t"),
+                            (["topic", "delete", "t"], "would delete t"), (["topic", "trim", "t", "--before", "end"], "would trim t-0"),
+                            (["config", "set", "topic", "t", "retention.ms=70000"], "would change"),
+                            (["group", "seek", "g", "--to", "start", "--yes"], "2 again"), (["group", "delete", "g"], "would delete g"),
+                            (["partition", "move", "t", "--replicas", 2, "--yes"], ""),
+                            (["quorum", "remove", 2], "would remove 2")):
+            done = cluster.run(*words, "--dry-run")
+            equal(done.returncode, 0, f"exit code of {words}: {done.stderr}")
+            true(said in done.stdout, f"{words}: {done.stdout}{done.stderr}")
+        for words in (["topic", "create", "t"], ["topic", "grow", "t", "-p", 1], ["topic", "delete", "nope"], ["group", "delete", "nope"],
+                      ["quorum", "add", 1], ["broker", "remove", 2]):
+            equal(cluster.run(*words, "--dry-run").returncode, 1, f"exit code of {words}, which would be refused")
+        equal(all_of_it(), before, "the cluster after all that")
+
+
 def test_records_are_looked_up_and_trimmed():
     with Cluster(1) as cluster:
         cluster.start()

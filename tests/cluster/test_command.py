@@ -1,6 +1,8 @@
 """The command against a living cluster: outcomes, exit codes, shapes of JSON, speed."""
 import contextlib
 import json
+import os
+import pty
 import re
 import socket
 import statistics
@@ -194,6 +196,46 @@ def test_help_everywhere():
         done = run(*words, "--help")
         equal(done.returncode, 0, f"exit code of {words} --help")
         true(len(done.stdout.splitlines()) > 3, f"help of {words}")
+
+
+def test_help_as_a_word_is_the_help_of_the_command():
+    for words in ([], ["status"], ["topic"], ["topic", "create"], ["group", "list"]):
+        equal(run("help", *words).stdout, run(*words, "--help").stdout, f"help of {words}")
+    wrong = run("help", "topic", "creat")
+    equal((wrong.returncode, wrong.stdout), (2, ""), "exit code and output of help for what is not there")
+    true("naru topic: no such command: creat; did you mean create?" in wrong.stderr, wrong.stderr)
+
+
+def on_a_terminal(words, environment):
+    """Standard output of a command that has a terminal for it."""
+    mine, its = pty.openpty()
+    with subprocess.Popen([naru_binary(), *map(str, words)], stdin=subprocess.DEVNULL, stdout=its, stderr=subprocess.DEVNULL,
+                          env=clean_environment() | environment) as process:
+        os.close(its)
+        text = b""
+        try:
+            while chunk := os.read(mine, 65536):
+                text += chunk
+        except OSError:  # EIO: nobody holds the other end any more
+            pass
+        process.wait(30)
+    os.close(mine)
+    return text.decode()
+
+
+def test_colour_is_for_terminals_and_can_be_refused():
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster[3].kill()
+        wait_until(lambda: cluster.run("health").returncode == 10, "the death to be noticed", 30)
+        status = ["status", "-b", cluster.bootstrap]
+        red = "\x1b[31m"
+        true(red in on_a_terminal(status, {}), "red on a terminal")
+        true(red in on_a_terminal(status, {"NO_COLOR": ""}), "red with an empty NO_COLOR")
+        for words, environment in ((status, {"NO_COLOR": "1"}), ([*status, "--no-color"], {})):
+            text = on_a_terminal(words, environment)
+            true("unhealthy" in text and "\x1b" not in text, f"{words} {environment}: {text!r}")
+        true("\x1b" not in cluster.run("status").stdout, "no colour in a pipe")
 
 
 def test_help_is_there_for_the_asking():

@@ -100,7 +100,29 @@ TEST_CASE("commands that change a cluster") {
   CHECK(parsed<BrokerRemoveCommand>({"broker", "remove", "4", "--yes"}).id == 4);
 }
 
+TEST_CASE("what would be done can be asked of everything that changes a cluster") {
+  CHECK(parsed<TopicCreateCommand>({"topic", "create", "t", "--dry-run"}).dry_run);
+  CHECK(parsed<TopicGrowCommand>({"topic", "grow", "t", "-p", "9", "--dry-run"}).dry_run);
+  CHECK(parsed<TopicDeleteCommand>({"topic", "delete", "t", "--dry-run"}).dry_run);
+  CHECK(parsed<TopicTrimCommand>({"topic", "trim", "t", "--before", "7", "--dry-run"}).dry_run);
+  CHECK(parsed<ConfigSetCommand>({"config", "unset", "topic", "t", "a", "--dry-run"}).dry_run);
+  CHECK(parsed<GroupSeekCommand>({"group", "seek", "g", "--to", "end", "--dry-run"}).dry_run);
+  CHECK(parsed<GroupDeleteCommand>({"group", "delete", "g", "--dry-run"}).dry_run);
+  CHECK(parsed<PartitionMoveCommand>({"partition", "move", "--off", "3", "--dry-run"}).dry_run);
+  CHECK(parsed<PartitionMoveCommand>({"partition", "balance", "--dry-run"}).dry_run);
+  CHECK(parsed<QuorumCommand>({"quorum", "add", "4", "--dry-run"}).dry_run);
+  CHECK(parsed<QuorumCommand>({"quorum", "remove", "4", "--dry-run"}).dry_run);
+  CHECK(parsed<BrokerRemoveCommand>({"broker", "remove", "4", "--dry-run"}).dry_run);
+  CHECK_FALSE(parsed<TopicDeleteCommand>({"topic", "delete", "t"}).dry_run);
+}
+
 TEST_CASE("help is no error; wrong words are usage") {
+  CHECK(parse({"help"}).error() == Exit::done);
+  CHECK(parse({"help", "topic"}).error() == Exit::done);
+  CHECK(parse({"help", "topic", "create"}).error() == Exit::done);
+  CHECK(parse({"help", "--help"}).error() == Exit::done);
+  CHECK(parse({"help", "topic", "creat"}).error() == Exit::usage);
+  CHECK(parse({"help", "nonsense"}).error() == Exit::usage);
   CHECK(parse({"--help"}).error() == Exit::done);
   CHECK(parse({"topic", "create", "--help"}).error() == Exit::done);
   for (const auto& words : std::vector<std::vector<const char*>>{{},
