@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t vote_bytes_max = 64u << 10;
 
-bool holds(common::disk::Disk& disk, const std::string& directory, std::string_view name) {
+bool has_entry(common::disk::Disk& disk, const std::string& directory, std::string_view name) {
   const auto entries = disk.list(directory);
   return entries && std::ranges::find(*entries, name, &common::disk::DirectoryEntry::name) != entries->end();
 }
@@ -24,12 +24,12 @@ std::string mark_of_kafka(common::disk::Disk& disk, const std::string& path) {
   const std::string metadata = path + "/__cluster_metadata-0";
   const auto vote = disk.read_file(metadata + "/quorum-state", vote_bytes_max);
   if (vote && vote->text().starts_with('{')) return metadata + "/quorum-state";
-  if (holds(disk, metadata, first_snapshot)) return fmt::format("{}/{}", metadata, first_snapshot);
-  if (holds(disk, path, bootstrap)) return fmt::format("{}/{}", path, bootstrap);
+  if (has_entry(disk, metadata, first_snapshot)) return fmt::format("{}/{}", metadata, first_snapshot);
+  if (has_entry(disk, path, bootstrap)) return fmt::format("{}/{}", path, bootstrap);
   return {};
 }
 
-common::model::Result<void> refuse(common::disk::Disk& disk, std::string_view property, const std::string& path) {
+common::model::Result<void> refuse_one(common::disk::Disk& disk, std::string_view property, const std::string& path) {
   const std::string mark = mark_of_kafka(disk, path);
   if (mark.empty()) return {};
   return common::model::fail(
@@ -47,9 +47,9 @@ common::model::Result<void> refuse_directories_of_kafka(common::disk::Disk& disk
                                                         const common::config::BrokerConfig& config) {
   const bool singular = !config.given.contains("log.dirs") && config.given.contains("log.dir");
   for (const std::string& path : config.log_dirs) {
-    if (auto ours = refuse(disk, singular ? "log.dir" : "log.dirs", path); !ours) return ours;
+    if (auto ours = refuse_one(disk, singular ? "log.dir" : "log.dirs", path); !ours) return ours;
   }
-  return refuse(disk, "metadata.log.dir", config.metadata_log_dir);
+  return refuse_one(disk, "metadata.log.dir", config.metadata_log_dir);
 }
 
 }  // namespace broker

@@ -450,7 +450,7 @@ Exit Parser::help_of(const std::vector<std::string>& words) const {
   std::string before;
   for (const std::string& word : words) {
     const auto all = app->get_subcommands([](const CLI::App*) { return true; });
-    const auto found = std::ranges::find_if(all, [&](const CLI::App* sub) { return sub->get_name() == word; });
+    const auto found = std::ranges::find_if(all, [&](const CLI::App* sub) { return sub->check_name(word); });
     const std::string path = before.empty() ? app->get_name() : fmt::format("{} {}", before, app->get_name());
     if (found == all.end()) return no_such_command(*app, path, word);
     before = path;

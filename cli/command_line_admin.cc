@@ -161,6 +161,7 @@ void add_quorum_commands(CommandBuilder& tree) {
   std::shared_ptr<QuorumStatusCommand> status;
   CLI::App* app = tree.add(*quorum, "status", "Controller, voters and observers, and how far each has come",
                            "  naru quorum status\n  naru quorum status -o json", status);
+  app->alias("describe");  // as the other nouns have it
   tree.add_shared(app, status, true);
   for (const bool remove : {false, true}) {
     std::shared_ptr<QuorumCommand> change;

@@ -26,13 +26,13 @@ struct Place {
   friend auto operator<=>(const Place&, const Place&) = default;
 };
 
-struct Leaders {
+struct Leadership {
   std::map<int32_t, client::Broker> brokers;
   std::map<std::string, common::model::Uuid> ids;
   std::map<TopicPartition, int32_t> of;
 };
 
-std::optional<Leaders> look(client::Cluster& cluster, const std::set<Place>& places) {
+std::optional<Leadership> look(client::Cluster& cluster, const std::set<Place>& places) {
   kafka::MetadataRequest request;
   request.allow_auto_topic_creation = false;
   std::set<std::string> names;
@@ -41,7 +41,7 @@ std::optional<Leaders> look(client::Cluster& cluster, const std::set<Place>& pla
   for (const std::string& name : names) request.topics->emplace_back().name = name;
   const auto answer = cluster.call<kafka::MetadataResponse>(request);
   if (!answer) return std::nullopt;
-  Leaders seen;
+  Leadership seen;
   for (const auto& b : answer->brokers) seen.brokers[b.node_id] = {b.node_id, {b.host, static_cast<uint16_t>(b.port)}};
   for (const auto& t : answer->topics) {
     const std::string name = t.name.value_or("");
@@ -73,8 +73,8 @@ std::optional<int64_t> first_time(const kafka::FetchResponse::PartitionData& dat
 
 // Asks for some places on one leader, no two in the same partition. What is answered is the first of them at least,
 // however large its first batch is; the others as far as there is room.
-std::map<Place, int64_t> ask(client::Cluster& cluster, const client::Broker& leader, const Leaders& seen,
-                             const std::vector<Place>& places) {
+std::map<Place, int64_t> ask_leader(client::Cluster& cluster, const client::Broker& leader, const Leadership& seen,
+                                    const std::vector<Place>& places) {
   constexpr int32_t partition_bytes = 64 << 10;
   kafka::FetchRequest request;
   request.max_wait_ms = 0;
@@ -124,7 +124,7 @@ std::map<Place, int64_t> times_of(client::Cluster& cluster, std::set<Place> plac
     for (const auto& [leader, some] : by_leader) {
       const auto broker = seen->brokers.find(leader);
       if (broker == seen->brokers.end()) continue;
-      for (const auto& [place, time] : ask(cluster, broker->second, *seen, some)) {
+      for (const auto& [place, time] : ask_leader(cluster, broker->second, *seen, some)) {
         learns = true;
         places.erase(place);
         times[place] = time;

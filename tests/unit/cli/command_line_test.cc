@@ -89,6 +89,7 @@ TEST_CASE("commands that change a cluster") {
   parsed<DoctorCommand>({"doctor"});
   CHECK(parsed<BrokerDescribeCommand>({"broker", "describe", "3"}).id == 3);
   parsed<QuorumStatusCommand>({"quorum", "status"});
+  parsed<QuorumStatusCommand>({"quorum", "describe"});
   const auto add = parsed<QuorumCommand>({"quorum", "add", "2", "3"});
   CHECK(add.ids == std::vector<int>{2, 3});
   CHECK_FALSE(add.remove);
