@@ -108,12 +108,14 @@ class History {
     return make_batch(shape);
   }
 
-  // A truncation found a write of the epoch file under way: nothing is appended before the file tells of the cut.
+  // A truncation found a write of the epoch file under way: nothing is appended before the file tells of the cut. None:
+  // the machine stopped before that.
   template <class AppendBatches>
-  auto once_noted(AppendBatches append) {
+  auto once_noted(AppendBatches append) -> std::optional<decltype(append())> {
     auto done = append();
     if (done || f_.disk->has_stopped() || f_.log->failure()) return done;
     f_.disk->run_until_idle();
+    if (f_.disk->has_stopped()) return std::nullopt;
     return append();
   }
 
@@ -122,9 +124,10 @@ class History {
   void append() {
     const Buffer bytes = draw_batch();
     const auto done = once_noted([&] { return f_.log->append_own(bytes, LeaderEpoch(epoch_), TimestampMs(f_.now)); });
+    if (!done) return;
     if (f_.disk->has_stopped()) attempted_ = model_;  // it may be there or not
-    if (done || f_.disk->has_stopped()) remember(bytes.view());
-    if (!f_.disk->has_stopped()) REQUIRE(done);
+    if (*done || f_.disk->has_stopped()) remember(bytes.view());
+    if (!f_.disk->has_stopped()) REQUIRE(*done);
   }
 
   void append_as_follower() {
@@ -146,9 +149,10 @@ class History {
     }
     const auto done =
         once_noted([&] { return f_.log->append_as_follower(chain, LeaderEpoch(epoch_), TimestampMs(f_.now)); });
+    if (!done) return;
     if (f_.disk->has_stopped()) attempted_ = model_;
-    if (done || f_.disk->has_stopped()) remember(bytes.view());
-    if (!f_.disk->has_stopped()) REQUIRE(done);
+    if (*done || f_.disk->has_stopped()) remember(bytes.view());
+    if (!f_.disk->has_stopped()) REQUIRE(*done);
   }
 
   // The callback says what survives from then on.

@@ -611,10 +611,13 @@ TEST_CASE("a log that a read finds damaged is told of, goes on, and starts over 
 
 namespace {
 
-// "leads 2", "follows 3": what is told, with the leader epoch.
+// "leads 2", "follows 3": what is told from now on, with the leader epoch.
 struct Roles final : ReplicaListener {
   explicit Roles(Broker& broker) : b(broker) {
-    b.run([this] { b.manager->add_listener(*this); });
+    b.run([this] {
+      b.manager->add_listener(*this);
+      told.clear();  // the roles that there were already
+    });
   }
   ~Roles() {
     b.run([this] { b.manager->remove_listener(*this); });
