@@ -267,6 +267,10 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   // The same, and hands the log out: to be closed, or destroyed before its directory is deleted.
   [[nodiscard]] std::unique_ptr<common::log::Log> release_log(ErrorCode code);
   [[nodiscard]] Offset recovery_point() const;
+  // Compaction alone takes records away, by whichever layer of settings.
+  [[nodiscard]] bool is_compacted_only() const {
+    return settings_.cleaning.has_value() && !settings_.log.delete_old_segments;
+  }
   // How large a batch of ours may be.
   [[nodiscard]] size_t batch_bytes_max() const {
     return std::min<size_t>(settings_.produce.max_batch_bytes, settings_.log.segment_bytes);
