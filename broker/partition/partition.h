@@ -301,6 +301,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   [[nodiscard]] ReplicaPosition position() const override;
   [[nodiscard]] Applied apply(const LeaderAnswer& answer, BufferChain records) override;
   void apply_high_watermark(LeaderEpoch leader_epoch, Offset high_watermark, Offset leader_log_start) override;
+  void note_what_counts(LeaderEpoch leader_epoch, bool synced) override;
   void set_position_observer(PositionObserver& observer, uint32_t slot) override;
   void clear_position_observer(const PositionObserver& observer) override;
 
