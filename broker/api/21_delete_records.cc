@@ -49,6 +49,10 @@ Awaitable<void> delete_one(std::shared_ptr<Parts> parts, size_t index, Result<st
     answer.error_code = partition.error().code;
     co_return;
   }
+  if ((*partition)->is_compacted_only()) {
+    answer.error_code = ErrorCode::policy_violation;
+    co_return;
+  }
   std::optional<Offset> to;
   if (before != high_watermark) to = Offset(before);
   const Result<Offset> low = co_await (*partition)->delete_records(to, parts->deadline);

@@ -43,6 +43,8 @@ class FollowerReplica {
   // The leader's high watermark and log start alone; ignored unless of our leader epoch (R65).
   virtual void apply_high_watermark(common::model::LeaderEpoch leader_epoch, common::model::Offset high_watermark,
                                     common::model::Offset leader_log_start) = 0;
+  // Whether the leader commits what is synced only (D2); ignored unless of our leader epoch.
+  virtual void note_what_counts(common::model::LeaderEpoch leader_epoch, bool synced) = 0;
 
   // One observer at a time: the stream to the current leader. Clearing does nothing if another one has taken over.
   virtual void set_position_observer(PositionObserver& observer, uint32_t slot) = 0;

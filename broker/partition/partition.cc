@@ -243,6 +243,7 @@ void Partition::on_broker_facts(const BrokerFacts& facts) {
 
 void Partition::set_settings(const TopicSettings& settings) {
   check_on_shard();
+  const bool counts_otherwise = settings.sync_before_ack != settings_.sync_before_ack;
   settings_ = settings;
   if (!log_) return;
   log_->set_config(settings.log);
@@ -254,6 +255,7 @@ void Partition::set_settings(const TopicSettings& settings) {
   perform(tracker_->on_durable(log_->flushed_offset(), shard_.now()));
   perform(tracker_->on_min_isr(settings.min_isr, shard_.now()));
   perform(tracker_->on_counted_end(counted_end(settings), shard_.now()));
+  if (counts_otherwise) for_observers([](FollowerObserver& o, uint32_t slot) { o.on_high_watermark(slot); });
   flush_if_needed();
 }
 

@@ -267,6 +267,10 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   // The same, and hands the log out: to be closed, or destroyed before its directory is deleted.
   [[nodiscard]] std::unique_ptr<common::log::Log> release_log(ErrorCode code);
   [[nodiscard]] Offset recovery_point() const;
+  // Compaction alone takes records away, by whichever layer of settings.
+  [[nodiscard]] bool is_compacted_only() const {
+    return settings_.cleaning.has_value() && !settings_.log.delete_old_segments;
+  }
   // How large a batch of ours may be.
   [[nodiscard]] size_t batch_bytes_max() const {
     return std::min<size_t>(settings_.produce.max_batch_bytes, settings_.log.segment_bytes);
@@ -297,6 +301,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   [[nodiscard]] ReplicaPosition position() const override;
   [[nodiscard]] Applied apply(const LeaderAnswer& answer, BufferChain records) override;
   void apply_high_watermark(LeaderEpoch leader_epoch, Offset high_watermark, Offset leader_log_start) override;
+  void note_what_counts(LeaderEpoch leader_epoch, bool synced) override;
   void set_position_observer(PositionObserver& observer, uint32_t slot) override;
   void clear_position_observer(const PositionObserver& observer) override;
 

@@ -175,6 +175,12 @@ void Partition::apply_high_watermark(LeaderEpoch leader_epoch, Offset high_water
   }
 }
 
+void Partition::note_what_counts(LeaderEpoch leader_epoch, bool synced) {
+  if (!reconciler_ || restarting_ || leader_epoch != leader_epoch_ || is_offline()) return;
+  leader_counts_synced_ = synced;
+  flush_if_needed();  // there may be nothing more to come from the leader until this is synced
+}
+
 void Partition::set_position_observer(PositionObserver& observer, uint32_t slot) {
   position_observer_ = &observer;
   position_slot_ = slot;

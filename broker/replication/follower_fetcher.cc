@@ -64,6 +64,7 @@ Result<void> FollowerFetcher::on_frame(LeaderFrame frame, Instant now) {
     if (said.slot >= slots_.size())
       return fail(ErrorCode::invalid_request, "a high watermark of a slot that was never opened");
     if (Slot* slot = find(said.slot)) {
+      slot->replica->note_what_counts(said.leader_epoch, said.counts_synced);
       slot->replica->apply_high_watermark(said.leader_epoch, said.high_watermark, said.log_start_offset);
     }
   }

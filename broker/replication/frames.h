@@ -79,6 +79,7 @@ struct SlotHighWatermark {
   LeaderEpoch leader_epoch;
   Offset high_watermark;
   Offset log_start_offset;
+  bool counts_synced = false;
 };
 struct LeaderFrame {
   uint64_t sequence = 0;

@@ -204,10 +204,7 @@ void LeaderFetchSession::judge(uint32_t number) {
   slot.standing = Standing::matching;
   const partition::LeaderView view = slot.replica->leader_view();
   if (p.ask.fetch_offset < view.log_end_offset) enqueue(number);
-  if (!slot.anything_sent || view.high_watermark != slot.high_watermark_sent ||
-      view.log_start_offset != slot.log_start_sent) {
-    note_high_watermark(number);
-  }
+  if (!slot.knows(view)) note_high_watermark(number);
 }
 
 void LeaderFetchSession::settle(Slot& slot) {
@@ -253,11 +250,7 @@ void LeaderFetchSession::answer(uint32_t number, LeaderFrame& frame, size_t& fra
   bytes_unanswered_ += slot.unanswered_bytes;
   if (options_.pace != nullptr && !slot.verdict.in_sync) options_.pace->on_sent(slot.unanswered_bytes, now);
   frame_bytes += slot.unanswered_bytes;
-  if (answer.answer.has_records) {
-    slot.anything_sent = true;
-    slot.high_watermark_sent = view.high_watermark;
-    slot.log_start_sent = view.log_start_offset;
-  }
+  if (answer.answer.has_records) slot.on_sent(view);
   frame.answers.push_back(std::move(answer));
 }
 
@@ -321,17 +314,13 @@ void LeaderFetchSession::collect_high_watermarks(LeaderFrame& frame) {
     if (slot->standing != Standing::matching && !mutant<"R62-tells-the-hw-to-who-diverges">())
       continue;  // R62: a log that does not match ours learns no high watermark
     const partition::LeaderView view = slot->replica->leader_view();
-    if (slot->anything_sent && view.high_watermark == slot->high_watermark_sent &&
-        view.log_start_offset == slot->log_start_sent) {
-      continue;
-    }
-    slot->anything_sent = true;
-    slot->high_watermark_sent = view.high_watermark;
-    slot->log_start_sent = view.log_start_offset;
+    if (slot->knows(view)) continue;
+    slot->on_sent(view);
     frame.high_watermarks.push_back({.slot = number,
                                      .leader_epoch = slot->position.ask.leader_epoch,
                                      .high_watermark = view.high_watermark,
-                                     .log_start_offset = view.log_start_offset});
+                                     .log_start_offset = view.log_start_offset,
+                                     .counts_synced = view.counts_synced});
   }
   high_watermarks_.resize(high_watermarks_.size() - count);
   if (high_watermarks_.empty()) high_watermarks_due_.reset();

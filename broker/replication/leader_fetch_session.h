@@ -104,7 +104,21 @@ class LeaderFetchSession final : public partition::FollowerObserver {
     BufferChain cold_records;
     Offset high_watermark_sent;
     Offset log_start_sent;
+    common::model::LeaderEpoch epoch_sent;  // a follower forgets with each epoch
+    bool counts_synced_sent = false;
     bool anything_sent = false;
+
+    [[nodiscard]] bool knows(const partition::LeaderView& view) const {
+      return anything_sent && position.ask.leader_epoch == epoch_sent && view.high_watermark == high_watermark_sent &&
+             view.log_start_offset == log_start_sent && view.counts_synced == counts_synced_sent;
+    }
+    void on_sent(const partition::LeaderView& view) {
+      anything_sent = true;
+      epoch_sent = position.ask.leader_epoch;
+      high_watermark_sent = view.high_watermark;
+      log_start_sent = view.log_start_offset;
+      counts_synced_sent = view.counts_synced;
+    }
   };
 
   [[nodiscard]] Slot* find(uint32_t number);

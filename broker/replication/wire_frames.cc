@@ -246,6 +246,7 @@ BufferChain encode_message(const LeaderFrame& frame) {
     out.set_leader_epoch(h.leader_epoch.value);
     out.set_high_watermark(h.high_watermark.value);
     out.set_log_start_offset(h.log_start_offset.value);
+    out.set_counts_synced(h.counts_synced);
   }
   return finish(message, &frame.answers);
 }
@@ -343,7 +344,8 @@ Result<FromLeader> decode_from_leader(const BufferChain& bytes) {
     frame.high_watermarks.push_back({.slot = in.slot(),
                                      .leader_epoch = LeaderEpoch(in.leader_epoch()),
                                      .high_watermark = Offset(in.high_watermark()),
-                                     .log_start_offset = Offset(in.log_start_offset())});
+                                     .log_start_offset = Offset(in.log_start_offset()),
+                                     .counts_synced = in.counts_synced()});
   }
   return FromLeader(std::move(frame));
 }

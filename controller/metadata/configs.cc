@@ -44,7 +44,7 @@ Result<void> check_resource(const MetadataImage& image, const ConfigResource& re
       int32_t id = 0;
       const char* const last = resource.name.data() + resource.name.size();
       const auto [end, error] = std::from_chars(resource.name.data(), last, id);
-      if (error != std::errc() || end != last) {
+      if (error != std::errc() || end != last || fmt::format("{}", id) != resource.name) {  // "01" would be nobody's
         return fail(ErrorCode::invalid_request, fmt::format("Invalid broker name {}", resource.name));
       }
       if (image.broker(BrokerId{id}) == nullptr) {

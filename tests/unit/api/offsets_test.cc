@@ -203,6 +203,10 @@ TEST_CASE("records are deleted up to an offset, or up to the high watermark") {
   REQUIRE(ask("t", 6).low_watermark == -1);
   REQUIRE(ask("t", -1).low_watermark == 5);
   REQUIRE(ask("compacted", -1).error_code == ErrorCode::policy_violation);
+  f.settings.settings.cleaning.emplace();  // by the broker's own log.cleanup.policy
+  f.settings.settings.log.delete_old_segments = false;
+  f.create_topic("compacted-by-default", 1);
+  REQUIRE(ask("compacted-by-default", -1).error_code == ErrorCode::policy_violation);
   REQUIRE(ask("__consumer_offsets", -1).error_code == ErrorCode::invalid_topic_exception);
   REQUIRE(ask("nobody", -1).error_code == ErrorCode::unknown_topic_or_partition);
 }

@@ -150,6 +150,9 @@ TEST_CASE("a follower syncs for a leader that counts what is synced, whatever it
   REQUIRE(f.partition->log_end_offset() == Offset(1));
   f.advance(20ms);
   REQUIRE(f.partition->position().durable_offset == Offset(leader_counts_synced ? 1 : 0));
+  f.run([&] { f.partition->note_what_counts(LeaderEpoch(1), true); });  // from now on, with nothing new to append
+  f.advance(20ms);
+  REQUIRE(f.partition->position().durable_offset == Offset(1));
 }
 
 TEST_CASE("clients' produces stop when the disk is nearly full or the broker is isolated") {

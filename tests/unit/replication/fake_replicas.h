@@ -86,6 +86,7 @@ class FakeFollower final : public FollowerReplica {
   LeaderEpoch epoch{1};
   std::string log;
   Offset durable;
+  bool leader_counts_synced = false;
   Offset high_watermark;
   std::optional<Applied> outcome;  // instead of appending
   size_t answers = 0;
@@ -117,6 +118,9 @@ class FakeFollower final : public FollowerReplica {
   }
   void apply_high_watermark(LeaderEpoch leader_epoch, Offset hw, Offset) override {
     if (leader_epoch == epoch) high_watermark = hw;
+  }
+  void note_what_counts(LeaderEpoch leader_epoch, bool synced) override {
+    if (leader_epoch == epoch) leader_counts_synced = synced;
   }
   void set_position_observer(PositionObserver& observer, uint32_t slot) override {
     observer_ = &observer;

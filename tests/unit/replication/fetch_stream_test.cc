@@ -221,6 +221,22 @@ TEST_CASE("high watermarks that move alone are collected, and never sent to a lo
   REQUIRE(frame->high_watermarks.empty());
 }
 
+TEST_CASE("what a leader counts is told to a follower that has everything already (D2)") {
+  Pair p;
+  FakeLeader& leader = p.lead(0);
+  leader.append(10);
+  FakeFollower& follower = p.follow(0);
+  p.settle();
+  p.now += 1s;
+  p.settle();
+  REQUIRE_FALSE(follower.leader_counts_synced);
+  leader.counts_synced = true;
+  leader.commit(leader.high_watermark.value);  // observers are told
+  p.now += 1s;
+  p.settle();
+  REQUIRE(follower.leader_counts_synced);
+}
+
 TEST_CASE("a high watermark that was to be told is not, once the log turns out to differ (R62)") {
   Pair p;
   FakeLeader& a = p.lead(0);
