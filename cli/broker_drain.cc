@@ -36,8 +36,20 @@ Outcome<std::vector<Move>> plan(const BrokerDrainCommand& command, const Cluster
                          : plan_drain(facts.topics, rules, command.id);
 }
 
+// Beside what is moved, what the broker leads without being the first of it.
+std::vector<Move> with_led(std::vector<Move> moves, const std::vector<TopicFacts>& topics, int32_t broker) {
+  for (const TopicFacts& topic : topics) {
+    for (const PartitionFacts& p : topic.partitions) {
+      if (p.leader == broker && !p.replicas.empty() && p.replicas.front() != broker)
+        moves.push_back({topic.name, p.index, p.replicas, p.replicas});
+    }
+  }
+  return moves;
+}
+
 // The first of each partition that changed shall lead it now, not when the controller next looks.
-Exit elect(client::Cluster& cluster, const std::vector<Move>& moves) {
+Exit elect(client::Cluster& cluster, std::vector<Move> moves) {
+  std::ranges::sort(moves, {}, &Move::topic);
   kafka::ElectLeadersRequest request;
   request.timeout_ms = static_cast<int32_t>(cluster.timeout().count());
   std::vector<kafka::ElectLeadersRequest::TopicPartitions> wanted;
@@ -85,8 +97,10 @@ Exit run(const BrokerDrainCommand& command) {
   const Exit exit = run_moves(*cluster, *facts, *moves,
                               {.shared = command.shared, .yes = command.yes, .wait = true, .dry_run = command.dry_run});
   if (exit != Exit::done || command.dry_run) return exit;
-  if (!moves->empty() && (command.leaders || command.back)) {
-    if (const Exit elected = elect(*cluster, *moves); elected != Exit::done) return elected;
+  if (command.leaders || command.back) {
+    const std::vector<Move> changed = command.leaders ? with_led(*moves, facts->topics, command.id) : *moves;
+    if (const Exit elected = changed.empty() ? Exit::done : elect(*cluster, changed); elected != Exit::done)
+      return elected;
   }
   if (!command.shared.quiet) fmt::print(stderr, "{}\n", next_step(command, *facts));
   return Exit::done;

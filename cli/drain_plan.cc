@@ -55,20 +55,30 @@ void put_first(Replicas& replicas, int32_t id) {
   std::rotate(replicas.begin(), found, found + 1);
 }
 
-// Makes the broker the first of partitions that it holds, until it leads as many as are its share.
-void give_leaders(std::vector<TopicFacts>& topics, int32_t broker, size_t brokers) {
+// Of the other replicas the one that is the first of the fewest partitions.
+int32_t least_preferred(const Replicas& replicas, std::map<int32_t, int>& firsts) {
+  return *std::min_element(replicas.begin() + 1, replicas.end(),
+                           [&](int32_t a, int32_t b) { return firsts[a] < firsts[b]; });
+}
+
+// The broker becomes the first of partitions that it holds, or is it no longer, until it is that of its share.
+void share_leaders(std::vector<TopicFacts>& topics, int32_t broker, size_t brokers) {
   std::map<int32_t, int> firsts = count_firsts(topics);
   int partitions = 0;
   for (const auto& [id, count] : firsts) partitions += count;
-  const int share = partitions / static_cast<int>(std::max<size_t>(brokers, 1));
+  const int among = static_cast<int>(std::max<size_t>(brokers, 1));
+  const int least = partitions / among;
+  const int most = (partitions + among - 1) / among;
   for (TopicFacts& topic : topics) {
     for (PartitionFacts& p : topic.partitions) {
-      if (firsts[broker] >= share) return;
-      if (!is_held_by(p.replicas, broker) || p.replicas.front() == broker) continue;
-      if (firsts[p.replicas.front()] <= share) continue;
-      --firsts[p.replicas.front()];
-      ++firsts[broker];
-      put_first(p.replicas, broker);
+      if (p.replicas.size() < 2 || !is_held_by(p.replicas, broker)) continue;
+      const int32_t first = p.replicas.front();
+      int32_t next = first;
+      if (first == broker && firsts[broker] > most) next = least_preferred(p.replicas, firsts);
+      if (first != broker && firsts[broker] < least && firsts[first] > least) next = broker;
+      --firsts[first];
+      ++firsts[next];
+      put_first(p.replicas, next);
     }
   }
 }
@@ -100,8 +110,7 @@ std::vector<Move> leaders_away(const std::vector<TopicFacts>& topics, int32_t br
   for (TopicFacts& topic : then) {
     for (PartitionFacts& p : topic.partitions) {
       if (p.replicas.size() < 2 || p.replicas.front() != broker) continue;
-      const int32_t next = *std::min_element(p.replicas.begin() + 1, p.replicas.end(),
-                                             [&](int32_t a, int32_t b) { return firsts[a] < firsts[b]; });
+      const int32_t next = least_preferred(p.replicas, firsts);
       ++firsts[next];
       put_first(p.replicas, next);
     }
@@ -115,7 +124,7 @@ Outcome<std::vector<Move>> plan_undrain(const std::vector<TopicFacts>& topics, c
   const auto moves = plan_moves(topics, even);
   if (!moves) return tl::unexpected(moves.error());
   std::vector<TopicFacts> then = after(topics, *moves);
-  give_leaders(then, broker, rules.allowed.size());
+  share_leaders(then, broker, rules.allowed.size());
   return differences(topics, then);
 }
 

@@ -66,6 +66,8 @@ TEST_CASE("every choice that completion offers is one that the parser takes") {
                                                                        {"naru quorum add", {"1"}},
                                                                        {"naru quorum remove", {"1"}},
                                                                        {"naru broker remove", {"1"}},
+                                                                       {"naru broker drain", {"1"}},
+                                                                       {"naru broker undrain", {"1"}},
                                                                        {"naru why", {"produce", "t"}},
                                                                        {"naru drill", {"pause"}}};
   each("naru", command_tree(), [&](const std::string& path, const CommandNode& node) {
