@@ -110,7 +110,9 @@ class Clients::Producer {
     Recorder& recorder = static_cast<Producer*>(self)->run_.recorder_;
     const auto value = static_cast<Value>(reinterpret_cast<intptr_t>(message->_private));
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      recorder.acknowledged(message->partition, value, message->offset);
+      // Without an offset: the answer was lost with its connection, and a later batch of the same producer was taken,
+      // from which librdkafka concludes that this one is there.
+      recorder.acknowledged(message->partition, value, message->offset < 0 ? -1 : message->offset);
     } else {
       recorder.failed(message->partition, value, is_definite(message->err) ? Failure::definite : Failure::unknown);
     }

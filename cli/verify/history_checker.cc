@@ -92,6 +92,7 @@ void HistoryChecker::acknowledged(int32_t partition, Value value, int64_t offset
     add(Anomaly::phantom, true, "partition {} record {} was refused, then acknowledged at {}", partition,
         value_text(value), offset);
   }
+  if (offset < 0 && promise_.idempotent) return;  // what came after it is there, so it is, too; nobody heard where
   const bool to_all = promise_.acks == Promise::Acks::all;
   if (offset <= record->floor) {
     add(Anomaly::real_time, to_all,

@@ -7,7 +7,7 @@
 //   require acks=N faults=N leaders=N too few and the run is invalid: acks a second, faults, changes of a leader
 //   @ T                               it is T microseconds since the start; holds until the next
 //   sent P V [T]                      a send begins: partition, value (COUNTER or PRODUCER:COUNTER), transaction
-//   ack P V O                         acknowledged at offset O (-1: not told, acks=0)
+//   ack P V O                         acknowledged at offset O (-1: not told: acks=0, or idempotent, see clients.cc)
 //   refused P V  |  unknown P V       definitely not written  |  nobody knows
 //   member C G                        consumer C reads for group G (0 to 7; 0 if not told)
 //   assign C P [GENERATION]  |  revoke C P

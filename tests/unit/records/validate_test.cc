@@ -395,8 +395,13 @@ TEST_CASE("a follower refuses bad checksums, cut batches and impossible counts")
     bad[n] ^= std::byte{0x40};
     REQUIRE_FALSE(validate_replicated(bad, limits).has_value());
   }
-  REQUIRE_FALSE(
-      validate_replicated(forged([](std::byte* b) { store_be<int32_t>(b + layout::record_count, 41); }), limits));
+  const auto with_count = [](int32_t count) {
+    return forged([count](std::byte* b) {
+      store_be<int32_t>(b + layout::leader_epoch, 5);
+      store_be<int32_t>(b + layout::record_count, count);
+    });
+  };
+  REQUIRE_FALSE(validate_replicated(with_count(41), limits));
   // Compaction removes records, not offsets.
-  REQUIRE(validate_replicated(forged([](std::byte* b) { store_be<int32_t>(b + layout::record_count, 3); }), limits));
+  REQUIRE(validate_replicated(with_count(3), limits));
 }
