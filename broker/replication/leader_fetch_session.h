@@ -33,8 +33,8 @@ struct LeaderFetchOptions {
   size_t frame_bytes = 1 << 20;      // of one frame; large enough to be worth a write, small enough for turns
   size_t slots_max = 1 << 20;
   CatchUpPace* pace = nullptr;  // of replicas that are not in sync; none: as fast as they take it
-  // Long enough that under load the next answer carries it: a frame of its own wakes both brokers. Kafka's followers hear
-  // of one within replica.fetch.wait.max.ms (500 ms).
+  // Long enough that under load the next answer carries it: a frame of its own wakes both brokers. Kafka's followers
+  // hear of one within replica.fetch.wait.max.ms (500 ms).
   Duration high_watermark_delay = std::chrono::milliseconds(25);
 };
 

@@ -172,9 +172,9 @@ Result<int32_t> RecordReader::read_header_count() {
   return static_cast<int32_t>(*count);
 }
 
-// The next record where it lies in the window whole, as nearly every one does: without a result for each of its numbers
-// it takes a tenth of the instructions. None, and nothing is taken: it goes on behind the window, or it is malformed
-// and next_shape() finds out what is wrong with it.
+// The next record where it lies in the window whole, as nearly every one does, without a result for each of its
+// numbers. None, and nothing is taken: it goes on behind the window, or it is malformed and next_shape() finds out what
+// is wrong.
 std::optional<RecordShape> RecordReader::shape_in_window() {
   BytesView rest = window_;
   const std::optional<int64_t> length = take_varlong(rest);
