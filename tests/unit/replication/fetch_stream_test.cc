@@ -232,6 +232,7 @@ TEST_CASE("what a leader counts is told to a follower that has everything alread
   REQUIRE_FALSE(follower.leader_counts_synced);
   leader.counts_synced = true;
   leader.commit(leader.high_watermark.value);  // observers are told
+  REQUIRE_FALSE(p.down());                     // it is collected, as a high watermark is
   p.now += 1s;
   p.settle();
   REQUIRE(follower.leader_counts_synced);
