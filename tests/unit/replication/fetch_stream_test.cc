@@ -232,8 +232,8 @@ TEST_CASE("what a leader counts is told to a follower that has everything alread
   REQUIRE_FALSE(follower.leader_counts_synced);
   leader.counts_synced = true;
   leader.commit(leader.high_watermark.value);  // observers are told
-  p.settle();
-  p.now += 1s;  // it was being collected
+  REQUIRE_FALSE(p.down());                     // it is collected, as a high watermark is
+  p.now += 1s;
   p.settle();
   REQUIRE(follower.leader_counts_synced);
 }
