@@ -44,7 +44,9 @@ void add_records(Cases& all) {
   all.push_back({"validate 16 KiB, zstd", 20, [] { return validation_of(batch_of(16, Codec::zstd)); }});
   all.push_back({"validate 128 KiB", 10, [] { return validation_of(batch_of(128)); }});
   all.push_back({"validate a replicated batch of 16 KiB", 50, []() -> Step {
-                   return [batch = batch_of(16)] {
+                   Buffer batch = batch_of(16);
+                   assign_offsets(batch, {.first_offset = Offset(0), .leader_epoch = LeaderEpoch(0), .log_append_time = {}});
+                   return [batch = std::move(batch)] {
                      const ReplicatedLimits limits{
                          .log_end_offset = Offset(0), .request_epoch = LeaderEpoch(0), .last_epoch = {}};
                      const auto facts = validate_replicated(batch.view(), limits);
