@@ -80,6 +80,7 @@ BrokerSession::BrokerSession(common::Shard& shard, ControllerRuntime& runtime, S
       hooks_(std::move(hooks)),
       log_(std::move(log)),
       confirmation_(shard.now(), options_.session_timeout),
+      heartbeat_interval_(options_.heartbeat_interval),
       confirmed_at_(shard.now().time_since_epoch().count()),
       alive_(std::make_shared<bool>(true)) {}
 
@@ -193,11 +194,12 @@ void BrokerSession::on_down(uint64_t sequence, SessionDown message) {
   std::visit([&](const auto& m) { on(m, sequence); }, message);
 }
 
-void BrokerSession::on(const SessionWelcome&, uint64_t) {
+void BrokerSession::on(const SessionWelcome& m, uint64_t) {
   welcomed_ = true;
   asked_at_.reset();
   last_trouble_.clear();
   trouble_is_news_ = true;
+  follow_pace_of(m.session_timeout);
   if (epoch()) {
     send_heartbeat();  // the new controller wants to know at once that we live
   } else {
@@ -301,9 +303,27 @@ void BrokerSession::answer_queries(const std::vector<metadata::LogEndQuery>& que
 
 // ---- heartbeats ----
 
+// Its file may say another session timeout than ours: who beats more slowly than that is fenced for ever and ever.
+void BrokerSession::follow_pace_of(common::Duration controllers_timeout) {
+  const common::Duration before = std::exchange(heartbeat_interval_, options_.heartbeat_interval);
+  if (controllers_timeout > common::Duration::zero() && 2 * heartbeat_interval_ > controllers_timeout)
+    heartbeat_interval_ = controllers_timeout / 4;
+  if (heartbeat_interval_ == before) return;
+  const auto in_ms = [](common::Duration d) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
+  };
+  if (heartbeat_interval_ != options_.heartbeat_interval) {
+    log_.warn(
+        "broker.heartbeat.interval.ms={} does not go with broker.session.timeout.ms={} of the controller: a heartbeat "
+        "every {} ms",
+        in_ms(options_.heartbeat_interval), in_ms(controllers_timeout), in_ms(heartbeat_interval_));
+  }
+  heartbeat_timer_ = shard_.call_at(shard_.now() + heartbeat_interval_, [this] { on_heartbeat_timer(); });
+}
+
 void BrokerSession::on_heartbeat_timer() {
   // While shutting down, the answer is what everybody waits for.
-  const auto interval = on_shutdown_ ? options_.heartbeat_interval / 5 : options_.heartbeat_interval;
+  const auto interval = on_shutdown_ ? heartbeat_interval_ / 5 : heartbeat_interval_;
   heartbeat_timer_ = shard_.call_at(shard_.now() + interval, [this] { on_heartbeat_timer(); });
   if (hooks_.on_turn) hooks_.on_turn(unconfirmed());
   // A stream on which nothing is answered may be half-open: try a fresh one.

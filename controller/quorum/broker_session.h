@@ -106,6 +106,7 @@ class BrokerSession {
   void send(SessionUp message);
   void send_heartbeat();
   void heartbeat_soon();
+  void follow_pace_of(common::Duration controllers_timeout);
   void on_heartbeat_timer();
   void answer_queries(const std::vector<metadata::LogEndQuery>& queries);
   void end_shutdown(bool in_good_order);
@@ -138,6 +139,7 @@ class BrokerSession {
   std::map<uint64_t, Instant> unanswered_;  // sequence -> when sent
   std::optional<Instant> asked_at_;         // hello or registration, not answered yet
   Confirmation confirmation_;
+  common::Duration heartbeat_interval_;  // ours, or what the controller's session timeout demands
   common::TimerHandle heartbeat_timer_;
   common::TimerHandle connect_timer_;
   common::TimerHandle shutdown_timer_;

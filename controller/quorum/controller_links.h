@@ -39,6 +39,7 @@ using SessionUp = std::variant<SessionHello, metadata::RegisterBroker, metadata:
 
 struct SessionWelcome {
   int32_t version = 1;
+  std::chrono::milliseconds session_timeout{0};  // of the controller; zero: it does not say
 };
 struct SessionRefused {
   Error error;

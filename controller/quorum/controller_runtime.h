@@ -57,6 +57,8 @@ class ControllerRuntime final : public RaftListener {
   using Done = std::function<void(Reply)>;
   void handle(const ControllerRequest& request, Instant deadline, Done done);
   [[nodiscard]] bool active() const { return state_ != nullptr; }
+  // After so much silence the active controller fences a broker, if it is this node.
+  [[nodiscard]] common::Duration session_timeout() const { return options_.detector.session_timeout; }
 
   // Evidence about brokers (correctness.md section 4); ignored unless active.
   void on_session_lost(BrokerId id, common::model::BrokerEpoch epoch);

@@ -65,7 +65,8 @@ void SessionServer::on(Session session, Peer& peer, uint64_t sequence, SessionHe
   const auto old = current_.find(hello.broker_id);
   if (old != current_.end() && old->second != session) peers_.at(old->second).port->close();
   current_[hello.broker_id] = session;
-  peer.port->send(sequence, SessionWelcome{session_version});
+  peer.port->send(sequence, SessionWelcome{session_version, std::chrono::duration_cast<std::chrono::milliseconds>(
+                                                                runtime_.session_timeout())});
 }
 
 void SessionServer::answer(Session session, uint64_t sequence, const Reply& reply) {

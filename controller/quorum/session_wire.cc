@@ -36,6 +36,7 @@ void put(pb::SessionRequest& to, const Witness& m) {
 
 void put(pb::SessionResponse& to, const SessionWelcome& m) {
   to.mutable_welcome()->set_version(m.version);
+  to.mutable_welcome()->set_session_timeout_ms(m.session_timeout.count());
 }
 void put(pb::SessionResponse& to, const SessionRefused& m) {
   to.mutable_refused()->mutable_error()->set_code(static_cast<int32_t>(m.error.code));
@@ -99,7 +100,8 @@ pb::SessionResponse to_proto(uint64_t sequence, const SessionDown& message) {
 Result<SessionDown> from_proto(const pb::SessionResponse& m) {
   switch (m.content_case()) {
     case pb::SessionResponse::kWelcome:
-      return SessionDown(SessionWelcome{m.welcome().version()});
+      return SessionDown(SessionWelcome{
+          m.welcome().version(), std::chrono::milliseconds(std::max<int64_t>(m.welcome().session_timeout_ms(), 0))});
     case pb::SessionResponse::kRefused:
       return SessionDown(SessionRefused{
           {error_code_from(static_cast<int16_t>(m.refused().error().code())), m.refused().error().message()}});

@@ -82,6 +82,22 @@ TEST_CASE("a silent broker is fenced after its session, and the others stay") {
   REQUIRE(cluster.node(3).session.isolated());  // R33
 }
 
+TEST_CASE("a broker whose file asks for slower heartbeats than the controller's session allows beats faster") {
+  SimCluster cluster(3);
+  cluster.create(1, "t", {{3, 2, 1}});
+  cluster.world.run_for(1s);
+  cluster.kill(3);
+  cluster.heartbeat_interval = 2s;  // Kafka's default; the controller waits 1.5 s
+  cluster.start(3);
+  REQUIRE(cluster.run_until([&] { return cluster.image_of(1).is_active(BrokerId{3}); }));
+  const auto epoch = cluster.node(3).session.epoch();
+  for (int i = 0; i < 100; ++i) {
+    cluster.world.run_for(100ms);
+    REQUIRE(cluster.image_of(1).is_active(BrokerId{3}));
+  }
+  REQUIRE(cluster.node(3).session.epoch() == epoch);
+}
+
 TEST_CASE(
     "R33: isolation ends when the broker has applied what the controller has made of it, not when it is answered") {
   SimCluster cluster(3);

@@ -103,6 +103,7 @@ class SimCluster {
     REQUIRE(run_until([&] { return active_brokers() == brokers; }));
   }
 
+  common::Duration heartbeat_interval = std::chrono::milliseconds(100);  // of the nodes started from now on
   SimNode& start(int id, std::optional<BrokerEpoch> previous_epoch = std::nullopt) {
     auto& node = nodes_[BrokerId{id}];
     node = std::make_unique<SimNode>(*this, BrokerId{id}, ++lives_, previous_epoch);
@@ -184,8 +185,10 @@ inline ControllerOptions sim_options(BrokerId id) {
 
 inline const Uuid sim_cluster_id = Uuid::from_halves(4, 2);
 
-inline quorum::SessionOptions sim_session(BrokerId id, uint64_t life, std::optional<BrokerEpoch> previous_epoch) {
+inline quorum::SessionOptions sim_session(BrokerId id, uint64_t life, std::optional<BrokerEpoch> previous_epoch,
+                                          common::Duration heartbeat_interval = std::chrono::milliseconds(100)) {
   quorum::SessionOptions o;
+  o.heartbeat_interval = heartbeat_interval;
   o.broker_id = id;
   o.directories = {Uuid::from_halves(100, static_cast<uint64_t>(id.value))};
   o.listeners = {{"PLAINTEXT", "sim", 9092, SecurityProtocol::plaintext}};
@@ -208,7 +211,7 @@ inline SimNode::SimNode(SimCluster& c, BrokerId node_id, uint64_t life, std::opt
       server(runtime, node_id, common::Logger()),
       links(c, node_id),
       client(shard, runtime, links, node_id, random),
-      session(shard, runtime, server, links, sim_session(node_id, life, previous_epoch),
+      session(shard, runtime, server, links, sim_session(node_id, life, previous_epoch, c.heartbeat_interval),
               {.cluster_id = [] { return sim_cluster_id; },
                .progress = nullptr,
                .log_ends = nullptr,
