@@ -88,11 +88,13 @@ void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const 
       if (answer != pending.answers.end() && (broker == nullptr || broker->epoch != answer->second.broker_epoch)) {
         pending.answers.erase(answer);  // of a former life: its log may have changed since
         complete = false;
+      } else if (broker == nullptr) {
+        ++offline;  // unregistered: whoever did that knows that it does not come back
       } else if (is_offline(candidate, partition)) {
         ++offline;
         if (answer != pending.answers.end()) {
           if (!best_offline || length(candidate) > length(*best_offline)) best_offline = candidate;
-        } else if (broker != nullptr && (is_active(*broker) || may_still_come)) {
+        } else if (is_active(*broker) || may_still_come) {
           complete = false;  // it can still say where its copy ended
         }
       } else if (answer == pending.answers.end() || !is_active(*broker)) {
