@@ -25,6 +25,9 @@ namespace {
 
 constexpr size_t count_max = 200;
 constexpr size_t value_bytes_max = 4096;  // of a key or a value that is shown
+constexpr size_t headers_max = 50;        // of a record that are shown
+constexpr size_t header_bytes_max = 256;  // of a header's name or value that is shown
+constexpr size_t answer_bytes_max = 1 << 20;  // of keys, values and headers in one answer, and one record more
 constexpr size_t read_bytes = 256 << 10;  // one read
 constexpr size_t reads_max = 32;          // of one answer, filters included
 constexpr std::chrono::seconds time_max{2};
@@ -57,10 +60,10 @@ std::string hex(std::string_view bytes) {
 }
 
 // {"text"} or {"hex"}, with the size and whether it was cut.
-json shown(const std::optional<common::model::BytesView>& bytes) {
+json shown(const std::optional<common::model::BytesView>& bytes, size_t bytes_max) {
   if (!bytes) return json();
   std::string_view all(reinterpret_cast<const char*>(bytes->data()), bytes->size());
-  std::string_view part = all.substr(0, value_bytes_max);
+  std::string_view part = all.substr(0, bytes_max);
   json out{{"size", all.size()}};
   if (part.size() < all.size()) {
     out["cut"] = true;
@@ -78,6 +81,7 @@ json shown(const std::optional<common::model::BytesView>& bytes) {
 
 struct Found {
   json records = json::array();
+  size_t bytes = 0;
   Offset next;
   bool full = false;
 };
@@ -92,13 +96,27 @@ bool key_matches(const common::records::Record& record, const std::string& wante
 json record_json(const common::records::Record& record) {
   json one{{"offset", record.offset.value},
            {"time", record.timestamp.value},
-           {"key", shown(record.key)},
-           {"value", shown(record.value)}};
+           {"key", shown(record.key, value_bytes_max)},
+           {"value", shown(record.value, value_bytes_max)}};
+  size_t headers = 0;
   for (const common::records::RecordHeader& header : record.headers()) {
-    json h = shown(header.value);
-    one["headers"].push_back({{"name", std::string(header.name)}, {"value", std::move(h)}});
+    if (++headers > headers_max) continue;
+    json h = shown(header.value, header_bytes_max);
+    one["headers"].push_back({{"name", std::string(header.name.substr(0, header_bytes_max))}, {"value", std::move(h)}});
   }
+  if (headers > headers_max) one["header_count"] = headers;
   return one;
+}
+
+// At least what record_json() makes of it.
+size_t shown_bytes(const common::records::Record& record) {
+  const auto at_most = [](const std::optional<common::model::BytesView>& bytes) {
+    return bytes ? std::min(bytes->size(), value_bytes_max) : size_t{0};
+  };
+  size_t headers = 0;
+  for ([[maybe_unused]] const auto& header : record.headers())
+    if (++headers == headers_max) break;
+  return at_most(record.key) + at_most(record.value) + headers * 2 * header_bytes_max;
 }
 
 Result<void> take(common::model::BytesView bytes, const MessageQuery& query, Found& found) {
@@ -111,9 +129,12 @@ Result<void> take(common::model::BytesView bytes, const MessageQuery& query, Fou
       auto visited = common::records::for_each_record(
           *batch, common::records::DecompressLimits{}, [&](const common::records::Record& record) {
             if (record.offset < found.next) return common::records::Visit::go_on;
-            if (key_matches(record, query.key)) found.records.push_back(record_json(record));
+            if (key_matches(record, query.key)) {
+              found.records.push_back(record_json(record));
+              found.bytes += shown_bytes(record);
+            }
             found.next = record.offset.next();
-            found.full = found.records.size() >= query.count;
+            found.full = found.records.size() >= query.count || found.bytes >= answer_bytes_max;
             return found.full ? common::records::Visit::stop : common::records::Visit::go_on;
           });
       if (!visited) return visited;

@@ -50,6 +50,22 @@ def test_metrics_say_what_was_sent_and_read():
             check_format(looks.get(broker, "/metrics")[1])
 
 
+def test_records_with_many_headers_are_shown_in_part():
+    """Whoever looks at records of others' making must not cost a broker its memory."""
+    with looks.give_ports(Cluster(1)) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "orders", "-p", 1)
+        headers = [word for i in range(200) for word in ("-H", f"h{i}={'v' * 1000}")]
+        cluster.naru("produce", "orders", *headers, text_in="".join(f"{i}\n" for i in range(100)))
+        _, seen = looks.get_json(cluster[1], "/api/v1/messages?topic=orders&partition=0&from=start&count=200")
+        first = seen["records"][0]
+        equal((len(first["headers"]), first["header_count"]), (50, 200), "headers shown, and how many there are")
+        equal((first["headers"][0]["value"]["size"], first["headers"][0]["value"]["cut"]), (1000, True), "the first header's value")
+        true(seen["more"] and len(seen["records"]) < 100, f"an answer ends after about a megabyte: {len(seen['records'])} records")
+        _, rest = looks.get_json(cluster[1], f"/api/v1/messages?topic=orders&partition=0&from={seen['next']}&count=200")
+        equal(rest["records"][0]["offset"], first["offset"] + len(seen["records"]), "where the next answer begins")
+
+
 def test_lag_in_records_and_seconds():
     with looks.give_ports(Cluster(3)) as cluster:
         cluster.start()

@@ -20,15 +20,24 @@ function pretty(field) {
 
 function Record({ record }) {
   const [open, setOpen] = useState(false);
-  return html`<tr class=${open ? "open" : ""}>
-      <td class="n"><button class="expand" aria-expanded=${open} aria-label=${`Record ${record.offset}`} onClick=${() => setOpen(!open)}><span class="chevron">›</span> ${record.offset}</button></td>
+  return html`<tr class=${open ? 'open' : ''}>
+      <td class="n"><button class="expand" aria-expanded=${open} aria-label=${`Record ${record.offset}`} onClick=${
+      () => setOpen(!open)}><span class="chevron">›</span> ${record.offset}</button></td>
       <td class="time">${moment(record.time)}</td>
       <td class="cell">${shown(record.key)}</td>
       <td class="cell value">${shown(record.value)}</td>
     </tr>
-    ${open && html`<tr class="detail"><td colspan="4">
-      <p class="dim">key ${record.key ? bytes(record.key.size) : "null"}, value ${record.value ? bytes(record.value.size) : "null"}${record.value?.cut ? ", cut" : ""}</p>
-      ${record.headers && html`<dl class="headers">${record.headers.map((h) => html`<div><dt>${h.name}</dt><dd>${shown(h.value)}</dd></div>`)}</dl>`}
+    ${
+      open &&
+      html`<tr class="detail"><td colspan="4">
+      <p class="dim">key ${record.key ? bytes(record.key.size) : 'null'}, value ${
+          record.value ? bytes(record.value.size) : 'null'}${record.value?.cut ? ', cut' : ''}</p>
+      ${
+          record.headers &&
+          html`<dl class="headers">${
+              record.headers.map((h) => html`<div><dt>${h.name}</dt><dd>${shown(h.value)}</dd></div>`)}${
+              record.header_count &&
+              html`<div><dt>…</dt><dd>${record.header_count - record.headers.length} more</dd></div>`}</dl>`}
       <pre tabindex="0">${pretty(record.value)}</pre>
     </td></tr>`}`;
 }
