@@ -4,6 +4,7 @@
 
 #include <array>
 #include <map>
+#include <memory>
 
 #include <fmt/format.h>
 
@@ -22,6 +23,11 @@ class Producing {
   Exit run();
 
  private:
+  struct CloseTopic {
+    void operator()(rd_kafka_topic_t* topic) const { rd_kafka_topic_destroy(topic); }
+  };
+
+  [[nodiscard]] Outcome<void> check_headers() const;
   Outcome<void> open();
   // False once nothing more shall be read.
   bool read_some(std::string& buffer, Interruption& interruption);
@@ -35,6 +41,7 @@ class Producing {
 
   const ProduceCommand& command_;
   KafkaHandle producer_;
+  std::unique_ptr<rd_kafka_topic_t, CloseTopic> topic_;
   int64_t sent_ = 0;
   int64_t acknowledged_ = 0;
   int64_t timestamp_ = 0;  // of every record; 0: now
@@ -68,6 +75,12 @@ Outcome<void> Producing::open() {
   Outcome<KafkaHandle> made = std::move(settings).make(RD_KAFKA_PRODUCER);
   if (!made) return tl::unexpected(std::move(made.error()));
   producer_ = std::move(*made);
+  // Named before its thread has connected and waits for a second: else the first record waits with it.
+  topic_.reset(rd_kafka_topic_new(producer_.get(), command_.topic.c_str(), nullptr));
+  return {};
+}
+
+Outcome<void> Producing::check_headers() const {
   for (const std::string& header : command_.headers) {
     if (header.find('=') == std::string::npos)
       return problem(Exit::usage, fmt::format("-H {}: must be name=value", header));
@@ -189,9 +202,10 @@ Exit Producing::run() {
     }
     timestamp_ = time->number;
   }
-  if (Outcome<void> opened = open(); !opened) return report(opened.error());
+  if (Outcome<void> right = check_headers(); !right) return report(right.error());
   if (Outcome<void> there = look_for_brokers(command_.shared, command_.properties); !there)
     return report(there.error());
+  if (Outcome<void> opened = open(); !opened) return report(opened.error());
   if (is_terminal(STDIN_FILENO) && !command_.shared.quiet) fmt::print(stderr, "one record a line; Ctrl-D ends\n");
   Interruption interruption;
   std::string buffer;
