@@ -75,7 +75,7 @@ struct ReadRequest {
 struct ReadResult {
   BufferChain records;   // whole batches; the first may begin before `from`
   Offset next_offset;    // of the first batch not read; `from` if there is nothing
-  bool is_cold = false;  // not in memory, or too much for a shard: ask read_cold(). `records` is empty
+  bool is_cold = false;  // the bytes are not in memory: ask read_cold(). `records` is empty
 };
 using ReadDone = std::function<void(Result<ReadResult>)>;
 

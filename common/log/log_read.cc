@@ -17,10 +17,6 @@ using records::BatchView;
 
 namespace {
 
-// What a shard reads itself: copying and checking a megabyte takes milliseconds, in which its other clients would wait.
-// A reader that is so far behind that there is more for it is served by the disk's pool.
-constexpr size_t bytes_read_at_once_max = 64 << 10;
-
 model::Unexpected corrupt(const disk::File& file, uint64_t position, std::string_view what) {
   return fail(ErrorCode::corrupt_message, fmt::format("{} at byte {}: {}", file.path(), position, what));
 }
@@ -167,7 +163,6 @@ Result<std::optional<ReadOutcome>> carry_out(const ReadPlan& plan, Waiting waiti
   size_t length =
       static_cast<size_t>(std::min<uint64_t>(rest, std::max<size_t>(request.max_bytes, records::batch_header_size)));
   for (;;) {
-    if (waiting == Waiting::never && length > bytes_read_at_once_max) return std::nullopt;
     auto bytes = read_bytes(*plan.file, *position, length, waiting);
     if (!bytes) return failed(bytes.error());
     if (bytes->size() < length) return corrupt(*plan.file, *position, "the file is shorter than it was");

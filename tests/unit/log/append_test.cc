@@ -352,42 +352,6 @@ TEST_CASE("cold bytes are announced and then read on the pool") {
   REQUIRE(next > 3);
 }
 
-TEST_CASE("what is much is read on the pool, though it is in memory: the shard has others to serve") {
-  Fixture f;
-  f.open();
-  for (int i = 0; i < 5; ++i) f.append({.value_bytes = 20'000});
-  const auto little = f.log->read({Offset(0), Offset(5), 60'000});
-  REQUIRE(little);
-  REQUIRE_FALSE(little->is_cold);
-  REQUIRE(little->next_offset == Offset(2));
-  const auto all = f.log->read({Offset(0), Offset(5), 1 << 20});
-  REQUIRE(all);
-  REQUIRE(all->is_cold);
-  int64_t next = -1;
-  f.log->read_cold({Offset(0), Offset(5), 1 << 20}, [&](const common::log::Result<ReadResult>& r) {
-    REQUIRE(r);
-    next = r->next_offset.value;
-  });
-  f.disk->run_until_idle();
-  REQUIRE(next == 5);
-
-  // One batch that is large by itself.
-  f.append({.value_bytes = 100'000});
-  const auto large = f.log->read({Offset(5), Offset(6), 1});
-  REQUIRE(large);
-  REQUIRE(large->is_cold);
-
-  // From the tail cache nothing has to be copied.
-  f.cache = std::make_unique<common::log::TailCache>(1 << 20);
-  f.flush();
-  f.open({.previous_end = PreviousEnd::process_crash});
-  for (int i = 0; i < 5; ++i) f.append({.value_bytes = 20'000});
-  const auto cached = f.log->read({Offset(6), Offset(11), 1 << 20});
-  REQUIRE(cached);
-  REQUIRE_FALSE(cached->is_cold);
-  REQUIRE(cached->next_offset == Offset(11));
-}
-
 TEST_CASE("a cold read that a truncation overtakes gives nothing of what was cut (KAFKA-18723)") {
   Fixture f;
   f.open();
