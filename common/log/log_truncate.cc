@@ -82,7 +82,7 @@ Result<void> Log::Impl::cut_batches(Offset offset) {
 // like rot. After the cut, so that it never lacks what is there. On the shard, like the renames (log_impl.h); behind
 // writes of it that are queued or under way, and then appends wait.
 void Log::Impl::cut_epochs(Changed changed) {
-  if (changed == Changed::no) return;
+  if (changed == Changed::no || failure) return;  // R76: nothing more is written there, nor appended
   if (!config.sync_needs_epochs) return change_epochs(changed);
   epochs_cut = ++epochs_version;
   if (epoch_writes > 0) return;
