@@ -153,6 +153,7 @@ struct LogDirectory::Pending {
     bool is_next = false;  // newest is to be written, behind the one being written
     std::vector<disk::Done<void>> next_done;
     bool is_writing = false;
+    bool is_unsure = false;  // the last write failed: the file may say what an older map did
   };
   std::array<Kind, checkpoint_kinds> kinds;
 };
@@ -413,8 +414,11 @@ Result<void> LogDirectory::end_run() {
 
 Result<void> LogDirectory::store_checkpoint_blocking(CheckpointKind kind, const OffsetMap& offsets) {
   const std::string text = encode_offsets(offsets);
-  pending_->kinds[static_cast<size_t>(kind)].newest = offsets;
-  return as_result(disk_.replace_file(file(name_of(kind)), as_bytes(text), Durability::medium));
+  Pending::Kind& state = pending_->kinds[static_cast<size_t>(kind)];
+  state.newest = offsets;
+  const auto stored = disk_.replace_file(file(name_of(kind)), as_bytes(text), Durability::medium);
+  state.is_unsure = !stored;
+  return as_result(stored);
 }
 
 void LogDirectory::store_checkpoint(CheckpointKind kind, OffsetMap offsets, disk::Done<void> done) {
@@ -435,7 +439,8 @@ void LogDirectory::lower_recovery_point(const TopicPartition& partition, Offset 
   Pending::Kind& state = pending_->kinds[static_cast<size_t>(kind)];
   const auto known = state.newest.find(partition);
   const bool is_low = known == state.newest.end() || known->second <= to;
-  if (is_low && !state.is_writing) return done({});  // what is being written may replace one that is not
+  // What is being written may replace one that is not, and what could not be written may have been to.
+  if (is_low && !state.is_writing && !state.is_unsure) return done({});
   if (!is_low && !mutant<"R71-recovery-point-beyond-a-cut">()) known->second = to;
   store_newest(kind, std::move(done));
 }
@@ -451,7 +456,8 @@ void LogDirectory::forget_checkpoints(const TopicPartition& partition, disk::Don
     if (--forgetting->left == 0) done(forgetting->result);
   };
   for (size_t i = 0; i < checkpoint_kinds && !mutant<"R42-checkpoints-outlive-their-partition">(); ++i) {
-    if (pending_->kinds[i].newest.erase(partition) == 0) continue;
+    Pending::Kind& state = pending_->kinds[i];
+    if (state.newest.erase(partition) == 0 && !state.is_unsure) continue;
     ++forgetting->left;
     store_newest(static_cast<CheckpointKind>(i), step);
   }
@@ -468,6 +474,7 @@ void LogDirectory::start_store(CheckpointKind kind) {
       [d = &disk_, to = file(name_of(kind)), text] { return d->replace_file(to, as_bytes(*text), Durability::medium); },
       [this, kind, weak = std::weak_ptr(pending_),
        served = std::exchange(state.next_done, {})](const IoResult<void>& result) {
+        if (const auto there = weak.lock()) there->kinds[static_cast<size_t>(kind)].is_unsure = !result;
         for (const auto& done : served) {
           if (done) done(result);
         }

@@ -248,6 +248,32 @@ TEST_CASE("a recovery point is lowered before it is said to be (R71)") {
   REQUIRE(directory->hints_for(other).recovery_point == Offset(5));
 }
 
+TEST_CASE("a checkpoint that could not be changed is not believed to be (R42, R71)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  REQUIRE(directory->store_checkpoint_blocking(CheckpointKind::recovery_point, {{orders, Offset(12)}}));
+  const bool is_lowered = GENERATE(true, false);  // else forgotten
+  disk.add_fault({.operation = SimulatedDisk::Operation::write,
+                  .path_contains = "recovery-point-offset-checkpoint",
+                  .fault = IoFault::no_space});
+  const auto change = [&] {
+    std::optional<bool> stored;
+    const auto done = [&](const auto& r) { stored = r.has_value(); };
+    if (is_lowered) {
+      directory->lower_recovery_point(orders, Offset(7), done);
+    } else {
+      directory->forget_checkpoints(orders, done);
+    }
+    disk.run_until_idle();
+    return stored;
+  };
+  REQUIRE(change() == false);
+  REQUIRE(change() == true);
+  directory.reset();
+  disk.crash(SimulatedDisk::Unsynced::lost);
+  REQUIRE(open(disk)->hints_for(orders).recovery_point == (is_lowered ? std::optional(Offset(7)) : std::nullopt));
+}
+
 TEST_CASE("recovery points that are lowered together share a write") {
   SimulatedDisk disk;
   auto directory = begun(disk);

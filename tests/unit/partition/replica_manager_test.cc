@@ -430,6 +430,31 @@ TEST_CASE("a recovery point that was lowered is not raised by a checkpoint that 
   REQUIRE(stored().find("orders 0 5") != std::string::npos);
 }
 
+TEST_CASE("a recovery point that cannot be lowered on a full disk is, when there is room (R71)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 5);
+  b.run([&] { b.find(orders)->log()->flush([](const auto&) {}); });
+  const auto stored = [&] { return std::string(b.disk->content("data/recovery-point-offset-checkpoint").text()); };
+  b.advance(70s);
+  REQUIRE(stored().find("orders 0 5") != std::string::npos);
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::write,
+                     .path_contains = "recovery-point-offset-checkpoint",
+                     .times = 3,
+                     .fault = common::disk::IoFault::no_space});
+  std::optional<bool> was_low;
+  b.run([&] {
+    b.directories->lower_recovery_point({"orders", PartitionIndex(0)}, "data", Offset(2), *b.shard,
+                                        [&] { was_low = stored().find("orders 0 2") != std::string::npos; });
+  });
+  b.advance(100ms);
+  REQUIRE_FALSE(was_low);  // whoever waits appends nothing
+  b.advance(10s);
+  REQUIRE(was_low == true);
+  REQUIRE(b.failures.empty());
+}
+
 TEST_CASE("a stop whose checkpoints cannot be written is not a clean one (R70)") {
   Broker b;
   b.register_broker();
