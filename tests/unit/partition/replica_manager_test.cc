@@ -733,6 +733,44 @@ TEST_CASE("a leader that comes while a log is started over is told of when that 
   REQUIRE(roles.told == std::vector<std::string>{fmt::format("{} {}", role, before + 1)});
 }
 
+TEST_CASE("a leader that had to wait for its log begins with what brokers are by then (R51)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  const auto register_other = [&] {
+    metadata::RegisterBrokerRecord r;
+    r.broker_id = other;
+    r.epoch = common::model::BrokerEpoch(b.next_index);
+    r.incarnation_id = Uuid::from_halves(2, static_cast<uint64_t>(b.next_index));
+    r.fenced = false;
+    b.apply({r});
+    return r.epoch;
+  };
+  register_other();
+  lead(b, other, {BrokerId(1), other});
+  b.slower = 5s;
+  LeaderAnswer answer;
+  answer.asked = b.find(orders)->position().ask;
+  answer.error = ErrorCode::offset_out_of_range;
+  answer.log_start_offset = Offset(50);
+  answer.log_end_offset = Offset(80);
+  b.run([&] { REQUIRE(b.find(orders)->apply(answer, {}) == Applied::busy); });
+  lead(b, BrokerId(1), {BrokerId(1)});
+  FollowerPosition position;
+  position.follower = other;
+  position.broker_epoch = register_other();
+  REQUIRE_FALSE(b.find(orders)->is_leader());
+  b.slower = 0s;
+  b.advance(20s);
+  REQUIRE(b.find(orders)->is_leader());
+  REQUIRE(b.proposals.all.empty());
+  position.leader_epoch = b.find(orders)->leader_epoch();
+  position.partition_epoch = PartitionEpoch(100);
+  position.fetch_offset = position.durable_offset = position.log_start_offset = Offset(50);
+  b.run([&] { REQUIRE(b.find(orders)->on_follower_position(position, std::nullopt).error == ErrorCode::none); });
+  REQUIRE(b.proposals.all.size() == 1);  // it may join
+}
+
 TEST_CASE("a process without descriptors keeps its directories: checkpoints and records wait (fault 40)") {
   Broker b;
   b.register_broker();
