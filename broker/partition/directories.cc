@@ -275,16 +275,22 @@ void Directories::lower_recovery_point(TopicPartition partition, const std::stri
     LogDirectory* where = find(directory);
     if (where == nullptr || where->failure()) return reply.post(done);
     lowered_[partition] = {to, ++lowerings_};
-    where->lower_recovery_point(
-        partition, to,
-        [this, alive = std::weak_ptr(alive_), directory, &reply, done](const common::disk::IoResult<void>& stored) {
-          if (alive.expired()) return;
-          reply.post(done);
-          if (stored) return;
-          options_.logger.warn("recovery point in {} not lowered: {}", directory, stored.error().message);
-          if (!common::disk::may_pass(stored.error().fault))
-            report_failure(directory, {ErrorCode::kafka_storage_error, stored.error().message});
+    auto on_stored = [this, alive = std::weak_ptr(alive_), partition, directory, to, &reply,
+                      done](const common::disk::IoResult<void>& stored) {
+      if (alive.expired()) return;
+      if (!stored && !std::exchange(has_told_not_lowered_, true))
+        options_.logger.warn("recovery point in {} not lowered: {}", directory, stored.error().message);
+      if (stored) has_told_not_lowered_ = false;
+      if (!stored && common::disk::may_pass(stored.error().fault)) {
+        not_lowered_.emplace_back([this, partition, directory, to, &reply, done] {
+          lower_recovery_point(partition, directory, to, reply, done);
         });
+        return;
+      }
+      reply.post(done);
+      if (!stored) report_failure(directory, {ErrorCode::kafka_storage_error, stored.error().message});
+    };
+    where->lower_recovery_point(partition, to, std::move(on_stored));
   });
 }
 
@@ -443,6 +449,7 @@ void Directories::arm() {
 void Directories::tick() {
   look_at_space();
   for (const auto& [partition, directory] : std::exchange(not_removed_, {})) take_away(partition, *directory);
+  for (const auto& lower : std::exchange(not_lowered_, {})) lower();
   remove_old_strays();
   const common::Instant now = options_.home->now();
   std::vector<CheckpointKind> due;

@@ -104,7 +104,7 @@ class Directories {
   // Renames a directory that the cluster does not know; deleted after stray_delay.
   void set_aside(PlacedLog log);
   // R71: the log was cut, and nothing may be appended there before the stored recovery point is at most `to`. `done` on
-  // `reply`, also if it could not be stored.
+  // `reply` when it is, or when the directory has failed; what only lacks room is tried again with every tick.
   void lower_recovery_point(TopicPartition partition, const std::string& directory, common::model::Offset to,
                             common::Shard& reply, std::function<void()> done);
   // R76.
@@ -176,6 +176,8 @@ class Directories {
   std::map<TopicPartition, Lowered> lowered_;
   uint64_t lowerings_ = 0;
   std::vector<std::pair<TopicPartition, common::log::LogDirectory*>> not_removed_;
+  std::vector<std::function<void()>> not_lowered_;
+  bool has_told_not_lowered_ = false;
   std::map<TopicPartition, std::vector<Creation>> waiting_;  // each for one of occupied_
   std::multimap<common::Instant, std::string> strays_;  // when to delete which path
   std::map<std::string, bool> low_;

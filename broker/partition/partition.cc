@@ -236,6 +236,12 @@ std::unique_ptr<common::log::Log> Partition::release_log(ErrorCode code) {
 }
 
 void Partition::on_broker_facts(const BrokerFacts& facts) {
+  // A role that waits begins with what is true by then.
+  if (postponed_) {
+    for (BrokerFacts& known : postponed_->brokers) {
+      if (known.id == facts.id) known = facts;
+    }
+  }
   if (!tracker_) return;
   perform(tracker_->on_broker_facts(facts, shard_.now()));
   complete_low_watermark();  // nobody waits for who is fenced

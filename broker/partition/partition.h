@@ -257,6 +257,8 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   // --- for ReplicaManager ---
   void assign(const Assignment& assignment);
   void on_broker_facts(const BrokerFacts& facts);
+  // A role was given that waits for the log.
+  [[nodiscard]] bool is_to_begin() const { return postponed_.has_value(); }
   void set_settings(const TopicSettings& settings);
   // `spoken_at`: when each follower's stream last spoke on this shard.
   void tick(const std::vector<std::pair<BrokerId, Instant>>& spoken_at);

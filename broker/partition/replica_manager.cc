@@ -206,7 +206,7 @@ void ReplicaManager::apply_delta(const metadata::ImageDelta& delta) {
   with_settings_.clear();
   if (delta.brokers.empty()) return;
   for (const auto& [id, partition] : partitions_) {
-    if (!partition->is_leader()) continue;
+    if (!partition->is_leader() && !partition->is_to_begin()) continue;
     for (const BrokerId broker : delta.brokers) partition->on_broker_facts(facts_of(broker));
   }
 }

@@ -91,7 +91,7 @@ void Log::note_damage(const std::string& why) {
 void Log::when_epochs_persisted(StepDone done) {
   if (impl_->epochs_saved == impl_->epochs_version) return done({});
   impl_->epochs_waiting.emplace_back(impl_->epochs_version, std::move(done));
-  if (!impl_->is_saving_epochs) impl_->persist_epochs(disk::Durability::kernel);
+  if (impl_->epoch_writes == 0) impl_->persist_epochs(disk::Durability::kernel);
 }
 
 Result<ReadResult> Log::read(const ReadRequest& request) {

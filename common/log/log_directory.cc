@@ -150,9 +150,10 @@ Result<void> as_result(const IoResult<void>& result) {
 struct LogDirectory::Pending {
   struct Kind {
     OffsetMap newest;  // what lies there, or will once all that was asked for is written
-    std::optional<OffsetMap> next;
+    bool is_next = false;  // newest is to be written, behind the one being written
     std::vector<disk::Done<void>> next_done;
     bool is_writing = false;
+    bool is_unsure = false;  // the last write failed: the file may say what an older map did
   };
   std::array<Kind, checkpoint_kinds> kinds;
 };
@@ -413,27 +414,35 @@ Result<void> LogDirectory::end_run() {
 
 Result<void> LogDirectory::store_checkpoint_blocking(CheckpointKind kind, const OffsetMap& offsets) {
   const std::string text = encode_offsets(offsets);
-  pending_->kinds[static_cast<size_t>(kind)].newest = offsets;
-  return as_result(disk_.replace_file(file(name_of(kind)), as_bytes(text), Durability::medium));
+  Pending::Kind& state = pending_->kinds[static_cast<size_t>(kind)];
+  state.newest = offsets;
+  const auto stored = disk_.replace_file(file(name_of(kind)), as_bytes(text), Durability::medium);
+  state.is_unsure = !stored;
+  return as_result(stored);
 }
 
 void LogDirectory::store_checkpoint(CheckpointKind kind, OffsetMap offsets, disk::Done<void> done) {
+  pending_->kinds[static_cast<size_t>(kind)].newest = std::move(offsets);
+  store_newest(kind, std::move(done));
+}
+
+// No copy of the map for each call: one failover lowers the points of thousands of partitions.
+void LogDirectory::store_newest(CheckpointKind kind, disk::Done<void> done) {
   Pending::Kind& state = pending_->kinds[static_cast<size_t>(kind)];
-  state.newest = offsets;
-  state.next = std::move(offsets);
+  state.is_next = true;
   state.next_done.push_back(std::move(done));
   if (!state.is_writing) start_store(kind);
 }
 
 void LogDirectory::lower_recovery_point(const TopicPartition& partition, Offset to, disk::Done<void> done) {
   constexpr auto kind = CheckpointKind::recovery_point;
-  const Pending::Kind& state = pending_->kinds[static_cast<size_t>(kind)];
+  Pending::Kind& state = pending_->kinds[static_cast<size_t>(kind)];
   const auto known = state.newest.find(partition);
   const bool is_low = known == state.newest.end() || known->second <= to;
-  if (is_low && !state.is_writing) return done({});  // what is being written may replace one that is not
-  OffsetMap lowered = state.newest;
-  if (!is_low && !mutant<"R71-recovery-point-beyond-a-cut">()) lowered[partition] = to;
-  store_checkpoint(kind, std::move(lowered), std::move(done));
+  // What is being written may replace one that is not, and what could not be written may have been to.
+  if (is_low && !state.is_writing && !state.is_unsure) return done({});
+  if (!is_low && !mutant<"R71-recovery-point-beyond-a-cut">()) known->second = to;
+  store_newest(kind, std::move(done));
 }
 
 void LogDirectory::forget_checkpoints(const TopicPartition& partition, disk::Done<void> done) {
@@ -447,10 +456,10 @@ void LogDirectory::forget_checkpoints(const TopicPartition& partition, disk::Don
     if (--forgetting->left == 0) done(forgetting->result);
   };
   for (size_t i = 0; i < checkpoint_kinds && !mutant<"R42-checkpoints-outlive-their-partition">(); ++i) {
-    OffsetMap without = pending_->kinds[i].newest;
-    if (without.erase(partition) == 0) continue;
+    Pending::Kind& state = pending_->kinds[i];
+    if (state.newest.erase(partition) == 0 && !state.is_unsure) continue;
     ++forgetting->left;
-    store_checkpoint(static_cast<CheckpointKind>(i), std::move(without), step);
+    store_newest(static_cast<CheckpointKind>(i), step);
   }
   step({});
 }
@@ -458,12 +467,14 @@ void LogDirectory::forget_checkpoints(const TopicPartition& partition, disk::Don
 void LogDirectory::start_store(CheckpointKind kind) {
   Pending::Kind& state = pending_->kinds[static_cast<size_t>(kind)];
   state.is_writing = true;
-  auto text = std::make_shared<std::string>(encode_offsets(*std::exchange(state.next, std::nullopt)));
+  state.is_next = false;
+  auto text = std::make_shared<std::string>(encode_offsets(state.newest));
   disk_.offload(
       disk::Job::changes,
       [d = &disk_, to = file(name_of(kind)), text] { return d->replace_file(to, as_bytes(*text), Durability::medium); },
       [this, kind, weak = std::weak_ptr(pending_),
        served = std::exchange(state.next_done, {})](const IoResult<void>& result) {
+        if (const auto there = weak.lock()) there->kinds[static_cast<size_t>(kind)].is_unsure = !result;
         for (const auto& done : served) {
           if (done) done(result);
         }
@@ -471,7 +482,7 @@ void LogDirectory::start_store(CheckpointKind kind) {
         if (!still) return;
         Pending::Kind& now = still->kinds[static_cast<size_t>(kind)];
         now.is_writing = false;
-        if (now.next) start_store(kind);
+        if (now.is_next) start_store(kind);
       });
 }
 

@@ -131,6 +131,7 @@ class LogDirectory {
   Result<void> read_partitions();
   Result<PartitionDirectory> read_partition(std::string path, TopicPartition partition);
   Result<void> read_checkpoints();
+  void store_newest(CheckpointKind kind, disk::Done<void> done);
   void start_store(CheckpointKind kind);
   void remove_running_marker();
   [[nodiscard]] std::string file(std::string_view name) const;

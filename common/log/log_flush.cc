@@ -61,16 +61,16 @@ void Log::Impl::start_job() {
 void Log::Impl::change_epochs(Changed changed) {
   if (changed == Changed::no) return;
   ++epochs_version;
-  if (!is_saving_epochs) persist_epochs(disk::Durability::kernel);
+  if (epoch_writes == 0) persist_epochs(disk::Durability::kernel);
 }
 
 void Log::Impl::persist_epochs(disk::Durability durability) {
   const uint64_t version = epochs_version;
-  is_saving_epochs = true;
+  ++epoch_writes;
   run_job([d = &disk, to = path(epoch_file_name), content = encode_epochs(epochs.entries()),
            durability] { return d->replace_file(to, model::as_bytes(content), durability); },
           guarded([this, version, durability](const IoResult<void>& result) {
-            is_saving_epochs = false;
+            --epoch_writes;  // a flush may have queued another one
             if (result) {
               epochs_saved = std::max(epochs_saved, version);
               if (durability == disk::Durability::medium) epochs_durable = std::max(epochs_durable, version);
@@ -87,7 +87,7 @@ void Log::Impl::persist_epochs(disk::Durability durability) {
                 epochs_waiting.emplace_back(wanted, std::move(done));
               }
             }
-            if (result && epochs_saved < epochs_version) persist_epochs(disk::Durability::kernel);
+            if (result && epoch_writes == 0 && epochs_saved < epochs_version) persist_epochs(disk::Durability::kernel);
           }));
 }
 

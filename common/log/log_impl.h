@@ -225,7 +225,7 @@ class Log::Impl {
 
   // The epoch file.
   uint64_t epochs_version = 0;
-  bool is_saving_epochs = false;
+  size_t epoch_writes = 0;      // queued or under way; nobody else may write the file meanwhile
   uint64_t epochs_saved = 0;    // in the kernel
   uint64_t epochs_cut = 0;      // by the last truncation; nothing is appended before that is saved
   uint64_t epochs_durable = 0;  // on the medium

@@ -79,13 +79,13 @@ Result<void> Log::Impl::cut_batches(Offset offset) {
 }
 
 // The file must not tell of what was cut when other batches come there: after the death of the process they would look
-// like rot. After the cut, so that it never lacks what is there. On the shard, like the renames (log_impl.h); behind a
-// write of it that is under way, and then appends wait.
+// like rot. After the cut, so that it never lacks what is there. On the shard, like the renames (log_impl.h); behind
+// writes of it that are queued or under way, and then appends wait.
 void Log::Impl::cut_epochs(Changed changed) {
-  if (changed == Changed::no) return;
+  if (changed == Changed::no || failure) return;  // R76: nothing more is written there, nor appended
   if (!config.sync_needs_epochs) return change_epochs(changed);
   epochs_cut = ++epochs_version;
-  if (is_saving_epochs) return;
+  if (epoch_writes > 0) return;
   const std::string text = encode_epochs(epochs.entries());
   auto saved = disk.replace_file(path(epoch_file_name), model::as_bytes(text), disk::Durability::kernel);
   if (saved) {
@@ -488,7 +488,7 @@ void Log::Impl::tick(const Now& now) {
     if (!unflushed_since) unflushed_since = now.monotonic;
     if (now.monotonic - *unflushed_since >= *config.flush_ms) flush([](const Result<Offset>&) {});
   }
-  if (epochs_saved < epochs_version && !is_saving_epochs) persist_epochs(disk::Durability::kernel);
+  if (epochs_saved < epochs_version && epoch_writes == 0) persist_epochs(disk::Durability::kernel);
 }
 
 }  // namespace common::log

@@ -248,6 +248,59 @@ TEST_CASE("a recovery point is lowered before it is said to be (R71)") {
   REQUIRE(directory->hints_for(other).recovery_point == Offset(5));
 }
 
+TEST_CASE("a checkpoint that could not be changed is not believed to be (R42, R71)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  REQUIRE(directory->store_checkpoint_blocking(CheckpointKind::recovery_point, {{orders, Offset(12)}}));
+  const bool is_lowered = GENERATE(true, false);  // else forgotten
+  disk.add_fault({.operation = SimulatedDisk::Operation::write,
+                  .path_contains = "recovery-point-offset-checkpoint",
+                  .fault = IoFault::no_space});
+  const auto change = [&] {
+    std::optional<bool> stored;
+    const auto done = [&](const auto& r) { stored = r.has_value(); };
+    if (is_lowered) {
+      directory->lower_recovery_point(orders, Offset(7), done);
+    } else {
+      directory->forget_checkpoints(orders, done);
+    }
+    disk.run_until_idle();
+    return stored;
+  };
+  REQUIRE(change() == false);
+  REQUIRE(change() == true);
+  directory.reset();
+  disk.crash(SimulatedDisk::Unsynced::lost);
+  REQUIRE(open(disk)->hints_for(orders).recovery_point == (is_lowered ? std::optional(Offset(7)) : std::nullopt));
+}
+
+TEST_CASE("recovery points that are lowered together share a write") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  common::log::OffsetMap points;
+  for (int i = 0; i < 100; ++i) points.emplace(TopicPartition{"many", PartitionIndex(i)}, Offset(12));
+  REQUIRE(directory->store_checkpoint_blocking(CheckpointKind::recovery_point, points));
+  const auto lower = [&](const TopicPartition& partition, int& done) {
+    directory->lower_recovery_point(partition, Offset(7), [&done](const auto& r) { done += r ? 1 : 0; });
+  };
+  int first = 0;
+  const uint64_t operations_before = disk.operations();
+  lower({"many", PartitionIndex(0)}, first);
+  disk.run_until_idle();
+  REQUIRE(first == 1);
+  const uint64_t operations_of_one = disk.operations() - operations_before;
+  int done = 0;
+  for (int i = 1; i < 100; ++i) lower({"many", PartitionIndex(i)}, done);
+  REQUIRE(done == 0);
+  disk.run_until_idle();
+  REQUIRE(done == 99);
+  REQUIRE(disk.operations() - operations_before == 3 * operations_of_one);  // the first of the 99, and the others
+  directory.reset();
+  disk.crash(SimulatedDisk::Unsynced::lost);
+  directory = open(disk);
+  for (const auto& [partition, was] : points) REQUIRE(directory->hints_for(partition).recovery_point == Offset(7));
+}
+
 TEST_CASE("partitions are found by name and id; those leaving and strays are told apart (R42)") {
   SimulatedDisk disk;
   auto directory = begun(disk);

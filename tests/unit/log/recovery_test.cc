@@ -259,6 +259,27 @@ TEST_CASE("the epoch file does not speak of what was cut when other batches come
   REQUIRE(f.dump(0) == all);
 }
 
+TEST_CASE("a flush that has still to write the epoch file does not bring back what was cut (R66, R79)") {
+  Fixture f;
+  f.open();
+  f.append({}, 1);
+  f.flush();
+  f.append({}, 4);
+  f.log->flush([](const auto&) {});
+  REQUIRE(f.disk->run_one());  // the epoch is in the file; the flush writes it once more, durably
+  REQUIRE(f.log->truncate_to(Offset(1)));
+  const auto early = f.log->append_own(make_batch(), LeaderEpoch(1), TimestampMs(f.now));
+  REQUIRE_FALSE(early);
+  REQUIRE(early.error().code == ErrorCode::kafka_storage_error);
+  f.disk->run_until_idle();
+  REQUIRE(f.append({}, 1) == 1);  // no new epoch: nobody writes the file again
+  const std::string all = f.dump(0);
+  f.log.reset();
+  f.disk->kill();
+  f.open({PreviousEnd::process_crash, {}, {}, {}});
+  REQUIRE(f.dump(0) == all);
+}
+
 TEST_CASE("without the epoch file, an epoch that falls is damage below the recovery point too (R79)") {
   Fixture f;
   write_three_epochs(f);

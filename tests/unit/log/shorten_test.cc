@@ -63,6 +63,24 @@ TEST_CASE("a truncation that fails half way leaves a log that can still be asked
   REQUIRE(f.log->log_start_offset() == Offset(1));
 }
 
+TEST_CASE("a truncation that fails half way writes nothing more, not even epochs (R76)") {
+  Fixture f;
+  f.config.segment_bytes = 400;
+  f.open();
+  for (int i = 0; i < 12; ++i) f.append({.records = 2}, i);
+  f.disk->run_until_idle();
+  const auto segments = f.log->segments();
+  REQUIRE(segments.size() > 3);
+  const std::string stuck = fmt::format("{:020}.log", segments[segments.size() - 2].base_offset.value);
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::rename, .path_contains = stuck, .times = 100});
+  const std::string before(f.disk->content(f.path("leader-epoch-checkpoint")).text());
+  REQUIRE_FALSE(f.log->truncate_to(Offset(2)));
+  REQUIRE(f.log->failure());
+  REQUIRE(f.log->log_end_offset() == segments.back().base_offset);  // so there were epochs to forget
+  f.disk->run_until_idle();
+  REQUIRE(f.disk->content(f.path("leader-epoch-checkpoint")).text() == before);
+}
+
 TEST_CASE("truncating where the log ends forgets an epoch that never wrote (KAFKA-10706)") {
   Fixture f;
   f.open();

@@ -430,6 +430,31 @@ TEST_CASE("a recovery point that was lowered is not raised by a checkpoint that 
   REQUIRE(stored().find("orders 0 5") != std::string::npos);
 }
 
+TEST_CASE("a recovery point that cannot be lowered on a full disk is, when there is room (R71)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 5);
+  b.run([&] { b.find(orders)->log()->flush([](const auto&) {}); });
+  const auto stored = [&] { return std::string(b.disk->content("data/recovery-point-offset-checkpoint").text()); };
+  b.advance(70s);
+  REQUIRE(stored().find("orders 0 5") != std::string::npos);
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::write,
+                     .path_contains = "recovery-point-offset-checkpoint",
+                     .times = 3,
+                     .fault = common::disk::IoFault::no_space});
+  std::optional<bool> was_low;
+  b.run([&] {
+    b.directories->lower_recovery_point({"orders", PartitionIndex(0)}, "data", Offset(2), *b.shard,
+                                        [&] { was_low = stored().find("orders 0 2") != std::string::npos; });
+  });
+  b.advance(100ms);
+  REQUIRE_FALSE(was_low);  // whoever waits appends nothing
+  b.advance(10s);
+  REQUIRE(was_low == true);
+  REQUIRE(b.failures.empty());
+}
+
 TEST_CASE("a stop whose checkpoints cannot be written is not a clean one (R70)") {
   Broker b;
   b.register_broker();
@@ -706,6 +731,44 @@ TEST_CASE("a leader that comes while a log is started over is told of when that 
   REQUIRE(b.find(orders)->log_start_offset() == Offset(50));
   const std::string role = leader == BrokerId(1) ? "leads" : "follows";
   REQUIRE(roles.told == std::vector<std::string>{fmt::format("{} {}", role, before + 1)});
+}
+
+TEST_CASE("a leader that had to wait for its log begins with what brokers are by then (R51)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  const auto register_other = [&] {
+    metadata::RegisterBrokerRecord r;
+    r.broker_id = other;
+    r.epoch = common::model::BrokerEpoch(b.next_index);
+    r.incarnation_id = Uuid::from_halves(2, static_cast<uint64_t>(b.next_index));
+    r.fenced = false;
+    b.apply({r});
+    return r.epoch;
+  };
+  register_other();
+  lead(b, other, {BrokerId(1), other});
+  b.slower = 5s;
+  LeaderAnswer answer;
+  answer.asked = b.find(orders)->position().ask;
+  answer.error = ErrorCode::offset_out_of_range;
+  answer.log_start_offset = Offset(50);
+  answer.log_end_offset = Offset(80);
+  b.run([&] { REQUIRE(b.find(orders)->apply(answer, {}) == Applied::busy); });
+  lead(b, BrokerId(1), {BrokerId(1)});
+  FollowerPosition position;
+  position.follower = other;
+  position.broker_epoch = register_other();
+  REQUIRE_FALSE(b.find(orders)->is_leader());
+  b.slower = 0s;
+  b.advance(20s);
+  REQUIRE(b.find(orders)->is_leader());
+  REQUIRE(b.proposals.all.empty());
+  position.leader_epoch = b.find(orders)->leader_epoch();
+  position.partition_epoch = PartitionEpoch(100);
+  position.fetch_offset = position.durable_offset = position.log_start_offset = Offset(50);
+  b.run([&] { REQUIRE(b.find(orders)->on_follower_position(position, std::nullopt).error == ErrorCode::none); });
+  REQUIRE(b.proposals.all.size() == 1);  // it may join
 }
 
 TEST_CASE("a process without descriptors keeps its directories: checkpoints and records wait (fault 40)") {
