@@ -35,7 +35,8 @@ constexpr int16_t storage_error_version = 4;
 constexpr int16_t zstd_version = 7;
 constexpr int16_t leader_hints_version = 10;
 constexpr int16_t topic_id_version = 13;
-// A request of so many bytes is worth a message from each other shard that they are appended.
+// A request of so many bytes is worth a message from each other shard that they are appended; a smaller one is while
+// many wait.
 constexpr size_t large_frame_bytes = 16 << 10;
 
 // One partition of the request.
@@ -205,8 +206,9 @@ Awaitable<ProduceResponse> handle(RequestContext& ctx, ProduceRequest request) {
   const std::shared_ptr<Parts> parts = parts_of(ctx, request);
   std::vector<TopicIdPartition> ids;
   for (const size_t index : parts->appendable) ids.push_back(parts->all[index].target.id);
-  const bool must_release = request.acks != 0 && request.acks != 1 && ctx.frame().size() >= large_frame_bytes &&
-                            !mutant<"R109-holds-what-waits-for-replicas">();
+  const bool holds_others_back = ctx.frame().size() >= large_frame_bytes || ctx.is_memory_scarce();
+  const bool must_release =
+      request.acks != 0 && request.acks != 1 && holds_others_back && !mutant<"R109-holds-what-waits-for-replicas">();
   const std::shared_ptr<FanOut> appends =
       FanOut::start(ctx.shard(), *ctx.broker().partitions, std::move(ids),
                     [parts](size_t index, Result<std::shared_ptr<Partition>> partition) {

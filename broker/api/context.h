@@ -106,6 +106,7 @@ class RequestContext {
   // Before a wait that other clients must end: the request's bytes no longer count against the memory for requests.
   // frame() is empty afterwards; slices of it that somebody holds stay good.
   void release_frame() { in_flight_.release_frame(); }
+  [[nodiscard]] bool is_memory_scarce() const { return in_flight_.is_memory_scarce(); }
   // Before records are read for the answer: how many bytes they may have, `wanted` at most (R109). May wait.
   Awaitable<uint64_t> reserve_answer(uint64_t wanted) { return in_flight_.reserve_answer(wanted); }
   // What the answer holds in memory, now that it is known.

@@ -23,6 +23,8 @@ struct GroupConfig {
   std::chrono::milliseconds reserved_id_max{60'000};
   // What all members of one coordinator may take in memory; beyond it newcomers get GROUP_MAX_SIZE_REACHED.
   size_t members_memory_max = size_t{64} << 20;
+  // Removals of a deleted topic's offsets that could not be written are tried again after this long.
+  std::chrono::milliseconds removal_retry{5000};
   // Tombstones are written in portions of this many.
   size_t records_per_write_max = 1000;
 };

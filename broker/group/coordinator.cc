@@ -85,6 +85,7 @@ Effects GroupCoordinator::on_time(Moment at) {
     expire_offsets(turn);
     next_expiry_check_ = at.now + config_.expiry_check_interval;
   }
+  if (!to_forget_.empty() && next_removal_ <= at.now) forget_again(turn);
   return finish(std::move(turn));
 }
 
@@ -92,6 +93,7 @@ std::optional<Instant> GroupCoordinator::next_deadline() const {
   Instant first = next_expiry_check_;
   if (!wake_ups_.empty()) first = std::min(first, wake_ups_.begin()->first);
   if (timed_out_ < pending_.size()) first = std::min(first, pending_[timed_out_].deadline);
+  if (!to_forget_.empty()) first = std::min(first, next_removal_);
   return first;
 }
 

@@ -75,6 +75,11 @@ class GroupCoordinator {
   // A topic is gone: so are the offsets committed for it. With `id` not those that are known to be of another topic of
   // that name, which may have been made and read by now.
   Effects on_topic_deleted(const std::string& topic, Moment at, std::optional<Uuid> id = std::nullopt);
+  // What on_topic_deleted() and forget_all_but() were to remove and is not known to be removed: for whoever loads the
+  // partition anew.
+  [[nodiscard]] std::vector<OffsetStored> unforgotten() const;
+  // Removes these, where they are the committed ones still.
+  Effects forget(std::vector<OffsetStored> values, Moment at);
   // Leadership is lost: everything that waits is answered with `error`.
   Effects resign(ErrorCode error);
 
@@ -121,6 +126,8 @@ class GroupCoordinator {
   void forget_write(const Pending& write);
   void time_out_writes(Turn& turn);
   void expire_offsets(Turn& turn);
+  void collect_unforgotten(const Pending& write, std::vector<OffsetStored>& values) const;
+  void forget_again(Turn& turn);
   [[nodiscard]] std::vector<TopicPartition> expired_offsets(const Group& group, TimestampMs wall) const;
   // Tombstones in portions; `after` comes with the last. Without anything to write, `after` is done at once.
   void plan_removals(Turn& turn, Group& group, std::vector<TopicPartition> partitions, RemoveGroup remove_group,
@@ -138,6 +145,8 @@ class GroupCoordinator {
   WriteId last_write_{0};
   size_t memory_bytes_ = 0;
   Instant next_expiry_check_;
+  std::vector<OffsetStored> to_forget_;  // with next_removal_, because their removals could not be written
+  Instant next_removal_;
   ExpiryClock expiry_clock_;
 };
 

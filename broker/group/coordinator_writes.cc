@@ -114,6 +114,10 @@ Effects GroupCoordinator::on_write_failed(WriteId id, ErrorCode error, Moment at
   Pending write = std::move(*found);
   pending_.erase(found);
   forget_write(write);
+  if (std::holds_alternative<OffsetsForgotten>(write.after) && !is_too_large(error)) {
+    collect_unforgotten(write, to_forget_);
+    next_removal_ = at.now + config_.removal_retry;
+  }
   if (answered)
     --timed_out_;
   else
@@ -152,8 +156,12 @@ void GroupCoordinator::plan_removals(Turn& turn, Group& group, std::vector<Topic
                                      RemoveGroup remove_group, AfterWrite after) {
   std::vector<GroupRecord> records;
   const size_t portion = std::max<size_t>(config_.records_per_write_max, 2);
+  const bool is_forgetting = std::holds_alternative<OffsetsForgotten>(after);
   for (TopicPartition& partition : partitions) {
-    if (records.size() + 1 == portion) turn.write(std::exchange(records, {}), NothingAfterWrite{});
+    if (records.size() + 1 == portion) {
+      turn.write(std::exchange(records, {}),
+                 is_forgetting ? AfterWrite(OffsetsForgotten{}) : AfterWrite(NothingAfterWrite{}));
+    }
     records.emplace_back(OffsetRemoved{group.id(), std::move(partition)});
   }
   if (remove_group == RemoveGroup::yes) records.emplace_back(GroupRemoved{group.id()});
@@ -179,7 +187,7 @@ Effects GroupCoordinator::forget_all_but(const std::map<std::string, Uuid>& topi
       const bool is_it = there != topics.end() && value.topic_id.value_or(there->second) == there->second;
       if (!is_it) gone.push_back({topic, index});
     });
-    if (!gone.empty()) plan_removals(turn, group, std::move(gone), RemoveGroup::no, NothingAfterWrite{});
+    if (!gone.empty()) plan_removals(turn, group, std::move(gone), RemoveGroup::no, OffsetsForgotten{});
   }
   return finish(std::move(turn));
 }
@@ -192,9 +200,52 @@ Effects GroupCoordinator::on_topic_deleted(const std::string& topic, Moment at, 
       const StoredOffset* value = group.offsets.find(partition);
       return topic_id && value != nullptr && value->topic_id && value->topic_id != topic_id;
     });
-    if (!gone.empty()) plan_removals(turn, group, std::move(gone), RemoveGroup::no, NothingAfterWrite{});
+    if (!gone.empty()) plan_removals(turn, group, std::move(gone), RemoveGroup::no, OffsetsForgotten{});
   }
   return finish(std::move(turn));
+}
+
+void GroupCoordinator::collect_unforgotten(const Pending& write, std::vector<OffsetStored>& values) const {
+  if (!std::holds_alternative<OffsetsForgotten>(write.after)) return;
+  for (const GroupRecord& record : *write.records) {
+    const auto* removed = std::get_if<OffsetRemoved>(&record);
+    const auto group = groups_.find(group_of(record));
+    if (removed == nullptr || group == groups_.end()) continue;
+    if (const StoredOffset* value = group->second.offsets.find(removed->partition))
+      values.push_back({removed->group, removed->partition, *value});
+  }
+}
+
+std::vector<OffsetStored> GroupCoordinator::unforgotten() const {
+  std::vector<OffsetStored> values = to_forget_;
+  for (const Pending& write : pending_) collect_unforgotten(write, values);
+  return values;
+}
+
+Effects GroupCoordinator::forget(std::vector<OffsetStored> values, Moment at) {
+  Turn turn{.at = at};
+  to_forget_.insert(to_forget_.end(), std::make_move_iterator(values.begin()), std::make_move_iterator(values.end()));
+  forget_again(turn);
+  return finish(std::move(turn));
+}
+
+// What was committed meanwhile is of the next topic of that name, and stays; what is on its way may be.
+void GroupCoordinator::forget_again(Turn& turn) {
+  std::map<std::string, std::vector<TopicPartition>> gone;
+  std::vector<OffsetStored> later;
+  for (OffsetStored& one : std::exchange(to_forget_, {})) {
+    const Group* group = find(one.group);
+    const StoredOffset* value = group != nullptr ? group->offsets.find(one.partition) : nullptr;
+    if (value == nullptr || *value != one.value) continue;
+    if (group->offsets.is_on_the_way(one.partition))
+      later.push_back(std::move(one));
+    else
+      gone[one.group].push_back(std::move(one.partition));
+  }
+  to_forget_ = std::move(later);
+  next_removal_ = turn.at.now + config_.removal_retry;
+  for (auto& [id, partitions] : gone)
+    plan_removals(turn, *find(id), std::move(partitions), RemoveGroup::no, OffsetsForgotten{});
 }
 
 // R106, KIP-211: offsets of a group that is not reading any more, some time after it stopped.

@@ -49,6 +49,8 @@ struct [[nodiscard]] Effects {
 
 // What to do when a write is committed or has failed; until then nobody is told (R103).
 struct NothingAfterWrite {};
+// Removals of what was committed for a topic that is gone: nobody asks for them again, so they are tried again.
+struct OffsetsForgotten {};
 struct AnswerAfterWrite {
   RequestToken token;
   Answer answer;
@@ -66,7 +68,8 @@ struct StaticMemberReplaced {
   std::string leader_before;
   SkipAssignment skip_assignment = SkipAssignment::unknown_to_client;
 };
-using AfterWrite = std::variant<NothingAfterWrite, AnswerAfterWrite, AssignmentStored, StaticMemberReplaced>;
+using AfterWrite =
+    std::variant<NothingAfterWrite, OffsetsForgotten, AnswerAfterWrite, AssignmentStored, StaticMemberReplaced>;
 
 struct PlannedWrite {
   std::vector<GroupRecord> records;

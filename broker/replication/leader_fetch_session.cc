@@ -149,10 +149,14 @@ Result<void> LeaderFetchSession::take(const SlotPosition& said) {
     settle(*slot);
     if (!ready_.empty()) on_work_();
   }
+  // Records that were read, or are being read, are those that are asked for still: a sync of the follower's changes
+  // nothing about that.
+  if (!slot->has_position || slot->position.ask != said.position.ask) {
+    ++slot->generation;
+    slot->cold_records = {};
+  }
   slot->position = said.position;
   slot->has_position = true;
-  ++slot->generation;
-  slot->cold_records = {};
   judge(said.slot);
   return {};
 }

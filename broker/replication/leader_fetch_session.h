@@ -99,7 +99,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
     partition::ReplicaPosition position;
     uint64_t unanswered = 0;  // number of the answer that the follower owes us a position for
     size_t unanswered_bytes = 0;
-    uint64_t generation = 0;    // of the position: a cold read for an older one is thrown away
+    uint64_t generation = 0;    // of what is asked for: a cold read for an older one is thrown away
     size_t reserved_bytes = 0;  // of the credit, while a cold read runs
     BufferChain cold_records;
     Offset high_watermark_sent;

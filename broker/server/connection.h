@@ -54,6 +54,9 @@ class InFlight {
     frame_ = {};
     if (auto release = std::exchange(on_release_, nullptr)) release();
   }
+  // So much of the memory for requests is used that this one should not keep its part while it waits.
+  [[nodiscard]] bool is_memory_scarce() const { return is_memory_scarce_ && is_memory_scarce_(); }
+  void watch_memory(std::function<bool()> is_scarce) { is_memory_scarce_ = std::move(is_scarce); }
 
   // The answer counts against `budget` from now on; the connection has taken `taken_bytes` before.
   void charge_answer_to(ResponseBudget& budget, uint64_t taken_bytes) { answer_.emplace(budget, taken_bytes); }
@@ -73,6 +76,7 @@ class InFlight {
   Buffer frame_;
   std::optional<ResponseBudget::Charge> answer_;
   std::function<void()> on_release_;
+  std::function<bool()> is_memory_scarce_;
   common::Event order_settled_;
 };
 
@@ -119,6 +123,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Slot(common::Shard& shard, const ConnectionInfo& info, MemoryBudget::Charge held, Buffer frame)
         : charge(std::move(held)), request(shard, info, std::move(frame)) {
       request.on_release_ = [this] { charge.reset(); };
+      request.watch_memory([this] { return charge && charge->is_scarce(); });
     }
     std::optional<MemoryBudget::Charge> charge;  // none: released early
     InFlight request;

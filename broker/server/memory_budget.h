@@ -29,6 +29,8 @@ class MemoryBudget {
     ~Charge();
     // Waits until `bytes` more fit, or until this frame is the one that may go beyond the limit.
     common::Awaitable<void> grow(uint64_t bytes);
+    // More than half of the budget is used: who waits for others should give back what it holds.
+    [[nodiscard]] bool is_scarce() const { return budget_ != nullptr && budget_->used_ > budget_->limit_ / 2; }
 
    private:
     friend class MemoryBudget;

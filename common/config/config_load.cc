@@ -122,12 +122,17 @@ void Loader::merge(const ConfigSources& sources) {
 void Loader::check_each() {
   std::vector<std::string> unknown;
   std::vector<std::string> without_effect;
-  for (const auto& [key, value] : config_.given) {
+  std::vector<std::string> lowered;
+  for (auto& [key, value] : config_.given) {
     const Property* property = find_broker_property(key);
     if (property == nullptr) {
       const std::string why = unknown_because(key);
       unknown.push_back(why.empty() ? key : fmt::format("{} ({})", key, why));
       continue;
+    }
+    if (std::optional<std::string> limit = lowered_to_limit(*property, value)) {
+      lowered.push_back(fmt::format("{}={} is more than a batch may be: it counts as {}", key, value, *limit));
+      value = std::move(*limit);
     }
     if (const model::Result<void> fits = check_value(*property, value); !fits) {
       problems_.push_back(fits.error().message);
@@ -145,6 +150,7 @@ void Loader::check_each() {
                                     fmt::join(without_effect, ", ")));
   }
   warnings_about_names_ = warnings_.size();
+  warnings_.insert(warnings_.end(), lowered.begin(), lowered.end());
 }
 
 void Loader::fill_members() {

@@ -578,7 +578,7 @@ std::vector<Property> used_broker_rows() {
       {.key = "replica.fetch.max.bytes",
        .type = ValueType::int32,
        .default_text = "1048576",
-       .min = 1,
+       .min = 0,
        .doc = "Bytes per partition in one replication fetch.",
        .broker_member = &BrokerConfig::replica_fetch_max_bytes},
       {.key = "replica.fetch.response.max.bytes",

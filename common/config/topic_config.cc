@@ -47,6 +47,7 @@ int voters_of(const ConfigLayers& layers) {
 std::vector<SynonymValue> topic_candidates(const Property& property, const ConfigLayers& layers) {
   std::vector<SynonymValue> all;
   const auto add = [&](std::string_view name, std::optional<std::string> value, ConfigSource source) {
+    if (value) value = lowered_to_limit(property, *value).value_or(*value);
     if (value && check_value(property, *value)) all.push_back({std::string(name), std::move(value), source});
   };
   add(property.key, look(layers.topic, property.key), ConfigSource::topic);
@@ -70,6 +71,7 @@ std::vector<SynonymValue> topic_candidates(const Property& property, const Confi
 std::vector<SynonymValue> broker_candidates(const Property& property, const ConfigLayers& layers) {
   std::vector<SynonymValue> all;
   const auto add = [&](std::string_view name, std::optional<std::string> value, ConfigSource source) {
+    if (value) value = lowered_to_limit(property, *value).value_or(*value);
     if (value) all.push_back({std::string(name), std::move(value), source});
   };
   if (!is_agreed(property.key)) {
@@ -149,6 +151,13 @@ Lookup lookup_in(const ConfigMap& map) {
     const auto it = map.find(key);
     return it == map.end() ? std::nullopt : std::optional(it->second);
   };
+}
+
+std::optional<std::string> lowered_to_limit(const Property& property, std::string_view value) {
+  if (property.key != "max.message.bytes" && property.key != "message.max.bytes") return std::nullopt;
+  const std::optional<int64_t> number = parse_integer(value);
+  const bool is_too_large = number && *number > *property.max && *number <= std::numeric_limits<int32_t>::max();
+  return is_too_large ? std::optional(std::to_string(*property.max)) : std::nullopt;
 }
 
 TopicConfig resolve_topic(const ConfigLayers& layers) {

@@ -52,6 +52,10 @@ struct DescribedConfig {
   [[nodiscard]] bool is_default() const { return source == ConfigSource::default_value; }
 };
 
+// Batches had no limit of their own once: a file or a stored setting that lets them be larger than they may be means
+// the limit. None: `value` counts as it is.
+std::optional<std::string> lowered_to_limit(const Property& property, std::string_view value);
+
 // The effective settings of a topic. A stored value that no longer parses counts as absent (it was checked when it was
 // set).
 TopicConfig resolve_topic(const ConfigLayers& layers);

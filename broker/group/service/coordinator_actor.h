@@ -70,6 +70,7 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
   common::model::Result<void> replay_batch(const common::records::BatchView& batch, Offset from);
 
   void forget_deleted_topics();
+  void leave_out_former_topics(FetchAnswer& answer, bool asks_for_all) const;
   void perform(Effects effects);
   void arm();
   // Everything that waits is answered with `error`; the coordinator's state is given up.
@@ -98,6 +99,7 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
   int awaiting_load_ = 0;     // requests
   bool load_failed_ = false;  // at the last attempt
   std::set<std::pair<std::string, std::optional<Uuid>>> deleted_meanwhile_;  // topics, while it loads
+  std::vector<OffsetStored> unforgotten_;  // removals of an earlier life of which nobody knows whether they are written
   int life_ = 0;              // counts loads: what was appended for an earlier one means nothing now
   common::TimerHandle timer_;
   std::optional<Instant> armed_for_;

@@ -160,6 +160,7 @@ class DataFixture {
   std::shared_ptr<Call> start_frame(const std::vector<std::byte>& frame) {
     // Writable memory of its own, as from a socket.
     auto call = std::make_shared<Call>(*shards_[0], info_, Buffer::copy_of(common::model::BytesView(frame)));
+    call->in_flight.watch_memory([this] { return is_memory_scarce; });
     if (responses != nullptr) call->in_flight.charge_answer_to(*responses, 0);
     shards_[0]->spawn("request", run(call));
     return call;
@@ -205,6 +206,7 @@ class DataFixture {
   common::model::SeededRandom random{1};
   FetchSessionCache sessions{{}, random};
   server::ResponseBudget* responses = nullptr;  // what answers are charged to, if a test minds
+  bool is_memory_scarce = false;                // what requests are told
   partition::PartitionRouter& router() { return *router_; }
   common::Shard& home() { return *shards_[0]; }
 

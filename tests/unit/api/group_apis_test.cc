@@ -37,6 +37,10 @@ class GroupFixture : public BrokerFixture {
   // __consumer_offsets with one partition that this broker leads.
   void coordinate() {
     offsets_topic = create_topic("__consumer_offsets", 1, {1, 2, 3});
+    disk.topic_id_of = [this](const std::string& name) -> std::optional<common::model::Uuid> {
+      const auto* topic = context.image->topic_by_name(name);
+      return topic != nullptr ? std::optional(topic->id) : std::nullopt;
+    };
     shard().post([this] {
       groups_->on_leading({offsets_topic, PartitionIndex(0)}, common::model::LeaderEpoch(0),
                           std::make_unique<group_test::MemoryLog>(disk, shard()));

@@ -301,6 +301,22 @@ TEST_CASE("a produce that waits for replicas does not hold back other clients' r
   REQUIRE(response.responses.at(0).partition_responses.at(0).error_code == ErrorCode::not_leader_or_follower);
 }
 
+TEST_CASE("a small produce that waits for replicas gives its memory back where that is scarce (R109)") {
+  DataFixture f;
+  const TopicId id = f.create_topic("t", 4);
+  for (int p = 0; p < 4; ++p) f.move_leader(id, p, 1);  // broker 2 is in the ISR now, and never fetches
+  const Buffer small = batch_of({"a"});
+  f.is_memory_scarce = GENERATE(false, true);
+  const auto waiting =
+      f.start(produce_to({{"t", 0, small}, {"t", 1, small}, {"t", 2, small}, {"t", 3, small}}, -1, 60'000), 10);
+  f.settle();
+  REQUIRE_FALSE(waiting->outcome.has_value());
+  REQUIRE(waiting->in_flight.frame().empty() == f.is_memory_scarce);
+  for (int p = 0; p < 4; ++p) f.move_leader(id, p, 2);
+  const auto response = f.read<ProduceResponse>(waiting, 10);
+  REQUIRE(response.responses.at(0).partition_responses.at(0).error_code == ErrorCode::not_leader_or_follower);
+}
+
 TEST_CASE("a produce that waits is answered when the leader changes") {
   DataFixture f;
   const TopicId id = f.create_topic("t", 1);

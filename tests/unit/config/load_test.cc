@@ -212,7 +212,8 @@ TEST_CASE("wrong values: one message with property, value and what is allowed") 
       {"log.dirs=/a,/b,/a/", "log.dirs=/a,/b,/a/: must name each directory once"},
       {"max.connections=0", "max.connections=0: must be a whole number from 1"},
       {"controller.quorum.fetch.timeout.ms=0", "controller.quorum.fetch.timeout.ms=0: must be a whole number from 1"},
-      {"message.max.bytes=200000000", "message.max.bytes=200000000: must be a whole number from 0 to 104857600"},
+      {"message.max.bytes=3000000000", "message.max.bytes=3000000000: must be a whole number from 0 to 104857600"},
+      {"message.max.bytes=-1", "message.max.bytes=-1: must be a whole number from 0 to 104857600"},
       {"message.max.bytes=2000000\nsocket.request.max.bytes=1000000",
        "message.max.bytes=2000000: must not be more than socket.request.max.bytes"},
       {"log.retention.ms=forever", "log.retention.ms=forever: must be a whole number"},
@@ -222,6 +223,16 @@ TEST_CASE("wrong values: one message with property, value and what is allowed") 
   const std::string problem = problem_of("log.dirs=/d\n" + text);
   INFO(problem);
   CHECK(problem.starts_with(expected));
+}
+
+TEST_CASE("a file of an earlier version, with batches larger than they may be now, starts with the limit") {
+  const LoadedConfig loaded =
+      load_text("log.dirs=/d\nnum.io.threads=9\nmessage.max.bytes=200000000\nsocket.request.max.bytes=300000000");
+  CHECK(loaded.config.topic_defaults.max_message_bytes == 104857600);
+  REQUIRE(loaded.warnings.size() == loaded.warnings_about_names + 1);
+  CHECK(loaded.warnings.back() == "message.max.bytes=200000000 is more than a batch may be: it counts as 104857600");
+  CHECK(load_text("log.dirs=/d\nmessage.max.bytes=104857600").warnings.empty());
+  CHECK(load_text("log.dirs=/d\nreplica.fetch.max.bytes=0").config.replica_fetch_max_bytes == 0);
 }
 
 TEST_CASE("--set without a value is a usage error") {

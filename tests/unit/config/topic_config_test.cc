@@ -82,6 +82,23 @@ TEST_CASE("a stored value that does not parse counts as absent") {
         base.topic_defaults);
 }
 
+TEST_CASE("a stored size above what a batch may be counts as the limit") {
+  const BrokerConfig base = broker("log.dirs=/d");
+  const ConfigMap topic{{"max.message.bytes", "200000000"}};
+  const ConfigMap cluster{{"message.max.bytes", "150000000"}};
+  ConfigLayers layers{.broker = &base, .dynamic_default = lookup_in(cluster), .dynamic_broker = {}, .topic = {}};
+  CHECK(resolve_topic(layers).max_message_bytes == 104857600);
+  CHECK(with_dynamic(base, {}, lookup_in(cluster)).topic_defaults.max_message_bytes == 104857600);
+  CHECK(entry(describe_broker(layers), "message.max.bytes").value == "104857600");
+  layers.dynamic_default = {};
+  layers.topic = lookup_in(topic);
+  CHECK(resolve_topic(layers).max_message_bytes == 104857600);
+  const std::vector<DescribedConfig> all = describe_topic(layers);
+  CHECK(entry(all, "max.message.bytes").value == "104857600");
+  CHECK(entry(all, "max.message.bytes").source == ConfigSource::topic);
+  CHECK_FALSE(check_topic_configs(topic));  // new ones are refused
+}
+
 TEST_CASE("without a file the defaults describe themselves") {
   const std::vector<DescribedConfig> all = describe_topic({});
   CHECK(all.size() == topic_properties().size());

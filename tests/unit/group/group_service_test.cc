@@ -54,6 +54,7 @@ struct Fixture {
     options.home_of = [](const TopicIdPartition&) { return 0; };
     options.config.initial_rebalance_delay = milliseconds(0);
     options.config.write_timeout = milliseconds(20);
+    options.config.removal_retry = milliseconds(5);
     options.batch_bytes_max = 4096;
     options.load_patience = milliseconds(60);
     service = std::make_unique<GroupService>(std::move(options), random);
@@ -205,6 +206,63 @@ TEST_CASE_METHOD(Fixture, "a deletion that is told late takes no offsets of the 
   run([this] { service->on_topic_deleted("t", common::model::Uuid::from_halves(7, 1)); });
   CHECK(fetch("g").value() == -1);
   CHECK(fetch("h").value() == 5);
+}
+
+TEST_CASE_METHOD(Fixture, "what was committed for a former topic of that name is not answered, removed or not") {
+  disk.put(offset_batch("g", 7));  // of which nobody knows
+  lead(1);
+  CommitRequest by_id = commit("h", 5);
+  by_id.partitions[0].topic_id = disk.topic_id;
+  CHECK(ask(std::move(by_id)).partitions.at(0) == ErrorCode::none);
+  CHECK(fetch("h").value() == 5);
+  CHECK(ask(FetchRequest{.group = "h"}).partitions.size() == 1);
+  disk.append_error = ErrorCode::not_enough_replicas;
+  disk.topic_id = common::model::Uuid::from_halves(7, 2);
+  CHECK(fetch("h").value() == -1);
+  CHECK(ask(FetchRequest{.group = "h"}).partitions.empty());
+  CHECK(fetch("g").value() == 7);
+}
+
+TEST_CASE_METHOD(Fixture, "removals of a deleted topic's offsets that cannot be written are tried again") {
+  disk.put(offset_batch("g", 7));
+  lead(1);
+  CHECK(fetch("g").value() == 7);
+  SECTION("too few replicas") {
+    disk.append_error = ErrorCode::not_enough_replicas;
+    run([this] { service->on_topic_deleted("t"); });
+    CHECK(fetch("g").value() == 7);
+    run_for_a_moment();
+    disk.append_error.reset();
+  }
+  SECTION("nobody knows whether they are written, and they are not") {
+    disk.append_error = ErrorCode::kafka_storage_error;
+    disk.hold_load = true;
+    run([this] { service->on_topic_deleted("t"); });
+    REQUIRE(disk.batches.size() == 2);
+    disk.batches.pop_back();
+    disk.end = Offset(1);
+    disk.append_error.reset();
+    disk.hold_load = false;
+    run([this] { disk.released->pulse(); });
+  }
+  while (!fetch("g") || fetch("g").value() != -1) run_for_a_moment();
+  lead(2);  // and in the log
+  CHECK(fetch("g").value() == -1);
+}
+
+TEST_CASE_METHOD(Fixture, "a removal that is tried again takes nothing that was committed meanwhile") {
+  disk.put(offset_batch("g", 7));
+  disk.put(offset_batch("h", 8));
+  lead(1);
+  CHECK(fetch("g").value() == 7);
+  disk.append_error = ErrorCode::not_enough_replicas;
+  run([this] { service->on_topic_deleted("t"); });
+  disk.append_error.reset();
+  CHECK(ask(commit("g", 9)).partitions.at(0) == ErrorCode::none);
+  while (fetch("h").value() != -1) run_for_a_moment();
+  CHECK(fetch("g").value() == 9);
+  lead(2);
+  CHECK(fetch("g").value() == 9);
 }
 
 TEST_CASE_METHOD(Fixture, "requests wait a moment for a load, and a longer one is told") {

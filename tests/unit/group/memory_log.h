@@ -1,5 +1,6 @@
 // A __consumer_offsets partition of memory, for tests of what stands on it.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -36,6 +37,7 @@ struct Disk {
   size_t batch_bytes_max = 1 << 20;
   std::set<std::string> deleted_topics;
   common::model::Uuid topic_id = common::model::Uuid::from_halves(7, 1);  // of every other one
+  std::function<std::optional<common::model::Uuid>(const std::string&)> topic_id_of;  // instead of these two
   std::unique_ptr<common::Event> released;
 
   void put(Buffer batch) {
@@ -74,6 +76,7 @@ class MemoryLog final : public broker::group::CoordinatorLog {
   }
   bool is_cut_off() const override { return disk_.cut_off; }
   std::optional<common::model::Uuid> topic_id(const std::string& name) const override {
+    if (disk_.topic_id_of) return disk_.topic_id_of(name);
     if (disk_.deleted_topics.contains(name)) return std::nullopt;
     return disk_.topic_id;
   }

@@ -407,6 +407,43 @@ TEST_CASE("old frames are dropped, and nonsense ends the stream") {
   REQUIRE_FALSE(p.fetcher.on_frame(worse, p.now).has_value());
 }
 
+TEST_CASE("what the disk reads is what is asked for: a follower's sync does not throw it away") {
+  Pair p;
+  FakeLeader& leader = p.lead(0);
+  leader.is_cold = true;
+  leader.append(10);
+  FakeFollower& follower = p.follow(0);
+  p.settle();
+  REQUIRE(leader.cold_reads.size() == 1);
+
+  SECTION("it says during the read what it has synced") {
+    follower.change([&] { follower.durable = Offset(7); });
+    p.settle();
+    REQUIRE(leader.positions.back().durable_offset == Offset(7));
+    leader.cold_reads[0]();
+  }
+  SECTION("it says so after the read, before the answer") {
+    leader.cold_reads[0]();
+    follower.change([&] { follower.durable = Offset(7); });
+    REQUIRE(p.up());
+    REQUIRE(leader.positions.back().durable_offset == Offset(7));
+  }
+  SECTION("it asks for something else: read again") {
+    follower.change([&] { follower.log = "xxx"; });
+    p.settle();
+    leader.cold_reads[0]();
+    p.settle();
+    REQUIRE(leader.cold_reads.size() == 2);
+    leader.cold_reads[1]();
+    p.settle();
+    REQUIRE(follower.log.size() == 10);
+    return;
+  }
+  p.settle();
+  REQUIRE(follower.log.size() == 10);
+  REQUIRE(leader.cold_reads.size() == 1);
+}
+
 TEST_CASE("a session that ends while the disk reads for it leaves nothing behind") {
   auto p = std::make_unique<Pair>();
   FakeLeader& leader = p->lead(0);

@@ -18,7 +18,7 @@ using common::model::Buffer;
 namespace {
 
 // Answers with the request itself. "hold" waits for "free" after settling its order, "slow" before; "bye" closes,
-// "last" after its answer; "much" asks for memory first.
+// "last" after its answer; "much" asks for memory first; "room" is told whether that is scarce.
 struct EchoBroker {
   explicit EchoBroker(ServerLimits limits = {}) {
     shard = common::make_thread_shard(0, clock, "shard");
@@ -49,6 +49,11 @@ struct EchoBroker {
       co_await common::until(*freed);
     }
     if (frame.text() == "free") freed->set();
+    if (frame.text() == "room")
+      co_return Outcome{.kind = Outcome::Kind::answer,
+                        .response = Buffer::copy_of(std::string(request.is_memory_scarce() ? "little" : "enough")),
+                        .is_last = false,
+                        .reason = {}};
     if (frame.text() == "quiet")
       co_return Outcome{.kind = Outcome::Kind::nothing, .response = {}, .is_last = false, .reason = {}};
     const bool is_last = frame.text() == "last";
@@ -146,6 +151,22 @@ TEST_CASE("a large request passes although it exceeds the memory budget") {
   const std::string large(1 << 20, 'x');
   client.send(large);
   CHECK(client.receive() == large);
+}
+
+TEST_CASE("memory is scarce while more than half of the budget is held") {
+  EchoBroker broker({.connection = {}, .request_memory_bytes = 10});
+  Client asks(broker.server->port("PLAINTEXT"));
+  Client holds(broker.server->port("PLAINTEXT"));
+  asks.send("room");
+  CHECK(asks.receive() == "enough");
+  holds.send("hold");
+  while (broker.begun_count < 2) std::this_thread::yield();
+  asks.send("room");
+  CHECK(asks.receive() == "little");
+  broker.shard->post([&] { broker.freed->set(); });
+  CHECK(holds.receive() == "hold");
+  asks.send("room");
+  CHECK(asks.receive() == "enough");
 }
 
 TEST_CASE("many that claim large requests and send nothing hold no memory back from others") {
