@@ -19,28 +19,34 @@ constexpr std::string_view drain_shape =
  "moves": [{"topic": "text", "partition": 0, "from": [1], "to": [2], "bytes": 0}]}
 )";
 
-Outcome<std::vector<Move>> plan(const BrokerDrainCommand& command, const ClusterFacts& facts) {
-  if (std::ranges::find(facts.brokers, command.id, &BrokerFacts::id) == facts.brokers.end())
-    return problem(Exit::refused, fmt::format("no such broker: {}", command.id),
-                   "`naru broker list` shows what there is");
+// Who is up may hold and lead; the broker itself only when it comes back.
+MoveRules rules_of(const BrokerDrainCommand& command, const ClusterFacts& facts) {
   MoveRules rules;
   for (const BrokerFacts& b : facts.brokers) {
     if (!b.fenced && (command.back || b.id != command.id)) rules.allowed.emplace(b.id, b.rack.value_or(""));
   }
+  return rules;
+}
+
+Outcome<std::vector<Move>> plan(const BrokerDrainCommand& command, const ClusterFacts& facts, const MoveRules& rules) {
+  if (std::ranges::find(facts.brokers, command.id, &BrokerFacts::id) == facts.brokers.end())
+    return problem(Exit::refused, fmt::format("no such broker: {}", command.id),
+                   "`naru broker list` shows what there is");
   if (command.back) {
     if (!rules.allowed.contains(command.id))
       return problem(Exit::refused, fmt::format("broker {} is down", command.id), "start it first");
     return plan_undrain(facts.topics, rules, command.id);
   }
-  return command.leaders ? Outcome<std::vector<Move>>(leaders_away(facts.topics, command.id))
+  return command.leaders ? Outcome<std::vector<Move>>(leaders_away(facts.topics, rules, command.id))
                          : plan_drain(facts.topics, rules, command.id);
 }
 
-// Beside what is moved, what the broker leads without being the first of it.
-std::vector<Move> with_led(std::vector<Move> moves, const std::vector<TopicFacts>& topics, int32_t broker) {
+// Beside what is moved, what the broker leads in place of a first one that could lead.
+std::vector<Move> with_led(std::vector<Move> moves, const std::vector<TopicFacts>& topics, const MoveRules& rules,
+                           int32_t broker) {
   for (const TopicFacts& topic : topics) {
     for (const PartitionFacts& p : topic.partitions) {
-      if (p.leader == broker && !p.replicas.empty() && p.replicas.front() != broker)
+      if (p.leader == broker && !p.replicas.empty() && rules.allowed.contains(p.replicas.front()))
         moves.push_back({topic.name, p.index, p.replicas, p.replicas});
     }
   }
@@ -72,11 +78,17 @@ Exit elect(client::Cluster& cluster, std::vector<Move> moves) {
 }
 
 // What a reader does next.
-std::string next_step(const BrokerDrainCommand& command, const ClusterFacts& facts) {
+std::string next_step(const BrokerDrainCommand& command, const ClusterFacts& facts, const MoveRules& rules) {
   const int id = command.id;
   if (command.back) return fmt::format("broker {} has its share", id);
-  if (command.leaders)
-    return fmt::format("broker {0} leads nothing; `naru broker undrain {0}` gives it its share again", id);
+  if (command.leaders) {
+    const int alone = led_alone(facts.topics, rules, id);
+    const std::string left = alone == 0
+                                 ? "nothing"
+                                 : fmt::format("{} {} of which no other broker that is up has a copy, and nothing else",
+                                               alone, alone == 1 ? "partition" : "partitions");
+    return fmt::format("broker {0} leads {1}; `naru broker undrain {0}` gives it its share again", id, left);
+  }
   const bool votes = std::ranges::find(facts.voters, id) != facts.voters.end();
   return fmt::format(
       "broker {0} holds nothing. To be rid of it: {1}stop it, `naru broker remove {0}`; `naru broker undrain {0}` "
@@ -92,17 +104,18 @@ Exit run(const BrokerDrainCommand& command) {
   if (!cluster) return report(cluster.error());
   const Outcome<ClusterFacts> facts = fetch_cluster(*cluster, WithDisks::no);
   if (!facts) return report(facts.error());
-  const auto moves = plan(command, *facts);
+  const MoveRules rules = rules_of(command, *facts);
+  const auto moves = plan(command, *facts, rules);
   if (!moves) return report(moves.error());
   const Exit exit = run_moves(*cluster, *facts, *moves,
                               {.shared = command.shared, .yes = command.yes, .wait = true, .dry_run = command.dry_run});
   if (exit != Exit::done || command.dry_run) return exit;
   if (command.leaders || command.back) {
-    const std::vector<Move> changed = command.leaders ? with_led(*moves, facts->topics, command.id) : *moves;
+    const std::vector<Move> changed = command.leaders ? with_led(*moves, facts->topics, rules, command.id) : *moves;
     if (const Exit elected = changed.empty() ? Exit::done : elect(*cluster, changed); elected != Exit::done)
       return elected;
   }
-  if (!command.shared.quiet) fmt::print(stderr, "{}\n", next_step(command, *facts));
+  if (!command.shared.quiet) fmt::print(stderr, "{}\n", next_step(command, *facts, rules));
   return Exit::done;
 }
 

@@ -233,7 +233,10 @@ void Parser::add_record_commands() {
 void Parser::add_group_commands() {
   CLI::App* groups = group("group", "List, describe, move and delete consumer groups");
   std::shared_ptr<GroupListCommand> list;
-  CLI::App* app = add(*groups, "list", "State, members and lag of all groups", "  naru group list", list);
+  CLI::App* app = add(*groups, "list", "State, members and lag of all groups",
+                      "  naru group list\n  naru group list -o wide\n  naru group list --behind -o json", list);
+  app->add_flag("--behind", list->behind,
+                "Also how old what they have not read is, as -o wide: reads records of each partition with a lag");
   add_shared(app, list, true);
   std::shared_ptr<GroupDescribeCommand> describe;
   app = add(*groups, "describe", "Committed offsets, lag and members of groups", "  naru group describe billing",

@@ -103,6 +103,7 @@ struct ConsumeCommand {
 };
 struct GroupListCommand {
   Shared shared;
+  bool behind = false;  // the lag in time too, for which records are read
 };
 struct GroupDescribeCommand {
   Shared shared;

@@ -1,6 +1,7 @@
 #include "cli/drain_plan.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -55,26 +56,34 @@ void put_first(Replicas& replicas, int32_t id) {
   std::rotate(replicas.begin(), found, found + 1);
 }
 
-// Of the other replicas the one that is the first of the fewest partitions.
-int32_t least_preferred(const Replicas& replicas, std::map<int32_t, int>& firsts) {
-  return *std::min_element(replicas.begin() + 1, replicas.end(),
-                           [&](int32_t a, int32_t b) { return firsts[a] < firsts[b]; });
+// Of the replicas that may lead in place of the broker the one that is the first of the fewest partitions.
+std::optional<int32_t> least_preferred(const Replicas& replicas, const MoveRules& rules, int32_t broker,
+                                       const std::map<int32_t, int>& firsts) {
+  std::optional<int32_t> least;
+  for (const int32_t id : replicas) {
+    if (id == broker || !rules.allowed.contains(id)) continue;
+    if (!least || firsts.at(id) < firsts.at(*least)) least = id;
+  }
+  return least;
 }
 
 // The broker becomes the first of partitions that it holds, or is it no longer, until it is that of its share.
-void share_leaders(std::vector<TopicFacts>& topics, int32_t broker, size_t brokers) {
+void share_leaders(std::vector<TopicFacts>& topics, const MoveRules& rules, int32_t broker) {
   std::map<int32_t, int> firsts = count_firsts(topics);
+  for (const auto& [id, rack] : rules.allowed) firsts.try_emplace(id, 0);
   int partitions = 0;
   for (const auto& [id, count] : firsts) partitions += count;
-  const int among = static_cast<int>(std::max<size_t>(brokers, 1));
+  const int among = static_cast<int>(std::max<size_t>(firsts.size(), 1));
   const int least = partitions / among;
   const int most = (partitions + among - 1) / among;
   for (TopicFacts& topic : topics) {
     for (PartitionFacts& p : topic.partitions) {
       if (p.replicas.size() < 2 || !is_held_by(p.replicas, broker)) continue;
       const int32_t first = p.replicas.front();
+      if (!rules.allowed.contains(first)) continue;
       int32_t next = first;
-      if (first == broker && firsts[broker] > most) next = least_preferred(p.replicas, firsts);
+      if (first == broker && firsts[broker] > most)
+        next = least_preferred(p.replicas, rules, broker, firsts).value_or(first);
       if (first != broker && firsts[broker] < least && firsts[first] > least) next = broker;
       --firsts[first];
       ++firsts[next];
@@ -104,27 +113,46 @@ Outcome<std::vector<Move>> plan_drain(const std::vector<TopicFacts>& topics, con
   return moves;
 }
 
-std::vector<Move> leaders_away(const std::vector<TopicFacts>& topics, int32_t broker) {
+std::vector<Move> leaders_away(const std::vector<TopicFacts>& topics, const MoveRules& rules, int32_t broker) {
   std::vector<TopicFacts> then = topics;
   std::map<int32_t, int> firsts = count_firsts(topics);
   for (TopicFacts& topic : then) {
     for (PartitionFacts& p : topic.partitions) {
-      if (p.replicas.size() < 2 || p.replicas.front() != broker) continue;
-      const int32_t next = least_preferred(p.replicas, firsts);
-      ++firsts[next];
-      put_first(p.replicas, next);
+      if (p.replicas.empty()) continue;
+      const bool leads_for_another = p.leader == broker && !rules.allowed.contains(p.replicas.front());
+      if (p.replicas.front() != broker && !leads_for_another) continue;
+      const auto next = least_preferred(p.replicas, rules, broker, firsts);
+      if (!next) continue;
+      ++firsts[*next];
+      put_first(p.replicas, *next);
     }
   }
   return differences(topics, then);
 }
 
+int led_alone(const std::vector<TopicFacts>& topics, const MoveRules& rules, int32_t broker) {
+  int count = 0;
+  for (const TopicFacts& topic : topics) {
+    for (const PartitionFacts& p : topic.partitions) {
+      const bool has_another =
+          std::ranges::any_of(p.replicas, [&](int32_t id) { return id != broker && rules.allowed.contains(id); });
+      if (p.leader == broker && !has_another) ++count;
+    }
+  }
+  return count;
+}
+
 Outcome<std::vector<Move>> plan_undrain(const std::vector<TopicFacts>& topics, const MoveRules& rules, int32_t broker) {
   MoveRules even = rules;
   even.balance = true;
-  const auto moves = plan_moves(topics, even);
+  for (const auto& [id, count] : count_firsts(topics)) {
+    if (!rules.allowed.contains(id)) even.awaited.insert(id);
+  }
+  auto moves = plan_moves(topics, even);
   if (!moves) return tl::unexpected(moves.error());
+  std::erase_if(*moves, [&](const Move& m) { return is_held_by(m.from, broker) || !is_held_by(m.to, broker); });
   std::vector<TopicFacts> then = after(topics, *moves);
-  share_leaders(then, broker, rules.allowed.size());
+  share_leaders(then, rules, broker);
   return differences(topics, then);
 }
 

@@ -10,11 +10,17 @@ namespace cli {
 // it stays as it is.
 Outcome<std::vector<Move>> plan_drain(const std::vector<TopicFacts>& topics, const MoveRules& rules, int32_t broker);
 
-// The broker keeps its replicas and is no longer the first of any: others lead then, those first that are preferred for
-// the fewest partitions. A partition that only it holds stays.
-std::vector<Move> leaders_away(const std::vector<TopicFacts>& topics, int32_t broker);
+// The broker keeps its replicas, is no longer the first of any, and leads none for one that is down: others of
+// `allowed` are the first then, those first that are preferred for the fewest partitions. What none of them holds
+// stays.
+std::vector<Move> leaders_away(const std::vector<TopicFacts>& topics, const MoveRules& rules, int32_t broker);
 
-// Replicas evened out over `allowed`, and the broker the first of its share of the partitions that it holds.
+// How many partitions the broker leads of which no other of `allowed` has a copy.
+int led_alone(const std::vector<TopicFacts>& topics, const MoveRules& rules, int32_t broker);
+
+// The broker's share of the replicas, from those of `allowed` that have more, and the broker the first of its share of
+// the partitions that it holds. Who is not in `allowed` is down: its partitions stay where they are, and its
+// leaderships are kept for it.
 Outcome<std::vector<Move>> plan_undrain(const std::vector<TopicFacts>& topics, const MoveRules& rules, int32_t broker);
 
 }  // namespace cli

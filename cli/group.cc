@@ -16,9 +16,11 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view list_shape =
     R"([{"name": "text", "state": "text", "members": 0, "lag": 0, "lag_seconds": 0.0 or null, "coordinator": 1 or null}]
+"lag_seconds" is null without --behind.
 )";
 constexpr std::string_view describe_shape =
-    R"([{"name": "text", "state": "text", "protocol": "text", "coordinator": 1 or null, "lag": 0, "lag_seconds": 0.0 or null,
+    R"([{"name": "text", "state": "text", "protocol": "text", "coordinator": 1 or null,
+  "lag": 0, "lag_seconds": 0.0 or null,
   "error": "CODE" or null,
   "members": [{"id": "text", "instance": "text" or null, "client_id": "text", "host": "text",
                "partitions": [{"topic": "text", "partition": 0}]}],
@@ -102,12 +104,20 @@ std::string describe_table(const GroupFacts& group, SystemTime now) {
     for (const GroupOffset& o : group.offsets) {
       const MemberFacts* owner = owner_of(group, o.partition);
       table.add({o.partition.topic, std::to_string(o.partition.partition.value), or_empty(o.committed),
-                 or_empty(o.start), or_empty(o.end), or_empty(o.lag()), time_text(lag_time(o, now)), owner == nullptr ? "" : owner->client_id,
-                 owner == nullptr ? "" : owner->host, owner == nullptr ? "" : owner->instance.value_or("")});
+                 or_empty(o.start), or_empty(o.end), or_empty(o.lag()), time_text(lag_time(o, now)),
+                 owner == nullptr ? "" : owner->client_id, owner == nullptr ? "" : owner->host,
+                 owner == nullptr ? "" : owner->instance.value_or("")});
     }
     out += table.text();
   }
   return out;
+}
+
+// Records are read only for those who asked for it.
+void add_times(client::Cluster& cluster, std::vector<GroupFacts>& groups, const Shared& shared) {
+  if (fetch_unread_since(cluster, groups) || shared.quiet) return;
+  fmt::print(stderr, "the lag in time is not known of all partitions: {} of records were read, or {} rounds made\n",
+             bytes_text(unread_bytes_max), unread_rounds_max);
 }
 
 Problem group_problem(const GroupFacts& group) {
@@ -129,7 +139,8 @@ Exit run(const GroupListCommand& command) {
   if (!names) return report(names.error());
   Outcome<std::vector<GroupFacts>> groups = fetch_groups(*cluster, *names);
   if (!groups) return report(groups.error());
-  fetch_unread_since(*cluster, *groups);
+  const bool behind = command.behind || command.shared.format == Format::wide;
+  if (behind) add_times(*cluster, *groups, command.shared);
   const SystemTime now = std::chrono::system_clock::now();
   Table table({{"GROUP"},
                {"STATE"},
@@ -141,14 +152,15 @@ Exit run(const GroupListCommand& command) {
   Json all = Json::array();
   std::string text;
   for (const GroupFacts& g : *groups) {
-    table.add({g.name, g.state, std::to_string(g.members.size()), std::to_string(g.total_lag()),
-               time_text(lag_time(g, now)), g.coordinator ? std::to_string(*g.coordinator) : "",
+    const LagTime time = behind ? lag_time(g, now) : std::nullopt;
+    table.add({g.name, g.state, std::to_string(g.members.size()), std::to_string(g.total_lag()), time_text(time),
+               g.coordinator ? std::to_string(*g.coordinator) : "",
                g.error == ErrorCode::none ? "" : std::string(common::model::to_string(g.error))});
     all.push_back({{"name", g.name},
                    {"state", g.state},
                    {"members", g.members.size()},
                    {"lag", g.total_lag()},
-                   {"lag_seconds", seconds_json(lag_time(g, now))},
+                   {"lag_seconds", seconds_json(time)},
                    {"coordinator", or_null(g.coordinator)}});
     text += g.name + "\n";
   }
@@ -164,7 +176,7 @@ Exit run(const GroupDescribeCommand& command) {
   if (!cluster) return report(cluster.error());
   Outcome<std::vector<GroupFacts>> groups = fetch_groups(*cluster, command.names);
   if (!groups) return report(groups.error());
-  fetch_unread_since(*cluster, *groups);
+  if (command.shared.format != Format::name) add_times(*cluster, *groups, command.shared);
   const SystemTime now = std::chrono::system_clock::now();
   Json all = Json::array();
   std::string text;

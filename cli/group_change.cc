@@ -229,7 +229,8 @@ Exit run(const GroupSeekCommand& command) {
   const bool asked = !command.dry_run && (command.yes || is_terminal(0));
   if (!asked) {
     if (json) print_out(seek_json(command, *steps, false).dump(2) + "\n");
-    if (!command.shared.quiet) fmt::print(stderr, "nothing changed: --yes does it{}\n", command.dry_run ? " without --dry-run" : "");
+    if (!command.shared.quiet)
+      fmt::print(stderr, "nothing changed: --yes does it{}\n", command.dry_run ? " without --dry-run" : "");
     return Exit::done;
   }
   if (!confirmed(command.yes, "seeks", fmt::format("move group {}?", command.group))) return Exit::usage;

@@ -1,5 +1,4 @@
 #include "cli/image.h"
-#include "common/model/address_text.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +8,8 @@
 #include <filesystem>
 
 #include <fmt/format.h>
+
+#include "common/model/address_text.h"
 
 namespace cli {
 namespace {

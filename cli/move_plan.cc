@@ -20,6 +20,13 @@ class Planner {
     for (const auto& [id, rack] : rules.allowed) load_[id] = 0;
   }
 
+  // What is not moved, and counts as load all the same.
+  void leave(const PartitionFacts& p) {
+    for (const int32_t id : p.replicas) {
+      if (const auto load = load_.find(id); load != load_.end()) ++load->second;
+    }
+  }
+
   // Keeps what may stay, in its order.
   void keep(const std::string& topic, const PartitionFacts& p) {
     const size_t wanted = rules_.replicas > 0 ? static_cast<size_t>(rules_.replicas) : p.replicas.size();
@@ -98,6 +105,10 @@ Outcome<std::vector<Move>> plan_moves(const std::vector<TopicFacts>& topics, con
   Planner planner(rules);
   for (const TopicFacts& topic : topics) {
     for (const PartitionFacts& p : topic.partitions) {
+      if (std::ranges::any_of(p.replicas, [&](int32_t id) { return rules.awaited.contains(id); })) {
+        planner.leave(p);
+        continue;
+      }
       const size_t wanted = rules.replicas > 0 ? static_cast<size_t>(rules.replicas) : p.replicas.size();
       if (wanted > rules.allowed.size()) {
         return problem(

@@ -15,6 +15,8 @@ struct MoveRules {
   std::map<int32_t, std::string> allowed;  // brokers that may hold replicas, with their racks
   int replicas = -1;                       // of each partition; -1: as many as it has
   bool balance = false;                    // brokers with more replicas than others give some away
+  // Brokers that are down and come back: what they hold a copy of stays as it is. A move would wait for them (R40).
+  std::set<int32_t> awaited;
 };
 
 struct Move {

@@ -19,13 +19,6 @@ using common::model::PartitionIndex;
 using common::model::TopicPartition;
 using std::chrono::milliseconds;
 
-// A partition and the offset that a group reads next there.
-struct Place {
-  TopicPartition partition;
-  int64_t offset = 0;
-  friend auto operator<=>(const Place&, const Place&) = default;
-};
-
 struct Leadership {
   std::map<int32_t, client::Broker> brokers;
   std::map<std::string, common::model::Uuid> ids;
@@ -71,15 +64,12 @@ std::optional<int64_t> first_time(const kafka::FetchResponse::PartitionData& dat
   return found;
 }
 
-// Asks for some places on one leader, no two in the same partition. What is answered is the first of them at least,
-// however large its first batch is; the others as far as there is room.
-std::map<Place, int64_t> ask_leader(client::Cluster& cluster, const client::Broker& leader, const Leadership& seen,
-                                    const std::vector<Place>& places) {
-  constexpr int32_t partition_bytes = 64 << 10;
+PlaceTimes ask_leader(client::Cluster& cluster, const client::Broker& leader, const Leadership& seen,
+                      const std::vector<Place>& places, ReadSize size) {
   kafka::FetchRequest request;
   request.max_wait_ms = 0;
   request.min_bytes = 0;
-  request.max_bytes = 16 << 20;
+  request.max_bytes = size.all;
   for (const Place& place : places) {
     if (request.topics.empty() || request.topics.back().topic != place.partition.topic) {
       auto& topic = request.topics.emplace_back();
@@ -89,49 +79,36 @@ std::map<Place, int64_t> ask_leader(client::Cluster& cluster, const client::Brok
     auto& asked = request.topics.back().partitions.emplace_back();
     asked.partition = place.partition.partition.value;
     asked.fetch_offset = place.offset;
-    asked.partition_max_bytes = partition_bytes;
+    asked.partition_max_bytes = size.each;
   }
-  std::map<Place, int64_t> found;
+  PlaceTimes found;
   const auto answer = cluster.call_on<kafka::FetchResponse>(leader, request);
   if (!answer) return found;
   for (const auto& topic : answer->responses) {
     for (const auto& data : topic.partitions) {
+      if (data.records) found.bytes += static_cast<int64_t>(data.records->size());
       const auto place = std::ranges::find_if(places, [&](const Place& p) {
         return p.partition.partition.value == data.partition_index &&
                (p.partition.topic == topic.topic || seen.ids.at(p.partition.topic) == topic.topic_id);
       });
       if (place == places.end()) continue;
-      if (const auto time = first_time(data, place->offset)) found[*place] = *time;
+      if (const auto time = first_time(data, place->offset)) found.times[*place] = *time;
     }
   }
   return found;
 }
 
-// Places are many only where groups share partitions; each round asks every leader once and learns something, or ends.
-std::map<Place, int64_t> times_of(client::Cluster& cluster, std::set<Place> places) {
-  std::map<Place, int64_t> times;
-  const auto seen = places.empty() ? std::nullopt : look(cluster, places);
-  if (!seen) return times;
-  for (bool learns = true; learns && !places.empty();) {
-    std::map<int32_t, std::vector<Place>> by_leader;
-    for (const Place& place : places) {
-      const auto leader = seen->of.find(place.partition);
-      if (leader == seen->of.end()) continue;
-      std::vector<Place>& some = by_leader[leader->second];
-      if (some.empty() || some.back().partition != place.partition) some.push_back(place);
-    }
-    learns = false;
-    for (const auto& [leader, some] : by_leader) {
-      const auto broker = seen->brokers.find(leader);
-      if (broker == seen->brokers.end()) continue;
-      for (const auto& [place, time] : ask_leader(cluster, broker->second, *seen, some)) {
-        learns = true;
-        places.erase(place);
-        times[place] = time;
-      }
-    }
+// What each leader is asked in one round: the first place of each partition.
+std::map<int32_t, std::vector<Place>> by_leader(const std::set<Place>& places,
+                                                const std::map<TopicPartition, int32_t>& leader_of) {
+  std::map<int32_t, std::vector<Place>> all;
+  for (const Place& place : places) {
+    const auto leader = leader_of.find(place.partition);
+    if (leader == leader_of.end()) continue;
+    std::vector<Place>& some = all[leader->second];
+    if (some.empty() || some.back().partition != place.partition) some.push_back(place);
   }
-  return times;
+  return all;
 }
 
 std::optional<Place> place_of(const GroupOffset& offset) {
@@ -141,21 +118,59 @@ std::optional<Place> place_of(const GroupOffset& offset) {
 
 }  // namespace
 
-void fetch_unread_since(client::Cluster& cluster, std::vector<GroupFacts>& groups) {
+PlaceTimes learn_times(std::set<Place> places, const std::map<TopicPartition, int32_t>& leader_of,
+                       const AskLeader& ask) {
+  constexpr int64_t answer_bytes = 16 << 20;
+  constexpr int32_t each_least = 64 << 10;
+  constexpr int32_t each_most = 4 << 20;
+  PlaceTimes learnt;
+  std::map<int32_t, int32_t> each;
+  bool learns = true;
+  for (int round = 0; learns && !places.empty(); ++round) {
+    learns = false;
+    for (const auto& [leader, some] : by_leader(places, leader_of)) {
+      const int64_t left = unread_bytes_max - learnt.bytes;
+      if (round == unread_rounds_max || left <= 0) {
+        learnt.is_whole = false;
+        return learnt;
+      }
+      int32_t& size = each.try_emplace(leader, each_least).first->second;
+      const PlaceTimes answer = ask(leader, some, {static_cast<int32_t>(std::min(left, answer_bytes)), size});
+      learnt.bytes += answer.bytes;
+      // Only what comes first was answered: the batches of the others are larger than their room.
+      if (some.size() > 1 && answer.times.size() <= 1) size = std::min(size * 4, each_most);
+      for (const auto& [place, time] : answer.times) {
+        learns = true;
+        places.erase(place);
+        learnt.times[place] = time;
+      }
+    }
+  }
+  return learnt;
+}
+
+bool fetch_unread_since(client::Cluster& cluster, std::vector<GroupFacts>& groups) {
   std::set<Place> places;
   for (const GroupFacts& group : groups) {
     for (const GroupOffset& offset : group.offsets) {
       if (const auto place = place_of(offset)) places.insert(*place);
     }
   }
-  const std::map<Place, int64_t> times = times_of(cluster, places);
+  const auto seen = places.empty() ? std::nullopt : look(cluster, places);
+  if (!seen) return true;
+  const auto ask = [&](int32_t leader, const std::vector<Place>& some, ReadSize size) {
+    const auto broker = seen->brokers.find(leader);
+    return broker == seen->brokers.end() ? PlaceTimes() : ask_leader(cluster, broker->second, *seen, some, size);
+  };
+  const PlaceTimes learnt = learn_times(std::move(places), seen->of, ask);
   for (GroupFacts& group : groups) {
     for (GroupOffset& offset : group.offsets) {
       const auto place = place_of(offset);
-      if (const auto time = place ? times.find(*place) : times.end(); time != times.end())
+      if (const auto time = place ? learnt.times.find(*place) : learnt.times.end(); time != learnt.times.end())
         offset.unread_since = time->second;
     }
   }
+  return learnt.is_whole;
 }
 
 std::optional<milliseconds> lag_time(const GroupOffset& offset, SystemTime now) {

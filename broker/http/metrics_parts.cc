@@ -1,9 +1,10 @@
 #include "broker/http/metrics_parts.h"
-#include "common/model/address_text.h"
 
 #include <algorithm>
 
 #include <fmt/format.h>
+
+#include "common/model/address_text.h"
 
 namespace broker::http {
 

@@ -16,7 +16,7 @@ class RaftListener;
 namespace broker::http {
 
 inline constexpr const char* http_listener_name = "HTTP";
-// In the place of a host: that by which a browser has reached the broker that it looks at (published ports of containers).
+// In the place of a host: that by which a browser has reached the broker it looks at (published ports of containers).
 inline constexpr const char* any_host = "*";
 
 class Service {

@@ -1,8 +1,9 @@
 #include "cli/client/cluster.h"
-#include "common/model/address_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include "common/model/address_text.h"
 
 namespace cli::client {
 

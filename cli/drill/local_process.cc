@@ -1,5 +1,4 @@
 #include "cli/drill/local_process.h"
-#include "common/model/address_text.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -21,6 +20,8 @@
 #include <sstream>
 
 #include <fmt/format.h>
+
+#include "common/model/address_text.h"
 
 namespace cli::drill {
 namespace {

@@ -74,7 +74,7 @@ std::vector<Property> used_broker_rows() {
        .type = ValueType::int64,
        .default_text = "600000",
        .min = -1,
-       .doc = "Close connections idle longer than this.",
+       .doc = "Close connections idle longer than this; -1: never. 0 is refused.",
        .broker_member = &BrokerConfig::connections_max_idle},
       {.key = "controlled.shutdown.enable",
        .type = ValueType::boolean,

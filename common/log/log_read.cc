@@ -219,8 +219,9 @@ Result<ReadPlan> Log::Impl::plan(const ReadRequest& request, Segment& segment, W
   return plan;
 }
 
-// Readers would be told the same for ever. Of a damaged place whoever keeps this replica is told once (R72); a medium that
-// cannot be read takes its directory offline, as one that cannot be written does, and another replica serves them (R76).
+// Readers would be told the same for ever. Of a damaged place whoever keeps this replica is told once (R72); a medium
+// that cannot be read takes its directory offline, as one that cannot be written does, and another replica serves them
+// (R76).
 model::Unexpected Log::Impl::unread(const Error& error) {
   if (error.code == ErrorCode::kafka_storage_error) set_failed({IoFault::failed, error.message});
   if (error.code == ErrorCode::corrupt_message) set_damaged(error);

@@ -1,5 +1,4 @@
 #include "common/net/socket.h"
-#include "common/model/address_text.h"
 
 #include <unistd.h>
 
@@ -12,6 +11,8 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+
+#include "common/model/address_text.h"
 
 namespace common::net {
 

@@ -1,10 +1,11 @@
 #include "controller/quorum/formation.h"
-#include "common/model/address_text.h"
 
 #include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
+
+#include "common/model/address_text.h"
 
 namespace controller::quorum {
 namespace {

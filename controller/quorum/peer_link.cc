@@ -1,7 +1,8 @@
 #include "controller/quorum/peer_link.h"
-#include "common/model/address_text.h"
 
 #include <algorithm>
+
+#include "common/model/address_text.h"
 
 namespace controller::quorum {
 

@@ -1,7 +1,8 @@
 #include "controller/quorum/voter_changes.h"
-#include "common/model/address_text.h"
 
 #include <algorithm>
+
+#include "common/model/address_text.h"
 
 namespace controller::quorum {
 

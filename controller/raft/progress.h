@@ -43,8 +43,8 @@ class Progress {
   void probe_from(LogIndex next);
   // A probe or piece may have been lost: it may be sent again.
   void allow_resend() { awaiting_ = false; }
-  // It has less than it acknowledged in this term (R21): from now on it counts for nothing.
   void mark_gone() { is_gone_ = true; }
+  // It has less than it acknowledged in this term (R21): from now on it counts for nothing.
   void mark_state_lost() { state_lost_ = true; }
   [[nodiscard]] LogIndex acknowledged() const { return matched_; }
 

@@ -241,6 +241,14 @@ class Instructions(unittest.TestCase):
         dumps = [self.DUMP.format(1, "Client Request: append 16 KiB, lz4", 5000), self.DUMP.format(2, "Program termination", 9)]
         self.assertEqual(instructions.totals(dumps), {"append 16 KiB, lz4": 5000})
 
+    def test_generations_of_one_model_name_are_different_machines(self):
+        told = "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: {}\nmodel\t\t: {}\nmodel name\t: AMD EPYC\nstepping\t: 1\n"
+        self.assertEqual(instructions.machine(told.format(25, 17), "x86_64", "glibc 2.36"), "AMD EPYC, family 25 model 17, glibc 2.36")
+        self.assertNotEqual(instructions.machine(told.format(23, 49), "x86_64", "glibc 2.36"), instructions.machine(told.format(25, 17), "x86_64", "glibc 2.36"))
+        arm = "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\n"
+        self.assertEqual(instructions.machine(arm, "aarch64", "glibc 2.36"), "aarch64, implementer 0x41 part 0xd0c, glibc 2.36")
+        self.assertEqual(instructions.machine("", "riscv64", ""), "riscv64")
+
     def test_what_is_more_than_a_tenth_above_is_new_or_gone_fails(self):
         rows = instructions.compared({"same": 1000, "more": 1000, "less": 1000, "gone": 1}, {"same": 1099, "more": 1101, "less": 500, "new": 7})
         self.assertEqual([row.name for row in rows if row.verdict], ["more", "new", "gone"])

@@ -16,6 +16,18 @@ class Row(NamedTuple):
         return None if self.accepted is None or self.now is None else self.now / self.accepted - 1
 
 
+def machine(cpuinfo, architecture, libc):
+    """What counts depend on besides the code: libraries choose their instructions by the processor. A model's name alone may
+    stand for several generations, as virtual machines tell it."""
+    def said(key):
+        found = re.search(rf"^{key}[ \t]*: (.*)$", cpuinfo, re.M)
+        return found[1].strip() if found else None
+
+    numbers = [("family", said("cpu family")), ("model", said("model")), ("implementer", said("CPU implementer")), ("part", said("CPU part"))]
+    kind = " ".join(f"{word} {number}" for word, number in numbers if number)
+    return ", ".join(part for part in (said("model name") or architecture, kind, libc) if part)
+
+
 def totals(dumps):
     """Instructions of each dump that a client request made, by the name it gave."""
     found = {}

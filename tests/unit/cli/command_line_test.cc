@@ -21,6 +21,9 @@ C parsed(std::vector<const char*> words) {
 }  // namespace
 
 TEST_CASE("commands with their options") {
+  CHECK_FALSE(parsed<GroupListCommand>({"group", "list"}).behind);
+  CHECK(parsed<GroupListCommand>({"group", "list", "--behind", "-o", "json"}).behind);
+
   const auto start = parsed<StartCommand>({"start", "-c", "server.properties", "--set", "a=1", "--set", "b=2"});
   CHECK(start.config_file == "server.properties");
   CHECK(start.sets == std::vector<std::string>{"a=1", "b=2"});

@@ -98,9 +98,48 @@ TEST_CASE("a broker that nobody can stand in for is not drained") {
 }
 
 TEST_CASE("leaderships go to those that have the fewest, and replicas stay") {
-  const auto moves = leaders_away(topics({{1, 2, 3}, {1, 2, 3}, {2, 3, 1}, {1}}), 1);
+  const auto moves = leaders_away(topics({{1, 2, 3}, {1, 2, 3}, {2, 3, 1}, {1}}), among({2, 3}), 1);
   CHECK(targets(moves) == std::vector<std::vector<int32_t>>{{3, 1, 2}, {2, 1, 3}});
   for (const Move& move : moves) CHECK(move.added().empty());
+}
+
+TEST_CASE("no leadership goes to a broker that is down") {
+  // 4 is down: it has the fewest, and would not be elected.
+  const auto moves = leaders_away(topics({{1, 4, 2}, {1, 4, 3}, {2, 1}, {3, 1}, {1, 4}}), among({2, 3}), 1);
+  CHECK(targets(moves) == std::vector<std::vector<int32_t>>{{2, 1, 4}, {3, 1, 4}});
+  // What the broker leads in place of one that is down goes away too, if there is somebody else.
+  std::vector<TopicFacts> led = topics({{4, 1, 2}, {4, 1}, {4, 2, 1}, {1}});
+  for (const size_t p : {0u, 1u, 3u}) led.front().partitions[p].leader = 1;
+  led.front().partitions[2].leader = 2;
+  CHECK(targets(leaders_away(led, among({2, 3}), 1)) == std::vector<std::vector<int32_t>>{{2, 4, 1}});
+  CHECK(led_alone(led, among({2, 3}), 1) == 2);
+}
+
+TEST_CASE("an undrained broker takes nothing from one that is down") {
+  // 5 is being restarted: what it holds stays, though 3 holds nothing, and what it is the first of stays its own.
+  const std::vector<TopicFacts> shared = topics({{5, 1}, {1, 5}, {1, 2}, {2, 1}, {1, 2}, {2, 1}});
+  const auto moves = plan_undrain(shared, among({1, 2, 3}), 3);
+  REQUIRE(moves);
+  CHECK_FALSE(moves->empty());
+  for (const Move& move : *moves) {
+    CHECK(std::count(move.from.begin(), move.from.end(), 5) == 0);
+    CHECK(std::count(move.to.begin(), move.to.end(), 3) == 1);
+  }
+  // Three copies and two brokers that are up are no obstacle: leaderships come back, and none goes to or from 5.
+  const auto leaders = plan_undrain(topics({{1, 3, 5}, {1, 5, 3}, {5, 1, 3}, {1, 3, 5}}), among({1, 3}), 3);
+  REQUIRE(leaders);
+  CHECK(targets(*leaders) == std::vector<std::vector<int32_t>>{{3, 1, 5}});
+  const auto too_many = plan_undrain(topics({{3, 5, 1}, {3, 5, 1}, {3, 5, 1}}), among({1, 3}), 3);
+  REQUIRE(too_many);
+  CHECK(too_many->size() == 2);
+  for (const auto& to : targets(*too_many)) CHECK(to.front() == 1);
+}
+
+TEST_CASE("an undrained broker is given copies, and the others exchange none") {
+  const auto moves = plan_undrain(topics({{1}, {1}, {1}, {1}, {1}, {1}, {2}}), among({1, 2, 3}), 3);
+  REQUIRE(moves);
+  CHECK_FALSE(moves->empty());
+  for (const Move& move : *moves) CHECK(move.to == std::vector<int32_t>{3});
 }
 
 TEST_CASE("an undrained broker gets its share of replicas and leaderships") {

@@ -40,3 +40,88 @@ TEST_CASE("a group is as far behind as the partition that is furthest behind") {
   }
   CHECK(lag_time(group, now) == milliseconds(60'000));
 }
+
+namespace {
+// Leaders as they answer: whole batches as far as there is room, the first one always. Counts what it is asked.
+struct Leaders {
+  int64_t batch_bytes = 0;
+  int requests = 0;
+  int64_t bytes = 0;
+
+  AskLeader ask() {
+    return [this](int32_t, const std::vector<Place>& places, ReadSize size) {
+      ++requests;
+      PlaceTimes answer;
+      for (const Place& place : places) {
+        const bool fits = batch_bytes <= size.each && answer.bytes + batch_bytes <= size.all;
+        if (!fits && answer.bytes > 0) continue;
+        answer.bytes += batch_bytes;
+        answer.times[place] = place.offset;
+      }
+      bytes += answer.bytes;
+      return answer;
+    };
+  }
+};
+
+struct Lagging {
+  std::set<Place> places;
+  std::map<common::model::TopicPartition, int32_t> leader_of;
+};
+
+Lagging lagging(int partitions, int groups, int leaders) {
+  Lagging all;
+  for (int p = 0; p < partitions; ++p) {
+    const common::model::TopicPartition partition{"t", common::model::PartitionIndex(p)};
+    all.leader_of[partition] = p % leaders;
+    for (int g = 0; g < groups; ++g) all.places.insert({partition, g});
+  }
+  return all;
+}
+}  // namespace
+
+TEST_CASE("what is asked of leaders is learnt in as few rounds as it takes") {
+  Leaders leaders{.batch_bytes = 1000};
+  const Lagging few = lagging(6, 2, 3);
+  const PlaceTimes learnt = learn_times(few.places, few.leader_of, leaders.ask());
+  CHECK(learnt.is_whole);
+  CHECK(learnt.times.size() == 12);
+  CHECK(learnt.times.at({{"t", common::model::PartitionIndex(5)}, 1}) == 1);
+  CHECK(leaders.requests == 6);  // two groups, three leaders
+
+  // Batches that are larger than the room of a partition do not take a round each.
+  Leaders large{.batch_bytes = 200'000};
+  const Lagging some = lagging(100, 1, 1);
+  CHECK(learn_times(some.places, some.leader_of, large.ask()).times.size() == 100);
+  CHECK(large.requests == 3);
+
+  // Nobody answers, nobody leads.
+  int asked = 0;
+  const AskLeader silent = [&](int32_t, const std::vector<Place>&, ReadSize) {
+    ++asked;
+    return PlaceTimes();
+  };
+  const PlaceTimes none = learn_times(few.places, few.leader_of, silent);
+  CHECK(none.times.empty());
+  CHECK(none.is_whole);
+  CHECK(asked == 3);
+  CHECK(learn_times(few.places, {}, silent).times.empty());
+  CHECK(asked == 3);
+}
+
+TEST_CASE("what is read for ages has bounds") {
+  Leaders leaders{.batch_bytes = 60'000};
+  const Lagging many = lagging(10'000, 1, 3);
+  const PlaceTimes learnt = learn_times(many.places, many.leader_of, leaders.ask());
+  CHECK_FALSE(learnt.is_whole);
+  CHECK(learnt.bytes == leaders.bytes);
+  CHECK(leaders.bytes <= unread_bytes_max + 60'000);
+  CHECK(learnt.times.size() >= 1000);
+
+  Leaders shared{.batch_bytes = 100};
+  const Lagging groups = lagging(1, 1000, 1);
+  const PlaceTimes first = learn_times(groups.places, groups.leader_of, shared.ask());
+  CHECK_FALSE(first.is_whole);
+  CHECK(shared.requests == unread_rounds_max);
+  CHECK(first.times.size() == static_cast<size_t>(unread_rounds_max));
+}
