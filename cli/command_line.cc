@@ -459,7 +459,9 @@ Exit Parser::help_of(const std::vector<std::string>& words) const {
     before = path;
     app = *found;
   }
-  print_out(app->help(before, CLI::AppFormatMode::Normal));
+  // Not app->help(): of the command line itself that is the help of what was chosen, and `help` was.
+  const std::string path = before.empty() ? app->get_name() : fmt::format("{} {}", before, app->get_name());
+  print_out(app->get_formatter()->make_help(app, path, CLI::AppFormatMode::Normal));
   return Exit::done;
 }
 

@@ -1,5 +1,6 @@
 """Several data directories, directories that vanish, disks that are full, limits of the process (R76, R81, R83, R111)."""
 import contextlib
+import errno
 import os
 import pathlib
 import resource
@@ -142,10 +143,17 @@ def small_disk(path, mebibytes):
 
 def fill(path, leave_mebibytes):
     """Takes the room of the file system of `path`; returns the file that does."""
-    free = shutil.disk_usage(path).free
+    room = max(1, shutil.disk_usage(path).free - (leave_mebibytes << 20))
     filler = path / "filler"
     with open(filler, "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(1, free - (leave_mebibytes << 20)))
+        while room > 0:
+            try:
+                os.posix_fallocate(file.fileno(), 0, room)
+                break
+            except OSError as failure:  # somebody else took a part of it meanwhile
+                if failure.errno != errno.ENOSPC:
+                    raise
+                room -= 64 << 10
     return filler
 
 
