@@ -106,11 +106,13 @@ Decision ControllerState::bootstrap() {
   if (image_.cluster_id().is_zero()) {
     d.add(ClusterRecord{cluster_id_});
     d.add(FeatureRecord{metadata_version_feature, metadata_version_latest});
-    // Leaders and controller must agree on minISR, or the ELR is unsound (R43, R48): so it is agreed, not configured on
-    // each node. AlterConfigs changes it.
-    d.add(ConfigRecord{{ResourceType::broker, ""}, "min.insync.replicas", fmt::format("{}", options_.min_isr_default)});
     d.note("cluster {} begins", cluster_id_);
   }
+  // Leaders and controller must agree on minISR, or the ELR is unsound (R43, R48): so it is agreed, not configured on
+  // each node. AlterConfigs changes it. A cluster of an earlier version may have lost it.
+  constexpr std::string_view key = "min.insync.replicas";
+  if (!image_.config(ResourceType::broker, "").contains(key))
+    d.add(ConfigRecord{{ResourceType::broker, ""}, std::string(key), fmt::format("{}", options_.min_isr_default)});
   return adopt(std::move(d), Refused{}, rebalanced_at_);
 }
 

@@ -411,3 +411,20 @@ TEST_CASE("random histories of a controller keep its promises") {
   CHECK(seen.turned_back > 0);
   CHECK(seen.new_members_kept > 0);
 }
+
+TEST_CASE("a cluster that lost its agreed minISR gets one with its next controller (R43, R48)") {
+  const ControllerOptions options{.min_isr_default = 2};
+  const NoKeys schema;
+  SeededRandom random(1);
+  const Uuid cluster = Uuid::from_halves(1, 1);
+  const auto written_for = [&](const std::vector<MetadataRecord>& records) {
+    auto begun = controller::metadata::apply(MetadataImage{}, records, LogIndex{1});
+    REQUIRE(begun);
+    ControllerState state(options, schema, random,
+                          {.image = begun->image, .next_index = LogIndex{2}, .cluster_id = cluster}, Instant{});
+    return state.bootstrap().records.size();
+  };
+  const ConfigRecord agreed{{ResourceType::broker, ""}, "min.insync.replicas", "1"};
+  REQUIRE(written_for({ClusterRecord{cluster}}) == 1);
+  REQUIRE(written_for({ClusterRecord{cluster}, agreed}) == 0);
+}
