@@ -233,6 +233,11 @@ TEST_CASE("frames survive their encoding, and records are not copied") {
   frame.answers.push_back(b);
   frame.high_watermarks.push_back(
       {.slot = 8, .leader_epoch = LeaderEpoch(1), .high_watermark = Offset(2), .log_start_offset = Offset(1)});
+  frame.high_watermarks.push_back({.slot = 9,
+                                   .leader_epoch = LeaderEpoch(1),
+                                   .high_watermark = Offset(3),
+                                   .log_start_offset = Offset(1),
+                                   .counts_synced = true});
 
   const grpc::ByteBuffer bytes = encode(frame);
   const auto decoded = decode_from_leader(bytes);
@@ -249,7 +254,10 @@ TEST_CASE("frames survive their encoding, and records are not copied") {
   REQUIRE(got.answers[1].answer.error == ErrorCode::offset_out_of_range);
   REQUIRE(got.answers[1].answer.diverging == b.answer.diverging);
   REQUIRE_FALSE(got.answers[1].answer.asked.last_epoch);
+  REQUIRE(got.high_watermarks.size() == 2);
   REQUIRE(got.high_watermarks[0].high_watermark == Offset(2));
+  REQUIRE_FALSE(got.high_watermarks[0].counts_synced);
+  REQUIRE(got.high_watermarks[1].counts_synced);
 
   // A message that any Protobuf reader understands, cut at every place: an error, never a crash.
   std::vector<grpc::Slice> slices;
