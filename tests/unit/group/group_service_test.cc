@@ -195,6 +195,7 @@ TEST_CASE_METHOD(Fixture,
 }
 
 TEST_CASE_METHOD(Fixture, "a deletion that is told late takes no offsets of the next topic of that name") {
+  disk.topic_id = common::model::Uuid::from_halves(7, 2);  // of the next topic
   lead(1);
   const auto committed_for = [&](const std::string& group, uint64_t topic) {
     CommitRequest request = commit(group, 5);

@@ -89,7 +89,7 @@ TEST_CASE("a broker whose file asks for slower heartbeats than the controller's 
   cluster.kill(3);
   cluster.heartbeat_interval = 2s;  // Kafka's default; the controller waits 1.5 s
   cluster.start(3);
-  REQUIRE(cluster.run_until([&] { return cluster.image_of(1).is_active(BrokerId{3}); }));
+  REQUIRE(cluster.run_until([&] { return cluster.node(3).session.in_service(); }));
   const auto epoch = cluster.node(3).session.epoch();
   for (int i = 0; i < 100; ++i) {
     cluster.world.run_for(100ms);
