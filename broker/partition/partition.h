@@ -359,7 +359,6 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   void restart_at(Offset offset);
   void on_restarted(Result<void> done, Offset synced_before);
   void take_postponed();
-  static common::Awaitable<void> tell_position_later(common::Shard& shard, std::weak_ptr<Partition> weak);
   [[nodiscard]] bool must_note_cut(Offset synced_before);
   void go_on_after_cut();
   void tell_position();
@@ -391,6 +390,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   std::unique_ptr<IsrTracker> tracker_;           // leader
   std::optional<FollowerReconciler> reconciler_;  // follower
   std::optional<Assignment> postponed_;           // came meanwhile
+  common::TimerHandle restart_again_;             // a disk was full when the log was to be started over
   bool restarting_ = false;                       // the log is being started over, or a cut of it noted
   bool cut_off_ = false;
   bool leader_counts_synced_ = false;  // of the leader that is followed

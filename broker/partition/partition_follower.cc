@@ -139,7 +139,7 @@ void Partition::on_restarted(Result<void> done, Offset synced_before) {
     logger_.warn("log could not be started over, tried again in {} s: {} {}", restart_retry.count(), done.error().code,
                  done.error().message);
     take_postponed();
-    shard_.spawn("start over later", tell_position_later(shard_, weak_from_this()));
+    restart_again_ = shard_.call_at(shard_.now() + restart_retry, [this] { tell_position(); });
     return;
   }
   if (reconciler_) reconciler_->on_log_replaced(LogFacts(*log_));
@@ -155,11 +155,6 @@ void Partition::take_postponed() {
   const Role role_before = role_;
   assign(*postponed);
   if (on_late_role_ && (leader_epoch_ != epoch_before || role_ != role_before)) on_late_role_(shared_from_this());
-}
-
-common::Awaitable<void> Partition::tell_position_later(common::Shard& shard, std::weak_ptr<Partition> weak) {
-  co_await common::sleep_until(shard, shard.now() + restart_retry);
-  if (const auto self = weak.lock()) self->tell_position();
 }
 
 void Partition::apply_high_watermark(LeaderEpoch leader_epoch, Offset high_watermark, Offset leader_log_start) {

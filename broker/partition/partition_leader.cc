@@ -30,10 +30,12 @@ Awaitable<ProduceResult> Partition::produce(Buffer batches, ProduceOptions optio
   if (appended.committed_before_answer) {
     const Instant appended_at = shard_.now();
     outcome = co_await wait_for(committed_waiters_, *appended.committed_before_answer, options.deadline);
-    const Instant now = shard_.now();
-    if (state_.metrics != nullptr && outcome == ErrorCode::none)
-      state_.metrics->commit_latency.observe(now - appended_at);
-    if (state_.traffic != nullptr && outcome == ErrorCode::none) state_.traffic->on_committed(now - appended_at, now);
+    // Otherwise the replica manager may have gone, at the end of the process, and what it counts with it.
+    if (outcome == ErrorCode::none) {
+      const Instant now = shard_.now();
+      if (state_.metrics != nullptr) state_.metrics->commit_latency.observe(now - appended_at);
+      if (state_.traffic != nullptr) state_.traffic->on_committed(now - appended_at, now);
+    }
   } else if (appended.synced_before_answer) {
     outcome = co_await wait_for(synced_waiters_, *appended.synced_before_answer, options.deadline);
   }
