@@ -159,7 +159,7 @@ Result<VoterSet> VoterSet::decode(BytesView bytes) {
     v.versions.min = static_cast<int16_t>(in.number(2));
     v.versions.max = static_cast<int16_t>(in.number(2));
     v.endpoint.host = common::model::as_text(in.raw(in.number(2)));
-    if (!voters.empty() && voters.back().key.id >= v.key.id)
+    if (v.key.id < BrokerId(0) || (!voters.empty() && voters.back().key.id >= v.key.id))
       return fail(ErrorCode::corrupt_message, "voters out of order");
     voters.push_back(std::move(v));
   }
@@ -167,7 +167,7 @@ Result<VoterSet> VoterSet::decode(BytesView bytes) {
   const size_t awaited = version == encoding_version_awaited ? in.number(1) : 0;
   for (size_t i = 0; i < awaited && in.ok(); ++i) {
     const BrokerId id(static_cast<int32_t>(in.number(4)));
-    if (set.find(id) != nullptr || (!set.awaited_.empty() && set.awaited_.back() >= id))
+    if (id < BrokerId(0) || set.find(id) != nullptr || (!set.awaited_.empty() && set.awaited_.back() >= id))
       return fail(ErrorCode::corrupt_message, "awaited voters out of order");
     set.awaited_.push_back(id);
   }

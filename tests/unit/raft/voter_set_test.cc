@@ -46,6 +46,8 @@ TEST_CASE("voter sets that nobody writes are refused") {
   CHECK_FALSE(VoterSet::decode(with_tail(plain, 2, {1, 0, 0, 0, 4, 9}).view()));           // too long
   CHECK_FALSE(VoterSet::decode(with_tail(plain, 1, {1, 0, 0, 0, 4}).view()));
   CHECK_FALSE(VoterSet::decode(with_tail(plain, 3, {}).view()));
+  CHECK_FALSE(VoterSet::decode(voters_of({-1, 2}).encode().view()));                          // of no node
+  CHECK_FALSE(VoterSet::decode(with_tail(plain, 2, {1, 255, 255, 255, 255}).view()));        // likewise awaited
   CHECK(VoterSet::decode(with_tail(plain, 2, {1, 0, 0, 0, 4}).view()).value().awaits(BrokerId(4)));
 }
 
