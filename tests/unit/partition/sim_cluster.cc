@@ -540,16 +540,18 @@ std::unique_ptr<replication::ConnectionToLeader> MemoryTransport::connect(common
 
 void Proposals::send(IsrProposal proposal, Done done) {
   World& world = cluster_.world_;
+  // The process may have died, and this object with it, when a message arrives: the node tells.
   if (world.chance(5) || !cluster_.reaches_controller(node_.id())) {  // lost on the way there
-    world.after(20ms, [this, life = node_.life(), done = std::move(done)] {
-      if (life != node_.life()) return;
+    world.after(20ms, [this, &node = node_, life = node_.life(), done = std::move(done)] {
+      if (life != node.life()) return;
       shard_.post([done] { done(common::model::fail(ErrorCode::network_exception)); });
     });
     return;
   }
   world.after(
-      world.between(100us, 10ms), [this, proposal = std::move(proposal), life = node_.life(), done = std::move(done)] {
-        if (life != node_.life()) return;
+      world.between(100us, 10ms),
+      [this, &node = node_, proposal = std::move(proposal), life = node_.life(), done = std::move(done)] {
+        if (life != node.life()) return;
         metadata::AlterPartition request;
         request.broker_id = node_.id();
         request.broker_epoch = *node_.epoch();
@@ -578,10 +580,11 @@ void Proposals::send(IsrProposal proposal, Done done) {
         }
         if (cluster_.world_.chance(5))
           result = common::model::fail(ErrorCode::request_timed_out);  // lost on the way back
-        cluster_.world_.after(cluster_.world_.between(100us, 10ms), [this, life, done, result = std::move(result)] {
-          if (life != node_.life()) return;
-          shard_.post([done, result] { done(result); });
-        });
+        cluster_.world_.after(cluster_.world_.between(100us, 10ms),
+                              [this, &node, life, done, result = std::move(result)] {
+                                if (life != node.life()) return;
+                                shard_.post([done, result] { done(result); });
+                              });
       });
 }
 
