@@ -429,7 +429,7 @@ TEST_CASE("what the disk reads is what is asked for: a follower's sync does not 
     REQUIRE(leader.positions.back().durable_offset == Offset(7));
   }
   SECTION("it asks for something else: read again") {
-    follower.change([&] { follower.log = "xxx"; });
+    follower.change([&] { follower.log.assign(3, 'x'); });
     p.settle();
     leader.cold_reads[0]();
     p.settle();
