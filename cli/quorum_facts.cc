@@ -1,7 +1,5 @@
 #include "cli/quorum_facts.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "kafka/add_raft_voter.h"
@@ -33,9 +31,6 @@ Outcome<QuorumFacts> fetch_quorum(client::Cluster& cluster) {
     return tl::unexpected(
         refused("cannot describe the quorum", metadata.error_code, metadata.error_message.value_or("")));
   }
-  for (auto* replicas : {&metadata.current_voters, &metadata.observers})
-    std::stable_sort(replicas->begin(), replicas->end(),
-                     [](const auto& a, const auto& b) { return a.replica_id < b.replica_id; });
   return QuorumFacts{std::move(*answer), std::move(metadata)};
 }
 

@@ -416,6 +416,10 @@ metadata::DescribeQuorumAnswer ControllerRuntime::describe_quorum() const {
     replica.last_caught_up = at(r.last_caught_up);
     (r.is_voter ? answer.voters : answer.observers).push_back(replica);
   }
+  // As Apache Kafka's controller answers: a voter set is in the order in which its members joined, which tells nobody
+  // anything.
+  std::ranges::stable_sort(answer.voters, {}, &metadata::DescribeQuorumAnswer::Replica::broker_id);
+  std::ranges::stable_sort(answer.observers, {}, &metadata::DescribeQuorumAnswer::Replica::broker_id);
   for (const raft::Voter& v : status.voters.voters()) {
     answer.nodes.push_back({v.key.id, {v.endpoint.host, v.endpoint.port}});
   }

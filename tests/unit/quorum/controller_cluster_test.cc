@@ -500,5 +500,7 @@ TEST_CASE("the quorum is described by the controller, through any broker") {
   SimCluster cluster(3);
   const auto answer = cluster.ask<DescribeQuorumAnswer>(3, DescribeQuorum{});
   REQUIRE(answer.leader == BrokerId{1});
+  // By id, whatever the order in which they joined.
   REQUIRE(answer.voters.size() == 3);
+  for (int id = 1; id <= 3; ++id) REQUIRE(answer.voters[static_cast<size_t>(id) - 1].broker_id == BrokerId{id});
 }

@@ -1,6 +1,7 @@
 // A metadata log that several runtimes share without Raft: appended by whoever the test says leads, committed after a
 // delay while a majority lives. Everything happens on one shard. Thread-compatible.
 #pragma once
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -224,6 +225,8 @@ inline raft::QuorumStatus FakeRaft::describe() const {
     r.log_end = node.delivered;
     status.replicas.push_back(r);
   }
+  // A voter set is in the order in which its members joined; this one's joined from the last to the first.
+  std::ranges::reverse(status.replicas);
   return status;
 }
 inline void FakeRaft::transfer_leadership(std::optional<BrokerId> target, std::function<void(Result<void>)> done) {
