@@ -62,7 +62,7 @@ def run_load(*words, timeout=590):
 
 
 def first_write(cluster):
-    """Starts brokers that have not run yet; seconds until one listens and until a client's first write is acknowledged."""
+    """Starts brokers that have not run yet; seconds until all listen and until a client's first write is acknowledged."""
     client = subprocess.Popen([load_program(), "first", "--bootstrap", cluster.bootstrap, "--topic", "first"],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

@@ -26,7 +26,7 @@ def starts(runs):
                 heard, acknowledged = first_write(cluster)
                 listening.append(heard)
                 values.append(acknowledged)
-        note = f"a broker listens after {statistics.median(listening):.2f} s"
+        note = f"all listen after {statistics.median(listening):.2f} s"
         rows.append(row(f"start to first acknowledged write, {name}", "s", values, note))
     return rows
 
