@@ -301,7 +301,7 @@ TEST_CASE("controlled shutdown: leaders move first, then the broker may go") {
   REQUIRE(since(cluster, asked_at) <= 20ms);
   REQUIRE(cluster.run_until([&] { return in_good_order.has_value(); }));
   REQUIRE(*in_good_order);
-  REQUIRE(since(cluster, asked_at) <= 200ms);
+  REQUIRE(since(cluster, asked_at) <= 30ms);
   REQUIRE(cluster.image_of(1).broker(BrokerId{3})->fenced);
 }
 
