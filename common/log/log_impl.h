@@ -93,10 +93,11 @@ class Log::Impl {
   void find_from(Offset start, TimestampMs at, Offset limit, FindDone done);
   void start_for_timestamp(Segment& segment, TimestampMs at, std::function<void(Result<Offset>)> done);
   struct Largest {
-    TimestampMs timestamp;
-    std::optional<Offset> from;  // none: ask the time index
+    Offset segment;
+    TimestampMs timestamp;       // negative: none
+    std::optional<Offset> from;  // where a search for it may begin; none: ask the time index
   };
-  IoResult<std::optional<Largest>> largest_in(Segment& segment, Offset end);
+  void find_largest_of(const std::vector<Largest>& all, Offset end, FindDone done);
 
   // -- log_flush.cc --
   void flush(FlushDone done);

@@ -289,20 +289,57 @@ TEST_CASE("the record with the largest timestamp, below a limit (KIP-734)") {
   f.open();
   const std::vector<int64_t> stamps{10, 50, 20, 90, 30, 90, 40, 10, 5, 60};
   for (const int64_t t : stamps) f.append({.timestamp = t});
-  for (int64_t limit = 0; limit <= 10; ++limit) {
+  const int64_t start = GENERATE(0, 1, 4, 6);  // 4 and 6: the largest of its segment was deleted
+  f.log->advance_log_start(Offset(start));
+  for (int64_t limit = start; limit <= 10; ++limit) {
     std::optional<int64_t> expected;
-    for (int64_t i = 0; i < limit; ++i) {
+    for (int64_t i = start; i < limit; ++i) {
       if (!expected || stamps[static_cast<size_t>(i)] > stamps[static_cast<size_t>(*expected)]) expected = i;
     }
     std::optional<FoundRecord> found;
+    bool is_told = false;
     f.log->find_largest_timestamp(Offset(limit), [&](const auto& r) {
       REQUIRE(r);
       found = *r;
+      is_told = true;
     });
-    INFO("limit " << limit);
+    f.disk->run_until_idle();
+    INFO("from " << start << " to " << limit);
+    REQUIRE(is_told);
     REQUIRE(found.has_value() == expected.has_value());
     if (expected) REQUIRE(found->offset == Offset(*expected));
   }
+}
+
+TEST_CASE("a segment is not walked through on the shard for its largest timestamp (R78)") {
+  Fixture f;
+  f.config.index_interval_bytes = GENERATE(0u, 1u << 20);
+  f.open();
+  for (const int64_t t : {90, 20, 50, 40, 80}) f.append({.timestamp = t});
+  f.log->advance_log_start(Offset(1));
+  std::vector<int64_t> found;
+  const auto ask = [&](int64_t limit) {
+    f.log->find_largest_timestamp(Offset(limit), [&](const auto& r) {
+      REQUIRE(r);
+      found.push_back(*r ? (*r)->offset.value : -1);
+    });
+  };
+  ask(4);
+  REQUIRE(found.empty());
+  f.disk->run_until_idle();
+  REQUIRE(found == std::vector<int64_t>{2});
+
+  // What happens meanwhile counts: records that are deleted, or cut and written anew.
+  found.clear();
+  ask(4);
+  f.log->advance_log_start(Offset(3));
+  f.disk->run_until_idle();
+  REQUIRE(found == std::vector<int64_t>{3});
+  found.clear();
+  ask(4);
+  REQUIRE(f.log->truncate_to(Offset(3)) == Offset(3));
+  f.disk->run_until_idle();
+  REQUIRE(found == std::vector<int64_t>{-1});
 }
 
 TEST_CASE("damage that a read or a truncation meets is told once, and neither is a failure of the disk (R72)") {
