@@ -18,12 +18,16 @@ namespace {
 
 constexpr auto retry_interval = std::chrono::milliseconds(10);
 
-// A change of voters whose answer was lost, asked for again: what it was to bring about is so.
+// A change of voters, or the removal of a broker, whose answer was lost, asked for again: what it was to bring about is
+// so.
 void forgive_repetition(ControllerAnswer& answer) {
   if (auto* added = std::get_if<metadata::AddRaftVoterAnswer>(&answer); added != nullptr && added->is_voter)
     added->error = {ErrorCode::none, {}};
   auto* removed = std::get_if<metadata::RemoveRaftVoterAnswer>(&answer);
   if (removed != nullptr && removed->error.code == ErrorCode::voter_not_found) removed->error = {ErrorCode::none, {}};
+  auto* unregistered = std::get_if<metadata::UnregisterBrokerAnswer>(&answer);
+  if (unregistered != nullptr && unregistered->error.code == ErrorCode::broker_id_not_registered)
+    unregistered->error = {ErrorCode::none, {}};
 }
 
 }  // namespace

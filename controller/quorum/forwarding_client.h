@@ -3,7 +3,7 @@
 //
 // Asking again is safe for every request: those that are not repeatable by nature are made so. New topics carry ids of
 // our choosing, so that we recognize our own; a topic that we asked to delete and that is gone, or partitions that are
-// there in the number we asked for, count as done once an answer was lost.
+// there in the number we asked for, or a broker that is registered no more, count as done once an answer was lost.
 //
 // call(): any shard. The rest lives on the controller's shard.
 #pragma once
