@@ -469,8 +469,10 @@ void LogDirectory::start_store(CheckpointKind kind) {
   state.is_writing = true;
   state.is_next = false;
   auto text = std::make_shared<std::string>(encode_offsets(state.newest));
+  // After a failover thousands of epoch files may wait for their syncs, and a replica that was cut waits for this one
+  // file before it serves again (lower_recovery_point).
   disk_.offload(
-      disk::Job::changes,
+      disk::Job::urgent_changes,
       [d = &disk_, to = file(name_of(kind)), text] { return d->replace_file(to, as_bytes(*text), Durability::medium); },
       [this, kind, weak = std::weak_ptr(pending_),
        served = std::exchange(state.next_done, {})](const IoResult<void>& result) {
