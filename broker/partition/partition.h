@@ -404,7 +404,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   };
   std::map<common::model::ProducerId, Unwritten> unwritten_;
   common::RateLimit refusal_lines_{std::chrono::seconds(10)};  // a follower that cannot append
-  std::optional<Instant> flushing_since_;  // a sync that acknowledgements wait for is under way
+  std::optional<Instant> flushing_since_;                      // a sync that acknowledgements wait for is under way
 
   // By required offset; each waiter leaves its list when it is answered.
   std::vector<Waiter*> committed_waiters_;

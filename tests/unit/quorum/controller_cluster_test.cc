@@ -289,6 +289,28 @@ TEST_CASE("a broker that was never registered cannot be unregistered") {
   REQUIRE(answer.error.code == ErrorCode::broker_id_not_registered);
 }
 
+TEST_CASE("who waits for the answer of a paused controller asks the next one, and hears the first one no more") {
+  SimCluster cluster(3);
+  cluster.world.run_for(1s);
+  CreateTopics r;
+  CreateTopics::Topic t;
+  t.name = "t";
+  t.assignments.emplace_back(PartitionIndex{0}, std::vector{BrokerId{3}, BrokerId{2}});
+  r.topics = {t};
+  std::vector<ControllerAnswer> answers;
+  const Instant asked_at = cluster.world.clock().now();
+  cluster.freeze(1);
+  cluster.node(3).client.ask(r, asked_at + 30s, {}, [&](ControllerAnswer a) { answers.push_back(std::move(a)); });
+  cluster.world.run_for(500ms);
+  REQUIRE(answers.empty());
+  cluster.quorum.elect(BrokerId{2});
+  REQUIRE(cluster.run_until([&] { return !answers.empty(); }, 5s));
+  REQUIRE(std::get<CreateTopicsAnswer>(answers.front()).topics.at(0).error.code == ErrorCode::none);
+  cluster.thaw(1);
+  cluster.world.run_for(31s);
+  REQUIRE(answers.size() == 1);
+}
+
 TEST_CASE("without a controller a call ends at its deadline") {
   SimCluster cluster(3);
   cluster.world.run_for(1s);
