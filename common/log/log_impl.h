@@ -60,7 +60,7 @@ class Log::Impl {
   };
   Result<void> append_run(const Append& append);
   Result<void> refuse_change() const;
-  Result<void> refuse_append() const;
+  Result<void> refuse_append();
   [[nodiscard]] bool must_roll(const Append& append) const;
   [[nodiscard]] milliseconds roll_age(const Segment& segment) const;
   IoResult<void> roll(Offset base, TimestampMs now);
@@ -132,7 +132,8 @@ class Log::Impl {
   void remove_below_start();
   void remove_files(std::vector<std::unique_ptr<Segment>> segments);
   void tick(const Now& now);
-  Result<void> reload_producers(Offset end);
+  void reload_producers(Offset end);
+  [[nodiscard]] Result<records::ProducerStateTable> read_producers();
 
   // -- log_compact.cc --
   [[nodiscard]] std::vector<SegmentFacts> segment_facts();
@@ -166,6 +167,7 @@ class Log::Impl {
   Offset log_end;
   EpochCache epochs;
   records::ProducerStateTable producers;
+  bool owes_producers = false;  // a truncation could not read them again: nothing is appended, nor saved of them (R84)
   struct Snapshot {
     Offset offset;
     uint64_t write = 0;  // the write that is under way; 0: the file is good

@@ -81,6 +81,34 @@ TEST_CASE("a truncation that fails half way writes nothing more, not even epochs
   REQUIRE(f.disk->content(f.path("leader-epoch-checkpoint")).text() == before);
 }
 
+TEST_CASE("nothing is appended without the state of producers, which a truncation could not read again (R84)") {
+  Fixture f;
+  f.config.segment_bytes = 400;
+  f.open();
+  for (int i = 0; i < 12; ++i) {
+    f.append({.producer = common::records::ProducerStamp{common::model::ProducerId(7 + i % 2),
+                                                         common::model::ProducerEpoch(0), i / 2}});
+  }
+  f.disk->run_until_idle();
+  f.disk->add_fault(
+      {.operation = SimulatedDisk::Operation::read, .path_contains = ".snapshot", .fault = IoFault::exhausted});
+  REQUIRE(f.log->truncate_to(Offset(10)) == Offset(10));
+  REQUIRE_FALSE(f.log->failure());
+  f.disk->run_until_idle();
+  if (GENERATE(true, false)) {
+    // Whoever leads has asked the table before, and was told that nothing is known.
+    const auto refused = f.log->append_own(make_batch(), LeaderEpoch(0), TimestampMs(f.now));
+    REQUIRE_FALSE(refused);
+    REQUIRE(refused.error().code == ErrorCode::kafka_storage_error);
+  } else {
+    f.log->tick(at(f.now));
+  }
+  const auto known = f.log->producers().describe();
+  REQUIRE(known.size() == 2);
+  for (const auto& p : known) REQUIRE(p.last_sequence == 4);
+  REQUIRE(f.append() == 10);
+}
+
 TEST_CASE("truncating where the log ends forgets an epoch that never wrote (KAFKA-10706)") {
   Fixture f;
   f.open();
