@@ -125,6 +125,7 @@ class Log::Impl {
   IoResult<Cut> cut_last_segment(Offset offset);
   IoResult<std::optional<Offset>> cut_segment(Segment& segment, Offset offset);
   void truncate_fully_and_start_at(Offset offset, StepDone done);
+  void end_without_restart(const IoError& error, const StepDone& done);
   void begin_anew(Offset offset, std::unique_ptr<Segment> first);
   void advance_log_start(Offset offset);
   size_t apply_retention(const Now& now, Offset high_watermark);

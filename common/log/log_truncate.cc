@@ -360,16 +360,27 @@ void Log::Impl::truncate_fully_and_start_at(Offset offset, StepDone done) {
           // Half done: only a new open() can tell what is there. Else the log is as it was, and a full disk may pass.
           if (*has_begun || mutant<"R81-a-full-disk-is-final">()) set_failed(result.error());
           note(result.error(), "starting over");
-          return done(disk::storage_error(result.error()));
+          return end_without_restart(result.error(), done);
         }
         auto first = make_segment(offset, TimestampMs(0));
         if (!first) {
           set_failed(first.error());
-          return done(disk::storage_error(first.error()));
+          return end_without_restart(first.error(), done);
         }
         begin_anew(offset, std::move(*first));
         done({});
       }));
+}
+
+// Whoever asked for a flush meanwhile still waits for one.
+void Log::Impl::end_without_restart(const IoError& error, const StepDone& done) {
+  const std::weak_ptr<bool> still(alive);  // not `this` once somebody has been told
+  if (failure) {
+    for (const FlushDone& waiting : std::exchange(flush_waiting, {})) waiting(disk::storage_error(error));
+  } else if (flush_steps_left == 0 && !flush_waiting.empty()) {
+    start_flush();
+  }
+  if (!still.expired()) done(disk::storage_error(error));
 }
 
 void Log::Impl::begin_anew(Offset offset, std::unique_ptr<Segment> first) {

@@ -164,6 +164,26 @@ TEST_CASE("a log that cannot be started over on a full disk is as it was (R81)")
   REQUIRE(f.append() == 9);
 }
 
+TEST_CASE("a flush that was asked for while a log was to be started over is done when that finds no room") {
+  common::configure_logging(common::LogLevel::off, common::LogFormat::text);
+  Fixture f;
+  f.open();
+  for (int i = 0; i < 3; ++i) f.append();
+  const bool may_pass = GENERATE(true, false);
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::write,
+                     .path_contains = "restart-at",
+                     .fault = may_pass ? IoFault::no_space : IoFault::failed});
+  std::optional<bool> restarted;
+  std::optional<bool> flushed;
+  f.log->truncate_fully_and_start_at(Offset(9), [&](const auto& r) { restarted = r.has_value(); });
+  f.log->flush([&](const auto& r) { flushed = r.has_value(); });
+  f.disk->run_until_idle();
+  REQUIRE(restarted == false);
+  REQUIRE(f.log->failure().has_value() != may_pass);
+  REQUIRE(flushed == may_pass);
+  if (may_pass) REQUIRE(f.log->flushed_offset() == Offset(3));
+}
+
 TEST_CASE("the epoch file follows the cache") {
   Fixture f;
   f.open();
