@@ -66,6 +66,7 @@ struct BrokerContext {
   // R33: somebody else may lead what this broker's metadata says that it leads; any thread, may be absent.
   std::function<bool()> may_be_replaced;
   common::RateLimit bad_batch_line{std::chrono::seconds(10)};  // a client that sends what is no batch is named, rarely
+  common::RateLimit unencodable_line{std::chrono::seconds(10)};
 };
 
 // The request header after decoding (request header v0-2).

@@ -209,7 +209,8 @@ void Partition::become_nothing(const Assignment& a) {
 void Partition::end_role(ErrorCode code) {
   role_ = Role::none;
   leader_counts_synced_ = false;
-  unwritten_.clear();
+  // What was refused a moment before we led must not be overtaken once we do.
+  std::erase_if(unwritten_, [&](const auto& entry) { return shard_.now() - entry.second.at > own_gap_patience; });
   tracker_.reset();
   reconciler_.reset();
   if (!mutant<"R58-waits-beyond-the-role">()) fail_all(committed_waiters_, code);

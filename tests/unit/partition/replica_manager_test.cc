@@ -18,6 +18,7 @@ class FixedSettings final : public TopicSettingsSource {
   TopicSettings settings_of(const metadata::MetadataImage& image, std::string_view topic) const override {
     TopicSettings settings;
     if (const auto value = image.topic_setting(topic, "min.insync.replicas")) settings.min_isr = std::stoi(*value);
+    if (image.topic_setting(topic, "retention.ms") == "-1") settings.log.retention_ms.reset();
     return settings;
   }
 };
@@ -241,6 +242,31 @@ TEST_CASE("nothing is led before this very process is registered") {
   b.register_broker();
   REQUIRE(b.find(orders)->is_leader());
   REQUIRE(b.why_not(orders_again) == ErrorCode::unknown_topic_or_partition);
+}
+
+TEST_CASE("nothing is deleted by retention before the metadata says what may be (R82)") {
+  Broker b;
+  b.register_broker();
+  b.apply({metadata::ConfigRecord{{metadata::ResourceType::topic, "orders"}, "retention.ms", "-1"}});
+  b.create(orders, "orders");
+  const Uuid logs = Uuid::from_halves(1, 12);
+  b.create(logs, "logs");  // a week
+  b.write(orders, 5);      // records of 1970
+  b.write(logs, 5);
+  b.advance(30s);
+  b.stop();
+  b.disk->kill();
+  b.start();
+  const auto begin_of = [&](const Uuid& topic) { return b.find(topic)->log_start_offset(); };
+  REQUIRE(b.find(orders)->high_watermark() == Offset(5));
+  // The others of the quorum are not there, and there is no metadata without them.
+  b.advance(11min);
+  REQUIRE(begin_of(orders) == Offset(0));
+  REQUIRE(begin_of(logs) == Offset(0));
+  b.register_broker();
+  b.advance(11min);
+  REQUIRE(begin_of(orders) == Offset(0));
+  REQUIRE(begin_of(logs) == Offset(5));
 }
 
 namespace {
