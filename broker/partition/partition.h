@@ -338,6 +338,12 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   void look_whether_cut_off(const std::vector<std::pair<BrokerId, Instant>>& spoken_at);
 
   [[nodiscard]] Appended append(const Buffer& batches, const ProduceOptions& options);
+  // Its parts: what speaks against it whatever the batches hold; what the producers' state says to them (a refusal, or
+  // the answer to a retry; none: append); and what follows once the log has them.
+  [[nodiscard]] std::optional<ProduceResult> refuse_unseen(const ProduceOptions& options) const;
+  [[nodiscard]] std::optional<Appended> answer_by_producers(const std::vector<common::records::BatchFacts>& facts,
+                                                            const ProduceOptions& options);
+  void note_appended(const std::vector<common::records::BatchFacts>& facts, size_t bytes);
   Awaitable<ErrorCode> wait_for(std::vector<Waiter*>& list, Offset required, Instant deadline);
   static void complete(std::vector<Waiter*>& list, Offset reached, ErrorCode outcome);
   void complete_committed();
