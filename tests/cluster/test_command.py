@@ -181,6 +181,7 @@ def test_health_and_status_tell_a_missing_broker():
         true(answer["under_replicated"] >= 3, "under-replicated partitions")
         text = cluster.run("status")
         true("unhealthy" in text.stdout and "broker 3" in text.stdout, text.stdout)
+        true("naru topic list --problems" in text.stdout, f"the command that says more in {text.stdout}")
 
 
 def test_without_a_broker_the_command_says_so():
