@@ -95,9 +95,9 @@ class Scenario {
   }
 
   void start(const Command& c) {
-    const auto voters = static_cast<int>(c.number_or("voters", 3));
-    options_.replication_factor_default = default_replication_factor(voters);
-    options_.min_isr_default = static_cast<int16_t>(c.number_or("min-isr", default_min_isr(voters)));
+    const bool several = c.number_or("voters", 3) >= 3;  // as the configuration's defaults have it
+    options_.replication_factor_default = several ? 3 : 1;
+    options_.min_isr_default = static_cast<int32_t>(c.number_or("min-isr", several ? 2 : 1));
     options_.auto_leader_rebalance = c.text_or("rebalance", "no") == "yes" ? Enabled::yes : Enabled::no;
     if (c.has("internal")) options_.internal_replication = {{"__consumer_offsets", int16_t(c.number("internal"))}};
     options_.node_id = BrokerId{int(c.number_or("controller", 1))};
