@@ -52,7 +52,7 @@ enum class Acks { none, leader, all };
 
 struct ProduceOptions {
   Acks acks = Acks::all;
-  Instant deadline;               // of the answer; the append itself is not undone (2.1: then the outcome is unknown)
+  Instant deadline;               // of the answer; the append itself is not undone (then the outcome is unknown)
   bool from_coordinator = false;  // group and transaction coordinators may append control and several batches
   bool zstd_refused = false;      // Produce below v7
   size_t frame_bytes = 0;         // memory that the batches keep alive, if they are a slice of a larger frame
@@ -66,7 +66,7 @@ struct ProduceRecordError {
 };
 
 // A produce's outcome; with an error, `first_offset` is unset. REQUEST_TIMED_OUT, NOT_LEADER_OR_FOLLOWER after the
-// append and NOT_ENOUGH_REPLICAS_AFTER_APPEND mean "unknown" (2.1).
+// append and NOT_ENOUGH_REPLICAS_AFTER_APPEND mean "unknown".
 struct ProduceResult {
   ErrorCode error = ErrorCode::none;
   bool is_definite = false;  // refused: nothing was appended, whatever the error's name leaves open

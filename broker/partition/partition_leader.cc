@@ -174,7 +174,7 @@ void Partition::note_appended(const std::vector<common::records::BatchFacts>& fa
   flush_if_needed();
 }
 
-// Everything that is refused in here is a definite failure: nothing was appended (2.1).
+// Everything that is refused in here is a definite failure: nothing was appended.
 Partition::Appended Partition::append(const Buffer& batches, const ProduceOptions& options) {
   if (auto refusal = refuse_unseen(options)) return {*std::move(refusal)};
   const TimestampMs now = shard_.clock().wall_now();

@@ -1,5 +1,5 @@
 // What a broker was told to do, as plain typed values. Rows of config_table.h say which Kafka property fills which
-// member (that table is the only place where a setting is named, style rule 36); config_load.h fills a BrokerConfig
+// member (that table is the only place where a setting is named); config_load.h fills a BrokerConfig
 // from server.properties, the environment and --set.
 //
 // Code receives the small struct it needs, made from these in the assembly; nobody keeps a global.
