@@ -50,7 +50,8 @@ Parser::Parser() {
   app_.failure_message([](const CLI::App*, const CLI::Error&) { return std::string(); });
   app_.footer(
       "Finding the cluster: -b/--brokers, else NARU_BROKERS, else localhost:9092. Any one broker answers for all.\n"
-      "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no broker reached, 4 some of several failed, 10 unhealthy.\n\n"
+      "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no broker reached, 4 some of several failed, 10 unhealthy,\n"
+      "130 interrupted.\n\n"
       "Examples:\n  naru dev                      one broker on :9092, no configuration\n"
       "  naru dev --brokers 3          three brokers as a cluster\n"
       "  echo hello | naru produce greetings && naru consume greetings -e");

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import signal
 import socket
 import statistics
 import subprocess
@@ -164,6 +165,21 @@ def test_without_a_quorum_nothing_is_made_up():
             equal(done.returncode, 3, f"exit code where leaders do not answer: {done.stderr}")
             return "the end is not reached" in done.stderr and "t-" in done.stderr
         wait_until(endless, "a consumer that says which partitions did not end")
+
+
+def test_a_consumer_without_an_end_is_interrupted():
+    with Cluster(1) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t")
+        cluster.naru("produce", "t", text_in="a\n")
+        with subprocess.Popen([naru_binary(), "consume", "t", "--from", "start"], stdout=subprocess.PIPE, text=True,
+                              env=clean_environment() | {"NARU_BROKERS": cluster.bootstrap}) as process:
+            try:
+                equal(process.stdout.readline(), "a\n", "what it prints while it waits for more")
+                process.send_signal(signal.SIGINT)
+                equal(process.wait(30), 130, "exit code after Ctrl-C")
+            finally:
+                process.kill()
 
 
 def test_health_and_status_tell_a_missing_broker():
