@@ -1,5 +1,5 @@
 // An API that we serve is one row: key, versions, and a coroutine that turns a decoded request into a response. The
-// rows stand in table.cc; dispatch, ApiVersions' answer and docs/kafka.md's table come from there (style rules 28, 29).
+// rows stand in table.cc; dispatch, ApiVersions' answer and docs/kafka.md's table come from there.
 //
 // A handler file ends with
 //   const ApiHandler list_offsets = make_handler<kafka::ListOffsetsRequest, kafka::ListOffsetsResponse, &handle>(

@@ -1,11 +1,11 @@
 // The group coordinator of one __consumer_offsets partition: who is in which group and who does what work there, and
 // how far each group has read.
 //
-// Why it exists: Kafka clients agree about their work through this object, so its promises (correctness.md 2.4) must be
-// testable with no socket, log, thread or clock. It is told requests, committed writes and the time; it answers with
-// effects. It decides on what it has already decided, tells clients only what is committed, and reads offsets from
-// committed records alone (R103). Its state is what a replay of those records gives, plus soft state: who is waiting,
-// and when each member was last heard of (R108).
+// Why it exists: Kafka clients agree about their work through this object, so its promises (docs/rules.md, R103 to
+// R108) must be testable with no socket, log, thread or clock. It is told requests, committed writes and the time; it
+// answers with effects. It decides on what it has already decided, tells clients only what is committed, and reads
+// offsets from committed records alone (R103). Its state is what a replay of those records gives, plus soft state: who
+// is waiting, and when each member was last heard of (R108).
 //
 //   loading: replay() for each record of the partition, then start(); any failure to read them: never start() (R104)
 //   running: handle(), on_committed(), on_write_failed(), on_time() by next_deadline()

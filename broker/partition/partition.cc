@@ -105,7 +105,7 @@ void Partition::assign(const Assignment& assignment) {
     postponed_->settings.reset();  // they are told apart as well, and may change again meanwhile
     return;
   }
-  // Metadata never goes back (2.5), and roles are given only by an image that holds our registration: it is newer than
+  // Metadata never goes back, and roles are given only by an image that holds our registration: it is newer than
   // whatever our log was told before. An epoch beyond it has rotted (R72); to go on from there would be to spread it.
   if (const auto latest = log_->epochs().latest(); latest && assignment.leader_epoch < *latest) {
     log_->note_damage(

@@ -123,6 +123,7 @@ class Log::Impl {
   IoResult<void> rename_to_deleted(Offset base);
   enum class Cut { done, impossible };
   IoResult<Cut> cut_last_segment(Offset offset);
+  IoResult<uint64_t> cut_indexes(Segment& segment, Offset offset);
   IoResult<std::optional<Offset>> cut_segment(Segment& segment, Offset offset);
   void truncate_fully_and_start_at(Offset offset, StepDone done);
   void end_without_restart(const IoError& error, const StepDone& done);

@@ -139,47 +139,50 @@ IoResult<Log::Impl::Cut> Log::Impl::cut_last_segment(Offset offset) {
   return Cut::done;
 }
 
-// Cuts the batches that reach past `offset`; what is left tells its timestamps again. The log ends where the last batch
-// that is left ends: a gap before `offset` could not be told from a loss at the next start. None: a header is damaged
-// or out of order, and nothing was cut.
-IoResult<std::optional<Offset>> Log::Impl::cut_segment(Segment& segment, Offset offset) {
+// Takes out of the indexes what points at or past `offset`. Returns where the last batch begins that they still know:
+// from there on they say nothing. An index that cannot be read, or that no batch bears out, is begun anew: it is a
+// cache.
+IoResult<uint64_t> Log::Impl::cut_indexes(Segment& segment, Offset offset) {
   const std::string offsets_path = path(segment.base, offset_index_suffix);
   const std::string times_path = path(segment.base, time_index_suffix);
   auto offsets_left = segment.offsets.count_below_offset(disk, offsets_path, offset - segment.base);
   auto times_left = segment.times.count_below_offset(disk, times_path, offset - segment.base);
-  // An index that cannot be read is begun anew: it is a cache.
   if (!offsets_left || !segment.offsets.truncate(disk, offsets_path, *offsets_left)) segment.offsets.reset();
   if (!times_left || !segment.times.truncate(disk, times_path, *times_left)) segment.times.reset();
   // R74: what comes next could not follow an entry beyond the end.
   const auto& newest = segment.times.last();
   if (newest && segment.base + newest->relative_offset >= offset) segment.times.reset();
+  if (!segment.offsets.last()) return uint64_t{0};
 
-  uint64_t position = 0;
-  if (segment.offsets.last()) {
-    const OffsetEntry last = *segment.offsets.last();
-    std::array<std::byte, records::batch_header_size> head;
-    auto n = segment.file->read_at(last.position, head);
-    if (!n) return tl::unexpected(n.error());
-    const auto batch = records::BatchView::parse_header(model::BytesView(head).first(*n));
-    if (batch && batch->last_offset() == segment.base + last.relative_offset) {
-      position = last.position;
-    } else {
-      segment.offsets.reset();
-      segment.times.reset();
-    }
-  }
+  const OffsetEntry last = *segment.offsets.last();
+  std::array<std::byte, records::batch_header_size> head;
+  auto n = segment.file->read_at(last.position, head);
+  if (!n) return tl::unexpected(n.error());
+  const auto batch = records::BatchView::parse_header(model::BytesView(head).first(*n));
+  if (batch && batch->last_offset() == segment.base + last.relative_offset) return uint64_t{last.position};
+  segment.offsets.reset();
+  segment.times.reset();
+  return uint64_t{0};
+}
+
+// Cuts the batches that reach past `offset`; what is left tells its timestamps again. The log ends where the last batch
+// that is left ends: a gap before `offset` could not be told from a loss at the next start. None: a header is damaged
+// or out of order, and nothing was cut.
+IoResult<std::optional<Offset>> Log::Impl::cut_segment(Segment& segment, Offset offset) {
+  const auto indexed = cut_indexes(segment, offset);
+  if (!indexed) return tl::unexpected(indexed.error());
   segment.largest_timestamp = TimestampMs(segment.times.last() ? segment.times.last()->timestamp : -1);
   segment.largest_timestamp_offset = segment.base + (segment.times.last() ? segment.times.last()->relative_offset : 0);
   // What the index does not cover is walked over. If the times index was begun anew, all of it.
-  if (!segment.times.last()) position = 0;
-  const uint64_t indexed_up_to = position;
+  const uint64_t known_to = segment.times.last() ? *indexed : 0;
 
   Offset end = segment.base;
   bool cut = false;
   bool is_foreign = false;
   uint64_t cut_at = segment.size_bytes;
-  auto walked = walk_headers(*segment.file, position, segment.size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
-    // A clean end vouches for what nobody has read: a file under another one's name has batches from before its base.
+  auto walked = walk_headers(*segment.file, known_to, segment.size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
+    // A clean end vouches for what nobody has read: a file under another one's name has batches from before its
+    // base.
     is_foreign = batch.last_offset < end;
     if (is_foreign) return records::Visit::stop;
     if (batch.last_offset >= offset) {
@@ -210,7 +213,7 @@ IoResult<std::optional<Offset>> Log::Impl::cut_segment(Segment& segment, Offset 
     segment.is_synced = false;
     ++cuts;
   }
-  segment.bytes_since_index = segment.size_bytes - std::min(indexed_up_to, segment.size_bytes);
+  segment.bytes_since_index = segment.size_bytes - std::min(known_to, segment.size_bytes);
   segment.written_back_bytes = std::min(segment.written_back_bytes, segment.size_bytes);
   if (segment.size_bytes == 0) segment.first_timestamp.reset();
   return end;

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import signal
 import socket
 import statistics
 import subprocess
@@ -166,6 +167,21 @@ def test_without_a_quorum_nothing_is_made_up():
         wait_until(endless, "a consumer that says which partitions did not end")
 
 
+def test_a_consumer_without_an_end_is_interrupted():
+    with Cluster(1) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t")
+        cluster.naru("produce", "t", text_in="a\n")
+        with subprocess.Popen([naru_binary(), "consume", "t", "--from", "start"], stdout=subprocess.PIPE, text=True,
+                              env=clean_environment() | {"NARU_BROKERS": cluster.bootstrap}) as process:
+            try:
+                equal(process.stdout.readline(), "a\n", "what it prints while it waits for more")
+                process.send_signal(signal.SIGINT)
+                equal(process.wait(30), 130, "exit code after Ctrl-C")
+            finally:
+                process.kill()
+
+
 def test_health_and_status_tell_a_missing_broker():
     with Cluster(3) as cluster:
         cluster.start()
@@ -181,6 +197,7 @@ def test_health_and_status_tell_a_missing_broker():
         true(answer["under_replicated"] >= 3, "under-replicated partitions")
         text = cluster.run("status")
         true("unhealthy" in text.stdout and "broker 3" in text.stdout, text.stdout)
+        true("naru topic list --problems" in text.stdout, f"the command that says more in {text.stdout}")
 
 
 def test_without_a_broker_the_command_says_so():
