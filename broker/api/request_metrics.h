@@ -4,10 +4,13 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <map>
 #include <vector>
 
+#include "broker/api/error_counts.h"
 #include "broker/server/connection.h"
 #include "common/histogram.h"
+#include "common/model/error_code.h"
 
 namespace broker::api {
 
@@ -16,12 +19,16 @@ struct ApiMetrics {
   common::Histogram time;  // from the decoded header to the encoded response
   uint64_t bytes = 0;      // of the frames
   uint64_t closed = 0;     // ended the connection instead of answering
+  uint64_t faulty = 0;     // answers with an error in them, of the whole or of a part
+  std::map<common::model::ErrorCode, uint64_t> errors;  // how often each was told; NONE is not counted
   std::array<uint64_t, versions_max> by_version{};
 
   void merge(const ApiMetrics& o) {
     time.merge(o.time);
     bytes += o.bytes;
     closed += o.closed;
+    faulty += o.faulty;
+    for (const auto& [code, times] : o.errors) errors[code] += times;
     for (size_t i = 0; i < versions_max; ++i) by_version[i] += o.by_version[i];
   }
 };
@@ -39,6 +46,19 @@ class RequestMetrics {
     if (kind == server::Outcome::Kind::close) ++api.closed;
     if (version >= 0 && static_cast<size_t>(version) < ApiMetrics::versions_max)
       ++api.by_version[static_cast<size_t>(version)];
+  }
+  // Of one answer. A sound one costs a look at its error codes.
+  template <class Response>
+  void count_errors(int16_t key, const Response& response) {
+    if (key < 0 || static_cast<size_t>(key) >= keys_max) return;
+    ApiMetrics& api = by_key_[static_cast<size_t>(key)];
+    bool faulty = false;
+    for_each_error(response, [&](common::model::ErrorCode code) {
+      if (code == common::model::ErrorCode::none) return;
+      faulty = true;
+      ++api.errors[code];
+    });
+    if (faulty) ++api.faulty;
   }
   [[nodiscard]] const std::vector<ApiMetrics>& by_key() const { return by_key_; }
 

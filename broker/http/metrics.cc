@@ -189,6 +189,16 @@ void MetricsPage::requests(MetricsText& out, const BrokerSample& sample) {
       }
     }
   }
+  out.family("kafka_network_requestmetrics_errors_total", "counter",
+             "Errors told by API, one for each partition or whatever else it is told of; NONE: answers without any.");
+  for (const auto& [key, api] : by_key) {
+    const uint64_t unanswered = api.faulty + api.closed;
+    out.sample({{"request", name_of(key)}, {"error", "NONE"}},
+               number(api.time.count() - std::min(api.time.count(), unanswered)));
+    for (const auto& [code, times] : api.errors) {
+      out.sample({{"request", name_of(key)}, {"error", common::model::to_string(code)}}, number(times));
+    }
+  }
   out.family("kafka_network_requestmetrics_totaltimems", "summary",
              "Time from request to response; quantiles of the last minutes.");
   for (const auto& [key, api] : by_key) {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "api/broker_fixture.h"
+#include "broker/api/request_metrics.h"
 #include "kafka/api_versions.h"
 #include "kafka/metadata.h"
 
@@ -163,4 +164,35 @@ TEST_CASE("a request of more elements than any client has is not read (R109)") {
   };
   REQUIRE(kind_of(200'000) == server::Outcome::Kind::answer);
   REQUIRE(kind_of(200'001) == server::Outcome::Kind::close);
+}
+
+TEST_CASE("errors are counted by API and code, wherever an answer has them") {
+  BrokerFixture broker;
+  RequestMetrics metrics;
+  broker.context.metrics = &metrics;
+  broker.create_topic("orders", 1);
+  kafka::MetadataRequest request;
+  request.allow_auto_topic_creation = false;
+  request.topics->resize(3);
+  (*request.topics)[0].name = "orders";
+  (*request.topics)[1].name = "absent";
+  (*request.topics)[2].name = "also-absent";
+  (void)broker.ask<kafka::MetadataResponse>(request, 4);
+  request.topics->resize(1);
+  (void)broker.ask<kafka::MetadataResponse>(request, 4);
+  ApiVersionsRequest odd = good_request();
+  odd.client_software_name = "-x";
+  (void)broker.ask<ApiVersionsResponse>(odd, 3);
+
+  const ApiMetrics& metadata = metrics.by_key()[kafka::MetadataRequest::api_key];
+  using Errors = std::map<ErrorCode, uint64_t>;
+  REQUIRE(metadata.errors == Errors{{ErrorCode::unknown_topic_or_partition, 2}});
+  REQUIRE(metadata.faulty == 1);
+  REQUIRE(metadata.time.count() == 2);
+  const ApiMetrics& versions = metrics.by_key()[ApiVersionsRequest::api_key];
+  REQUIRE(versions.errors == Errors{{ErrorCode::invalid_request, 1}});
+  ApiMetrics both = metadata;
+  both.merge(versions);
+  REQUIRE(both.errors.size() == 2);
+  REQUIRE(both.faulty == 2);
 }

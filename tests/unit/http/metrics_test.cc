@@ -151,6 +151,28 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   CHECK(value_of(text, "kafka_server_groupmetadatamanager_numgroupsempty") == 0);
 }
 
+TEST_CASE("errors by API and code, and the answers without any") {
+  BrokerSample sample;
+  sample.image = std::make_shared<const metadata::MetadataImage>();
+  sample.shards.resize(2);
+  constexpr size_t produce = 0;
+  for (ShardSample& shard : sample.shards) {
+    shard.requests.resize(1);
+    broker::api::ApiMetrics& api = shard.requests[produce];
+    for (int i = 0; i < 5; ++i) api.time.observe(std::chrono::milliseconds(1));
+    api.errors[common::model::ErrorCode::not_leader_or_follower] = 3;
+    api.faulty = 1;
+    api.closed = 1;
+  }
+  MetricsInput in;
+  in.broker = &sample;
+  MetricsPage page;
+  const std::string text = page.render(in);
+  const std::string name = "kafka_network_requestmetrics_errors_total";
+  CHECK(value_of(text, name + "{request=\"Produce\",error=\"NOT_LEADER_OR_FOLLOWER\"}") == 6);
+  CHECK(value_of(text, name + "{request=\"Produce\",error=\"NONE\"}") == 6);
+}
+
 TEST_CASE("before it serves a broker tells of its process only") {
   MetricsInput in;
   in.broker_state = 2;
