@@ -33,6 +33,22 @@ struct ApiMetrics {
   }
 };
 
+// Requests that wait for something to happen, under the names of Kafka's purgatories. Plain numbers that go up before a
+// handler waits and down after it: no object that a handler's end would have to reach.
+struct Waiting {
+  int64_t produce = 0;         // acks=all: for replicas, or for a sync
+  int64_t fetch = 0;           // for records
+  int64_t delete_records = 0;  // for replicas to follow
+  int64_t rebalance = 0;       // JoinGroup and SyncGroup: for other members
+
+  void add(const Waiting& o) {
+    produce += o.produce;
+    fetch += o.fetch;
+    delete_records += o.delete_records;
+    rebalance += o.rebalance;
+  }
+};
+
 class RequestMetrics {
  public:
   static constexpr size_t keys_max = 96;
@@ -61,9 +77,17 @@ class RequestMetrics {
     if (faulty) ++api.faulty;
   }
   [[nodiscard]] const std::vector<ApiMetrics>& by_key() const { return by_key_; }
+  [[nodiscard]] const Waiting& waiting() const { return waiting_; }
+  [[nodiscard]] Waiting& waiting() { return waiting_; }
 
  private:
   std::vector<ApiMetrics> by_key_;
+  Waiting waiting_;
 };
+
+// Before a wait by 1, after it by -1. `metrics` may be null.
+inline void count_waiting(RequestMetrics* metrics, int64_t Waiting::* kind, int by) {
+  if (metrics != nullptr) metrics->waiting().*kind += by;
+}
 
 }  // namespace broker::api

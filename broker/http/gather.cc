@@ -34,7 +34,10 @@ void sample_shard(partition::ReplicaManager& replicas, const api::BrokerContext&
   });
   into.unusable = replicas.unusable();
   into.partitions = replicas.metrics();
-  if (context.metrics != nullptr) into.requests = context.metrics->by_key();
+  if (context.metrics != nullptr) {
+    into.requests = context.metrics->by_key();
+    into.waiting = context.metrics->waiting();
+  }
   into.cpu_time = thread_cpu_time();
 }
 

@@ -30,6 +30,7 @@ struct ShardSample {
   size_t unusable = 0;
   partition::ShardPartitionMetrics partitions;
   std::vector<api::ApiMetrics> requests;  // by API key
+  api::Waiting waiting;                   // requests
   common::Duration cpu_time{0};           // that its thread has used
 };
 

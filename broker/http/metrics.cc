@@ -199,6 +199,16 @@ void MetricsPage::requests(MetricsText& out, const BrokerSample& sample) {
       out.sample({{"request", name_of(key)}, {"error", common::model::to_string(code)}}, number(times));
     }
   }
+  api::Waiting waiting;
+  for (const ShardSample& shard : sample.shards) waiting.add(shard.waiting);
+  out.family("kafka_server_delayedoperationpurgatory_purgatorysize", "gauge",
+             "Requests that wait: for replicas, for records, for other members of their group.");
+  for (const auto& [name, count] : {std::pair{"Produce", waiting.produce},
+                                    {"Fetch", waiting.fetch},
+                                    {"DeleteRecords", waiting.delete_records},
+                                    {"Rebalance", waiting.rebalance}}) {
+    out.sample({{"delayedOperation", name}}, number(count));
+  }
   out.family("kafka_network_requestmetrics_totaltimems", "summary",
              "Time from request to response; quantiles of the last minutes.");
   for (const auto& [key, api] : by_key) {

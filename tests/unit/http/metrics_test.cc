@@ -151,7 +151,7 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   CHECK(value_of(text, "kafka_server_groupmetadatamanager_numgroupsempty") == 0);
 }
 
-TEST_CASE("errors by API and code, and the answers without any") {
+TEST_CASE("errors by API and code, the answers without any, and who waits") {
   BrokerSample sample;
   sample.image = std::make_shared<const metadata::MetadataImage>();
   sample.shards.resize(2);
@@ -163,6 +163,7 @@ TEST_CASE("errors by API and code, and the answers without any") {
     api.errors[common::model::ErrorCode::not_leader_or_follower] = 3;
     api.faulty = 1;
     api.closed = 1;
+    shard.waiting = {.produce = 2, .fetch = 5, .delete_records = 0, .rebalance = 1};
   }
   MetricsInput in;
   in.broker = &sample;
@@ -171,6 +172,11 @@ TEST_CASE("errors by API and code, and the answers without any") {
   const std::string name = "kafka_network_requestmetrics_errors_total";
   CHECK(value_of(text, name + "{request=\"Produce\",error=\"NOT_LEADER_OR_FOLLOWER\"}") == 6);
   CHECK(value_of(text, name + "{request=\"Produce\",error=\"NONE\"}") == 6);
+  const std::string waiting = "kafka_server_delayedoperationpurgatory_purgatorysize";
+  CHECK(value_of(text, waiting + "{delayedOperation=\"Produce\"}") == 4);
+  CHECK(value_of(text, waiting + "{delayedOperation=\"Fetch\"}") == 10);
+  CHECK(value_of(text, waiting + "{delayedOperation=\"DeleteRecords\"}") == 0);
+  CHECK(value_of(text, waiting + "{delayedOperation=\"Rebalance\"}") == 2);
 }
 
 TEST_CASE("before it serves a broker tells of its process only") {
