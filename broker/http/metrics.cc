@@ -61,6 +61,7 @@ struct MetricsPage::Totals {
   size_t under_min_isr = 0;
   size_t at_min_isr = 0;
   size_t reassigning = 0;
+  size_t producers = 0;
 };
 
 double Pace::of(double count, common::Instant now) {
@@ -107,6 +108,8 @@ constexpr Counter counters[] = {
      &PartitionCounters::isr_shrinks, false},
     {"kafka_server_replicamanager_isrexpands_total", "Times that one has grown.", &PartitionCounters::isr_expands,
      false},
+    {"kafka_server_replicamanager_failedisrupdates_total", "Changes of an ISR that the controller refused.",
+     &PartitionCounters::failed_isr_updates, false},
 };
 
 template <class T>
@@ -138,6 +141,8 @@ void MetricsPage::broker_totals(MetricsText& out, const Totals& totals, common::
         totals.under_min_isr);
   gauge("kafka_server_replicamanager_atminisrpartitioncount", "Led partitions exactly at min.insync.replicas.",
         totals.at_min_isr);
+  gauge("kafka_server_replicamanager_produceridcount", "Idempotent producers that the replicas here remember.",
+        totals.producers);
   gauge("kafka_server_replicamanager_reassigningpartitions", "Led partitions whose replicas are being moved.",
         totals.reassigning);
   out.family("kafka_controller_controllerstats_uncleanleaderelections_total", "counter",
@@ -297,6 +302,7 @@ std::string MetricsPage::render(const MetricsInput& in) {
       ++totals.replicas;
       topics_here.insert(replica.facts.topic);
       if (replica.offline) ++totals.offline;
+      totals.producers += replica.facts.producers;
       totals.all.add(replica.counters);
       const std::string& topic = replica.facts.topic;
       if (totals.by_topic.size() < in.partitions_max || totals.by_topic.contains(topic))
@@ -315,7 +321,7 @@ std::string MetricsPage::render(const MetricsInput& in) {
   requests(out, sample);
   idle(out, sample);
   paces(out, in, sample);
-  const size_t left_out = write_partitions(out, sample, in.partitions_max);
+  const size_t left_out = write_partitions(out, in, sample);
   write_controller(out, in, sample);
   write_volumes(out, sample);
   const size_t groups_left_out = write_groups(out, sample, in.lags, in.partitions_max);

@@ -67,6 +67,35 @@ void write_offsets(MetricsText& out, const std::vector<const ReplicaSample*>& re
              [](const ReplicaSample& r) { return r.facts.log_start_offset.value; });
 }
 
+// How far followers are behind, as their leader knows: it alone knows both ends. The largest covers what is left out.
+void write_follower_lag(MetricsText& out, int32_t node_id, const BrokerSample& sample,
+                        const std::vector<const ReplicaSample*>& replicas) {
+  const auto lag_of = [](const ReplicaSample& leader, const partition::PartitionDescription::Follower& follower) {
+    const common::model::Offset end = follower.log_end.value_or(leader.facts.log_start_offset);
+    return std::max<int64_t>(0, leader.facts.log_end_offset.value - end.value);
+  };
+  int64_t largest = 0;
+  for (const ShardSample& shard : sample.shards) {
+    for (const ReplicaSample& replica : shard.replicas) {
+      for (const auto& follower : replica.facts.followers) largest = std::max(largest, lag_of(replica, follower));
+    }
+  }
+  out.family("kafka_server_replicafetchermanager_maxlag", "gauge",
+             "Records by which the follower that is furthest behind lags; said by the leader.");
+  out.sample({{"clientId", "Replica"}}, number(largest));
+  out.family("kafka_server_fetcherlagmetrics_consumerlag", "gauge",
+             "Records by which each follower lags behind; said by the leader, the follower is a label.");
+  for (const ReplicaSample* replica : replicas) {
+    for (const auto& follower : replica->facts.followers) {
+      out.sample({{"clientId", fmt::format("ReplicaFetcherThread-0-{}", node_id)},
+                  {"topic", replica->facts.topic},
+                  {"partition", fmt::to_string(replica->facts.partition.value)},
+                  {"replica", fmt::to_string(follower.id.value)}},
+                 number(lag_of(*replica, follower)));
+    }
+  }
+}
+
 void write_isr(MetricsText& out, const BrokerSample& sample, const std::vector<const ReplicaSample*>& replicas) {
   using Value = std::optional<double>;
   const auto standing = [&](const char* name, const char* help, auto value) {
@@ -173,10 +202,11 @@ void write_process(MetricsText& out, const MetricsInput& in) {
   out.sample(number(in.connections.refused));
 }
 
-size_t write_partitions(MetricsText& out, const BrokerSample& sample, size_t partitions_max) {
-  const std::vector<const ReplicaSample*> replicas = shown(sample, partitions_max);
+size_t write_partitions(MetricsText& out, const MetricsInput& in, const BrokerSample& sample) {
+  const std::vector<const ReplicaSample*> replicas = shown(sample, in.partitions_max);
   write_offsets(out, replicas);
   write_isr(out, sample, replicas);
+  write_follower_lag(out, in.node_id, sample, replicas);
   size_t all = 0;
   for (const ShardSample& shard : sample.shards) all += shard.replicas.size();
   return all - replicas.size();

@@ -32,7 +32,11 @@ ReplicaSample replica(const std::string& topic, int32_t index, bool leads) {
   r.facts.size_bytes = 500;
   r.facts.is_leader = leads;
   r.facts.min_isr = 1;
-  if (leads) r.facts.isr = {BrokerId(1)};
+  r.facts.producers = 2;
+  if (leads) {
+    r.facts.isr = {BrokerId(1)};
+    r.facts.followers = {{BrokerId(2), Offset(9)}, {BrokerId(3), std::nullopt}};
+  }
   r.counters.messages_in = leads ? 12 : 0;
   return r;
 }
@@ -85,6 +89,7 @@ TEST_CASE("a broker's page: leaders speak for partitions, sums cover what is lef
                   .records = 0,
                   .seconds = 0});
   MetricsInput in;
+  in.node_id = 1;
   in.broker_state = 3;
   in.version = "1";
   in.broker = &sample;
@@ -96,6 +101,13 @@ TEST_CASE("a broker's page: leaders speak for partitions, sums cover what is lef
   CHECK(value_of(text, "kafka_server_brokertopicmetrics_messagesin_total{topic=\"gone\"}") == 5);
   CHECK(value_of(text, "kafka_server_replicamanager_partitioncount") == 3);
   CHECK(value_of(text, "kafka_server_replicamanager_leadercount") == 2);
+  CHECK(value_of(text, "kafka_server_replicamanager_produceridcount") == 6);
+  CHECK(value_of(text, "kafka_server_replicamanager_failedisrupdates_total") == 0);
+  const std::string lag =
+      R"(kafka_server_fetcherlagmetrics_consumerlag{clientId="ReplicaFetcherThread-0-1",topic="orders",partition="0",)";
+  CHECK(value_of(text, lag + R"(replica="2"})") == 3);
+  CHECK(value_of(text, lag + R"(replica="3"})") == 12);  // has not spoken: all of it
+  CHECK(value_of(text, R"(kafka_server_replicafetchermanager_maxlag{clientId="Replica"})") == 12);
   CHECK(value_of(text, "kafka_log_log_logendoffset{topic=\"orders\",partition=\"1\"}") == 12);
   CHECK(value_of(text, "kafka_topic_partition_current_offset{topic=\"orders\",partition=\"0\"}") == 10);
   CHECK_FALSE(value_of(text, "kafka_topic_partition_current_offset{topic=\"orders\",partition=\"1\"}"));
