@@ -67,6 +67,7 @@ Awaitable<BrokerSample> gather(const ProcessParts& process, const BrokerParts& p
   for (size_t i = 0; i < parts.replicas.size(); ++i) {
     co_await common::hop(*process.shards[i]);
     sample_shard(*parts.replicas[i], *parts.contexts[i], sample.shards[i]);
+    if (const cleaner::LogCleaner* cleaner = parts.cleaners[i]) sample.shards[i].cleaner = cleaner->standing();
     if (i == 0) sample.image = parts.contexts[i]->image;
     co_await common::hop(here);
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "broker/api/request_metrics.h"
+#include "broker/cleaner/log_cleaner.h"
 #include "broker/group/coordinator.h"
 #include "broker/http/parts.h"
 #include "broker/partition/directories.h"
@@ -31,7 +32,8 @@ struct ShardSample {
   partition::ShardPartitionMetrics partitions;
   std::vector<api::ApiMetrics> requests;  // by API key
   api::Waiting waiting;                   // requests
-  common::Duration cpu_time{0};           // that its thread has used
+  std::optional<cleaner::CleanerStanding> cleaner;
+  common::Duration cpu_time{0};  // that its thread has used
 };
 
 struct BrokerSample {

@@ -323,6 +323,7 @@ std::string MetricsPage::render(const MetricsInput& in) {
   paces(out, in, sample);
   const size_t left_out = write_partitions(out, in, sample);
   write_controller(out, in, sample);
+  write_cleaner(out, sample);
   write_volumes(out, sample);
   const size_t groups_left_out = write_groups(out, sample, in.lags, in.partitions_max);
   out.family("naru_metrics_left_out", "gauge",

@@ -276,6 +276,46 @@ void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSamp
   gauge("naru_quorum_voters", "Members of the metadata quorum.", number(quorum.voters.size()));
 }
 
+// Of the shard that is worst off.
+void write_cleaner(MetricsText& out, const BrokerSample& sample) {
+  cleaner::CleanerStanding all;
+  std::optional<double> since_look, took;
+  double dirtiest = 0;
+  bool is_on = false;
+  for (const ShardSample& shard : sample.shards) {
+    if (!shard.cleaner) continue;
+    is_on = true;
+    const cleaner::CleanerStanding& one = *shard.cleaner;
+    const auto ms = [](common::Duration d) { return std::chrono::duration<double, std::milli>(d).count(); };
+    if (one.looked_at) since_look = std::max(since_look.value_or(0), ms(sample.taken - *one.looked_at));
+    if (one.bytes_before > 0) took = std::max(took.value_or(0), ms(one.took));
+    dirtiest = std::max(dirtiest, one.dirtiest);
+    all.bytes_before += one.bytes_before;
+    all.bytes_after += one.bytes_after;
+    for (const auto& [directory, logs] : one.uncleanable) all.uncleanable[directory] += logs;
+  }
+  if (!is_on) return;
+  const auto gauge = [&](const char* name, const char* help, double value) {
+    out.family(name, "gauge", help);
+    out.sample(value);
+  };
+  if (since_look) {
+    gauge("kafka_log_logcleanermanager_time_since_last_run_ms",
+          "Since compaction last looked for what to compact: the shard that waits longest.", *since_look);
+  }
+  gauge("kafka_log_logcleaner_max_dirty_percent", "Dirty share of the dirtiest compacted log, as it looked then.",
+        dirtiest * 100);
+  const double recopied = all.bytes_before > 0 ? number(all.bytes_after) / number(all.bytes_before) : 0;
+  gauge("kafka_log_logcleaner_cleaner_recopy_percent", "What the last runs have left of what they read.",
+        recopied * 100);
+  gauge("kafka_log_logcleaner_max_clean_time_secs", "How long the longest of the last runs took.",
+        took.value_or(0) / 1000);
+  out.family("kafka_log_logcleanermanager_uncleanable_partitions_count", "gauge",
+             "Logs that cannot be compacted as they are; the broker's log says why.");
+  for (const auto& volume : sample.volumes) all.uncleanable.try_emplace(volume.path, 0);
+  for (const auto& [directory, logs] : all.uncleanable) out.sample({{"logDirectory", directory}}, number(logs));
+}
+
 void write_volumes(MetricsText& out, const BrokerSample& sample) {
   size_t offline = 0;
   for (const partition::Volume& volume : sample.volumes) offline += volume.is_offline ? 1 : 0;

@@ -191,6 +191,33 @@ TEST_CASE("errors by API and code, the answers without any, and who waits") {
   CHECK(value_of(text, waiting + "{delayedOperation=\"Rebalance\"}") == 2);
 }
 
+TEST_CASE("compaction: the shard that waits longest, the dirtiest log, what the last runs left") {
+  BrokerSample sample;
+  sample.taken = common::Instant{std::chrono::seconds(100)};
+  sample.image = std::make_shared<const metadata::MetadataImage>();
+  sample.shards.resize(2);
+  MetricsInput in;
+  in.broker = &sample;
+  MetricsPage page;
+  CHECK(page.render(in).find("kafka_log_logcleaner") == std::string::npos);  // switched off
+
+  for (int i = 0; i < 2; ++i) {
+    auto& cleaner = sample.shards[static_cast<size_t>(i)].cleaner.emplace();
+    cleaner.looked_at = sample.taken - std::chrono::seconds(3 + i);
+    cleaner.dirtiest = 0.25 * (i + 1);
+    cleaner.bytes_before = 1000;
+    cleaner.bytes_after = i == 0 ? 100 : 300;
+    cleaner.took = std::chrono::seconds(2 - i);
+    cleaner.uncleanable["/data"] = 1;
+  }
+  const std::string text = page.render(in);
+  CHECK(value_of(text, "kafka_log_logcleanermanager_time_since_last_run_ms") == 4000);
+  CHECK(value_of(text, "kafka_log_logcleaner_max_dirty_percent") == 50);
+  CHECK(value_of(text, "kafka_log_logcleaner_cleaner_recopy_percent") == 20);
+  CHECK(value_of(text, "kafka_log_logcleaner_max_clean_time_secs") == 2);
+  CHECK(value_of(text, "kafka_log_logcleanermanager_uncleanable_partitions_count{logDirectory=\"/data\"}") == 2);
+}
+
 TEST_CASE("before it serves a broker tells of its process only") {
   MetricsInput in;
   in.broker_state = 2;
