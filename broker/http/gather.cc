@@ -73,6 +73,8 @@ Awaitable<BrokerSample> gather(const ProcessParts& process, const BrokerParts& p
   }
   co_await common::hop(*process.controller_shard);
   sample.quorum = parts.raft->describe();
+  sample.raft = parts.raft->measures();
+  sample.controller = parts.controller->measures();
   co_await common::hop(here);
   constexpr std::chrono::seconds patience{1};
   sample.volumes = co_await common::on(here, parts.directories->home(), [&] {

@@ -16,6 +16,7 @@
 #include "broker/partition/partition.h"
 #include "broker/partition/partition_metrics.h"
 #include "controller/metadata/image.h"
+#include "controller/quorum/measures.h"
 #include "controller/raft/status.h"
 
 namespace broker::http {
@@ -42,6 +43,8 @@ struct BrokerSample {
   std::vector<ShardSample> shards;
   controller::metadata::ImagePtr image;  // never null
   std::optional<controller::raft::QuorumStatus> quorum;
+  controller::quorum::RaftMeasures raft;
+  controller::quorum::ControllerMeasures controller;
   std::vector<partition::Volume> volumes;
   std::vector<group::GroupSurvey> groups;
 };

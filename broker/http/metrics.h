@@ -72,6 +72,7 @@ class MetricsPage {
   void requests(MetricsText& out, const BrokerSample& sample);
   void idle(MetricsText& out, const BrokerSample& sample);
   void paces(MetricsText& out, const MetricsInput& in, const BrokerSample& sample);
+  void quorum(MetricsText& out, const BrokerSample& sample);
   // The part of `all` that was counted in the last minute or two.
   [[nodiscard]] common::Histogram recent(const std::string& name, const common::Histogram& all, common::Instant now);
 
