@@ -6,6 +6,7 @@
 #include "broker/group/service/group_service.h"
 #include "broker/partition/replica_manager.h"
 #include "broker/partition/router.h"
+#include "broker/server/server.h"
 #include "common/records/batch.h"
 #include "controller/quorum/controller_node.h"
 #include "controller/quorum/raft_api.h"
@@ -68,6 +69,7 @@ Awaitable<BrokerSample> gather(const ProcessParts& process, const BrokerParts& p
     co_await common::hop(*process.shards[i]);
     sample_shard(*parts.replicas[i], *parts.contexts[i], sample.shards[i]);
     if (const cleaner::LogCleaner* cleaner = parts.cleaners[i]) sample.shards[i].cleaner = cleaner->standing();
+    sample.shards[i].software = process.clients->software(i).counts();
     if (i == 0) sample.image = parts.contexts[i]->image;
     co_await common::hop(here);
   }

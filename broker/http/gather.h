@@ -15,6 +15,7 @@
 #include "broker/partition/directories.h"
 #include "broker/partition/partition.h"
 #include "broker/partition/partition_metrics.h"
+#include "broker/server/client_software.h"
 #include "controller/metadata/image.h"
 #include "controller/quorum/measures.h"
 #include "controller/raft/status.h"
@@ -34,6 +35,7 @@ struct ShardSample {
   std::vector<api::ApiMetrics> requests;  // by API key
   api::Waiting waiting;                   // requests
   std::optional<cleaner::CleanerStanding> cleaner;
+  std::map<server::SoftwareTable::Key, uint64_t> software;  // connections by client library
   common::Duration cpu_time{0};  // that its thread has used
 };
 

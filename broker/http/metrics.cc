@@ -376,6 +376,7 @@ std::string MetricsPage::render(const MetricsInput& in) {
   quorum(out, sample);
   const size_t left_out = write_partitions(out, in, sample);
   write_controller(out, in, sample);
+  write_software(out, sample);
   write_cleaner(out, sample);
   write_volumes(out, sample);
   const size_t groups_left_out = write_groups(out, sample, in.lags, in.partitions_max);

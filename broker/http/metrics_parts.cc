@@ -276,6 +276,22 @@ void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSamp
   gauge("naru_quorum_voters", "Members of the metadata quorum.", number(quorum.voters.size()));
 }
 
+void write_software(MetricsText& out, const BrokerSample& sample) {
+  std::map<server::SoftwareTable::Key, uint64_t> all;
+  for (const ShardSample& shard : sample.shards) {
+    for (const auto& [key, connections] : shard.software) all[key] += connections;
+  }
+  out.family("kafka_server_socket_server_metrics_connections_software", "gauge",
+             "Clients connected, by library and version as they say; unknown: not said.");
+  for (const auto& [key, connections] : all) {
+    out.sample({{"clientSoftwareName", key.name},
+                {"clientSoftwareVersion", key.version},
+                {"listener", key.listener},
+                {"networkProcessor", "0"}},
+               number(connections));
+  }
+}
+
 // Of the shard that is worst off.
 void write_cleaner(MetricsText& out, const BrokerSample& sample) {
   cleaner::CleanerStanding all;

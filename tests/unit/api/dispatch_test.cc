@@ -196,3 +196,32 @@ TEST_CASE("errors are counted by API and code, wherever an answer has them") {
   REQUIRE(both.errors.size() == 2);
   REQUIRE(both.faulty == 2);
 }
+
+TEST_CASE("a connection counts under the library that its client names (KIP-511), and no longer than it lives") {
+  const auto table = std::make_shared<server::SoftwareTable>();
+  using Counts = std::map<server::SoftwareTable::Key, uint64_t>;
+  {
+    BrokerFixture broker;
+    broker.info.software = std::make_shared<server::ClientSoftware>(table, "PLAINTEXT");
+    (void)broker.ask<ApiVersionsResponse>(good_request(), 2);
+    REQUIRE(table->counts() == Counts{{{"PLAINTEXT", "unknown", "unknown"}, 1}});
+    ApiVersionsRequest odd = good_request();
+    odd.client_software_name = "-x";
+    (void)broker.ask<ApiVersionsResponse>(odd, 3);
+    REQUIRE(table->counts() == Counts{{{"PLAINTEXT", "unknown", "unknown"}, 1}});
+    (void)broker.ask<ApiVersionsResponse>(good_request(), 3);
+    REQUIRE(table->counts() == Counts{{{"PLAINTEXT", "apache-kafka-java", "4.4.0"}, 1}});
+  }
+  REQUIRE(table->counts().empty());
+
+  // Whatever clients call themselves, the table stays small.
+  std::vector<std::unique_ptr<server::ClientSoftware>> many;
+  for (size_t i = 0; i < 3 * server::SoftwareTable::keys_max; ++i) {
+    many.push_back(std::make_unique<server::ClientSoftware>(table, "PLAINTEXT"));
+    many.back()->set(fmt::format("client-{}", i), i == 0 ? std::string(1000, '1') : "1");
+  }
+  REQUIRE(table->counts().size() <= server::SoftwareTable::keys_max + 2);
+  REQUIRE(table->counts().at({"PLAINTEXT", "other", "other"}) > server::SoftwareTable::keys_max);
+  many.clear();
+  REQUIRE(table->counts().empty());
+}

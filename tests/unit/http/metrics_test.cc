@@ -212,6 +212,22 @@ TEST_CASE("errors by API and code, the answers without any, and who waits") {
   CHECK(value_of(text, waiting + "{delayedOperation=\"Rebalance\"}") == 2);
 }
 
+TEST_CASE("clients by library: shards together") {
+  BrokerSample sample;
+  sample.image = std::make_shared<const metadata::MetadataImage>();
+  sample.shards.resize(2);
+  sample.shards[0].software = {{{"PLAINTEXT", "librdkafka", "2.12.0"}, 2}, {{"PLAINTEXT", "unknown", "unknown"}, 1}};
+  sample.shards[1].software = {{{"PLAINTEXT", "librdkafka", "2.12.0"}, 3}};
+  MetricsInput in;
+  in.broker = &sample;
+  MetricsPage page;
+  const std::string text = page.render(in);
+  CHECK(value_of(text, R"(kafka_server_socket_server_metrics_connections_software{clientSoftwareName="librdkafka",)"
+                       R"(clientSoftwareVersion="2.12.0",listener="PLAINTEXT",networkProcessor="0"})") == 5);
+  CHECK(value_of(text, R"(kafka_server_socket_server_metrics_connections_software{clientSoftwareName="unknown",)"
+                       R"(clientSoftwareVersion="unknown",listener="PLAINTEXT",networkProcessor="0"})") == 1);
+}
+
 TEST_CASE("compaction: the shard that waits longest, the dirtiest log, what the last runs left") {
   BrokerSample sample;
   sample.taken = common::Instant{std::chrono::seconds(100)};
