@@ -48,6 +48,7 @@ struct MetricsInput {
   const std::vector<GroupLag>* lags = nullptr;
   size_t partitions_max = 1000;
   uint64_t controllers_seen = 0;  // elected since this process started
+  uint64_t sessions_lost = 0;     // of brokers that were gone or silent, likewise
 };
 
 // How much a counter grows in a second, between two looks that are a second apart at least: two scrapers side by side

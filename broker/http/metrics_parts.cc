@@ -253,6 +253,9 @@ void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSamp
         applied);
   gauge("kafka_controller_kafkacontroller_newactivecontrollerscount",
         "Controllers elected since this process started, as seen from here.", number(in.controllers_seen));
+  gauge("kafka_controller_kafkacontroller_timedoutbrokerheartbeatcount",
+        "Brokers fenced because they were gone or silent since this process started, as seen from here.",
+        number(in.sessions_lost));
   const auto* version = sample.image->features().find("metadata.version");
   gauge("kafka_server_metadataloader_currentmetadataversion", "Finalized level of metadata.version.",
         version != nullptr ? number(*version) : 0);

@@ -152,6 +152,7 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   MetricsInput in;
   in.broker = &sample;
   in.controllers_seen = 3;
+  in.sessions_lost = 2;
   MetricsPage page;
   (void)page.render(in);
   sample.taken += std::chrono::seconds(2);
@@ -168,6 +169,7 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   CHECK(value_of(text, "kafka_server_raft_metrics_fetch_records_rate") == 0);
   CHECK(value_of(text, "kafka_controller_kafkacontroller_lastcommittedrecordoffset") == 7);
   CHECK(value_of(text, "kafka_controller_kafkacontroller_newactivecontrollerscount") == 3);
+  CHECK(value_of(text, "kafka_controller_kafkacontroller_timedoutbrokerheartbeatcount") == 2);
   CHECK(value_of(text, "kafka_server_raft_metrics_commit_latency_avg") == 6);
   CHECK(value_of(text, "kafka_server_raftmetrics_commit_latency_max") >= 8);
   CHECK(value_of(text, "kafka_server_raft_metrics_election_latency_avg") == 0);
