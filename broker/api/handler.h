@@ -10,6 +10,7 @@
 #include <span>
 
 #include "broker/api/context.h"
+#include "broker/api/request_metrics.h"
 #include "proto/kafka/runtime/message.h"
 
 namespace broker::api {
@@ -38,6 +39,7 @@ Awaitable<server::Outcome> run_handler(RequestContext& ctx, kafka::Reader body) 
   if (!request) co_return server::Outcome::close(request.error().message);
   body = kafka::Reader(Buffer());  // it would hold the frame until the answer
   Response response = co_await Handle(ctx, std::move(*request));
+  if (RequestMetrics* metrics = ctx.broker().metrics) metrics->count_errors(Request::api_key, response);
   server::Outcome outcome;
   outcome.kind = ctx.answer_kind();
   outcome.reason = ctx.close_reason();

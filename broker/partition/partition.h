@@ -145,6 +145,12 @@ struct PartitionDescription {
   Offset last_stable_offset;
   size_t segments = 0;
   int min_isr = 1;
+  size_t producers = 0;  // idempotent producers that are remembered
+  struct Follower {
+    BrokerId id;
+    std::optional<Offset> log_end;  // none: has not spoken in this leader epoch
+  };
+  std::vector<Follower> followers;  // of a leader
 };
 
 // Whoever else wants to know of a partition's progress (coordinators). Called on the home shard, inside the event;

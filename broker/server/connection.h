@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 
+#include "broker/server/client_software.h"
 #include "broker/server/memory_budget.h"
 #include "broker/server/response_budget.h"
 #include "common/logging.h"
@@ -34,6 +35,7 @@ struct ConnectionInfo {
   std::string listener;
   common::net::Address peer;
   common::net::Address local;
+  std::shared_ptr<ClientSoftware> software;  // what the client says it is; may be null
 };
 
 // A request being handled; the handler sees this much of its connection.

@@ -56,6 +56,32 @@ def test_topic_configuration_is_checked_and_described():
         true("the nearest is retention.ms" in unknown.stderr, unknown.stderr)
 
 
+def test_a_profile_stands_in_for_the_addresses_and_properties_are_taken_everywhere():
+    with Cluster(1) as cluster, tempfile.TemporaryDirectory() as home:
+        cluster.start()
+
+        def naru(*words, text_in=None):
+            return subprocess.run([*cluster.enter, cluster.naru_path, *words], capture_output=True, text=True, timeout=60, input=text_in,
+                                  env=clean_environment() | {"XDG_CONFIG_HOME": home}, check=False)
+        saved = naru("profile", "save", "test", "-b", cluster.bootstrap)
+        equal(saved.returncode, 0, f"saved: {saved.stderr}")
+        equal(naru("topic", "create", "t", "-p", "1").returncode, 0, "a topic without -b")
+        equal(naru("produce", "t", text_in="hello\n").returncode, 0, "a record without -b")
+        equal(naru("consume", "t", "-e").stdout, "hello\n", "and back")
+        listed = json.loads(naru("profile", "list", "-o", "json").stdout)
+        equal([(p["name"], p["brokers"], p["current"]) for p in listed], [("test", cluster.bootstrap, True)], "profiles")
+        file = os.path.join(home, "client.properties")
+        with open(file, "w", encoding="utf-8") as written:
+            written.write(f"bootstrap.servers={cluster.bootstrap}\nrequest.timeout.ms=9000\n")
+        equal(naru("topic", "list", "-o", "name", "--command-config", file).stdout, "t\n", "topics by a file of properties")
+        refused = naru("topic", "list", "-X", "security.protocol=SSL")
+        equal(refused.returncode, 2, "a protocol that the command's own requests do not speak")
+        true("PLAINTEXT only" in refused.stderr, refused.stderr)
+        true("without effect here: -X linger.ms" in naru("topic", "list", "-X", "linger.ms=5").stderr, "a property that means nothing to it is named")
+        equal(naru("profile", "remove", "test").returncode, 0, "removed")
+        equal(json.loads(naru("profile", "list", "-o", "json").stdout), [], "profiles after that")
+
+
 def test_dev_says_which_port_is_taken():
     with contextlib.ExitStack() as held:
         port = 65536

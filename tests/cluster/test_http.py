@@ -1,4 +1,5 @@
 """Health and metrics of real brokers: what they say is compared with what was sent and with what was done to them."""
+import json
 import shutil
 import subprocess
 
@@ -117,6 +118,10 @@ def test_readiness_follows_the_broker_and_life_does_not_depend_on_the_quorum():
         cluster[2].kill()
         status, body = wait_until(lambda: (lambda a: a if a[0] == 503 else None)(looks.get_json(cluster[1], "/healthz")), "bad health")
         wait_until(lambda: any("fenced: 2" in c["detail"] for c in looks.get_json(cluster[1], "/healthz")[1]["checks"]), "the fenced one is named")
+        wait_until(lambda: looks.scrape(cluster[1])["kafka_controller_kafkacontroller_timedoutbrokerheartbeatcount"] >= 1, "the one that is gone is counted")
+        recent = json.dumps(looks.get_json(cluster[1], "/api/v1/cluster")[1], ensure_ascii=False)
+        reasons = ("its address refuses connections", "its machine does not answer", "silent: nothing was heard of it")
+        true(any(reason in recent for reason in reasons), f"what the controller went by: {recent}")
         cluster[3].kill()
         wait_until(lambda: looks.get(cluster[1], "/healthz")[0] == 503, "bad health without a majority")
         equal(looks.get(cluster[1], "/livez")[0], HTTPStatus.OK, "alive without a majority")

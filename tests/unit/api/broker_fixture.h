@@ -46,9 +46,9 @@ class BrokerFixture {
  public:
   BrokerFixture() : shard_(common::make_manual_shard(0, clock_, io_)) {
     config.node_id = BrokerId(1);
-    info_.listener = "PLAINTEXT";
-    info_.local = {"10.0.0.1", 9092};
-    info_.peer = {"10.0.0.99", 40000};
+    info.listener = "PLAINTEXT";
+    info.local = {"10.0.0.1", 9092};
+    info.peer = {"10.0.0.99", 40000};
     context.shard = shard_.get();
     context.node_id = config.node_id;
     context.config = &config;
@@ -114,7 +114,7 @@ class BrokerFixture {
     return send_frame(frame_of(request, version));
   }
   server::Outcome send_frame(Buffer frame) {
-    server::InFlight in_flight(*shard_, info_, std::move(frame));
+    server::InFlight in_flight(*shard_, info, std::move(frame));
     std::optional<server::Outcome> outcome;
     shard_->spawn("request", run(in_flight, outcome));
     io_.restart();
@@ -165,6 +165,7 @@ class BrokerFixture {
 
   common::config::BrokerConfig config;
   BrokerContext context;
+  server::ConnectionInfo info;
   FakeController controller;
   common::model::Uuid cluster_id = common::model::Uuid::from_halves(1, 2);
   std::function<void(meta::RegisterBrokerRecord&)> change_listeners = [](meta::RegisterBrokerRecord&) {};
@@ -186,7 +187,6 @@ class BrokerFixture {
   common::SystemClock clock_;
   boost::asio::io_context io_;
   std::unique_ptr<common::Shard> shard_;
-  server::ConnectionInfo info_;
   meta::ImageEditor editor_{MetadataImage{}};
   int64_t index_ = 0;
   uint64_t topics_ = 0;

@@ -540,6 +540,26 @@ TEST_CASE("ISR proposals: answers of another epoch are old news") {
   recorded.partition.isr = {BrokerId(1), BrokerId(2), BrokerId(3)};
   f.run([&] { f.proposals.all[0].second(recorded); });
   REQUIRE(f.partition->describe().isr.size() == 2);
+  REQUIRE(f.partition->counters().failed_isr_updates == 0);
+}
+
+TEST_CASE("a leader tells how far its followers are, who writes, and which changes of its ISR were refused") {
+  Fixture f;
+  f.lead(1, {1, 2});
+  const common::records::ProducerStamp stamp{common::model::ProducerId(7), common::model::ProducerEpoch(0), 0};
+  (void)f.produce(Fixture::batch(2, stamp), Acks::leader);
+  f.position(2, 2);
+  const PartitionDescription seen = f.partition->describe();
+  REQUIRE(seen.producers == 1);
+  REQUIRE(seen.followers.size() == 2);
+  REQUIRE(seen.followers[0].id == BrokerId(2));
+  REQUIRE(seen.followers[0].log_end == Offset(2));
+  REQUIRE(seen.followers[1].id == BrokerId(3));
+  REQUIRE_FALSE(seen.followers[1].log_end);
+  f.position(3, 2);
+  REQUIRE(f.proposals.all.size() == 1);
+  f.run([&] { f.proposals.all[0].second(common::model::fail(ErrorCode::ineligible_replica, "fenced")); });
+  REQUIRE(f.partition->counters().failed_isr_updates == 1);
 }
 
 TEST_CASE("a follower starts over at the leader's log start, and metadata that comes meanwhile waits") {

@@ -168,6 +168,11 @@ TEST_CASE("R16: an answer is held until its record commits, and fails when the c
   REQUIRE_FALSE(direct);
   REQUIRE_FALSE(asked);
   REQUIRE(cluster.image_of(1).topic_by_name("t") == nullptr);
+  const controller::quorum::ControllerMeasures measures = cluster.node(1).runtime.measures();
+  CHECK(measures.waiting >= 2);
+  CHECK(measures.requests >= 2);
+  CHECK(measures.processing.count() == measures.requests);
+  CHECK(measures.lateness.count() > 0);
 
   cluster.quorum.hold_commits(false);
   cluster.quorum.elect(BrokerId{2});
