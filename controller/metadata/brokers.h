@@ -54,7 +54,8 @@ class BrokerRegistry {
 
   [[nodiscard]] Heard& heard(const BrokerImage& broker);
   void shut_down(Draft& draft, const BrokerImage& broker, Heard& heard);
-  void look_at_trouble(Draft& draft, BrokerId id, Heard& heard, const BrokerHeartbeat& beat);
+  void note_trouble(Heard& heard, const BrokerHeartbeat& beat);
+  void look_at_trouble(Draft& draft, BrokerId id, Heard& heard);
   [[nodiscard]] bool everyone_applied(const MetadataImage& image, BrokerId but, LogIndex index) const;
 
   const ControllerOptions& options_;

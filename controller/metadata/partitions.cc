@@ -111,7 +111,11 @@ Error elect_one(Draft& draft, const TopicPartition& tp, ElectionType type, const
 
 bool change_partition(Draft& draft, const TopicImage& topic, PartitionIndex index, const PartitionState& state,
                       const PartitionPlan& plan, const ControllerOptions& options) {
-  auto record = plan_change(topic.id, index, state, plan, rules_for(draft.image(), topic.name, options));
+  ElectionRules rules = rules_for(draft.image(), topic.name, options);
+  rules.is_offline = [&draft, partition = TopicIdPartition{topic.id, index}](BrokerId id) {
+    return draft.is_offline(id, partition);
+  };
+  auto record = plan_change(topic.id, index, state, plan, rules);
   if (!record) return false;
   if (record->recovery_state == RecoveryState::recovering) {
     draft.note("{}-{}: unclean election of {}; acknowledged records may be lost", topic.name, index,
