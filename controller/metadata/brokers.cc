@@ -1,6 +1,7 @@
 #include "controller/metadata/brokers.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/model/mutant.h"
 #include "controller/metadata/partitions.h"
@@ -154,6 +155,9 @@ BrokerHeartbeatAnswer BrokerRegistry::heartbeat(Draft& draft, const BrokerHeartb
 
 void BrokerRegistry::note_trouble(Heard& h, const BrokerHeartbeat& beat) {
   if (!beat.trouble || *beat.trouble == h.trouble) return;
+  for (const TopicIdPartition& id : beat.trouble->damaged) {
+    if (!h.trouble.damaged.contains(id)) h.newly_damaged.insert(id);
+  }
   h.trouble = *beat.trouble;
   h.relieved_at.reset();
   ++trouble_changes_;
@@ -162,6 +166,7 @@ void BrokerRegistry::note_trouble(Heard& h, const BrokerHeartbeat& beat) {
 void BrokerRegistry::look_at_trouble(Draft& draft, BrokerId id, Heard& h) {
   if (h.trouble == ReplicaTrouble{} || h.relieved_at == draft.image().offset()) return;
   h.relieved_at = draft.image().offset();
+  renew_uncounted(draft, id, std::exchange(h.newly_damaged, {}));
   relieve(
       draft, id, h.trouble, [this](BrokerId other, const TopicIdPartition& p) { return is_reluctant(other, p); },
       options_);

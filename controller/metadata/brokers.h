@@ -49,6 +49,7 @@ class BrokerRegistry {
     LogIndex unfence_from;                // it must have applied its own fencing before it serves again
     std::optional<LogIndex> shutdown_at;  // the moves of its controlled shutdown
     ReplicaTrouble trouble;
+    std::set<TopicIdPartition> newly_damaged;  // said since that look
     std::optional<LogIndex> relieved_at;  // image offset at the last look at what the trouble asks for
   };
 

@@ -240,6 +240,17 @@ size_t change_each(Draft& draft, const std::set<TopicIdPartition>& partitions, c
 
 }  // namespace
 
+void renew_uncounted(Draft& draft, BrokerId broker, const std::set<TopicIdPartition>& damaged) {
+  size_t renewed = 0;
+  for (const TopicIdPartition& id : damaged) {
+    const PartitionState* p = draft.image().partition(id.topic_id, id.partition);
+    if (p == nullptr || !contains(p->replicas, broker) || contains(p->isr, broker) || contains(p->elr, broker)) continue;
+    draft.add(PartitionChangeRecord{id.topic_id, id.partition});
+    ++renewed;
+  }
+  if (renewed > 0) draft.note("broker {}: {} replica(s) out of sync are damaged and may start over", broker, renewed);
+}
+
 void relieve(Draft& draft, BrokerId broker, const ReplicaTrouble& trouble, const Reluctance& is_reluctant,
              const ControllerOptions& options) {
   using Plan = std::optional<PartitionPlan>;
