@@ -343,8 +343,14 @@ Result<void> LogDirectory::give_identity(const DirectoryIdentity& identity) {
 // The new marker comes before the old one goes: a crash in between finds the clean one and nothing written after it.
 Result<void> LogDirectory::begin_run() {
   const std::string text = encode_marker({machine_, epoch_});
-  if (auto written = disk_.replace_file(file(running_name), as_bytes(text), Durability::medium); !written)
-    return as_result(written);
+  if (auto written = disk_.replace_file(file(running_name), as_bytes(text), Durability::medium); !written) {
+    if (!disk::may_pass(written.error().fault)) return as_result(written);
+    // R81: a full disk can be read, and be given room, by a broker that runs. Without the marker the next start takes
+    // this run for one that may have lost something, unless it ends in order or the broker epoch can be noted.
+    logger_.warn("{}: the start is not noted: {}", path_, written.error().message);
+    auto stale = disk_.remove_file(file(running_name));
+    if (!stale && stale.error().fault != IoFault::not_found) return as_result(stale);
+  }
   if (mutant<"R70-keeps-the-clean-marker-while-running">()) return {};
   auto removed = disk_.remove_file(file(clean_name));
   if (!removed && removed.error().fault != IoFault::not_found) return as_result(removed);

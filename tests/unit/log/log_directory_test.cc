@@ -59,6 +59,30 @@ TEST_CASE("a directory is held by one process and keeps its identity (R83)") {
   REQUIRE_FALSE(LogDirectory::open(disk, data));
 }
 
+TEST_CASE("a run begins on a full disk, and claims nothing that it could not note (R70, R81)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  directory.reset();
+  disk.kill();
+  directory = open(disk);
+  REQUIRE(directory->previous_end() == PreviousEnd::process_crash);
+  disk.fill(0);
+  REQUIRE(directory->begin_run());
+  REQUIRE_FALSE(directory->failure());
+  const bool is_noted_later = GENERATE(true, false);
+  if (is_noted_later) {
+    disk.set_capacity(std::nullopt);
+    directory->note_broker_epoch(BrokerEpoch(43), {});
+    disk.run_until_idle();
+  }
+  directory.reset();
+  disk.kill();
+  disk.set_capacity(std::nullopt);
+  directory = open(disk);
+  REQUIRE(directory->previous_end() == (is_noted_later ? PreviousEnd::process_crash : PreviousEnd::unknown));
+  REQUIRE(directory->previous_broker_epoch().has_value() == is_noted_later);
+}
+
 TEST_CASE("how a run ended is told from its markers (R70, R75)") {
   SimulatedDisk disk;
   auto directory = begun(disk);
