@@ -465,7 +465,9 @@ void LogDirectory::forget_checkpoints(const TopicPartition& partition, disk::Don
   };
   for (size_t i = 0; i < checkpoint_kinds && !mutant<"R42-checkpoints-outlive-their-partition">(); ++i) {
     Pending::Kind& state = pending_->kinds[i];
-    if (state.newest.erase(partition) == 0 && !state.is_unsure) continue;
+    // What is being written may still name it, though the newest map does not.
+    const bool is_in_doubt = state.is_unsure || (state.is_writing && !mutant<"R42-forgets-what-is-being-written">());
+    if (state.newest.erase(partition) == 0 && !is_in_doubt) continue;
     ++forgetting->left;
     store_newest(static_cast<CheckpointKind>(i), step);
   }

@@ -325,6 +325,21 @@ TEST_CASE("recovery points that are lowered together share a write") {
   for (const auto& [partition, was] : points) REQUIRE(directory->hints_for(partition).recovery_point == Offset(7));
 }
 
+TEST_CASE("what is being written of a partition that is gone is written over before its name is used again (R42)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  const auto ignore = [](const auto&) {};
+  directory->store_checkpoint(CheckpointKind::log_start, {{orders, Offset(1000)}}, ignore);
+  directory->store_checkpoint(CheckpointKind::log_start, {}, ignore);  // waits for that one
+  bool forgotten = false;
+  directory->forget_checkpoints(orders, [&](const auto& done) { forgotten = done.has_value(); });
+  while (!forgotten) REQUIRE(disk.run_one());
+  disk.run_one();
+  directory.reset();
+  disk.kill();
+  REQUIRE_FALSE(open(disk)->hints_for(orders).log_start_offset);
+}
+
 TEST_CASE("partitions are found by name and id; those leaving and strays are told apart (R42)") {
   SimulatedDisk disk;
   auto directory = begun(disk);
