@@ -546,11 +546,13 @@ void LogDirectory::delete_partition(const TopicPartition& partition, const model
       });
 }
 
-Result<std::string> LogDirectory::set_aside(const std::string& partition_path, const model::Uuid& unique) {
+IoResult<std::string> LogDirectory::set_aside(const std::string& partition_path, const model::Uuid& unique) {
   const std::string name = partition_path.substr(partition_path.rfind('/') + 1);
   const std::string to = file(leaving_name(name, unique, stray_suffix));
-  if (auto renamed = disk_.rename(partition_path, to); !renamed) return disk::storage_error(renamed.error());
-  if (auto synced = disk_.sync_directory(path_); !synced) return disk::storage_error(synced.error());
+  if (auto renamed = disk_.rename(partition_path, to); !renamed) return tl::unexpected(renamed.error());
+  // Its name is free. Whoever makes the next one there syncs the directory again.
+  if (auto synced = disk_.sync_directory(path_); !synced && !disk::may_pass(synced.error().fault))
+    return tl::unexpected(synced.error());
   return to;
 }
 

@@ -114,6 +114,25 @@ TEST_CASE("damage of a replica that does not count waits for a state that is new
   REQUIRE(b.troubles.back() == nothing);
 }
 
+TEST_CASE("a damaged log that could not be set aside keeps its name, and goes with the next attempt (R42, R72)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  b.write(orders, 5);
+  lead(b, other, {BrokerId(1), other});
+  b.run([&] { b.find(orders)->log()->note_damage("found by a truncation"); });
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::rename,
+                     .path_contains = "data/orders-0",
+                     .fault = common::disk::IoFault::exhausted});
+  lead(b, other, {other});
+  REQUIRE_FALSE(b.find(orders));
+  REQUIRE_FALSE(b.has_path("-stray"));
+  b.advance(3s);
+  REQUIRE(b.has_path("-stray"));
+  REQUIRE(b.find(orders)->log_end_offset() == Offset(0));
+  REQUIRE(b.failures.empty());
+}
+
 TEST_CASE("a log that a read finds damaged is told of, goes on, and starts over once it does not count (R72)") {
   Broker b;
   b.register_broker();
