@@ -1,6 +1,7 @@
 #include "controller/metadata/recovery.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/model/mutant.h"
 #include "controller/metadata/election.h"
@@ -13,6 +14,14 @@ namespace {
 
 bool needs_recovery(const PartitionState& p) {
   return !p.leader && p.isr.empty() && p.elr.empty() && !p.last_known_elr.empty();
+}
+
+// A log without records has no epoch to go by, and ends where it begins: what was deleted from it had been committed
+// (R82).
+bool is_longer_log(const LogEnd& a, const LogEnd& b) {
+  if (a.last_epoch && b.last_epoch) return std::pair(*a.last_epoch, a.end) > std::pair(*b.last_epoch, b.end);
+  if (mutant<"R46-takes-an-empty-log-for-the-shortest">()) return a.last_epoch > b.last_epoch;
+  return std::pair(a.end, a.last_epoch.has_value()) > std::pair(b.end, b.last_epoch.has_value());
 }
 
 }  // namespace
@@ -72,9 +81,8 @@ void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const 
     const MetadataImage before = draft.image();
     const PartitionState* state = before.partition(partition.topic_id, partition.partition);
     if (state == nullptr || !needs_recovery(*state) || state->leader_epoch != pending.leader_epoch) continue;
-    const auto length = [&](BrokerId id) {
-      const LogEnd& end = pending.answers.at(id).end;
-      return std::pair(end.last_epoch, end.end);
+    const auto is_longer = [&](BrokerId id, BrokerId than) {
+      return is_longer_log(pending.answers.at(id).end, pending.answers.at(than).end);
     };
     std::optional<BrokerId> best;
     std::optional<BrokerId> best_offline;
@@ -93,20 +101,19 @@ void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const 
       } else if (is_offline(candidate, partition)) {
         ++offline;
         if (answer != pending.answers.end()) {
-          if (!best_offline || length(candidate) > length(*best_offline)) best_offline = candidate;
+          if (!best_offline || is_longer(candidate, *best_offline)) best_offline = candidate;
         } else if (is_active(*broker) || may_still_come) {
           complete = false;  // it can still say where its copy ended
         }
       } else if (answer == pending.answers.end() || !is_active(*broker)) {
         complete = false;
       } else {
-        if (!best || length(candidate) > length(*best) || mutant<"R46-takes-the-last">()) best = candidate;
+        if (!best || is_longer(candidate, *best) || mutant<"R46-takes-the-last">()) best = candidate;
       }
     }
     if ((!complete && !mutant<"R46-does-not-wait-for-all">()) || !best) continue;
     // What it knows may come back with its directory; without it, it would be cut off for good.
-    if (best_offline && length(*best_offline) > length(*best) &&
-        !mutant<"R46-does-without-a-longer-one-that-is-offline">())
+    if (best_offline && is_longer(*best_offline, *best) && !mutant<"R46-does-without-a-longer-one-that-is-offline">())
       continue;
     const TopicImage& topic = *before.topic_by_id(partition.topic_id);
     // No more can have been promised than there were replicas (R48).
