@@ -448,6 +448,7 @@ http::BrokerParts BrokerCore::looked_at() {
   for (const auto& part : parts_) {
     parts.contexts.push_back(&part->context());
     parts.replicas.push_back(&part->replicas());
+    parts.cleaners.push_back(part->cleaner());
   }
   parts.router = router_.get();
   parts.directories = directories_.get();

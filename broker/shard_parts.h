@@ -79,6 +79,7 @@ class ShardParts final : public controller::quorum::MetadataSubscriber {
   [[nodiscard]] partition::ReplicaManager& replicas() const { return *replicas_; }
   [[nodiscard]] replication::ReplicationLeader& replication_leader() const { return *leader_; }
   [[nodiscard]] api::BrokerContext& context() { return context_; }
+  [[nodiscard]] const cleaner::LogCleaner* cleaner() const { return cleaner_.get(); }  // null: switched off
   // Ends the replication streams and compaction. On the shard.
   void stop_streams();
 

@@ -87,14 +87,22 @@ class CommandBuilder {
 template <class C>
 void CommandBuilder::add_shared(CLI::App* app, const std::shared_ptr<C>& command, bool with_output) {
   app->add_option("-b,--brokers,--bootstrap-server", command->shared.brokers,
-                  "Brokers to ask, host:port,... (NARU_BROKERS, localhost:9092)")
+                  "Brokers to ask, host:port,... (NARU_BROKERS, the profile in use, localhost:9092)")
       ->envname("NARU_BROKERS")
       ->type_name("HOST:PORT")
+      ->group("Cluster");
+  app->add_option("--command-config", command->shared.command_config, "A file of Kafka client properties")
+      ->type_name("FILE")
+      ->group("Cluster");
+  app->add_option("-X,--property", command->shared.properties, "A Kafka client property; weighs more than the file")
+      ->allow_extra_args(false)
+      ->type_name("NAME=VALUE")
       ->group("Cluster");
   app->add_option_function<std::string>(
          "--timeout",
          [command](const std::string& text) {
            const std::string wrong = parse_duration(text, command->shared.timeout);
+           command->shared.is_timeout_given = true;
            if (!wrong.empty()) throw CLI::ValidationError("--timeout", wrong);
          },
          "How long to try: 500ms, 30s, 2m")

@@ -49,7 +49,8 @@ Parser::Parser() {
   app_.set_help_flag("-h,--help", "Print this help");
   app_.failure_message([](const CLI::App*, const CLI::Error&) { return std::string(); });
   app_.footer(
-      "Finding the cluster: -b/--brokers, else NARU_BROKERS, else localhost:9092. Any one broker answers for all.\n"
+      "Finding the cluster: -b/--brokers, else NARU_BROKERS, else the profile in use, else localhost:9092.\n"
+      "Any one broker answers for all.\n"
       "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no broker reached, 4 some of several failed, 10 unhealthy,\n"
       "130 interrupted.\n\n"
       "Examples:\n  naru dev                      one broker on :9092, no configuration\n"
@@ -199,7 +200,6 @@ void Parser::add_record_commands() {
       ->type_name("TIME");
   app->add_option("-f,--format", produce->format,
                   "How a record looks: %k key, %v value, \\t \\n and other text (%v\\n)");
-  app->add_option("-X,--property", produce->properties, "A Kafka client property")->type_name("NAME=VALUE");
   add_shared(app, produce, false);
   produce->shared.timeout = std::chrono::seconds(30);
   app->callback([this, produce, key] {
@@ -228,7 +228,6 @@ void Parser::add_record_commands() {
   app->add_option("-p,--partition", consume->partition, "One partition only")
       ->check(between(0, 2'147'483'647))
       ->type_name("NUMBER");
-  app->add_option("-X,--property", consume->properties, "A Kafka client property")->type_name("NAME=VALUE");
   add_shared(app, consume, true);
 }
 
@@ -302,7 +301,6 @@ void Parser::add_verify_commands() {
       ->check(CLI::IsMember({"0", "1", "all", "-1"}).description(""))
       ->type_name("ACKS")
       ->capture_default_str();
-  verify->add_option("-X,--property", run->properties, "A Kafka client property")->type_name("NAME=VALUE");
   number(verify, "--partitions", run->partitions, 1, 10'000, "Partitions of a new topic")->capture_default_str();
   number(verify, "--replicas", run->replicas, 1, 32'767, "Copies of each (as many as brokers, at most 3)");
   number(verify, "--producers", run->producers, 1, 100, "Producers")->capture_default_str();
@@ -361,7 +359,6 @@ void Parser::add_workload_command(CLI::App& verify) {
       ->type_name("NUMBER")
       ->capture_default_str();
   app->add_option("--history", workload->history, "Write every event there")->type_name("FILE");
-  app->add_option("-X,--property", workload->properties, "A Kafka client property")->type_name("NAME=VALUE");
   add_shared(app, workload, false);
 }
 

@@ -259,6 +259,33 @@ void add_drill(CommandBuilder& tree) {
   tree.add_shared(app, drill, true);
 }
 
+void add_profile_commands(CommandBuilder& tree) {
+  using Action = ProfileCommand::Action;
+  struct Verb {
+    Action action;
+    const char* name;
+    const char* what;
+    const char* examples;
+  };
+  CLI::App* group = tree.group("profile", "Clusters by name: save where one is, and use it without -b");
+  for (const Verb& verb :
+       {Verb{Action::save, "save", "Save where a cluster is under a name, and use it from now on",
+             "  naru profile save test -b kafka-1:9092,kafka-2:9092\n"
+             "  naru profile save test -b kafka-1:9092 -X request.timeout.ms=5000"},
+        {Action::use, "use", "Use a profile from now on; without a name, none", "  naru profile use test"},
+        {Action::list, "list", "List profiles", "  naru profile list\n  naru profile list -o json"},
+        {Action::remove, "remove", "Forget a profile", "  naru profile remove test"}}) {
+    std::shared_ptr<ProfileCommand> command;
+    CLI::App* app = tree.add(*group, verb.name, verb.what, verb.examples, command);
+    command->action = verb.action;
+    if (verb.action != Action::list) {
+      CLI::Option* name = app->add_option("profile", command->name, "Name");
+      if (verb.action != Action::use) name->required();
+    }
+    tree.add_shared(app, command, verb.action == Action::list);
+  }
+}
+
 }  // namespace
 
 void add_admin_commands(CommandBuilder& tree) {
@@ -270,6 +297,7 @@ void add_admin_commands(CommandBuilder& tree) {
   add_topic_commands(tree);
   add_diagnosis(tree);
   add_drill(tree);
+  add_profile_commands(tree);
 }
 
 }  // namespace cli

@@ -16,9 +16,12 @@ enum class Format { table, wide, json, name, help };
 
 // What every command that talks to a cluster takes.
 struct Shared {
-  std::string brokers;  // empty: NARU_BROKERS, else localhost:9092
+  std::string brokers;                  // empty: neither -b nor NARU_BROKERS; see client_properties.h
+  std::string command_config;           // a file of client properties
+  std::vector<std::string> properties;  // -X name=value
   Format format = Format::table;
   std::chrono::milliseconds timeout{10'000};
+  bool is_timeout_given = false;
   bool quiet = false;
 };
 
@@ -88,7 +91,6 @@ struct ProduceCommand {
   int partition = -1;
   std::string timestamp;  // of every record; empty: now
   std::string format;
-  std::vector<std::string> properties;
 };
 struct ConsumeCommand {
   Shared shared;
@@ -99,7 +101,6 @@ struct ConsumeCommand {
   bool exit_at_end = false;
   int64_t count = 0;
   int partition = -1;
-  std::vector<std::string> properties;
 };
 struct GroupListCommand {
   Shared shared;
@@ -128,7 +129,6 @@ struct WorkloadCommand {
   int rate = 200;  // records a second of each producer into each partition
   int size = 100;  // bytes of a record
   int settle_ms = 60'000;
-  std::vector<std::string> properties;
 };
 // See verify/run.cc.
 struct VerifyCommand {
@@ -149,7 +149,6 @@ struct VerifyCommand {
   int leader_changes_min = 0;
   int acks_min = -1;  // a second; a tenth of the rate, at most 100
   std::chrono::milliseconds settle{60'000};
-  std::vector<std::string> properties;
 };
 struct VerifyCheckCommand {
   Shared shared;
@@ -166,6 +165,13 @@ struct ConfigExplainCommand {
 };
 struct ConfigReferenceCommand {};
 struct VersionCommand {};
+// Clusters by name; see profile_files.h.
+struct ProfileCommand {
+  enum class Action { save, use, list, remove };
+  Shared shared;
+  Action action = Action::list;
+  std::string name;  // empty with `use`: none
+};
 // What is derived from the tree of commands itself: see command_tree.h.
 struct CompletionCommand {
   std::string shell;
@@ -298,7 +304,7 @@ using Command =
                  CompletionCommand, ManCommand, ConfigGetCommand, ConfigSetCommand, GroupSeekCommand,
                  GroupDeleteCommand, BrokerListCommand, BrokerDescribeCommand, BrokerRemoveCommand, BrokerDrainCommand,
                  PartitionMoveCommand, PartitionMovesCommand, TopicTrimCommand, TopicOffsetsCommand, WhyCommand,
-                 DoctorCommand, DrillCommand, QuorumStatusCommand, QuorumCommand>;
+                 DoctorCommand, DrillCommand, QuorumStatusCommand, QuorumCommand, ProfileCommand>;
 
 Exit run(const StartCommand& command);
 Exit run(const DevCommand& command);
@@ -340,5 +346,6 @@ Exit run(const DoctorCommand& command);
 Exit run(const DrillCommand& command);
 Exit run(const QuorumStatusCommand& command);
 Exit run(const QuorumCommand& command);
+Exit run(const ProfileCommand& command);
 
 }  // namespace cli

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/client_properties.h"
 #include "cli/consumed_offsets.h"
 #include "cli/group_facts.h"
 #include "cli/kafka_client.h"
@@ -61,8 +62,10 @@ class Consuming {
 };
 
 Outcome<void> Consuming::open(const StartPosition& from) {
+  const Outcome<ClientProperties> properties = client_properties(command_.shared);
+  if (!properties) return tl::unexpected(properties.error());
   KafkaSettings settings;
-  settings.set("bootstrap.servers", bootstrap_text(command_.shared));
+  settings.set_all(properties->before);
   settings.set("enable.partition.eof", "true");
   settings.set("group.id", command_.group.empty() ? "naru-consume" : command_.group);
   settings.set("enable.auto.commit", command_.group.empty() ? "false" : "true");
@@ -73,12 +76,12 @@ Outcome<void> Consuming::open(const StartPosition& from) {
                                                                             : "earliest");
   settings.set("fetch.wait.max.ms", "100");
   ConsumedOffsets::take_over(settings);
-  settings.set_all(command_.properties);
+  settings.set_all(properties->after);
   Outcome<KafkaHandle> made = std::move(settings).make(RD_KAFKA_CONSUMER);
   if (!made) return tl::unexpected(std::move(made.error()));
   consumer_ = std::move(*made);
   rd_kafka_poll_set_consumer(consumer_.get());
-  if (Outcome<void> there = look_for_brokers(command_.shared, command_.properties); !there) return there;
+  if (Outcome<void> there = look_for_brokers(command_.shared); !there) return there;
   return command_.group.empty() ? assign(from) : subscribe();
 }
 
@@ -127,8 +130,8 @@ Outcome<void> Consuming::seek_by_time(int64_t timestamp, int timeout_ms) {
 // Each partition at that offset, or where it begins or ends if that is nearer. Beyond the end of all, it is a mistake.
 Outcome<void> Consuming::seek_to(int64_t offset) {
   for (int i = 0; i < assigned_->cnt; ++i) assigned_->elems[i].offset = offset;
-  if (leads_elsewhere(command_.properties)) return {};
-  Outcome<client::Cluster> cluster = open_cluster(command_.shared);
+  if (!speaks_plainly(command_.shared)) return {};
+  Outcome<client::Cluster> cluster = open_cluster(command_.shared, Properties::are_for_the_library_too);
   if (!cluster) return tl::unexpected(std::move(cluster.error()));
   std::vector<TopicPartition> partitions;
   for (int i = 0; i < assigned_->cnt; ++i)

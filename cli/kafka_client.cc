@@ -1,10 +1,22 @@
 #include "cli/kafka_client.h"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
 
 namespace cli {
+
+namespace {
+
+// Kafka's Java client knows these; librdkafka has no such thing, or they are set for it anyway.
+constexpr std::array java_only = {"key.serializer",      "value.serializer",       "key.deserializer",
+                                  "value.deserializer",  "buffer.memory",          "max.block.ms",
+                                  "max.poll.records",    "interceptor.classes",    "metric.reporters",
+                                  "partitioner.class",   "default.api.timeout.ms", "auto.include.jmx.reporter",
+                                  "metrics.num.samples", "exclude.internal.topics"};
+
+}  // namespace
 
 KafkaSettings::KafkaSettings() : conf_(rd_kafka_conf_new()) {
   // Broker connections come and go while a command runs; what matters is told by the records' own outcome.
@@ -32,7 +44,7 @@ void KafkaSettings::set_all(const std::vector<std::string>& properties) {
       continue;
     }
     std::string name = property.substr(0, equals);
-    if (name == "max.poll.records" || name.starts_with("key.") || name.starts_with("value.")) continue;
+    if (std::ranges::find(java_only, name) != java_only.end()) continue;
     set(name, property.substr(equals + 1));
   }
 }

@@ -89,6 +89,9 @@ Its data, unless \fBlog.dirs\fR names other directories.
 \fBNARU_BROKERS\fR
 Brokers to ask where \fB\-\-brokers\fR is not given.
 .TP
+\fBXDG_CONFIG_HOME\fR
+Where \fBnaru profile\fR keeps profiles, in its folder \fInaru\fR; else \fI~/.config\fR.
+.TP
 \fBKAFKA_\fIPROPERTY\fR
 A broker property for \fBnaru start\fR, as in Kafka's container images.
 )",

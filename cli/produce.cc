@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/client_properties.h"
 #include "cli/kafka_client.h"
 #include "cli/output.h"
 #include "cli/record_text.h"
@@ -61,15 +62,17 @@ void Producing::on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void
 }
 
 Outcome<void> Producing::open() {
+  const Outcome<ClientProperties> properties = client_properties(command_.shared);
+  if (!properties) return tl::unexpected(properties.error());
   KafkaSettings settings;
-  settings.set("bootstrap.servers", bootstrap_text(command_.shared));
+  settings.set_all(properties->before);
   settings.set("message.timeout.ms", std::to_string(command_.shared.timeout.count()));
   settings.set("acks", command_.acks);
   if (command_.acks == "all" || command_.acks == "-1") settings.set("enable.idempotence", "true");
   settings.set("linger.ms", "5");
   settings.set("partitioner", "murmur2_random");  // as the Java client: keys land where other clients put them
   if (!command_.codec.empty()) settings.set("compression.codec", command_.codec);
-  settings.set_all(command_.properties);
+  settings.set_all(properties->after);
   rd_kafka_conf_set_opaque(settings.get(), this);
   rd_kafka_conf_set_dr_msg_cb(settings.get(), &Producing::on_delivery);
   Outcome<KafkaHandle> made = std::move(settings).make(RD_KAFKA_PRODUCER);
@@ -203,8 +206,7 @@ Exit Producing::run() {
     timestamp_ = time->number;
   }
   if (Outcome<void> right = check_headers(); !right) return report(right.error());
-  if (Outcome<void> there = look_for_brokers(command_.shared, command_.properties); !there)
-    return report(there.error());
+  if (Outcome<void> there = look_for_brokers(command_.shared); !there) return report(there.error());
   if (Outcome<void> opened = open(); !opened) return report(opened.error());
   if (is_terminal(STDIN_FILENO) && !command_.shared.quiet) fmt::print(stderr, "one record a line; Ctrl-D ends\n");
   Interruption interruption;

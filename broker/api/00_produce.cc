@@ -216,11 +216,14 @@ Awaitable<ProduceResponse> handle(RequestContext& ctx, ProduceRequest request) {
                     },
                     must_release ? FanOut::TellsBegun::yes : FanOut::TellsBegun::no);
   ctx.settle_order();
+  const int waits = request.acks == -1 ? 1 : 0;
+  count_waiting(ctx.broker().metrics, &Waiting::produce, waits);
   if (must_release) {
     co_await appends->begun();
     ctx.release_frame();
   }
   co_await appends->done();
+  count_waiting(ctx.broker().metrics, &Waiting::produce, -waits);
   log_bad_input(ctx, *parts);
   if (request.acks == 0) answer_by_silence(ctx, *parts);
   co_return respond(ctx, request, *parts);

@@ -211,7 +211,10 @@ Awaitable<void> read_or_wait(RequestContext& ctx, std::shared_ptr<Fetch> fetch, 
       fetch->parts.clear();
       ctx.answer_holds(0);
     }
-    if (!co_await common::until(waiter->ready(), deadline) && found.taken() == 0) co_return;
+    count_waiting(ctx.broker().metrics, &Waiting::fetch, 1);
+    const bool is_news = co_await common::until(waiter->ready(), deadline);
+    count_waiting(ctx.broker().metrics, &Waiting::fetch, -1);
+    if (!is_news && found.taken() == 0) co_return;
     ctx.refresh_image();
   }
 }

@@ -41,7 +41,9 @@ group::JoinRequest translate(const RequestContext& ctx, JoinGroupRequest& reques
 Awaitable<JoinGroupResponse> handle(RequestContext& ctx, JoinGroupRequest request) {
   group::JoinRequest join = translate(ctx, request);
   ctx.release_frame();  // the others of the group may need room for the requests that end this wait
+  count_waiting(ctx.broker().metrics, &Waiting::rebalance, 1);
   group::JoinAnswer answer = co_await ask_group(ctx, std::move(join));
+  count_waiting(ctx.broker().metrics, &Waiting::rebalance, -1);
   JoinGroupResponse response;
   response.error_code = answer.error;
   response.generation_id = wire_generation(answer.generation);

@@ -32,7 +32,9 @@ Awaitable<SyncGroupResponse> handle(RequestContext& ctx, SyncGroupRequest reques
   for (auto& part : request.assignments)
     sync.assignments.emplace_back(std::move(part.member_id), std::move(part.assignment));
   ctx.release_frame();  // the leader may need room for the request that ends this wait
+  count_waiting(ctx.broker().metrics, &Waiting::rebalance, 1);
   group::SyncAnswer answer = co_await ask_group(ctx, std::move(sync));
+  count_waiting(ctx.broker().metrics, &Waiting::rebalance, -1);
   response.error_code = answer.error;
   response.protocol_type = std::move(answer.protocol_type);
   response.protocol_name = std::move(answer.protocol);

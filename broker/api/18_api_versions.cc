@@ -46,6 +46,9 @@ ErrorCode check(const RequestContext& ctx, const ApiVersionsRequest& request) {
 Awaitable<ApiVersionsResponse> handle(RequestContext& ctx, ApiVersionsRequest request) {
   ApiVersionsResponse response;
   response.error_code = check(ctx, request);
+  if (response.error_code == ErrorCode::none && ctx.version() >= 3 && ctx.connection().software) {
+    ctx.connection().software->set(request.client_software_name, request.client_software_version);
+  }
   if (response.error_code == ErrorCode::none) {
     for (const ApiHandler* api : api_table()) {
       response.api_keys.push_back(

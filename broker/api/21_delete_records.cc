@@ -87,7 +87,9 @@ Awaitable<DeleteRecordsResponse> handle(RequestContext& ctx, DeleteRecordsReques
                                     return delete_one(parts, index, std::move(partition));
                                   });
   ctx.settle_order();
+  count_waiting(ctx.broker().metrics, &Waiting::delete_records, 1);
   co_await work->done();
+  count_waiting(ctx.broker().metrics, &Waiting::delete_records, -1);
 
   DeleteRecordsResponse response;
   size_t next = 0;

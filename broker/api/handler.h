@@ -10,6 +10,7 @@
 #include <span>
 
 #include "broker/api/context.h"
+#include "broker/api/request_metrics.h"
 #include "proto/kafka/runtime/message.h"
 
 namespace broker::api {
@@ -38,6 +39,7 @@ Awaitable<server::Outcome> run_handler(RequestContext& ctx, kafka::Reader body) 
   if (!request) co_return server::Outcome::close(request.error().message);
   body = kafka::Reader(Buffer());  // it would hold the frame until the answer
   Response response = co_await Handle(ctx, std::move(*request));
+  if (RequestMetrics* metrics = ctx.broker().metrics) metrics->count_errors(Request::api_key, response);
   server::Outcome outcome;
   outcome.kind = ctx.answer_kind();
   outcome.reason = ctx.close_reason();
@@ -45,8 +47,12 @@ Awaitable<server::Outcome> run_handler(RequestContext& ctx, kafka::Reader body) 
   if (outcome.kind != server::Outcome::Kind::answer) co_return outcome;
   Result<common::model::BufferChain> encoded = kafka::encode(response, ctx.version());
   if (!encoded) {
-    ctx.broker().log.error("a response of {} v{} could not be encoded: {}", Response::message_name, ctx.version(),
-                           encoded.error().message);
+    // Our mistake, and whoever knows how to provoke it could fill the log.
+    const auto grant = ctx.broker().unencodable_line.ask(ctx.shard().now());
+    if (grant.allowed) {
+      ctx.broker().log.error("a response of {} v{} could not be encoded: {} ({} such lines left out)",
+                             Response::message_name, ctx.version(), encoded.error().message, grant.suppressed);
+    }
     co_return server::Outcome::close("a response could not be encoded");
   }
   outcome.response = common::model::BufferChain(response_header(ctx.head(), Request::first_flexible));

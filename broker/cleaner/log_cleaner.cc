@@ -50,12 +50,16 @@ void LogCleaner::arm(Duration after) {
 
 std::shared_ptr<Partition> LogCleaner::dirtiest(Dirty& found) {
   const TimestampMs now = clock_.read(options_.shard->now(), options_.shard->clock().wall_now());
+  std::erase_if(uncleanable_, [&](const auto& id) { return options_.replicas->find_or_null(id) == nullptr; });
   std::erase_if(held_back_, [&](const auto& held) { return held.second <= options_.shard->now(); });
+  standing_.looked_at = options_.shard->now();
+  standing_.dirtiest = 0;
   std::shared_ptr<Partition> best;
   options_.replicas->for_each([&](const std::shared_ptr<Partition>& partition) {
-    if (held_back_.contains(partition->id())) return;
     const auto facts = partition->cleaning_facts();
     if (!facts) return;
+    standing_.dirtiest = std::max(standing_.dirtiest, dirt_of(*facts, now).ratio);
+    if (held_back_.contains(partition->id())) return;
     const auto dirty = look_at(*facts, now);
     if (!dirty || (best && !goes_before(*dirty, found))) return;
     best = partition;
@@ -123,6 +127,10 @@ void LogCleaner::on_step(const Result<CompactionStep>& done) {
                          run_->topic, run_->id.partition, report.cleaned_to, report.records_after,
                          report.records_before, report.bytes_after, report.bytes_before, took.count());
     ++runs_done_;
+    uncleanable_.erase(run_->id);
+    standing_.bytes_before = report.bytes_before;
+    standing_.bytes_after = report.bytes_after;
+    standing_.took = options_.shard->now() - run_->begun;
     // A transaction that reaches further can stand in the way.
     if (report.cleaned_to <= run_->dirty.first_dirty)
       held_back_[run_->id] = options_.shard->now() + options_.limits.backoff;
@@ -141,6 +149,7 @@ void LogCleaner::on_error(const Error& error) {
   const bool is_void = error.code == ErrorCode::operation_not_attempted;
   const bool is_lasting = error.code == ErrorCode::corrupt_message || error.code == ErrorCode::invalid_config;
   if (is_lasting) {
+    uncleanable_.insert(run_->id);
     options_.logger.error("{}-{} cannot be compacted: {} {}", run_->topic, run_->id.partition, error.code,
                           error.message);
   } else if (!is_void) {
@@ -148,6 +157,14 @@ void LogCleaner::on_error(const Error& error) {
   }
   held_back_[run_->id] = options_.shard->now() + (is_lasting ? long_pause : options_.limits.backoff);
   finish(Duration(0));
+}
+
+CleanerStanding LogCleaner::standing() const {
+  CleanerStanding standing = standing_;
+  for (const partition::TopicIdPartition& id : uncleanable_) {
+    if (const auto partition = options_.replicas->find_or_null(id)) ++standing.uncleanable[partition->directory()];
+  }
+  return standing;
 }
 
 void LogCleaner::finish(Duration next_look) {

@@ -6,6 +6,9 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
+#include <string>
 
 #include "broker/cleaner/policy.h"
 #include "broker/cleaner/turns.h"
@@ -33,6 +36,17 @@ struct LogCleanerOptions {
   CleanerLimits limits;
 };
 
+// How compaction on a shard goes on, for metrics.
+struct CleanerStanding {
+  std::optional<common::Instant> looked_at;  // when it last looked for a log to compact
+  double dirtiest = 0;                       // the largest dirty share that it found then, enough to begin or not
+  // Of the last run: what was left of what it read.
+  uint64_t bytes_before = 0;
+  uint64_t bytes_after = 0;
+  common::Duration took{0};
+  std::map<std::string, size_t> uncleanable;  // by directory: logs that cannot be compacted as they are
+};
+
 class LogCleaner {
  public:
   explicit LogCleaner(LogCleanerOptions options);
@@ -47,6 +61,7 @@ class LogCleaner {
   void set_limits(const CleanerLimits& limits) { options_.limits = limits; }
 
   [[nodiscard]] uint64_t runs_done() const { return runs_done_; }
+  [[nodiscard]] CleanerStanding standing() const;
 
  private:
   struct Run;
@@ -64,6 +79,8 @@ class LogCleaner {
   common::log::RetentionClock clock_;
   std::unique_ptr<Run> run_;
   std::map<partition::TopicIdPartition, common::Instant> held_back_;  // could not be compacted: not before then
+  std::set<partition::TopicIdPartition> uncleanable_;                 // among those held back
+  CleanerStanding standing_;
   uint64_t runs_done_ = 0;
   bool stopped_ = false;
   common::TimerHandle timer_;

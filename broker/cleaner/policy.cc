@@ -17,7 +17,7 @@ int64_t ms_between(TimestampMs from, TimestampMs to) {
 
 }  // namespace
 
-std::optional<Dirty> look_at(const partition::CleaningFacts& facts, TimestampMs now) {
+Dirty dirt_of(const partition::CleaningFacts& facts, TimestampMs now) {
   Dirty dirty;
   dirty.first_dirty = std::max(facts.cleaned_offset, facts.log_start_offset);
   dirty.end = dirty.first_dirty;
@@ -38,8 +38,13 @@ std::optional<Dirty> look_at(const partition::CleaningFacts& facts, TimestampMs 
     const TimestampMs oldest = s.first_timestamp && s.first_timestamp->value >= 0 ? *s.first_timestamp : newest;
     if (facts.settings.max_lag && ms_between(oldest, now) > facts.settings.max_lag->count()) dirty.is_overdue = true;
   }
-  if (dirty_bytes == 0) return std::nullopt;
-  dirty.ratio = static_cast<double>(dirty_bytes) / static_cast<double>(clean_bytes + dirty_bytes);
+  if (dirty_bytes > 0) dirty.ratio = static_cast<double>(dirty_bytes) / static_cast<double>(clean_bytes + dirty_bytes);
+  return dirty;
+}
+
+std::optional<Dirty> look_at(const partition::CleaningFacts& facts, TimestampMs now) {
+  const Dirty dirty = dirt_of(facts, now);
+  if (dirty.ratio == 0) return std::nullopt;
   if (dirty.ratio <= facts.settings.min_dirty_ratio && !dirty.is_overdue) return std::nullopt;
   return dirty;
 }

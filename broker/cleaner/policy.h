@@ -16,6 +16,8 @@ struct Dirty {
   double ratio = 0;         // dirty bytes of all that would be read
   bool is_overdue = false;  // max.compaction.lag.ms has passed: whatever the ratio
 };
+// What is dirty in this log, whether or not that is enough to begin; end == first_dirty: nothing.
+[[nodiscard]] Dirty dirt_of(const partition::CleaningFacts& facts, TimestampMs now);
 // None: there is nothing to do in this log yet. `now` is that of a RetentionClock.
 [[nodiscard]] std::optional<Dirty> look_at(const partition::CleaningFacts& facts, TimestampMs now);
 // Overdue ones first, then the dirtiest.

@@ -48,6 +48,7 @@ enum class RemoveGroup : uint8_t { no, yes };
 class GroupCoordinator {
  public:
   explicit GroupCoordinator(GroupConfig config);
+  ~GroupCoordinator();
   GroupCoordinator(const GroupCoordinator&) = delete;
   GroupCoordinator& operator=(const GroupCoordinator&) = delete;
 
@@ -113,10 +114,13 @@ class GroupCoordinator {
   void on(Turn& turn, RequestToken token, ListRequest& request);
   void on(Turn& turn, RequestToken token, DeleteRequest& request);
   void on(Turn& turn, RequestToken token, DeleteOffsetsRequest& request);
-  [[nodiscard]] bool fits_in_memory(const Group* group, const JoinRequest& request) const;
+  // What members may take, if this join would take more.
+  [[nodiscard]] std::optional<std::string> memory_exceeded(const Group* group, const JoinRequest& request) const;
 
   // Gives the planned writes their ids and turns what was collected into effects.
   Effects finish(Turn turn);
+  // `bytes`: what all members take now.
+  void account(size_t bytes);
   // After any change of a group: its wake-up and memory are booked, and it is dropped if it holds nothing.
   void settle(const std::string& group_id);
   void arm(Group& group);

@@ -6,6 +6,7 @@
 #include "broker/group/service/group_service.h"
 #include "broker/partition/replica_manager.h"
 #include "broker/partition/router.h"
+#include "broker/server/server.h"
 #include "common/records/batch.h"
 #include "controller/quorum/controller_node.h"
 #include "controller/quorum/raft_api.h"
@@ -34,7 +35,10 @@ void sample_shard(partition::ReplicaManager& replicas, const api::BrokerContext&
   });
   into.unusable = replicas.unusable();
   into.partitions = replicas.metrics();
-  if (context.metrics != nullptr) into.requests = context.metrics->by_key();
+  if (context.metrics != nullptr) {
+    into.requests = context.metrics->by_key();
+    into.waiting = context.metrics->waiting();
+  }
   into.cpu_time = thread_cpu_time();
 }
 
@@ -64,11 +68,15 @@ Awaitable<BrokerSample> gather(const ProcessParts& process, const BrokerParts& p
   for (size_t i = 0; i < parts.replicas.size(); ++i) {
     co_await common::hop(*process.shards[i]);
     sample_shard(*parts.replicas[i], *parts.contexts[i], sample.shards[i]);
+    if (const cleaner::LogCleaner* cleaner = parts.cleaners[i]) sample.shards[i].cleaner = cleaner->standing();
+    sample.shards[i].software = process.clients->software(i).counts();
     if (i == 0) sample.image = parts.contexts[i]->image;
     co_await common::hop(here);
   }
   co_await common::hop(*process.controller_shard);
   sample.quorum = parts.raft->describe();
+  sample.raft = parts.raft->measures();
+  sample.controller = parts.controller->measures();
   co_await common::hop(here);
   constexpr std::chrono::seconds patience{1};
   sample.volumes = co_await common::on(here, parts.directories->home(), [&] {

@@ -9,12 +9,15 @@
 #include <vector>
 
 #include "broker/api/request_metrics.h"
+#include "broker/cleaner/log_cleaner.h"
 #include "broker/group/coordinator.h"
 #include "broker/http/parts.h"
 #include "broker/partition/directories.h"
 #include "broker/partition/partition.h"
 #include "broker/partition/partition_metrics.h"
+#include "broker/server/client_software.h"
 #include "controller/metadata/image.h"
+#include "controller/quorum/measures.h"
 #include "controller/raft/status.h"
 
 namespace broker::http {
@@ -30,7 +33,10 @@ struct ShardSample {
   size_t unusable = 0;
   partition::ShardPartitionMetrics partitions;
   std::vector<api::ApiMetrics> requests;  // by API key
-  common::Duration cpu_time{0};           // that its thread has used
+  api::Waiting waiting;                   // requests
+  std::optional<cleaner::CleanerStanding> cleaner;
+  std::map<server::SoftwareTable::Key, uint64_t> software;  // connections by client library
+  common::Duration cpu_time{0};  // that its thread has used
 };
 
 struct BrokerSample {
@@ -39,6 +45,8 @@ struct BrokerSample {
   std::vector<ShardSample> shards;
   controller::metadata::ImagePtr image;  // never null
   std::optional<controller::raft::QuorumStatus> quorum;
+  controller::quorum::RaftMeasures raft;
+  controller::quorum::ControllerMeasures controller;
   std::vector<partition::Volume> volumes;
   std::vector<group::GroupSurvey> groups;
 };

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -61,6 +62,7 @@ struct MetricsPage::Totals {
   size_t under_min_isr = 0;
   size_t at_min_isr = 0;
   size_t reassigning = 0;
+  size_t producers = 0;
 };
 
 double Pace::of(double count, common::Instant now) {
@@ -107,6 +109,8 @@ constexpr Counter counters[] = {
      &PartitionCounters::isr_shrinks, false},
     {"kafka_server_replicamanager_isrexpands_total", "Times that one has grown.", &PartitionCounters::isr_expands,
      false},
+    {"kafka_server_replicamanager_failedisrupdates_total", "Changes of an ISR that the controller refused.",
+     &PartitionCounters::failed_isr_updates, false},
 };
 
 template <class T>
@@ -138,6 +142,8 @@ void MetricsPage::broker_totals(MetricsText& out, const Totals& totals, common::
         totals.under_min_isr);
   gauge("kafka_server_replicamanager_atminisrpartitioncount", "Led partitions exactly at min.insync.replicas.",
         totals.at_min_isr);
+  gauge("kafka_server_replicamanager_produceridcount", "Idempotent producers that the replicas here remember.",
+        totals.producers);
   gauge("kafka_server_replicamanager_reassigningpartitions", "Led partitions whose replicas are being moved.",
         totals.reassigning);
   out.family("kafka_controller_controllerstats_uncleanleaderelections_total", "counter",
@@ -188,6 +194,26 @@ void MetricsPage::requests(MetricsText& out, const BrokerSample& sample) {
         out.sample({{"request", name_of(key)}, {"version", std::to_string(version)}}, number(api.by_version[version]));
       }
     }
+  }
+  out.family("kafka_network_requestmetrics_errors_total", "counter",
+             "Errors told by API, one for each partition or whatever else it is told of; NONE: answers without any.");
+  for (const auto& [key, api] : by_key) {
+    const uint64_t unanswered = api.faulty + api.closed;
+    out.sample({{"request", name_of(key)}, {"error", "NONE"}},
+               number(api.time.count() - std::min(api.time.count(), unanswered)));
+    for (const auto& [code, times] : api.errors) {
+      out.sample({{"request", name_of(key)}, {"error", common::model::to_string(code)}}, number(times));
+    }
+  }
+  api::Waiting waiting;
+  for (const ShardSample& shard : sample.shards) waiting.add(shard.waiting);
+  out.family("kafka_server_delayedoperationpurgatory_purgatorysize", "gauge",
+             "Requests that wait: for replicas, for records, for other members of their group.");
+  for (const auto& [name, count] : {std::pair{"Produce", waiting.produce},
+                                    {"Fetch", waiting.fetch},
+                                    {"DeleteRecords", waiting.delete_records},
+                                    {"Rebalance", waiting.rebalance}}) {
+    out.sample({{"delayedOperation", name}}, number(count));
   }
   out.family("kafka_network_requestmetrics_totaltimems", "summary",
              "Time from request to response; quantiles of the last minutes.");
@@ -254,6 +280,57 @@ void MetricsPage::paces(MetricsText& out, const MetricsInput& in, const BrokerSa
   }
 }
 
+void MetricsPage::quorum(MetricsText& out, const BrokerSample& sample) {
+  if (!sample.quorum) return;
+  const auto gauge = [&](const std::string& name, const char* help, double value) {
+    out.family(name, "gauge", help);
+    out.sample(value);
+  };
+  const auto ms = [](common::Duration d) { return std::chrono::duration<double, std::milli>(d).count(); };
+  const controller::quorum::RaftMeasures& raft = sample.raft;
+  for (const auto& [what, help, all] :
+       {std::tuple{"commit_latency", "Milliseconds from proposing an entry here to its commit, in the last minutes.",
+                   &raft.commit_latency},
+        {"election_latency", "Milliseconds from standing for election to a known leader, in the last minutes.",
+         &raft.election_latency}}) {
+    const common::Histogram lately = recent(what, *all, sample.taken);
+    const double average = lately.count() > 0 ? lately.sum_seconds() * 1000 / number(lately.count()) : 0;
+    for (const char* style : {"raft_metrics", "raftmetrics"}) {
+      gauge(fmt::format("kafka_server_{}_{}_avg", style, what), help, average);
+      gauge(fmt::format("kafka_server_{}_{}_max", style, what), help, lately.quantile_seconds(1) * 1000);
+    }
+  }
+  const auto unknown = std::ranges::count_if(sample.quorum->voters.voters(),
+                                             [](const auto& voter) { return voter.endpoint.host.empty(); });
+  for (const char* style : {"raft_metrics", "raftmetrics"}) {
+    gauge(fmt::format("kafka_server_{}_current_vote", style), "Whom this node has voted for in this term, -1: nobody.",
+          sample.quorum->voted_for ? number(sample.quorum->voted_for->value) : -1);
+    gauge(fmt::format("kafka_server_{}_number_unknown_voter_connections", style), "Voters whose address is not known.",
+          number(unknown));
+  }
+  gauge("kafka_server_metadataloader_handleloadsnapshotcount", "Snapshots of the metadata loaded by this process.",
+        number(raft.snapshots_loaded));
+  if (raft.snapshot_made_at) {
+    gauge("kafka_server_snapshotemitter_latestsnapshotgeneratedbytes", "Size of the last snapshot made here.",
+          number(raft.snapshot_bytes));
+    gauge("kafka_server_snapshotemitter_latestsnapshotgeneratedagems", "Age of the last snapshot made here.",
+          ms(sample.taken - *raft.snapshot_made_at));
+  }
+  const controller::quorum::ControllerMeasures& controller = sample.controller;
+  gauge("kafka_controller_controllereventmanager_eventqueuesize",
+        "Requests to the controller that wait for a commit, or for brokers to apply it.", number(controller.waiting));
+  out.family("kafka_controller_controllereventmanager_eventqueuetimems", "summary",
+             "How late the active controller's thread comes to what is due.");
+  out.summary_ms({}, controller.lateness, recent("lateness", controller.lateness, sample.taken));
+  out.family("kafka_controller_controllereventmanager_eventqueueprocessingtimems", "summary",
+             "Time to decide a request, without its commit.");
+  out.summary_ms({}, controller.processing, recent("deciding", controller.processing, sample.taken));
+  gauge("kafka_controller_kafkacontroller_eventqueueoperationsstartedcount",
+        "Requests that this node has taken as the active controller.", number(controller.requests));
+  gauge("kafka_controller_kafkacontroller_eventqueueoperationstimedoutcount",
+        "Those answered before all that they concern had applied them.", number(controller.timed_out));
+}
+
 std::string MetricsPage::render(const MetricsInput& in) {
   MetricsText out;
   write_process(out, in);
@@ -277,6 +354,7 @@ std::string MetricsPage::render(const MetricsInput& in) {
       ++totals.replicas;
       topics_here.insert(replica.facts.topic);
       if (replica.offline) ++totals.offline;
+      totals.producers += replica.facts.producers;
       totals.all.add(replica.counters);
       const std::string& topic = replica.facts.topic;
       if (totals.by_topic.size() < in.partitions_max || totals.by_topic.contains(topic))
@@ -295,8 +373,11 @@ std::string MetricsPage::render(const MetricsInput& in) {
   requests(out, sample);
   idle(out, sample);
   paces(out, in, sample);
-  const size_t left_out = write_partitions(out, sample, in.partitions_max);
+  quorum(out, sample);
+  const size_t left_out = write_partitions(out, in, sample);
   write_controller(out, in, sample);
+  write_software(out, sample);
+  write_cleaner(out, sample);
   write_volumes(out, sample);
   const size_t groups_left_out = write_groups(out, sample, in.lags, in.partitions_max);
   out.family("naru_metrics_left_out", "gauge",

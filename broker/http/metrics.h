@@ -48,6 +48,7 @@ struct MetricsInput {
   const std::vector<GroupLag>* lags = nullptr;
   size_t partitions_max = 1000;
   uint64_t controllers_seen = 0;  // elected since this process started
+  uint64_t sessions_lost = 0;     // of brokers that were gone or silent, likewise
 };
 
 // How much a counter grows in a second, between two looks that are a second apart at least: two scrapers side by side
@@ -72,6 +73,7 @@ class MetricsPage {
   void requests(MetricsText& out, const BrokerSample& sample);
   void idle(MetricsText& out, const BrokerSample& sample);
   void paces(MetricsText& out, const MetricsInput& in, const BrokerSample& sample);
+  void quorum(MetricsText& out, const BrokerSample& sample);
   // The part of `all` that was counted in the last minute or two.
   [[nodiscard]] common::Histogram recent(const std::string& name, const common::Histogram& all, common::Instant now);
 

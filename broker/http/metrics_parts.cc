@@ -67,6 +67,35 @@ void write_offsets(MetricsText& out, const std::vector<const ReplicaSample*>& re
              [](const ReplicaSample& r) { return r.facts.log_start_offset.value; });
 }
 
+// How far followers are behind, as their leader knows: it alone knows both ends. The largest covers what is left out.
+void write_follower_lag(MetricsText& out, int32_t node_id, const BrokerSample& sample,
+                        const std::vector<const ReplicaSample*>& replicas) {
+  const auto lag_of = [](const ReplicaSample& leader, const partition::PartitionDescription::Follower& follower) {
+    const common::model::Offset end = follower.log_end.value_or(leader.facts.log_start_offset);
+    return std::max<int64_t>(0, leader.facts.log_end_offset.value - end.value);
+  };
+  int64_t largest = 0;
+  for (const ShardSample& shard : sample.shards) {
+    for (const ReplicaSample& replica : shard.replicas) {
+      for (const auto& follower : replica.facts.followers) largest = std::max(largest, lag_of(replica, follower));
+    }
+  }
+  out.family("kafka_server_replicafetchermanager_maxlag", "gauge",
+             "Records by which the follower that is furthest behind lags; said by the leader.");
+  out.sample({{"clientId", "Replica"}}, number(largest));
+  out.family("kafka_server_fetcherlagmetrics_consumerlag", "gauge",
+             "Records by which each follower lags behind; said by the leader, the follower is a label.");
+  for (const ReplicaSample* replica : replicas) {
+    for (const auto& follower : replica->facts.followers) {
+      out.sample({{"clientId", fmt::format("ReplicaFetcherThread-0-{}", node_id)},
+                  {"topic", replica->facts.topic},
+                  {"partition", fmt::to_string(replica->facts.partition.value)},
+                  {"replica", fmt::to_string(follower.id.value)}},
+                 number(lag_of(*replica, follower)));
+    }
+  }
+}
+
 void write_isr(MetricsText& out, const BrokerSample& sample, const std::vector<const ReplicaSample*>& replicas) {
   using Value = std::optional<double>;
   const auto standing = [&](const char* name, const char* help, auto value) {
@@ -173,10 +202,11 @@ void write_process(MetricsText& out, const MetricsInput& in) {
   out.sample(number(in.connections.refused));
 }
 
-size_t write_partitions(MetricsText& out, const BrokerSample& sample, size_t partitions_max) {
-  const std::vector<const ReplicaSample*> replicas = shown(sample, partitions_max);
+size_t write_partitions(MetricsText& out, const MetricsInput& in, const BrokerSample& sample) {
+  const std::vector<const ReplicaSample*> replicas = shown(sample, in.partitions_max);
   write_offsets(out, replicas);
   write_isr(out, sample, replicas);
+  write_follower_lag(out, in.node_id, sample, replicas);
   size_t all = 0;
   for (const ShardSample& shard : sample.shards) all += shard.replicas.size();
   return all - replicas.size();
@@ -223,6 +253,9 @@ void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSamp
         applied);
   gauge("kafka_controller_kafkacontroller_newactivecontrollerscount",
         "Controllers elected since this process started, as seen from here.", number(in.controllers_seen));
+  gauge("kafka_controller_kafkacontroller_timedoutbrokerheartbeatcount",
+        "Brokers fenced because they were gone or silent since this process started, as seen from here.",
+        number(in.sessions_lost));
   const auto* version = sample.image->features().find("metadata.version");
   gauge("kafka_server_metadataloader_currentmetadataversion", "Finalized level of metadata.version.",
         version != nullptr ? number(*version) : 0);
@@ -244,6 +277,62 @@ void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSamp
     out.sample({{"state", controller::raft::to_string(quorum.role)}}, 1);
   }
   gauge("naru_quorum_voters", "Members of the metadata quorum.", number(quorum.voters.size()));
+}
+
+void write_software(MetricsText& out, const BrokerSample& sample) {
+  std::map<server::SoftwareTable::Key, uint64_t> all;
+  for (const ShardSample& shard : sample.shards) {
+    for (const auto& [key, connections] : shard.software) all[key] += connections;
+  }
+  out.family("kafka_server_socket_server_metrics_connections_software", "gauge",
+             "Clients connected, by library and version as they say; unknown: not said.");
+  for (const auto& [key, connections] : all) {
+    out.sample({{"clientSoftwareName", key.name},
+                {"clientSoftwareVersion", key.version},
+                {"listener", key.listener},
+                {"networkProcessor", "0"}},
+               number(connections));
+  }
+}
+
+// Of the shard that is worst off.
+void write_cleaner(MetricsText& out, const BrokerSample& sample) {
+  cleaner::CleanerStanding all;
+  std::optional<double> since_look, took;
+  double dirtiest = 0;
+  bool is_on = false;
+  for (const ShardSample& shard : sample.shards) {
+    if (!shard.cleaner) continue;
+    is_on = true;
+    const cleaner::CleanerStanding& one = *shard.cleaner;
+    const auto ms = [](common::Duration d) { return std::chrono::duration<double, std::milli>(d).count(); };
+    if (one.looked_at) since_look = std::max(since_look.value_or(0), ms(sample.taken - *one.looked_at));
+    if (one.bytes_before > 0) took = std::max(took.value_or(0), ms(one.took));
+    dirtiest = std::max(dirtiest, one.dirtiest);
+    all.bytes_before += one.bytes_before;
+    all.bytes_after += one.bytes_after;
+    for (const auto& [directory, logs] : one.uncleanable) all.uncleanable[directory] += logs;
+  }
+  if (!is_on) return;
+  const auto gauge = [&](const char* name, const char* help, double value) {
+    out.family(name, "gauge", help);
+    out.sample(value);
+  };
+  if (since_look) {
+    gauge("kafka_log_logcleanermanager_time_since_last_run_ms",
+          "Since compaction last looked for what to compact: the shard that waits longest.", *since_look);
+  }
+  gauge("kafka_log_logcleaner_max_dirty_percent", "Dirty share of the dirtiest compacted log, as it looked then.",
+        dirtiest * 100);
+  const double recopied = all.bytes_before > 0 ? number(all.bytes_after) / number(all.bytes_before) : 0;
+  gauge("kafka_log_logcleaner_cleaner_recopy_percent", "What the last runs have left of what they read.",
+        recopied * 100);
+  gauge("kafka_log_logcleaner_max_clean_time_secs", "How long the longest of the last runs took.",
+        took.value_or(0) / 1000);
+  out.family("kafka_log_logcleanermanager_uncleanable_partitions_count", "gauge",
+             "Logs that cannot be compacted as they are; the broker's log says why.");
+  for (const auto& volume : sample.volumes) all.uncleanable.try_emplace(volume.path, 0);
+  for (const auto& [directory, logs] : all.uncleanable) out.sample({{"logDirectory", directory}}, number(logs));
 }
 
 void write_volumes(MetricsText& out, const BrokerSample& sample) {

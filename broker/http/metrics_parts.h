@@ -16,8 +16,10 @@ struct IsrStanding {
 
 void write_process(MetricsText& out, const MetricsInput& in);
 // How many were left out.
-[[nodiscard]] size_t write_partitions(MetricsText& out, const BrokerSample& sample, size_t partitions_max);
+[[nodiscard]] size_t write_partitions(MetricsText& out, const MetricsInput& in, const BrokerSample& sample);
 void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSample& sample);
+void write_software(MetricsText& out, const BrokerSample& sample);
+void write_cleaner(MetricsText& out, const BrokerSample& sample);
 void write_volumes(MetricsText& out, const BrokerSample& sample);
 [[nodiscard]] size_t write_groups(MetricsText& out, const BrokerSample& sample, const std::vector<GroupLag>* lags,
                                   size_t partitions_max);

@@ -15,6 +15,9 @@ class Raft;
 namespace broker::api {
 struct BrokerContext;
 }
+namespace broker::cleaner {
+class LogCleaner;
+}
 namespace broker::group {
 class GroupService;
 }
@@ -45,6 +48,7 @@ struct BrokerParts {
   controller::quorum::Raft* raft = nullptr;                  // on the controller's shard
   std::vector<api::BrokerContext*> contexts;                 // each on its shard
   std::vector<partition::ReplicaManager*> replicas;          // each on its shard
+  std::vector<const cleaner::LogCleaner*> cleaners;          // each on its shard; null: switched off
   partition::PartitionRouter* router = nullptr;              // any thread
   partition::Directories* directories = nullptr;             // on its home
   group::GroupService* groups = nullptr;                     // any thread

@@ -79,6 +79,7 @@ struct Service::Impl {
     in.connections = {.open = stats.connections, .accepted = stats.accepted, .refused = stats.refused, .listeners = {}};
     for (const auto& listener : process.config->listeners) in.connections.listeners.push_back(listener.name);
     in.controllers_seen = console.timeline().controllers_seen();
+    in.sessions_lost = console.timeline().sessions_lost();
     in.partitions_max = request->parameter("detail") == "partition"
                             ? SIZE_MAX
                             : static_cast<size_t>(process.config->metrics_partitions_max);

@@ -77,6 +77,7 @@ void Timeline::on_committed(const std::vector<raft::Entry>& entries) {
       auto records = quorum::decode_records(entry.payload.view());
       if (!records) continue;  // likewise
       story = tell(editor, *records, entry.index);
+      if (live_) sessions_lost_ += story.sessions_lost;
     } else if (entry.kind == raft::EntryKind::leader_change) {
       const bool known = leader_ && term_ == entry.term;
       story.events.push_back({"quorum",

@@ -46,6 +46,8 @@ class Timeline {
   [[nodiscard]] common::model::Term term() const { return term_; }
   // How often a broker became the controller since this process started.
   [[nodiscard]] uint64_t controllers_seen() const { return controllers_seen_; }
+  // How often one was fenced because it was gone or silent, likewise.
+  [[nodiscard]] uint64_t sessions_lost() const { return sessions_lost_; }
   // Pulsed after every change.
   [[nodiscard]] common::Event& changed() { return changed_; }
 
@@ -64,6 +66,7 @@ class Timeline {
   common::model::Term term_;
   common::model::Term last_elected_;
   uint64_t controllers_seen_ = 0;
+  uint64_t sessions_lost_ = 0;
 };
 
 class TimelineTap final : public controller::quorum::RaftListener {

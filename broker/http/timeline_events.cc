@@ -93,7 +93,12 @@ class Teller {
     say("broker", fmt::format("broker {} is removed", r.broker_id));
     story_.gone_brokers.push_back(r.broker_id.value);
   }
-  void on(const FenceBrokerRecord& r) { say("fence", fmt::format("broker {} is fenced", r.broker_id), why_fenced(r)); }
+  void on(const FenceBrokerRecord& r) {
+    const bool is_lost =
+        r.reason == FenceReason::refused || r.reason == FenceReason::lost_stream || r.reason == FenceReason::silent;
+    if (is_lost) ++story_.sessions_lost;
+    say("fence", fmt::format("broker {} is fenced", r.broker_id), why_fenced(r));
+  }
   void on(const UnfenceBrokerRecord& r) {
     say("broker", fmt::format("broker {} is in service", r.broker_id), "it has caught up with the metadata");
   }
@@ -142,6 +147,23 @@ class Teller {
 
   // As far as the batch and what was before it tell: what the controller went by is in its own log.
   [[nodiscard]] std::string why_fenced(const FenceBrokerRecord& r) const {
+    switch (r.reason) {
+      case FenceReason::refused:
+        return "its process is gone: its address refuses connections";
+      case FenceReason::lost_stream:
+        return "its connection broke, and its machine does not answer";
+      case FenceReason::silent:
+        return "silent: nothing was heard of it for a session";
+      case FenceReason::own_wish:
+        return "it asked for it: it cannot serve";
+      case FenceReason::stalled:
+        return "it speaks, but its work stands still";
+      case FenceReason::unknown:
+      case FenceReason::replaced:
+      case FenceReason::shut_down:
+      case FenceReason::unregistered:
+        break;  // the batch tells it
+    }
     if (unregistered_.contains(r.broker_id)) return "it is removed from the cluster";
     if (registered_.contains(r.broker_id)) return "a new process has taken its place";
     const BrokerImage* before = editor_.image().broker(r.broker_id);

@@ -28,6 +28,7 @@ struct BatchStory {
   std::vector<std::string> gone_topics;
   std::vector<TimelineEvent> events;
   size_t events_left_out = 0;
+  size_t sessions_lost = 0;  // brokers fenced because they are gone or silent
 };
 
 // Applies `records` to `editor`. A record that does not apply ends the story (the node itself halts then, R18).

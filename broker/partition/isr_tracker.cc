@@ -247,6 +247,11 @@ std::optional<Offset> IsrTracker::low_watermark(Offset own) const {
   return low;
 }
 
+std::optional<Offset> IsrTracker::follower_end(BrokerId id) const {
+  const Follower* f = find(id);
+  return f != nullptr ? f->log_end_offset : std::nullopt;
+}
+
 bool IsrTracker::in_sync(BrokerId id) const {
   const Follower* f = find(id);
   return f != nullptr && (f->in_isr || f->in_proposal);

@@ -149,6 +149,8 @@ class IsrTracker {
   // The smallest log start offset of the leader (`own`) and every live replica: what DeleteRecords waits for. None
   // while a live replica has not spoken in this epoch.
   [[nodiscard]] std::optional<Offset> low_watermark(Offset own) const;
+  // Log end offset of a follower as known in this epoch.
+  [[nodiscard]] std::optional<Offset> follower_end(BrokerId id) const;
   [[nodiscard]] bool in_sync(BrokerId id) const;  // recorded or proposed
   [[nodiscard]] BrokerIds followers() const;
 

@@ -93,7 +93,11 @@ PartitionDescription Partition::describe() const {
   d.segments = log_ ? log_->segment_count() : 0;
   d.min_isr = settings_.min_isr;
   if (role_ != Role::none) d.leader_epoch = leader_epoch_;
-  if (tracker_) d.isr = tracker_->isr();
+  if (log_) d.producers = log_->producers().size();
+  if (tracker_) {
+    d.isr = tracker_->isr();
+    for (const BrokerId id : tracker_->followers()) d.followers.push_back({id, tracker_->follower_end(id)});
+  }
   return d;
 }
 
@@ -209,7 +213,8 @@ void Partition::become_nothing(const Assignment& a) {
 void Partition::end_role(ErrorCode code) {
   role_ = Role::none;
   leader_counts_synced_ = false;
-  unwritten_.clear();
+  // What was refused a moment before we led must not be overtaken once we do.
+  std::erase_if(unwritten_, [&](const auto& entry) { return shard_.now() - entry.second.at > own_gap_patience; });
   tracker_.reset();
   reconciler_.reset();
   if (!mutant<"R58-waits-beyond-the-role">()) fail_all(committed_waiters_, code);
@@ -339,6 +344,7 @@ void Partition::on_proposal_answer(LeaderEpoch epoch, PartitionEpoch expected, R
   if (!answer) {
     if (!tracker_->proposes_at(expected)) return;
     logger_.info("ISR proposal refused: {} {}", answer.error().code, answer.error().message);
+    ++counters_.failed_isr_updates;
     tracker_->on_proposal_refused(answer.error().code, shard_.now());
     return;
   }

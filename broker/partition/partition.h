@@ -145,6 +145,12 @@ struct PartitionDescription {
   Offset last_stable_offset;
   size_t segments = 0;
   int min_isr = 1;
+  size_t producers = 0;  // idempotent producers that are remembered
+  struct Follower {
+    BrokerId id;
+    std::optional<Offset> log_end;  // none: has not spoken in this leader epoch
+  };
+  std::vector<Follower> followers;  // of a leader
 };
 
 // Whoever else wants to know of a partition's progress (coordinators). Called on the home shard, inside the event;
@@ -334,7 +340,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   void flush_if_needed();
   // Whether the batches that lack before `batch` were refused here for a reason of our own.
   [[nodiscard]] bool is_own_gap(const common::records::BatchFacts& batch) const;
-  void note_unwritten(std::span<const common::records::BatchFacts> facts);
+  void note_unwritten(const common::records::ProducerStamp& first);
   void look_whether_cut_off(const std::vector<std::pair<BrokerId, Instant>>& spoken_at);
 
   [[nodiscard]] Appended append(const Buffer& batches, const ProduceOptions& options);
@@ -401,10 +407,14 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   bool cut_off_ = false;
   bool leader_counts_synced_ = false;  // of the leader that is followed
   // R86: gaps that we made ourselves: batches of producers that could not be written, though nothing was wrong with
-  // them.
-  std::map<common::model::ProducerId, common::records::ProducerStamp> unwritten_;
+  // them; and when one of that producer was last refused so.
+  struct Unwritten {
+    common::records::ProducerStamp first;
+    Instant at;
+  };
+  std::map<common::model::ProducerId, Unwritten> unwritten_;
   common::RateLimit refusal_lines_{std::chrono::seconds(10)};  // a follower that cannot append
-  std::optional<Instant> flushing_since_;  // a sync that acknowledgements wait for is under way
+  std::optional<Instant> flushing_since_;                      // a sync that acknowledgements wait for is under way
 
   // By required offset; each waiter leaves its list when it is answered.
   std::vector<Waiter*> committed_waiters_;

@@ -82,25 +82,25 @@ Result<Buffer> stored_form(const Buffer& batch, const StoredCodec& stored, commo
 
 bool Partition::is_own_gap(const common::records::BatchFacts& batch) const {
   const auto found = unwritten_.find(batch.producer->id);
-  if (found == unwritten_.end() || found->second.epoch != batch.producer->epoch) return false;
+  if (found == unwritten_.end() || found->second.first.epoch != batch.producer->epoch) return false;
+  if (shard_.now() - found->second.at > own_gap_patience) return false;
   constexpr int64_t sequences = int64_t{1} << 31;
-  const int64_t ahead = (sequences + batch.producer->base_sequence - found->second.base_sequence) % sequences;
+  const int64_t ahead = (sequences + batch.producer->base_sequence - found->second.first.base_sequence) % sequences;
   return ahead > 0 && ahead < sequences / 2;
 }
 
-void Partition::note_unwritten(std::span<const common::records::BatchFacts> facts) {
+void Partition::note_unwritten(const common::records::ProducerStamp& first) {
   constexpr size_t producers_max = 1000;
-  for (const common::records::BatchFacts& batch : facts) {
-    if (!batch.producer || batch.is_control) continue;
-    const auto found = unwritten_.find(batch.producer->id);
-    if (found != unwritten_.end() && found->second.epoch == batch.producer->epoch) continue;  // the first one counts
-    if (unwritten_.size() >= producers_max) unwritten_.clear();
-    unwritten_.insert_or_assign(batch.producer->id, *batch.producer);
+  const auto found = unwritten_.find(first.id);
+  if (found != unwritten_.end() && found->second.first.epoch == first.epoch) {
+    found->second.at = shard_.now();  // the first one counts
+    return;
   }
+  if (unwritten_.size() >= producers_max) unwritten_.clear();
+  unwritten_.insert_or_assign(first.id, Unwritten{first, shard_.now()});
 }
 
 std::optional<ProduceResult> Partition::refuse_unseen(const ProduceOptions& options) const {
-  if (is_offline()) return refused(ErrorCode::kafka_storage_error, "the log directory is offline");
   if (!tracker_) return refused(ErrorCode::not_leader_or_follower);
   if (options.only_in_epoch && *options.only_in_epoch != leader_epoch_)
     return refused(ErrorCode::not_leader_or_follower);
@@ -146,6 +146,11 @@ std::optional<Partition::Appended> Partition::answer_by_producers(const std::vec
       }
       return Appended{refused(known.error().code, std::move(known.error().message))};
     }
+    // R86: a producer may begin anywhere, but not behind what was refused here a moment ago and will come again.
+    if (!*known && !log_->producers().knows(batch.producer->id) && is_own_gap(batch) &&
+        !mutant<"R86-begins-behind-a-refusal">()) {
+      return Appended{refused(ErrorCode::kafka_storage_error, "what came before it could not be written")};
+    }
     if (!*known || mutant<"R85-appends-duplicates">()) continue;
     // R85: a retry of what we hold. Its answer is the first one's, and no sooner: once committed.
     Appended appended;
@@ -176,7 +181,12 @@ void Partition::note_appended(const std::vector<common::records::BatchFacts>& fa
 
 // Everything that is refused in here is a definite failure: nothing was appended.
 Partition::Appended Partition::append(const Buffer& batches, const ProduceOptions& options) {
-  if (auto refusal = refuse_unseen(options)) return {*std::move(refusal)};
+  if (is_offline()) return {refused(ErrorCode::kafka_storage_error, "the log directory is offline")};
+  if (auto refusal = refuse_unseen(options)) {
+    const auto first = common::records::BatchView::parse_header(batches.view());
+    if (first && first->producer() && !first->is_control()) note_unwritten(*first->producer());
+    return {*std::move(refusal)};
+  }
   const TimestampMs now = shard_.clock().wall_now();
   common::records::ProduceLimits limits = settings_.produce;
   if (options.zstd_refused) limits.zstd = common::records::ZstdRule::refused;
@@ -198,7 +208,9 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
   Result<common::log::AppendInfo> info =
       log_->append_as_leader(*stored, *facts, leader_epoch_, now, is_anew ? stored->size() : options.frame_bytes);
   if (!info) {
-    note_unwritten(*facts);
+    for (const common::records::BatchFacts& batch : *facts) {
+      if (batch.producer && !batch.is_control) note_unwritten(*batch.producer);
+    }
     return {refused(info.error().code, std::move(info.error().message))};
   }
   note_appended(*facts, batches.size());

@@ -24,6 +24,7 @@ struct PartitionCounters {
   uint64_t replication_bytes_out = 0;  // read by followers
   uint64_t isr_shrinks = 0;
   uint64_t isr_expands = 0;
+  uint64_t failed_isr_updates = 0;  // proposals that the controller refused
 
   void add(const PartitionCounters& o) {
     messages_in += o.messages_in;
@@ -38,6 +39,7 @@ struct PartitionCounters {
     replication_bytes_out += o.replication_bytes_out;
     isr_shrinks += o.isr_shrinks;
     isr_expands += o.isr_expands;
+    failed_isr_updates += o.failed_isr_updates;
   }
 };
 

@@ -407,7 +407,8 @@ void ReplicaManager::tick() {
     next_attempt_ = now + unmade_retry;
     retry_unmade();
   }
-  if (now < next_retention_) return;
+  // What may go is the image's to say: before it has come, logs have the settings that no topic may have.
+  if (now < next_retention_ || !(takes_part_ || mutant<"R82-retention-before-the-metadata">())) return;
   next_retention_ = now + options_.retention_interval;
   for (const auto& [id, partition] : partitions_) partition->apply_retention(wall);
 }

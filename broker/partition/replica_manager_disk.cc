@@ -27,7 +27,7 @@ Result<OpenReport> ReplicaManager::open_logs(const std::vector<PlacedLog>& found
       unusable_[{placed.topic_id, placed.partition.partition}] = Unusable::lost;
       continue;
     }
-    // The topic's own settings come with the image; until then nothing is appended or deleted.
+    // The topic's own settings come with the image; until then nothing is appended or deleted (tick()).
     Result<std::shared_ptr<Partition>> opened = open(placed, TopicSettings{});
     if (!opened && opened.error().code == ErrorCode::corrupt_message) {
       options_.logger.error(

@@ -24,6 +24,7 @@ struct Server::PerShard {
   common::Shard& shard;
   std::shared_ptr<MemoryBudget> budget;
   std::shared_ptr<ResponseBudget> responses;
+  std::shared_ptr<SoftwareTable> software = std::make_shared<SoftwareTable>();
   Dispatch dispatch;
   std::unordered_set<std::shared_ptr<Connection>> connections;
   common::TimerHandle sweep;
@@ -140,8 +141,11 @@ void Server::hand_over(Listener& listener, common::net::Acceptor::Accepted accep
   PerShard& part = *per_shard_[listener.next_shard++ % per_shard_.size()];
   part.shard.post([this, &part, &listener, accepted, ip] {
     common::net::Socket socket(part.shard, accepted.descriptor);
-    ConnectionInfo info{
-        .id = next_id_++, .listener = listener.spec.name, .peer = socket.peer(), .local = socket.local()};
+    ConnectionInfo info{.id = next_id_++,
+                        .listener = listener.spec.name,
+                        .peer = socket.peer(),
+                        .local = socket.local(),
+                        .software = std::make_shared<ClientSoftware>(part.software, listener.spec.name)};
     auto on_closed = [this, &part, &listener, ip](Connection& connection, const std::string& why) {
       if (!why.empty()) {
         if (const auto grant = part.bad_client_line.ask(part.shard.now()); grant.allowed) {
@@ -187,6 +191,10 @@ void Server::stop() {
       for (const auto& connection : all) connection->close("");
     });
   }
+}
+
+const SoftwareTable& Server::software(size_t shard) const {
+  return *per_shard_[shard]->software;
 }
 
 ServerStats Server::stats() const {

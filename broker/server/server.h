@@ -65,6 +65,8 @@ class Server {
   // Closes listeners and connections; returns when no connection is left on any shard. Not from a shard.
   void stop();
   [[nodiscard]] ServerStats stats() const;
+  // Of the connections of one shard. On that shard.
+  [[nodiscard]] const SoftwareTable& software(size_t shard) const;
 
  private:
   struct PerShard;

@@ -279,7 +279,7 @@ Exit judge(const DrillCommand& command, const std::string& topic, verify::Client
 
 Exit run(const DrillCommand& command) {
   if (command.shared.format == Format::help) return print_out(verify::json_shape()) ? Exit::done : Exit::refused;
-  Outcome<client::Cluster> cluster = open_cluster(command.shared);
+  Outcome<client::Cluster> cluster = open_cluster(command.shared, Properties::are_for_the_library_too);
   if (!cluster) return report(cluster.error());
   std::random_device random;
   const std::string topic = fmt::format("naru-drill-{:08x}", random());
@@ -306,7 +306,7 @@ Exit run(const DrillCommand& command) {
                            .topic = topic,
                            .group = topic,
                            .history = {},
-                           .properties = {},
+                           .properties = verify::library_properties(command.shared),
                            .producers = 2,
                            .consumers = 2,
                            .rate = 0,

@@ -1,21 +1,11 @@
 #include "cli/kafka_tools/console_settings.h"
 
-#include <algorithm>
-#include <array>
-
 #include <fmt/format.h>
 
 #include "common/config/config_load.h"
 
 namespace cli::kafka_tools {
 namespace {
-
-// Kafka's Java client knows these; librdkafka has no such thing, or Kafka's tool sets it anyway.
-constexpr std::array java_only = {"key.serializer",      "value.serializer",       "key.deserializer",
-                                  "value.deserializer",  "buffer.memory",          "max.block.ms",
-                                  "max.poll.records",    "interceptor.classes",    "metric.reporters",
-                                  "partitioner.class",   "default.api.timeout.ms", "auto.include.jmx.reporter",
-                                  "metrics.num.samples", "exclude.internal.topics"};
 
 std::string unescaped(const std::string& text) {
   std::string out;
@@ -49,9 +39,6 @@ Outcome<void> add_settings(KafkaSettings& settings, const std::string& file, con
     for (const auto& [name, value] : *read) all.push_back(fmt::format("{}={}", name, value));
   }
   all.insert(all.end(), words.begin(), words.end());
-  std::erase_if(all, [](const std::string& word) {
-    return std::ranges::find(java_only, word.substr(0, word.find('='))) != java_only.end();
-  });
   settings.set_all(all);
   return {};
 }

@@ -13,7 +13,7 @@ using Words = std::map<std::string, std::string>;
 // "a=b" words of --reader-property and the like; later ones win. An escape in a value (\t, \n) is what it stands for.
 Outcome<Words> parse_words(const std::vector<std::string>& words);
 
-// Settings of a file of properties and of NAME=VALUE words, without those that only a Java client has.
+// Settings of a file of properties and of NAME=VALUE words.
 Outcome<void> add_settings(KafkaSettings& settings, const std::string& file, const std::vector<std::string>& words);
 
 bool is_true(const Words& words, const std::string& name, bool otherwise);

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/client_properties.h"
 #include "cli/session.h"
 #include "cli/verify/payload.h"
 #include "cli/verify/replica_reader.h"
@@ -69,6 +70,15 @@ Promise promise_of(const ClientsOptions& options) {
 }
 
 }  // namespace
+
+std::vector<std::string> library_properties(const Shared& shared) {
+  const Outcome<ClientProperties> given = client_properties(shared);
+  if (!given) return {};
+  std::vector<std::string> all = all_of(*given);
+  // The group of a run is its own.
+  std::erase_if(all, [](const std::string& property) { return property.starts_with("group.id="); });
+  return all;
+}
 
 Promise::Acks acks_from(std::string_view text) {
   if (text == "0") return Promise::Acks::none;

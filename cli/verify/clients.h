@@ -20,6 +20,10 @@
 
 namespace cli::verify {
 
+// What the command was given for the client library; what is wrong with it comes to light before, when the cluster is
+// opened.
+[[nodiscard]] std::vector<std::string> library_properties(const Shared& shared);
+
 struct ClientsOptions {
   Shared shared;
   std::string topic;

@@ -90,7 +90,7 @@ Exit verify_topic(const VerifyCommand& command, const std::string& topic, const 
                    .topic = topic,
                    .group = group,
                    .history = command.history,
-                   .properties = command.properties,
+                   .properties = verify::library_properties(command.shared),
                    .acks = verify::acks_from(command.acks),
                    .producers = command.producers,
                    .consumers = command.consumers,
@@ -119,7 +119,7 @@ Exit run(const VerifyCommand& command) {
     print_out(verify::json_shape());
     return Exit::done;
   }
-  auto cluster = open_cluster(command.shared);
+  auto cluster = open_cluster(command.shared, Properties::are_for_the_library_too);
   if (!cluster) return report(cluster.error());
   std::random_device random;
   const std::string name = fmt::format("naru-verify-{:08x}", random());

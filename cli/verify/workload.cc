@@ -30,7 +30,7 @@ verify::ClientsOptions options_of(const WorkloadCommand& command) {
           .topic = command.topic,
           .group = command.group,
           .history = command.history,
-          .properties = command.properties,
+          .properties = verify::library_properties(command.shared),
           .acks = verify::acks_from(command.acks),
           .producers = command.producers,
           .consumers = command.consumers,

@@ -190,10 +190,15 @@ Result<void> LogRecovery::run() {
   if (auto done = load_segments(); !done) return done;
   if (auto done = choose_scan_start(); !done) return done;
   if (auto done = load_epochs(); !done) return done;
-  if (auto done = load_producers(); !done) return done;
+  if (auto done = load_producers(Offset(INT64_MAX), scan_first_); !done) return done;
   log_.log_end = log_.segments.front()->base;
   const bool only_tail = scan_first_ == log_.segments.size();
   if (auto done = only_tail ? check_tail() : scan_from(scan_first_); !done) return done;
+  // The process may have died between a truncation and the removal of a snapshot: it tells of batches that are gone.
+  if (producers_from_ > log_.log_end && !mutant<"R84-believes-a-snapshot-beyond-the-end">()) {
+    log_.producers.clear();
+    if (auto done = load_producers(log_.log_end, log_.segments.size()); !done) return done;
+  }
 
   log_.log_start = std::clamp(hints_.log_start_offset.value_or(Offset(0)), log_.segments.front()->base, log_.log_end);
   if (auto done = drop_below_start(); !done) return done;

@@ -50,7 +50,7 @@ class LogRecovery {
   Result<void> rebuild_indexes(Segment& segment);
   Result<void> load_epochs();
   Result<void> complete_epochs();
-  Result<void> load_producers();
+  Result<void> load_producers(Offset bound, size_t segments);
   Result<void> renew_snapshots();
 
   // A file that cannot be read may be a good one: only one that is not there, or is no such file at all, can be done

@@ -120,13 +120,15 @@ Result<void> LogRecovery::complete_epochs() {
   return {};
 }
 
-// R84: the newest valid snapshot at or below the recovery point, then the batches from there to where the scan begins.
-Result<void> LogRecovery::load_producers() {
+// R84: the newest valid snapshot at or below `bound` and the recovery point, then the batches from there on, of the
+// first so many segments.
+Result<void> LogRecovery::load_producers(Offset bound, size_t segments) {
   const Offset first = log_.segments.front()->base;
   producers_from_ = first;
   if (!log_.config.keep_producer_state) return {};
   for (auto it = log_.snapshots.rbegin(); it != log_.snapshots.rend(); ++it) {
-    if ((it->offset > snapshots_trusted() && !mutant<"R84-trusts-snapshots-of-what-was-cut">()) || it->offset < first)
+    if ((it->offset > std::min(snapshots_trusted(), bound) && !mutant<"R84-trusts-snapshots-of-what-was-cut">()) ||
+        it->offset < first)
       continue;
     auto file = disk_.read_file(log_.path(it->offset, snapshot_suffix), 256u << 20);
     if (!file && !is_missing(file.error())) return disk::storage_error(file.error());
@@ -140,7 +142,7 @@ Result<void> LogRecovery::load_producers() {
     producers_from_ = it->offset;
     break;
   }
-  for (size_t i = 0; i < std::min(scan_first_, log_.segments.size()); ++i) {
+  for (size_t i = 0; i < std::min(segments, log_.segments.size()); ++i) {
     Segment& segment = *log_.segments[i];
     const bool is_before = i + 1 < log_.segments.size() && log_.segments[i + 1]->base <= producers_from_;
     if (is_before) continue;

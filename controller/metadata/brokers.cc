@@ -96,7 +96,7 @@ RegisterBrokerAnswer BrokerRegistry::register_broker(Draft& draft, const Registe
       return answer;
     }
     if (!mutant<"R25-replaces-without-fencing">())
-      fence(draft, request.broker_id, "replaced by a new incarnation");  // R25: in the same batch
+      fence(draft, request.broker_id, FenceReason::replaced);  // R25: in the same batch
   }
 
   RegisterBrokerRecord record;
@@ -136,7 +136,7 @@ BrokerHeartbeatAnswer BrokerRegistry::heartbeat(Draft& draft, const BrokerHeartb
   if (beat.want_shutdown) {
     shut_down(draft, broker, h);
   } else if (!broker.fenced && (beat.want_fence || stuck)) {
-    fence(draft, beat.broker_id, beat.want_fence ? "at its own wish" : "its progress has stalled");
+    fence(draft, beat.broker_id, beat.want_fence ? FenceReason::own_wish : FenceReason::stalled);
   } else if (broker.fenced && !broker.in_controlled_shutdown &&
              (beat.ready || mutant<"R27-serves-before-it-has-recovered">()) && answer.caught_up && !beat.want_fence &&
              !stuck) {
@@ -190,7 +190,7 @@ void BrokerRegistry::shut_down(Draft& draft, const BrokerImage& broker, Heard& h
     h.shutdown_at = draft.index();
   } else if (mutant<"R31-does-not-wait-for-the-others">() ||
              everyone_applied(draft.image(), broker.broker_id, h.shutdown_at.value_or(activation_))) {
-    fence(draft, broker.broker_id, "shut down in good order");
+    fence(draft, broker.broker_id, FenceReason::shut_down);
   }
 }
 
@@ -212,7 +212,7 @@ UnregisterBrokerAnswer BrokerRegistry::unregister(Draft& draft, const Unregister
     return answer;
   }
   const BrokerEpoch epoch = found->epoch;
-  if (!found->fenced) fence(draft, request.broker_id, "unregistered");
+  if (!found->fenced) fence(draft, request.broker_id, FenceReason::unregistered);
   lose_claims(draft, request.broker_id, options_);
   draft.add(UnregisterBrokerRecord{request.broker_id, epoch});
   draft.note("broker {} unregistered", request.broker_id);
@@ -220,14 +220,38 @@ UnregisterBrokerAnswer BrokerRegistry::unregister(Draft& draft, const Unregister
   return answer;
 }
 
-void BrokerRegistry::fence(Draft& draft, BrokerId id, std::string_view why) {
+std::string_view to_string(FenceReason reason) {
+  switch (reason) {
+    case FenceReason::unknown:
+      break;
+    case FenceReason::refused:
+      return "its address refuses connections";
+    case FenceReason::lost_stream:
+      return "its stream is lost";
+    case FenceReason::silent:
+      return "silence";
+    case FenceReason::replaced:
+      return "replaced by a new incarnation";
+    case FenceReason::own_wish:
+      return "at its own wish";
+    case FenceReason::stalled:
+      return "its progress has stalled";
+    case FenceReason::shut_down:
+      return "shut down in good order";
+    case FenceReason::unregistered:
+      return "unregistered";
+  }
+  return "?";
+}
+
+void BrokerRegistry::fence(Draft& draft, BrokerId id, FenceReason reason, std::string_view detail) {
   const BrokerImage* broker = draft.image().broker(id);
   if (broker == nullptr || broker->fenced) return;
   Heard& h = heard(*broker);
   h.active_since.reset();
   h.unfence_from = draft.index();
-  draft.add(FenceBrokerRecord{id, broker->epoch});
-  draft.note("broker {} fenced: {}", id, why);
+  draft.add(FenceBrokerRecord{id, broker->epoch, reason});
+  draft.note("broker {} fenced: {}{}", id, to_string(reason), detail);
   if (!mutant<"R37-fencing-leaves-the-isrs">()) leave_isrs(draft, id, options_);
 }
 

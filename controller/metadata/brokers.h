@@ -13,6 +13,9 @@
 
 namespace controller::metadata {
 
+// As a log line has it.
+[[nodiscard]] std::string_view to_string(FenceReason reason);
+
 class BrokerRegistry {
  public:
   // `activation` is the last index that the predecessor may have written.
@@ -25,7 +28,7 @@ class BrokerRegistry {
   [[nodiscard]] UnregisterBrokerAnswer unregister(Draft& draft, const UnregisterBroker& request);
 
   // Fence, out of every ISR, leaders elsewhere: one atomic batch (R25, R37).
-  void fence(Draft& draft, BrokerId id, std::string_view why);
+  void fence(Draft& draft, BrokerId id, FenceReason reason, std::string_view detail = {});
 
   // What the broker said it has applied.
   [[nodiscard]] std::optional<LogIndex> applied(BrokerId id) const;

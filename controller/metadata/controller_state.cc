@@ -211,8 +211,8 @@ void ControllerState::fence_the_gone(Instant now, std::vector<Decision>& decisio
     for (const Verdict& verdict : detector_.verdicts(now, may_fence_fast)) {
       Draft d = draft();
       const auto silent = std::chrono::duration_cast<std::chrono::milliseconds>(verdict.silent_for);
-      registry_.fence(d, verdict.broker_id,
-                      fmt::format("{} (silent for {} ms)", to_string(verdict.evidence), silent.count()));
+      registry_.fence(d, verdict.broker_id, reason_of(verdict.evidence),
+                      fmt::format(" (silent for {} ms)", silent.count()));
       detector_.on_fenced(verdict, now);
       if (verdict.evidence != Evidence::silence) fast_fenced_.insert(verdict.broker_id);
       decisions.push_back(adopt(std::move(d), Refused{}, now));

@@ -8,16 +8,16 @@ namespace controller::metadata {
 
 using common::model::mutant;
 
-std::string_view to_string(Evidence evidence) {
+FenceReason reason_of(Evidence evidence) {
   switch (evidence) {
     case Evidence::refused:
-      return "its address refuses connections";
+      return FenceReason::refused;
     case Evidence::lost_stream:
-      return "its stream is lost";
+      return FenceReason::lost_stream;
     case Evidence::silence:
-      return "silence";
+      return FenceReason::silent;
   }
-  return "?";
+  return FenceReason::unknown;
 }
 
 FailureDetector::Session* FailureDetector::watched(BrokerId id, BrokerEpoch epoch) {

@@ -27,7 +27,7 @@
 namespace controller::metadata {
 
 enum class Evidence : uint8_t { refused, lost_stream, silence };
-[[nodiscard]] std::string_view to_string(Evidence evidence);
+[[nodiscard]] FenceReason reason_of(Evidence evidence);
 
 enum class ProbeResult : uint8_t { refused, no_answer, connected };
 

@@ -99,10 +99,23 @@ struct UnregisterBrokerRecord {
   BrokerEpoch epoch;
   friend bool operator==(const UnregisterBrokerRecord&, const UnregisterBrokerRecord&) = default;
 };
+// What the controller went by; a remark for people, which changes nothing.
+enum class FenceReason : uint8_t {
+  unknown,  // by a version that did not say
+  refused,
+  lost_stream,
+  silent,
+  replaced,
+  own_wish,
+  stalled,
+  shut_down,
+  unregistered,
+};
 struct FenceBrokerRecord {
   static constexpr uint32_t version = 1;
   BrokerId broker_id;
   BrokerEpoch epoch;
+  FenceReason reason = FenceReason::unknown;
   friend bool operator==(const FenceBrokerRecord&, const FenceBrokerRecord&) = default;
 };
 struct UnfenceBrokerRecord {

@@ -146,6 +146,9 @@ bool ControllerNode::may_be_replaced() const {
 bool ControllerNode::in_service() const {
   return impl_->session.in_service();
 }
+ControllerMeasures ControllerNode::measures() const {
+  return impl_->runtime.measures();
+}
 void ControllerNode::when_leader_changes(std::function<void()> f) {
   impl_->runtime.when_leader_changes(std::move(f));
 }

@@ -67,6 +67,8 @@ class ControllerNode {
   [[nodiscard]] bool in_service() const;
   // Who leads the quorum, as far as this node knows.
   [[nodiscard]] std::optional<BrokerId> leader() const;
+  // On the controller's shard.
+  [[nodiscard]] ControllerMeasures measures() const;
   // `f` is called on the controller's shard when leader() has changed. Before Raft starts.
   void when_leader_changes(std::function<void()> f);
 

@@ -210,7 +210,10 @@ void ControllerRuntime::handle(const ControllerRequest& request, Instant deadlin
   if (held_.size() >= held_max && !is_session_request(request)) {
     return done(refused(ErrorCode::throttling_quota_exceeded, "the controller has too many requests waiting"));
   }
-  metadata::Decision decision = state_->handle(request, shard_.now());
+  const Instant begun = shard_.now();
+  metadata::Decision decision = state_->handle(request, begun);
+  ++measures_.requests;
+  measures_.processing.observe(shard_.now() - begun);
   submit(std::move(decision), creates_partitions(request) ? std::optional(deadline) : std::nullopt, std::move(done));
   if (std::holds_alternative<metadata::BrokerHeartbeat>(request)) check_awaiting_brokers();
 }
@@ -317,6 +320,7 @@ void ControllerRuntime::check_awaiting_brokers() {
       return !state_->image().is_active(id) || (applied && *applied >= a.index);
     });
     if (!all && now < a.until) return false;
+    if (!all) ++measures_.timed_out;
     ready.push_back(std::move(a));
     return true;
   });
@@ -367,7 +371,11 @@ void ControllerRuntime::arm_tick() {
   Instant next = shard_.now() + tick_interval;
   if (const auto deadline = state_->next_deadline())
     next = std::min(next, std::max(*deadline, shard_.now() + std::chrono::milliseconds(1)));
-  tick_timer_ = shard_.call_at(next, [this] { tick(); });
+  tick_due_ = next;
+  tick_timer_ = shard_.call_at(next, [this] {
+    measures_.lateness.observe(shard_.now() - tick_due_);
+    tick();
+  });
 }
 
 void ControllerRuntime::start_probes() {
@@ -390,6 +398,12 @@ void ControllerRuntime::on_witness(BrokerId reporter, BrokerId id, common::model
   if (!active()) return;
   state_->on_witness(reporter, id, epoch, shard_.now());
   tick();
+}
+
+ControllerMeasures ControllerRuntime::measures() const {
+  ControllerMeasures now = measures_;
+  now.waiting = held_.size() + awaiting_brokers_.size();
+  return now;
 }
 
 // ---- DescribeQuorum ----

@@ -57,6 +57,7 @@ class ControllerRuntime final : public RaftListener {
   using Done = std::function<void(Reply)>;
   void handle(const ControllerRequest& request, Instant deadline, Done done);
   [[nodiscard]] bool active() const { return state_ != nullptr; }
+  [[nodiscard]] ControllerMeasures measures() const;
   // After so much silence the active controller fences a broker, if it is this node.
   [[nodiscard]] common::Duration session_timeout() const { return options_.detector.session_timeout; }
 
@@ -147,6 +148,8 @@ class ControllerRuntime final : public RaftListener {
   std::vector<std::function<void()>> applied_watchers_;
   common::TimerHandle tick_timer_;
   common::TimerHandle image_timer_;
+  ControllerMeasures measures_;
+  Instant tick_due_;
   bool halted_ = false;
   std::shared_ptr<bool> alive_;  // of this runtime
   std::shared_ptr<bool> term_;   // of this activation: late callbacks of an older one are dropped

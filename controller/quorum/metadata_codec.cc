@@ -55,7 +55,10 @@ void put(pb::MetadataRecord& to, const UnregisterBrokerRecord& r) {
   put_epoch(to.mutable_unregister_broker(), r);
 }
 void put(pb::MetadataRecord& to, const FenceBrokerRecord& r) {
-  put_epoch(to.mutable_fence_broker(), r);
+  pb::FenceBrokerRecord& m = *to.mutable_fence_broker();
+  m.set_broker_id(r.broker_id.value);
+  m.set_epoch(r.epoch.value);
+  m.set_reason(static_cast<pb::FenceReason>(r.reason));
 }
 void put(pb::MetadataRecord& to, const UnfenceBrokerRecord& r) {
   put_epoch(to.mutable_unfence_broker(), r);
@@ -147,6 +150,15 @@ Record get_epoch(const pb::BrokerEpochRecord& m) {
   return r;
 }
 
+static_assert(static_cast<int>(FenceReason::unregistered) == pb::FENCE_REASON_UNREGISTERED, "numbered alike");
+
+FenceBrokerRecord get(const pb::FenceBrokerRecord& m) {
+  FenceBrokerRecord r{BrokerId{m.broker_id()}, BrokerEpoch{m.epoch()}};
+  // One that a later version gives is none that we could name.
+  if (pb::FenceReason_IsValid(m.reason())) r.reason = static_cast<FenceReason>(m.reason());
+  return r;
+}
+
 PartitionRecord get(const pb::PartitionRecord& m, Reader& in) {
   PartitionRecord r;
   r.topic_id = in.uuid(m.topic_id());
@@ -211,7 +223,7 @@ MetadataRecord get(const pb::MetadataRecord& m, Reader& in) {
     case pb::MetadataRecord::kUnregisterBroker:
       return get_epoch<UnregisterBrokerRecord>(m.unregister_broker());
     case pb::MetadataRecord::kFenceBroker:
-      return get_epoch<FenceBrokerRecord>(m.fence_broker());
+      return get(m.fence_broker());
     case pb::MetadataRecord::kUnfenceBroker:
       return get_epoch<UnfenceBrokerRecord>(m.unfence_broker());
     case pb::MetadataRecord::kBrokerShutdown:

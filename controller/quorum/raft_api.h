@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "controller/quorum/measures.h"
 #include "controller/raft/node.h"
 
 namespace controller::quorum {
@@ -55,6 +56,7 @@ class Raft {
   [[nodiscard]] virtual bool is_leader() const = 0;
   [[nodiscard]] virtual Term term() const = 0;
   [[nodiscard]] virtual raft::QuorumStatus describe() const = 0;
+  [[nodiscard]] virtual RaftMeasures measures() const { return {}; }
 
   // Confirms leadership by a majority round; then everything before the given index was committed when it was called
   // (R17).

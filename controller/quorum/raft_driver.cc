@@ -65,6 +65,7 @@ void RaftDriver::deliver(raft::Effects& effects) {
   if (effects.load_snapshot) {
     bytes_since_snapshot_ = 0;
     learn_addresses(effects.load_snapshot->meta.voters);
+    ++measures_.snapshots_loaded;
     listener_.on_snapshot(effects.load_snapshot->state, effects.load_snapshot->meta.position.end);
   }
   if (effects.committed.empty()) return;
@@ -77,6 +78,7 @@ void RaftDriver::deliver(raft::Effects& effects) {
     const Proposal proposal = std::move(found->second);
     proposals_.erase(found);
     if (proposal.term == entry.term) {
+      measures_.commit_latency.observe(shard_.now() - proposal.proposed_at);
       proposal.done(entry.index);
     } else {
       proposal.done(fail(ErrorCode::not_controller, "another leader's entry took its place"));
@@ -84,8 +86,17 @@ void RaftDriver::deliver(raft::Effects& effects) {
   }
 }
 
+void RaftDriver::measure(const raft::RoleChanged& change) {
+  const bool stands = change.role == raft::Role::prospective || change.role == raft::Role::candidate;
+  if (stands && !standing_since_) standing_since_ = shard_.now();
+  if (!change.leader || !standing_since_) return;
+  measures_.election_latency.observe(shard_.now() - *standing_since_);
+  standing_since_.reset();
+}
+
 void RaftDriver::observe(const raft::Notice& notice) {
   if (const auto* role = std::get_if<raft::RoleChanged>(&notice)) {
+    measure(*role);
     if (role->leader == reported_leader_) return;
     reported_leader_ = role->leader;
     listener_.on_leader_changed(role->leader, role->term);
@@ -158,6 +169,8 @@ void RaftDriver::maybe_snapshot() {
       if (alive.expired()) return;
       is_snapshotting_ = false;
       if (!saved) return logger_.warn("no snapshot of the metadata: {}", saved.error().message);
+      measures_.snapshot_made_at = shard_.now();
+      measures_.snapshot_bytes = saved->meta.size_bytes;
       if (!node_) return;
       logger_.info("snapshot of the metadata up to {}: {} bytes", saved->meta.position.end, saved->meta.size_bytes);
       carry_out(node_->on_snapshot_made(*std::move(saved), shard_.now()));
@@ -200,7 +213,7 @@ void RaftDriver::on_tick() {
 
 void RaftDriver::handle_proposed(Result<raft::Proposed> proposed, std::function<void(Result<LogIndex>)> done) {
   if (!proposed) return done(tl::unexpected(proposed.error()));
-  proposals_[proposed->index] = {proposed->term, std::move(done)};
+  proposals_[proposed->index] = {proposed->term, std::move(done), shard_.now()};
   carry_out(std::move(proposed->effects));
 }
 

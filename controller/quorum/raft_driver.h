@@ -61,6 +61,7 @@ class RaftDriver final : public Raft {
   [[nodiscard]] bool is_leader() const override;
   [[nodiscard]] Term term() const override;
   [[nodiscard]] raft::QuorumStatus describe() const override;
+  [[nodiscard]] RaftMeasures measures() const override { return measures_; }
   void read_index(std::function<void(Result<LogIndex>)> done) override;
   void transfer_leadership(std::optional<BrokerId> target, std::function<void(Result<void>)> done) override;
   void resign(std::string_view why) override;
@@ -73,6 +74,7 @@ class RaftDriver final : public Raft {
   struct Proposal {
     Term term;
     std::function<void(Result<LogIndex>)> done;
+    common::Instant proposed_at;
   };
   struct WaitingRead {
     LogIndex index;
@@ -96,6 +98,7 @@ class RaftDriver final : public Raft {
   void carry_out(raft::Effects effects);
   void deliver(raft::Effects& effects);
   void observe(const raft::Notice& notice);
+  void measure(const raft::RoleChanged& change);
   void arm();
   void on_tick();
   void fail_proposals(const char* why);
@@ -132,6 +135,8 @@ class RaftDriver final : public Raft {
   std::function<void(Result<void>)> transfer_;
   bool leadership_reported_ = false;
   std::optional<BrokerId> reported_leader_;
+  RaftMeasures measures_;
+  std::optional<common::Instant> standing_since_;  // for election, until there is a leader
   std::optional<common::Instant> leaderless_since_;
   common::TimerHandle leader_timer_;
 

@@ -296,7 +296,8 @@ Instant Node::Impl::next_deadline() const {
 QuorumStatus Node::Impl::status() const {
   QuorumStatus status{
       role_, term_, leader_, committed_, log_.start(), log_.end(), durability_.durable_end(), membership_.current(),
-      {}};
+      {},    {}};
+  if (voted_for_) status.voted_for = voted_for_->id;
   if (is_leader()) {
     status.replicas = leadership_->status(membership_.current());
     status.replicas.push_back({config_.self, is_voter(), durability_.durable_end(), now_, now_});

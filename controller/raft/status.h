@@ -22,6 +22,7 @@ struct QuorumStatus {
   LogIndex log_start, log_end, durable_end;
   VoterSet voters;
   std::vector<ReplicaStatus> replicas;  // known to the leader only, itself included
+  std::optional<BrokerId> voted_for;    // in this term
 };
 
 }  // namespace controller::raft

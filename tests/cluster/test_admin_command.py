@@ -45,8 +45,8 @@ def test_groups_are_moved_and_deleted():
 
         def committed():
             return {o["partition"]: o["committed"] for o in cluster.json("group", "describe", "g")[0]["offsets"]}
-        wait_until(lambda: committed() == {0: 10, 1: 10}, "everything committed", 30.0)
-        wait_until(lambda: cluster.json("group", "describe", "g")[0]["members"] == [], "the member to leave", 30.0)
+        wait_until(lambda: committed() == {0: 10, 1: 10}, "everything committed")
+        wait_until(lambda: cluster.json("group", "describe", "g")[0]["members"] == [], "the member to leave")
         preview = cluster.run("group", "seek", "g", "--to", "start")
         equal(preview.returncode, 0, preview.stderr)
         true("10 again" in preview.stdout and "nothing changed" in preview.stderr, preview.stdout + preview.stderr)
@@ -163,7 +163,7 @@ def test_why_and_doctor():
         cluster[2].kill()
         cluster[3].kill()
         wait_until(lambda: "down" in cluster.run("why", "produce", "t").stdout or "controller" in cluster.run("why", "produce", "t").stdout,
-                   "a cause that names what is down", 30.0)
+                   "a cause that names what is down")
         equal(cluster.run("doctor").returncode, 10, "exit code of the doctor")
     nobody = subprocess.run([naru_binary(), "doctor", "-b", "127.0.0.1:1", "--timeout", "1s"], capture_output=True, text=True,
                             timeout=30, env=clean_environment(), check=False)

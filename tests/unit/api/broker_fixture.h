@@ -46,9 +46,9 @@ class BrokerFixture {
  public:
   BrokerFixture() : shard_(common::make_manual_shard(0, clock_, io_)) {
     config.node_id = BrokerId(1);
-    info_.listener = "PLAINTEXT";
-    info_.local = {"10.0.0.1", 9092};
-    info_.peer = {"10.0.0.99", 40000};
+    info.listener = "PLAINTEXT";
+    info.local = {"10.0.0.1", 9092};
+    info.peer = {"10.0.0.99", 40000};
     context.shard = shard_.get();
     context.node_id = config.node_id;
     context.config = &config;
@@ -95,9 +95,8 @@ class BrokerFixture {
     return id;
   }
 
-  // Sends the request as a frame; the answer's body, after its header was checked.
   template <class Request>
-  server::Outcome send(const Request& request, int16_t version) {
+  static Buffer frame_of(const Request& request, int16_t version) {
     kafka::Writer writer;
     writer.i16(Request::api_key);
     writer.i16(version);
@@ -107,10 +106,15 @@ class BrokerFixture {
     kafka::encode(writer, request, version);
     Result<common::model::BufferChain> frame = writer.finish();
     if (!frame) FAIL(frame.error().message);
-    return send_frame(frame->flatten());
+    return frame->flatten();
+  }
+  // Sends the request as a frame; the answer's body, after its header was checked.
+  template <class Request>
+  server::Outcome send(const Request& request, int16_t version) {
+    return send_frame(frame_of(request, version));
   }
   server::Outcome send_frame(Buffer frame) {
-    server::InFlight in_flight(*shard_, info_, std::move(frame));
+    server::InFlight in_flight(*shard_, info, std::move(frame));
     std::optional<server::Outcome> outcome;
     shard_->spawn("request", run(in_flight, outcome));
     io_.restart();
@@ -134,6 +138,22 @@ class BrokerFixture {
   Response ask(const Request& request, int16_t version) {
     return read<Response>(send(request, version), version);
   }
+  // The same behind others of its connection; `meanwhile` is what happens until those are answered.
+  template <class Response, class Request>
+  Response ask_behind_others(const Request& request, int16_t version, const std::function<void()>& meanwhile) {
+    server::InFlight in_flight(*shard_, info_, frame_of(request, version));
+    in_flight.stand_in_line();
+    std::optional<server::Outcome> outcome;
+    shard_->spawn("request", run(in_flight, outcome));
+    poll();
+    const bool was_early = outcome.has_value();
+    meanwhile();
+    in_flight.give_turn();
+    poll();
+    REQUIRE(outcome.has_value());
+    CHECK_FALSE(was_early);
+    return read<Response>(*outcome, version);
+  }
   // The controller's request of the given kind; there must be exactly one.
   template <class Request>
   Request asked_controller() {
@@ -145,6 +165,7 @@ class BrokerFixture {
 
   common::config::BrokerConfig config;
   BrokerContext context;
+  server::ConnectionInfo info;
   FakeController controller;
   common::model::Uuid cluster_id = common::model::Uuid::from_halves(1, 2);
   std::function<void(meta::RegisterBrokerRecord&)> change_listeners = [](meta::RegisterBrokerRecord&) {};
@@ -166,7 +187,6 @@ class BrokerFixture {
   common::SystemClock clock_;
   boost::asio::io_context io_;
   std::unique_ptr<common::Shard> shard_;
-  server::ConnectionInfo info_;
   meta::ImageEditor editor_{MetadataImage{}};
   int64_t index_ = 0;
   uint64_t topics_ = 0;

@@ -1,11 +1,15 @@
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
 #include <fmt/format.h>
 
 #include "api/broker_fixture.h"
+#include "broker/api/request_metrics.h"
 #include "kafka/api_versions.h"
+#include "kafka/create_topics.h"
 #include "kafka/metadata.h"
 
 using namespace broker::api;
@@ -153,6 +157,30 @@ TEST_CASE("frames that are not requests close the connection") {
   }
 }
 
+TEST_CASE("an answer that cannot be encoded closes the connection, and does not fill the log") {
+  std::string directory = std::filesystem::temp_directory_path() / "naru-dispatch-XXXXXX";
+  REQUIRE(mkdtemp(directory.data()) != nullptr);
+  const std::string file = directory + "/log";
+  common::configure_logging(common::LogLevel::error, common::LogFormat::text, file);
+  BrokerFixture broker;
+  broker.controller.answer = [](const meta::ControllerRequest&) {
+    meta::CreateTopicsAnswer made;
+    made.topics.emplace_back();
+    made.topics.front().name = std::string(40'000, 'n');  // longer than a string of this version may be
+    return meta::ControllerAnswer(made);
+  };
+  kafka::CreateTopicsRequest request;
+  request.topics.emplace_back();
+  request.topics.front().name = "t";
+  for (int i = 0; i < 3; ++i) REQUIRE(broker.send(request, 4).kind == server::Outcome::Kind::close);
+  common::configure_logging(common::LogLevel::off, common::LogFormat::text);
+  std::ifstream in(file);
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  std::filesystem::remove_all(directory);
+  REQUIRE(std::ranges::count(text, '\n') == 1);
+  REQUIRE(text.find("a response of CreateTopics") != std::string::npos);
+}
+
 TEST_CASE("a request of more elements than any client has is not read (R109)") {
   BrokerFixture broker;
   const auto kind_of = [&](size_t names) {
@@ -163,4 +191,64 @@ TEST_CASE("a request of more elements than any client has is not read (R109)") {
   };
   REQUIRE(kind_of(200'000) == server::Outcome::Kind::answer);
   REQUIRE(kind_of(200'001) == server::Outcome::Kind::close);
+}
+
+TEST_CASE("errors are counted by API and code, wherever an answer has them") {
+  BrokerFixture broker;
+  RequestMetrics metrics;
+  broker.context.metrics = &metrics;
+  broker.create_topic("orders", 1);
+  kafka::MetadataRequest request;
+  request.allow_auto_topic_creation = false;
+  request.topics->resize(3);
+  (*request.topics)[0].name = "orders";
+  (*request.topics)[1].name = "absent";
+  (*request.topics)[2].name = "also-absent";
+  (void)broker.ask<kafka::MetadataResponse>(request, 4);
+  request.topics->resize(1);
+  (void)broker.ask<kafka::MetadataResponse>(request, 4);
+  ApiVersionsRequest odd = good_request();
+  odd.client_software_name = "-x";
+  (void)broker.ask<ApiVersionsResponse>(odd, 3);
+
+  const ApiMetrics& metadata = metrics.by_key()[kafka::MetadataRequest::api_key];
+  using Errors = std::map<ErrorCode, uint64_t>;
+  REQUIRE(metadata.errors == Errors{{ErrorCode::unknown_topic_or_partition, 2}});
+  REQUIRE(metadata.faulty == 1);
+  REQUIRE(metadata.time.count() == 2);
+  const ApiMetrics& versions = metrics.by_key()[ApiVersionsRequest::api_key];
+  REQUIRE(versions.errors == Errors{{ErrorCode::invalid_request, 1}});
+  ApiMetrics both = metadata;
+  both.merge(versions);
+  REQUIRE(both.errors.size() == 2);
+  REQUIRE(both.faulty == 2);
+}
+
+TEST_CASE("a connection counts under the library that its client names (KIP-511), and no longer than it lives") {
+  const auto table = std::make_shared<server::SoftwareTable>();
+  using Counts = std::map<server::SoftwareTable::Key, uint64_t>;
+  {
+    BrokerFixture broker;
+    broker.info.software = std::make_shared<server::ClientSoftware>(table, "PLAINTEXT");
+    (void)broker.ask<ApiVersionsResponse>(good_request(), 2);
+    REQUIRE(table->counts() == Counts{{{"PLAINTEXT", "unknown", "unknown"}, 1}});
+    ApiVersionsRequest odd = good_request();
+    odd.client_software_name = "-x";
+    (void)broker.ask<ApiVersionsResponse>(odd, 3);
+    REQUIRE(table->counts() == Counts{{{"PLAINTEXT", "unknown", "unknown"}, 1}});
+    (void)broker.ask<ApiVersionsResponse>(good_request(), 3);
+    REQUIRE(table->counts() == Counts{{{"PLAINTEXT", "apache-kafka-java", "4.4.0"}, 1}});
+  }
+  REQUIRE(table->counts().empty());
+
+  // Whatever clients call themselves, the table stays small.
+  std::vector<std::unique_ptr<server::ClientSoftware>> many;
+  for (size_t i = 0; i < 3 * server::SoftwareTable::keys_max; ++i) {
+    many.push_back(std::make_unique<server::ClientSoftware>(table, "PLAINTEXT"));
+    many.back()->set(fmt::format("client-{}", i), i == 0 ? std::string(1000, '1') : "1");
+  }
+  REQUIRE(table->counts().size() <= server::SoftwareTable::keys_max + 2);
+  REQUIRE(table->counts().at({"PLAINTEXT", "other", "other"}) > server::SoftwareTable::keys_max);
+  many.clear();
+  REQUIRE(table->counts().empty());
 }

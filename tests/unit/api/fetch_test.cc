@@ -111,7 +111,9 @@ TEST_CASE("fetch names topics by id from version 13 on") {
 }
 
 TEST_CASE("a fetch waits for records, on whichever shard they come") {
+  RequestMetrics metrics;
   DataFixture f;
+  f.context.metrics = &metrics;
   f.create_topic("t", 2);
   FetchRequest request = fetch_from({{"t", 0}, {"t", 1}});
   request.max_wait_ms = 60'000;
@@ -120,8 +122,10 @@ TEST_CASE("a fetch waits for records, on whichever shard they come") {
   const auto waiting = f.start(request, 12);
   f.settle();
   REQUIRE_FALSE(waiting->outcome.has_value());
+  REQUIRE(metrics.waiting().fetch == 1);
   produce(f, "t", written, {"news"});
   const auto response = f.read<FetchResponse>(waiting, 12);
+  REQUIRE(metrics.waiting().fetch == 0);
   REQUIRE(values_in(*response.responses[0].partitions[written].records) == Values{{0, "news"}});
   REQUIRE(size_of(response.responses[0].partitions[1 - written]) == 0);
 }

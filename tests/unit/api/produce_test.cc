@@ -284,7 +284,9 @@ TEST_CASE("acks=all waits for the replicas until the timeout; acks=1 does not") 
 }
 
 TEST_CASE("a produce that waits for replicas does not hold back other clients' requests (R109)") {
+  RequestMetrics metrics;
   DataFixture f;
+  f.context.metrics = &metrics;
   const TopicId id = f.create_topic("t", 4);
   for (int p = 0; p < 4; ++p) f.move_leader(id, p, 1);  // broker 2 is in the ISR now, and never fetches
   const Buffer large = batch_of({std::string(20'000, 'x')});
@@ -296,8 +298,10 @@ TEST_CASE("a produce that waits for replicas does not hold back other clients' r
   f.settle();
   REQUIRE_FALSE(waiting->outcome.has_value());
   REQUIRE(waiting->in_flight.frame().empty());
+  REQUIRE(metrics.waiting().produce == 1);
   for (int p = 0; p < 4; ++p) f.move_leader(id, p, 2);
   const auto response = f.read<ProduceResponse>(waiting, 10);
+  REQUIRE(metrics.waiting().produce == 0);
   REQUIRE(response.responses.at(0).partition_responses.at(0).error_code == ErrorCode::not_leader_or_follower);
 }
 

@@ -32,7 +32,11 @@ ReplicaSample replica(const std::string& topic, int32_t index, bool leads) {
   r.facts.size_bytes = 500;
   r.facts.is_leader = leads;
   r.facts.min_isr = 1;
-  if (leads) r.facts.isr = {BrokerId(1)};
+  r.facts.producers = 2;
+  if (leads) {
+    r.facts.isr = {BrokerId(1)};
+    r.facts.followers = {{BrokerId(2), Offset(9)}, {BrokerId(3), std::nullopt}};
+  }
   r.counters.messages_in = leads ? 12 : 0;
   return r;
 }
@@ -85,6 +89,7 @@ TEST_CASE("a broker's page: leaders speak for partitions, sums cover what is lef
                   .records = 0,
                   .seconds = 0});
   MetricsInput in;
+  in.node_id = 1;
   in.broker_state = 3;
   in.version = "1";
   in.broker = &sample;
@@ -96,6 +101,13 @@ TEST_CASE("a broker's page: leaders speak for partitions, sums cover what is lef
   CHECK(value_of(text, "kafka_server_brokertopicmetrics_messagesin_total{topic=\"gone\"}") == 5);
   CHECK(value_of(text, "kafka_server_replicamanager_partitioncount") == 3);
   CHECK(value_of(text, "kafka_server_replicamanager_leadercount") == 2);
+  CHECK(value_of(text, "kafka_server_replicamanager_produceridcount") == 6);
+  CHECK(value_of(text, "kafka_server_replicamanager_failedisrupdates_total") == 0);
+  const std::string lag =
+      R"(kafka_server_fetcherlagmetrics_consumerlag{clientId="ReplicaFetcherThread-0-1",topic="orders",partition="0",)";
+  CHECK(value_of(text, lag + R"(replica="2"})") == 3);
+  CHECK(value_of(text, lag + R"(replica="3"})") == 12);  // has not spoken: all of it
+  CHECK(value_of(text, R"(kafka_server_replicafetchermanager_maxlag{clientId="Replica"})") == 12);
   CHECK(value_of(text, "kafka_log_log_logendoffset{topic=\"orders\",partition=\"1\"}") == 12);
   CHECK(value_of(text, "kafka_topic_partition_current_offset{topic=\"orders\",partition=\"0\"}") == 10);
   CHECK_FALSE(value_of(text, "kafka_topic_partition_current_offset{topic=\"orders\",partition=\"1\"}"));
@@ -135,20 +147,114 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   sample.quorum->committed = common::model::LogIndex(8);
   sample.quorum->log_end = common::model::LogIndex(10);
   sample.groups.push_back({.group = "g", .state = "Stable", .members = 2, .offsets = {}});
+  sample.quorum->voted_for = BrokerId(2);
+  sample.raft.snapshots_loaded = 1;
   MetricsInput in;
   in.broker = &sample;
   in.controllers_seen = 3;
+  in.sessions_lost = 2;
   MetricsPage page;
   (void)page.render(in);
   sample.taken += std::chrono::seconds(2);
   sample.quorum->log_end = common::model::LogIndex(30);
+  sample.raft.commit_latency.observe(std::chrono::milliseconds(4));
+  sample.raft.commit_latency.observe(std::chrono::milliseconds(8));
+  sample.raft.snapshot_made_at = sample.taken - std::chrono::seconds(3);
+  sample.raft.snapshot_bytes = 4096;
+  sample.controller.requests = 5;
+  sample.controller.waiting = 2;
+  sample.controller.processing.observe(std::chrono::milliseconds(1));
   const std::string text = page.render(in);
   CHECK(value_of(text, "kafka_server_raft_metrics_append_records_rate") == 10);
   CHECK(value_of(text, "kafka_server_raft_metrics_fetch_records_rate") == 0);
   CHECK(value_of(text, "kafka_controller_kafkacontroller_lastcommittedrecordoffset") == 7);
   CHECK(value_of(text, "kafka_controller_kafkacontroller_newactivecontrollerscount") == 3);
+  CHECK(value_of(text, "kafka_controller_kafkacontroller_timedoutbrokerheartbeatcount") == 2);
+  CHECK(value_of(text, "kafka_server_raft_metrics_commit_latency_avg") == 6);
+  CHECK(value_of(text, "kafka_server_raftmetrics_commit_latency_max") >= 8);
+  CHECK(value_of(text, "kafka_server_raft_metrics_election_latency_avg") == 0);
+  CHECK(value_of(text, "kafka_server_raft_metrics_current_vote") == 2);
+  CHECK(value_of(text, "kafka_server_raft_metrics_number_unknown_voter_connections") == 0);
+  CHECK(value_of(text, "kafka_server_metadataloader_handleloadsnapshotcount") == 1);
+  CHECK(value_of(text, "kafka_server_snapshotemitter_latestsnapshotgeneratedbytes") == 4096);
+  CHECK(value_of(text, "kafka_server_snapshotemitter_latestsnapshotgeneratedagems") == 3000);
+  CHECK(value_of(text, "kafka_controller_controllereventmanager_eventqueuesize") == 2);
+  CHECK(value_of(text, "kafka_controller_controllereventmanager_eventqueuetimems_count") == 0);
+  CHECK(value_of(text, "kafka_controller_controllereventmanager_eventqueueprocessingtimems_count") == 1);
+  CHECK(value_of(text, "kafka_controller_kafkacontroller_eventqueueoperationsstartedcount") == 5);
   CHECK(value_of(text, "kafka_server_groupmetadatamanager_numgroupsstable") == 1);
   CHECK(value_of(text, "kafka_server_groupmetadatamanager_numgroupsempty") == 0);
+}
+
+TEST_CASE("errors by API and code, the answers without any, and who waits") {
+  BrokerSample sample;
+  sample.image = std::make_shared<const metadata::MetadataImage>();
+  sample.shards.resize(2);
+  constexpr size_t produce = 0;
+  for (ShardSample& shard : sample.shards) {
+    shard.requests.resize(1);
+    broker::api::ApiMetrics& api = shard.requests[produce];
+    for (int i = 0; i < 5; ++i) api.time.observe(std::chrono::milliseconds(1));
+    api.errors[common::model::ErrorCode::not_leader_or_follower] = 3;
+    api.faulty = 1;
+    api.closed = 1;
+    shard.waiting = {.produce = 2, .fetch = 5, .delete_records = 0, .rebalance = 1};
+  }
+  MetricsInput in;
+  in.broker = &sample;
+  MetricsPage page;
+  const std::string text = page.render(in);
+  const std::string name = "kafka_network_requestmetrics_errors_total";
+  CHECK(value_of(text, name + "{request=\"Produce\",error=\"NOT_LEADER_OR_FOLLOWER\"}") == 6);
+  CHECK(value_of(text, name + "{request=\"Produce\",error=\"NONE\"}") == 6);
+  const std::string waiting = "kafka_server_delayedoperationpurgatory_purgatorysize";
+  CHECK(value_of(text, waiting + "{delayedOperation=\"Produce\"}") == 4);
+  CHECK(value_of(text, waiting + "{delayedOperation=\"Fetch\"}") == 10);
+  CHECK(value_of(text, waiting + "{delayedOperation=\"DeleteRecords\"}") == 0);
+  CHECK(value_of(text, waiting + "{delayedOperation=\"Rebalance\"}") == 2);
+}
+
+TEST_CASE("clients by library: shards together") {
+  BrokerSample sample;
+  sample.image = std::make_shared<const metadata::MetadataImage>();
+  sample.shards.resize(2);
+  sample.shards[0].software = {{{"PLAINTEXT", "librdkafka", "2.12.0"}, 2}, {{"PLAINTEXT", "unknown", "unknown"}, 1}};
+  sample.shards[1].software = {{{"PLAINTEXT", "librdkafka", "2.12.0"}, 3}};
+  MetricsInput in;
+  in.broker = &sample;
+  MetricsPage page;
+  const std::string text = page.render(in);
+  CHECK(value_of(text, R"(kafka_server_socket_server_metrics_connections_software{clientSoftwareName="librdkafka",)"
+                       R"(clientSoftwareVersion="2.12.0",listener="PLAINTEXT",networkProcessor="0"})") == 5);
+  CHECK(value_of(text, R"(kafka_server_socket_server_metrics_connections_software{clientSoftwareName="unknown",)"
+                       R"(clientSoftwareVersion="unknown",listener="PLAINTEXT",networkProcessor="0"})") == 1);
+}
+
+TEST_CASE("compaction: the shard that waits longest, the dirtiest log, what the last runs left") {
+  BrokerSample sample;
+  sample.taken = common::Instant{std::chrono::seconds(100)};
+  sample.image = std::make_shared<const metadata::MetadataImage>();
+  sample.shards.resize(2);
+  MetricsInput in;
+  in.broker = &sample;
+  MetricsPage page;
+  CHECK(page.render(in).find("kafka_log_logcleaner") == std::string::npos);  // switched off
+
+  for (int i = 0; i < 2; ++i) {
+    auto& cleaner = sample.shards[static_cast<size_t>(i)].cleaner.emplace();
+    cleaner.looked_at = sample.taken - std::chrono::seconds(3 + i);
+    cleaner.dirtiest = 0.25 * (i + 1);
+    cleaner.bytes_before = 1000;
+    cleaner.bytes_after = i == 0 ? 100 : 300;
+    cleaner.took = std::chrono::seconds(2 - i);
+    cleaner.uncleanable["/data"] = 1;
+  }
+  const std::string text = page.render(in);
+  CHECK(value_of(text, "kafka_log_logcleanermanager_time_since_last_run_ms") == 4000);
+  CHECK(value_of(text, "kafka_log_logcleaner_max_dirty_percent") == 50);
+  CHECK(value_of(text, "kafka_log_logcleaner_cleaner_recopy_percent") == 20);
+  CHECK(value_of(text, "kafka_log_logcleaner_max_clean_time_secs") == 2);
+  CHECK(value_of(text, "kafka_log_logcleanermanager_uncleanable_partitions_count{logDirectory=\"/data\"}") == 2);
 }
 
 TEST_CASE("before it serves a broker tells of its process only") {

@@ -103,6 +103,23 @@ TEST_CASE("a fence says why") {
   CHECK(says(left.commit({fence}), "fence", "broker 1 is fenced", "it has shut down in order"));
 }
 
+TEST_CASE("a fence says what the controller went by") {
+  using metadata::FenceReason;
+  const auto story_of = [](FenceReason reason) {
+    Cluster cluster;
+    return cluster.commit({metadata::FenceBrokerRecord{BrokerId(1), {}, reason}});
+  };
+  const std::string text = "broker 1 is fenced";
+  CHECK(says(story_of(FenceReason::refused), "fence", text, "its process is gone: its address refuses connections"));
+  CHECK(
+      says(story_of(FenceReason::lost_stream), "fence", text, "its connection broke, and its machine does not answer"));
+  CHECK(says(story_of(FenceReason::silent), "fence", text, "silent: nothing was heard of it for a session"));
+  CHECK(says(story_of(FenceReason::own_wish), "fence", text, "it asked for it: it cannot serve"));
+  CHECK(says(story_of(FenceReason::stalled), "fence", text, "it speaks, but its work stands still"));
+  CHECK(story_of(FenceReason::silent).sessions_lost == 1);
+  CHECK(story_of(FenceReason::stalled).sessions_lost == 0);
+}
+
 TEST_CASE("reasons that are no fence") {
   Cluster cluster;
   auto behind = Cluster::change(0);

@@ -424,12 +424,23 @@ class Scenario {
     return answer;
   }
 
+  // What the log line says of a fencing, its record says too.
+  static void require_reasons(const Decision& d) {
+    for (const auto& record : d.records) {
+      const auto* fence = std::get_if<controller::metadata::FenceBrokerRecord>(&record);
+      if (fence == nullptr) continue;
+      const std::string line = fmt::format("broker {} fenced: {}", fence->broker_id, to_string(fence->reason));
+      REQUIRE(std::ranges::any_of(d.log, [&](const std::string& said) { return said.starts_with(line); }));
+    }
+  }
+
   // The records are applied to a second image, as every broker does; it must agree with the controller's own.
   void apply(Decision d) {
     const std::string stamp =
         stamp_from_ ? fmt::format("+{}ms ", std::chrono::duration_cast<milliseconds>(now_ - *stamp_from_).count()) : "";
     for (const std::string& line : d.log) lines_.push_back(stamp + line);
     if (d.records.empty()) return;
+    require_reasons(d);
     auto applied = controller::metadata::apply(committed_, d.records, d.index);
     REQUIRE(applied);
     committed_ = applied->image;

@@ -42,6 +42,7 @@ TEST_CASE("a log is compacted once more than min.cleanable.dirty.ratio of it is 
   CHECK(dirty->end == Offset(40));
   facts.cleaned_offset = Offset(20);
   CHECK_FALSE(look_at(facts, now));  // half is not more than half
+  CHECK(dirt_of(facts, now).ratio == 0.5);
   facts.cleaned_offset = Offset(10);
   dirty = look_at(facts, now);
   REQUIRE(dirty);
@@ -51,6 +52,7 @@ TEST_CASE("a log is compacted once more than min.cleanable.dirty.ratio of it is 
   facts.settings.min_dirty_ratio = 0;
   CHECK_FALSE(look_at(facts, now));
   CHECK_FALSE(look_at(facts_of(0), now));
+  CHECK(dirt_of(facts_of(0), now).ratio == 0);
 }
 
 TEST_CASE("nothing above the high watermark or the last stable offset is compacted") {

@@ -19,6 +19,7 @@ class FixedSettings final : public TopicSettingsSource {
   TopicSettings settings_of(const metadata::MetadataImage& image, std::string_view topic) const override {
     TopicSettings settings;
     if (const auto value = image.topic_setting(topic, "min.insync.replicas")) settings.min_isr = std::stoi(*value);
+    if (image.topic_setting(topic, "retention.ms") == "-1") settings.log.retention_ms.reset();
     return settings;
   }
 };

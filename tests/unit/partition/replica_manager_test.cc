@@ -14,6 +14,31 @@ TEST_CASE("nothing is led before this very process is registered") {
   REQUIRE(b.why_not(orders_again) == ErrorCode::unknown_topic_or_partition);
 }
 
+TEST_CASE("nothing is deleted by retention before the metadata says what may be (R82)") {
+  Broker b;
+  b.register_broker();
+  b.apply({metadata::ConfigRecord{{metadata::ResourceType::topic, "orders"}, "retention.ms", "-1"}});
+  b.create(orders, "orders");
+  const Uuid logs = Uuid::from_halves(1, 12);
+  b.create(logs, "logs");  // a week
+  b.write(orders, 5);      // records of 1970
+  b.write(logs, 5);
+  b.advance(30s);
+  b.stop();
+  b.disk->kill();
+  b.start();
+  const auto begin_of = [&](const Uuid& topic) { return b.find(topic)->log_start_offset(); };
+  REQUIRE(b.find(orders)->high_watermark() == Offset(5));
+  // The others of the quorum are not there, and there is no metadata without them.
+  b.advance(11min);
+  REQUIRE(begin_of(orders) == Offset(0));
+  REQUIRE(begin_of(logs) == Offset(0));
+  b.register_broker();
+  b.advance(11min);
+  REQUIRE(begin_of(orders) == Offset(0));
+  REQUIRE(begin_of(logs) == Offset(5));
+}
+
 namespace {
 // Looks for the replica the moment it is led: before those who have waited for it run again.
 struct LatestToLook final : ReplicaListener {

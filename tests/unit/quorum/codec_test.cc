@@ -58,6 +58,8 @@ std::vector<MetadataRecord> every_record() {
           broker,
           UnregisterBrokerRecord{BrokerId{1}, BrokerEpoch{2}},
           FenceBrokerRecord{BrokerId{1}, BrokerEpoch{2}},
+          FenceBrokerRecord{BrokerId{1}, BrokerEpoch{2}, FenceReason::refused},
+          FenceBrokerRecord{BrokerId{1}, BrokerEpoch{2}, FenceReason::unregistered},
           UnfenceBrokerRecord{BrokerId{1}, BrokerEpoch{2}},
           BrokerShutdownRecord{BrokerId{1}, BrokerEpoch{2}},
           TopicRecord{topic, "t"},

@@ -225,5 +225,10 @@ raft::QuorumStatus QuorumNode::describe() {
   run([&] { status = driver_->describe(); });
   return status;
 }
+RaftMeasures QuorumNode::measures() {
+  RaftMeasures measures;
+  run([&] { measures = driver_->measures(); });
+  return measures;
+}
 
 }  // namespace raft_shell_test

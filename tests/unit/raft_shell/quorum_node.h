@@ -64,6 +64,7 @@ class QuorumNode final : private RaftListener {
   Result<void> add_voter(const raft::Voter& voter);
   Result<void> remove_voter(const raft::NodeKey& voter);
   raft::QuorumStatus describe();
+  RaftMeasures measures();
 
   // Whether `condition` became true before the deadline; asked again whenever any node was told something.
   static bool wait(const std::function<bool()>& condition,

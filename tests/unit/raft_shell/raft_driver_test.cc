@@ -82,6 +82,9 @@ TEST_CASE("a single voter founds a cluster, and finds everything again after a r
     REQUIRE(node.propose("b"));
     CHECK(node.read_index());
     CHECK(node.applied() == Texts{"a", "b"});
+    CHECK(node.measures().commit_latency.count() == 2);
+    CHECK(node.measures().election_latency.count() == 1);
+    CHECK(node.describe().voted_for == BrokerId(1));
     cluster_id = node.cluster_id().value();
   }
   {
@@ -181,6 +184,12 @@ TEST_CASE("a node that was away for longer than the log reaches back gets a snap
   trio.start(away);
   REQUIRE(QuorumNode::wait([&] { return trio[away].applied() == expected; }));
   CHECK(trio[away].snapshots_loaded() > 0);
+  CHECK(trio[away].measures().snapshots_loaded > 0);
+  size_t made = 0;
+  for (int id = 1; id <= 3; ++id) {
+    if (id != away && trio[id].measures().snapshot_made_at && trio[id].measures().snapshot_bytes > 0) ++made;
+  }
+  CHECK(made > 0);
   // And from its own disk again.
   trio.stop(away);
   trio.start(away);
