@@ -50,7 +50,6 @@ Awaitable<void> RaftDriver::run_start_to_end(RaftDriver& self) {
 Awaitable<void> RaftDriver::run_start(RaftDriver& self) {
   const std::weak_ptr<bool> alive(self.alive_);
   const auto refuse = [&](const common::model::Error& error) {
-    self.logger_.error("cannot take part in the metadata quorum: {}", error.message);
     std::exchange(self.ready_, nullptr)(tl::unexpected(error));
   };
   if (auto loaded = self.load_properties(); !loaded) {
