@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/cheat_sheets.h"
 #include "cli/command_builder.h"
 #include "cli/command_line_admin.h"
 #include "cli/command_tree.h"
@@ -47,10 +48,15 @@ Parser::Parser() {
   app_.require_subcommand(1);
   app_.set_help_flag("-h,--help", "Print this help");
   app_.failure_message([](const CLI::App*, const CLI::Error&) { return std::string(); });
+  std::string sheets;
+  for (const CheatSheet& sheet : cheat_sheets()) sheets += fmt::format("{}{}", sheets.empty() ? "" : ", ", sheet.name);
   app_.footer(
       "Finding the cluster: -b/--brokers, else NARU_BROKERS, else the profile in use, else localhost:9092.\n"
       "Any one broker answers for all.\n"
-      "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no broker reached, 4 some of several failed, 10 unhealthy.\n\n"
+      "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no broker reached, 4 some of several failed, 10 unhealthy.\n"
+      "Cheat sheets, for naru help: " +
+      sheets +
+      ".\n\n"
       "Examples:\n  naru dev                      one broker on :9092, no configuration\n"
       "  naru dev --brokers 3          three brokers as a cluster\n"
       "  echo hello | naru produce greetings && naru consume greetings -e");
@@ -386,9 +392,12 @@ void Parser::add_shell_commands() {
 
 void Parser::add_help() {
   CLI::App* help = app_.add_subcommand("help", "Help for a command, as its --help prints it");
-  help->footer("Examples:\n  naru help\n  naru help topic create");
+  std::string sheets;
+  for (const CheatSheet& sheet : cheat_sheets())
+    sheets += fmt::format("\n  naru help {:<24} {}", sheet.name, sheet.what);
+  help->footer("Examples:\n  naru help\n  naru help topic create" + sheets);
   auto words = std::make_shared<std::vector<std::string>>();
-  help->add_option("command", *words, "Its words; without any, what commands there are");
+  help->add_option("command", *words, "Its words, or a cheat sheet; without any, what commands there are");
   help->callback([this, words] {
     over_ = help_of(*words);
     throw CLI::Success();
@@ -446,6 +455,10 @@ std::string Parser::nearest_word(const CLI::App& app, const std::string& word) c
 }
 
 Exit Parser::help_of(const std::vector<std::string>& words) const {
+  if (words.size() == 1) {
+    if (const CheatSheet* sheet = find_cheat_sheet(words.front()))
+      return print_out(text_of(*sheet)) ? Exit::done : Exit::refused;
+  }
   const CLI::App* app = &app_;
   std::string before;
   for (const std::string& word : words) {
