@@ -77,6 +77,7 @@ Awaitable<BrokerSample> gather(const ProcessParts& process, const BrokerParts& p
   sample.quorum = parts.raft->describe();
   sample.raft = parts.raft->measures();
   sample.controller = parts.controller->measures();
+  sample.controller_cpu_time = thread_cpu_time();
   co_await common::hop(here);
   constexpr std::chrono::seconds patience{1};
   sample.volumes = co_await common::on(here, parts.directories->home(), [&] {

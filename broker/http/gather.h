@@ -47,6 +47,7 @@ struct BrokerSample {
   std::optional<controller::raft::QuorumStatus> quorum;
   controller::quorum::RaftMeasures raft;
   controller::quorum::ControllerMeasures controller;
+  common::Duration controller_cpu_time{0};  // that its thread has used
   std::vector<partition::Volume> volumes;
   std::vector<group::GroupSurvey> groups;
 };

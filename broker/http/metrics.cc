@@ -43,6 +43,12 @@ ProcessSample sample_process() {
     sample.start_time_seconds = now - sample.uptime_seconds;
   }
   sample.max_descriptors = static_cast<double>(sysconf(_SC_OPEN_MAX));
+  std::ifstream io("/proc/self/io");
+  std::string name;
+  for (double value = 0; io >> name >> value;) {
+    if (name == "read_bytes:") sample.disk_read_bytes = value;
+    if (name == "write_bytes:") sample.disk_write_bytes = value;
+  }
   std::error_code error;
   for (std::filesystem::directory_iterator it("/proc/self/fd", error), end; it != end; it.increment(error)) {
     ++sample.open_descriptors;
@@ -232,29 +238,33 @@ void MetricsPage::requests(MetricsText& out, const BrokerSample& sample) {
   for (const auto& [key, api] : by_key) out.histogram({{"request", name_of(key)}}, api.time);
 }
 
+double MetricsPage::IdleShare::of(const std::vector<common::Duration>& cpu, common::Instant now) {
+  constexpr std::chrono::seconds window_min{1};  // two scrapers side by side still see a sensible window
+  if (before_.size() != cpu.size()) {
+    before_ = cpu;
+    at_ = now;
+  } else if (now - at_ >= window_min && !cpu.empty()) {
+    double busy = 0;
+    const double wall = std::chrono::duration<double>(now - at_).count();
+    for (size_t i = 0; i < cpu.size(); ++i) busy += std::chrono::duration<double>(cpu[i] - before_[i]).count() / wall;
+    share_ = std::clamp(1 - busy / number(cpu.size()), 0.0, 1.0);
+    before_ = cpu;
+    at_ = now;
+  }
+  return share_;
+}
+
 // Shards handle both sockets and requests, so that Kafka's two gauges are one number here.
 void MetricsPage::idle(MetricsText& out, const BrokerSample& sample) {
-  constexpr std::chrono::seconds window_min{1};  // two scrapers side by side still see a sensible window
   std::vector<common::Duration> cpu;
   for (const ShardSample& shard : sample.shards) cpu.push_back(shard.cpu_time);
-  if (cpu_before_.size() != cpu.size()) {
-    cpu_before_ = cpu;
-    cpu_at_ = sample.taken;
-  } else if (sample.taken - cpu_at_ >= window_min) {
-    double busy = 0;
-    const double wall = std::chrono::duration<double>(sample.taken - cpu_at_).count();
-    for (size_t i = 0; i < cpu.size(); ++i)
-      busy += std::chrono::duration<double>(cpu[i] - cpu_before_[i]).count() / wall;
-    idle_share_ = std::clamp(1 - busy / number(cpu.size()), 0.0, 1.0);
-    cpu_before_ = cpu;
-    cpu_at_ = sample.taken;
-  }
+  const double share = shards_idle_.of(cpu, sample.taken);
   out.family("kafka_network_socketserver_networkprocessoravgidle_percent", "gauge",
              "Share of time that the shards' threads are idle.");
-  out.sample(idle_share_);
+  out.sample(share);
   out.family("kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent", "gauge",
              "The same: shards do both.");
-  out.sample(idle_share_);
+  out.sample(share);
   out.family("naru_shard_cpu_seconds_total", "counter", "CPU time used by each shard's thread.");
   for (size_t i = 0; i < cpu.size(); ++i) {
     out.sample({{"shard", std::to_string(i)}}, std::chrono::duration<double>(cpu[i]).count());
@@ -300,11 +310,14 @@ void MetricsPage::quorum(MetricsText& out, const BrokerSample& sample) {
       gauge(fmt::format("kafka_server_{}_{}_max", style, what), help, lately.quantile_seconds(1) * 1000);
     }
   }
+  const double idle_share = controller_idle_.of({sample.controller_cpu_time}, sample.taken);
   const auto unknown = std::ranges::count_if(sample.quorum->voters.voters(),
                                              [](const auto& voter) { return voter.endpoint.host.empty(); });
   for (const char* style : {"raft_metrics", "raftmetrics"}) {
     gauge(fmt::format("kafka_server_{}_current_vote", style), "Whom this node has voted for in this term, -1: nobody.",
           sample.quorum->voted_for ? number(sample.quorum->voted_for->value) : -1);
+    gauge(fmt::format("kafka_server_{}_poll_idle_ratio_avg", style),
+          "Share of time that the controller's thread is idle.", idle_share);
     gauge(fmt::format("kafka_server_{}_number_unknown_voter_connections", style), "Voters whose address is not known.",
           number(unknown));
   }

@@ -189,6 +189,10 @@ void write_process(MetricsText& out, const MetricsInput& in) {
   out.sample(in.process.open_descriptors);
   out.family("process_max_fds", "gauge", "Descriptors that may be open.");
   out.sample(in.process.max_descriptors);
+  out.family("kafka_server_kafkaserver_linux_disk_read_bytes", "gauge", "Bytes that this process had read from disks.");
+  out.sample(in.process.disk_read_bytes);
+  out.family("kafka_server_kafkaserver_linux_disk_write_bytes", "gauge", "Bytes that it had written to disks.");
+  out.sample(in.process.disk_write_bytes);
   out.family("process_start_time_seconds", "gauge", "When the process started.");
   out.sample(in.process.start_time_seconds);
   // One thread accepts and spreads connections over the shards: there is one "processor" to name.

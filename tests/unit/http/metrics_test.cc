@@ -157,6 +157,7 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   (void)page.render(in);
   sample.taken += std::chrono::seconds(2);
   sample.quorum->log_end = common::model::LogIndex(30);
+  sample.controller_cpu_time = std::chrono::milliseconds(500);
   sample.raft.commit_latency.observe(std::chrono::milliseconds(4));
   sample.raft.commit_latency.observe(std::chrono::milliseconds(8));
   sample.raft.snapshot_made_at = sample.taken - std::chrono::seconds(3);
@@ -174,6 +175,7 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   CHECK(value_of(text, "kafka_server_raftmetrics_commit_latency_max") >= 8);
   CHECK(value_of(text, "kafka_server_raft_metrics_election_latency_avg") == 0);
   CHECK(value_of(text, "kafka_server_raft_metrics_current_vote") == 2);
+  CHECK(value_of(text, "kafka_server_raft_metrics_poll_idle_ratio_avg") == 0.75);
   CHECK(value_of(text, "kafka_server_raft_metrics_number_unknown_voter_connections") == 0);
   CHECK(value_of(text, "kafka_server_metadataloader_handleloadsnapshotcount") == 1);
   CHECK(value_of(text, "kafka_server_snapshotemitter_latestsnapshotgeneratedbytes") == 4096);
@@ -260,9 +262,13 @@ TEST_CASE("compaction: the shard that waits longest, the dirtiest log, what the 
 TEST_CASE("before it serves a broker tells of its process only") {
   MetricsInput in;
   in.broker_state = 2;
+  in.process.disk_read_bytes = 4096;
+  in.process.disk_write_bytes = 8192;
   MetricsPage page;
   const std::string text = page.render(in);
   CHECK(value_of(text, "kafka_server_kafkaserver_brokerstate") == 2);
+  CHECK(value_of(text, "kafka_server_kafkaserver_linux_disk_read_bytes") == 4096);
+  CHECK(value_of(text, "kafka_server_kafkaserver_linux_disk_write_bytes") == 8192);
   CHECK(text.find("kafka_log_log_size") == std::string::npos);
 }
 
