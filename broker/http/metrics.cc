@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
-#include <tuple>
 
 #include <fmt/format.h>
 
@@ -15,7 +14,6 @@
 
 namespace broker::http {
 
-namespace metadata = controller::metadata;
 using partition::PartitionCounters;
 
 ProcessSample sample_process() {
@@ -288,60 +286,6 @@ void MetricsPage::paces(MetricsText& out, const MetricsInput& in, const BrokerSa
                "Entries a second that are taken from that leader.");
     out.sample(leads ? 0 : rate);
   }
-}
-
-void MetricsPage::quorum(MetricsText& out, const BrokerSample& sample) {
-  if (!sample.quorum) return;
-  const auto gauge = [&](const std::string& name, const char* help, double value) {
-    out.family(name, "gauge", help);
-    out.sample(value);
-  };
-  const auto ms = [](common::Duration d) { return std::chrono::duration<double, std::milli>(d).count(); };
-  const controller::quorum::RaftMeasures& raft = sample.raft;
-  for (const auto& [what, help, all] :
-       {std::tuple{"commit_latency", "Milliseconds from proposing an entry here to its commit, in the last minutes.",
-                   &raft.commit_latency},
-        {"election_latency", "Milliseconds from standing for election to a known leader, in the last minutes.",
-         &raft.election_latency}}) {
-    const common::Histogram lately = recent(what, *all, sample.taken);
-    const double average = lately.count() > 0 ? lately.sum_seconds() * 1000 / number(lately.count()) : 0;
-    for (const char* style : {"raft_metrics", "raftmetrics"}) {
-      gauge(fmt::format("kafka_server_{}_{}_avg", style, what), help, average);
-      gauge(fmt::format("kafka_server_{}_{}_max", style, what), help, lately.quantile_seconds(1) * 1000);
-    }
-  }
-  const double idle_share = controller_idle_.of({sample.controller_cpu_time}, sample.taken);
-  const auto unknown = std::ranges::count_if(sample.quorum->voters.voters(),
-                                             [](const auto& voter) { return voter.endpoint.host.empty(); });
-  for (const char* style : {"raft_metrics", "raftmetrics"}) {
-    gauge(fmt::format("kafka_server_{}_current_vote", style), "Whom this node has voted for in this term, -1: nobody.",
-          sample.quorum->voted_for ? number(sample.quorum->voted_for->value) : -1);
-    gauge(fmt::format("kafka_server_{}_poll_idle_ratio_avg", style),
-          "Share of time that the controller's thread is idle.", idle_share);
-    gauge(fmt::format("kafka_server_{}_number_unknown_voter_connections", style), "Voters whose address is not known.",
-          number(unknown));
-  }
-  gauge("kafka_server_metadataloader_handleloadsnapshotcount", "Snapshots of the metadata loaded by this process.",
-        number(raft.snapshots_loaded));
-  if (raft.snapshot_made_at) {
-    gauge("kafka_server_snapshotemitter_latestsnapshotgeneratedbytes", "Size of the last snapshot made here.",
-          number(raft.snapshot_bytes));
-    gauge("kafka_server_snapshotemitter_latestsnapshotgeneratedagems", "Age of the last snapshot made here.",
-          ms(sample.taken - *raft.snapshot_made_at));
-  }
-  const controller::quorum::ControllerMeasures& controller = sample.controller;
-  gauge("kafka_controller_controllereventmanager_eventqueuesize",
-        "Requests to the controller that wait for a commit, or for brokers to apply it.", number(controller.waiting));
-  out.family("kafka_controller_controllereventmanager_eventqueuetimems", "summary",
-             "How late the active controller's thread comes to what is due.");
-  out.summary_ms({}, controller.lateness, recent("lateness", controller.lateness, sample.taken));
-  out.family("kafka_controller_controllereventmanager_eventqueueprocessingtimems", "summary",
-             "Time to decide a request, without its commit.");
-  out.summary_ms({}, controller.processing, recent("deciding", controller.processing, sample.taken));
-  gauge("kafka_controller_kafkacontroller_eventqueueoperationsstartedcount",
-        "Requests that this node has taken as the active controller.", number(controller.requests));
-  gauge("kafka_controller_kafkacontroller_eventqueueoperationstimedoutcount",
-        "Those answered before all that they concern had applied them.", number(controller.timed_out));
 }
 
 std::string MetricsPage::render(const MetricsInput& in) {
