@@ -115,6 +115,14 @@ constexpr Counter counters[] = {
      false},
     {"kafka_server_replicamanager_failedisrupdates_total", "Changes of an ISR that the controller refused.",
      &PartitionCounters::failed_isr_updates, false},
+    {"kafka_server_brokertopicmetrics_invalidmessagecrcrecords_total", "Batches refused for their checksum.",
+     &PartitionCounters::bad_checksums, false},
+    {"kafka_server_brokertopicmetrics_invalidmagicnumberrecords_total", "Batches refused for their old format.",
+     &PartitionCounters::bad_formats, false},
+    {"kafka_server_brokertopicmetrics_nokeycompactedtopicrecords_total",
+     "Batches for compacted topics refused because a record has no key.", &PartitionCounters::missing_keys, false},
+    {"kafka_server_brokertopicmetrics_invalidoffsetorsequencerecords_total",
+     "Batches refused because the offsets in them do not follow each other.", &PartitionCounters::bad_orders, false},
 };
 
 template <class T>
