@@ -84,6 +84,7 @@ Awaitable<BrokerSample> gather(const ProcessParts& process, const BrokerParts& p
     return parts.directories->volumes(parts.directories->home().now() + patience);
   });
   sample.groups = co_await parts.groups->survey(here);
+  sample.group_load_times = co_await parts.groups->load_times(here);
   sample.taken = here.now();
   sample.wall = here.clock().wall_now();
   co_return sample;

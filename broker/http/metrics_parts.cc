@@ -304,6 +304,18 @@ size_t write_groups(MetricsText& out, const BrokerSample& sample, const std::vec
   out.sample(number(offsets));
   out.family("kafka_server_group_coordinator_metrics_group_count", "gauge", "Groups by state.");
   for (const auto& [state, groups] : by_state) out.sample({{"protocol", "classic"}, {"state", state}}, number(groups));
+  common::Duration longest{0}, sum{0};
+  for (const common::Duration took : sample.group_load_times) {
+    longest = std::max(longest, took);
+    sum += took;
+  }
+  const auto ms = [](common::Duration d) { return std::chrono::duration<double, std::milli>(d).count(); };
+  const double loads = number(std::max<size_t>(1, sample.group_load_times.size()));
+  out.family("kafka_server_group_coordinator_metrics_partition_load_time_max", "gauge",
+             "Milliseconds that the coordinators of this broker took to load, at most.");
+  out.sample(ms(longest));
+  out.family("kafka_server_group_coordinator_metrics_partition_load_time_avg", "gauge", "The same, on average.");
+  out.sample(ms(sum) / loads);
   out.family("kafka_consumergroup_members", "gauge", "Members of the group; said by its coordinator.");
   size_t named = 0;
   for (const group::GroupSurvey& group : sample.groups) {

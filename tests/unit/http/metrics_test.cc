@@ -151,6 +151,7 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   sample.quorum->committed = common::model::LogIndex(8);
   sample.quorum->log_end = common::model::LogIndex(10);
   sample.groups.push_back({.group = "g", .state = "Stable", .members = 2, .offsets = {}});
+  sample.group_load_times = {std::chrono::milliseconds(10), std::chrono::milliseconds(30)};
   sample.quorum->voted_for = BrokerId(2);
   sample.raft.snapshots_loaded = 1;
   MetricsInput in;
@@ -188,6 +189,8 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   CHECK(value_of(text, "kafka_controller_controllereventmanager_eventqueuetimems_count") == 0);
   CHECK(value_of(text, "kafka_controller_controllereventmanager_eventqueueprocessingtimems_count") == 1);
   CHECK(value_of(text, "kafka_controller_kafkacontroller_eventqueueoperationsstartedcount") == 5);
+  CHECK(value_of(text, "kafka_server_group_coordinator_metrics_partition_load_time_max") == 30);
+  CHECK(value_of(text, "kafka_server_group_coordinator_metrics_partition_load_time_avg") == 20);
   CHECK(value_of(text, "kafka_server_groupmetadatamanager_numgroupsstable") == 1);
   CHECK(value_of(text, "kafka_server_groupmetadatamanager_numgroupsempty") == 0);
 }
