@@ -48,15 +48,9 @@ Parser::Parser() {
   app_.require_subcommand(1);
   app_.set_help_flag("-h,--help", "Print this help");
   app_.failure_message([](const CLI::App*, const CLI::Error&) { return std::string(); });
-  std::string sheets;
-  for (const CheatSheet& sheet : cheat_sheets()) sheets += fmt::format("{}{}", sheets.empty() ? "" : ", ", sheet.name);
   app_.footer(
-      "Finding the cluster: -b/--brokers, else NARU_BROKERS, else the profile in use, else localhost:9092.\n"
-      "Any one broker answers for all.\n"
-      "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no broker reached, 4 some of several failed, 10 unhealthy.\n"
-      "Cheat sheets, for naru help: " +
-      sheets +
-      ".\n\n"
+      "Finding the cluster: -b/--brokers, else NARU_BROKERS, else localhost:9092. Any one broker answers for all.\n"
+      "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no broker reached, 4 some of several failed, 10 unhealthy.\n\n"
       "Examples:\n  naru dev                      one broker on :9092, no configuration\n"
       "  naru dev --brokers 3          three brokers as a cluster\n"
       "  echo hello | naru produce greetings && naru consume greetings -e");
@@ -67,6 +61,10 @@ Parser::Parser() {
         throw CLI::Success();
       },
       "Print the version");
+  std::string sheets;
+  for (const CheatSheet& sheet : cheat_sheets()) sheets += fmt::format("{}{}", sheets.empty() ? "" : ", ", sheet.name);
+  app_.footer(app_.get_footer() + "\n\nA profile that is in use (naru profile) stands in for localhost:9092.\n" +
+              "Cheat sheets, for naru help: " + sheets + ".");
   add_process_commands();
   add_cluster_commands();
   add_topic_commands();
