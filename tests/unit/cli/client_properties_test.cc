@@ -139,3 +139,16 @@ TEST_CASE("a profile stands in for -b until another one is used") {
   CHECK(parsed<ProfileCommand>({"profile", "save", "x", "-b", "h:1"}).action == ProfileCommand::Action::save);
   CHECK(parsed<ProfileCommand>({"profile", "use"}).name.empty());
 }
+
+TEST_CASE("without a home there are no profiles, and nothing is kept anywhere else") {
+  const char* const home = std::getenv("HOME");
+  const std::string before = home != nullptr ? home : "";
+  unsetenv("HOME");
+  unsetenv("XDG_CONFIG_HOME");
+  CHECK(profiles().empty());
+  CHECK_FALSE(current_profile_file());
+  CHECK(save_profile("x", {}).error().exit == Exit::refused);
+  CHECK(use_profile("").error().exit == Exit::refused);
+  CHECK(remove_profile("x").error().exit == Exit::refused);
+  setenv("HOME", before.c_str(), 1);
+}
