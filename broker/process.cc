@@ -190,11 +190,6 @@ void Lifeline::wait_for_end() {
   changed_.wait(lock, [&] { return ending_; });
 }
 
-bool Lifeline::should_end() const {
-  const std::lock_guard lock(mutex_);
-  return ending_;
-}
-
 std::optional<std::string> Lifeline::failure() const {
   const std::lock_guard lock(mutex_);
   return failure_;

@@ -60,7 +60,6 @@ class Lifeline {
   bool wait(const std::function<bool()>& condition);
   // Until the process should end.
   void wait_for_end();
-  [[nodiscard]] bool should_end() const;
   // Why somebody gave up, if it was not a signal.
   [[nodiscard]] std::optional<std::string> failure() const;
 

@@ -31,6 +31,7 @@ class Parser : private CommandBuilder {
   void add_group_commands();
   void add_harm_commands();
   void add_verify_commands();
+  void add_workload_command(CLI::App& verify);
   void add_config_commands();
   void add_shell_commands();
   void add_help();
@@ -49,8 +50,10 @@ Parser::Parser() {
   app_.set_help_flag("-h,--help", "Print this help");
   app_.failure_message([](const CLI::App*, const CLI::Error&) { return std::string(); });
   app_.footer(
-      "Finding the cluster: -b/--brokers, else NARU_BROKERS, else localhost:9092. Any one broker answers for all.\n"
-      "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no broker reached, 4 some of several failed, 10 unhealthy.\n\n"
+      "Finding the cluster: -b/--brokers, else NARU_BROKERS, else the profile in use, else localhost:9092.\n"
+      "Any one broker answers for all.\n"
+      "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no broker reached, 4 some of several failed, 10 unhealthy,\n"
+      "130 interrupted.\n\n"
       "Examples:\n  naru dev                      one broker on :9092, no configuration\n"
       "  naru dev --brokers 3          three brokers as a cluster\n"
       "  echo hello | naru produce greetings && naru consume greetings -e");
@@ -63,8 +66,7 @@ Parser::Parser() {
       "Print the version");
   std::string sheets;
   for (const CheatSheet& sheet : cheat_sheets()) sheets += fmt::format("{}{}", sheets.empty() ? "" : ", ", sheet.name);
-  app_.footer(app_.get_footer() + "\n\nA profile that is in use (naru profile) stands in for localhost:9092.\n" +
-              "Cheat sheets, for naru help: " + sheets + ".");
+  app_.footer(app_.get_footer() + "\n\nCheat sheets, for naru help: " + sheets + ".");
   add_process_commands();
   add_cluster_commands();
   add_topic_commands();
@@ -329,11 +331,15 @@ void Parser::add_verify_commands() {
   number(app, "--min-leader-changes", check->leader_changes_min, 0, 1'000'000,
          "Changes of a leader (as the history asks)");
   add_shared(app, check, true);
+  add_workload_command(*verify);
+}
 
+void Parser::add_workload_command(CLI::App& verify) {
   std::shared_ptr<WorkloadCommand> workload;
-  app = add(*verify, "workload", "Write and read a topic until told to stop, then check what happened",
-            "  scripts/failover-demo uses it; it takes `mark` and `stop` on standard input and answers in JSON lines",
-            workload);
+  CLI::App* app =
+      add(verify, "workload", "Write and read a topic until told to stop, then check what happened",
+          "  scripts/failover-demo uses it; it takes `mark` and `stop` on standard input and answers in JSON lines",
+          workload);
   app->add_option("topic", workload->topic, "Name")->required();
   app->add_option("-g,--group", workload->group, "The consumer group")->capture_default_str();
   app->add_option("--producers", workload->producers, "Producers")

@@ -322,7 +322,7 @@ Exit Consuming::run() {
   flush();
   rd_kafka_consumer_close(consumer_.get());
   if (failure_) return report(*failure_);
-  return interruption.count() > 0 && command_.exit_at_end ? Exit::interrupted : Exit::done;
+  return interruption.count() > 0 ? Exit::interrupted : Exit::done;
 }
 
 }  // namespace

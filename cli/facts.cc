@@ -306,7 +306,7 @@ Health assess(const ClusterFacts& cluster, int brokers_min) {
   if (const int n = cluster.leaderless(); n > 0)
     because(fmt::format("without leader {}: these partitions can be neither written nor read", n));
   if (const int n = cluster.under_min_isr(); n > 0)
-    because(fmt::format("below min.insync.replicas {}: acks=all is refused there", n));
+    because(fmt::format("too few in sync {}: below min.insync.replicas, so acks=all is refused there", n));
   if (const int n = cluster.under_replicated(); n > 0) because(fmt::format("under-replicated {}", n));
   return health;
 }

@@ -19,7 +19,7 @@ namespace {
 using common::model::ErrorCode;
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view status_shape =
+constexpr std::string_view quorum_status_shape =
     R"({"cluster_id": "text", "leader": 1 or null, "epoch": 1, "high_watermark": 0, "majority": 2,
  "voters": [{"id": 1, "directory_id": "text", "address": "host:port" or null, "log_end": 0, "lag": 0,
              "last_fetch_ms": milliseconds since 1970 or null, "last_caught_up_ms": milliseconds since 1970 or null}],
@@ -149,7 +149,7 @@ Outcome<void> remove_one(client::Cluster& cluster, int32_t id, bool dry_run) {
 
 Exit run(const QuorumStatusCommand& command) {
   if (command.shared.format == Format::help) {
-    print_out(status_shape);
+    print_out(quorum_status_shape);
     return Exit::done;
   }
   Outcome<client::Cluster> cluster = open_cluster(command.shared);

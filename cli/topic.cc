@@ -1,9 +1,8 @@
-// naru topic create|list|describe|grow|delete.
+// naru topic create|list|describe|grow, and the election of preferred leaders.
 #include <algorithm>
 #include <regex>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/facts.h"
@@ -13,7 +12,6 @@
 #include "cli/session.h"
 #include "kafka/create_partitions.h"
 #include "kafka/create_topics.h"
-#include "kafka/delete_topics.h"
 #include "kafka/describe_configs.h"
 #include "kafka/elect_leaders.h"
 
@@ -382,48 +380,6 @@ Exit run(const PartitionElectCommand& command) {
     return conclude("elect the preferred leader of", items);
   }
   return print_items(command.shared.format, "elect the preferred leader of", "preferred leader leads", items);
-}
-
-namespace {
-
-Exit show_deletion(const TopicDeleteCommand& command) {
-  Outcome<client::Cluster> cluster = open_cluster(command.shared);
-  if (!cluster) return report(cluster.error());
-  const Outcome<std::vector<TopicFacts>> topics = fetch_topics(*cluster, command.names);
-  if (!topics) return report(topics.error());
-  std::vector<ItemOutcome> items;
-  for (const TopicFacts& topic : *topics) items.push_back({topic.name, topic.error, ""});
-  return print_items(command.shared.format, "delete topic", "would delete", items);
-}
-
-}  // namespace
-
-Exit run(const TopicDeleteCommand& command) {
-  if (command.shared.format == Format::help) return print_out(outcome_shape) ? Exit::done : Exit::refused;
-  if (command.dry_run) return show_deletion(command);
-  const std::string question = fmt::format("delete {} with all records?", fmt::join(command.names, ", "));
-  if (!confirmed(command.yes, "deletes", question)) return Exit::usage;
-  Outcome<client::Cluster> cluster = open_cluster(command.shared);
-  if (!cluster) return report(cluster.error());
-  kafka::DeleteTopicsRequest request;
-  request.timeout_ms = static_cast<int32_t>(command.shared.timeout.count());
-  for (const std::string& name : command.names) {
-    kafka::DeleteTopicsRequest::DeleteTopicState state;
-    state.name = name;
-    request.topics.push_back(std::move(state));
-  }
-  auto answer = cluster->call<kafka::DeleteTopicsResponse>(request);
-  if (!answer && answer.error().exit == Exit::usage) {
-    // Before version 6 the request carries plain names, and the codec refuses to drop the newer list.
-    request.topics.clear();
-    request.topic_names = command.names;
-    answer = cluster->call<kafka::DeleteTopicsResponse>(request);
-  }
-  if (!answer) return report(answer.error());
-  std::vector<ItemOutcome> items;
-  for (const auto& result : answer->responses)
-    items.push_back({result.name.value_or(""), result.error_code, result.error_message.value_or("")});
-  return print_items(command.shared.format, "delete topic", "deleted", items);
 }
 
 }  // namespace cli

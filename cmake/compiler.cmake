@@ -36,5 +36,6 @@ elseif(NARU_LLD)
 endif()
 find_program(NARU_CCACHE ccache)
 if(NARU_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${NARU_CCACHE})
+  # What ccache must be told before it keeps what was compiled with precompiled headers (cmake/unity.cmake).
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${NARU_CCACHE})
 endif()

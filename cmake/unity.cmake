@@ -11,3 +11,14 @@ set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
 function(naru_compiled_alone)
   set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 endfunction()
+
+# naru_headers_read_once(TARGET HEADER...): for a target whose files cannot share a unit. Where others do, its headers are
+# compiled once for all of its files; where files are compiled singly they are not, as any change to them would then
+# compile the whole target again.
+function(naru_headers_read_once target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD OFF)
+  if(NARU_UNITY)
+    target_precompile_headers(${target} PRIVATE ${ARGN})
+    target_compile_options(${target} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")  # else no cache knows it again
+  endif()
+endfunction()

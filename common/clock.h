@@ -1,4 +1,4 @@
-// Time as an object of the node (style rule 4): two brokers in one test can disagree about it. Thread-safe.
+// Time as an object of the node: two brokers in one test can disagree about it. Thread-safe.
 #pragma once
 #include "common/model/types.h"
 

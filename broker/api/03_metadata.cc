@@ -15,12 +15,14 @@
 #include "broker/api/table.h"
 #include "broker/api/topic_creation.h"
 #include "common/config/config.h"
+#include "common/model/mutant.h"
 #include "controller/metadata/topics.h"
 
 namespace broker::api {
 namespace {
 
 namespace meta = controller::metadata;
+using common::model::mutant;
 using common::model::PartitionIndex;
 using kafka::MetadataRequest;
 using kafka::MetadataResponse;
@@ -205,6 +207,9 @@ Awaitable<MetadataResponse> handle(RequestContext& ctx, MetadataRequest request)
   auto missing = names_to_create(ctx, request);
   if (!missing.empty()) co_await await_brokers(ctx);
   const auto failed = co_await create_missing_topics(ctx, std::move(missing));
+  // Behind a produce that waits for its replicas this answer may wait for seconds. librdkafka before 2.4 takes whatever
+  // it hears last for the newest: an old leader heard after the new one can tie it to the old one for good.
+  if (!mutant<"R87-describes-the-cluster-before-its-turn">()) co_await ctx.until_turn();
   co_await await_successors(ctx, request);
   const ClusterView cluster(ctx);
   MetadataResponse response;

@@ -65,6 +65,7 @@ Awaitable<FindCoordinatorResponse> handle(RequestContext& ctx, FindCoordinatorRe
       ctx.broker().log.debug("{} was asked for and could not be created: {} ({})", name, error.code, error.message);
     }
   }
+  co_await ctx.until_turn();  // behind a commit that waits for its replicas
   const ClusterView cluster(ctx);
   const auto answer = [&](const std::string& key) {
     if (request.key_type == key_of_group) return find(ctx, cluster, key);

@@ -66,6 +66,7 @@ struct BrokerContext {
   // R33: somebody else may lead what this broker's metadata says that it leads; any thread, may be absent.
   std::function<bool()> may_be_replaced;
   common::RateLimit bad_batch_line{std::chrono::seconds(10)};  // a client that sends what is no batch is named, rarely
+  common::RateLimit unencodable_line{std::chrono::seconds(10)};
 };
 
 // The request header after decoding (request header v0-2).
@@ -103,6 +104,14 @@ class RequestContext {
 
   // The next request of this connection may start now (R87): call it once everything that must happen in order has.
   void settle_order() { in_flight_.settle_order(); }
+  // Before the cluster is described: until everything that was asked before on this connection is answered, so that
+  // what the client hears then is not older than what another broker has told it meanwhile. The next request may start.
+  Awaitable<void> until_turn() {
+    if (in_flight_.has_turn()) co_return;
+    settle_order();
+    co_await in_flight_.until_turn();
+    refresh_image();
+  }
   // Before a wait that other clients must end: the request's bytes no longer count against the memory for requests.
   // frame() is empty afterwards; slices of it that somebody holds stay good.
   void release_frame() { in_flight_.release_frame(); }

@@ -1,4 +1,4 @@
-// The loop over partitions that every data request has (style rule 30): find what the client names, split the work by
+// The loop over partitions that every data request has: find what the client names, split the work by
 // home shard once, join it once.
 //
 // FanOut lives on the shard that started it; the work runs on the partitions' shards.

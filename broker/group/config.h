@@ -1,8 +1,10 @@
 // What of the broker's configuration the group coordinator needs. Immutable; no thread rules.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 namespace broker::group {
 
@@ -23,6 +25,9 @@ struct GroupConfig {
   std::chrono::milliseconds reserved_id_max{60'000};
   // What all members of one coordinator may take in memory; beyond it newcomers get GROUP_MAX_SIZE_REACHED.
   size_t members_memory_max = size_t{64} << 20;
+  // And those of all coordinators of one broker, which count here together. Null: this one is alone.
+  std::shared_ptr<std::atomic<size_t>> broker_memory;
+  size_t broker_memory_max = size_t{256} << 20;
   // Removals of a deleted topic's offsets that could not be written are tried again after this long.
   std::chrono::milliseconds removal_retry{5000};
   // Tombstones are written in portions of this many.

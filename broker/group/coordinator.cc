@@ -10,6 +10,15 @@ namespace broker::group {
 
 GroupCoordinator::GroupCoordinator(GroupConfig config) : config_(config), membership_(config_) {}
 
+GroupCoordinator::~GroupCoordinator() {
+  account(0);
+}
+
+void GroupCoordinator::account(size_t bytes) {
+  if (config_.broker_memory) config_.broker_memory->fetch_add(bytes - memory_bytes_);  // modulo: may be less
+  memory_bytes_ = bytes;
+}
+
 Group* GroupCoordinator::find(std::string_view group) {
   const auto found = groups_.find(group);
   return found == groups_.end() ? nullptr : &found->second;
@@ -144,7 +153,7 @@ void GroupCoordinator::settle(const std::string& group_id) {
   Group* group = find(group_id);
   if (group == nullptr) return;
   group->check_invariants();
-  memory_bytes_ = memory_bytes_ - group->memory_accounted + group->memory_bytes();
+  account(memory_bytes_ - group->memory_accounted + group->memory_bytes());
   group->memory_accounted = group->memory_bytes();
   if (group->is_void()) {
     if (group->armed_at) wake_ups_.erase({*group->armed_at, group_id});

@@ -1,11 +1,11 @@
 // The group coordinator of one __consumer_offsets partition: who is in which group and who does what work there, and
 // how far each group has read.
 //
-// Why it exists: Kafka clients agree about their work through this object, so its promises (correctness.md 2.4) must be
-// testable with no socket, log, thread or clock. It is told requests, committed writes and the time; it answers with
-// effects. It decides on what it has already decided, tells clients only what is committed, and reads offsets from
-// committed records alone (R103). Its state is what a replay of those records gives, plus soft state: who is waiting,
-// and when each member was last heard of (R108).
+// Why it exists: Kafka clients agree about their work through this object, so its promises (docs/rules.md, R103 to
+// R108) must be testable with no socket, log, thread or clock. It is told requests, committed writes and the time; it
+// answers with effects. It decides on what it has already decided, tells clients only what is committed, and reads
+// offsets from committed records alone (R103). Its state is what a replay of those records gives, plus soft state: who
+// is waiting, and when each member was last heard of (R108).
 //
 //   loading: replay() for each record of the partition, then start(); any failure to read them: never start() (R104)
 //   running: handle(), on_committed(), on_write_failed(), on_time() by next_deadline()
@@ -48,6 +48,7 @@ enum class RemoveGroup : uint8_t { no, yes };
 class GroupCoordinator {
  public:
   explicit GroupCoordinator(GroupConfig config);
+  ~GroupCoordinator();
   GroupCoordinator(const GroupCoordinator&) = delete;
   GroupCoordinator& operator=(const GroupCoordinator&) = delete;
 
@@ -113,10 +114,13 @@ class GroupCoordinator {
   void on(Turn& turn, RequestToken token, ListRequest& request);
   void on(Turn& turn, RequestToken token, DeleteRequest& request);
   void on(Turn& turn, RequestToken token, DeleteOffsetsRequest& request);
-  [[nodiscard]] bool fits_in_memory(const Group* group, const JoinRequest& request) const;
+  // What members may take, if this join would take more.
+  [[nodiscard]] std::optional<std::string> memory_exceeded(const Group* group, const JoinRequest& request) const;
 
   // Gives the planned writes their ids and turns what was collected into effects.
   Effects finish(Turn turn);
+  // `bytes`: what all members take now.
+  void account(size_t bytes);
   // After any change of a group: its wake-up and memory are booked, and it is dropped if it holds nothing.
   void settle(const std::string& group_id);
   void arm(Group& group);

@@ -79,12 +79,17 @@ StoredOffset to_store(const CommitRequest& request, const CommitRequest::Partiti
 
 }  // namespace
 
-bool GroupCoordinator::fits_in_memory(const Group* group, const JoinRequest& request) const {
+std::optional<std::string> GroupCoordinator::memory_exceeded(const Group* group, const JoinRequest& request) const {
   size_t wanted = sizeof(Member) + request.client_id.size() + request.client_host.size();
   for (const Protocol& p : request.protocols) wanted += sizeof(Protocol) + p.name.size() + p.metadata.size();
   const Member* member = group != nullptr ? group->find(request.member_id) : nullptr;
   const size_t held = member != nullptr ? member->memory_bytes() : 0;
-  return wanted <= held || memory_bytes_ + (wanted - held) <= config_.members_memory_max;
+  if (wanted <= held) return std::nullopt;
+  const size_t more = wanted - held;
+  if (memory_bytes_ + more > config_.members_memory_max) return fmt::format("{} bytes", config_.members_memory_max);
+  if (config_.broker_memory && config_.broker_memory->load() + more > config_.broker_memory_max)
+    return fmt::format("{} bytes in all coordinators of this broker", config_.broker_memory_max);
+  return std::nullopt;
 }
 
 void GroupCoordinator::on(Turn& turn, RequestToken token, JoinRequest& request) {
@@ -94,9 +99,9 @@ void GroupCoordinator::on(Turn& turn, RequestToken token, JoinRequest& request) 
     return refuse(ErrorCode::invalid_session_timeout);
   Group* group = find(request.group);
   if (group == nullptr && !request.member_id.empty()) return refuse(ErrorCode::unknown_member_id);
-  if (!fits_in_memory(group, request)) {
-    turn.log(LineLevel::warn, fmt::format("group {}: members would take more than {} bytes, a join is refused",
-                                          request.group, config_.members_memory_max));
+  if (const auto exceeded = memory_exceeded(group, request)) {
+    turn.log(LineLevel::warn,
+             fmt::format("group {}: members would take more than {}, a join is refused", request.group, *exceeded));
     return refuse(ErrorCode::group_max_size_reached);
   }
   membership_.join(turn, find_or_create(request.group), token, request);

@@ -1,5 +1,5 @@
 // What clients ask a group coordinator, one group at a time, and what it answers. Handlers translate Kafka's requests
-// of all versions into these; Kafka's -1 and empty strings for "none" end there (style rule 14).
+// of all versions into these; Kafka's -1 and empty strings for "none" end there.
 //
 // Plain values; no thread rules.
 #pragma once

@@ -128,7 +128,7 @@ IsrEffects IsrTracker::on_tick(const std::vector<std::pair<BrokerId, Instant>>& 
       f->caught_up_at = std::max(f->caught_up_at, std::min(f->at_end_until, at));
     }
   }
-  // After a pause of our own everyone looks silent: give them one more tick (correctness.md section 4, guards).
+  // After a pause of our own everyone looks silent: give them one more tick.
   const bool was_running = last_tick_ && now - *last_tick_ <= lag_time_max_ / 2;
   last_tick_ = now;
   IsrEffects effects;

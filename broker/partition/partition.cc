@@ -109,7 +109,7 @@ void Partition::assign(const Assignment& assignment) {
     postponed_->settings.reset();  // they are told apart as well, and may change again meanwhile
     return;
   }
-  // Metadata never goes back (2.5), and roles are given only by an image that holds our registration: it is newer than
+  // Metadata never goes back, and roles are given only by an image that holds our registration: it is newer than
   // whatever our log was told before. An epoch beyond it has rotted (R72); to go on from there would be to spread it.
   if (const auto latest = log_->epochs().latest(); latest && assignment.leader_epoch < *latest) {
     log_->note_damage(
@@ -213,7 +213,8 @@ void Partition::become_nothing(const Assignment& a) {
 void Partition::end_role(ErrorCode code) {
   role_ = Role::none;
   leader_counts_synced_ = false;
-  unwritten_.clear();
+  // What was refused a moment before we led must not be overtaken once we do.
+  std::erase_if(unwritten_, [&](const auto& entry) { return shard_.now() - entry.second.at > own_gap_patience; });
   tracker_.reset();
   reconciler_.reset();
   if (!mutant<"R58-waits-beyond-the-role">()) fail_all(committed_waiters_, code);

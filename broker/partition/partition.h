@@ -52,7 +52,7 @@ enum class Acks { none, leader, all };
 
 struct ProduceOptions {
   Acks acks = Acks::all;
-  Instant deadline;               // of the answer; the append itself is not undone (2.1: then the outcome is unknown)
+  Instant deadline;               // of the answer; the append itself is not undone (then the outcome is unknown)
   bool from_coordinator = false;  // group and transaction coordinators may append control and several batches
   bool zstd_refused = false;      // Produce below v7
   size_t frame_bytes = 0;         // memory that the batches keep alive, if they are a slice of a larger frame
@@ -66,7 +66,7 @@ struct ProduceRecordError {
 };
 
 // A produce's outcome; with an error, `first_offset` is unset. REQUEST_TIMED_OUT, NOT_LEADER_OR_FOLLOWER after the
-// append and NOT_ENOUGH_REPLICAS_AFTER_APPEND mean "unknown" (2.1).
+// append and NOT_ENOUGH_REPLICAS_AFTER_APPEND mean "unknown".
 struct ProduceResult {
   ErrorCode error = ErrorCode::none;
   bool is_definite = false;  // refused: nothing was appended, whatever the error's name leaves open
@@ -340,10 +340,16 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   void flush_if_needed();
   // Whether the batches that lack before `batch` were refused here for a reason of our own.
   [[nodiscard]] bool is_own_gap(const common::records::BatchFacts& batch) const;
-  void note_unwritten(std::span<const common::records::BatchFacts> facts);
+  void note_unwritten(const common::records::ProducerStamp& first);
   void look_whether_cut_off(const std::vector<std::pair<BrokerId, Instant>>& spoken_at);
 
   [[nodiscard]] Appended append(const Buffer& batches, const ProduceOptions& options);
+  // Its parts: what speaks against it whatever the batches hold; what the producers' state says to them (a refusal, or
+  // the answer to a retry; none: append); and what follows once the log has them.
+  [[nodiscard]] std::optional<ProduceResult> refuse_unseen(const ProduceOptions& options) const;
+  [[nodiscard]] std::optional<Appended> answer_by_producers(const std::vector<common::records::BatchFacts>& facts,
+                                                            const ProduceOptions& options);
+  void note_appended(const std::vector<common::records::BatchFacts>& facts, size_t bytes);
   Awaitable<ErrorCode> wait_for(std::vector<Waiter*>& list, Offset required, Instant deadline);
   static void complete(std::vector<Waiter*>& list, Offset reached, ErrorCode outcome);
   void complete_committed();
@@ -401,10 +407,14 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   bool cut_off_ = false;
   bool leader_counts_synced_ = false;  // of the leader that is followed
   // R86: gaps that we made ourselves: batches of producers that could not be written, though nothing was wrong with
-  // them.
-  std::map<common::model::ProducerId, common::records::ProducerStamp> unwritten_;
+  // them; and when one of that producer was last refused so.
+  struct Unwritten {
+    common::records::ProducerStamp first;
+    Instant at;
+  };
+  std::map<common::model::ProducerId, Unwritten> unwritten_;
   common::RateLimit refusal_lines_{std::chrono::seconds(10)};  // a follower that cannot append
-  std::optional<Instant> flushing_since_;  // a sync that acknowledgements wait for is under way
+  std::optional<Instant> flushing_since_;                      // a sync that acknowledgements wait for is under way
 
   // By required offset; each waiter leaves its list when it is answered.
   std::vector<Waiter*> committed_waiters_;

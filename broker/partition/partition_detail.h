@@ -10,6 +10,9 @@
 
 namespace broker::partition {
 
+// R86: who still means to write what was refused comes back with it sooner.
+constexpr auto own_gap_patience = std::chrono::minutes(1);
+
 // The log through the reconciler's eyes.
 class Partition::LogFacts final : public LogView {
  public:

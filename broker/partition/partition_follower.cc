@@ -83,8 +83,10 @@ Applied Partition::truncate(Offset offset, const LeaderAnswer& answer) {
     return Applied::back_off;
   }
   const LogFacts facts(*log_);
-  logger_.info("truncated from {} to {}: leader {} has epoch {} end at {}", before, *end, *leader_,
-               answer.diverging->epoch, answer.diverging->end_offset);
+  if (*end < before) {
+    logger_.info("truncated from {} to {}: leader {} has epoch {} end at {}", before, *end, *leader_,
+                 answer.diverging->epoch, answer.diverging->end_offset);
+  }
   reconciler_->on_log_replaced(facts);
   if (reconciler_->high_watermark() < high_watermark_) {
     logger_.warn("high watermark falls from {} to {} with the log", high_watermark_, reconciler_->high_watermark());

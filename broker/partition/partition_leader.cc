@@ -104,48 +104,112 @@ Result<Buffer> stored_form(const Buffer& batch, const StoredCodec& stored, commo
 
 }  // namespace
 
-// Everything that is refused in here is a definite failure: nothing was appended (2.1).
 bool Partition::is_own_gap(const common::records::BatchFacts& batch) const {
   const auto found = unwritten_.find(batch.producer->id);
-  if (found == unwritten_.end() || found->second.epoch != batch.producer->epoch) return false;
+  if (found == unwritten_.end() || found->second.first.epoch != batch.producer->epoch) return false;
+  if (shard_.now() - found->second.at > own_gap_patience) return false;
   constexpr int64_t sequences = int64_t{1} << 31;
-  const int64_t ahead = (sequences + batch.producer->base_sequence - found->second.base_sequence) % sequences;
+  const int64_t ahead = (sequences + batch.producer->base_sequence - found->second.first.base_sequence) % sequences;
   return ahead > 0 && ahead < sequences / 2;
 }
 
-void Partition::note_unwritten(std::span<const common::records::BatchFacts> facts) {
+void Partition::note_unwritten(const common::records::ProducerStamp& first) {
   constexpr size_t producers_max = 1000;
-  for (const common::records::BatchFacts& batch : facts) {
-    if (!batch.producer || batch.is_control) continue;
-    const auto found = unwritten_.find(batch.producer->id);
-    if (found != unwritten_.end() && found->second.epoch == batch.producer->epoch) continue;  // the first one counts
-    if (unwritten_.size() >= producers_max) unwritten_.clear();
-    unwritten_.insert_or_assign(batch.producer->id, *batch.producer);
+  const auto found = unwritten_.find(first.id);
+  if (found != unwritten_.end() && found->second.first.epoch == first.epoch) {
+    found->second.at = shard_.now();  // the first one counts
+    return;
   }
+  if (unwritten_.size() >= producers_max) unwritten_.clear();
+  unwritten_.insert_or_assign(first.id, Unwritten{first, shard_.now()});
 }
 
-Partition::Appended Partition::append(const Buffer& batches, const ProduceOptions& options) {
-  if (is_offline()) return {refused(ErrorCode::kafka_storage_error, "the log directory is offline")};
-  if (!tracker_) return {refused(ErrorCode::not_leader_or_follower)};
+std::optional<ProduceResult> Partition::refuse_unseen(const ProduceOptions& options) const {
+  if (!tracker_) return refused(ErrorCode::not_leader_or_follower);
   if (options.only_in_epoch && *options.only_in_epoch != leader_epoch_)
-    return {refused(ErrorCode::not_leader_or_follower)};
+    return refused(ErrorCode::not_leader_or_follower);
   // R33: clients look for another leader on this error, and not on those about replicas.
   if (options.acks == Acks::all && (cut_off_ || state_.behind())) {
-    return {refused(options.from_coordinator ? ErrorCode::not_enough_replicas : ErrorCode::not_leader_or_follower,
-                    "cut off from the controller and the followers")};
+    return refused(options.from_coordinator ? ErrorCode::not_enough_replicas : ErrorCode::not_leader_or_follower,
+                   "cut off from the controller and the followers");
   }
   // R57: before the append, so that the failure is definite.
   if (options.acks == Acks::all && !tracker_->has_enough_replicas() && !mutant<"R57-appends-below-min-isr">()) {
-    return {refused(ErrorCode::not_enough_replicas,
-                    fmt::format("{} in sync, {} needed", tracker_->isr_size(), tracker_->effective_min_isr()))};
+    return refused(ErrorCode::not_enough_replicas,
+                   fmt::format("{} in sync, {} needed", tracker_->isr_size(), tracker_->effective_min_isr()));
   }
-  if (!options.from_coordinator) {
-    if (!state_.low_on_space.empty() && state_.low_on_space.contains(directory_) &&
-        !mutant<"R81-appends-below-the-line">())
-      return {refused(ErrorCode::kafka_storage_error, "low on disk space")};  // R81
-    // R33: nobody has heard of us for a session; somebody else may lead by now.
-    if (state_.isolated() && options.acks != Acks::all && !mutant<"R33-acknowledges-in-isolation">())
-      return {refused(ErrorCode::not_leader_or_follower, "isolated")};
+  if (options.from_coordinator) return std::nullopt;
+  if (!state_.low_on_space.empty() && state_.low_on_space.contains(directory_) &&
+      !mutant<"R81-appends-below-the-line">())
+    return refused(ErrorCode::kafka_storage_error, "low on disk space");  // R81
+  // R33: nobody has heard of us for a session; somebody else may lead by now.
+  if (state_.isolated() && options.acks != Acks::all && !mutant<"R33-acknowledges-in-isolation">())
+    return refused(ErrorCode::not_leader_or_follower, "isolated");
+  return std::nullopt;
+}
+
+std::optional<Partition::Appended> Partition::answer_by_producers(const std::vector<common::records::BatchFacts>& facts,
+                                                                  const ProduceOptions& options) {
+  for (const common::records::BatchFacts& batch : facts) {
+    if (batch.marker) {
+      if (auto checked = log_->producers().check_marker(batch); !checked) {
+        return Appended{refused(checked.error().code, std::move(checked.error().message))};
+      }
+    }
+    if (!batch.producer || batch.is_control) continue;
+    Result<std::optional<common::records::KnownBatch>> known = log_->producers().check(batch);
+    if (!known) {
+      // R86: if somebody else leads by now, the gap may be ours and not the producer's.
+      if (state_.isolated() && known.error().code == ErrorCode::out_of_order_sequence_number &&
+          !mutant<"R86-claims-gaps-in-isolation">()) {
+        return Appended{refused(ErrorCode::not_leader_or_follower, "isolated")};
+      }
+      if (known.error().code == ErrorCode::out_of_order_sequence_number && is_own_gap(batch) &&
+          !mutant<"R86-blames-the-producer-for-own-gaps">()) {
+        return Appended{refused(ErrorCode::kafka_storage_error, "what came before it could not be written")};
+      }
+      return Appended{refused(known.error().code, std::move(known.error().message))};
+    }
+    // R86: a producer may begin anywhere, but not behind what was refused here a moment ago and will come again.
+    if (!*known && !log_->producers().knows(batch.producer->id) && is_own_gap(batch) &&
+        !mutant<"R86-begins-behind-a-refusal">()) {
+      return Appended{refused(ErrorCode::kafka_storage_error, "what came before it could not be written")};
+    }
+    if (!*known || mutant<"R85-appends-duplicates">()) continue;
+    // R85: a retry of what we hold. Its answer is the first one's, and no sooner: once committed.
+    Appended appended;
+    appended.result.first_offset = (*known)->first_offset;
+    appended.result.last_offset = (*known)->last_offset;
+    const Offset end = (*known)->last_offset.next();
+    if (options.acks == Acks::all && end > high_watermark_ && !mutant<"R85-answers-a-duplicate-at-once">())
+      appended.committed_before_answer = end;
+    return appended;
+  }
+  return std::nullopt;
+}
+
+void Partition::note_appended(const std::vector<common::records::BatchFacts>& facts, size_t bytes) {
+  if (!unwritten_.empty()) {
+    for (const common::records::BatchFacts& batch : facts) {
+      if (batch.producer) unwritten_.erase(batch.producer->id);
+    }
+  }
+  counters_.bytes_in += bytes;
+  for (const common::records::BatchFacts& batch : facts)
+    counters_.messages_in += static_cast<uint64_t>(batch.record_count);
+  if (state_.traffic != nullptr) state_.traffic->on_appended(bytes, shard_.now());
+  perform(tracker_->on_append(log_->log_end_offset(), shard_.now()));
+  for_observers([](FollowerObserver& o, uint32_t slot) { o.on_log_end(slot); });
+  flush_if_needed();
+}
+
+// Everything that is refused in here is a definite failure: nothing was appended.
+Partition::Appended Partition::append(const Buffer& batches, const ProduceOptions& options) {
+  if (is_offline()) return {refused(ErrorCode::kafka_storage_error, "the log directory is offline")};
+  if (auto refusal = refuse_unseen(options)) {
+    const auto first = common::records::BatchView::parse_header(batches.view());
+    if (first && first->producer() && !first->is_control()) note_unwritten(*first->producer());
+    return {*std::move(refusal)};
   }
   const TimestampMs now = shard_.clock().wall_now();
   common::records::ProduceLimits limits = settings_.produce;
@@ -159,37 +223,7 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
     for (auto& e : facts.error().record_errors) r.record_errors.push_back({e.batch_index, std::move(e.message)});
     return {std::move(r)};
   }
-
-  Appended appended;
-  for (const common::records::BatchFacts& batch : *facts) {
-    if (batch.marker) {
-      if (auto checked = log_->producers().check_marker(batch); !checked) {
-        return {refused(checked.error().code, std::move(checked.error().message))};
-      }
-    }
-    if (!batch.producer || batch.is_control) continue;
-    Result<std::optional<common::records::KnownBatch>> known = log_->producers().check(batch);
-    if (!known) {
-      // R86: if somebody else leads by now, the gap may be ours and not the producer's.
-      if (state_.isolated() && known.error().code == ErrorCode::out_of_order_sequence_number &&
-          !mutant<"R86-claims-gaps-in-isolation">()) {
-        return {refused(ErrorCode::not_leader_or_follower, "isolated")};
-      }
-      if (known.error().code == ErrorCode::out_of_order_sequence_number && is_own_gap(batch) &&
-          !mutant<"R86-blames-the-producer-for-own-gaps">()) {
-        return {refused(ErrorCode::kafka_storage_error, "what came before it could not be written")};
-      }
-      return {refused(known.error().code, std::move(known.error().message))};
-    }
-    if (!*known || mutant<"R85-appends-duplicates">()) continue;
-    // R85: a retry of what we hold. Its answer is the first one's, and no sooner: once committed.
-    appended.result.first_offset = (*known)->first_offset;
-    appended.result.last_offset = (*known)->last_offset;
-    const Offset end = (*known)->last_offset.next();
-    if (options.acks == Acks::all && end > high_watermark_ && !mutant<"R85-answers-a-duplicate-at-once">())
-      appended.committed_before_answer = end;
-    return appended;
-  }
+  if (auto answer = answer_by_producers(*facts, options)) return *std::move(answer);
 
   Result<Buffer> stored = options.from_coordinator
                               ? Result<Buffer>(batches)
@@ -199,23 +233,17 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
   Result<common::log::AppendInfo> info =
       log_->append_as_leader(*stored, *facts, leader_epoch_, now, is_anew ? stored->size() : options.frame_bytes);
   if (!info) {
-    note_unwritten(*facts);
+    for (const common::records::BatchFacts& batch : *facts) {
+      if (batch.producer && !batch.is_control) note_unwritten(*batch.producer);
+    }
     return {refused(info.error().code, std::move(info.error().message))};
   }
-  if (!unwritten_.empty()) {
-    for (const common::records::BatchFacts& batch : *facts) {
-      if (batch.producer) unwritten_.erase(batch.producer->id);
-    }
-  }
+  note_appended(*facts, batches.size());
+
+  Appended appended;
   appended.result.first_offset = info->first_offset;
   appended.result.last_offset = info->last_offset;
   appended.result.log_append_time = info->log_append_time;
-  counters_.bytes_in += batches.size();
-  for (const common::records::BatchFacts& batch : *facts) counters_.messages_in += static_cast<uint64_t>(batch.record_count);
-  if (state_.traffic != nullptr) state_.traffic->on_appended(batches.size(), shard_.now());
-  perform(tracker_->on_append(log_->log_end_offset(), shard_.now()));
-  for_observers([](FollowerObserver& o, uint32_t slot) { o.on_log_end(slot); });
-  flush_if_needed();
   const Offset end = info->last_offset.next();
   if (options.acks == Acks::all && end > high_watermark_ && !mutant<"R50-acknowledges-before-the-commit">())
     appended.committed_before_answer = end;

@@ -62,7 +62,7 @@ Result<OpenReport> ReplicaManager::open_logs(const std::vector<PlacedLog>& found
       unusable_[{placed.topic_id, placed.partition.partition}] = Unusable::lost;
       continue;
     }
-    // The topic's own settings come with the image; until then nothing is appended or deleted.
+    // The topic's own settings come with the image; until then nothing is appended or deleted (tick()).
     Result<std::shared_ptr<Partition>> opened = open(placed, TopicSettings{});
     if (!opened && opened.error().code == ErrorCode::corrupt_message) {
       options_.logger.error(
@@ -611,7 +611,8 @@ void ReplicaManager::tick() {
     next_attempt_ = now + unmade_retry;
     retry_unmade();
   }
-  if (now < next_retention_) return;
+  // What may go is the image's to say: before it has come, logs have the settings that no topic may have.
+  if (now < next_retention_ || !(takes_part_ || mutant<"R82-retention-before-the-metadata">())) return;
   next_retention_ = now + options_.retention_interval;
   for (const auto& [id, partition] : partitions_) partition->apply_retention(wall);
 }

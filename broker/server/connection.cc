@@ -60,7 +60,10 @@ void Connection::close(const std::string& why) {
   socket_.close();
   outcome_ready_.set();
   room_.set();
-  for (const auto& slot : in_flight_) slot->request.settle_order();
+  for (const auto& slot : in_flight_) {
+    slot->request.settle_order();
+    slot->request.give_turn();
+  }
   in_flight_.clear();  // answers that nobody will take; what is under way keeps its own
   if (auto on_closed = std::exchange(on_closed_, nullptr)) on_closed(*this, why);
 }
@@ -157,6 +160,7 @@ Awaitable<void> Connection::read_requests(std::shared_ptr<Connection> self) {
     std::shared_ptr<Slot> slot = co_await self->read_frame();
     if (!slot) co_return;
     slot->request.charge_answer_to(*self->responses_, self->socket_.bytes_written());
+    if (!self->in_flight_.empty()) slot->request.stand_in_line();
     self->in_flight_.push_back(slot);
     self->shard_.spawn("request", handle(self, slot));
     if (!mutant<"R87-handles-requests-side-by-side">()) co_await slot->request.until_settled();
@@ -201,6 +205,7 @@ Awaitable<void> Connection::write_responses(std::shared_ptr<Connection> self) {
     self->last_activity_ = self->shard_.now();
     self->unsent_bytes_ -= size;
     self->in_flight_.pop_front();
+    if (!self->in_flight_.empty()) self->in_flight_.front()->request.give_turn();
     self->room_.pulse();
   }
 }

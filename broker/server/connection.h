@@ -42,7 +42,9 @@ struct ConnectionInfo {
 class InFlight {
  public:
   InFlight(common::Shard& shard, const ConnectionInfo& connection, Buffer frame)
-      : connection_(connection), frame_(std::move(frame)), order_settled_(shard) {}
+      : connection_(connection), frame_(std::move(frame)), order_settled_(shard), turn_(shard) {
+    turn_.set();
+  }
 
   [[nodiscard]] const ConnectionInfo& connection() const { return connection_; }
   // Without the length prefix. Slices of it keep it alive.
@@ -50,6 +52,13 @@ class InFlight {
   // The next request of this connection may start: what this one does to the order of things is done.
   void settle_order() { order_settled_.set(); }
   Awaitable<bool> until_settled() { return common::until(order_settled_); }
+  // Whether everything that was asked before on this connection is answered, so that this answer is the next; and the
+  // wait for that. What is found out sooner is old by the time the client hears it.
+  [[nodiscard]] bool has_turn() const { return turn_.is_set(); }
+  Awaitable<bool> until_turn() { return common::until(turn_); }
+  // By who keeps the order: others are ahead; none is any more, or the connection has ended.
+  void stand_in_line() { turn_.reset(); }
+  void give_turn() { turn_.set(); }
   // What is left of this request waits for other clients (a rebalance): its bytes no longer hold back their requests.
   // frame() is empty from now on.
   void release_frame() {
@@ -80,6 +89,7 @@ class InFlight {
   std::function<void()> on_release_;
   std::function<bool()> is_memory_scarce_;
   common::Event order_settled_;
+  common::Event turn_;
 };
 
 struct Outcome {

@@ -1,5 +1,5 @@
 // What a broker was told to do, as plain typed values. Rows of config_table.h say which Kafka property fills which
-// member (that table is the only place where a setting is named, style rule 36); config_load.h fills a BrokerConfig
+// member (that table is the only place where a setting is named); config_load.h fills a BrokerConfig
 // from server.properties, the environment and --set.
 //
 // Code receives the small struct it needs, made from these in the assembly; nobody keeps a global.
@@ -58,7 +58,6 @@ struct TopicConfig {
   int32_t gzip_level = -1;
   int32_t lz4_level = 9;
   int32_t zstd_level = 3;
-  bool preallocate = false;
   TimestampType timestamp_type = TimestampType::create_time;
   std::optional<milliseconds> timestamp_before_max;
   std::optional<milliseconds> timestamp_after_max = milliseconds(3'600'000);
@@ -108,16 +107,12 @@ struct BrokerConfig {
   milliseconds quorum_fetch_timeout{500};  // silence of the Raft leader before a pre-vote
   milliseconds quorum_election_timeout{250};
   milliseconds quorum_election_backoff_max{1000};
-  milliseconds quorum_request_timeout{2000};
-  milliseconds quorum_append_linger{0};
   int64_t metadata_snapshot_bytes = 20'971'520;
   milliseconds metadata_snapshot_interval{3'600'000};
 
   // Sessions with the active controller
   milliseconds heartbeat_interval{100};
   milliseconds session_timeout{1500};
-  bool session_timeout_explicit = false;  // governs silence only, not the evidence path
-  milliseconds initial_registration_timeout{60'000};
   bool controlled_shutdown = true;
   milliseconds controlled_shutdown_timeout{30'000};
   bool auto_leader_rebalance = true;
@@ -127,11 +122,9 @@ struct BrokerConfig {
   std::vector<std::string> log_dirs;
   std::string metadata_log_dir;
   milliseconds retention_check_interval{300'000};
-  milliseconds flush_check_interval{1000};  // log.flush.scheduler.interval.ms
   milliseconds recovery_point_checkpoint_interval{60'000};
   milliseconds log_start_checkpoint_interval{60'000};
   milliseconds high_watermark_checkpoint_interval{5000};
-  int32_t recovery_threads_per_dir = 2;
   int64_t low_space_bytes = int64_t{1} << 30;  // R81: below this (or low_space_percent) produces are refused
   int32_t low_space_percent = 5;
 
@@ -161,7 +154,7 @@ struct BrokerConfig {
 
   // Edge
   int32_t request_max_bytes = 104'857'600;
-  int64_t request_memory_bytes = 16 << 20;  // queued.max.request.bytes: requests being read and handled, all together
+  int64_t request_memory_bytes = 16 << 20;   // queued.max.request.bytes: requests being read and handled, all together
   int64_t response_memory_bytes = 64 << 20;  // answers that wait for their clients, all together
   int32_t fetch_max_bytes = 57'671'680;
   int32_t fetch_sessions_max = 1000;
@@ -169,7 +162,6 @@ struct BrokerConfig {
   int32_t max_connections = 2'147'483'647;
   int32_t max_connections_per_ip = 2'147'483'647;
   std::map<std::string, int32_t> max_connections_per_ip_overrides;
-  int32_t max_connection_rate = 2'147'483'647;
   std::optional<milliseconds> connections_max_idle = milliseconds(600'000);
   int32_t listen_backlog = 1024;
   std::optional<int32_t> socket_send_buffer;  // absent (-1): the kernel tunes it
@@ -204,8 +196,8 @@ struct BrokerConfig {
   std::string log_file;
 
   // HTTP: health, metrics, the page
-  int32_t http_port = 9644;  // -1: none
-  std::string http_host;     // empty: that of the first listener
+  int32_t http_port = 9644;     // -1: none
+  std::string http_host;        // empty: that of the first listener
   std::string http_advertised;  // host:port; empty: what the broker is reached by otherwise, and the port
   int32_t http_max_connections = 100;
   int32_t metrics_partitions_max = 1000;

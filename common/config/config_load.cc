@@ -314,7 +314,6 @@ void Loader::read_rest() {
         fmt::format("log.dirs is not set: data goes to {}, which a reboot may empty", config_.log_dirs.front()));
   }
   if (config_.metadata_log_dir.empty()) config_.metadata_log_dir = config_.log_dirs.front();
-  config_.session_timeout_explicit = is_given("broker.session.timeout.ms");
   config_.request_memory_bytes = parse_integer(text("queued.max.request.bytes")).value_or(config_.request_memory_bytes);
   config_.offsets_retention = bounded_ms(parse_integer(text("offsets.retention.minutes")).value_or(10080) * 60'000);
   if (is_given("authorizer.class.name") && !text("authorizer.class.name").empty()) {

@@ -1,6 +1,6 @@
 // Every property that a broker or a topic knows, one row each: Kafka's key, type, default, bounds, whether it can
 // change while running, what it means, and which member it fills. --help, docs/configuration.md, DescribeConfigs, the
-// parser and AlterConfigs all read these rows (style rule 36). Immutable; thread-safe.
+// parser and AlterConfigs all read these rows. Immutable; thread-safe.
 #pragma once
 #include <cstdint>
 #include <optional>

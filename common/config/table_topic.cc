@@ -215,7 +215,6 @@ std::vector<Property> topic_rows() {
        .effect = Effect::accepted,
        .doc = "Reserve the file's full size when a segment is created.",
        .note = "files grow as they are written",
-       .topic_member = &TopicConfig::preallocate,
        .synonyms = {{"log.preallocate"}}},
       {.key = "remote.copy.lag.bytes",
        .type = ValueType::int64,

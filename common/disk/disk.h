@@ -128,8 +128,9 @@ struct MachineIdentity {
 enum class OpenMode { existing, create_if_missing };
 // What replace_file waits for: `kernel` survives the death of the process, `medium` also the loss of power.
 enum class Durability { kernel, medium };
-// Reads never queue behind syncs and removals.
-enum class Job { reads, changes };
+// Reads never queue behind syncs and removals; urgent changes go before all changes that wait, for the few short ones
+// that replicas are out of service for.
+enum class Job { reads, changes, urgent_changes };
 
 class Disk {
  public:

@@ -52,6 +52,13 @@ class DiskPool::Workers {
     }
     wake_.notify_one();
   }
+  void run_next(std::function<void()> job) {
+    {
+      std::lock_guard lock(mutex_);
+      jobs_.push_front(std::move(job));
+    }
+    wake_.notify_one();
+  }
 
  private:
   void work() {
@@ -80,6 +87,9 @@ DiskPool::DiskPool(Options options)
 DiskPool::~DiskPool() = default;
 void DiskPool::run_sync(std::function<void()> job) {
   sync_->run(std::move(job));
+}
+void DiskPool::run_sync_next(std::function<void()> job) {
+  sync_->run_next(std::move(job));
 }
 void DiskPool::run_read(std::function<void()> job) {
   read_->run(std::move(job));
@@ -534,10 +544,13 @@ class KernelDisk final : public Disk {
       std::lock_guard lock(jobs_mutex_);
       if (--jobs_ == 0) jobs_done_.notify_all();
     };
-    if (kind == Job::reads) {
-      pool_.run_read(std::move(work));
-    } else {
-      pool_.run_sync(std::move(work));
+    switch (kind) {
+      case Job::reads:
+        return pool_.run_read(std::move(work));
+      case Job::changes:
+        return pool_.run_sync(std::move(work));
+      case Job::urgent_changes:
+        return pool_.run_sync_next(std::move(work));
     }
   }
 

@@ -18,6 +18,7 @@ class DiskPool {
   explicit DiskPool(Options options);
   ~DiskPool();  // finishes what is queued
   void run_sync(std::function<void()> job);
+  void run_sync_next(std::function<void()> job);  // before what waits
   void run_read(std::function<void()> job);
 
  private:

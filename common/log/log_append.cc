@@ -25,8 +25,13 @@ Result<void> Log::Impl::refuse_change() const {
   return {};
 }
 
-Result<void> Log::Impl::refuse_append() const {
+Result<void> Log::Impl::refuse_append() {
   if (auto refused = refuse_change(); !refused) return refused;
+  // Also if they can be read now: whoever leads has just asked a table without them what it knows of this batch.
+  if (owes_producers) {
+    if (!is_damaged) reload_producers(log_end);
+    return fail(ErrorCode::kafka_storage_error, fmt::format("{}: the state of producers is read again", directory));
+  }
   if (epochs_saved < epochs_cut)
     return fail(ErrorCode::kafka_storage_error, fmt::format("{}: the epoch file is being written", directory));
   return {};
@@ -123,7 +128,7 @@ std::vector<std::string> Log::Impl::drop_spare_snapshots() {
 }
 
 void Log::Impl::save_snapshot() {
-  if (!config.keep_producer_state) return;
+  if (!config.keep_producer_state || owes_producers) return;
   if (!snapshots.empty() && snapshots.back().offset == log_end) snapshots.pop_back();
   const uint64_t write = ++snapshot_writes;
   snapshots.push_back({log_end, write});

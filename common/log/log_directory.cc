@@ -30,7 +30,9 @@ constexpr std::string_view clean_name = ".kafka_cleanshutdown";
 constexpr std::string_view running_name = ".naru_running";
 constexpr std::string_view delete_suffix = "-delete";
 constexpr std::string_view stray_suffix = "-stray";
-constexpr std::string_view metadata_log_prefix = "__cluster_metadata-";  // also .lost-N, set aside by the driver
+// The Raft log, and former ones that its driver has set aside. Topics may have names that begin like it.
+constexpr std::string_view metadata_log_name = "__cluster_metadata-0";
+constexpr std::string_view lost_metadata_log_prefix = "__cluster_metadata-0.lost-";
 constexpr size_t small_file = 64u << 10;
 constexpr size_t checkpoint_file = 256u << 20;
 constexpr std::array checkpoint_names{"recovery-point-offset-checkpoint", "replication-offset-checkpoint",
@@ -252,7 +254,7 @@ Result<void> LogDirectory::read_partitions() {
   for (const disk::DirectoryEntry& entry : *entries) {
     if (!entry.is_directory) continue;
     // The Raft log lies here too unless metadata.log.dir says otherwise, and is the controller's business alone.
-    if (entry.name.starts_with(metadata_log_prefix)) continue;
+    if (entry.name == metadata_log_name || entry.name.starts_with(lost_metadata_log_prefix)) continue;
     const std::string full = file(entry.name);
     if (entry.name.ends_with(delete_suffix)) {
       to_delete_.push_back(full);
@@ -469,8 +471,10 @@ void LogDirectory::start_store(CheckpointKind kind) {
   state.is_writing = true;
   state.is_next = false;
   auto text = std::make_shared<std::string>(encode_offsets(state.newest));
+  // After a failover thousands of epoch files may wait for their syncs, and a replica that was cut waits for this one
+  // file before it serves again (lower_recovery_point).
   disk_.offload(
-      disk::Job::changes,
+      disk::Job::urgent_changes,
       [d = &disk_, to = file(name_of(kind)), text] { return d->replace_file(to, as_bytes(*text), Durability::medium); },
       [this, kind, weak = std::weak_ptr(pending_),
        served = std::exchange(state.next_done, {})](const IoResult<void>& result) {

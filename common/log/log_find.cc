@@ -1,6 +1,7 @@
 // Offsets by timestamp (ListOffsets).
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "common/log/log_impl.h"
 #include "common/records/batch.h"
@@ -34,6 +35,68 @@ Result<std::optional<FoundRecord>> search(const BufferChain& records, Offset fro
   }
   return std::nullopt;
 }
+
+// A look through the batches of a segment whose largest timestamp lies outside of [start, end): on the pool, because it
+// may go through all of them (R78).
+struct LargestWalk {
+  size_t result = 0;  // whose place among the results is its own
+  std::shared_ptr<disk::File> file;
+  uint64_t size_bytes = 0;
+  Offset base;
+  Offset start;
+  Offset end;
+  IndexReader<TimeEntry> times;
+  std::vector<TimeEntry> newest_times;  // those that are not in the file yet
+  IndexReader<OffsetEntry> offsets;
+
+  // `largest`: of what lies within the range, negative if nothing does.
+  IoResult<void> go(Log::Impl::Largest& largest) const {
+    largest.timestamp = TimestampMs(-1);
+    uint64_t from = 0;
+    // What comes before the last index entry below `end` need not be looked at, if all of it is in the range.
+    if (const auto entry = base >= start ? last_time_below_end() : std::nullopt) {
+      largest.timestamp = TimestampMs(entry->timestamp);
+      from = position_of(entry->relative_offset);
+    }
+    auto walked = walk_headers(*file, from, size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
+      if (batch.last_offset >= end) return Visit::stop;
+      if (batch.last_offset >= start && batch.largest_timestamp > largest.timestamp) {
+        largest.timestamp = batch.largest_timestamp;
+        largest.from = std::max(batch.base_offset, start);
+      }
+      return Visit::go_on;
+    });
+    if (!walked) return tl::unexpected(walked.error());
+    return {};
+  }
+
+  // An index that cannot be read only makes the walk longer (R74).
+  [[nodiscard]] std::optional<TimeEntry> last_time_below_end() const {
+    std::optional<TimeEntry> last;
+    size_t low = 0;
+    size_t high = times.count + newest_times.size();
+    while (low < high) {
+      const size_t middle = low + (high - low) / 2;
+      const IoResult<TimeEntry> entry = middle < times.count ? times.at(middle, Waiting::allowed)
+                                                             : IoResult<TimeEntry>(newest_times[middle - times.count]);
+      if (!entry) return std::nullopt;
+      if (base + entry->relative_offset < end) {
+        last = *entry;
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return last;
+  }
+  [[nodiscard]] uint64_t position_of(uint32_t relative_offset) const {
+    if (!offsets.file) return 0;
+    const auto count = offsets.count_up_to(relative_offset, Waiting::allowed);
+    if (!count || *count == 0) return 0;
+    const auto entry = offsets.at(*count - 1, Waiting::allowed);
+    return entry ? entry->position : 0;
+  }
+};
 
 }  // namespace
 
@@ -138,53 +201,52 @@ void Log::Impl::find_timestamp(TimestampMs at, Offset limit, FindDone done) {
   done(std::optional<FoundRecord>());
 }
 
-// The largest timestamp among the batches of `segment` within [log start, end), and where a search for it may begin.
-IoResult<std::optional<Log::Impl::Largest>> Log::Impl::largest_in(Segment& segment, Offset end) {
-  if (segment.size_bytes == 0 || segment.base >= end || segment.largest_timestamp.value < 0) return std::nullopt;
-  if (segment.largest_timestamp_offset < end && segment.largest_timestamp_offset >= log_start) {
-    return Largest{segment.largest_timestamp, std::nullopt};
-  }
-  // It lies outside: look through the batches, from the last index entry below `end` on if all before are in the range.
-  std::optional<Largest> best;
-  uint64_t from = 0;
-  if (segment.base >= log_start) {
-    const std::string times = path(segment.base, time_index_suffix);
-    auto count = segment.times.count_below_offset(disk, times, end - segment.base);
-    if (!count) return tl::unexpected(count.error());
-    if (*count > 0) {
-      auto entry = segment.times.entry(disk, times, *count - 1);
-      if (!entry) return tl::unexpected(entry.error());
-      best = Largest{TimestampMs(entry->timestamp), std::nullopt};
-      auto place =
-          segment.offsets.find(disk, path(segment.base, offset_index_suffix), entry->relative_offset, Waiting::allowed);
-      if (place && *place) from = (*place)->position;
-    }
-  }
-  auto walked = walk_headers(*segment.file, from, segment.size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
-    if (batch.last_offset >= end) return Visit::stop;
-    if (batch.last_offset >= log_start && (!best || batch.largest_timestamp > best->timestamp)) {
-      best = Largest{batch.largest_timestamp, std::max(batch.base_offset, log_start)};
-    }
-    return Visit::go_on;
-  });
-  if (!walked) return tl::unexpected(walked.error());
-  return best;
-}
-
 void Log::Impl::find_largest_timestamp(Offset limit, FindDone done) {
   const Offset end = std::min(limit, log_end);
-  std::optional<Largest> best;
-  Segment* where = nullptr;
-  for (auto& segment : segments) {
-    auto found = largest_in(*segment, end);
-    if (!found) return done(disk::storage_error(found.error()));
-    if (!*found || (best && (*found)->timestamp <= best->timestamp)) continue;
-    best = **found;
-    where = segment.get();
+  auto largest = std::make_shared<std::vector<Largest>>();  // of the segments, in their order
+  std::vector<LargestWalk> walks;
+  for (const auto& segment : segments) {
+    if (segment->size_bytes == 0 || segment->base >= end || segment->largest_timestamp.value < 0) continue;
+    largest->push_back({segment->base, segment->largest_timestamp, std::nullopt});
+    if (segment->largest_timestamp_offset < end && segment->largest_timestamp_offset >= log_start) continue;
+    LargestWalk walk;
+    walk.result = largest->size() - 1;
+    walk.file = segment->file;
+    walk.size_bytes = segment->size_bytes;
+    walk.base = segment->base;
+    walk.start = log_start;
+    walk.end = end;
+    walk.times = segment->times.reader(disk, path(segment->base, time_index_suffix));
+    walk.newest_times = segment->times.pending();
+    walk.offsets = segment->offsets.reader(disk, path(segment->base, offset_index_suffix));
+    walks.push_back(std::move(walk));
   }
-  if (!best || best->timestamp.value < 0) return done(std::optional<FoundRecord>());
+  if (walks.empty()) return find_largest_of(*largest, end, std::move(done));
+  disk.offload(
+      disk::Job::reads,
+      [walks = std::move(walks), largest]() -> IoResult<void> {
+        for (const LargestWalk& walk : walks) {
+          if (auto walked = walk.go((*largest)[walk.result]); !walked) return walked;
+        }
+        return {};
+      },
+      guarded([this, limit, end, largest, began = generation, start = log_start,
+               done = std::move(done)](const IoResult<void>& walked) {
+        // What we have is void (KAFKA-18723), or of records that are none any more.
+        if (began != generation || start != log_start) return find_largest_timestamp(limit, done);
+        if (!walked) return done(disk::storage_error(walked.error()));
+        find_largest_of(*largest, end, done);
+      }));
+}
+
+void Log::Impl::find_largest_of(const std::vector<Largest>& all, Offset end, FindDone done) {
+  const Largest* best = nullptr;
+  for (const Largest& one : all) {
+    if (one.timestamp.value >= 0 && (!best || one.timestamp > best->timestamp)) best = &one;
+  }
+  if (!best) return done(std::optional<FoundRecord>());
   if (best->from) return find_from(*best->from, best->timestamp, end, std::move(done));
-  start_for_timestamp(*where, best->timestamp,
+  start_for_timestamp(*segment_for(best->segment), best->timestamp,
                       [this, at = best->timestamp, end, done = std::move(done)](Result<Offset> start) {
                         if (!start) return done(tl::unexpected(start.error()));
                         find_from(*start, at, end, done);

@@ -217,7 +217,7 @@ Result<void> Log::Impl::close_blocking() {
       !saved) {
     return disk::storage_error(saved.error());
   }
-  if (config.keep_producer_state) {
+  if (config.keep_producer_state && !owes_producers) {
     if (auto saved =
             disk.replace_file(path(log_end, snapshot_suffix), producers.encode_snapshot(), disk::Durability::medium);
         !saved) {

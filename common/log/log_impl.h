@@ -60,7 +60,7 @@ class Log::Impl {
   };
   Result<void> append_run(const Append& append);
   Result<void> refuse_change() const;
-  Result<void> refuse_append() const;
+  Result<void> refuse_append();
   [[nodiscard]] bool must_roll(const Append& append) const;
   [[nodiscard]] milliseconds roll_age(const Segment& segment) const;
   IoResult<void> roll(Offset base, TimestampMs now);
@@ -93,10 +93,11 @@ class Log::Impl {
   void find_from(Offset start, TimestampMs at, Offset limit, FindDone done);
   void start_for_timestamp(Segment& segment, TimestampMs at, std::function<void(Result<Offset>)> done);
   struct Largest {
-    TimestampMs timestamp;
-    std::optional<Offset> from;  // none: ask the time index
+    Offset segment;
+    TimestampMs timestamp;       // negative: none
+    std::optional<Offset> from;  // where a search for it may begin; none: ask the time index
   };
-  IoResult<std::optional<Largest>> largest_in(Segment& segment, Offset end);
+  void find_largest_of(const std::vector<Largest>& all, Offset end, FindDone done);
 
   // -- log_flush.cc --
   void flush(FlushDone done);
@@ -122,8 +123,10 @@ class Log::Impl {
   IoResult<void> rename_to_deleted(Offset base);
   enum class Cut { done, impossible };
   IoResult<Cut> cut_last_segment(Offset offset);
+  IoResult<uint64_t> cut_indexes(Segment& segment, Offset offset);
   IoResult<std::optional<Offset>> cut_segment(Segment& segment, Offset offset);
   void truncate_fully_and_start_at(Offset offset, StepDone done);
+  void end_without_restart(const IoError& error, const StepDone& done);
   void begin_anew(Offset offset, std::unique_ptr<Segment> first);
   void advance_log_start(Offset offset);
   size_t apply_retention(const Now& now, Offset high_watermark);
@@ -131,7 +134,8 @@ class Log::Impl {
   void remove_below_start();
   void remove_files(std::vector<std::unique_ptr<Segment>> segments);
   void tick(const Now& now);
-  Result<void> reload_producers(Offset end);
+  void reload_producers(Offset end);
+  [[nodiscard]] Result<records::ProducerStateTable> read_producers();
 
   // -- log_compact.cc --
   [[nodiscard]] std::vector<SegmentFacts> segment_facts();
@@ -165,6 +169,7 @@ class Log::Impl {
   Offset log_end;
   EpochCache epochs;
   records::ProducerStateTable producers;
+  bool owes_producers = false;  // a truncation could not read them again: nothing is appended, nor saved of them (R84)
   struct Snapshot {
     Offset offset;
     uint64_t write = 0;  // the write that is under way; 0: the file is good

@@ -54,7 +54,7 @@ class Recovery {
   Result<void> choose_scan_start();
   Result<void> load_epochs();
   Result<void> complete_epochs();
-  Result<void> load_producers();
+  Result<void> load_producers(Offset bound, size_t segments);
   Result<void> scan_from(size_t first);
   Result<void> check_tail();
   Result<bool> scan_segment(size_t i);
@@ -354,13 +354,15 @@ Result<void> Recovery::complete_epochs() {
   return {};
 }
 
-// R84: the newest valid snapshot at or below the recovery point, then the batches from there to where the scan begins.
-Result<void> Recovery::load_producers() {
+// R84: the newest valid snapshot at or below `bound` and the recovery point, then the batches from there on, of the
+// first so many segments.
+Result<void> Recovery::load_producers(Offset bound, size_t segments) {
   const Offset first = log_.segments.front()->base;
   producers_from_ = first;
   if (!log_.config.keep_producer_state) return {};
   for (auto it = log_.snapshots.rbegin(); it != log_.snapshots.rend(); ++it) {
-    if ((it->offset > snapshots_trusted() && !mutant<"R84-trusts-snapshots-of-what-was-cut">()) || it->offset < first)
+    if ((it->offset > std::min(snapshots_trusted(), bound) && !mutant<"R84-trusts-snapshots-of-what-was-cut">()) ||
+        it->offset < first)
       continue;
     auto file = disk_.read_file(log_.path(it->offset, snapshot_suffix), 256u << 20);
     if (!file && !is_missing(file.error())) return disk::storage_error(file.error());
@@ -374,7 +376,7 @@ Result<void> Recovery::load_producers() {
     producers_from_ = it->offset;
     break;
   }
-  for (size_t i = 0; i < std::min(scan_first_, log_.segments.size()); ++i) {
+  for (size_t i = 0; i < std::min(segments, log_.segments.size()); ++i) {
     Segment& segment = *log_.segments[i];
     const bool is_before = i + 1 < log_.segments.size() && log_.segments[i + 1]->base <= producers_from_;
     if (is_before) continue;
@@ -660,10 +662,15 @@ Result<void> Recovery::run() {
   if (auto done = load_segments(); !done) return done;
   if (auto done = choose_scan_start(); !done) return done;
   if (auto done = load_epochs(); !done) return done;
-  if (auto done = load_producers(); !done) return done;
+  if (auto done = load_producers(Offset(INT64_MAX), scan_first_); !done) return done;
   log_.log_end = log_.segments.front()->base;
   const bool only_tail = scan_first_ == log_.segments.size();
   if (auto done = only_tail ? check_tail() : scan_from(scan_first_); !done) return done;
+  // The process may have died between a truncation and the removal of a snapshot: it tells of batches that are gone.
+  if (producers_from_ > log_.log_end && !mutant<"R84-believes-a-snapshot-beyond-the-end">()) {
+    log_.producers.clear();
+    if (auto done = load_producers(log_.log_end, log_.segments.size()); !done) return done;
+  }
 
   log_.log_start = std::clamp(hints_.log_start_offset.value_or(Offset(0)), log_.segments.front()->base, log_.log_end);
   if (auto done = drop_below_start(); !done) return done;

@@ -27,6 +27,7 @@ Result<Offset> Log::Impl::truncate_to(Offset offset) {
     return model::fail(ErrorCode::kafka_storage_error, fmt::format("{} is being compacted", directory));
   if (compacting && offset < compacting->end && !mutant<"R107-goes-on-after-a-cut">()) compacting->is_void = true;
   const bool is_shorter = offset < log_end;
+  const Offset end_before = log_end;
   const Result<void> cut = is_shorter ? cut_batches(offset) : Result<void>();
   // R66: also when nothing is cut. Else a follower truncates to the same place for ever (KAFKA-10706).
   Changed changed = Changed::no;
@@ -34,13 +35,14 @@ Result<Offset> Log::Impl::truncate_to(Offset offset) {
   if (is_shorter && !mutant<"R66-keeps-epochs-of-what-was-cut">() && epochs.truncate_from_end(log_end) == Changed::yes)
     changed = Changed::yes;
   cut_epochs(changed);
+  // Also of a cut that got half way.
+  if (log_end < end_before && !failure && !mutant<"R84-truncation-keeps-producers">()) reload_producers(log_end);
   if (!cut) return tl::unexpected(cut.error());
   if (!is_shorter) return log_end;
   flushed = std::min(flushed, log_end);
   flush_target = std::min(flush_target, log_end);
   cleaned_to = std::min(cleaned_to, active().base);
-  if (mutant<"R84-truncation-keeps-producers">()) return log_end;
-  if (auto reloaded = reload_producers(log_end); !reloaded) return tl::unexpected(reloaded.error());
+  if (failure) return model::fail(failure->code, failure->message);
   check_invariants();
   return log_end;
 }
@@ -137,47 +139,50 @@ IoResult<Log::Impl::Cut> Log::Impl::cut_last_segment(Offset offset) {
   return Cut::done;
 }
 
-// Cuts the batches that reach past `offset`; what is left tells its timestamps again. The log ends where the last batch
-// that is left ends: a gap before `offset` could not be told from a loss at the next start. None: a header is damaged
-// or out of order, and nothing was cut.
-IoResult<std::optional<Offset>> Log::Impl::cut_segment(Segment& segment, Offset offset) {
+// Takes out of the indexes what points at or past `offset`. Returns where the last batch begins that they still know:
+// from there on they say nothing. An index that cannot be read, or that no batch bears out, is begun anew: it is a
+// cache.
+IoResult<uint64_t> Log::Impl::cut_indexes(Segment& segment, Offset offset) {
   const std::string offsets_path = path(segment.base, offset_index_suffix);
   const std::string times_path = path(segment.base, time_index_suffix);
   auto offsets_left = segment.offsets.count_below_offset(disk, offsets_path, offset - segment.base);
   auto times_left = segment.times.count_below_offset(disk, times_path, offset - segment.base);
-  // An index that cannot be read is begun anew: it is a cache.
   if (!offsets_left || !segment.offsets.truncate(disk, offsets_path, *offsets_left)) segment.offsets.reset();
   if (!times_left || !segment.times.truncate(disk, times_path, *times_left)) segment.times.reset();
   // R74: what comes next could not follow an entry beyond the end.
   const auto& newest = segment.times.last();
   if (newest && segment.base + newest->relative_offset >= offset) segment.times.reset();
+  if (!segment.offsets.last()) return uint64_t{0};
 
-  uint64_t position = 0;
-  if (segment.offsets.last()) {
-    const OffsetEntry last = *segment.offsets.last();
-    std::array<std::byte, records::batch_header_size> head;
-    auto n = segment.file->read_at(last.position, head);
-    if (!n) return tl::unexpected(n.error());
-    const auto batch = records::BatchView::parse_header(model::BytesView(head).first(*n));
-    if (batch && batch->last_offset() == segment.base + last.relative_offset) {
-      position = last.position;
-    } else {
-      segment.offsets.reset();
-      segment.times.reset();
-    }
-  }
+  const OffsetEntry last = *segment.offsets.last();
+  std::array<std::byte, records::batch_header_size> head;
+  auto n = segment.file->read_at(last.position, head);
+  if (!n) return tl::unexpected(n.error());
+  const auto batch = records::BatchView::parse_header(model::BytesView(head).first(*n));
+  if (batch && batch->last_offset() == segment.base + last.relative_offset) return uint64_t{last.position};
+  segment.offsets.reset();
+  segment.times.reset();
+  return uint64_t{0};
+}
+
+// Cuts the batches that reach past `offset`; what is left tells its timestamps again. The log ends where the last batch
+// that is left ends: a gap before `offset` could not be told from a loss at the next start. None: a header is damaged
+// or out of order, and nothing was cut.
+IoResult<std::optional<Offset>> Log::Impl::cut_segment(Segment& segment, Offset offset) {
+  const auto indexed = cut_indexes(segment, offset);
+  if (!indexed) return tl::unexpected(indexed.error());
   segment.largest_timestamp = TimestampMs(segment.times.last() ? segment.times.last()->timestamp : -1);
   segment.largest_timestamp_offset = segment.base + (segment.times.last() ? segment.times.last()->relative_offset : 0);
   // What the index does not cover is walked over. If the times index was begun anew, all of it.
-  if (!segment.times.last()) position = 0;
-  const uint64_t indexed_up_to = position;
+  const uint64_t known_to = segment.times.last() ? *indexed : 0;
 
   Offset end = segment.base;
   bool cut = false;
   bool is_foreign = false;
   uint64_t cut_at = segment.size_bytes;
-  auto walked = walk_headers(*segment.file, position, segment.size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
-    // A clean end vouches for what nobody has read: a file under another one's name has batches from before its base.
+  auto walked = walk_headers(*segment.file, known_to, segment.size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
+    // A clean end vouches for what nobody has read: a file under another one's name has batches from before its
+    // base.
     is_foreign = batch.last_offset < end;
     if (is_foreign) return records::Visit::stop;
     if (batch.last_offset >= offset) {
@@ -208,15 +213,16 @@ IoResult<std::optional<Offset>> Log::Impl::cut_segment(Segment& segment, Offset 
     segment.is_synced = false;
     ++cuts;
   }
-  segment.bytes_since_index = segment.size_bytes - std::min(indexed_up_to, segment.size_bytes);
+  segment.bytes_since_index = segment.size_bytes - std::min(known_to, segment.size_bytes);
   segment.written_back_bytes = std::min(segment.written_back_bytes, segment.size_bytes);
   if (segment.size_bytes == 0) segment.first_timestamp.reset();
   return end;
 }
 
-// R84: a function of the log; from the newest snapshot at or below `end` on.
-Result<void> Log::Impl::reload_producers(Offset end) {
-  if (!config.keep_producer_state) return {};
+// R84: a function of the log, which ends at `end`. Without it a producer could begin anywhere, and have written twice
+// what it asks about: nothing is appended while it cannot be read.
+void Log::Impl::reload_producers(Offset end) {
+  if (!config.keep_producer_state) return;
   // A snapshot of what was cut must never be taken for one of what comes there later. Behind those being written.
   std::vector<std::string> stale;
   while (!snapshots.empty() && snapshots.back().offset > end && !mutant<"R84-keeps-snapshots-of-what-was-cut">()) {
@@ -237,17 +243,28 @@ Result<void> Log::Impl::reload_producers(Offset end) {
           if (!result) note(result.error(), "removing snapshots");
         }));
   }
-  producers.clear();
+  auto table = read_producers();
+  owes_producers = !table && !mutant<"R84-goes-on-without-producers">();
+  producers = table ? std::move(*table) : records::ProducerStateTable();
+}
+
+// From the newest snapshot on. A failure that may pass has no consequences.
+Result<records::ProducerStateTable> Log::Impl::read_producers() {
+  const auto unreadable = [&](const IoError& error) {
+    note(error, "producer state");
+    return disk::storage_error(error);
+  };
+  records::ProducerStateTable state;
   Offset from = segments.front()->base;
   for (auto it = snapshots.rbegin(); it != snapshots.rend(); ++it) {
     if (it->write != 0) continue;  // not in its file yet
     auto file = disk.read_file(path(it->offset, snapshot_suffix), 256u << 20);
     if (!file && file.error().fault != IoFault::not_found && file.error().fault != IoFault::too_large)
-      return disk::storage_error(file.error());
+      return unreadable(file.error());
     if (!file) continue;
     auto table = records::ProducerStateTable::decode_snapshot(file->view());
     if (!table) continue;
-    producers = std::move(*table);
+    state = std::move(*table);
     from = it->offset;
     break;
   }
@@ -261,14 +278,16 @@ Result<void> Log::Impl::reload_producers(Offset end) {
       if (entry && *entry) position = (*entry)->position;
     }
     auto walked = walk_facts(*segment->file, position, segment->size_bytes, [&](const BatchFacts& facts) {
-      if (facts.base_offset >= from) producers.on_append(facts, facts.base_offset, segment->last_append);
+      if (facts.base_offset >= from) state.on_append(facts, facts.base_offset, segment->last_append);
     });
-    if (!walked) return disk::storage_error(walked.error());
+    if (!walked) return unreadable(walked.error());
     if (!*walked && position == 0) {
-      return model::fail(ErrorCode::corrupt_message, fmt::format("{}: damaged batch header", segment->file->path()));
+      const Error damage{ErrorCode::corrupt_message, fmt::format("{}: damaged batch header", segment->file->path())};
+      set_damaged(damage);
+      return model::fail(damage.code, damage.message);
     }
   }
-  return {};
+  return state;
 }
 
 // -- wholly --
@@ -344,16 +363,27 @@ void Log::Impl::truncate_fully_and_start_at(Offset offset, StepDone done) {
           // Half done: only a new open() can tell what is there. Else the log is as it was, and a full disk may pass.
           if (*has_begun || mutant<"R81-a-full-disk-is-final">()) set_failed(result.error());
           note(result.error(), "starting over");
-          return done(disk::storage_error(result.error()));
+          return end_without_restart(result.error(), done);
         }
         auto first = make_segment(offset, TimestampMs(0));
         if (!first) {
           set_failed(first.error());
-          return done(disk::storage_error(first.error()));
+          return end_without_restart(first.error(), done);
         }
         begin_anew(offset, std::move(*first));
         done({});
       }));
+}
+
+// Whoever asked for a flush meanwhile still waits for one.
+void Log::Impl::end_without_restart(const IoError& error, const StepDone& done) {
+  const std::weak_ptr<bool> still(alive);  // not `this` once somebody has been told
+  if (failure) {
+    for (const FlushDone& waiting : std::exchange(flush_waiting, {})) waiting(disk::storage_error(error));
+  } else if (flush_steps_left == 0 && !flush_waiting.empty()) {
+    start_flush();
+  }
+  if (!still.expired()) done(disk::storage_error(error));
 }
 
 void Log::Impl::begin_anew(Offset offset, std::unique_ptr<Segment> first) {
@@ -368,6 +398,7 @@ void Log::Impl::begin_anew(Offset offset, std::unique_ptr<Segment> first) {
   if (!mutant<"R67-keeps-epochs-and-producers">()) {
     change_epochs(epochs.clear());
     producers.clear();
+    owes_producers = false;
   }
   snapshots.clear();
   unflushed_records = 0;
@@ -488,6 +519,7 @@ void Log::Impl::tick(const Now& now) {
     if (!unflushed_since) unflushed_since = now.monotonic;
     if (now.monotonic - *unflushed_since >= *config.flush_ms) flush([](const Result<Offset>&) {});
   }
+  if (owes_producers && !is_damaged && !is_emptying) reload_producers(log_end);
   if (epochs_saved < epochs_version && epoch_writes == 0) persist_epochs(disk::Durability::kernel);
 }
 

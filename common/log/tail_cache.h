@@ -1,6 +1,6 @@
 // The newest batches of all logs of a shard, by reference: followers and consumers that keep up are served from the
 // very buffer that the producer's request was read into. The budget counts what the buffers pin: a batch that is a
-// small part of its frame is copied out instead (design.md section 8). The oldest batch of all logs goes first.
+// small part of its frame is copied out instead. The oldest batch of all logs goes first.
 // Thread-compatible: one for each shard, with its share of the budget.
 #pragma once
 #include <cstddef>

@@ -1,4 +1,4 @@
-// CHECK: a broken invariant is a bug and ends the process, in release builds too (style rule 18; NARU_ because Catch2
+// CHECK: a broken invariant is a bug and ends the process, in release builds too (NARU_ because Catch2
 // has a CHECK). Input from a socket or a disk never reaches a CHECK.
 #pragma once
 #include <string>

@@ -1,5 +1,5 @@
 // Kafka's error codes (protocol facts: name, number, whether a client may retry). One enum for the whole project;
-// modules map their own reasons to it at the handler's edge (style rule 20).
+// modules map their own reasons to it at the handler's edge.
 #pragma once
 #include <cstdint>
 #include <string_view>

@@ -1,4 +1,4 @@
-// Randomness as an object of the node, so that the simulator can seed it (style rule 4).
+// Randomness as an object of the node, so that the simulator can seed it.
 // Thread-compatible.
 #pragma once
 #include <cstdint>

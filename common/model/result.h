@@ -1,4 +1,4 @@
-// Result<T>: an expected failure is a value (style rules 18, 19). One alias, so that std::expected can follow later.
+// Result<T>: an expected failure is a value. One alias, so that std::expected can follow later.
 #pragma once
 #include <string>
 #include <utility>

@@ -1,4 +1,4 @@
-// Strong types: an offset must not be passed where an epoch is meant (style rule 11).
+// Strong types: an offset must not be passed where an epoch is meant.
 // Immutable values; no thread rules.
 #pragma once
 #include <compare>

@@ -52,6 +52,7 @@ class ProducerStateTable {
   // append, answer with its offsets (for acks=all once they are committed).
   // OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE (a data batch breaks into a transaction).
   [[nodiscard]] Result<std::optional<KnownBatch>> check(const BatchFacts& batch) const;
+  [[nodiscard]] bool knows(ProducerId producer) const { return producers_.contains(producer); }
   // Before a leader appends an end marker: a lower producer or coordinator epoch is refused (R92).
   // INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED.
   [[nodiscard]] Result<void> check_marker(const BatchFacts& batch) const;

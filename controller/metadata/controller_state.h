@@ -1,4 +1,4 @@
-// The active controller: requests and evidence in, records and answers out (style rule 5). One of these is made when a
+// The active controller: requests and evidence in, records and answers out. One of these is made when a
 // node becomes active and thrown away when it is deposed; its image runs ahead of what is committed, and every answer
 // is held by the runtime until what it rests on has committed (R16).
 //
@@ -46,7 +46,7 @@ class ControllerState {
   [[nodiscard]] std::vector<Decision> on_tick(Instant now);
   [[nodiscard]] std::optional<Instant> next_deadline() const { return detector_.next_deadline(); }
 
-  // Evidence (correctness.md section 4).
+  // Evidence (failure_detector.h).
   void on_stream_lost(BrokerId id, BrokerEpoch epoch, Instant now) { detector_.on_stream_lost(id, epoch, now); }
   void on_probe(BrokerId id, BrokerEpoch epoch, ProbeResult result, Instant now) {
     detector_.on_probe(id, epoch, result, now);

@@ -1,4 +1,4 @@
-// Which brokers are gone: gathers evidence about each and says whom to fence (correctness.md section 4). Soft state of
+// Which brokers are gone: gathers evidence about each and says whom to fence. Soft state of
 // one active controller, on its monotonic clock (R28). Wrong suspicion costs a re-election, never data, so it may be
 // quick.
 //

@@ -19,7 +19,7 @@ using common::model::Result;
 
 enum class Enabled : bool { no, yes };
 
-// Evidence and guards of correctness.md section 4.
+// Evidence and guards (failure_detector.h).
 struct DetectorOptions {
   Duration heartbeat_interval = std::chrono::milliseconds(100);
   Duration session_timeout = std::chrono::milliseconds(1500);  // silence
@@ -55,14 +55,6 @@ struct ControllerOptions {
   size_t request_bytes_max = 4 << 20;          // of the records that a client's request becomes, about
   DetectorOptions detector;
 };
-
-// Design.md section 9: three configured voters and more give RF 3 and min ISR 2, never the number alive at the moment.
-[[nodiscard]] constexpr int16_t default_replication_factor(int configured_voters) {
-  return configured_voters >= 3 ? 3 : 1;
-}
-[[nodiscard]] constexpr int16_t default_min_isr(int configured_voters) {
-  return configured_voters >= 3 ? 2 : 1;
-}
 
 // Knows the configuration keys; implemented over the configuration table, which the controller does not see.
 // Immutable, thread-safe.

@@ -1,7 +1,6 @@
 // An ordered map whose copies share everything that did not change: set() and erase() copy only the path from the root
 // to the changed node (an AVL tree of shared nodes). The metadata image is made of these, so that one record costs a
-// handful of small nodes however large the cluster is (design.md section 10 forbids copying the image whole per
-// record).
+// handful of small nodes however large the cluster is: the image is never copied whole for a record.
 //
 // Immutable value: copies may be read on any thread.
 #pragma once

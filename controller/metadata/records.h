@@ -1,7 +1,7 @@
-// The records of the metadata log: everything the cluster agrees on changes by these and by nothing else (style rule
-// 5). One Raft entry is one atomic batch of them. Ids and timestamps ride in the records, so that applying them is
-// deterministic (R19). Their stored form is proto/cluster/metadata.proto, written by controller/quorum/metadata_codec;
-// each carries `version` there, and a node that meets a newer one than it knows halts rather than skip it (R18).
+// The records of the metadata log: everything the cluster agrees on changes by these and by nothing else. One Raft
+// entry is one atomic batch of them. Ids and timestamps ride in the records, so that applying them is deterministic
+// (R19). Their stored form is proto/cluster/metadata.proto, written by controller/quorum/metadata_codec; each carries
+// `version` there, and a node that meets a newer one than it knows halts rather than skip it (R18).
 //
 // Immutable values; no thread rules.
 #pragma once

@@ -1,5 +1,5 @@
 // The typed calls that any broker makes to the active controller, and its answers. The controller never parses Kafka
-// bytes: handlers translate into these (design.md section 6). Per-item results keep the order of the request's items.
+// bytes: handlers translate into these. Per-item results keep the order of the request's items.
 //
 // Plain values; no thread rules.
 #pragma once

@@ -140,9 +140,18 @@ Result<void> check_configs(const CreateTopics::Topic& topic, const ConfigSchema&
   return {};
 }
 
+// Its partitions' directories would be the metadata log's own, or what was set aside of it.
+bool is_metadata_log(std::string_view name) {
+  return name == "__cluster_metadata" || name.starts_with("__cluster_metadata-");
+}
+
 Result<void> check_name(const MetadataImage& image, const std::string& name) {
   if (const auto reason = invalid_topic_name(name)) {
     return fail(ErrorCode::invalid_topic_exception, fmt::format("Topic name is invalid: {}", *reason));
+  }
+  if (is_metadata_log(name)) {
+    return fail(ErrorCode::invalid_topic_exception,
+                fmt::format("Topic name is invalid: '{}' is a name of the metadata log", name));
   }
   if (image.topic_by_name(name) != nullptr) {
     return fail(ErrorCode::topic_already_exists, fmt::format("Topic '{}' already exists.", name));

@@ -322,8 +322,10 @@ void BrokerSession::follow_pace_of(common::Duration controllers_timeout) {
 }
 
 void BrokerSession::on_heartbeat_timer() {
-  // While shutting down, the answer is what everybody waits for.
-  const auto interval = on_shutdown_ ? heartbeat_interval_ / 5 : heartbeat_interval_;
+  // While shutting down, the answer is what everybody waits for: clients that were told of new leaders before all brokers
+  // had heard of them wait until this one is gone. Most times that is a matter of milliseconds.
+  auto interval = heartbeat_interval_;
+  if (on_shutdown_) interval = std::exchange(shutdown_pace_, std::min(2 * shutdown_pace_, heartbeat_interval_ / 5));
   heartbeat_timer_ = shard_.call_at(shard_.now() + interval, [this] { on_heartbeat_timer(); });
   if (hooks_.on_turn) hooks_.on_turn(unconfirmed());
   // A stream on which nothing is answered may be half-open: try a fresh one.
@@ -388,7 +390,8 @@ void BrokerSession::report_lost(BrokerId id) {
 void BrokerSession::shut_down(Instant deadline, std::function<void(bool)> done) {
   on_shutdown_ = std::move(done);
   shutdown_timer_ = shard_.call_at(deadline, [this] { end_shutdown(false); });
-  heartbeat_soon();
+  shutdown_pace_ = std::min<common::Duration>(first_shutdown_pace, heartbeat_interval_ / 5);
+  on_heartbeat_timer();
 }
 
 void BrokerSession::end_shutdown(bool in_good_order) {

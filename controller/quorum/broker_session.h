@@ -143,6 +143,8 @@ class BrokerSession {
   common::TimerHandle heartbeat_timer_;
   common::TimerHandle connect_timer_;
   common::TimerHandle shutdown_timer_;
+  static constexpr std::chrono::milliseconds first_shutdown_pace{4};
+  common::Duration shutdown_pace_{};  // to the next heartbeat of a controlled shutdown: doubles with each
   std::function<void(bool)> on_shutdown_;
 
   std::atomic<int64_t> epoch_{-1};

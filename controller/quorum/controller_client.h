@@ -1,6 +1,5 @@
 // How the rest of a broker talks to the active controller, wherever it is: locally if this process is the one, over
-// gRPC otherwise. Own channel, distinct from replication's, so that record traffic cannot delay it (design.md section
-// 4).
+// gRPC otherwise. Own channel, distinct from replication's, so that record traffic cannot delay it.
 //
 // Thread-safe: callable on any shard; the answer comes back on the caller's.
 #pragma once

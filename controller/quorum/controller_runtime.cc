@@ -15,7 +15,7 @@ using common::model::mutant;
 using metadata::Refused;
 
 constexpr auto tick_interval = std::chrono::milliseconds(50);
-// Beyond this many unanswered requests the controller says so instead of queueing (style rule 7).
+// Beyond this many unanswered requests the controller says so instead of queueing.
 constexpr size_t held_max = 10'000;
 
 Reply refused(ErrorCode code, std::string message, bool may_have_happened = false) {

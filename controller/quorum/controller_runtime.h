@@ -61,7 +61,7 @@ class ControllerRuntime final : public RaftListener {
   // After so much silence the active controller fences a broker, if it is this node.
   [[nodiscard]] common::Duration session_timeout() const { return options_.detector.session_timeout; }
 
-  // Evidence about brokers (correctness.md section 4); ignored unless active.
+  // Evidence about brokers (failure_detector.h); ignored unless active.
   void on_session_lost(BrokerId id, common::model::BrokerEpoch epoch);
   void on_witness(BrokerId reporter, BrokerId id, common::model::BrokerEpoch epoch);
 

@@ -18,12 +18,16 @@ namespace {
 
 constexpr auto retry_interval = std::chrono::milliseconds(10);
 
-// A change of voters whose answer was lost, asked for again: what it was to bring about is so.
+// A change of voters, or the removal of a broker, whose answer was lost, asked for again: what it was to bring about is
+// so.
 void forgive_repetition(ControllerAnswer& answer) {
   if (auto* added = std::get_if<metadata::AddRaftVoterAnswer>(&answer); added != nullptr && added->is_voter)
     added->error = {ErrorCode::none, {}};
   auto* removed = std::get_if<metadata::RemoveRaftVoterAnswer>(&answer);
   if (removed != nullptr && removed->error.code == ErrorCode::voter_not_found) removed->error = {ErrorCode::none, {}};
+  auto* unregistered = std::get_if<metadata::UnregisterBrokerAnswer>(&answer);
+  if (unregistered != nullptr && unregistered->error.code == ErrorCode::broker_id_not_registered)
+    unregistered->error = {ErrorCode::none, {}};
 }
 
 }  // namespace
@@ -34,6 +38,10 @@ struct ForwardingClient::Attempt {
   Instant deadline;
   RequestOrigin origin;
   std::function<void(ControllerAnswer)> done;
+  // The node whose answer is waited for, and which time it is that somebody is asked: what comes late from one that was
+  // given up does not count.
+  std::optional<BrokerId> waits_for;
+  uint64_t asked = 0;
   // An answer was lost, so what we ask for may have been done already.
   bool may_have_happened = false;
   // Topics to delete, as this broker knew them when it was asked. Once an answer is lost they go by id: what a later
@@ -53,7 +61,11 @@ ForwardingClient::ForwardingClient(common::Shard& home, ControllerRuntime& runti
       links_(links),
       self_(self),
       random_(random),
-      alive_(std::make_shared<bool>(true)) {}
+      alive_(std::make_shared<bool>(true)) {
+  runtime_.when_leader_changes([this, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired()) on_leader_change();
+  });
+}
 
 ForwardingClient::~ForwardingClient() = default;
 
@@ -100,7 +112,18 @@ void ForwardingClient::ask(ControllerRequest request, Instant deadline, RequestO
         Refused{{ErrorCode::request_timed_out, "the controller did not answer in time"}, attempt->may_have_happened};
     finish(attempt, std::move(reply));
   });
+  unanswered_.insert(attempt);
   start(attempt);
+}
+
+// One that is paused, or cut off, does not even refuse.
+void ForwardingClient::on_leader_change() {
+  const auto leader = runtime_.leader();
+  if (!leader) return;
+  const auto unanswered = unanswered_;
+  for (const auto& attempt : unanswered) {
+    if (attempt->waits_for && attempt->waits_for != leader) on_lost(attempt);
+  }
 }
 
 void ForwardingClient::choose_topic_ids(ControllerRequest& request) {
@@ -121,9 +144,11 @@ void ForwardingClient::start(const std::shared_ptr<Attempt>& attempt) {
                              if (!alive.expired()) on_reply(attempt, std::move(reply));
                            });
   }
+  attempt->waits_for = leader;
   links_.call(*leader, attempt->request, attempt->origin, attempt->deadline,
-              [this, attempt, alive = std::weak_ptr(alive_)](Result<Reply> reply) {
-                if (alive.expired()) return;
+              [this, attempt, asked = ++attempt->asked, alive = std::weak_ptr(alive_)](Result<Reply> reply) {
+                if (alive.expired() || attempt->asked != asked) return;
+                attempt->waits_for.reset();
                 if (reply) return on_reply(attempt, std::move(*reply));
                 on_lost(attempt);
               });
@@ -133,6 +158,8 @@ void ForwardingClient::start(const std::shared_ptr<Attempt>& attempt) {
 void ForwardingClient::on_lost(const std::shared_ptr<Attempt>& attempt) {
   if (attempt->finished) return;
   attempt->may_have_happened = true;
+  attempt->waits_for.reset();
+  ++attempt->asked;
   if (auto* request = std::get_if<DeleteTopics>(&attempt->request)) {
     for (DeleteTopics::Topic& topic : request->topics) {
       const auto known = topic.name ? attempt->ids.find(*topic.name) : attempt->ids.end();
@@ -184,6 +211,7 @@ void ForwardingClient::on_reply(const std::shared_ptr<Attempt>& attempt, Reply r
 
 void ForwardingClient::finish(const std::shared_ptr<Attempt>& attempt, Reply reply) {
   if (std::exchange(attempt->finished, true)) return;
+  unanswered_.erase(attempt);
   attempt->retry.cancel();
   attempt->timeout.cancel();
   attempt->done(std::move(reply.answer));

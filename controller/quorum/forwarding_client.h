@@ -1,13 +1,14 @@
 // ControllerClient over this node's runtime and its links to the other nodes: finds the active controller, asks it, and
-// asks again until the deadline when it changes.
+// asks again until the deadline when it changes, also if the former one says nothing more.
 //
 // Asking again is safe for every request: those that are not repeatable by nature are made so. New topics carry ids of
 // our choosing, so that we recognize our own; a topic that we asked to delete and that is gone, or partitions that are
-// there in the number we asked for, count as done once an answer was lost.
+// there in the number we asked for, or a broker that is registered no more, count as done once an answer was lost.
 //
 // call(): any shard. The rest lives on the controller's shard.
 #pragma once
 #include <memory>
+#include <set>
 
 #include "common/model/random.h"
 #include "controller/quorum/controller_client.h"
@@ -32,6 +33,7 @@ class ForwardingClient final : public ControllerClient {
   struct Attempt;
   void choose_topic_ids(ControllerRequest& request);
   void start(const std::shared_ptr<Attempt>& attempt);
+  void on_leader_change();
   void on_reply(const std::shared_ptr<Attempt>& attempt, Reply reply);
   void on_lost(const std::shared_ptr<Attempt>& attempt);
   void again_later(const std::shared_ptr<Attempt>& attempt);
@@ -42,6 +44,7 @@ class ForwardingClient final : public ControllerClient {
   ControllerLinks& links_;
   const BrokerId self_;
   common::model::Random& random_;
+  std::set<std::shared_ptr<Attempt>> unanswered_;
   std::shared_ptr<bool> alive_;
 };
 

@@ -202,7 +202,9 @@ class GrpcControllerLinks::Impl {
       });
       return std::make_unique<NowhereStream>(std::move(owner));
     }
-    // A fresh channel each time: the old one may be backing off from a process that has just come back.
+    // A fresh channel each time: the old one may be backing off from a process that has just come back, or lie in a
+    // connection whose packets were lost for so long that the kernel tries again in minutes. So may that of calls.
+    stubs_.erase(name_of(*endpoint));
     const auto stub = pb::Controller::NewStub(channel(*endpoint, fmt::format("controller session {}", ++sessions_)));
     owner->events.on_closed = [this, controller, owner = owner.get(), alive = std::weak_ptr(alive_),
                                on_closed = std::move(owner->events.on_closed)](const std::string& why) {
@@ -240,7 +242,10 @@ class GrpcControllerLinks::Impl {
                               [this, controller, call, in_flight = in_flight_, done = std::move(done), &shard = shard_,
                                alive = std::weak_ptr(alive_)](const grpc::Status& status) mutable {
                                 shard.post([this, controller, call, status, done = std::move(done), alive] {
-                                  if (!status.ok() && !alive.expired()) ++failures_[controller];
+                                  if (!status.ok() && !alive.expired()) {
+                                    ++failures_[controller];
+                                    if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) forget(call->stub);
+                                  }
                                   done(result_of(*call, status));
                                 });
                                 in_flight->end(call->context);
@@ -279,9 +284,16 @@ class GrpcControllerLinks::Impl {
   }
 
   std::shared_ptr<pb::Controller::Stub> stub_for(const metadata::ClusterEndpoint& endpoint) {
-    auto& stub = stubs_[fmt::format("{}:{}", endpoint.host, endpoint.port)];
-    if (!stub) stub = pb::Controller::NewStub(channel(endpoint, "controller calls"));
+    auto& stub = stubs_[name_of(endpoint)];
+    // Channels of the same purpose would share their connection.
+    if (!stub) stub = pb::Controller::NewStub(channel(endpoint, fmt::format("controller calls {}", ++call_channels_)));
     return stub;
+  }
+  void forget(const std::shared_ptr<pb::Controller::Stub>& stub) {
+    std::erase_if(stubs_, [&](const auto& entry) { return entry.second == stub; });
+  }
+  static std::string name_of(const metadata::ClusterEndpoint& endpoint) {
+    return fmt::format("{}:{}", endpoint.host, endpoint.port);
   }
 
   common::Shard& shard_;
@@ -290,6 +302,7 @@ class GrpcControllerLinks::Impl {
   std::shared_ptr<InFlight> in_flight_;
   std::map<BrokerId, size_t> failures_;
   uint64_t sessions_ = 0;
+  uint64_t call_channels_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

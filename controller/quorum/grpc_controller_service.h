@@ -1,5 +1,5 @@
 // The gRPC face of the active controller: sessions and forwarded calls. It decodes, posts to the controller's shard and
-// encodes; nothing is decided here (style rule 31).
+// encodes; nothing is decided here.
 //
 // Register service() with the GrpcServer before it starts. At the end: close() while the controller's shard still runs,
 // then stop the server, then let this object die. gRPC's threads call it; everything behind it happens on the

@@ -289,11 +289,6 @@ raft::QuorumStatus RaftDriver::describe() const {
   return node_ ? node_->status() : raft::QuorumStatus();
 }
 
-void RaftDriver::set_peer_address(BrokerId peer, const raft::Endpoint& endpoint) {
-  NARU_CHECK(shard_.is_current());
-  if (transport_) transport_->set_peer(peer, endpoint);
-}
-
 // --- end
 
 void RaftDriver::stop(std::function<void()> done) {

@@ -70,9 +70,6 @@ class RaftDriver final : public Raft {
   void remove_voter(raft::NodeKey voter, raft::Afterwards afterwards, std::function<void(Result<void>)> done) override;
   void update_voter(raft::NodeKey voter, raft::Endpoint endpoint, std::function<void(Result<void>)> done) override;
 
-  // A registration says where `peer` is: better than what the voter set or the configuration says (R112).
-  void set_peer_address(BrokerId peer, const raft::Endpoint& endpoint);
-
  private:
   struct Proposal {
     Term term;

@@ -1,5 +1,5 @@
 // The controller's side of broker sessions: checks who is there, hands registrations and heartbeats to the runtime, and
-// tells it when a stream ends, which is evidence (correctness.md section 4). One session per broker counts: the newest.
+// tells it when a stream ends, which is evidence. One session per broker counts: the newest.
 //
 // Lives on the controller's shard.
 #pragma once

@@ -16,7 +16,7 @@ ALLOWED = {
 # Generated Kafka codecs stay at the edge.
 KAFKA_CODEC_USERS = ("broker/api/", "broker/server/", "broker/group/", "broker/", "cli/", "proto/kafka/", "tests/")
 
-# Pure cores: plain decisions without thread, clock, socket, randomness or waiting (style rules 1-4).
+# Pure cores: plain decisions without thread, clock, socket, randomness or waiting.
 PURE = ("controller/raft/", "controller/metadata/")
 PURE_FILES = (
     "broker/partition/isr_tracker", "broker/partition/follower_reconciler",
@@ -84,9 +84,15 @@ def idle_settings(top, paths):
                 yield table, text[: row.start()].count("\n") + 1, f"{row[1]} is called used, and nobody reads {member[1]}"
 
 
+def pages(top):
+    listed = subprocess.run(["git", "-C", top, "ls-files", "-co", "--exclude-standard", "*.md"], check=True, capture_output=True, text=True)
+    return {os.path.basename(f) for f in listed.stdout.splitlines()}
+
+
 def main():
     top = sys.argv[1]
     breaches = []
+    here = pages(top)
 
     def breach(path, line, what):
         breaches.append(f"{path}:{line}: {what}")
@@ -114,6 +120,9 @@ def main():
                 for pattern, why in BANNED_IN_CORES:
                     if re.search(pattern, bare):
                         breach(path, number, "a pure core " + why)
+            for page in re.findall(r"[\w-]+\.md\b", line):
+                if page not in here:
+                    breach(path, number, f"names {page}, which is not here")
             for pattern, why in BANNED_EVERYWHERE:
                 if re.search(pattern, line if "unfinished" in why else bare):
                     breach(path, number, why)

@@ -39,7 +39,7 @@ class Skipped(Exception):
     """What a test needs is not to be had on this machine; said loudly, and counted as skipped."""
 
 
-def wait_until(condition, what, timeout=30.0, pause=0.02):
+def wait_until(condition, what, timeout=60.0, pause=0.02):
     """Calls `condition` until it returns something true, and returns that. `what` says what was waited for."""
     deadline = time.monotonic() + timeout
     last = None
@@ -144,12 +144,12 @@ class Broker:
         self.signal(signal.SIGKILL)
         self.process.wait()
 
-    def terminate(self, timeout=40.0):
+    def terminate(self, timeout=60.0):
         """SIGTERM: a controlled shutdown. Returns the exit code."""
         self.signal(signal.SIGTERM)
         return self.wait_exit(timeout)
 
-    def wait_exit(self, timeout=30.0):
+    def wait_exit(self, timeout=60.0):
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -288,14 +288,14 @@ class Cluster:
 
         return wait_until(healthy, f"a healthy cluster of {wanted}", timeout)
 
-    def wait_leader(self, topic, index=0, other_than=None, timeout=30.0):
+    def wait_leader(self, topic, index=0, other_than=None, timeout=60.0):
         """Waits until a living broker leads; returns its id."""
         def led():
             leader = self.leader(topic, index)
             return leader if leader is not None and leader != other_than and self[leader].running else None
         return wait_until(led, f"a leader of {topic}-{index} other than {other_than}", timeout)
 
-    def wait_controller(self, other_than=None, timeout=30.0):
+    def wait_controller(self, other_than=None, timeout=60.0):
         def found():
             controller = self.controller()
             return controller if controller is not None and controller != other_than and self[controller].running else None
@@ -306,6 +306,13 @@ class Cluster:
             described = self.topic(topic)
             return all(len(p["isr"]) == (size or len(p["replicas"])) for p in described["partition_list"])
         return wait_until(full, f"ISR of {topic} of size {size or 'all'}", timeout)
+
+    def wait_fenced(self, node_id, timeout=60.0):
+        """Waits until the controller knows that a broker is down; returns the status that says so."""
+        def known():
+            status = self.status()
+            return status if any(b["id"] == node_id and b["fenced"] for b in status["brokers"]) else None
+        return wait_until(known, f"broker {node_id} to be known as down", timeout)
 
 
 def last_lines(text, count=5):

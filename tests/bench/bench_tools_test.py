@@ -22,14 +22,14 @@ from workloads import Workload  # noqa: E402
 class Plans(unittest.TestCase):
     def test_a_kill_hits_what_it_is_meant_to_hit_wherever_the_controller_is(self):
         for controller in (1, 2, 3):
-            for kind in kills.KILLS:
+            for kind in kills.KILLS | kills.FAULTS:
                 with self.subTest(controller=controller, kind=kind):
                     victim, replicas = kills.plan(kind, controller, [1, 2, 3])
                     leaders = [r[0] for r in replicas]
                     self.assertTrue(all(sorted(r) == [1, 2, 3] for r in replicas))
                     self.assertEqual(len(set(leaders)), 2)
-                    self.assertEqual(victim == controller, kind != "leader")
-                    self.assertEqual(victim in leaders, kind != "controller")
+                    self.assertEqual(victim == controller, kind in ("controller", "both", "term-both"))
+                    self.assertEqual(victim in leaders, kind not in ("controller", "follower"))
 
 
 COST = Figure("w/cost", "cost", "s/GB", floor=Floor(ratio=6))

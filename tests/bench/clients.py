@@ -62,7 +62,7 @@ def run_load(*words, timeout=590):
 
 
 def first_write(cluster):
-    """Starts brokers that have not run yet; seconds until one listens and until a client's first write is acknowledged."""
+    """Starts brokers that have not run yet; seconds until all listen and until a client's first write is acknowledged."""
     client = subprocess.Popen([load_program(), "first", "--bootstrap", cluster.bootstrap, "--topic", "first"],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -119,15 +119,15 @@ class Steady:
         return self.wait_for("mark")
 
 
-def librdkafka_producer(cluster, topic):
+def librdkafka_producer(cluster, topic, bootstrap=None):
     """Two partitions, 1000 records a second; everything else as librdkafka has it by default."""
-    return Steady([load_program(), "steady", "--bootstrap", cluster.bootstrap, "--topic", topic, "--partitions", 2, "--rate", 1000])
+    return Steady([load_program(), "steady", "--bootstrap", bootstrap or cluster.bootstrap, "--topic", topic, "--partitions", 2, "--rate", 1000])
 
 
-def java_producer(cluster, topic):
+def java_producer(cluster, topic, bootstrap=None):
     classes = f"{JAVA_BUILD}/classes:{JAVA_BUILD}/lib/*"
     return Steady(["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx128m", "-cp", classes,
-                   "naru.bench.SteadyProducer", cluster.bootstrap, topic, 2, 1000])
+                   "naru.bench.SteadyProducer", bootstrap or cluster.bootstrap, topic, 2, 1000])
 
 
 def build_java():

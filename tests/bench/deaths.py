@@ -11,7 +11,7 @@ class Deaths(Workload):
     def __init__(self, name, about, scale=1.0):
         super().__init__(scale)
         self.name, self.about, self.rounds_max = name, about, 3
-        self.figures = tuple(Figure(f"{name}/{kind}", f"longest gap at kill -9 of {what}", "ms") for kind, what in KILLS.items())
+        self.figures = tuple(Figure(f"{name}/{kind}", f"longest gap at {what}", "ms") for kind, what in KILLS.items())
 
     def round(self, side):
         return {f"{self.name}/{kind}": kill_once(side.make_cluster, kind, librdkafka_producer)[0] for kind in KILLS}

@@ -1,4 +1,4 @@
-"""kill -9 under a steady producer: how long a partition goes without an acknowledgement.
+"""Brokers that end under a steady producer: how long a partition goes without an acknowledgement.
 
 Each kill has a cluster of its own, and the partitions are laid around the controller wherever it happens to be, so a kill
 hits what it is meant to hit without moving the controller first. A new cluster also keeps kills apart: a controller that
@@ -10,23 +10,48 @@ import time
 from clients import say
 from naru_cluster import Failed, wait_until
 
-KILLS = {"leader": "a leader", "controller": "the controller", "both": "controller and leader in one"}
+KILLS = {"leader": "kill -9 of a leader", "controller": "kill -9 of the controller",
+         "both": "kill -9 of controller and leader in one"}
+# What else ends a broker, or looks as if it did.
+FAULTS = {"follower": "kill -9 of a follower that leads nothing", "term": "SIGTERM of a leader",
+          "term-both": "SIGTERM of controller and leader in one", "all": "kill -9 of all three, started again at once",
+          "pause": "SIGSTOP of a leader, until a new client's first acknowledgement"}
 
 
 def plan(kind, controller, brokers):
-    """Who is killed, and which replicas the two partitions have: the first of each leads. Three brokers."""
+    """Whom it hits, and which replicas the two partitions have: the first of each leads. Three brokers."""
     first, second = [b for b in brokers if b != controller]
-    if kind == "leader":
+    if kind in ("leader", "term", "pause", "all"):
         return first, [[first, second, controller], [second, first, controller]]
     if kind == "controller":
         return controller, [[first, second, controller], [second, first, controller]]
-    if kind == "both":
+    if kind == "follower":
+        return second, [[first, second, controller], [controller, second, first]]
+    if kind in ("both", "term-both"):
         return controller, [[controller, first, second], [first, controller, second]]
     raise ValueError(kind)
 
 
+def kill(cluster, victim):
+    cluster[victim].kill()
+
+
+def terminate(cluster, victim):
+    cluster[victim].terminate()
+
+
+def kill_all(cluster, _):
+    for broker in cluster.brokers:
+        broker.kill()
+    for broker in cluster.brokers:
+        broker.start()
+
+
+STRIKES = {"term": terminate, "term-both": terminate, "all": kill_all}  # else kill
+
+
 class Kill:
-    """One kill on a cluster that is up. Done over, on a new topic, when the controller moves by itself meanwhile."""
+    """One of them on a cluster that is up. Done over, on a new topic, when the controller moves by itself meanwhile."""
 
     def __init__(self, cluster, kind, make_producer, tries=5):
         self.cluster = cluster
@@ -35,8 +60,8 @@ class Kill:
         self.tries = tries
         self.topic = None
 
-    def layout(self):
-        partitions = self.cluster.topic(self.topic)["partition_list"]
+    def layout(self, bootstrap=None):
+        partitions = self.cluster.json("topic", "describe", self.topic, bootstrap=bootstrap)[0]["partition_list"]
         return [p["leader"] for p in sorted(partitions, key=lambda p: p["partition"])]
 
     def run(self):
@@ -58,13 +83,32 @@ class Kill:
         raise Failed(f"controller or leaders moved by themselves before the kill of kind '{self.kind}', {self.tries} times")
 
     def strike(self, producer, victim):
-        self.cluster[victim].kill()
+        if self.kind == "pause":
+            return self.pause(victim)
+        STRIKES.get(self.kind, kill)(self.cluster, victim)
         producer.flow()
         gap = producer.mark()["gap_ms"]
         began = time.monotonic()
-        self.cluster[victim].start()
+        if not self.cluster[victim].running:
+            self.cluster[victim].start()
         self.cluster.wait_isr(self.topic)
         return gap, time.monotonic() - began
+
+    def pause(self, victim):
+        """Nothing says that it is gone: a client with requests there waits for its own timeout, so this is one that comes
+        when there is a new leader, and knows the addresses of the others."""
+        others = ",".join(b.address for b in self.cluster.brokers if b.id != victim)
+        began = time.monotonic()
+        self.cluster[victim].pause()
+        try:
+            wait_until(lambda: victim not in self.layout(others), "a leader instead of the paused one")
+            with self.make_producer(self.cluster, self.topic, others):  # is ready with an acknowledgement of each partition
+                gap = time.monotonic() - began
+        finally:
+            self.cluster[victim].resume()
+        resumed = time.monotonic()
+        self.cluster.wait_isr(self.topic)
+        return gap * 1000, time.monotonic() - resumed
 
 
 def kill_once(make_cluster, kind, make_producer, others=0):

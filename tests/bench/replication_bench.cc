@@ -140,6 +140,33 @@ common::Awaitable<void> produce_all(Load load, Buffer sample, std::promise<void>
   done.set_value();
 }
 
+// Of records of 1 KB.
+Buffer batch_of(size_t bytes, common::model::TimestampMs now) {
+  common::records::BatchBuilder builder;
+  const std::string value(1000, 'v');
+  const auto add = [&] {
+    builder.add({.timestamp = now, .key = {}, .value = common::model::as_bytes(value), .headers = {}});
+  };
+  while (builder.size_bytes() + 1100 < bytes) add();
+  add();
+  return builder.build();
+}
+
+void report(double gigabytes, double seconds, const std::map<std::string, double>& before) {
+  double total = 0;
+  std::map<std::string, double> used;
+  for (const auto& [name, cpu] : thread_seconds()) {
+    const auto was = before.find(name);
+    used[name] = cpu - (was != before.end() ? was->second : 0);
+    total += used[name];
+  }
+  std::printf("%.0f MB/s, %.2f CPU s per GB (", gigabytes * 1e3 / seconds, total / gigabytes);
+  for (const auto& [name, cpu] : used) {
+    if (cpu > 0.01) std::printf(" %s %.2f", name.c_str(), cpu / gigabytes);
+  }
+  std::printf(" )\n");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -185,16 +212,7 @@ int main(int argc, char** argv) {
     });
   }
 
-  common::records::BatchBuilder builder;
-  const std::string value(1000, 'v');
-  while (builder.size_bytes() + 1100 < batch_bytes) {
-    builder.add(
-        {.timestamp = leader.clock.wall_now(), .key = {}, .value = common::model::as_bytes(value), .headers = {}});
-  }
-  builder.add(
-      {.timestamp = leader.clock.wall_now(), .key = {}, .value = common::model::as_bytes(value), .headers = {}});
-  const Buffer sample = builder.build();
-
+  const Buffer sample = batch_of(batch_bytes, leader.clock.wall_now());
   const auto run = [&](int64_t batches) {
     std::atomic<int64_t> left{batches};
     std::vector<std::promise<void>> done(static_cast<size_t>(in_flight));
@@ -210,20 +228,8 @@ int main(int argc, char** argv) {
   const int64_t batches = static_cast<int64_t>((megabytes << 20) / sample.size());
   run(batches);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  const double gigabytes = static_cast<double>(batches) * static_cast<double>(sample.size()) / 1e9;
-  double total = 0;
-  std::map<std::string, double> used;
-  for (const auto& [name, cpu] : thread_seconds()) {
-    const auto was = before.find(name);
-    used[name] = cpu - (was != before.end() ? was->second : 0);
-    total += used[name];
-  }
-  std::printf("batches of %zu bytes, %d in flight, %d partitions: %.0f MB/s, %.2f CPU s per GB (", sample.size(),
-              in_flight, partitions, gigabytes * 1e3 / seconds, total / gigabytes);
-  for (const auto& [name, cpu] : used) {
-    if (cpu > 0.01) std::printf(" %s %.2f", name.c_str(), cpu / gigabytes);
-  }
-  std::printf(" )\n");
+  std::printf("batches of %zu bytes, %d in flight, %d partitions: ", sample.size(), in_flight, partitions);
+  report(static_cast<double>(batches) * static_cast<double>(sample.size()) / 1e9, seconds, before);
   ask(*second.shard, [&] { followers[0].reset(); });
   ask(*third.shard, [&] { followers[1].reset(); });
   server.stop();

@@ -3,7 +3,7 @@ import json
 import urllib.error
 import urllib.request
 
-from naru_cluster import free_ports
+from naru_cluster import Failed, free_ports
 
 FIRST_PORT = 9644
 
@@ -51,7 +51,7 @@ def parse(text):
 def scrape(broker, path="/metrics"):
     status, body = get(broker, path)
     if status != 200:
-        raise ValueError(f"{path} of broker {broker.id} answers {status}: {body}")
+        raise Failed(f"{path} of broker {broker.id} answers {status}: {body}")
     return parse(body)
 
 

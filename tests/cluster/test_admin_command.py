@@ -1,5 +1,7 @@
 """The commands that change and explain a running cluster."""
 import json
+import os
+import pty
 import subprocess
 
 from naru_cluster import Cluster, clean_environment, naru_binary, wait_until
@@ -43,8 +45,8 @@ def test_groups_are_moved_and_deleted():
 
         def committed():
             return {o["partition"]: o["committed"] for o in cluster.json("group", "describe", "g")[0]["offsets"]}
-        wait_until(lambda: committed() == {0: 10, 1: 10}, "everything committed", 30.0)
-        wait_until(lambda: cluster.json("group", "describe", "g")[0]["members"] == [], "the member to leave", 30.0)
+        wait_until(lambda: committed() == {0: 10, 1: 10}, "everything committed")
+        wait_until(lambda: cluster.json("group", "describe", "g")[0]["members"] == [], "the member to leave")
         preview = cluster.run("group", "seek", "g", "--to", "start")
         equal(preview.returncode, 0, preview.stderr)
         true("10 again" in preview.stdout and "nothing changed" in preview.stderr, preview.stdout + preview.stderr)
@@ -88,6 +90,33 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing():
                       ["quorum", "add", 1], ["broker", "remove", 2]):
             equal(cluster.run(*words, "--dry-run").returncode, 1, f"exit code of {words}, which would be refused")
         equal(all_of_it(), before, "the cluster after all that")
+
+
+def test_what_a_deletion_loses_is_said_before_it_is_done():
+    def asked(answer):
+        terminal, its_end = pty.openpty()
+        with subprocess.Popen([naru_binary(), "topic", "delete", "t"], stdin=its_end, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, env=clean_environment() | {"NARU_BROKERS": cluster.bootstrap}) as process:
+            os.close(its_end)
+            os.write(terminal, answer.encode() + b"\n")
+            try:
+                return (*process.communicate(timeout=60), process.returncode)
+            finally:
+                process.kill()
+                os.close(terminal)
+
+    with Cluster(2) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "-p", 2, "-r", 1)
+        cluster.naru("produce", "t", "-p", 0, text_in="a\nb\n")
+        cluster.naru("group", "seek", "g", "--to", "end", "--topic", "t", "--yes")
+        tried = cluster.run("topic", "delete", "t", "--dry-run")
+        true(tried.stderr.startswith("t: 2 records, ") and "on all replicas, read by g\n" in tried.stderr, tried.stderr)
+        _, said, _ = asked("n")
+        true(said.startswith("t: 2 records, ") and "read by g\n" in said and "delete t with all records?" in said, said)
+        equal([t["name"] for t in cluster.json("topic", "list") if not t["internal"]], ["t"], "topics after a no")
+        shown, _, code = asked("y")
+        equal((shown, code), ("deleted t\n", 0), "what a yes did")
 
 
 def test_records_are_looked_up_and_trimmed():
@@ -134,7 +163,7 @@ def test_why_and_doctor():
         cluster[2].kill()
         cluster[3].kill()
         wait_until(lambda: "down" in cluster.run("why", "produce", "t").stdout or "controller" in cluster.run("why", "produce", "t").stdout,
-                   "a cause that names what is down", 30.0)
+                   "a cause that names what is down")
         equal(cluster.run("doctor").returncode, 10, "exit code of the doctor")
     nobody = subprocess.run([naru_binary(), "doctor", "-b", "127.0.0.1:1", "--timeout", "1s"], capture_output=True, text=True,
                             timeout=30, env=clean_environment(), check=False)

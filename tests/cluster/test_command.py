@@ -1,9 +1,9 @@
 """The command against a living cluster: outcomes, exit codes, shapes of JSON, speed."""
-import contextlib
 import json
 import os
 import pty
 import re
+import signal
 import socket
 import statistics
 import subprocess
@@ -12,6 +12,7 @@ import time
 
 from naru_cluster import Cluster, clean_environment, naru_binary, wait_until
 from support import equal, true
+from test_dev import free_port
 
 
 def run(*words, **options):
@@ -105,13 +106,10 @@ def test_a_partitions_files_are_looked_into():
 
 
 def test_dev_says_which_port_is_taken():
-    with contextlib.ExitStack() as held:
-        port = 65536
-        while port + 10000 > 65535:  # such a one is refused for another reason
-            taken = held.enter_context(socket.create_server(("127.0.0.1", 0)))
-            port = taken.getsockname()[1]
-        folder = held.enter_context(tempfile.TemporaryDirectory())
-        for first, what in ((port, "the clients' port"), (port - 10000, "the brokers' port")):
+    for taken, what in ((0, "the clients' port"), (10_000, "the brokers' port")):
+        first = free_port()
+        port = first + taken
+        with socket.create_server(("127.0.0.1", port)), tempfile.TemporaryDirectory() as folder:
             for _ in range(2):  # the second time the log holds the first start too
                 done = run("dev", "--dir", folder, "--port", str(first), "--set", "naru.http.port=0")
                 equal(done.returncode, 1, f"exit code when {what} is taken")
@@ -155,7 +153,8 @@ def test_groups_show_what_they_have_read():
     with Cluster(1) as cluster:
         cluster.start()
         cluster.naru("topic", "create", "t", "-p", 2)
-        cluster.naru("produce", "t", text_in="".join(f"{i}\n" for i in range(10)))
+        for p in (0, 1):  # without keys they might all go to one of the two, and of the other nothing be read and committed
+            cluster.naru("produce", "t", "-p", p, text_in="".join(f"{i}\n" for i in range(5)))
         equal(len(cluster.naru("consume", "t", "-e", "-g", "readers").splitlines()), 10, "records read by the group")
         cluster.naru("produce", "t", "-p", 0, text_in="one more\n")
         group = cluster.json("group", "describe", "readers")[0]
@@ -215,6 +214,21 @@ def test_without_a_quorum_nothing_is_made_up():
         wait_until(endless, "a consumer that says which partitions did not end")
 
 
+def test_a_consumer_without_an_end_is_interrupted():
+    with Cluster(1) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t")
+        cluster.naru("produce", "t", text_in="a\n")
+        with subprocess.Popen([naru_binary(), "consume", "t", "--from", "start"], stdout=subprocess.PIPE, text=True,
+                              env=clean_environment() | {"NARU_BROKERS": cluster.bootstrap}) as process:
+            try:
+                equal(process.stdout.readline(), "a\n", "what it prints while it waits for more")
+                process.send_signal(signal.SIGINT)
+                equal(process.wait(30), 130, "exit code after Ctrl-C")
+            finally:
+                process.kill()
+
+
 def test_health_and_status_tell_a_missing_broker():
     with Cluster(3) as cluster:
         cluster.start()
@@ -222,7 +236,7 @@ def test_health_and_status_tell_a_missing_broker():
         cluster.wait_isr("t")
         equal(cluster.run("health").returncode, 0, "exit code when all is well")
         cluster[3].kill()
-        cluster.wait_isr("t", size=2)
+        cluster.wait_fenced(3)
         health = cluster.run("health", "-o", "json")
         equal(health.returncode, 10, "exit code when a broker is down")
         answer = json.loads(health.stdout)
@@ -230,6 +244,7 @@ def test_health_and_status_tell_a_missing_broker():
         true(answer["under_replicated"] >= 3, "under-replicated partitions")
         text = cluster.run("status")
         true("unhealthy" in text.stdout and "broker 3" in text.stdout, text.stdout)
+        true("naru topic list --problems" in text.stdout, f"the command that says more in {text.stdout}")
 
 
 def test_without_a_broker_the_command_says_so():
@@ -278,7 +293,7 @@ def test_colour_is_for_terminals_and_can_be_refused():
     with Cluster(3) as cluster:
         cluster.start()
         cluster[3].kill()
-        wait_until(lambda: cluster.run("health").returncode == 10, "the death to be noticed", 30)
+        cluster.wait_fenced(3)
         status = ["status", "-b", cluster.bootstrap]
         red = "\x1b[31m"
         true(red in on_a_terminal(status, {}), "red on a terminal")

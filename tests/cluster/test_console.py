@@ -92,7 +92,7 @@ def test_the_page_in_a_browser_with_its_broker_killed():
         cluster.start()
         for topic, partitions in (("orders", 12), ("payments", 6), ("audit.log", 3)):
             cluster.naru("topic", "create", topic, "-p", partitions)
-        cluster.wait_isr("orders")
+            cluster.wait_isr(topic)
         text = "".join(json.dumps({"order": i, "customer": f"customer {i % 50}", "total": i * 1.25}) + "\n" for i in range(300))
         for line_start in range(0, 300, 100):
             cluster.naru("produce", "orders", "-p", 0, "-k", f"key-{line_start // 100 + 6}", text_in="".join(text.splitlines(True)[line_start:line_start + 100]))
@@ -140,7 +140,8 @@ def test_the_api_resumes_on_another_broker_without_a_gap():
         seen = looks.get_json(cluster[1], "/api/v1/cluster")[1]["offset"]
         for i in range(5):
             cluster.naru("topic", "create", f"topic-{i}", "-p", 2)
-        end = looks.get_json(cluster[1], "/api/v1/cluster")[1]["offset"]
+        end = wait_until(lambda: (lambda now: now["offset"] if '"topic-4"' in json.dumps(now) else None)(looks.get_json(cluster[1], "/api/v1/cluster")[1]),
+                         "the page's server to know of all of them")
         stories = {broker.id: changes(broker, seen, end) for broker in cluster.brokers}
         created = [event["text"] for change in stories[1].values() for event in change.get("events", []) if "is created" in event["text"]]
         equal(created, [f"topic topic-{i} is created" for i in range(5)], "what happened, in order")

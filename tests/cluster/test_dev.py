@@ -17,9 +17,9 @@ def run(*words):
 
 
 def free_port():
-    """One that is free with the one 10000 further on, which is for the other brokers."""
+    """One that is free with the one 10000 further on, which is for the other brokers; both below those that connections get."""
     while True:
-        port = random.randrange(12_000, 30_000)
+        port = random.randrange(12_000, 22_000)
         with contextlib.suppress(OSError), socket.create_server(("", port)), socket.create_server(("", port + 10_000)):
             return port
 

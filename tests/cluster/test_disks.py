@@ -29,8 +29,9 @@ def test_partitions_are_spread_over_several_directories():
         cluster.start()
         cluster.naru("topic", "create", "load", "-p", 8)
         cluster.naru("produce", "load", text_in="".join(f"{i}\n" for i in range(200)))
+        # What is sent waits for the directory of its partition, and not for those of the others.
+        wait_until(lambda: sorted(replicas_in(first) + replicas_in(second)) == list(range(8)), "all partitions on disk")
         there = [replicas_in(first), replicas_in(second)]
-        equal(sorted(there[0] + there[1]), list(range(8)), "partitions on disk")
         true(there[0] and there[1], f"both directories are used: {there}")
         identities = [(d / "meta.properties").read_text() for d in (first, second)]
         true(identities[0] != identities[1], "each directory has an identity of its own")
@@ -189,7 +190,7 @@ def test_a_full_disk_refuses_produces_serves_reads_and_recovers():
         cluster.naru("produce", "load", text_in="before\n")
         filler = fill(cluster[1].data, leave_mebibytes=0)
         record = "x" * 900_000 + "\n"
-        refused = cluster.run("produce", "load", "--timeout", "2s", *ONE_TRY, text_in=record)
+        refused = cluster.run("produce", "load", *ONE_TRY, text_in=record)
         true(refused.returncode != 0, "a produce into a full disk")
         true("Disk error" in refused.stderr, refused.stderr)  # KAFKA_STORAGE_ERROR in librdkafka's words
         equal(cluster.naru("consume", "load", "-e"), "before\n", "reads go on, and see nothing of it")
@@ -213,7 +214,7 @@ def test_a_full_disk_ends_no_broker_and_holds_no_quorum_up():
             load.flow()
             filler = fill(cluster[2].data, leave_mebibytes=0)
             for _ in range(4):  # terms pass, and each wants to be written down
-                victim = cluster.controller()
+                victim = cluster.wait_controller()
                 if victim == 2:
                     victim = next(b.id for b in cluster.brokers if b.id != 2)
                 cluster[victim].kill()
@@ -223,6 +224,7 @@ def test_a_full_disk_ends_no_broker_and_holds_no_quorum_up():
                 load.flow()
             true(cluster[2].running, "the broker with the full disk lives")
             filler.unlink()
+            cluster.wait_healthy()  # three replicas need three brokers in service, and a full one may be out of it
             cluster.naru("topic", "create", "made-when-there-was-room-again", "-p", 3, "-r", 3)
             cluster.wait_isr("load")
             cluster.wait_isr("made-when-there-was-room-again")
@@ -241,7 +243,7 @@ def test_a_file_size_limit_is_like_a_full_disk():
         cluster.naru("topic", "create", "load", "-p", 1)
         cluster.naru("produce", "load", text_in="before\n")
         resource.prlimit(cluster[1].pid, resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
-        refused = cluster.run("produce", "load", "--timeout", "2s", *ONE_TRY, text_in="x" * 900_000 + "\n")
+        refused = cluster.run("produce", "load", *ONE_TRY, text_in="x" * 900_000 + "\n")
         true("Disk error" in refused.stderr, refused.stderr)  # KAFKA_STORAGE_ERROR in librdkafka's words
         equal(cluster.naru("consume", "load", "-e"), "before\n", "no part of it is seen")
         resource.prlimit(cluster[1].pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

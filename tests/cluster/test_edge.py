@@ -16,7 +16,7 @@ def resident_kib(pid):
 
 def poured_in(host, port, data):
     """Sends it and reads until the other side closes or has nothing to say; being reset while at it is an answer, too."""
-    with socket.create_connection((host, port), timeout=10) as peer:
+    with socket.create_connection((host, port), timeout=60) as peer:
         try:
             peer.sendall(data)
             peer.shutdown(socket.SHUT_WR)
@@ -35,7 +35,7 @@ def test_garbage_on_the_port_of_the_other_brokers():
         cluster.start()
         cluster.naru("topic", "create", "load", "-p", 3, "-r", 3)
         cluster.wait_isr("load")
-        controller = cluster.controller()
+        controller = cluster.wait_controller()
         with Workload(cluster, "load") as load:
             load.flow()
             before = {b.id: resident_kib(b.pid) for b in cluster.brokers}
@@ -46,7 +46,7 @@ def test_garbage_on_the_port_of_the_other_brokers():
                     for _ in range(20):
                         poured_in(broker.host, broker.peer_port, data)
             load.flow()
-            equal(cluster.controller(), controller, "the controller: heartbeats and Raft were not disturbed")
+            equal(cluster.wait_controller(), controller, "the controller: heartbeats and Raft were not disturbed")
             for broker in cluster.brokers:
                 grown = resident_kib(broker.pid) - before[broker.id]
                 true(grown < 64 * 1024, f"broker {broker.id} grew by {grown} KiB")

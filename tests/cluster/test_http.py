@@ -80,10 +80,11 @@ def test_lag_in_records_and_seconds():
         committed = wait_until(lambda: lag("kafka_consumergroup_current_offset"), "a committed offset")
         equal(len(committed), 1, "coordinators that speak of the group")
         true(0 < committed[0] < 100, f"committed in between: {committed}")
-        equal(lag("kafka_consumergroup_lag"), [100 - committed[0]], "lag in records")
-        seconds = lag("naru_consumergroup_lag_seconds")
+        # The coordinator knows the end from its own copy, which may be a follower's.
+        wait_until(lambda: lag("kafka_consumergroup_lag") == [100 - committed[0]], "lag in records")
+        seconds = wait_until(lambda: lag("naru_consumergroup_lag_seconds"), "lag in seconds")
         true(len(seconds) == 1 and seconds[0] > 0, f"lag in seconds: {seconds}")
-        wait_until(lambda: lag("naru_consumergroup_lag_seconds")[0] > seconds[0], "the lag grows older")
+        wait_until(lambda: lag("naru_consumergroup_lag_seconds") > seconds, "the lag grows older")
         cluster.naru("consume", "orders", "-g", "readers", "-e")
         wait_until(lambda: lag("kafka_consumergroup_lag") == [0] and lag("naru_consumergroup_lag_seconds") == [0], "no lag")
 
@@ -136,8 +137,8 @@ def test_failover_is_measured():
         cluster.naru("produce", "orders", text_in="".join(f"{i}\n" for i in range(100)))
         cluster[victim].kill()
         cluster.wait_leader("orders", other_than=victim)
-        count = wait_until(lambda: summed(cluster, "naru_failover_seconds_count"), "failovers counted")
-        true(count >= 2, f"partitions that were led by the victim: {count}")
+        # The two that were led by the victim, each counted by its new leader.
+        count = wait_until(lambda: (lambda n: n if n >= 2 else None)(summed(cluster, "naru_failover_seconds_count")), "two failovers counted")
         sum_of_all = summed(cluster, "naru_failover_seconds_sum")
         true(0 < sum_of_all / count < 60, f"mean failover: {sum_of_all / count} s")
         wait_until(lambda: summed(cluster, "kafka_server_replicamanager_underreplicatedpartitions") == 6, "6 under-replicated")
@@ -177,7 +178,7 @@ def test_the_default_port_gives_way():
                 if "health, metrics and the page on port" in line:
                     return int(line.rsplit(" ", 1)[1])
             raise Failed(f"broker {broker.id} does not say its port")
-        ports = [port_of(broker) for broker in cluster.brokers]
+        ports = [wait_until(lambda b=broker: port_of(b), "the line that tells the port") for broker in cluster.brokers]
         equal(len(set(ports)), 3, f"ports {ports}")
         for broker, port in zip(cluster.brokers, ports):
             broker.settings["naru.http.port"] = port

@@ -2,12 +2,12 @@
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 
 from naru_cluster import Cluster, clean_environment, naru_binary, wait_until
 from support import equal, smoke, true
+from test_dev import free_port
 
 
 @smoke
@@ -68,7 +68,7 @@ def test_a_second_process_on_the_same_directory_is_refused():
 def test_two_brokers_on_one_port_fail_with_one_message():
     with Cluster(1) as cluster:
         cluster.start()
-        other = Cluster(1, host=cluster.host)
+        other = Cluster(1, host=cluster.host, port=cluster[1].port)
         try:
             other[1].start()
             code = other[1].wait_exit()
@@ -177,9 +177,7 @@ def test_a_second_sigterm_does_not_cut_the_end_short():
 def test_listens_on_both_address_families():
     with Cluster(1) as cluster:
         broker = cluster[1]
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1] % 20000 + 10000
+        port = free_port()
         broker.settings["listeners"] = f"PLAINTEXT://:{port},CONTROLLER://{broker.host}:{broker.peer_port}"
         broker.start()
         for host in ("127.0.0.1", "[::1]"):
@@ -193,8 +191,9 @@ def test_bootstrap_servers_instead_of_voters():
         cluster.start()
         cluster.naru("topic", "create", "orders", "-p", 3)
         equal(cluster.topic("orders")["replicas"], 3, "default replication")
-        equal(sorted(b["role"] for b in cluster.status()["brokers"]), ["controller", "voter", "voter"], "roles")
-        victim = cluster.controller()
+        # Roles are not known while no controller says so in time.
+        wait_until(lambda: sorted(b["role"] or "" for b in cluster.status()["brokers"]) == ["controller", "voter", "voter"], "a controller and two voters")
+        victim = cluster.wait_controller()
         cluster[victim].kill()
         cluster.wait_controller(other_than=victim)
         cluster[victim].start()

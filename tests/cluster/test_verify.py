@@ -1,6 +1,7 @@
 """`naru verify`: passes over a kill, its history reads back as the same verdict, and a run that shows too little says so."""
 import json
 import pathlib
+import signal
 import subprocess
 import tempfile
 
@@ -27,13 +28,17 @@ def test_verify_passes_over_kills_and_its_history_says_the_same():
         cluster.start()
         cluster.naru("topic", "create", "t", "-p", 3, "-r", 3, "-c", "min.insync.replicas=2")
         cluster.wait_isr("t")
-        run = start_verify(cluster, "--topic", "t", "--duration", "12s", "--rate", 300, "--history", history.name,
+        run = start_verify(cluster, "--topic", "t", "--duration", "10m", "--rate", 300, "--history", history.name,
                            "--min-leader-changes", 1, "-o", "json")
         wait_until(lambda: b"\nack " in pathlib.Path(history.name).read_bytes(), "the first acknowledgement")
         victim = cluster.leader("t")
         cluster[victim].kill()
         cluster.wait_leader("t", other_than=victim)
         cluster[victim].start()
+        cluster.wait_isr("t")
+        acknowledged = pathlib.Path(history.name).read_bytes().count(b"\nack ")
+        wait_until(lambda: pathlib.Path(history.name).read_bytes().count(b"\nack ") > acknowledged + 500, "writes to go on for a while")
+        run.send_signal(signal.SIGINT)  # then what there is gets judged
         code, out, err = finish(run)
         verdict = json.loads(out)
         equal((code, verdict["passed"], verdict["examples"], verdict["invalid"], verdict["notes"]), (0, True, [], [], []), err)

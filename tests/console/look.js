@@ -15,7 +15,7 @@ let killing = false; // then requests to the dead broker fail, and that is no tr
 async function open(options) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
-  page.setDefaultTimeout(20000);
+  page.setDefaultTimeout(60000);
   page.on("pageerror", (e) => trouble.push(`error: ${e.message}`));
   page.on("console", (m) => m.type() === "error" && !killing && trouble.push(`console: ${m.text()}`));
   page.on("response", (r) => r.status() >= 400 && !killing && trouble.push(`${r.status()} ${r.url()}`));
@@ -89,7 +89,10 @@ await page.getByRole("button", { name: "Show" }).click();
 await page.waitForFunction(() => document.querySelector("table.records tbody button")?.innerText.trim().endsWith("0"));
 await page.getByLabel("Key contains").fill("key-7");
 await page.getByRole("button", { name: "Show" }).click();
-await page.waitForFunction(() => [...document.querySelectorAll("table.records tbody tr")].every((r) => r.cells[2].innerText.includes("key-7")));
+await page.waitForFunction(() => {
+  const rows = [...document.querySelectorAll("table.records tbody tr")]; // none while they are asked for
+  return rows.length > 0 && rows.every((r) => r.cells[2].innerText.includes("key-7"));
+});
 const keys = await page.locator("table.records tbody tr td:nth-child(3)").allInnerTexts();
 await page.locator("table.records tbody button").first().click();
 const pretty = await page.locator("tr.detail pre").innerText();
@@ -135,13 +138,16 @@ await page.evaluate(() => {
 });
 const link = await page.locator(".link").innerText();
 const leadersNow = () => page.evaluate(() => Object.fromEntries([...document.querySelectorAll(".squares i.leads")].map((s) => [s.dataset.partition, Number(s.closest("[data-broker]").dataset.broker)])));
-say({ step: "before", link, leaders: await leadersNow() });
+await page.locator(".squares i.leads").first().waitFor({ state: "attached" });
+const before = await leadersNow();
+say({ step: "before", link, leaders: before });
 const [victim, at] = (await hear()).split(" ").map(Number);
 killing = true;
 await page.waitForFunction((id) => !document.querySelector(`[data-broker="${id}"] .squares i.leads`) && document.querySelector(`[data-broker="${id}"]`).classList.contains("down"), victim);
 const moved = await page.evaluate((id) => window.seen.find((s) => !Object.values(JSON.parse(s.text)).includes(id))?.at, victim);
 await shot(page, "desktop-light-killed", { fullPage: true });
 await page.waitForFunction(() => document.querySelector(".link.live"));
+await page.waitForFunction((n) => document.querySelectorAll(".squares i.leads").length === n, Object.keys(before).length); // it draws anew what the other broker tells
 say({ step: "killed", moved: moved - at, link: await page.locator(".link").innerText(), leaders: await leadersNow(), health: await page.locator("header .pill").innerText() });
 await page.keyboard.press("5");
 await page.getByText(`broker ${victim} is fenced`).first().waitFor();

@@ -72,8 +72,8 @@ int64_t GroupHistory::floor(const Place& place) const {
 
 void GroupHistory::fetched(const Place& place, int64_t floor, int64_t offset) {
   if (offset < floor) {
-    complain(fmt::format("partition {}: offset {} was fetched, {} had been acknowledged (2.4)", place.partition, offset,
-                         floor));
+    complain(
+        fmt::format("partition {}: offset {} was fetched, {} had been acknowledged", place.partition, offset, floor));
   }
   const auto sent = sent_max_.find(place);
   if (offset > (sent == sent_max_.end() ? -1 : sent->second)) {

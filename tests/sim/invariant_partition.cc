@@ -132,7 +132,7 @@ void PartitionInvariants::compare(Node& node, Partition& partition, common::log:
                                             [](int64_t offset, const Batch& b) { return offset < b.next; });
         if (known == committed.batches.end() || (known->identity != unknown && (known->next != next || known->identity != identity_of(*batch)))) {
           return complaints_.broken(
-              "what is committed does not change (2.2)",
+              "what is committed does not change",
               fmt::format("{}, epoch {}: [{}, {}) of epoch {} is not what was committed there", name(node, partition),
                           partition.leader_epoch(), batch->base_offset(), next, batch->leader_epoch()));
         }
@@ -145,7 +145,7 @@ void PartitionInvariants::compare(Node& node, Partition& partition, common::log:
 
 void PartitionInvariants::on_acknowledged(const TopicIdPartition& id, int64_t offset) {
   if (offset >= committed_end(id)) {
-    complaints_.broken("what is acknowledged is committed (2.1)",
+    complaints_.broken("what is acknowledged is committed",
                        fmt::format("partition {}: offset {} was acknowledged, {} is committed", id.partition, offset,
                                    committed_end(id)));
   }

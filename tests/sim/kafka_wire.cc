@@ -56,6 +56,7 @@ common::Awaitable<void> ServedConnection::take(std::shared_ptr<ServedConnection>
     const auto slot =
         std::make_shared<Slot>(self->shard_, self->info_, self->memory_, std::move(charge), std::move(frame));
     slot->request.charge_answer_to(self->memory_->responses, self->taken_bytes_);
+    if (!self->in_flight_.empty()) slot->request.stand_in_line();
     self->in_flight_.push_back(slot);
     self->shard_.spawn("request", handle(self, slot));
     co_await slot->request.until_settled();
@@ -83,6 +84,7 @@ void ServedConnection::answer_finished() {
     if (outcome.kind == server::Outcome::Kind::answer) answer_(outcome.response.flatten());
     taken_bytes_ += outcome.response.size();
     in_flight_.pop_front();
+    if (!in_flight_.empty()) in_flight_.front()->request.give_turn();
   }
   if (!closed_ && !unread_.empty() && !std::exchange(taking_, true)) {
     shard_.spawn("connection reader", take(shared_from_this()));
@@ -92,13 +94,17 @@ void ServedConnection::answer_finished() {
 void ServedConnection::close() {
   if (std::exchange(closed_, true)) return;
   pipe_->close(Pipe::acceptor);
-  for (const auto& slot : in_flight_) slot->request.settle_order();
+  for (const auto& slot : in_flight_) {
+    slot->request.settle_order();
+    slot->request.give_turn();
+  }
   in_flight_.clear();
   answer_ = nullptr;
 }
 
 void ServedConnection::let_go() {
   unread_.clear();
+  for (const auto& slot : in_flight_) slot->request.give_turn();  // what waits for it holds its slot
   in_flight_.clear();
 }
 

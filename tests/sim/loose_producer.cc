@@ -10,7 +10,7 @@ namespace records = common::records;
 
 namespace {
 
-// Refused before anything was appended (2.1).
+// Refused before anything was appended.
 bool is_definite(ErrorCode code) {
   return code == ErrorCode::not_enough_replicas || code == ErrorCode::unknown_topic_or_partition ||
          code == ErrorCode::unknown_topic_id;

@@ -1,5 +1,5 @@
 // Asks where partitions end (ListOffsets, latest), again and again: no answer may be below what an earlier one said, or
-// below what was acknowledged or answered before it was asked (2.2). Reads are not leased, so an answer counts only if the
+// below what was acknowledged or answered before it was asked. Reads are not leased, so an answer counts only if the
 // broker that gave it led, by the committed metadata, from the question to the answer.
 #pragma once
 #include "sim/history.h"

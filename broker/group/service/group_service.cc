@@ -141,6 +141,7 @@ class GroupService::Home {
 };
 
 GroupService::GroupService(GroupServiceOptions options, common::model::Random& random) : options_(std::move(options)) {
+  options_.config.broker_memory = std::make_shared<std::atomic<size_t>>(0);
   for (common::Shard* shard : options_.shards)
     homes_.push_back(std::make_shared<Home>(*shard, options_, random.next()));
 }

@@ -95,9 +95,8 @@ class BrokerFixture {
     return id;
   }
 
-  // Sends the request as a frame; the answer's body, after its header was checked.
   template <class Request>
-  server::Outcome send(const Request& request, int16_t version) {
+  static Buffer frame_of(const Request& request, int16_t version) {
     kafka::Writer writer;
     writer.i16(Request::api_key);
     writer.i16(version);
@@ -107,7 +106,12 @@ class BrokerFixture {
     kafka::encode(writer, request, version);
     Result<common::model::BufferChain> frame = writer.finish();
     if (!frame) FAIL(frame.error().message);
-    return send_frame(frame->flatten());
+    return frame->flatten();
+  }
+  // Sends the request as a frame; the answer's body, after its header was checked.
+  template <class Request>
+  server::Outcome send(const Request& request, int16_t version) {
+    return send_frame(frame_of(request, version));
   }
   server::Outcome send_frame(Buffer frame) {
     server::InFlight in_flight(*shard_, info, std::move(frame));
@@ -133,6 +137,22 @@ class BrokerFixture {
   template <class Response, class Request>
   Response ask(const Request& request, int16_t version) {
     return read<Response>(send(request, version), version);
+  }
+  // The same behind others of its connection; `meanwhile` is what happens until those are answered.
+  template <class Response, class Request>
+  Response ask_behind_others(const Request& request, int16_t version, const std::function<void()>& meanwhile) {
+    server::InFlight in_flight(*shard_, info_, frame_of(request, version));
+    in_flight.stand_in_line();
+    std::optional<server::Outcome> outcome;
+    shard_->spawn("request", run(in_flight, outcome));
+    poll();
+    const bool was_early = outcome.has_value();
+    meanwhile();
+    in_flight.give_turn();
+    poll();
+    REQUIRE(outcome.has_value());
+    CHECK_FALSE(was_early);
+    return read<Response>(*outcome, version);
   }
   // The controller's request of the given kind; there must be exactly one.
   template <class Request>

@@ -161,6 +161,26 @@ TEST_CASE("Metadata: who asks for a leader that has just died hears of its succe
   }
 }
 
+// A client that has heard of the new leader elsewhere meanwhile must not hear of the old one again.
+TEST_CASE("Metadata and FindCoordinator behind other requests tell what is so when those are answered (R87)") {
+  BrokerFixture broker;
+  const TopicId orders = broker.create_topic("orders", 1, {2, 3});
+  const TopicId offsets = broker.create_topic("__consumer_offsets", 1, {2, 3});
+  const auto to_broker_3 = [&](const TopicId& topic) {
+    meta::PartitionChangeRecord change{topic, PartitionIndex(0)};
+    change.leader = meta::LeaderChoice{BrokerId(3)};
+    broker.apply(change);
+  };
+  const auto metadata =
+      broker.ask_behind_others<MetadataResponse>(for_topics({"orders"}), 4, [&] { to_broker_3(orders); });
+  CHECK(metadata.topics.at(0).partitions.at(0).leader_id == 3);
+  kafka::FindCoordinatorRequest find;
+  find.key = "a group";
+  const auto coordinator =
+      broker.ask_behind_others<kafka::FindCoordinatorResponse>(find, 2, [&] { to_broker_3(offsets); });
+  CHECK(coordinator.node_id == 3);
+}
+
 TEST_CASE("Metadata: a broker that advertises nothing is found where its peers or the client found it") {
   BrokerFixture broker;
   broker.change_listeners = [](meta::RegisterBrokerRecord& record) { record.listeners.front().host = ""; };

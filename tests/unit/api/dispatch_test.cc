@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -7,6 +9,7 @@
 #include "api/broker_fixture.h"
 #include "broker/api/request_metrics.h"
 #include "kafka/api_versions.h"
+#include "kafka/create_topics.h"
 #include "kafka/metadata.h"
 
 using namespace broker::api;
@@ -152,6 +155,30 @@ TEST_CASE("frames that are not requests close the connection") {
         std::string_view("\0\3\0\1\0\0\0\1\xff\xff\x7f\xff\xff\xff", 14)}) {
     REQUIRE(broker.send_frame(Buffer::copy_of(bytes)).kind == server::Outcome::Kind::close);
   }
+}
+
+TEST_CASE("an answer that cannot be encoded closes the connection, and does not fill the log") {
+  std::string directory = std::filesystem::temp_directory_path() / "naru-dispatch-XXXXXX";
+  REQUIRE(mkdtemp(directory.data()) != nullptr);
+  const std::string file = directory + "/log";
+  common::configure_logging(common::LogLevel::error, common::LogFormat::text, file);
+  BrokerFixture broker;
+  broker.controller.answer = [](const meta::ControllerRequest&) {
+    meta::CreateTopicsAnswer made;
+    made.topics.emplace_back();
+    made.topics.front().name = std::string(40'000, 'n');  // longer than a string of this version may be
+    return meta::ControllerAnswer(made);
+  };
+  kafka::CreateTopicsRequest request;
+  request.topics.emplace_back();
+  request.topics.front().name = "t";
+  for (int i = 0; i < 3; ++i) REQUIRE(broker.send(request, 4).kind == server::Outcome::Kind::close);
+  common::configure_logging(common::LogLevel::off, common::LogFormat::text);
+  std::ifstream in(file);
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  std::filesystem::remove_all(directory);
+  REQUIRE(std::ranges::count(text, '\n') == 1);
+  REQUIRE(text.find("a response of CreateTopics") != std::string::npos);
 }
 
 TEST_CASE("a request of more elements than any client has is not read (R109)") {

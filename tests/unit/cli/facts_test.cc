@@ -63,7 +63,7 @@ TEST_CASE("each thing that is wrong is said") {
     const Health health = assess(cluster, 0);
     REQUIRE(health.reasons.size() == 3);
     CHECK(health.reasons[0].starts_with("without leader 1"));
-    CHECK(health.reasons[1].starts_with("below min.insync.replicas 1"));
+    CHECK(health.reasons[1].starts_with("too few in sync 1: "));
     CHECK(health.reasons[2] == "under-replicated 1");
   }
   SECTION("min.insync.replicas counts no more than there are replicas") {

@@ -61,7 +61,6 @@ TEST_CASE("no configuration at all is one broker") {
   CHECK(config.offsets_partitions == 50);
   CHECK(config.heartbeat_interval == milliseconds(100));
   CHECK(config.session_timeout == milliseconds(1500));
-  CHECK_FALSE(config.session_timeout_explicit);
   CHECK(config.replica_lag_time_max == milliseconds(10'000));
   CHECK(config.request_memory_bytes == 16 << 20);
   CHECK(config.tail_cache_bytes == 16 << 20);
@@ -83,7 +82,6 @@ TEST_CASE("Kafka's own sample file starts a broker") {
   CHECK(config.bootstrap_servers == std::vector<HostPort>{{.host = "localhost", .port = 9093}});
   CHECK(config.log_dirs == std::vector<std::string>{"/tmp/kraft-combined-logs"});
   CHECK(config.socket_send_buffer == 102400);
-  CHECK(config.recovery_threads_per_dir == 1);
   // One warning lists what does nothing here; values that equal Kafka's default are no news.
   REQUIRE(loaded.warnings.size() == 1);
   CHECK(loaded.warnings[0].find("share.coordinator.state.topic.replication.factor (no share groups)") !=

@@ -57,6 +57,17 @@ TEST_CASE("what may change while running has somewhere to go") {
   }
 }
 
+TEST_CASE("what is without effect fills nothing") {
+  const auto check = [](const Property& row) {
+    if (row.effect != Effect::accepted || row.key == "replica.fetch.wait.max.ms") return;  // compared with another one
+    INFO(row.key);
+    CHECK(std::holds_alternative<std::monostate>(row.broker_member));
+    CHECK(std::holds_alternative<std::monostate>(row.topic_member));
+  };
+  for (const Property& row : broker_properties()) check(row);
+  for (const Property& row : topic_properties()) check(row);
+}
+
 TEST_CASE("a refusal names property, value and what is allowed") {
   CHECK(refusal("num.partitions", "0") == "num.partitions=0: must be a whole number from 1 to 2147483647");
   CHECK(refusal("num.partitions", "many") == "num.partitions=many: must be a whole number from 1 to 2147483647");

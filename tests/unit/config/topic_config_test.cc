@@ -58,7 +58,6 @@ TEST_CASE("typed values of a topic") {
                         {"message.timestamp.type", "LogAppendTime"},
                         {"compression.type", "zstd"},
                         {"retention.bytes", "-1"},
-                        {"preallocate", "true"},
                         {"unclean.leader.election.enable", "true"},
                         {"max.message.bytes", "77"},
                         {"message.timestamp.before.max.ms", "5"}};
@@ -69,7 +68,6 @@ TEST_CASE("typed values of a topic") {
   CHECK(config.timestamp_type == TimestampType::log_append_time);
   CHECK(config.compression_type == CompressionType::zstd);
   CHECK_FALSE(config.retention_bytes);
-  CHECK(config.preallocate);
   CHECK(config.unclean_leader_election);
   CHECK(config.max_message_bytes == 77);
   CHECK(config.timestamp_before_max == milliseconds(5));

@@ -1,5 +1,5 @@
 // Random histories of one log against a model in memory, with crashes of every kind between and within the steps. What
-// must hold after each start: the log is a prefix of something that was there (2.1 of correctness.md, R66, R67,
+// must hold after each start: the log is a prefix of something that was there (R66, R67,
 // R71-R77), at least up to what a flush had promised, with the epochs that belong to it (R79) and the same producers as
 // a replay (R84). Seeds are printed; NARU_LOG_SEED=n runs one, NARU_LOG_SEEDS=n that many.
 #include <cstdlib>

@@ -5,6 +5,8 @@
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
+#include <future>
+#include <latch>
 #include <map>
 #include <mutex>
 
@@ -97,6 +99,39 @@ TEST_CASE("many files share few descriptors") {
   owner.run_until([&] { return synced == 20; });
   files.clear();
   REQUIRE(open_descriptors(owner.root) == 0);
+}
+
+TEST_CASE("an urgent change goes before the changes that wait") {
+  Owner o;
+  o.make(4);
+  std::promise<void> first;
+  std::promise<void> second;
+  std::latch busy(2);
+  std::vector<int> order;
+  size_t done = 0;
+  const auto queue = [&](common::disk::Job kind, std::function<void()> f) {
+    o.disk->offload(
+        kind,
+        [f = std::move(f)]() -> common::disk::IoResult<void> {
+          f();
+          return {};
+        },
+        [&](const auto&) { ++done; });
+  };
+  for (std::promise<void>* gate : {&first, &second}) {  // both threads
+    queue(common::disk::Job::changes, [&busy, gate] {
+      busy.count_down();
+      gate->get_future().wait();
+    });
+  }
+  busy.wait();
+  for (int i = 1; i <= 3; ++i) queue(common::disk::Job::changes, [&order, i] { order.push_back(i); });
+  queue(common::disk::Job::urgent_changes, [&order] { order.push_back(0); });
+  first.set_value();
+  o.run_until([&] { return done == 5; });
+  second.set_value();
+  o.run_until([&] { return done == 6; });
+  REQUIRE(order == std::vector<int>{0, 1, 2, 3});
 }
 
 TEST_CASE("a file that is held open stays the file that it is, whatever its name comes to mean") {

@@ -307,7 +307,8 @@ TEST_CASE("partitions are found by name and id; those leaving and strays are tol
   const TopicPartition dashed{"a-b.c-1", PartitionIndex(3)};
   const TopicPartition gone{"gone", PartitionIndex(0)};
   const TopicPartition odd{"odd", PartitionIndex(0)};
-  for (const TopicPartition& p : {dashed, gone, odd}) REQUIRE(directory->create_partition(p, Uuid::from_halves(9, 9)));
+  const TopicPartition like_metadata{"__cluster_metadata-backup", PartitionIndex(0)};
+  for (const TopicPartition& p : {dashed, gone, odd, like_metadata}) REQUIRE(directory->create_partition(p, Uuid::from_halves(9, 9)));
   REQUIRE(disk.content("data/orders-0/partition.metadata").text() == "version: 0\ntopic_id: AAAAAAAAAAcAAAAAAAAACA");
   bool deleted = false;
   directory->delete_partition(gone, Uuid::from_halves(1, 1), [&](const auto& r) { deleted = r.has_value(); });
@@ -317,6 +318,8 @@ TEST_CASE("partitions are found by name and id; those leaving and strays are tol
   REQUIRE(aside == "data/odd-0.00000000000000ab0000000000000001-stray");
   REQUIRE(disk.create_directories("data/left-0.00000000000000000000000000000001-delete"));
   REQUIRE(disk.create_directories("data/no_partition"));
+  REQUIRE(disk.create_directories("data/__cluster_metadata-0"));  // the controller's business
+  REQUIRE(disk.create_directories("data/__cluster_metadata-0.lost-1"));
   REQUIRE(disk.create_directories("data/lost-2"));  // without partition.metadata
   directory.reset();
   disk.kill();
@@ -324,8 +327,8 @@ TEST_CASE("partitions are found by name and id; those leaving and strays are tol
   directory = open(disk);
   std::map<TopicPartition, bool> found;
   for (const PartitionDirectory& p : directory->partitions()) found[p.partition] = p.topic_id.has_value();
-  REQUIRE(found ==
-          std::map<TopicPartition, bool>{{dashed, true}, {{"lost", PartitionIndex(2)}, false}, {orders, true}});
+  REQUIRE(found == std::map<TopicPartition, bool>{
+                       {dashed, true}, {{"lost", PartitionIndex(2)}, false}, {like_metadata, true}, {orders, true}});
   REQUIRE(directory->strays() == std::vector<std::string>{*aside});
   REQUIRE(directory->begin_run());
   disk.run_until_idle();

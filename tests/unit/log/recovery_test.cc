@@ -529,6 +529,45 @@ TEST_CASE("producers are found again from any mix of snapshots (R84)") {
   for (const auto& p : known) REQUIRE(p.last_sequence == 5);
 }
 
+TEST_CASE("a snapshot of producers beyond the end of the log tells of batches that are gone (R84)") {
+  Fixture f;
+  f.config.segment_bytes = 400;
+  f.open();
+  for (int i = 0; i < 20; ++i) {
+    f.append({.producer = common::records::ProducerStamp{common::model::ProducerId(7 + i % 2),
+                                                         common::model::ProducerEpoch(0), i / 2}});
+  }
+  f.flush();
+  f.disk->run_until_idle();
+  const auto segments = f.log->segments();
+  REQUIRE(segments.size() >= 4);
+  f.log.reset();
+  // Cut, and killed before the snapshots went and the recovery point was lowered.
+  const size_t left = segments.size() - 2;
+  const int64_t end = segments[left].base_offset.value;
+  for (size_t i = left; i < segments.size(); ++i) {
+    for (const char* suffix : {"log", "index", "timeindex"}) {
+      const std::string path = f.path(fmt::format("{:020}.{}", segments[i].base_offset.value, suffix));
+      if (f.disk->exists(path)) f.disk->erase(path);
+    }
+  }
+  REQUIRE(f.disk->exists(f.path(fmt::format("{:020}.snapshot", segments.back().base_offset.value))));
+  const bool is_older_left = GENERATE(true, false);
+  if (!is_older_left) {
+    for (size_t i = 0; i <= left; ++i) {
+      const std::string path = f.path(fmt::format("{:020}.snapshot", segments[i].base_offset.value));
+      if (f.disk->exists(path)) f.disk->erase(path);
+    }
+  }
+  f.open({PreviousEnd::process_crash, Offset(20), {}, {}});
+  REQUIRE(f.log->log_end_offset() == Offset(end));
+  for (const auto& p : f.log->producers().describe()) {
+    INFO("producer " << p.id.value);
+    REQUIRE(p.last_sequence == (end - 1 - (end - 1 - (p.id.value - 7)) % 2) / 2);
+  }
+  REQUIRE(f.log->producers().size() == 2);
+}
+
 TEST_CASE("left-overs of deletions go, a complete replacement takes its place (R80)") {
   Fixture f;
   f.open();

@@ -81,6 +81,34 @@ TEST_CASE("a truncation that fails half way writes nothing more, not even epochs
   REQUIRE(f.disk->content(f.path("leader-epoch-checkpoint")).text() == before);
 }
 
+TEST_CASE("nothing is appended without the state of producers, which a truncation could not read again (R84)") {
+  Fixture f;
+  f.config.segment_bytes = 400;
+  f.open();
+  for (int i = 0; i < 12; ++i) {
+    f.append({.producer = common::records::ProducerStamp{common::model::ProducerId(7 + i % 2),
+                                                         common::model::ProducerEpoch(0), i / 2}});
+  }
+  f.disk->run_until_idle();
+  f.disk->add_fault(
+      {.operation = SimulatedDisk::Operation::read, .path_contains = ".snapshot", .fault = IoFault::exhausted});
+  REQUIRE(f.log->truncate_to(Offset(10)) == Offset(10));
+  REQUIRE_FALSE(f.log->failure());
+  f.disk->run_until_idle();
+  if (GENERATE(true, false)) {
+    // Whoever leads has asked the table before, and was told that nothing is known.
+    const auto refused = f.log->append_own(make_batch(), LeaderEpoch(0), TimestampMs(f.now));
+    REQUIRE_FALSE(refused);
+    REQUIRE(refused.error().code == ErrorCode::kafka_storage_error);
+  } else {
+    f.log->tick(at(f.now));
+  }
+  const auto known = f.log->producers().describe();
+  REQUIRE(known.size() == 2);
+  for (const auto& p : known) REQUIRE(p.last_sequence == 4);
+  REQUIRE(f.append() == 10);
+}
+
 TEST_CASE("truncating where the log ends forgets an epoch that never wrote (KAFKA-10706)") {
   Fixture f;
   f.open();
@@ -134,6 +162,26 @@ TEST_CASE("a log that cannot be started over on a full disk is as it was (R81)")
   REQUIRE(f.log->log_end_offset() == Offset(4));
   REQUIRE(start_over() == true);
   REQUIRE(f.append() == 9);
+}
+
+TEST_CASE("a flush that was asked for while a log was to be started over is done when that finds no room") {
+  common::configure_logging(common::LogLevel::off, common::LogFormat::text);
+  Fixture f;
+  f.open();
+  for (int i = 0; i < 3; ++i) f.append();
+  const bool may_pass = GENERATE(true, false);
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::write,
+                     .path_contains = "restart-at",
+                     .fault = may_pass ? IoFault::no_space : IoFault::failed});
+  std::optional<bool> restarted;
+  std::optional<bool> flushed;
+  f.log->truncate_fully_and_start_at(Offset(9), [&](const auto& r) { restarted = r.has_value(); });
+  f.log->flush([&](const auto& r) { flushed = r.has_value(); });
+  f.disk->run_until_idle();
+  REQUIRE(restarted == false);
+  REQUIRE(f.log->failure().has_value() != may_pass);
+  REQUIRE(flushed == may_pass);
+  if (may_pass) REQUIRE(f.log->flushed_offset() == Offset(3));
 }
 
 TEST_CASE("the epoch file follows the cache") {
@@ -289,20 +337,57 @@ TEST_CASE("the record with the largest timestamp, below a limit (KIP-734)") {
   f.open();
   const std::vector<int64_t> stamps{10, 50, 20, 90, 30, 90, 40, 10, 5, 60};
   for (const int64_t t : stamps) f.append({.timestamp = t});
-  for (int64_t limit = 0; limit <= 10; ++limit) {
+  const int64_t start = GENERATE(0, 1, 4, 6);  // 4 and 6: the largest of its segment was deleted
+  f.log->advance_log_start(Offset(start));
+  for (int64_t limit = start; limit <= 10; ++limit) {
     std::optional<int64_t> expected;
-    for (int64_t i = 0; i < limit; ++i) {
+    for (int64_t i = start; i < limit; ++i) {
       if (!expected || stamps[static_cast<size_t>(i)] > stamps[static_cast<size_t>(*expected)]) expected = i;
     }
     std::optional<FoundRecord> found;
+    bool is_told = false;
     f.log->find_largest_timestamp(Offset(limit), [&](const auto& r) {
       REQUIRE(r);
       found = *r;
+      is_told = true;
     });
-    INFO("limit " << limit);
+    f.disk->run_until_idle();
+    INFO("from " << start << " to " << limit);
+    REQUIRE(is_told);
     REQUIRE(found.has_value() == expected.has_value());
     if (expected) REQUIRE(found->offset == Offset(*expected));
   }
+}
+
+TEST_CASE("a segment is not walked through on the shard for its largest timestamp (R78)") {
+  Fixture f;
+  f.config.index_interval_bytes = GENERATE(0u, 1u << 20);
+  f.open();
+  for (const int64_t t : {90, 20, 50, 40, 80}) f.append({.timestamp = t});
+  f.log->advance_log_start(Offset(1));
+  std::vector<int64_t> found;
+  const auto ask = [&](int64_t limit) {
+    f.log->find_largest_timestamp(Offset(limit), [&](const auto& r) {
+      REQUIRE(r);
+      found.push_back(*r ? (*r)->offset.value : -1);
+    });
+  };
+  ask(4);
+  REQUIRE(found.empty());
+  f.disk->run_until_idle();
+  REQUIRE(found == std::vector<int64_t>{2});
+
+  // What happens meanwhile counts: records that are deleted, or cut and written anew.
+  found.clear();
+  ask(4);
+  f.log->advance_log_start(Offset(3));
+  f.disk->run_until_idle();
+  REQUIRE(found == std::vector<int64_t>{3});
+  found.clear();
+  ask(4);
+  REQUIRE(f.log->truncate_to(Offset(3)) == Offset(3));
+  f.disk->run_until_idle();
+  REQUIRE(found == std::vector<int64_t>{-1});
 }
 
 TEST_CASE("damage that a read or a truncation meets is told once, and neither is a failure of the disk (R72)") {

@@ -1,5 +1,5 @@
 // Random histories of one controller: brokers come, go, crash cleanly and uncleanly, leaders propose ISRs, operators
-// meddle. After every step the sentences below must hold (correctness.md 3.2, 3.3). A failure prints its seed.
+// meddle. After every step the sentences below must hold. A failure prints its seed.
 #include <catch2/catch.hpp>
 
 #include "controller/metadata/controller_state.h"

@@ -88,19 +88,21 @@ class Scenario {
     if (name == "ids") return ids(c);
     if (name == "unregister") return unregister(c);
     if (name == "log-end") return log_end(c);
+    if (name == "replay") return replay();
     if (name == "show") return show_partitions();
     if (name == "broker") return show_broker(c);
     throw ScenarioError{"unknown command " + name};
   }
 
   void start(const Command& c) {
-    const auto voters = static_cast<int>(c.number_or("voters", 3));
-    options_.replication_factor_default = default_replication_factor(voters);
-    options_.min_isr_default = static_cast<int16_t>(c.number_or("min-isr", default_min_isr(voters)));
+    const bool several = c.number_or("voters", 3) >= 3;  // as the configuration's defaults have it
+    options_.replication_factor_default = several ? 3 : 1;
+    options_.min_isr_default = static_cast<int32_t>(c.number_or("min-isr", several ? 2 : 1));
     options_.auto_leader_rebalance = c.text_or("rebalance", "no") == "yes" ? Enabled::yes : Enabled::no;
     if (c.has("internal")) options_.internal_replication = {{"__consumer_offsets", int16_t(c.number("internal"))}};
     options_.node_id = BrokerId{int(c.number_or("controller", 1))};
     committed_ = {};
+    history_.clear();
     activate({}, std::nullopt);
     apply(state().bootstrap());
     quiet();
@@ -442,11 +444,31 @@ class Scenario {
     auto applied = controller::metadata::apply(committed_, d.records, d.index);
     REQUIRE(applied);
     committed_ = applied->image;
+    history_.emplace_back(d.index, std::move(d.records));
     for (const auto& [topic, indexes] : applied->delta.partitions) {
       for (const PartitionIndex i : indexes) {
         lines_.push_back(fmt::format("{}{} {}", stamp, name_of({topic, i}), show(*committed_.partition(topic, i))));
       }
     }
+  }
+
+  // R19: all records once more, as a broker applies them that starts, and those of a snapshot, as one that is far
+  // behind.
+  void replay() {
+    MetadataImage again;
+    for (const auto& [index, records] : history_) {
+      auto applied = controller::metadata::apply(again, records, index);
+      REQUIRE(applied);
+      again = std::move(applied->image);
+    }
+    const MetadataImage& image = state().image();
+    const auto from_snapshot = controller::metadata::image_from_records(to_records(image), *image.offset());
+    REQUIRE(from_snapshot);
+    const auto verdict = [&](const MetadataImage& other) {
+      return other == image ? "the same image" : "another image";
+    };
+    lines_.push_back(fmt::format("from the first record: {}", verdict(again)));
+    lines_.push_back(fmt::format("from a snapshot: {}", verdict(*from_snapshot)));
   }
 
   void require_agreement() { REQUIRE(committed_ == state().image()); }
@@ -491,6 +513,7 @@ class Scenario {
   SeededRandom random_{42};
   std::unique_ptr<ControllerState> state_;
   MetadataImage committed_;
+  std::vector<std::pair<LogIndex, std::vector<MetadataRecord>>> history_;
   Instant now_{};
   std::optional<Instant> stamp_from_;
   uint64_t incarnations_ = 0;

@@ -253,6 +253,42 @@ TEST_CASE("what was in flight behind a batch that found no room is not the produ
   REQUIRE(f.produce(batch(9), Acks::leader)->value->error == ErrorCode::out_of_order_sequence_number);
 }
 
+TEST_CASE("a producer does not begin behind a batch that was refused a moment ago (R86)") {
+  const bool comes_again = GENERATE(true, false);
+  TopicSettings two;
+  two.min_isr = 2;
+  Fixture f(two);
+  const auto produce = [&](int32_t sequence, Acks acks = Acks::leader) {
+    const common::records::ProducerStamp stamp{common::model::ProducerId(7), common::model::ProducerEpoch(0), sequence};
+    return f.produce(Fixture::batch(1, stamp), acks)->value->error;
+  };
+  SECTION("not the leader yet") {
+    REQUIRE(produce(0) == ErrorCode::not_leader_or_follower);
+    f.lead();
+  }
+  SECTION("too few replicas in sync") {
+    f.lead(1, {1});
+    REQUIRE(produce(0, Acks::all) == ErrorCode::not_enough_replicas);
+    f.lead(1, {1, 2}, 1);
+  }
+  SECTION("no room") {
+    f.lead();
+    f.disk->add_fault({.operation = SimulatedDisk::Operation::write,
+                       .path_contains = ".log",
+                       .fault = common::disk::IoFault::no_space});
+    REQUIRE(produce(0) == ErrorCode::kafka_storage_error);
+  }
+  REQUIRE(produce(1) == ErrorCode::kafka_storage_error);
+  REQUIRE(f.partition->log_end_offset() == Offset(0));
+  if (comes_again) {
+    REQUIRE(produce(0) == ErrorCode::none);
+  } else {
+    f.advance(2min);
+  }
+  REQUIRE(produce(1) == ErrorCode::none);
+  REQUIRE(produce(2) == ErrorCode::none);
+}
+
 TEST_CASE("readers see what is committed, in the epoch that they know") {
   Fixture f;
   f.lead(5);

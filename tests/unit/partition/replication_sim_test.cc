@@ -235,7 +235,7 @@ class Run {
     world_.after(world_.between(20ms, 1000ms), [this] { keep_harming(); });
   }
 
-  // Without syncs one machine may lose its memory, and the next one when the first holds everything again (2.1).
+  // Without syncs one machine may lose its memory, and the next one when the first holds everything again.
   bool may_lose_power() {
     if (durability_ == Durability::synced) return true;
     if (tainted_ && !cluster_.is_whole(topic_)) return false;

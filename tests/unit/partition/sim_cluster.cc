@@ -205,17 +205,18 @@ class Proposals final : public broker::partition::AlterPartitionSender {
   common::Shard& shard_;
 };
 
+struct Node::OnShard {
+  std::unique_ptr<SimShard> shard;
+  std::unique_ptr<common::log::TailCache> cache;
+  std::unique_ptr<Proposals> proposals;
+  std::unique_ptr<ReplicaManager> manager;
+  std::unique_ptr<replication::ReplicationLeader> leader;
+  std::unique_ptr<replication::ReplicationFollower> follower;
+  std::unique_ptr<broker::cleaner::CleanerTurns> turns;
+  std::unique_ptr<broker::cleaner::LogCleaner> cleaner;
+};
+
 struct Node::Process {
-  struct OnShard {
-    std::unique_ptr<SimShard> shard;
-    std::unique_ptr<common::log::TailCache> cache;
-    std::unique_ptr<Proposals> proposals;
-    std::unique_ptr<ReplicaManager> manager;
-    std::unique_ptr<replication::ReplicationLeader> leader;
-    std::unique_ptr<replication::ReplicationFollower> follower;
-    std::unique_ptr<broker::cleaner::CleanerTurns> turns;
-    std::unique_ptr<broker::cleaner::LogCleaner> cleaner;
-  };
   std::vector<OnShard> shards;
   std::unique_ptr<MemoryTransport> transport;
   std::unique_ptr<FixedSettings> settings;
@@ -255,97 +256,21 @@ void Node::start() {
   process->transport = std::make_unique<MemoryTransport>(cluster_, *this);
   process->settings = std::make_unique<FixedSettings>(cluster_.options_.settings);
   for (int s = 0; s < shards_; ++s) {
-    Process::OnShard on;
+    OnShard on;
     on.shard = std::make_unique<SimShard>(s, world.clock());
     world.add(*on.shard);
     process->shards.push_back(std::move(on));
   }
-  const common::Logger logger(fmt::format("b{}", id_));
-  auto opened = LogDirectory::open(disk_, directory, logger);
-  REQUIRE(opened.has_value());
-  if (!(*opened)->identity()) {
-    REQUIRE((*opened)->give_identity({"sim", id_, Uuid::from_halves(5, static_cast<uint64_t>(id_.value))}).has_value());
-  }
-  const auto previous_end = (*opened)->previous_end();
-  std::optional<BrokerEpoch> previous = (*opened)->previous_broker_epoch();
-  if (previous_end == common::log::PreviousEnd::unknown) previous.reset();
-  std::vector<std::unique_ptr<LogDirectory>> all;
-  all.push_back(std::move(*opened));
-  DirectoriesOptions d;
-  d.home = process->shards[0].shard.get();
-  d.disk = &disk_;
-  d.random = &world.random();
-  d.logger = logger;
-  d.high_watermark_interval = 500ms;
-  d.recovery_point_interval = 2s;
-  process->directories = std::make_unique<Directories>(d, std::move(all));
+  std::optional<BrokerEpoch> previous = open_directory(*process);
+  if (open_logs(*process) == broker::partition::Claims::given_up) previous.reset();  // R72
+  for (auto& on : process->shards) make_streams(*process, on);
+  process_ = std::move(process);
   std::vector<common::Shard*> shards;
   std::vector<ReplicaManager*> managers;
-  auto claims = broker::partition::Claims::kept;
-  for (int s = 0; s < shards_; ++s) {
-    Process::OnShard& on = process->shards[static_cast<size_t>(s)];
-    on.cache = std::make_unique<common::log::TailCache>(64 << 10);
-    on.proposals = std::make_unique<Proposals>(cluster_, *this, *on.shard);
-    ReplicaManagerOptions m;
-    m.shard = on.shard.get();
-    m.shard_index = s;
-    m.shard_count = shards_;
-    m.self = id_;
-    m.disk = &disk_;
-    m.tail_cache = on.cache.get();
-    m.directories = process->directories.get();
-    m.settings = process->settings.get();
-    m.sender = on.proposals.get();
-    m.logger = logger;
-    m.lag_time_max = 2s;
-    m.tick_interval = 200ms;
-    on.manager = std::make_unique<ReplicaManager>(m);
-    const auto report = on.manager->open_logs(process->directories->found(s, shards_));
-    REQUIRE(report.has_value());
-    REQUIRE(report->failed.empty());
-    if (report->corrupt > 0) {  // R72
-      previous.reset();
-      claims = broker::partition::Claims::given_up;
-    }
+  for (auto& on : process_->shards) {
     shards.push_back(on.shard.get());
     managers.push_back(on.manager.get());
   }
-  REQUIRE(process->directories->begin_run(claims).has_value());
-  for (int s = 0; s < shards_; ++s) {
-    Process::OnShard& on = process->shards[static_cast<size_t>(s)];
-    replication::ReplicationLeaderOptions l;
-    l.shard = on.shard.get();
-    l.cluster_id = cluster_id;
-    l.self = id_;
-    l.shard_index = s;
-    l.shards = shards_;
-    l.find = [manager = on.manager.get()](const TopicIdPartition& id) { return manager->find_or_null(id); };
-    l.fetch.partition_bytes = 2000;
-    l.fetch.credit_bytes = 8000;
-    l.logger = logger;
-    on.leader = std::make_unique<replication::ReplicationLeader>(l);
-    replication::ReplicationFollowerOptions f;
-    f.shard = on.shard.get();
-    f.cluster_id = cluster_id;
-    f.self = id_;
-    f.shard_index = s;
-    f.shards = shards_;
-    f.transport = process->transport.get();
-    f.endpoint_of = [](BrokerId id) { return replication::Endpoint{"sim", static_cast<uint16_t>(id.value)}; };
-    f.logger = logger;
-    on.follower = std::make_unique<replication::ReplicationFollower>(f);
-    if (!cluster_.options_.cleaner) continue;
-    on.turns = std::make_unique<broker::cleaner::CleanerTurns>(*on.shard, 1);
-    broker::cleaner::LogCleanerOptions c;
-    c.shard = on.shard.get();
-    c.replicas = on.manager.get();
-    c.turns = on.turns.get();
-    c.random = &world.random();
-    c.logger = logger;
-    c.limits = *cluster_.options_.cleaner;
-    on.cleaner = std::make_unique<broker::cleaner::LogCleaner>(std::move(c));
-  }
-  process_ = std::move(process);
   process_->directories->start(shards, managers);
   for (auto& on : process_->shards) {
     on.shard->post([&on] {
@@ -356,7 +281,101 @@ void Node::start() {
       if (on.cleaner) on.cleaner->start();
     });
   }
+  register_at_controller(previous);
+  deliver_metadata();
+}
 
+// The epoch of the life before, if it ended in a way that vouches for everything.
+std::optional<BrokerEpoch> Node::open_directory(Process& process) {
+  const common::Logger logger(fmt::format("b{}", id_));
+  auto opened = LogDirectory::open(disk_, directory, logger);
+  REQUIRE(opened.has_value());
+  if (!(*opened)->identity()) {
+    REQUIRE((*opened)->give_identity({"sim", id_, Uuid::from_halves(5, static_cast<uint64_t>(id_.value))}).has_value());
+  }
+  std::optional<BrokerEpoch> previous = (*opened)->previous_broker_epoch();
+  if ((*opened)->previous_end() == common::log::PreviousEnd::unknown) previous.reset();
+  std::vector<std::unique_ptr<LogDirectory>> all;
+  all.push_back(std::move(*opened));
+  DirectoriesOptions d;
+  d.home = process.shards[0].shard.get();
+  d.disk = &disk_;
+  d.random = &cluster_.world_.random();
+  d.logger = logger;
+  d.high_watermark_interval = 500ms;
+  d.recovery_point_interval = 2s;
+  process.directories = std::make_unique<Directories>(d, std::move(all));
+  return previous;
+}
+
+broker::partition::Claims Node::open_logs(Process& process) {
+  auto claims = broker::partition::Claims::kept;
+  for (int s = 0; s < shards_; ++s) {
+    OnShard& on = process.shards[static_cast<size_t>(s)];
+    on.cache = std::make_unique<common::log::TailCache>(64 << 10);
+    on.proposals = std::make_unique<Proposals>(cluster_, *this, *on.shard);
+    ReplicaManagerOptions m;
+    m.shard = on.shard.get();
+    m.shard_index = s;
+    m.shard_count = shards_;
+    m.self = id_;
+    m.disk = &disk_;
+    m.tail_cache = on.cache.get();
+    m.directories = process.directories.get();
+    m.settings = process.settings.get();
+    m.sender = on.proposals.get();
+    m.logger = common::Logger(fmt::format("b{}", id_));
+    m.lag_time_max = 2s;
+    m.tick_interval = 200ms;
+    on.manager = std::make_unique<ReplicaManager>(m);
+    const auto report = on.manager->open_logs(process.directories->found(s, shards_));
+    REQUIRE(report.has_value());
+    REQUIRE(report->failed.empty());
+    if (report->corrupt > 0) claims = broker::partition::Claims::given_up;
+  }
+  REQUIRE(process.directories->begin_run(claims).has_value());
+  return claims;
+}
+
+// Replication in both directions, and the cleaner.
+void Node::make_streams(Process& process, OnShard& on) {
+  const common::Logger logger(fmt::format("b{}", id_));
+  const int s = static_cast<int>(&on - process.shards.data());
+  replication::ReplicationLeaderOptions l;
+  l.shard = on.shard.get();
+  l.cluster_id = cluster_id;
+  l.self = id_;
+  l.shard_index = s;
+  l.shards = shards_;
+  l.find = [manager = on.manager.get()](const TopicIdPartition& id) { return manager->find_or_null(id); };
+  l.fetch.partition_bytes = 2000;
+  l.fetch.credit_bytes = 8000;
+  l.logger = logger;
+  on.leader = std::make_unique<replication::ReplicationLeader>(l);
+  replication::ReplicationFollowerOptions f;
+  f.shard = on.shard.get();
+  f.cluster_id = cluster_id;
+  f.self = id_;
+  f.shard_index = s;
+  f.shards = shards_;
+  f.transport = process.transport.get();
+  f.endpoint_of = [](BrokerId id) { return replication::Endpoint{"sim", static_cast<uint16_t>(id.value)}; };
+  f.logger = logger;
+  on.follower = std::make_unique<replication::ReplicationFollower>(f);
+  if (!cluster_.options_.cleaner) return;
+  on.turns = std::make_unique<broker::cleaner::CleanerTurns>(*on.shard, 1);
+  broker::cleaner::LogCleanerOptions c;
+  c.shard = on.shard.get();
+  c.replicas = on.manager.get();
+  c.turns = on.turns.get();
+  c.random = &cluster_.world_.random();
+  c.logger = logger;
+  c.limits = *cluster_.options_.cleaner;
+  on.cleaner = std::make_unique<broker::cleaner::LogCleaner>(std::move(c));
+}
+
+// Again and again, until the controller hears it.
+void Node::register_at_controller(std::optional<BrokerEpoch> previous) {
   metadata::RegisterBroker r;
   r.broker_id = id_;
   r.cluster_id = cluster_id;
@@ -391,8 +410,8 @@ void Node::start() {
     });
     heartbeat();
   };
+  World& world = cluster_.world_;
   world.after(world.between(1ms, 100ms), [attempt] { (*attempt)(); });
-  deliver_metadata();
 }
 
 void Node::heartbeat() {

@@ -63,7 +63,12 @@ class Node {
   friend class Cluster;
   friend class MemoryTransport;
   struct Process;
+  struct OnShard;
 
+  std::optional<BrokerEpoch> open_directory(Process& process);
+  broker::partition::Claims open_logs(Process& process);
+  void make_streams(Process& process, OnShard& on);
+  void register_at_controller(std::optional<BrokerEpoch> previous);
   void heartbeat();
   void deliver_metadata();
 

@@ -88,6 +88,9 @@ void RaftScenario::boot(int id) {
   config.entries_kept_bytes = 0;
   config.snapshot_piece_bytes = 8;
   m.state = {};
+  m.filter = {};
+  m.session += 1;
+  m.sequence = 0;
   m.node = std::make_unique<Node>(config, m.disk.durable(), *m.random, now_);
   absorb(id, m.node->start(now_));
 }
@@ -113,7 +116,7 @@ void RaftScenario::absorb(int id, Effects effects) {
   Member& m = members_[id];
   for (const std::string& line : effects.log) say(id, line);
   m.disk.submit(std::move(effects.persist));
-  for (Message& message : effects.messages) flying_.push_back(std::move(message));
+  for (Message& message : effects.messages) flying_.push_back({std::move(message), m.session, ++m.sequence});
   if (effects.load_snapshot) {
     m.state.load(*effects.load_snapshot);
     say(id, fmt::format("loaded snapshot {}", m.state.position().end));
@@ -144,23 +147,35 @@ void RaftScenario::finish_disk_operation(int id) {
 
 bool RaftScenario::step_network() {
   for (auto at = flying_.begin(); at != flying_.end(); ++at) {
-    const auto to = members_.find(at->to.id.value);
+    const auto to = members_.find(at->message.to.id.value);
     if (to != members_.end() && to->second.paused && to->second.node) continue;  // waits in its socket
-    const Message message = *at;
+    const Sent sent = *at;
     flying_.erase(at);
-    arrive(message, Link::as_cut);
+    arrive(sent, Link::as_cut);
     return true;
   }
   return false;
 }
 
-void RaftScenario::arrive(const Message& message, Link link) {
+void RaftScenario::arrive(const Sent& sent, Link link) {
+  const Message& message = sent.message;
   const int to = message.to.id.value;
   const auto found = members_.find(to);
   const bool lost = found == members_.end() || !found->second.node ||
                     (link == Link::as_cut && cut_.contains({message.from.id.value, to}));
   if (is_traced(message)) said_ += fmt::format("        {}{}\n", lost ? "x " : "", describe(message));
-  if (!lost) absorb(to, found->second.node->on_message(message, now_));
+  if (lost) return;
+  Member& m = found->second;
+  if (sent.session != 0) {
+    const bool former = sent.session < m.filter.newest_session(message.from);
+    if (!m.filter.accept(message.from, sent.session, sent.sequence)) {
+      said_ += fmt::format("        {}->{} dropped: {}\n", message.from.id, to,
+                           former ? "of a former session" : "heard already");
+      return;
+    }
+    heard_[{message.from.id.value, to}] = sent;
+  }
+  absorb(to, m.node->on_message(message, now_));
 }
 
 bool RaftScenario::is_traced(const Message& message) const {
@@ -247,7 +262,7 @@ void RaftScenario::inject(const Command& command) {
   } else {
     throw ScenarioError{"send what?"};
   }
-  arrive(message, Link::open);
+  arrive({std::move(message)}, Link::open);
 }
 
 std::string RaftScenario::wish(const Command& command) {
@@ -327,25 +342,17 @@ std::string RaftScenario::status() const {
   return text;
 }
 
-std::string RaftScenario::execute(const Command& command) {
+// What happens on the way from one node to another; false: no such command.
+bool RaftScenario::network(const Command& command) {
   const std::string& name = command.name();
-  said_.clear();
-  std::string answer;
-  if (name == "cluster") {
-    create(command.numbers("voters"), command.numbers_or("observers", {}));
-  } else if (name == "run") {
-    run(command.duration("for"));
-  } else if (name == "deliver") {
-    settle();
+  const auto pair = [&] { return Pair(int(command.number("from")), int(command.number("to"))); };
+  if (name == "cut" && command.has("from")) {
+    cut_.insert(pair());
   } else if (name == "cut") {
-    if (command.has("from")) {
-      cut_.insert({static_cast<int>(command.number("from")), static_cast<int>(command.number("to"))});
-    } else {
-      const int a = std::stoi(command.words().at(0));
-      const int b = std::stoi(command.words().at(1));
-      cut_.insert({a, b});
-      cut_.insert({b, a});
-    }
+    const int a = std::stoi(command.words().at(0));
+    const int b = std::stoi(command.words().at(1));
+    cut_.insert({a, b});
+    cut_.insert({b, a});
   } else if (name == "isolate") {
     for (const auto& [id, m] : members_) {
       cut_.insert({id, id_in(command)});
@@ -353,6 +360,32 @@ std::string RaftScenario::execute(const Command& command) {
     }
   } else if (name == "heal") {
     cut_.clear();
+  } else if (name == "keep" || name == "again") {
+    const auto& from = name == "keep" ? heard_ : kept_;
+    const auto found = from.find(pair());
+    if (found == from.end()) throw ScenarioError{"there is no such message"};
+    if (name == "keep") {
+      kept_[pair()] = found->second;
+    } else {
+      arrive(found->second, Link::as_cut);
+    }
+  } else {
+    return false;
+  }
+  return true;
+}
+
+std::string RaftScenario::execute(const Command& command) {
+  const std::string& name = command.name();
+  said_.clear();
+  std::string answer;
+  if (network(command)) return said_;
+  if (name == "cluster") {
+    create(command.numbers("voters"), command.numbers_or("observers", {}));
+  } else if (name == "run") {
+    run(command.duration("for"));
+  } else if (name == "deliver") {
+    settle();
   } else if (name == "disk") {
     Member& m = member(id_in(command));
     m.disk_held = command.words().at(1) != "go";
@@ -362,7 +395,7 @@ std::string RaftScenario::execute(const Command& command) {
     m.disk.crash(static_cast<size_t>(command.number_or("kept", 0)));
     m.node.reset();
     m.disk_held = m.paused = false;
-    std::erase_if(flying_, [&](const Message& f) { return f.from == m.key || f.to.id == m.key.id; });
+    std::erase_if(flying_, [&](const Sent& f) { return f.message.from == m.key || f.message.to.id == m.key.id; });
   } else if (name == "restart") {
     restart(command);
   } else if (name == "pause" || name == "resume") {

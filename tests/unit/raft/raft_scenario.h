@@ -3,6 +3,7 @@
 //   cluster voters=(1,2,3) observers=(4)   start from bootstrapped disks; node n's jitter is n * 10 ms
 //   run for=500ms                          let time pass; deliver     only what is in flight
 //   cut 1 2 | cut from=1 to=2 | isolate 1 | heal
+//   keep from=3 to=1 | again from=3 to=1   what 1 heard last from 3 stays on the way; it arrives once more
 //   disk 1 hold|go|step                    operations stay on the way; step finishes one of them
 //   crash 1 [kept=N] | restart 1 [life=2] [empty] [lose-log-from=N] [vote-lost]
 //   pause 1 | resume 1                     SIGSTOP, SIGCONT: messages wait
@@ -19,6 +20,7 @@
 #include <map>
 #include <set>
 
+#include "controller/raft/sequence_filter.h"
 #include "raft/sim_node.h"
 #include "support/scenario.h"
 
@@ -38,7 +40,17 @@ class RaftScenario {
     bool disk_held = false;
     bool paused = false;
     std::vector<BrokerId> peers;
+    SequenceFilter filter;  // R23: as controller/quorum/peer_transport.cc has it
+    uint64_t session = 0;   // rises with each start
+    uint64_t sequence = 0;
   };
+  // As on a stream; session 0: made up by the scenario, and not numbered.
+  struct Sent {
+    Message message;
+    uint64_t session = 0;
+    uint64_t sequence = 0;
+  };
+  using Pair = std::pair<int, int>;  // from, to
 
   void create(const std::vector<int64_t>& voters, const std::vector<int64_t>& observers);
   void boot(int id);
@@ -49,7 +61,8 @@ class RaftScenario {
   bool step_network();
   void absorb(int id, Effects effects);
   enum class Link { open, as_cut };
-  void arrive(const Message& message, Link link);
+  void arrive(const Sent& sent, Link link);
+  bool network(const test_support::Command& command);
   void finish_disk_operation(int id);
   void inject(const test_support::Command& command);
   std::string wish(const test_support::Command& command);
@@ -61,8 +74,10 @@ class RaftScenario {
   bool is_traced(const Message& message) const;
 
   std::map<int, Member> members_;
-  std::deque<Message> flying_;
-  std::set<std::pair<int, int>> cut_;  // from, to
+  std::deque<Sent> flying_;
+  std::map<Pair, Sent> heard_;  // last
+  std::map<Pair, Sent> kept_;
+  std::set<Pair> cut_;
   std::set<std::string> trace_;
   Instant start_{std::chrono::hours(1)};
   Instant now_{start_};

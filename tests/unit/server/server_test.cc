@@ -17,8 +17,9 @@ using common::model::Buffer;
 
 namespace {
 
-// Answers with the request itself. "hold" waits for "free" after settling its order, "slow" before; "bye" closes,
-// "last" after its answer; "much" asks for memory first; "room" is told whether that is scarce.
+// Answers with the request itself. "hold" waits for "free" after settling its order, "slow" before; "turn" waits until
+// those before it are answered; "bye" closes, "last" after its answer; "much" asks for memory first; "room" is told
+// whether that is scarce.
 struct EchoBroker {
   explicit EchoBroker(ServerLimits limits = {}) {
     shard = common::make_thread_shard(0, clock, "shard");
@@ -48,6 +49,12 @@ struct EchoBroker {
       request.settle_order();
       co_await common::until(*freed);
     }
+    if (frame.text() == "turn") {
+      request.settle_order();
+      co_await request.until_turn();
+      begun.emplace_back("turn comes");
+      ++turns;
+    }
     if (frame.text() == "free") freed->set();
     if (frame.text() == "room")
       co_return Outcome{.kind = Outcome::Kind::answer,
@@ -63,6 +70,7 @@ struct EchoBroker {
   common::SystemClock clock;
   std::vector<std::string> begun;  // on the shard
   std::atomic<int> begun_count = 0;
+  std::atomic<int> turns = 0;
   std::unique_ptr<common::Shard> shard;
   std::unique_ptr<common::Event> freed;
   std::unique_ptr<Server> server;
@@ -143,6 +151,31 @@ TEST_CASE("a request is not begun before the one ahead of it has settled the ord
   CHECK(client.receive() == "slow");
   CHECK(client.receive() == "next");
   CHECK(broker.begun == std::vector<std::string>{"slow", "slow ends", "next"});
+}
+
+TEST_CASE("who waits for its turn gets it when everything before is answered, and holds up nobody behind (R87)") {
+  EchoBroker broker;
+  Client client(broker.server->port("PLAINTEXT"));
+  client.send("turn");  // nobody is ahead
+  CHECK(client.receive() == "turn");
+  client.send_raw(Client::framed("hold") + Client::framed("turn") + Client::framed("turn") + Client::framed("free"));
+  CHECK(client.receive() == "hold");
+  CHECK(client.receive() == "turn");
+  CHECK(client.receive() == "turn");
+  CHECK(client.receive() == "free");
+  CHECK(broker.begun ==
+        std::vector<std::string>{"turn", "turn comes", "hold", "turn", "turn", "free", "turn comes", "turn comes"});
+}
+
+TEST_CASE("who waits for its turn does not wait beyond the connection (R87)") {
+  EchoBroker broker;
+  auto client = std::make_unique<Client>(broker.server->port("PLAINTEXT"));
+  client->send_raw(Client::framed("hold") + Client::framed("turn"));
+  while (broker.begun_count < 2) std::this_thread::yield();
+  CHECK(broker.turns == 0);
+  client.reset();
+  while (broker.turns == 0) std::this_thread::yield();
+  broker.shard->post([&] { broker.freed->set(); });
 }
 
 TEST_CASE("a large request passes although it exceeds the memory budget") {

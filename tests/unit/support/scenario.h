@@ -1,4 +1,4 @@
-// Scenario files: behaviour written as text that a reviewer can read without reading C++ (style rule 32).
+// Scenario files: behaviour written as text that a reviewer can read without reading C++.
 //
 //   # A follower that stops fetching leaves the ISR.          comment lines, kept as they are
 //   tick at=40s                                              one or more commands

@@ -1,0 +1,133 @@
+// Logs that recovery or a read finds damaged are told of, and begun anew only where nobody counts on them (R72).
+#include <catch2/catch.hpp>
+
+#include "partition/managed_broker.h"
+
+using namespace sim;
+
+TEST_CASE("a log that recovery finds damaged is offline, and begun anew only once another replica leads (R72)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  b.write(orders, 5);
+  b.advance(10s);  // its high watermark is checkpointed
+  b.stop();
+  b.disk->kill();
+  b.disk->flip_bit("data/orders-0/00000000000000000000.log", 8 * 70);
+  REQUIRE(b.start().corrupt == 1);
+  const auto is_offline = [&] {
+    return b.why_not(orders) == ErrorCode::kafka_storage_error && !b.has_path("-stray") &&
+           b.has_path("data/orders-0/00000000000000000000.log");
+  };
+  // The controller takes its claims away when it registers.
+  const auto register_uncleanly = [&] {
+    metadata::PartitionChangeRecord nobody{orders, PartitionIndex(0)};
+    nobody.leader = metadata::LeaderChoice{std::nullopt};
+    nobody.isr = std::vector<BrokerId>{};
+    nobody.last_known_elr = std::vector<BrokerId>{BrokerId(1)};
+    b.apply({nobody});
+    b.register_broker();
+  };
+  SECTION("also if it dies before it is registered: the next start claims nothing either (R44)") {
+    b.stop();
+    b.disk->kill();
+    REQUIRE(b.start().corrupt == 1);
+    REQUIRE(b.previous_end == common::log::PreviousEnd::process_crash);
+    REQUIRE_FALSE(b.previous_epoch);
+  }
+  SECTION("and keeps what tells damage from a torn tail, whatever is checkpointed") {
+    register_uncleanly();
+    b.advance(2min);
+    b.stop();
+    b.disk->crash(SimulatedDisk::Unsynced::kept);
+    REQUIRE(b.start().corrupt == 1);
+    REQUIRE(b.previous_end == common::log::PreviousEnd::unknown);
+  }
+  SECTION("nobody leads, so it waits; somebody does, so it starts over") {
+    register_uncleanly();
+    REQUIRE(is_offline());
+    REQUIRE(b.troubles.back().failed.size() == 1);
+    lead(b, other, {other}, {BrokerId(1)});
+    REQUIRE(is_offline());  // it counts on us: there must be a mistake
+    lead(b, other, {other});
+    b.advance(1s);
+    REQUIRE(b.has_path("-stray"));
+    REQUIRE(b.find(orders)->log_end_offset() == Offset(0));
+    REQUIRE(b.troubles.back() == nothing);
+  }
+  SECTION("it is made the leader all the same, by an unclean election: it begins with nothing (R39)") {
+    register_uncleanly();
+    lead(b, BrokerId(1), {BrokerId(1)});
+    b.advance(1s);
+    REQUIRE(b.has_path("-stray"));
+    REQUIRE(b.find(orders)->is_leader());
+  }
+  SECTION("its topic is deleted, and it with it") {
+    register_uncleanly();
+    b.apply({metadata::RemoveTopicRecord{orders}});
+    b.advance(1s);
+    REQUIRE_FALSE(b.has_path("orders-0"));
+    REQUIRE(b.troubles.back() == nothing);
+  }
+}
+
+TEST_CASE("a log that ends in an epoch that never began starts over at once where nobody counts on it (R72)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  b.write(orders, 5);
+  b.advance(1s);
+  const bool is_counted = GENERATE(false, true);
+  lead(b, other, is_counted ? std::vector<BrokerId>{BrokerId(1), other} : std::vector<BrokerId>{other});
+  b.stop();
+  b.disk->crash(SimulatedDisk::Unsynced::kept);
+  b.disk->flip_bit("data/orders-0/00000000000000000000.log", 8 * 13);  // leader epoch 0 -> 65536
+  REQUIRE(b.start().corrupt == 0);  // it may be of an epoch that the epoch file does not know yet
+  b.register_broker();
+  b.advance(1s);
+  if (is_counted) {
+    REQUIRE_FALSE(b.has_path("-stray"));
+    REQUIRE(b.troubles.back().damaged.size() == 1);
+    lead(b, other, {other});
+    b.advance(1s);
+  }
+  REQUIRE(b.has_path("-stray"));
+  REQUIRE(b.find(orders)->log_end_offset() == Offset(0));
+  REQUIRE(b.find(orders)->role() == Role::follower);
+  REQUIRE(b.troubles.back() == nothing);
+}
+
+TEST_CASE("a log that a read finds damaged is told of, goes on, and starts over once it does not count (R72)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  b.write(orders, 5);
+  b.write(orders, 5);
+  b.disk->flip_bit("data/orders-0/00000000000000000000.log", 8 * 70);
+  ErrorCode code = ErrorCode::none;
+  b.run([&] {
+    b.shard->spawn("read", [](std::shared_ptr<Partition> p, ErrorCode& out) -> common::Awaitable<void> {
+      ReadOptions o;
+      o.from = Offset(0);
+      const auto read = co_await p->read(o);
+      out = read ? ErrorCode::none : read.error().code;
+    }(b.find(orders), code));
+  });
+  b.advance(100ms);
+  REQUIRE(code == ErrorCode::corrupt_message);
+  REQUIRE(b.troubles.back().damaged.size() == 1);
+  REQUIRE(b.failures.empty());
+  const auto goes_on = [&] { return b.find(orders)->log_end_offset() == Offset(10) && !b.has_path("-stray"); };
+  lead(b, other, {BrokerId(1), other});
+  REQUIRE(goes_on());
+  lead(b, other, {other}, {BrokerId(1)});
+  REQUIRE(goes_on());
+  b.run([&] { b.manager->on_image(b.image, std::make_shared<metadata::ImageDelta>()); });
+  REQUIRE(goes_on());
+  lead(b, other, {other});
+  b.advance(1s);
+  REQUIRE(b.has_path("-stray"));
+  REQUIRE(b.find(orders)->log_end_offset() == Offset(0));
+  REQUIRE(b.find(orders)->role() == Role::follower);
+  REQUIRE(b.troubles.back() == nothing);
+}

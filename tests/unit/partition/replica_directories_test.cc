@@ -1,0 +1,278 @@
+// Data directories that fail, fill up or cannot be opened, and where replicas go that could not be made.
+#include <catch2/catch.hpp>
+
+#include "partition/managed_broker.h"
+
+using namespace sim;
+
+TEST_CASE("a process without descriptors keeps its directories: checkpoints and records wait (fault 40)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 5);
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::write,
+                     .path_contains = "checkpoint",
+                     .times = 1000,
+                     .fault = common::disk::IoFault::exhausted});
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::write,
+                     .path_contains = ".log",
+                     .fault = common::disk::IoFault::exhausted});
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::truncate,
+                     .path_contains = ".log",
+                     .fault = common::disk::IoFault::exhausted});
+  REQUIRE(b.produce(orders) == ErrorCode::kafka_storage_error);
+  b.advance(2min);
+  REQUIRE(b.failures.empty());
+  REQUIRE(b.produce(orders) == ErrorCode::none);
+  b.disk->clear_faults();
+  b.close();
+  REQUIRE(b.start().opened == 1);
+  REQUIRE(b.previous_end == common::log::PreviousEnd::clean);
+  b.register_broker();
+  b.apply({});
+  REQUIRE(b.find(orders)->log_end_offset() == Offset(6));
+}
+
+TEST_CASE("a directory that fails takes its replicas with it, once") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 5);
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::write, .path_contains = ".log"});
+  b.run([&] {
+    b.shard->spawn("write", [](std::shared_ptr<Partition> p, Instant deadline) -> common::Awaitable<void> {
+      ProduceOptions o;
+      o.deadline = deadline;
+      const ProduceResult r = co_await p->produce(Fixture::batch(), o);
+      REQUIRE(r.error == ErrorCode::kafka_storage_error);
+    }(b.find(orders), b.world.now() + 1s));
+  });
+  b.advance(1s);
+  REQUIRE(b.failures == std::vector<std::string>{"data"});
+  REQUIRE(b.why_not(orders) == ErrorCode::kafka_storage_error);
+}
+
+TEST_CASE("little space is noticed, and its end too (R81)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.set_room(false);
+  const std::set<TopicIdPartition> all{{orders, PartitionIndex(0)}};
+  REQUIRE(b.produce(orders) == ErrorCode::kafka_storage_error);
+  REQUIRE(b.troubles.back().low_on_space == all);  // its leaderships should move
+  b.set_room(true);
+  REQUIRE(b.produce(orders) == ErrorCode::none);
+  REQUIRE(b.troubles.back() == metadata::ReplicaTrouble{});
+}
+
+namespace {
+
+// Four partitions over two directories, with something in each; which lies where is the hash's business.
+struct TwoDirectories : Broker {
+  TwoDirectories() : Broker({"a", "b"}) {
+    register_broker();
+    create(orders, "orders", 4);
+    for (int i = 0; i < 4; ++i) {
+      REQUIRE(produce(orders, i) == ErrorCode::none);
+      (find(orders, i)->directory() == "a" ? in_a : in_b).push_back(i);
+    }
+    REQUIRE_FALSE(in_a.empty());
+    REQUIRE_FALSE(in_b.empty());
+  }
+  void fail_a() {
+    disk->add_fault({.operation = SimulatedDisk::Operation::write, .path_contains = "a/orders"});
+    REQUIRE(produce(orders, in_a.front()) == ErrorCode::kafka_storage_error);
+    advance(1s);
+    REQUIRE(failures == std::vector<std::string>{"a"});
+  }
+  std::vector<int> in_a;
+  std::vector<int> in_b;
+};
+
+}  // namespace
+
+TEST_CASE("partitions are spread over the directories, and found there again") {
+  TwoDirectories b;
+  b.close();
+  REQUIRE(b.start().opened == 4);
+  REQUIRE(b.previous_epoch == common::model::BrokerEpoch(1));
+  b.register_broker();
+  b.apply({});
+  for (int i = 0; i < 4; ++i) REQUIRE(b.find(orders, i)->log_end_offset() == Offset(1));
+}
+
+TEST_CASE("one of two directories fails: the other goes on, and the controller is told what is lost (R76)") {
+  TwoDirectories b;
+  b.fail_a();
+  std::set<TopicIdPartition> lost;
+  for (const int i : b.in_a) lost.insert({orders, PartitionIndex(i)});
+  REQUIRE(b.troubles.back().failed == lost);
+  for (const int i : b.in_a) REQUIRE(b.why_not(orders, i) == ErrorCode::kafka_storage_error);
+  for (const int i : b.in_b) REQUIRE(b.produce(orders, i) == ErrorCode::none);
+  // R46: what is offline may come back, and is known to have ended there.
+  const auto end_of = [&](int i) { return b.manager->end_of_copy({orders, PartitionIndex(i)}); };
+  for (const int i : b.in_a) {
+    REQUIRE(end_of(i)->end == Offset(1));
+    REQUIRE(end_of(i)->last_epoch.has_value());
+  }
+  for (const int i : b.in_b) REQUIRE(end_of(i)->end == Offset(2));
+  REQUIRE_FALSE(end_of(7));
+
+  // What comes next goes to the directory that is left.
+  b.create(orders_again, "more", 3);
+  b.advance(1s);
+  for (int i = 0; i < 3; ++i) REQUIRE(b.find(orders_again, i)->directory() == "b");
+
+  const std::vector<Volume> volumes = b.volumes();
+  REQUIRE(volumes.size() == 2);
+  REQUIRE(volumes[0].is_offline);
+  REQUIRE_FALSE(volumes[1].is_offline);
+  REQUIRE(volumes[1].space.has_value());
+}
+
+TEST_CASE("a directory of which a log cannot be opened is offline from the start, and the other goes on (R76)") {
+  TwoDirectories b;
+  b.disk->kill();
+  b.stop();
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::read,
+                     .path_contains = fmt::format("a/orders-{}/0", b.in_a.back()),
+                     .times = 1000});
+  REQUIRE(b.start().failed.contains("a"));
+  REQUIRE(b.failures == std::vector<std::string>{"a"});
+  b.register_broker();
+  b.apply({});
+  std::set<TopicIdPartition> lost;
+  for (const int i : b.in_a) lost.insert({orders, PartitionIndex(i)});
+  REQUIRE(b.troubles.back().failed == lost);
+  for (const int i : b.in_a) REQUIRE(b.why_not(orders, i) == ErrorCode::kafka_storage_error);
+  for (const int i : b.in_b) REQUIRE(b.produce(orders, i) == ErrorCode::none);
+  REQUIRE_FALSE(b.try_close());  // R70: nor was this a clean run
+
+  b.disk->clear_faults();
+  const OpenReport report = b.start();
+  REQUIRE(report.opened == 4);
+  REQUIRE(report.failed.empty());
+  REQUIRE_FALSE(b.previous_epoch.has_value());
+}
+
+TEST_CASE("no directory is left if a log of each cannot be opened") {
+  TwoDirectories b;
+  REQUIRE_FALSE(b.directories->begin_run(
+      Claims::kept, {{"a", {ErrorCode::kafka_storage_error, "x"}}, {"b", {ErrorCode::kafka_storage_error, "y"}}}));
+}
+
+TEST_CASE("what a failed directory held is not made anew elsewhere while the process lives") {
+  TwoDirectories b;
+  b.fail_a();
+  // The controller takes this broker out of the ISR: a change of a partition that we hold no replica of any more.
+  std::vector<metadata::MetadataRecord> changes;
+  for (const int i : b.in_a) {
+    metadata::PartitionChangeRecord change;
+    change.topic_id = orders;
+    change.partition = PartitionIndex(i);
+    change.isr = std::vector<BrokerId>{};
+    change.leader = metadata::LeaderChoice{std::nullopt};
+    changes.push_back(change);
+  }
+  b.apply(changes);
+  b.advance(1s);
+  for (const int i : b.in_a) {
+    REQUIRE(b.why_not(orders, i) == ErrorCode::kafka_storage_error);
+    REQUIRE_FALSE(b.has_path(fmt::format("b/orders-{}/", i)));
+  }
+}
+
+TEST_CASE("a topic whose name lies in a failed directory is led by others, not waited for (R76)") {
+  TwoDirectories b;
+  const int lost = b.in_a.front();
+  const auto make_again = [&] {
+    metadata::PartitionRecord record = Broker::partition_record(orders_again, lost);
+    b.apply({metadata::RemoveTopicRecord{orders}, metadata::TopicRecord{orders_again, "orders"}, record});
+  };
+  SECTION("it had failed before") {
+    b.fail_a();
+    make_again();
+  }
+  SECTION("it fails while the old one is removed") {
+    b.disk->add_fault(
+        {.operation = SimulatedDisk::Operation::rename, .path_contains = fmt::format("a/orders-{}", lost)});
+    make_again();
+  }
+  b.advance(1s);
+  REQUIRE(b.failures == std::vector<std::string>{"a"});
+  REQUIRE(b.why_not(orders_again, lost) == ErrorCode::kafka_storage_error);
+  REQUIRE(b.troubles.back().failed == std::set<TopicIdPartition>{{orders_again, PartitionIndex(lost)}});
+  REQUIRE_FALSE(b.has_path(fmt::format("b/orders-{}/", lost)));
+}
+
+TEST_CASE("a run in which a directory failed was not clean, however it ends (R70, R75)") {
+  TwoDirectories b;
+  b.fail_a();
+  SECTION("stopped in good order") {
+    REQUIRE_FALSE(b.try_close());
+  }
+  SECTION("killed, on the same machine") {
+    b.disk->kill();
+    b.stop();
+  }
+  SECTION("registered anew meanwhile, then killed") {
+    b.register_broker();
+    b.disk->kill();
+    b.stop();
+  }
+  b.disk->clear_faults();
+  b.start();
+  REQUIRE_FALSE(b.previous_epoch.has_value());
+}
+
+TEST_CASE("a partition that lies in two directories is a reason not to start") {
+  SimulatedDisk disk;
+  std::vector<std::unique_ptr<LogDirectory>> all;
+  for (const char* path : {"a", "b"}) {
+    auto opened = LogDirectory::open(disk, path);
+    REQUIRE(opened.has_value());
+    REQUIRE((*opened)->create_partition({"orders", PartitionIndex(0)}, orders).has_value());
+  }
+  std::vector<const LogDirectory*> views;
+  for (const char* path : {"a", "b"}) {
+    all.push_back(std::move(*LogDirectory::open(disk, path)));
+    views.push_back(all.back().get());
+  }
+  const auto checked = common::log::check_each_partition_once(views);
+  REQUIRE_FALSE(checked.has_value());
+  REQUIRE(checked.error().message.find("orders-0 lies in two of log.dirs, a and b") == 0);
+  views.pop_back();
+  REQUIRE(common::log::check_each_partition_once(views).has_value());
+}
+
+TEST_CASE("a replica that could not be made is told of, and made once there is room") {
+  Broker b;
+  b.register_broker();
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::create,
+                     .path_contains = "orders-0",
+                     .times = 2,
+                     .fault = common::disk::IoFault::no_space});
+  b.create(orders, "orders");
+  b.advance(1s);
+  REQUIRE(b.why_not(orders) == ErrorCode::kafka_storage_error);
+  REQUIRE(b.troubles.back().failed == std::set<TopicIdPartition>{{orders, PartitionIndex(0)}});
+  b.set_room(false);
+  b.disk->clear_faults();
+  b.set_room(true);
+  REQUIRE(b.find(orders)->is_leader());
+  REQUIRE(b.troubles.back() == metadata::ReplicaTrouble{});
+}
+
+TEST_CASE("a replica that could not be made is tried again, also if its directory was there already") {
+  Broker b;
+  b.register_broker();
+  const bool is_placed = GENERATE(false, true);
+  b.disk->add_fault({.operation = is_placed ? SimulatedDisk::Operation::read : SimulatedDisk::Operation::create,
+                     .path_contains = "orders-0",
+                     .fault = common::disk::IoFault::exhausted});
+  b.create(orders, "orders");
+  REQUIRE(b.why_not(orders) == ErrorCode::kafka_storage_error);
+  b.advance(30s);
+  REQUIRE(b.find(orders)->is_leader());
+  REQUIRE(b.troubles.back() == metadata::ReplicaTrouble{});
+}
