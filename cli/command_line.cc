@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "cli/cheat_sheets.h"
 #include "cli/command_builder.h"
 #include "cli/command_line_admin.h"
 #include "cli/command_tree.h"
@@ -64,9 +63,6 @@ Parser::Parser() {
         throw CLI::Success();
       },
       "Print the version");
-  std::string sheets;
-  for (const CheatSheet& sheet : cheat_sheets()) sheets += fmt::format("{}{}", sheets.empty() ? "" : ", ", sheet.name);
-  app_.footer(app_.get_footer() + "\n\nCheat sheets, for naru help: " + sheets + ".");
   add_process_commands();
   add_cluster_commands();
   add_topic_commands();
@@ -396,12 +392,9 @@ void Parser::add_shell_commands() {
 
 void Parser::add_help() {
   CLI::App* help = app_.add_subcommand("help", "Help for a command, as its --help prints it");
-  std::string sheets;
-  for (const CheatSheet& sheet : cheat_sheets())
-    sheets += fmt::format("\n  naru help {:<24} {}", sheet.name, sheet.what);
-  help->footer("Examples:\n  naru help\n  naru help topic create" + sheets);
+  help->footer("Examples:\n  naru help\n  naru help topic create");
   auto words = std::make_shared<std::vector<std::string>>();
-  help->add_option("command", *words, "Its words, or a cheat sheet; without any, what commands there are");
+  help->add_option("command", *words, "Its words; without any, what commands there are");
   help->callback([this, words] {
     over_ = help_of(*words);
     throw CLI::Success();
@@ -459,10 +452,6 @@ std::string Parser::nearest_word(const CLI::App& app, const std::string& word) c
 }
 
 Exit Parser::help_of(const std::vector<std::string>& words) const {
-  if (words.size() == 1) {
-    if (const CheatSheet* sheet = find_cheat_sheet(words.front()))
-      return print_out(text_of(*sheet)) ? Exit::done : Exit::refused;
-  }
   const CLI::App* app = &app_;
   std::string before;
   for (const std::string& word : words) {

@@ -1,7 +1,6 @@
 // Words to commands, and what wrong words answer.
 #include <catch2/catch.hpp>
 
-#include "cli/cheat_sheets.h"
 #include "cli/client/cluster.h"
 #include "cli/command_line.h"
 
@@ -145,37 +144,6 @@ TEST_CASE("help is no error; wrong words are usage") {
     REQUIRE_FALSE(command);
     CHECK(command.error() == Exit::usage);
   }
-}
-
-TEST_CASE("what a cheat sheet shows can be typed") {
-  REQUIRE(cheat_sheets().size() >= 5);
-  for (const CheatSheet& sheet : cheat_sheets()) {
-    INFO(sheet.name);
-    CHECK(sheet.lines.size() == 5);
-    CHECK(parse({"help", std::string(sheet.name).c_str()}).error() == Exit::done);
-    for (const CheatLine& line : sheet.lines) {
-      INFO(line.command);
-      // From `naru` on, up to what is the shell's; nothing is quoted but formats.
-      const size_t begin = line.command.find("naru ");
-      REQUIRE(begin != std::string_view::npos);
-      std::vector<std::string> words(1);
-      bool quoted = false;
-      for (const char c : line.command.substr(begin, line.command.find(" <") - begin)) {
-        if (c == '\'') {
-          quoted = !quoted;
-        } else if (c == ' ' && !quoted) {
-          words.emplace_back();
-        } else {
-          words.back() += c;
-        }
-      }
-      std::vector<const char*> argv;
-      for (const std::string& word : words) argv.push_back(word.c_str());
-      CHECK(parse_command_line(static_cast<int>(argv.size()), argv.data()));
-      CHECK(text_of(sheet).find(std::string(line.command)) != std::string::npos);
-    }
-  }
-  CHECK(find_cheat_sheet("nonsense") == nullptr);
 }
 
 TEST_CASE("addresses of brokers") {
