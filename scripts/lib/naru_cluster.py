@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import select
 import shutil
 import signal
@@ -164,6 +165,11 @@ class Broker:
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
+    def complaint(self):
+        """What a sanitizer found in it, in one line; a test that kills brokers anyway would not notice that one fell."""
+        found = re.search(r"^.*(?:WARNING|ERROR): \w+Sanitizer.*$", self.log(), re.MULTILINE)
+        return f"broker {self.id}: {found.group()}" if found else None
+
     def wipe(self):
         shutil.rmtree(self.data, ignore_errors=True)
 
@@ -211,10 +217,15 @@ class Cluster:
             if broker.running:
                 broker.resume()
                 broker.kill()
-        if failed or self.keep:
+        complaints = [c for c in (b.complaint() for b in self.brokers) if c]
+        if failed or complaints or self.keep:
             print(f"    logs and data: {self.dir}", file=sys.stderr)
         else:
             shutil.rmtree(self.dir, ignore_errors=True)
+        for complaint in complaints:
+            print(f"    {complaint}", file=sys.stderr)
+        if complaints and not failed:
+            raise Failed(complaints[0])
 
     @property
     def bootstrap(self):
