@@ -277,11 +277,17 @@ Result<records::ProducerStateTable> Log::Impl::read_producers() {
           segment->offsets.find(disk, path(segment->base, offset_index_suffix), from - segment->base, Waiting::allowed);
       if (entry && *entry) position = (*entry)->position;
     }
-    auto walked = walk_facts(*segment->file, position, segment->size_bytes, [&](const BatchFacts& facts) {
-      if (facts.base_offset >= from) state.on_append(facts, facts.base_offset, segment->last_append);
-    });
+    Offset next = from;
+    const auto feed = [&](const BatchFacts& facts) {
+      if (facts.base_offset < next) return;
+      state.on_append(facts, facts.base_offset, segment->last_append);
+      next = facts.last_offset().next();
+    };
+    auto walked = walk_facts(*segment->file, position, segment->size_bytes, feed);
+    // R74: the index may have named a place where no batch begins.
+    if (walked && !*walked && position > 0) walked = walk_facts(*segment->file, 0, segment->size_bytes, feed);
     if (!walked) return unreadable(walked.error());
-    if (!*walked && position == 0) {
+    if (!*walked) {
       const Error damage{ErrorCode::corrupt_message, fmt::format("{}: damaged batch header", segment->file->path())};
       set_damaged(damage);
       return model::fail(damage.code, damage.message);
