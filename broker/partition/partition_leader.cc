@@ -294,7 +294,7 @@ PositionVerdict Partition::on_follower_position(const FollowerPosition& position
   }
   perform(tracker_->on_follower_position(position, shard_.now()));
   complete_low_watermark();
-  return {.in_sync = !tracker_ || tracker_->in_sync(position.follower)};
+  return {.in_sync = !tracker_ || tracker_->is_waited_for(position.follower, shard_.now())};
 }
 
 LeaderView Partition::leader_view() const {

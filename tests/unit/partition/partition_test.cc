@@ -307,6 +307,21 @@ TEST_CASE("a producer does not begin behind a batch that was refused a moment ag
   REQUIRE(produce(2) == ErrorCode::none);
 }
 
+TEST_CASE("who is about to join is fed as those in sync are: the high watermark waits for it (R56)") {
+  Fixture f;
+  f.lead(1, {1, 2});
+  f.produce(Fixture::batch(3), Acks::leader);
+  f.position(2, 3);
+  REQUIRE_FALSE(f.position(3, 1).in_sync);
+  REQUIRE(f.position(3, 3).in_sync);  // proposed
+  REQUIRE(f.proposals.all.size() == 1);
+  f.run([&] { f.proposals.all[0].second(common::model::fail(ErrorCode::ineligible_replica, "not yet")); });
+  f.produce(Fixture::batch(), Acks::leader);
+  f.position(2, 4);
+  REQUIRE(f.partition->high_watermark() == Offset(3));
+  REQUIRE(f.position(3, 3).in_sync);
+}
+
 TEST_CASE("readers see what is committed, in the epoch that they know") {
   Fixture f;
   f.lead(5);
