@@ -264,9 +264,9 @@ std::optional<Offset> IsrTracker::follower_end(BrokerId id) const {
   return f != nullptr ? f->log_end_offset : std::nullopt;
 }
 
-bool IsrTracker::in_sync(BrokerId id) const {
+bool IsrTracker::is_waited_for(BrokerId id, Instant now) const {
   const Follower* f = find(id);
-  return f != nullptr && (f->in_isr || f->in_proposal);
+  return f != nullptr && (f->in_isr || f->in_proposal || joins_soon(*f, now));
 }
 
 BrokerIds IsrTracker::followers() const {
@@ -298,6 +298,10 @@ Offset IsrTracker::own_counted_end() const {
 
 bool IsrTracker::caught_up(const Follower& f, Instant now) const {
   return now - f.caught_up_at <= lag_time_max_;
+}
+
+bool IsrTracker::joins_soon(const Follower& f, Instant now) const {
+  return f.log_end_offset && f.eligible && caught_up(f, now) && !mutant<"R56-does-not-wait-for-who-joins">();
 }
 
 // R51, all of it. Also R41: the follower must have applied the very state of the partition that a proposal is compared
@@ -365,11 +369,9 @@ void IsrTracker::advance(IsrEffects& effects, Instant now) {
     return;  // R48: below minISR the members that left are only safe if nothing new commits
   Offset reached = own_counted_end();
   for (const Follower& f : followers_) {
-    const bool joins_soon =
-        f.log_end_offset && f.eligible && caught_up(f, now) && !mutant<"R56-does-not-wait-for-who-joins">();
     const bool proposed = f.in_proposal && !mutant<"R47-ignores-who-is-proposed">();
     const bool recorded = f.in_isr && (f.in_proposal || !mutant<"R47-ignores-who-is-to-leave">());
-    const bool counts = recorded || proposed || joins_soon;
+    const bool counts = recorded || proposed || joins_soon(f, now);
     if (!counts) continue;
     if (!f.log_end_offset && mutant<"R47-ignores-who-is-silent">()) continue;
     if (!f.log_end_offset) return;  // a member that has not spoken in this epoch

@@ -151,7 +151,8 @@ class IsrTracker {
   [[nodiscard]] std::optional<Offset> low_watermark(Offset own) const;
   // Log end offset of a follower as known in this epoch.
   [[nodiscard]] std::optional<Offset> follower_end(BrokerId id) const;
-  [[nodiscard]] bool in_sync(BrokerId id) const;  // recorded or proposed
+  // Recorded, proposed, or about to join (R56): the high watermark waits for it.
+  [[nodiscard]] bool is_waited_for(BrokerId id, Instant now) const;
   [[nodiscard]] BrokerIds followers() const;
 
  private:
@@ -178,6 +179,7 @@ class IsrTracker {
   [[nodiscard]] Offset counted_end(const Follower& follower) const;
   [[nodiscard]] Offset own_counted_end() const;
   [[nodiscard]] bool caught_up(const Follower& follower, Instant now) const;
+  [[nodiscard]] bool joins_soon(const Follower& follower, Instant now) const;
   [[nodiscard]] bool may_join(const Follower& follower, Instant now) const;
   void must_catch_up(Follower& f, Instant now) const;
   void forget_life(Follower& f, Instant now) const;

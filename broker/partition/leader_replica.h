@@ -29,7 +29,7 @@ struct PositionVerdict {
   // FENCED_LEADER_EPOCH, OFFSET_OUT_OF_RANGE, others: for the follower to act on.
   common::model::ErrorCode error = common::model::ErrorCode::none;
   std::optional<EpochEnd> diverging;
-  bool in_sync = true;  // in the ISR, or about to be
+  bool in_sync = true;  // in the ISR, or about to be: what is committed waits for it, so it is not paced
 };
 
 struct LeaderView {

@@ -183,6 +183,11 @@ std::optional<Partition::Appended> Partition::answer_by_producers(const std::vec
     const Offset end = (*known)->last_offset.next();
     if (options.acks == Acks::all && end > high_watermark_ && !mutant<"R85-answers-a-duplicate-at-once">())
       appended.committed_before_answer = end;
+    if (options.acks == Acks::leader && settings_.sync_before_ack && end > log_->flushed_offset() &&
+        !mutant<"R47-acks-1-before-the-sync">()) {
+      appended.synced_before_answer = end;
+      flush_if_needed();
+    }
     return appended;
   }
   return std::nullopt;
@@ -314,7 +319,7 @@ PositionVerdict Partition::on_follower_position(const FollowerPosition& position
   }
   perform(tracker_->on_follower_position(position, shard_.now()));
   complete_low_watermark();
-  return {.in_sync = !tracker_ || tracker_->in_sync(position.follower)};
+  return {.in_sync = !tracker_ || tracker_->is_waited_for(position.follower, shard_.now())};
 }
 
 LeaderView Partition::leader_view() const {

@@ -92,6 +92,7 @@ Result<std::shared_ptr<Partition>> ReplicaManager::open(const PlacedLog& placed,
 
 void ReplicaManager::start() {
   next_retention_ = options_.shard->now() + options_.retention_interval;
+  tell_trouble();  // what recovery found: before this broker is in service, and elected for what it has not
   arm();
 }
 

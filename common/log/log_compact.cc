@@ -271,7 +271,6 @@ void Log::Impl::replace_segments(size_t first, size_t count, std::unique_ptr<Seg
   with->written_back_bytes = with->size_bytes;
   const auto shared = std::make_shared<std::unique_ptr<Segment>>(std::move(with));
   const auto has_begun = std::make_shared<bool>(false);
-  has_gaps = true;
   run_job(
       [d = &disk, where = directory, bases, has_begun]() -> IoResult<void> {
         // Names reach the medium in this order: whoever finds the .swap knows of the gaps.
@@ -295,6 +294,8 @@ void Log::Impl::replace_segments(size_t first, size_t count, std::unique_ptr<Seg
       },
       guarded([this, base, count, shared, bases, has_begun, done = std::move(done)](const IoResult<void>& result) {
         replacing.reset();
+        // Not before the file that says so is there: without it a gap would be damage to the next start.
+        if (*has_begun) has_gaps = true;
         if (!result) {
           // Half done: only a new open() can tell what is there.
           if (*has_begun) set_failed(result.error());

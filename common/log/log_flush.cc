@@ -119,14 +119,16 @@ void Log::Impl::start_flush() {
   for (auto& segment : segments) {
     if (std::exchange(segment->is_synced, true)) continue;
     ++flush_steps_left;
-    segment->file->sync(guarded([this, base = segment->base](const IoResult<void>& result) {
-      // Deleted meanwhile: then there is nothing to keep.
-      Segment* now = segment_for(base);
-      const bool is_gone = !result && result.error().fault == IoFault::not_found && (is_emptying || now->base != base);
-      if (!result && disk::may_pass(result.error().fault) && now->base == base)
-        now->is_synced = false;  // the next one does it
-      on_flush_step(is_gone ? IoResult<void>() : result);
-    }));
+    segment->file->sync(
+        guarded([this, base = segment->base, file = std::weak_ptr(segment->file)](const IoResult<void>& result) {
+          // Deleted or cut away meanwhile, though another one may begin there by now: then there is nothing to keep.
+          Segment* now = segment_for(base);
+          const bool is_there = now->base == base && now->file == file.lock();
+          const bool is_gone = !result && result.error().fault == IoFault::not_found && (is_emptying || !is_there);
+          if (!result && disk::may_pass(result.error().fault) && is_there)
+            now->is_synced = false;  // the next one does it
+          on_flush_step(is_gone ? IoResult<void>() : result);
+        }));
   }
   // The recovery point may pass an epoch's start only once the epoch file knows it: recovery rebuilds epochs from there
   // on.

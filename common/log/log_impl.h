@@ -133,6 +133,7 @@ class Log::Impl {
   void remove_oldest(size_t count);
   void remove_below_start();
   void remove_files(std::vector<std::unique_ptr<Segment>> segments);
+  void remove_names(std::vector<std::string> names);
   void tick(const Now& now);
   void reload_producers(Offset end);
   [[nodiscard]] Result<records::ProducerStateTable> read_producers();
@@ -248,6 +249,7 @@ class Log::Impl {
     std::optional<model::Instant> due;
   };
   std::vector<Removal> removals;
+  std::vector<std::vector<std::string>> not_removed;
 
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 

@@ -152,12 +152,16 @@ Result<void> LogRecovery::load_producers(Offset bound, size_t segments) {
                                         producers_from_ - segment.base, Waiting::allowed);
       if (entry && *entry) position = (*entry)->position;
     }
+    Offset next = producers_from_;
     auto feed = [&](const BatchFacts& facts) {
-      if (mutant<"R84-snapshot-is-enough">()) return;
-      if (facts.base_offset >= producers_from_) log_.producers.on_append(facts, facts.base_offset, segment.last_append);
+      if (facts.base_offset < next || mutant<"R84-snapshot-is-enough">()) return;
+      log_.producers.on_append(facts, facts.base_offset, segment.last_append);
+      next = facts.last_offset().next();
     };
     // The last segment of a clean log may end in something that check_tail() will judge.
     auto walked = walk_facts(*segment.file, position, segment.size_bytes, feed);
+    // R74: the index may have named a place where no batch begins.
+    if (walked && !*walked && position > 0) walked = walk_facts(*segment.file, 0, segment.size_bytes, feed);
     if (!walked) return disk::storage_error(walked.error());
     if (!*walked && i + 1 < log_.segments.size()) {
       return corrupt(fmt::format("{}: damaged batch header below the recovery point", segment.file->path()));

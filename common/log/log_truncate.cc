@@ -277,11 +277,17 @@ Result<records::ProducerStateTable> Log::Impl::read_producers() {
           segment->offsets.find(disk, path(segment->base, offset_index_suffix), from - segment->base, Waiting::allowed);
       if (entry && *entry) position = (*entry)->position;
     }
-    auto walked = walk_facts(*segment->file, position, segment->size_bytes, [&](const BatchFacts& facts) {
-      if (facts.base_offset >= from) state.on_append(facts, facts.base_offset, segment->last_append);
-    });
+    Offset next = from;
+    const auto feed = [&](const BatchFacts& facts) {
+      if (facts.base_offset < next) return;
+      state.on_append(facts, facts.base_offset, segment->last_append);
+      next = facts.last_offset().next();
+    };
+    auto walked = walk_facts(*segment->file, position, segment->size_bytes, feed);
+    // R74: the index may have named a place where no batch begins.
+    if (walked && !*walked && position > 0) walked = walk_facts(*segment->file, 0, segment->size_bytes, feed);
     if (!walked) return unreadable(walked.error());
-    if (!*walked && position == 0) {
+    if (!*walked) {
       const Error damage{ErrorCode::corrupt_message, fmt::format("{}: damaged batch header", segment->file->path())};
       set_damaged(damage);
       return model::fail(damage.code, damage.message);
@@ -390,6 +396,7 @@ void Log::Impl::begin_anew(Offset offset, std::unique_ptr<Segment> first) {
   ++generation;
   segments.clear();
   removals.clear();
+  not_removed.clear();  // all of them are gone, and their names may come again
   segments.push_back(std::move(first));
   owes_cut = false;
   is_damaged = false;
@@ -417,17 +424,27 @@ void Log::Impl::remove_files(std::vector<std::unique_ptr<Segment>> gone) {
     const auto is_its = [&](const Snapshot& s) { return s.offset == segment->base; };
     if (std::erase_if(snapshots, is_its) > 0) names.push_back(path(segment->base, snapshot_suffix));
   }
+  remove_names(std::move(names));
+}
+
+void Log::Impl::remove_names(std::vector<std::string> names) {
   run_job(
       [d = &disk, names]() -> IoResult<void> {
         // From the oldest on: whatever a crash leaves is one piece.
         for (const std::string& name : names) {
           auto renamed = d->rename(name, name + std::string(deleted_suffix));
+          // R81: a longer name may want room where there is none, and this is what could make some.
+          if (!renamed && renamed.error().fault == IoFault::no_space) renamed = d->remove_file(name);
           if (!renamed && renamed.error().fault != IoFault::not_found) return renamed;
         }
         return {};
       },
       guarded([this, names](const IoResult<void>& result) {
-        if (!result) return note(result.error(), "deleting segments");
+        if (!result) {
+          note(result.error(), "deleting segments");
+          if (!failure) not_removed.push_back(names);  // once more with the next tick
+          return;
+        }
         Removal removal;
         for (const std::string& name : names) removal.paths.push_back(name + std::string(deleted_suffix));
         removals.push_back(std::move(removal));
@@ -496,6 +513,9 @@ size_t Log::Impl::apply_retention(const Now& now, Offset high_watermark) {
 
 void Log::Impl::tick(const Now& now) {
   if (is_closed || failure) return;
+  if (!is_emptying) {
+    for (auto& names : std::exchange(not_removed, {})) remove_names(std::move(names));
+  }
   std::vector<std::string> due;
   for (Removal& removal : removals) {
     if (!removal.due) removal.due = now.monotonic + config.file_delete_delay;

@@ -475,6 +475,29 @@ TEST_CASE("a record as large as produce takes is compacted, and is no damage") {
   CHECK((text.find(" 2:a=2", large.size()) != std::string::npos));
 }
 
+TEST_CASE("a log says of no gaps that it may have before the file does that the next start believes") {
+  CompactionFixture f;
+  f.config.allow_offset_gaps = true;
+  f.open();
+  f.put({{"a", "1"}});
+  f.put({{"a", "2"}});
+  f.roll();
+  f.disk->add_fault(
+      {.operation = SimulatedDisk::Operation::create, .path_contains = "offset-gaps", .fault = IoFault::no_space});
+  REQUIRE_FALSE(f.compact(f.request()));
+  REQUIRE_FALSE(f.log->failure());
+  // As a follower it gets what another one has compacted.
+  const Offset next = f.log->log_end_offset() + 5;
+  Buffer batch = keyed_batch({{"b", "1"}}, f.now);
+  common::records::assign_offsets(batch, {next, LeaderEpoch(0), {}});
+  REQUIRE(f.log->append_as_follower(BufferChain(batch), LeaderEpoch(0), TimestampMs(f.now)));
+  REQUIRE(f.disk->exists(f.path("offset-gaps")));
+  f.log.reset();
+  f.disk->kill();
+  f.open({PreviousEnd::process_crash, {}, {}, {}});
+  REQUIRE(f.log->log_end_offset() == next + 1);
+}
+
 TEST_CASE("a damaged batch is not compacted over") {
   CompactionFixture f;
   f.open();

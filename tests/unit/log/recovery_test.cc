@@ -529,6 +529,41 @@ TEST_CASE("producers are found again from any mix of snapshots (R84)") {
   for (const auto& p : known) REQUIRE(p.last_sequence == 5);
 }
 
+TEST_CASE("producers are read from the batches also where an index names a place that is none (R74, R84)") {
+  Fixture f;
+  f.config.index_interval_bytes = 0;
+  f.config.segment_bytes = 2000;
+  f.open();
+  int32_t sequence = 0;
+  const auto append = [&] {
+    f.append({.producer = common::records::ProducerStamp{common::model::ProducerId(7), common::model::ProducerEpoch(0),
+                                                         sequence++}});
+  };
+  for (int i = 0; i < 6; ++i) append();
+  const OpenHints clean = f.clean_hints();
+  f.close();
+  const std::string in_the_middle = f.path("00000000000000000006.snapshot");
+  const Buffer snapshot = f.disk->content(in_the_middle);
+  f.open(clean);
+  while (f.log->segment_count() < 2) append();
+  f.flush();
+  const Offset end = f.log->log_end_offset();
+  const std::string newest = f.path(fmt::format("{:020}.snapshot", f.log->segments().back().base_offset.value));
+  f.log.reset();
+  f.disk->kill();
+  f.disk->erase(newest);
+  f.disk->overwrite(in_the_middle, snapshot.view());
+  const std::string index = f.path("00000000000000000000.index");
+  std::string bytes(f.disk->content(index).text());
+  REQUIRE(bytes.size() > 8 * 8);
+  for (size_t at = 0; at < 6 * 8; at += 8) bytes[at + 7] = static_cast<char>(bytes[at + 7] + 3);  // positions
+  f.disk->overwrite(index, as_bytes(bytes));
+  f.open({PreviousEnd::process_crash, end, {}, {}});
+  const auto known = f.log->producers().describe();
+  REQUIRE(known.size() == 1);
+  REQUIRE(known.front().last_sequence == sequence - 1);
+}
+
 TEST_CASE("a log is opened on a full disk, and takes nothing before its epochs are there (R81)") {
   common::configure_logging(common::LogLevel::off, common::LogFormat::text);
   Fixture f;

@@ -135,6 +135,53 @@ TEST_CASE("a sync that comes too late for a file that is gone fails nothing") {
   REQUIRE(f.append() == 9);
 }
 
+TEST_CASE("a sync that comes too late for a file that was cut away fails nothing, though another one has its name") {
+  Fixture f;
+  f.config.segment_bytes = 400;
+  f.open();
+  while (f.log->segment_count() < 2) f.append();
+  f.append();
+  const Offset base = f.log->segments().back().base_offset;
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::sync,
+                     .path_contains = fmt::format("{:020}.log", base.value),
+                     .fault = IoFault::not_found});
+  bool flushed = false;
+  f.log->flush([&](const auto& r) { flushed = r.has_value(); });
+  REQUIRE(f.log->truncate_to(base) == base);
+  while (f.log->segment_count() < 2) f.append();
+  REQUIRE(f.log->segments().back().base_offset == base);
+  f.disk->run_until_idle();
+  REQUIRE(flushed);
+  REQUIRE_FALSE(f.log->failure());
+}
+
+TEST_CASE("segments that could not be deleted for want of room or descriptors are deleted all the same (R81)") {
+  common::configure_logging(common::LogLevel::off, common::LogFormat::text);
+  Fixture f;
+  f.config.segment_bytes = 400;
+  f.config.file_delete_delay = std::chrono::milliseconds(0);
+  f.open();
+  for (int i = 0; i < 12; ++i) f.append();
+  f.flush();
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::rename,
+                     .path_contains = "00000000000000000000.log",
+                     .fault = GENERATE(IoFault::no_space, IoFault::exhausted)});
+  f.log->advance_log_start(Offset(11));
+  f.disk->run_until_idle();
+  REQUIRE_FALSE(f.log->failure());
+  for (int64_t ms = 0; ms < 3; ++ms) {
+    f.log->tick(at(ms));
+    f.disk->run_until_idle();
+  }
+  size_t logs = 0;
+  for (const std::string& path : f.disk->paths()) {
+    INFO(path);
+    REQUIRE_FALSE(path.ends_with(".deleted"));
+    logs += path.ends_with(".log") ? 1 : 0;
+  }
+  REQUIRE(logs == f.log->segment_count());
+}
+
 TEST_CASE("a log that cannot be started over on a full disk is as it was (R81)") {
   common::configure_logging(common::LogLevel::off, common::LogFormat::text);
   Fixture f;

@@ -253,6 +253,24 @@ TEST_CASE("what was in flight behind a batch that found no room is not the produ
   REQUIRE(f.produce(batch(9), Acks::leader)->value->error == ErrorCode::out_of_order_sequence_number);
 }
 
+TEST_CASE("a retried batch waits for the first one's sync, too, where acks=1 waits for syncs (R47, R85)") {
+  TopicSettings durable;
+  durable.sync_before_ack = true;
+  Fixture f(durable);
+  f.lead(1, {1});
+  const common::records::ProducerStamp stamp{common::model::ProducerId(7), common::model::ProducerEpoch(0), 0};
+  const auto first = f.produce(Fixture::batch(1, stamp), Acks::leader);
+  const auto again = f.produce(Fixture::batch(1, stamp), Acks::leader);
+  REQUIRE_FALSE(first->value);
+  REQUIRE_FALSE(again->value);
+  f.advance(1s);
+  REQUIRE(first->value->error == ErrorCode::none);
+  REQUIRE(again->value->error == ErrorCode::none);
+  REQUIRE(again->value->first_offset == Offset(0));
+  const auto later = f.produce(Fixture::batch(1, stamp), Acks::leader);
+  REQUIRE(later->value->error == ErrorCode::none);  // all of it is synced
+}
+
 TEST_CASE("a producer does not begin behind a batch that was refused a moment ago (R86)") {
   const bool comes_again = GENERATE(true, false);
   TopicSettings two;
@@ -287,6 +305,21 @@ TEST_CASE("a producer does not begin behind a batch that was refused a moment ag
   }
   REQUIRE(produce(1) == ErrorCode::none);
   REQUIRE(produce(2) == ErrorCode::none);
+}
+
+TEST_CASE("who is about to join is fed as those in sync are: the high watermark waits for it (R56)") {
+  Fixture f;
+  f.lead(1, {1, 2});
+  f.produce(Fixture::batch(3), Acks::leader);
+  f.position(2, 3);
+  REQUIRE_FALSE(f.position(3, 1).in_sync);
+  REQUIRE(f.position(3, 3).in_sync);  // proposed
+  REQUIRE(f.proposals.all.size() == 1);
+  f.run([&] { f.proposals.all[0].second(common::model::fail(ErrorCode::ineligible_replica, "not yet")); });
+  f.produce(Fixture::batch(), Acks::leader);
+  f.position(2, 4);
+  REQUIRE(f.partition->high_watermark() == Offset(3));
+  REQUIRE(f.position(3, 3).in_sync);
 }
 
 TEST_CASE("readers see what is committed, in the epoch that they know") {

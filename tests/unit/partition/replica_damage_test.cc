@@ -15,6 +15,8 @@ TEST_CASE("a log that recovery finds damaged is offline, and begun anew only onc
   b.disk->kill();
   b.disk->flip_bit("data/orders-0/00000000000000000000.log", 8 * 70);
   REQUIRE(b.start().corrupt == 1);
+  REQUIRE(b.troubles.size() == 1);  // before it is registered
+  REQUIRE(b.troubles.back().failed.size() == 1);
   const auto is_offline = [&] {
     return b.why_not(orders) == ErrorCode::kafka_storage_error && !b.has_path("-stray") &&
            b.has_path("data/orders-0/00000000000000000000.log");
