@@ -547,6 +547,25 @@ TEST_CASE("R112: a session is refused that means another node, another cluster o
   REQUIRE(refusal(newer) == ErrorCode::unsupported_version);
 }
 
+TEST_CASE("R112: somebody else at the controller's address ends no broker that knows its cluster") {
+  SimCluster cluster(3);
+  cluster.world.run_for(1s);
+  cluster.stranger_says = common::model::Error{ErrorCode::inconsistent_cluster_id, "this is cluster B"};
+  cluster.quorum.elect(BrokerId{2});
+  REQUIRE(cluster.run_until([&] { return cluster.strangers_met >= 6; }));
+  for (const int id : {1, 2, 3}) REQUIRE(cluster.node(id).rejected.empty());
+
+  // One that knows nothing yet takes its word for it.
+  cluster.quorum.hold_delivery(BrokerId{4}, true);
+  cluster.start(4);
+  REQUIRE(cluster.run_until([&] { return !cluster.node(4).rejected.empty(); }));
+  REQUIRE(cluster.node(4).rejected == "this is cluster B");
+
+  cluster.stranger_says.reset();
+  REQUIRE(
+      cluster.run_until([&] { return !cluster.node(1).session.isolated() && !cluster.node(3).session.isolated(); }));
+}
+
 TEST_CASE("a heartbeat of a stream that was replaced counts for nothing, also when the newer one has ended") {
   SimCluster cluster(3);
   const auto older_port = std::make_shared<RecordingPort>();
