@@ -40,6 +40,7 @@ constexpr int32_t debugging_replica_id = -2;
 
 struct Part {
   const Asked* asked = nullptr;
+  bool is_led_here = false;  // as the metadata has it
   Answer answer;
 };
 struct Parts {
@@ -118,6 +119,19 @@ Awaitable<void> locate_one(std::shared_ptr<Parts> parts, size_t index, Result<st
   }
 }
 
+// R33: where the log ends is news, and who leads by now may have more: the answer would go back.
+void send_away_from_the_end(const RequestContext& ctx, Parts& parts) {
+  const auto& may_be_replaced = ctx.broker().may_be_replaced;
+  if (parts.request.replica_id == debugging_replica_id || !may_be_replaced || !may_be_replaced()) return;
+  for (Part& part : parts.all) {
+    const bool is_of_the_start = part.asked->timestamp == earliest || part.asked->timestamp == earliest_local;
+    if (!part.is_led_here || is_of_the_start || part.answer.error_code != ErrorCode::none) continue;
+    part.answer = {};
+    part.answer.partition_index = part.asked->partition_index;
+    refuse(part.answer, ErrorCode::not_leader_or_follower, parts.version);
+  }
+}
+
 Awaitable<ListOffsetsResponse> handle(RequestContext& ctx, ListOffsetsRequest request) {
   const auto parts = std::make_shared<Parts>();
   parts->request = std::move(request);
@@ -137,6 +151,8 @@ Awaitable<ListOffsetsResponse> handle(RequestContext& ctx, ListOffsetsRequest re
       } else if (target.error != ErrorCode::none) {
         part.answer.error_code = target.error;
       } else if (asked.timestamp != latest_tiered && asked.timestamp != earliest_pending_upload) {
+        const auto* partition = ctx.image().partition(target.id.topic_id, target.id.partition);
+        part.is_led_here = partition != nullptr && partition->leader == ctx.node_id();
         parts->askable.push_back(parts->all.size());
         ids.push_back(target.id);
       }
@@ -148,6 +164,7 @@ Awaitable<ListOffsetsResponse> handle(RequestContext& ctx, ListOffsetsRequest re
                                     return locate_one(parts, index, std::move(partition));
                                   });
   co_await work->done();
+  send_away_from_the_end(ctx, *parts);
 
   ListOffsetsResponse response;
   size_t next = 0;

@@ -94,9 +94,12 @@ std::vector<std::string> names_to_create(const RequestContext& ctx, const Metada
   return names;
 }
 
-// A cluster that has just been started: brokers that the configuration names are still to register. Clients give up on
-// INVALID_REPLICATION_FACTOR, so they are told to ask again.
+// A cluster that has just been started: brokers that the configuration names are still to register, or nobody is in
+// service yet. Clients give up on INVALID_REPLICATION_FACTOR, so they are told to ask again.
 bool is_still_gathering(const RequestContext& ctx) {
+  const auto& brokers = ctx.image().brokers();
+  if (std::none_of(brokers.begin(), brokers.end(), [](const auto& b) { return meta::is_active(*b.second); }))
+    return true;
   const size_t registered = ctx.image().brokers().size();
   const size_t configured = ctx.config().voters.size();
   return registered < configured && ctx.config().default_replication_factor <= static_cast<int64_t>(configured);
@@ -176,8 +179,8 @@ Awaitable<void> await_successors(RequestContext& ctx, const MetadataRequest& req
   }
 }
 
-// Who is told to ask again does so after a second, while the brokers of a cluster that starts register within a fraction
-// of one: they are waited for.
+// Who is told to ask again does so after a second, while the brokers of a cluster that starts register within a
+// fraction of one: they are waited for.
 Awaitable<void> await_brokers(RequestContext& ctx) {
   constexpr std::chrono::seconds patience{1};
   const common::model::Instant until = ctx.shard().now() + patience;
@@ -236,6 +239,7 @@ Awaitable<MetadataResponse> handle(RequestContext& ctx, MetadataRequest request)
 
 }  // namespace
 
-const ApiHandler metadata_api = make_handler<MetadataRequest, MetadataResponse, &handle>("Metadata", {.min = 0, .max = 13});
+const ApiHandler metadata_api =
+    make_handler<MetadataRequest, MetadataResponse, &handle>("Metadata", {.min = 0, .max = 13});
 
 }  // namespace broker::api

@@ -30,7 +30,8 @@ ReplicaPosition Partition::position() const {
 Applied Partition::apply(const LeaderAnswer& answer, BufferChain records) {
   check_on_shard();
   if (is_offline()) return Applied::back_off;
-  if (!reconciler_ || restarting_) return Applied::done;
+  if (restarting_) return Applied::busy;  // asked on a stream that began meanwhile; tell_position() comes at the end
+  if (!reconciler_) return Applied::done;
   const LogFacts facts(*log_);
   const FollowerAction action = reconciler_->on_answer(answer, facts);
   if (std::holds_alternative<Ignore>(action)) return Applied::done;

@@ -146,6 +146,8 @@ Result<void> LeaderFetchSession::take(const SlotPosition& said) {
   if (slot == nullptr) return fail(ErrorCode::invalid_request, "a position of a slot that is not open");
   if (said.answers > last_answer_) return fail(ErrorCode::invalid_request, "answers something that was not said");
   if (slot->unanswered != 0 && said.answers >= slot->unanswered) {
+    slot->was_refused = slot->unanswered_bytes > 0 && slot->position.ask == said.position.ask &&
+                        !mutant<"R69-fills-the-credit-with-what-is-refused">();
     settle(*slot);
     if (!ready_.empty()) on_work_();
   }

@@ -99,6 +99,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
     partition::ReplicaPosition position;
     uint64_t unanswered = 0;  // number of the answer that the follower owes us a position for
     size_t unanswered_bytes = 0;
+    bool was_refused = false;   // the follower asks for the very records again that it has just been sent
     uint64_t generation = 0;    // of what is asked for: a cold read for an older one is thrown away
     size_t reserved_bytes = 0;  // of the credit, while a cold read runs
     BufferChain cold_records;
@@ -140,7 +141,10 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   [[nodiscard]] bool has_paced_work(Instant now) const {
     return !paced_.empty() && has_credit() && options_.pace->may_send(now);
   }
+  // What a follower cannot append (R69) it keeps unanswered while it backs off: one batch is enough to find out whether
+  // it can by now, and leaves the credit to the others.
   [[nodiscard]] size_t read_bytes(const Slot& slot) const {
+    if (slot.was_refused) return 1;
     const bool paced = options_.pace != nullptr && !slot.verdict.in_sync;
     return paced ? std::min(options_.partition_bytes, options_.pace->turn_bytes()) : options_.partition_bytes;
   }

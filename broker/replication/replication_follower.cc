@@ -27,7 +27,8 @@ class ReplicationFollower::Stream final : public ToLeaderEvents {
   }
   [[nodiscard]] bool is_unused() const { return partitions_.empty(); }
 
-  void restart() { end({BreakKind::ended, "this broker has another epoch now"}); }
+  // Says nothing about the leader.
+  void restart() { end({BreakKind::rejected, "this broker has another epoch now"}); }
   // Somebody thinks that it is worth trying now.
   void retry() {
     if (!connection_) connect_soon(Duration::zero());

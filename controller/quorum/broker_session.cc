@@ -208,7 +208,12 @@ void BrokerSession::on(const SessionWelcome& m, uint64_t) {
 }
 
 void BrokerSession::on(const SessionRefused& m, uint64_t) {
-  if (is_final(m.error.code) && hooks_.on_rejected) hooks_.on_rejected(m.error.message);
+  // Our metadata says that we are of this cluster, and so is the leader that we have heard of: somebody else listens
+  // where it was. The next address may be the right one; only the controller itself can refuse our registration.
+  const Uuid& ours = runtime_.image()->cluster_id();
+  const bool is_elsewhere = m.error.code == ErrorCode::inconsistent_cluster_id && !welcomed_ && !ours.is_zero() &&
+                            ours == hooks_.cluster_id();
+  if (is_final(m.error.code) && !is_elsewhere && hooks_.on_rejected) hooks_.on_rejected(m.error.message);
   on_closed(m.error.message);
 }
 
@@ -322,8 +327,8 @@ void BrokerSession::follow_pace_of(common::Duration controllers_timeout) {
 }
 
 void BrokerSession::on_heartbeat_timer() {
-  // While shutting down, the answer is what everybody waits for: clients that were told of new leaders before all brokers
-  // had heard of them wait until this one is gone. Most times that is a matter of milliseconds.
+  // While shutting down, the answer is what everybody waits for: clients that were told of new leaders before all
+  // brokers had heard of them wait until this one is gone. Most times that is a matter of milliseconds.
   auto interval = heartbeat_interval_;
   if (on_shutdown_) interval = std::exchange(shutdown_pace_, std::min(2 * shutdown_pace_, heartbeat_interval_ / 5));
   heartbeat_timer_ = shard_.call_at(shard_.now() + interval, [this] { on_heartbeat_timer(); });

@@ -33,6 +33,12 @@ bool is_session_request(const ControllerRequest& request) {
          std::holds_alternative<metadata::BrokerHeartbeat>(request);
 }
 
+// What keeps partitions going is small; an operator's request may be megabytes, and can come later.
+bool is_by_client(const ControllerRequest& request) {
+  return !is_session_request(request) && !std::holds_alternative<metadata::AlterPartition>(request) &&
+         !std::holds_alternative<metadata::AllocateProducerIds>(request);
+}
+
 bool creates_partitions(const ControllerRequest& request) {
   return std::holds_alternative<metadata::CreateTopics>(request) ||
          std::holds_alternative<metadata::CreatePartitions>(request);
@@ -173,6 +179,7 @@ void ControllerRuntime::deactivate() {
     }
     if (h.done) h.done(not_controller(h.has_records));
   }
+  for (Deferred& d : std::exchange(deferred_, {})) d.done(not_controller(false));
   // These are committed; whether every leader has applied them is no longer ours to know.
   auto awaiting = std::exchange(awaiting_brokers_, {});
   for (AwaitingBrokers& a : awaiting) a.done(std::move(a.reply));
@@ -207,9 +214,19 @@ void ControllerRuntime::handle(const ControllerRequest& request, Instant deadlin
   if (const auto* remove = std::get_if<metadata::RemoveRaftVoter>(&request)) {
     return voter_changes_->remove(*remove, deadline, std::move(done));
   }
-  if (held_.size() >= held_max && !is_session_request(request)) {
+  if (held_.size() + deferred_.size() >= held_max && !is_session_request(request)) {
     return done(refused(ErrorCode::throttling_quota_exceeded, "the controller has too many requests waiting"));
   }
+  // R10: nothing is decided during a hand-over. If it fails, this controller goes on where it was.
+  const Room room = raft_->room();
+  if (room == Room::none || !deferred_.empty()) return deferred_.push_back({request, deadline, std::move(done)});
+  if (room == Room::scarce && is_by_client(request)) {
+    return done(refused(ErrorCode::throttling_quota_exceeded, "too many metadata changes wait for a majority"));
+  }
+  decide(request, deadline, std::move(done));
+}
+
+void ControllerRuntime::decide(const ControllerRequest& request, Instant deadline, Done done) {
   const Instant begun = shard_.now();
   metadata::Decision decision = state_->handle(request, begun);
   ++measures_.requests;
@@ -355,6 +372,13 @@ void ControllerRuntime::check_awaiting_image() {
 
 void ControllerRuntime::tick() {
   if (!active()) return;
+  if (raft_->room() == Room::none) {
+    check_awaiting_brokers();
+    if (active()) arm_tick();
+    return;
+  }
+  for (Deferred& d : std::exchange(deferred_, {})) handle(d.request, d.deadline, std::move(d.done));
+  if (!active()) return;
   for (metadata::Decision& decision : state_->on_tick(shard_.now())) {
     submit(std::move(decision), std::nullopt, nullptr);
     if (!active()) return;
@@ -402,7 +426,7 @@ void ControllerRuntime::on_witness(BrokerId reporter, BrokerId id, common::model
 
 ControllerMeasures ControllerRuntime::measures() const {
   ControllerMeasures now = measures_;
-  now.waiting = held_.size() + awaiting_brokers_.size();
+  now.waiting = held_.size() + deferred_.size() + awaiting_brokers_.size();
   return now;
 }
 

@@ -94,6 +94,12 @@ class ControllerRuntime final : public RaftListener {
     Done done;
     std::vector<std::string> log;
   };
+  // Came while leadership was being handed over.
+  struct Deferred {
+    ControllerRequest request;
+    Instant deadline;
+    Done done;
+  };
   // A committed answer that waits for brokers to apply what it says.
   struct AwaitingBrokers {
     LogIndex index;
@@ -108,6 +114,7 @@ class ControllerRuntime final : public RaftListener {
     std::function<void(bool)> f;
   };
 
+  void decide(const ControllerRequest& request, Instant deadline, Done done);
   void submit(metadata::Decision decision, std::optional<Instant> leaders_until, Done done);
   void on_proposal_done(Result<LogIndex> index);
   void release_committed();
@@ -140,6 +147,7 @@ class ControllerRuntime final : public RaftListener {
   LogIndex last_proposed_;                            // of this activation
   LogIndex last_committed_;                           // the same, known committed
   std::deque<Held> held_;                             // `need` never decreases
+  std::vector<Deferred> deferred_;                    // in the order in which they came
   std::vector<AwaitingBrokers> awaiting_brokers_;
   std::vector<AwaitingImage> awaiting_image_;
   std::optional<BrokerId> known_leader_;

@@ -22,6 +22,13 @@ namespace pb = naru::cluster;
 using common::model::ErrorCode;
 using common::model::fail;
 
+// Who answers is of another cluster, or another node (R112): the address is as wrong as one at which nobody answers.
+bool is_somebody_else(const SessionDown& message) {
+  const auto* refused = std::get_if<SessionRefused>(&message);
+  return refused != nullptr && (refused->error.code == ErrorCode::inconsistent_cluster_id ||
+                                refused->error.code == ErrorCode::invalid_request);
+}
+
 // Knows what gRPC still holds, so that the links can wait for it at their end.
 class InFlight {
  public:
@@ -206,6 +213,12 @@ class GrpcControllerLinks::Impl {
     // connection whose packets were lost for so long that the kernel tries again in minutes. So may that of calls.
     stubs_.erase(name_of(*endpoint));
     const auto stub = pb::Controller::NewStub(channel(*endpoint, fmt::format("controller session {}", ++sessions_)));
+    owner->events.on_message = [this, controller, alive = std::weak_ptr(alive_),
+                                on_message = std::move(owner->events.on_message)](uint64_t sequence,
+                                                                                  SessionDown message) {
+      if (is_somebody_else(message) && !alive.expired()) ++failures_[controller];
+      on_message(sequence, std::move(message));
+    };
     owner->events.on_closed = [this, controller, owner = owner.get(), alive = std::weak_ptr(alive_),
                                on_closed = std::move(owner->events.on_closed)](const std::string& why) {
       if (!owner->reached && !alive.expired()) ++failures_[controller];

@@ -3,6 +3,7 @@
 //
 // Everything here happens on the controller's shard: calls and callbacks alike.
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <span>
@@ -42,6 +43,14 @@ class RaftListener {
   virtual void on_halted(const std::string& reason) = 0;
 };
 
+// How much more a leader may propose now. Asked before anything is decided, since a decision that the log does not take
+// ends its controller.
+enum class Room : uint8_t {
+  enough,
+  scarce,  // half of what may wait for a majority does: not what can come later
+  none,    // leadership is being handed over: until it is, or is not after all
+};
+
 class Raft {
  public:
   virtual ~Raft() = default;
@@ -51,6 +60,8 @@ class Raft {
   // THROTTLING_QUOTA_EXCEEDED (too much is uncommitted; nothing was appended). Returns the index that the batch will
   // have if it commits under this leader, so that records can be numbered before they commit.
   virtual Result<LogIndex> propose(Buffer payload, std::function<void(Result<LogIndex>)> on_committed) = 0;
+
+  [[nodiscard]] virtual Room room() const { return Room::enough; }
 
   [[nodiscard]] virtual std::optional<BrokerId> leader() const = 0;
   [[nodiscard]] virtual bool is_leader() const = 0;

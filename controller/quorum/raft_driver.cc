@@ -276,6 +276,11 @@ void RaftDriver::handle_change(Result<raft::Proposed> proposed, std::function<vo
   });
 }
 
+Room RaftDriver::room() const {
+  if (!node_) return Room::enough;
+  if (node_->is_handing_over()) return Room::none;
+  return node_->uncommitted_bytes() > options_.raft.uncommitted_bytes_max / 2 ? Room::scarce : Room::enough;
+}
 std::optional<BrokerId> RaftDriver::leader() const {
   return node_ ? node_->leader() : std::nullopt;
 }

@@ -57,6 +57,7 @@ class RaftDriver final : public Raft {
 
   // Raft
   Result<LogIndex> propose(Buffer payload, std::function<void(Result<LogIndex>)> on_committed) override;
+  [[nodiscard]] Room room() const override;
   [[nodiscard]] std::optional<BrokerId> leader() const override;
   [[nodiscard]] bool is_leader() const override;
   [[nodiscard]] Term term() const override;

@@ -123,6 +123,12 @@ Role Node::role() const {
 Term Node::term() const {
   return impl_->term_;
 }
+bool Node::is_handing_over() const {
+  return impl_->leadership_ && impl_->leadership_->is_transferring();
+}
+size_t Node::uncommitted_bytes() const {
+  return impl_->leadership_ ? impl_->leadership_->uncommitted_bytes() : 0;
+}
 std::optional<BrokerId> Node::leader() const {
   return impl_->leader_;
 }

@@ -94,6 +94,9 @@ class Node {
   [[nodiscard]] SnapshotMeta snapshot_meta_at(LogIndex end) const;
   [[nodiscard]] const VoterSet& voters() const;
   [[nodiscard]] const NodeKey& self() const;
+  // Of a leader: it takes no proposals while leadership is handed over, nor beyond so many bytes that wait.
+  [[nodiscard]] bool is_handing_over() const;
+  [[nodiscard]] size_t uncommitted_bytes() const;
   [[nodiscard]] QuorumStatus status() const;
   // Entries still in memory, for tests and tools.
   [[nodiscard]] std::vector<Entry> entries_from(LogIndex from) const;

@@ -238,6 +238,8 @@ Awaitable<Answer> CoordinatorActor::ask(Request request, Instant patience) {
   if (state_ == State::stopped) co_return refusal(request, ErrorCode::not_coordinator);
   if (only_writes(request) && queue_bytes_ > options_.queue_bytes_max)
     co_return refusal(request, ErrorCode::coordinator_not_available);
+  if (const auto* commit = std::get_if<CommitRequest>(&request); commit != nullptr && is_for_other_topics(*commit))
+    co_return refusal(request, ErrorCode::coordinator_load_in_progress);
   const auto* fetch = std::get_if<FetchRequest>(&request);
   const bool asks_for_all = fetch != nullptr && !fetch->partitions;
   const RequestToken token(++last_token_);
@@ -264,6 +266,16 @@ void CoordinatorActor::leave_out_former_topics(FetchAnswer& answer, bool asks_fo
   for (FetchAnswer::Partition& found : answer.partitions) {
     if (is_former(found)) found.value.reset();
   }
+}
+
+// The connection's shard has a newer image than ours, or an older one. What we took now would be of a former topic to us,
+// or of a topic whose deletion we have heard of already; in a moment both have the same image.
+bool CoordinatorActor::is_for_other_topics(const CommitRequest& request) const {
+  return std::ranges::any_of(request.partitions, [&](const CommitRequest::Partition& one) {
+    if (!one.topic_id) return false;
+    const std::optional<Uuid> there = log_->topic_id(one.partition.topic);
+    return there && *there != *one.topic_id;
+  });
 }
 
 void CoordinatorActor::on_topic_deleted(const std::string& topic, std::optional<Uuid> id) {

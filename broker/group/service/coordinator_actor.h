@@ -74,6 +74,7 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
 
   void forget_deleted_topics();
   void leave_out_former_topics(FetchAnswer& answer, bool asks_for_all) const;
+  [[nodiscard]] bool is_for_other_topics(const CommitRequest& request) const;
   void perform(Effects effects);
   void arm();
   // Everything that waits is answered with `error`; the coordinator's state is given up.

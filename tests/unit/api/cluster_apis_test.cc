@@ -305,6 +305,27 @@ TEST_CASE("Metadata creates missing topics where both sides allow it") {
     REQUIRE(broker.ask<MetadataResponse>(for_topics({"fresh"}), 1).topics.at(0).error_code ==
             ErrorCode::invalid_replication_factor);
   }
+  SECTION("so are those that are registered and not in service yet") {
+    common::Event changed(*broker.context.shard);
+    broker.context.image_changed = &changed;
+    for (int id = 1; id <= 3; ++id) broker.fence(id);
+    bool was_in_service_when_asked = false;
+    broker.controller.effect = nullptr;
+    broker.controller.answer = [&](const meta::ControllerRequest&) -> meta::ControllerAnswer {
+      was_in_service_when_asked = broker.context.image->is_active(BrokerId(2));
+      broker.fence(2);
+      meta::CreateTopicsAnswer answer;
+      answer.topics.push_back({.name = "fresh", .error = {ErrorCode::invalid_replication_factor, "all are fenced"}});
+      return answer;
+    };
+    const auto timer = broker.context.shard->call_at(broker.context.shard->now() + std::chrono::milliseconds(30), [&] {
+      broker.register_broker(2);
+      changed.pulse();
+    });
+    REQUIRE(broker.ask<MetadataResponse>(for_topics({"fresh"}), 1).topics.at(0).error_code ==
+            ErrorCode::leader_not_available);
+    REQUIRE(was_in_service_when_asked);
+  }
   SECTION("and waited for, for a while, before the controller is asked") {
     common::Event changed(*broker.context.shard);
     broker.context.image_changed = &changed;

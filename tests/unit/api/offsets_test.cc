@@ -98,6 +98,23 @@ TEST_CASE("offsets by time and by name") {
   }
 }
 
+TEST_CASE("R33: who may have been replaced does not say where the log ends") {
+  DataFixture f;
+  f.create_topic("t", 1);
+  produce(f, "t", 0, start);
+  const auto answer_to = [&](int64_t timestamp) {
+    return only_answer(f.ask<ListOffsetsResponse>(list("t", {{0, timestamp}}), 7));
+  };
+  bool may_be_replaced = true;
+  f.context.may_be_replaced = [&] { return may_be_replaced; };
+  const int64_t asked = GENERATE(int64_t{-1}, int64_t{-3}, start);
+  REQUIRE(answer_to(asked).error_code == ErrorCode::not_leader_or_follower);
+  REQUIRE(answer_to(asked).offset == -1);
+  REQUIRE(answer_to(-2).error_code == ErrorCode::none);  // where it begins is no promise
+  may_be_replaced = false;
+  REQUIRE(answer_to(asked).error_code == ErrorCode::none);
+}
+
 TEST_CASE("version 0 answers with a list of at most one offset") {
   DataFixture f;
   f.create_topic("t", 1);

@@ -206,11 +206,11 @@ TEST_CASE_METHOD(Fixture,
 }
 
 TEST_CASE_METHOD(Fixture, "a deletion that is told late takes no offsets of the next topic of that name") {
-  disk.topic_id = common::model::Uuid::from_halves(7, 2);  // of the next topic
   lead(1);
   const auto committed_for = [&](const std::string& group, uint64_t topic) {
     CommitRequest request = commit(group, 5);
-    request.partitions[0].topic_id = common::model::Uuid::from_halves(7, topic);
+    disk.topic_id = common::model::Uuid::from_halves(7, topic);
+    request.partitions[0].topic_id = disk.topic_id;
     CHECK(ask(std::move(request)).partitions.at(0) == ErrorCode::none);
   };
   committed_for("g", 1);
@@ -218,6 +218,17 @@ TEST_CASE_METHOD(Fixture, "a deletion that is told late takes no offsets of the 
   run([this] { service->on_topic_deleted("t", common::model::Uuid::from_halves(7, 1)); });
   CHECK(fetch("g").value() == -1);
   CHECK(fetch("h").value() == 5);
+}
+
+TEST_CASE_METHOD(Fixture, "a commit for a topic that this shard does not know yet is asked for again, not lost") {
+  lead(1);
+  CommitRequest next = commit("g", 5);
+  next.partitions[0].topic_id = common::model::Uuid::from_halves(7, 2);  // as the shard of the connection has it
+  CHECK(ask(next).partitions.at(0) == ErrorCode::coordinator_load_in_progress);
+  CHECK(fetch("g").value() == -1);
+  disk.topic_id = *next.partitions[0].topic_id;
+  CHECK(ask(next).partitions.at(0) == ErrorCode::none);
+  CHECK(fetch("g").value() == 5);
 }
 
 TEST_CASE_METHOD(Fixture, "what was committed for a former topic of that name is not answered, removed or not") {

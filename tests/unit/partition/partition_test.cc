@@ -651,6 +651,9 @@ TEST_CASE("a log that was cut below what was synced takes nothing before that is
   REQUIRE(f.partition->log_end_offset() == Offset(3));
   REQUIRE(f.cuts.size() == 1);
   REQUIRE(f.cuts[0].first == Offset(3));
+  REQUIRE(diverge_at(2) == Applied::busy);  // on a stream that begins meanwhile: not again and again
+  REQUIRE(f.partition->log_end_offset() == Offset(3));
+  REQUIRE(f.cuts.size() == 1);
   f.lead(3, {1, 2, 3}, 2);  // not before
   REQUIRE_FALSE(f.partition->is_leader());
   f.run([&] { f.cuts[0].second(); });

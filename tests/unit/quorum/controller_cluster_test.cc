@@ -213,6 +213,58 @@ TEST_CASE("R10, R16: a leader whose log takes no batch gives up, also where nobo
   REQUIRE(std::get<CreateTopicsAnswer>(*answer).topics.at(0).error.code == ErrorCode::none);
 }
 
+TEST_CASE("R10: nothing is decided while leadership is handed over, and all of it if that fails") {
+  SimCluster cluster(3);
+  cluster.world.run_for(1s);
+  const size_t before = cluster.quorum.size();
+  cluster.quorum.room = quorum::Room::none;
+  std::vector<std::optional<ControllerAnswer>> answers(2);
+  for (int i = 0; i < 2; ++i) {
+    CreateTopics r;
+    CreateTopics::Topic t;
+    t.name = fmt::format("t{}", i);
+    t.partition_count = 1;
+    t.replication_factor = 1;
+    r.topics = {t};
+    cluster.node(2).client.ask(r, cluster.world.clock().now() + 10s, {},
+                               [&answers, i](ControllerAnswer a) { answers[i] = std::move(a); });
+  }
+  cluster.kill(3);  // what would be fenced at once
+  cluster.world.run_for(400ms);
+  REQUIRE_FALSE(answers[0]);
+  REQUIRE(cluster.quorum.size() == before);
+  const bool takes_over = GENERATE(false, true);
+  cluster.quorum.room = quorum::Room::enough;
+  if (takes_over) cluster.quorum.elect(BrokerId{2});
+  REQUIRE(cluster.run_until([&] { return answers[0] && answers[1]; }));
+  for (const auto& answer : answers)
+    REQUIRE(std::get<CreateTopicsAnswer>(*answer).topics.at(0).error.code == ErrorCode::none);
+  REQUIRE(cluster.run_until([&] { return !cluster.image_of(2).is_active(BrokerId{3}); }));
+  REQUIRE(cluster.quorum.leader() == BrokerId{takes_over ? 2 : 1});
+}
+
+TEST_CASE("requests of clients are told to come later while too many changes wait, and the controller stays") {
+  SimCluster cluster(3);
+  cluster.create(1, "t", {{1, 2, 3}});
+  cluster.quorum.room = quorum::Room::scarce;
+  std::optional<ControllerAnswer> answer;
+  CreateTopics r;
+  CreateTopics::Topic t;
+  t.name = "u";
+  t.partition_count = 1;
+  r.topics = {t};
+  cluster.node(2).client.ask(r, cluster.world.clock().now() + 10s, {},
+                             [&](ControllerAnswer a) { answer = std::move(a); });
+  REQUIRE(cluster.run_until([&] { return answer.has_value(); }));
+  REQUIRE(std::get<Refused>(*answer).error.code == ErrorCode::throttling_quota_exceeded);
+  REQUIRE_FALSE(std::get<Refused>(*answer).may_have_happened);
+  const AllocateProducerIds needed{BrokerId{2}, *cluster.node(2).session.epoch()};  // of brokers: goes on
+  REQUIRE(cluster.ask<AllocateProducerIdsAnswer>(2, needed).error == ErrorCode::none);
+  cluster.world.run_for(3s);
+  for (const int id : {1, 2, 3}) REQUIRE_FALSE(cluster.node(id).session.isolated());
+  REQUIRE(cluster.quorum.leader() == BrokerId{1});
+}
+
 TEST_CASE("R16: a controller that is deposed while it proposes answers what it proposed, once") {
   SimCluster cluster(3);
   cluster.world.run_for(1s);
@@ -493,6 +545,25 @@ TEST_CASE("R112: a session is refused that means another node, another cluster o
   quorum::SessionHello newer = hello_to(cluster, 1);
   newer.version_min = newer.version_max = 9;
   REQUIRE(refusal(newer) == ErrorCode::unsupported_version);
+}
+
+TEST_CASE("R112: somebody else at the controller's address ends no broker that knows its cluster") {
+  SimCluster cluster(3);
+  cluster.world.run_for(1s);
+  cluster.stranger_says = common::model::Error{ErrorCode::inconsistent_cluster_id, "this is cluster B"};
+  cluster.quorum.elect(BrokerId{2});
+  REQUIRE(cluster.run_until([&] { return cluster.strangers_met >= 6; }));
+  for (const int id : {1, 2, 3}) REQUIRE(cluster.node(id).rejected.empty());
+
+  // One that knows nothing yet takes its word for it.
+  cluster.quorum.hold_delivery(BrokerId{4}, true);
+  cluster.start(4);
+  REQUIRE(cluster.run_until([&] { return !cluster.node(4).rejected.empty(); }));
+  REQUIRE(cluster.node(4).rejected == "this is cluster B");
+
+  cluster.stranger_says.reset();
+  REQUIRE(
+      cluster.run_until([&] { return !cluster.node(1).session.isolated() && !cluster.node(3).session.isolated(); }));
 }
 
 TEST_CASE("a heartbeat of a stream that was replaced counts for nothing, also when the newer one has ended") {

@@ -29,6 +29,7 @@ class FakeRaft final : public quorum::Raft {
  public:
   FakeRaft(FakeQuorum& q, BrokerId self) : quorum_(q), self_(self) {}
   Result<LogIndex> propose(Buffer payload, std::function<void(Result<LogIndex>)> on_committed) override;
+  quorum::Room room() const override;
   std::optional<BrokerId> leader() const override;
   bool is_leader() const override;
   Term term() const override;
@@ -107,6 +108,7 @@ class FakeQuorum {
   }
   std::optional<BrokerId> leader() const { return leader_; }
   size_t size() const { return log_.size(); }
+  quorum::Room room = quorum::Room::enough;  // what the leader has; none: it takes no batch
   // The next batch is not taken: too much waits already, or it is too large.
   void refuse_next_proposal() { refuses_next_ = true; }
   // The next batch is appended, and its leader is one no longer when it hears of that: its disk has failed.
@@ -193,6 +195,7 @@ class FakeQuorum {
 
 inline Result<LogIndex> FakeRaft::propose(Buffer payload, std::function<void(Result<LogIndex>)> on_committed) {
   if (!is_leader()) return fail(ErrorCode::not_controller);
+  if (quorum_.room == quorum::Room::none) return fail(ErrorCode::not_controller);
   if (std::exchange(quorum_.refuses_next_, false)) return fail(ErrorCode::throttling_quota_exceeded);
   const LogIndex index = quorum_.next_index();
   quorum_.log_.push_back(
@@ -203,6 +206,9 @@ inline Result<LogIndex> FakeRaft::propose(Buffer payload, std::function<void(Res
 }
 inline void FakeRaft::read_index(std::function<void(Result<LogIndex>)> done) {
   quorum_.read(std::move(done));
+}
+inline quorum::Room FakeRaft::room() const {
+  return quorum_.room;
 }
 inline std::optional<BrokerId> FakeRaft::leader() const {
   return quorum_.leader_;

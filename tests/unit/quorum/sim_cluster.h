@@ -111,6 +111,9 @@ class SimCluster {
     node->session.set_ready();
     return *node;
   }
+  // Who listens at the controllers' addresses, if it is somebody else: what it says to every hello.
+  std::optional<common::model::Error> stranger_says;
+  int strangers_met = 0;
   // SIGKILL: connections end, its port refuses.
   void kill(int id) {
     quorum.leave(BrokerId{id});
@@ -304,7 +307,10 @@ inline std::unique_ptr<SessionStream> SimLinks::open_session(BrokerId controller
   auto state = std::make_shared<SimStreamState>(SimStreamState{cluster_, self_, controller, std::move(events)});
   state->client_life = cluster_.find(self_);
   state->server_life = cluster_.find(controller);
-  if (state->server_life != nullptr) {
+  if (cluster_.stranger_says) {
+    ++cluster_.strangers_met;
+    SimPort(state).send(1, quorum::SessionRefused{*cluster_.stranger_says});
+  } else if (state->server_life != nullptr) {
     state->session = state->server_life->server.open(std::make_shared<SimPort>(state));
   } else {
     end_stream(state);

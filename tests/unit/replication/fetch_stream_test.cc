@@ -308,6 +308,34 @@ TEST_CASE("one partition's failure does not stop the others") {
   REQUIRE(good.log.size() == 25);
 }
 
+TEST_CASE("records that a follower cannot append leave the credit to the others (R69)") {
+  LeaderFetchOptions options;
+  options.credit_bytes = 2000;
+  options.partition_bytes = 1000;
+  Pair p(options);
+  for (int n = 0; n < 3; ++n) p.lead(n).append(5000);
+  FakeFollower& full = p.follow(0);
+  FakeFollower& also_full = p.follow(1);
+  FakeFollower& good = p.follow(2);
+  full.outcome = also_full.outcome = Applied::back_off;
+  p.settle();
+  REQUIRE(p.session.bytes_unanswered() == 2000);  // what the two are sent before it is known
+  p.now += 100ms;
+  p.settle();
+  REQUIRE(full.answers == 2);
+  REQUIRE(also_full.answers == 2);
+  REQUIRE(good.log.size() == 5000);
+  p.leaders[Pair::id(2)]->append(5000);
+  p.settle();
+  REQUIRE(good.log.size() == 10000);
+
+  full.outcome.reset();  // there is room again: as much as it can take
+  p.now += 100ms;
+  p.settle();
+  REQUIRE(full.log.size() == 5000);
+  REQUIRE(p.leaders[Pair::id(0)]->read_sizes.back() == 999);
+}
+
 TEST_CASE("metadata that comes later makes a waiting partition ask again before its patience ends") {
   Pair p;
   FakeLeader& leader = p.lead(0);

@@ -343,6 +343,24 @@ TEST_CASE("a leader that dies and comes back is found again") {
   wait_until(*follower.shard, [&] { return replica->log == "first second"; });
 }
 
+TEST_CASE("a follower that registers anew begins its streams anew, and calls no leader lost") {
+  const Pair pair = any_pair();
+  LeaderBroker leader(1, 0, pair.leader);
+  leader.lead(0)->log = "first";
+  FollowerBroker follower(leader.port(), cluster, pair.follower);
+  const auto replica = follower.follow(0);
+  wait_until(*follower.shard, [&] { return replica->log == "first"; });
+  ask(*follower.shard, [&] { follower.side->set_broker_epoch(BrokerEpoch(201)); });
+  {
+    const auto led = leader.lead(0);
+    ask(leader.shard_of(0), [&] { led->append(5); });
+  }
+  wait_until(*follower.shard, [&] { return replica->log == "firstxxxxx"; });
+  const std::vector<Broken> breaks = ask(*follower.shard, [&] { return follower.breaks; });
+  REQUIRE_FALSE(breaks.empty());
+  for (const Broken& broken : breaks) REQUIRE(broken.kind == BreakKind::rejected);
+}
+
 TEST_CASE("a stranger is told why it is not served") {
   const Pair pair = any_pair();
   LeaderBroker leader(1, 0, pair.leader);
