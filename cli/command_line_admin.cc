@@ -259,6 +259,26 @@ void add_drill(CommandBuilder& tree) {
   tree.add_shared(app, drill, true);
 }
 
+void add_log_commands(CommandBuilder& tree) {
+  CLI::App* group = tree.group("log", "Look into a partition's files on this machine: no broker is asked");
+  std::shared_ptr<LogCommand> dump;
+  CLI::App* app = tree.add(*group, "dump", "Batches of segment files, or their records",
+                           "  naru log dump /var/lib/naru/orders-0\n"
+                           "  naru log dump 00000000000000000000.log --records -f '%o %k: %v\\n'",
+                           dump);
+  app->add_option("file", dump->paths, "Segments, or partitions' directories")->required()->type_name("FILE");
+  app->add_flag("--records", dump->records, "The records instead of the batches");
+  app->add_option("-f,--format", dump->format, "How a record looks, as naru consume has it (%o %d %k: %v\\n)");
+  tree.add_shared(app, dump, true);
+
+  std::shared_ptr<LogCommand> verify;
+  app = tree.add(*group, "verify", "Whether everything is there and can be read; exit code 10 when not",
+                 "  naru log verify /var/lib/naru/orders-0", verify);
+  verify->action = LogCommand::Action::verify;
+  app->add_option("file", verify->paths, "Partitions' directories, or segments")->required()->type_name("FILE");
+  tree.add_shared(app, verify, true);
+}
+
 void add_profile_commands(CommandBuilder& tree) {
   using Action = ProfileCommand::Action;
   struct Verb {
@@ -297,6 +317,7 @@ void add_admin_commands(CommandBuilder& tree) {
   add_topic_commands(tree);
   add_diagnosis(tree);
   add_drill(tree);
+  add_log_commands(tree);
   add_profile_commands(tree);
 }
 

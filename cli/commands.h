@@ -165,6 +165,15 @@ struct ConfigExplainCommand {
 };
 struct ConfigReferenceCommand {};
 struct VersionCommand {};
+// Segment files on this machine; see log_files.h.
+struct LogCommand {
+  enum class Action { dump, verify };
+  Shared shared;
+  Action action = Action::dump;
+  std::vector<std::string> paths;
+  bool records = false;
+  std::string format;  // of a record
+};
 // Clusters by name; see profile_files.h.
 struct ProfileCommand {
   enum class Action { save, use, list, remove };
@@ -304,7 +313,7 @@ using Command =
                  CompletionCommand, ManCommand, ConfigGetCommand, ConfigSetCommand, GroupSeekCommand,
                  GroupDeleteCommand, BrokerListCommand, BrokerDescribeCommand, BrokerRemoveCommand, BrokerDrainCommand,
                  PartitionMoveCommand, PartitionMovesCommand, TopicTrimCommand, TopicOffsetsCommand, WhyCommand,
-                 DoctorCommand, DrillCommand, QuorumStatusCommand, QuorumCommand, ProfileCommand>;
+                 DoctorCommand, DrillCommand, QuorumStatusCommand, QuorumCommand, LogCommand, ProfileCommand>;
 
 Exit run(const StartCommand& command);
 Exit run(const DevCommand& command);
@@ -346,6 +355,7 @@ Exit run(const DoctorCommand& command);
 Exit run(const DrillCommand& command);
 Exit run(const QuorumStatusCommand& command);
 Exit run(const QuorumCommand& command);
+Exit run(const LogCommand& command);
 Exit run(const ProfileCommand& command);
 
 }  // namespace cli

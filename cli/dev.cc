@@ -21,6 +21,7 @@
 #include "cli/facts.h"
 #include "cli/notify_socket.h"
 #include "cli/output.h"
+#include "cli/profile_files.h"
 #include "cli/version.h"
 #include "cli/wait.h"
 #include "common/config/config_load.h"
@@ -290,7 +291,9 @@ Outcome<void> DevCluster::wait_until_ready(Interruption& interruption) {
 void DevCluster::say_where() {
   const auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - began_);
   const bool several = children_.size() > 1;
-  const std::string option = command_.port == 9092 ? "" : fmt::format(" -b localhost:{}", command_.port);
+  // Where commands look by themselves, unless a profile sends them elsewhere.
+  const bool is_found = command_.port == 9092 && !current_profile_file();
+  const std::string option = is_found ? "" : fmt::format(" -b localhost:{}", command_.port);
   // Whoever is about to be killed is not to be asked.
   const std::string other = fmt::format(" -b localhost:{}", children_.back().port);
   fmt::print("naru {}   {} {}   data in {}\n", version_text, children_.size(), several ? "brokers" : "broker",

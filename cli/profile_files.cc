@@ -49,6 +49,11 @@ Outcome<void> write_whole(const fs::path& path, const std::string& text) {
   return {};
 }
 
+Outcome<void> check_place() {
+  if (!profile_folder().empty()) return {};
+  return problem(Exit::refused, "there is nowhere to keep profiles: neither XDG_CONFIG_HOME nor HOME is set");
+}
+
 Problem no_such_profile(const std::string& name) {
   return {.exit = Exit::usage,
           .message = fmt::format("no such profile: {}", name),
@@ -68,6 +73,7 @@ std::optional<std::string> current_profile_file() {
 
 std::vector<Profile> profiles() {
   std::vector<Profile> all;
+  if (profile_folder().empty()) return all;
   const std::string current = current_profile_name();
   std::error_code error;
   for (fs::directory_iterator it(profile_folder() / "profiles", error), end; it != end; it.increment(error)) {
@@ -91,8 +97,7 @@ Outcome<void> check_profile_name(const std::string& name) {
 
 Outcome<void> save_profile(const std::string& name, const std::vector<std::string>& properties) {
   if (Outcome<void> good = check_profile_name(name); !good) return good;
-  if (profile_folder().empty())
-    return problem(Exit::refused, "there is nowhere to keep it: neither XDG_CONFIG_HOME nor HOME is set");
+  if (Outcome<void> place = check_place(); !place) return place;
   std::string text = "# Of `naru profile save`. Kafka's client properties; --command-config takes this file too.\n";
   for (const std::string& property : properties) {
     for (const char c : property) text += c == '\\' ? std::string(2, c) : std::string(1, c);
@@ -102,6 +107,7 @@ Outcome<void> save_profile(const std::string& name, const std::vector<std::strin
 }
 
 Outcome<void> use_profile(const std::string& name) {
+  if (Outcome<void> place = check_place(); !place) return place;
   std::error_code error;
   if (name.empty()) {
     fs::remove(profile_folder() / "current", error);
@@ -114,6 +120,7 @@ Outcome<void> use_profile(const std::string& name) {
 
 Outcome<void> remove_profile(const std::string& name) {
   if (Outcome<void> good = check_profile_name(name); !good) return good;
+  if (Outcome<void> place = check_place(); !place) return place;
   std::error_code error;
   if (!fs::remove(profile_file_of(name), error)) return tl::unexpected(no_such_profile(name));
   if (current_profile_name() == name) return use_profile({});

@@ -77,12 +77,14 @@ Awaitable<BrokerSample> gather(const ProcessParts& process, const BrokerParts& p
   sample.quorum = parts.raft->describe();
   sample.raft = parts.raft->measures();
   sample.controller = parts.controller->measures();
+  sample.controller_cpu_time = thread_cpu_time();
   co_await common::hop(here);
   constexpr std::chrono::seconds patience{1};
   sample.volumes = co_await common::on(here, parts.directories->home(), [&] {
     return parts.directories->volumes(parts.directories->home().now() + patience);
   });
   sample.groups = co_await parts.groups->survey(here);
+  sample.group_load_times = co_await parts.groups->load_times(here);
   sample.taken = here.now();
   sample.wall = here.clock().wall_now();
   co_return sample;

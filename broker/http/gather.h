@@ -47,8 +47,10 @@ struct BrokerSample {
   std::optional<controller::raft::QuorumStatus> quorum;
   controller::quorum::RaftMeasures raft;
   controller::quorum::ControllerMeasures controller;
+  common::Duration controller_cpu_time{0};  // that its thread has used
   std::vector<partition::Volume> volumes;
   std::vector<group::GroupSurvey> groups;
+  std::vector<common::Duration> group_load_times;  // of each coordinator that serves
 };
 
 [[nodiscard]] common::Awaitable<BrokerSample> gather(const ProcessParts& process, const BrokerParts& parts);

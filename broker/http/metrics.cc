@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
-#include <tuple>
 
 #include <fmt/format.h>
 
@@ -15,7 +14,6 @@
 
 namespace broker::http {
 
-namespace metadata = controller::metadata;
 using partition::PartitionCounters;
 
 ProcessSample sample_process() {
@@ -43,6 +41,12 @@ ProcessSample sample_process() {
     sample.start_time_seconds = now - sample.uptime_seconds;
   }
   sample.max_descriptors = static_cast<double>(sysconf(_SC_OPEN_MAX));
+  std::ifstream io("/proc/self/io");
+  std::string name;
+  for (double value = 0; io >> name >> value;) {
+    if (name == "read_bytes:") sample.disk_read_bytes = value;
+    if (name == "write_bytes:") sample.disk_write_bytes = value;
+  }
   std::error_code error;
   for (std::filesystem::directory_iterator it("/proc/self/fd", error), end; it != end; it.increment(error)) {
     ++sample.open_descriptors;
@@ -111,6 +115,14 @@ constexpr Counter counters[] = {
      false},
     {"kafka_server_replicamanager_failedisrupdates_total", "Changes of an ISR that the controller refused.",
      &PartitionCounters::failed_isr_updates, false},
+    {"kafka_server_brokertopicmetrics_invalidmessagecrcrecords_total", "Batches refused for their checksum.",
+     &PartitionCounters::bad_checksums, false},
+    {"kafka_server_brokertopicmetrics_invalidmagicnumberrecords_total", "Batches refused for their old format.",
+     &PartitionCounters::bad_formats, false},
+    {"kafka_server_brokertopicmetrics_nokeycompactedtopicrecords_total",
+     "Batches for compacted topics refused because a record has no key.", &PartitionCounters::missing_keys, false},
+    {"kafka_server_brokertopicmetrics_invalidoffsetorsequencerecords_total",
+     "Batches refused because the offsets in them do not follow each other.", &PartitionCounters::bad_orders, false},
 };
 
 template <class T>
@@ -232,29 +244,33 @@ void MetricsPage::requests(MetricsText& out, const BrokerSample& sample) {
   for (const auto& [key, api] : by_key) out.histogram({{"request", name_of(key)}}, api.time);
 }
 
+double MetricsPage::IdleShare::of(const std::vector<common::Duration>& cpu, common::Instant now) {
+  constexpr std::chrono::seconds window_min{1};  // two scrapers side by side still see a sensible window
+  if (before_.size() != cpu.size()) {
+    before_ = cpu;
+    at_ = now;
+  } else if (now - at_ >= window_min && !cpu.empty()) {
+    double busy = 0;
+    const double wall = std::chrono::duration<double>(now - at_).count();
+    for (size_t i = 0; i < cpu.size(); ++i) busy += std::chrono::duration<double>(cpu[i] - before_[i]).count() / wall;
+    share_ = std::clamp(1 - busy / number(cpu.size()), 0.0, 1.0);
+    before_ = cpu;
+    at_ = now;
+  }
+  return share_;
+}
+
 // Shards handle both sockets and requests, so that Kafka's two gauges are one number here.
 void MetricsPage::idle(MetricsText& out, const BrokerSample& sample) {
-  constexpr std::chrono::seconds window_min{1};  // two scrapers side by side still see a sensible window
   std::vector<common::Duration> cpu;
   for (const ShardSample& shard : sample.shards) cpu.push_back(shard.cpu_time);
-  if (cpu_before_.size() != cpu.size()) {
-    cpu_before_ = cpu;
-    cpu_at_ = sample.taken;
-  } else if (sample.taken - cpu_at_ >= window_min) {
-    double busy = 0;
-    const double wall = std::chrono::duration<double>(sample.taken - cpu_at_).count();
-    for (size_t i = 0; i < cpu.size(); ++i)
-      busy += std::chrono::duration<double>(cpu[i] - cpu_before_[i]).count() / wall;
-    idle_share_ = std::clamp(1 - busy / number(cpu.size()), 0.0, 1.0);
-    cpu_before_ = cpu;
-    cpu_at_ = sample.taken;
-  }
+  const double share = shards_idle_.of(cpu, sample.taken);
   out.family("kafka_network_socketserver_networkprocessoravgidle_percent", "gauge",
              "Share of time that the shards' threads are idle.");
-  out.sample(idle_share_);
+  out.sample(share);
   out.family("kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent", "gauge",
              "The same: shards do both.");
-  out.sample(idle_share_);
+  out.sample(share);
   out.family("naru_shard_cpu_seconds_total", "counter", "CPU time used by each shard's thread.");
   for (size_t i = 0; i < cpu.size(); ++i) {
     out.sample({{"shard", std::to_string(i)}}, std::chrono::duration<double>(cpu[i]).count());
@@ -278,57 +294,6 @@ void MetricsPage::paces(MetricsText& out, const MetricsInput& in, const BrokerSa
                "Entries a second that are taken from that leader.");
     out.sample(leads ? 0 : rate);
   }
-}
-
-void MetricsPage::quorum(MetricsText& out, const BrokerSample& sample) {
-  if (!sample.quorum) return;
-  const auto gauge = [&](const std::string& name, const char* help, double value) {
-    out.family(name, "gauge", help);
-    out.sample(value);
-  };
-  const auto ms = [](common::Duration d) { return std::chrono::duration<double, std::milli>(d).count(); };
-  const controller::quorum::RaftMeasures& raft = sample.raft;
-  for (const auto& [what, help, all] :
-       {std::tuple{"commit_latency", "Milliseconds from proposing an entry here to its commit, in the last minutes.",
-                   &raft.commit_latency},
-        {"election_latency", "Milliseconds from standing for election to a known leader, in the last minutes.",
-         &raft.election_latency}}) {
-    const common::Histogram lately = recent(what, *all, sample.taken);
-    const double average = lately.count() > 0 ? lately.sum_seconds() * 1000 / number(lately.count()) : 0;
-    for (const char* style : {"raft_metrics", "raftmetrics"}) {
-      gauge(fmt::format("kafka_server_{}_{}_avg", style, what), help, average);
-      gauge(fmt::format("kafka_server_{}_{}_max", style, what), help, lately.quantile_seconds(1) * 1000);
-    }
-  }
-  const auto unknown = std::ranges::count_if(sample.quorum->voters.voters(),
-                                             [](const auto& voter) { return voter.endpoint.host.empty(); });
-  for (const char* style : {"raft_metrics", "raftmetrics"}) {
-    gauge(fmt::format("kafka_server_{}_current_vote", style), "Whom this node has voted for in this term, -1: nobody.",
-          sample.quorum->voted_for ? number(sample.quorum->voted_for->value) : -1);
-    gauge(fmt::format("kafka_server_{}_number_unknown_voter_connections", style), "Voters whose address is not known.",
-          number(unknown));
-  }
-  gauge("kafka_server_metadataloader_handleloadsnapshotcount", "Snapshots of the metadata loaded by this process.",
-        number(raft.snapshots_loaded));
-  if (raft.snapshot_made_at) {
-    gauge("kafka_server_snapshotemitter_latestsnapshotgeneratedbytes", "Size of the last snapshot made here.",
-          number(raft.snapshot_bytes));
-    gauge("kafka_server_snapshotemitter_latestsnapshotgeneratedagems", "Age of the last snapshot made here.",
-          ms(sample.taken - *raft.snapshot_made_at));
-  }
-  const controller::quorum::ControllerMeasures& controller = sample.controller;
-  gauge("kafka_controller_controllereventmanager_eventqueuesize",
-        "Requests to the controller that wait for a commit, or for brokers to apply it.", number(controller.waiting));
-  out.family("kafka_controller_controllereventmanager_eventqueuetimems", "summary",
-             "How late the active controller's thread comes to what is due.");
-  out.summary_ms({}, controller.lateness, recent("lateness", controller.lateness, sample.taken));
-  out.family("kafka_controller_controllereventmanager_eventqueueprocessingtimems", "summary",
-             "Time to decide a request, without its commit.");
-  out.summary_ms({}, controller.processing, recent("deciding", controller.processing, sample.taken));
-  gauge("kafka_controller_kafkacontroller_eventqueueoperationsstartedcount",
-        "Requests that this node has taken as the active controller.", number(controller.requests));
-  gauge("kafka_controller_kafkacontroller_eventqueueoperationstimedoutcount",
-        "Those answered before all that they concern had applied them.", number(controller.timed_out));
 }
 
 std::string MetricsPage::render(const MetricsInput& in) {

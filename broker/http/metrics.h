@@ -28,6 +28,8 @@ struct ProcessSample {
   double max_descriptors = 0;
   double start_time_seconds = 0;  // since 1970
   double uptime_seconds = 0;
+  double disk_read_bytes = 0;  // that reached or left a disk, not the page cache
+  double disk_write_bytes = 0;
 };
 [[nodiscard]] ProcessSample sample_process();
 
@@ -82,9 +84,18 @@ class MetricsPage {
     common::Instant newer_at{};
   };
   std::map<std::string, Window> windows_;
-  std::vector<common::Duration> cpu_before_;
-  common::Instant cpu_at_{};
-  double idle_share_ = 1;
+  // Of threads, by the CPU time that they have used: the share of the time between two looks in which they had nothing
+  // to do.
+  class IdleShare {
+   public:
+    [[nodiscard]] double of(const std::vector<common::Duration>& cpu, common::Instant now);
+
+   private:
+    std::vector<common::Duration> before_;
+    common::Instant at_{};
+    double share_ = 1;
+  };
+  IdleShare shards_idle_, controller_idle_;
   Pace connections_, appended_;
 };
 

@@ -4,11 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "common/model/address_text.h"
-
 namespace broker::http {
-
-namespace metadata = controller::metadata;
 
 namespace {
 
@@ -139,27 +135,6 @@ void write_isr(MetricsText& out, const BrokerSample& sample, const std::vector<c
   }
 }
 
-struct ClusterCounts {
-  size_t partitions = 0, offline = 0, not_preferred = 0;
-  size_t active = 0, fenced = 0;
-};
-
-ClusterCounts count(const metadata::MetadataImage& image) {
-  ClusterCounts counts;
-  for (const auto& [id, topic] : image.topics()) {
-    for (const auto& [index, state] : topic->partitions) {
-      ++counts.partitions;
-      if (!state->leader) {
-        ++counts.offline;
-      } else if (!state->replicas.empty() && *state->leader != state->replicas.front()) {
-        ++counts.not_preferred;
-      }
-    }
-  }
-  for (const auto& [id, broker] : image.brokers()) ++(broker->fenced ? counts.fenced : counts.active);
-  return counts;
-}
-
 }  // namespace
 
 IsrStanding standing_of(const BrokerSample& sample, const ReplicaSample& replica) {
@@ -189,6 +164,10 @@ void write_process(MetricsText& out, const MetricsInput& in) {
   out.sample(in.process.open_descriptors);
   out.family("process_max_fds", "gauge", "Descriptors that may be open.");
   out.sample(in.process.max_descriptors);
+  out.family("kafka_server_kafkaserver_linux_disk_read_bytes", "gauge", "Bytes that this process had read from disks.");
+  out.sample(in.process.disk_read_bytes);
+  out.family("kafka_server_kafkaserver_linux_disk_write_bytes", "gauge", "Bytes that it had written to disks.");
+  out.sample(in.process.disk_write_bytes);
   out.family("process_start_time_seconds", "gauge", "When the process started.");
   out.sample(in.process.start_time_seconds);
   // One thread accepts and spreads connections over the shards: there is one "processor" to name.
@@ -210,73 +189,6 @@ size_t write_partitions(MetricsText& out, const MetricsInput& in, const BrokerSa
   size_t all = 0;
   for (const ShardSample& shard : sample.shards) all += shard.replicas.size();
   return all - replicas.size();
-}
-
-void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSample& sample) {
-  const bool active = sample.quorum && sample.quorum->role == controller::raft::Role::leader;
-  const ClusterCounts counts = active ? count(*sample.image) : ClusterCounts{};
-  const auto gauge = [&](const char* name, const char* help, double value) {
-    out.family(name, "gauge", help);
-    out.sample(value);
-  };
-  gauge("kafka_controller_kafkacontroller_activecontrollercount", "1 on the active controller.", active ? 1 : 0);
-  gauge("kafka_controller_kafkacontroller_offlinepartitionscount",
-        "Partitions without a leader; on the active controller.", number(counts.offline));
-  gauge("kafka_controller_kafkacontroller_preferredreplicaimbalancecount",
-        "Partitions not led by their preferred replica; on the active controller.", number(counts.not_preferred));
-  gauge("kafka_controller_kafkacontroller_globaltopiccount", "Topics; on the active controller.",
-        active ? number(sample.image->topics().size()) : 0);
-  gauge("kafka_controller_kafkacontroller_globalpartitioncount", "Partitions; on the active controller.",
-        number(counts.partitions));
-  gauge("kafka_controller_kafkacontroller_activebrokercount", "Brokers in service; on the active controller.",
-        number(counts.active));
-  gauge("kafka_controller_kafkacontroller_fencedbrokercount", "Fenced brokers; on the active controller.",
-        number(counts.fenced));
-  if (active) {
-    gauge("kafka_brokers", "Brokers in the cluster; said by the active controller.", number(counts.active));
-    out.family("kafka_broker_info", "gauge", "One per broker; said by the active controller.");
-    for (const auto& [id, broker] : sample.image->brokers()) {
-      std::string address;
-      if (!broker->listeners.empty()) {
-        // Where nothing is advertised, each client is told what it can reach; here, where the other brokers reach it.
-        const metadata::Listener& listener = broker->listeners.front();
-        address = common::model::address_text(listener.host.empty() ? broker->cluster_endpoint.host : listener.host,
-                                              listener.port);
-      }
-      out.sample({{"id", fmt::to_string(id.value)}, {"address", address}}, 1);
-    }
-  }
-  const double applied = sample.image->offset() ? number(sample.image->offset()->value) : -1;
-  gauge("kafka_server_broker_metadata_metrics_last_applied_record_offset", "Metadata that this broker has applied.",
-        applied);
-  gauge("kafka_controller_kafkacontroller_lastappliedrecordoffset", "The same, of the controller in this process.",
-        applied);
-  gauge("kafka_controller_kafkacontroller_newactivecontrollerscount",
-        "Controllers elected since this process started, as seen from here.", number(in.controllers_seen));
-  gauge("kafka_controller_kafkacontroller_timedoutbrokerheartbeatcount",
-        "Brokers fenced because they were gone or silent since this process started, as seen from here.",
-        number(in.sessions_lost));
-  const auto* version = sample.image->features().find("metadata.version");
-  gauge("kafka_server_metadataloader_currentmetadataversion", "Finalized level of metadata.version.",
-        version != nullptr ? number(*version) : 0);
-  if (!sample.quorum) return;
-  const auto& quorum = *sample.quorum;
-  gauge("kafka_controller_kafkacontroller_lastcommittedrecordoffset", "Last committed entry of the metadata log.",
-        number(quorum.committed.value) - 1);
-  const double leader = quorum.leader ? number(quorum.leader->value) : -1;
-  for (const char* style : {"raft_metrics", "raftmetrics"}) {  // two exporters spell it in two ways
-    gauge(fmt::format("kafka_server_{}_current_leader", style).c_str(), "Leader of the metadata quorum, -1: unknown.",
-          leader);
-    gauge(fmt::format("kafka_server_{}_current_epoch", style).c_str(), "Term of the metadata quorum.",
-          number(quorum.term.value));
-    gauge(fmt::format("kafka_server_{}_high_watermark", style).c_str(), "Committed end of the metadata log.",
-          number(quorum.committed.value));
-    gauge(fmt::format("kafka_server_{}_log_end_offset", style).c_str(), "End of the metadata log.",
-          number(quorum.log_end.value));
-    out.family(fmt::format("kafka_server_{}_current_state", style), "gauge", "1 with the state as a label.");
-    out.sample({{"state", controller::raft::to_string(quorum.role)}}, 1);
-  }
-  gauge("naru_quorum_voters", "Members of the metadata quorum.", number(quorum.voters.size()));
 }
 
 void write_software(MetricsText& out, const BrokerSample& sample) {
@@ -392,6 +304,18 @@ size_t write_groups(MetricsText& out, const BrokerSample& sample, const std::vec
   out.sample(number(offsets));
   out.family("kafka_server_group_coordinator_metrics_group_count", "gauge", "Groups by state.");
   for (const auto& [state, groups] : by_state) out.sample({{"protocol", "classic"}, {"state", state}}, number(groups));
+  common::Duration longest{0}, sum{0};
+  for (const common::Duration took : sample.group_load_times) {
+    longest = std::max(longest, took);
+    sum += took;
+  }
+  const auto ms = [](common::Duration d) { return std::chrono::duration<double, std::milli>(d).count(); };
+  const double loads = number(std::max<size_t>(1, sample.group_load_times.size()));
+  out.family("kafka_server_group_coordinator_metrics_partition_load_time_max", "gauge",
+             "Milliseconds that the coordinators of this broker took to load, at most.");
+  out.sample(ms(longest));
+  out.family("kafka_server_group_coordinator_metrics_partition_load_time_avg", "gauge", "The same, on average.");
+  out.sample(ms(sum) / loads);
   out.family("kafka_consumergroup_members", "gauge", "Members of the group; said by its coordinator.");
   size_t named = 0;
   for (const group::GroupSurvey& group : sample.groups) {

@@ -203,21 +203,28 @@ void Directories::set_aside(PlacedLog log) {
 
 void Directories::rename_aside(LogDirectory& directory, const std::string& path, std::function<void()> done) {
   const auto unique = common::model::random_uuid(options_.random->next(), options_.random->next());
-  const auto moved_to = std::make_shared<Result<std::string>>();
+  const auto moved_to = std::make_shared<common::disk::IoResult<std::string>>();
   options_.disk->offload(
       common::disk::Job::changes,
       [&directory, path, unique, moved_to]() -> common::disk::IoResult<void> {
         *moved_to = directory.set_aside(path, unique);
         return {};
       },
-      [this, alive = std::weak_ptr(alive_), path, moved_to, done = std::move(done)](common::disk::IoResult<void>) {
+      [this, alive = std::weak_ptr(alive_), where = &directory, path, moved_to,
+       done = std::move(done)](common::disk::IoResult<void>) {
         if (alive.expired()) return;
         if (*moved_to) {
           strays_.emplace(options_.home->now() + options_.stray_delay, **moved_to);
-        } else {
-          options_.logger.error("{} not set aside: {}", path, moved_to->error().message);
+          return done();
         }
-        done();
+        if (moved_to->error().fault == common::disk::IoFault::not_found) return done();  // somebody has taken it away
+        options_.logger.error("{} not set aside: {}", path, moved_to->error().message);
+        if (!common::disk::may_pass(moved_to->error().fault))
+          return report_failure(where->path(), {ErrorCode::kafka_storage_error, moved_to->error().message});
+        // Once more with the next tick. Until then its name is taken: what lies there is nobody else's.
+        not_set_aside_.emplace_back([this, where, path, done] {
+          if (!where->failure()) rename_aside(*where, path, done);
+        });
       });
 }
 

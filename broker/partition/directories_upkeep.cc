@@ -159,6 +159,7 @@ void Directories::tick() {
   look_at_space();
   for (const auto& [partition, directory] : std::exchange(not_removed_, {})) take_away(partition, *directory);
   for (const auto& lower : std::exchange(not_lowered_, {})) lower();
+  for (const auto& again : std::exchange(not_set_aside_, {})) again();
   remove_old_strays();
   const common::Instant now = options_.home->now();
   std::vector<CheckpointKind> due;

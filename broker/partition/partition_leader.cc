@@ -13,6 +13,30 @@ namespace broker::partition {
 using common::model::fail;
 using common::model::mutant;
 
+namespace {
+
+void count_fault(common::records::Fault fault, PartitionCounters& counters) {
+  using common::records::Fault;
+  switch (fault) {
+    case Fault::other:
+      return;
+    case Fault::checksum:
+      ++counters.bad_checksums;
+      return;
+    case Fault::format:
+      ++counters.bad_formats;
+      return;
+    case Fault::key:
+      ++counters.missing_keys;
+      return;
+    case Fault::order:
+      ++counters.bad_orders;
+      return;
+  }
+}
+
+}  // namespace
+
 // What an append led to: the answer, and the offset that has to be committed, or synced here, before it may be given.
 struct Partition::Appended {
   ProduceResult result;
@@ -194,6 +218,7 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
   auto facts = common::records::validate_produced(batches.view(), limits, now);
   if (!facts) {
     counters_.bytes_rejected += batches.size();
+    count_fault(facts.error().fault, counters_);
     ProduceResult r = refused(facts.error().code, std::move(facts.error().message));
     for (auto& e : facts.error().record_errors) r.record_errors.push_back({e.batch_index, std::move(e.message)});
     return {std::move(r)};

@@ -25,6 +25,11 @@ struct PartitionCounters {
   uint64_t isr_shrinks = 0;
   uint64_t isr_expands = 0;
   uint64_t failed_isr_updates = 0;  // proposals that the controller refused
+  // Batches that were refused for what is in them (common/records/validate.h).
+  uint64_t bad_checksums = 0;
+  uint64_t bad_formats = 0;
+  uint64_t missing_keys = 0;
+  uint64_t bad_orders = 0;
 
   void add(const PartitionCounters& o) {
     messages_in += o.messages_in;
@@ -40,6 +45,10 @@ struct PartitionCounters {
     isr_shrinks += o.isr_shrinks;
     isr_expands += o.isr_expands;
     failed_isr_updates += o.failed_isr_updates;
+    bad_checksums += o.bad_checksums;
+    bad_formats += o.bad_formats;
+    missing_keys += o.missing_keys;
+    bad_orders += o.bad_orders;
   }
 };
 

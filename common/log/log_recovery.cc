@@ -214,12 +214,16 @@ Result<void> LogRecovery::run() {
   if (is_file_doubted || !epochs_in_file_ || *epochs_in_file_ != log_.epochs.entries()) {
     const std::string text = encode_epochs(log_.epochs.entries());
     if (auto saved = disk_.replace_file(log_.path(epoch_file_name), model::as_bytes(text), disk::Durability::medium);
-        !saved && (log_.config.sync_needs_epochs || !disk::may_pass(saved.error().fault))) {
-      return storage(saved);
+        !saved) {
+      if (!disk::may_pass(saved.error().fault)) return storage(saved);
+      log_.environment.logger.warn("epoch file: {}", saved.error().message);
+      // R81: it is tried again, and nothing is appended before.
+      if (log_.config.sync_needs_epochs) log_.epochs_cut = ++log_.epochs_version;
     }
   }
   if (auto done = sync_kept(); !done) return done;
-  log_.flushed = log_.log_end;
+  const bool owes_epochs = log_.epochs_saved < log_.epochs_cut;
+  log_.flushed = owes_epochs ? std::min(hints_.recovery_point.value_or(Offset(0)), log_.log_end) : log_.log_end;
   return {};
 }
 

@@ -178,8 +178,13 @@ Result<void> LogRecovery::renew_snapshots() {
   const bool worth_it = log_.config.keep_producer_state && log_.producers.size() > 0 && producers_from_ < log_.log_end;
   if (!worth_it) return {};
   const auto content = log_.producers.encode_snapshot();
-  log_.snapshots.push_back({log_.log_end});
-  return storage(disk_.replace_file(log_.path(log_.log_end, snapshot_suffix), content, disk::Durability::medium));
+  const auto saved = disk_.replace_file(log_.path(log_.log_end, snapshot_suffix), content, disk::Durability::medium);
+  if (!saved && disk::may_pass(saved.error().fault)) {
+    log_.environment.logger.warn("producer snapshot: {}", saved.error().message);
+    return {};  // R81: the next start reads more
+  }
+  if (saved) log_.snapshots.push_back({log_.log_end});
+  return storage(saved);
 }
 
 }  // namespace common::log

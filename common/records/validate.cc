@@ -17,8 +17,9 @@ using model::fail;
 // Enough to find the mistake; the message says how many there were in all.
 constexpr size_t record_errors_max = 32;
 
-tl::unexpected<Rejection> reject(ErrorCode code, std::string message) {
+tl::unexpected<Rejection> reject(ErrorCode code, std::string message, Fault fault = Fault::other) {
   Rejection rejection;
+  rejection.fault = fault;
   rejection.code = code;
   rejection.message = std::move(message);
   return tl::unexpected(std::move(rejection));
@@ -49,8 +50,9 @@ BatchFacts header_facts(const BatchView& batch, size_t position, Codec codec) {
 // Mistakes of single records, gathered so that a client learns of all of them at once.
 class RecordErrors {
  public:
-  void add(ErrorCode code, int32_t index, std::string message) {
+  void add(ErrorCode code, int32_t index, std::string message, Fault fault = Fault::other) {
     if (count_++ == 0) first_ = code;
+    if (fault_ == Fault::other) fault_ = fault;
     has_bad_timestamp_ |= code == ErrorCode::invalid_timestamp;
     if (kept_.size() < record_errors_max) kept_.push_back({index, std::move(message)});
   }
@@ -63,11 +65,13 @@ class RecordErrors {
             ? "One or more records have been rejected due to invalid timestamp"
             : fmt::format("One or more records have been rejected due to {} record errors in total", count_);
     rejection.record_errors = std::move(kept_);
+    rejection.fault = fault_;
     return rejection;
   }
 
  private:
   ErrorCode first_ = ErrorCode::none;
+  Fault fault_ = Fault::other;
   bool has_bad_timestamp_ = false;
   size_t count_ = 0;
   std::vector<RecordError> kept_;
@@ -84,7 +88,7 @@ Validated<void> check_produced_header(const BatchView& batch, const ProduceLimit
                                                             batch.size_bytes(), limits.max_batch_bytes));
   }
   if (!batch.crc_ok() && !mutant<"R110-takes-a-wrong-checksum">())
-    return reject(ErrorCode::corrupt_message, "Record batch checksum does not match");
+    return reject(ErrorCode::corrupt_message, "Record batch checksum does not match", Fault::checksum);
   if (batch.last_offset_delta() < 0) {
     return reject(ErrorCode::invalid_record, fmt::format("last offset delta {}", batch.last_offset_delta()));
   }
@@ -144,10 +148,10 @@ Validated<void> check_records(const BatchView& batch, const ProduceLimits& limit
     if (!shape) return refused(shape.error());
     if (shape->offset_delta != i && !mutant<"R110-takes-wrong-deltas">()) {
       errors.add(ErrorCode::invalid_record, i,
-                 fmt::format("record has offset delta {}, expected {}", shape->offset_delta, i));
+                 fmt::format("record has offset delta {}, expected {}", shape->offset_delta, i), Fault::order);
     }
     if (limits.keys == KeyRule::required && !shape->has_key && !facts.is_control) {
-      errors.add(ErrorCode::invalid_record, i, "Compacted topic cannot accept message without key");
+      errors.add(ErrorCode::invalid_record, i, "Compacted topic cannot accept message without key", Fault::key);
     }
     const int64_t timestamp = add_wrapping(facts.base_timestamp.value, shape->timestamp_delta);
     check_timestamp(timestamp, i, limits, now, errors);
@@ -244,7 +248,8 @@ Validated<std::vector<BatchFacts>> validate_produced(BytesView batches, const Pr
     if (!batch) {
       // Kafka: Produce v3+ takes format 2 only, and says so with INVALID_RECORD.
       const bool is_old = batch.error().code == ErrorCode::unsupported_for_message_format;
-      return reject(is_old ? ErrorCode::invalid_record : batch.error().code, batch.error().message);
+      return reject(is_old ? ErrorCode::invalid_record : batch.error().code, batch.error().message,
+                    is_old ? Fault::format : Fault::other);
     }
     if (limits.origin == AppendOrigin::client && !all.empty()) {
       return reject(ErrorCode::invalid_record, "Produce requests must contain exactly one record batch per partition");

@@ -40,10 +40,19 @@ struct RecordError {
   int32_t batch_index = 0;  // of the record within its batch
   std::string message;
 };
+// What Kafka counts apart.
+enum class Fault : uint8_t {
+  other,
+  checksum,
+  format,  // of a Kafka before 0.11
+  key,     // a compacted topic, and there is none
+  order,   // offsets within the batch do not follow each other
+};
 struct Rejection {
   model::ErrorCode code = model::ErrorCode::invalid_record;
   std::string message;
   std::vector<RecordError> record_errors;
+  Fault fault = Fault::other;
 };
 template <class T>
 using Validated = tl::expected<T, Rejection>;

@@ -82,6 +82,29 @@ def test_a_profile_stands_in_for_the_addresses_and_properties_are_taken_everywhe
         equal(json.loads(naru("profile", "list", "-o", "json").stdout), [], "profiles after that")
 
 
+def test_a_partitions_files_are_looked_into():
+    with Cluster(1) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "-p", 1)
+        cluster.naru("produce", "t", "-k", "key", text_in="".join(f"{i}\n" for i in range(10)))
+        directory = cluster[1].data / "t-0"
+        found = cluster.json("log", "verify", directory)
+        equal((found["well"], found["records"], found["start"], found["end"]), (True, 10, 0, 10), "what verify says")
+        equal(cluster.naru("log", "dump", directory, "--records", "-f", "%t %p %o %k %v\\n").splitlines(),
+              [f"t 0 {i} key {i}" for i in range(10)], "records as they lie there")
+        batches = [json.loads(line) for line in cluster.naru("log", "dump", directory, "-o", "json").splitlines()]
+        equal(sum(batch["records"] for batch in batches), 10, "records of the batches")
+        true(all(batch["checksum_ok"] for batch in batches), f"checksums: {batches}")
+        cluster[1].stop()
+        segment = next(directory.glob("*.log"))
+        content = bytearray(segment.read_bytes())
+        content[batches[0]["bytes"] - 1] ^= 1
+        segment.write_bytes(content)
+        broken = cluster.run("log", "verify", directory)
+        equal(broken.returncode, 10, "exit code for a checksum that is wrong")
+        true("the checksum is wrong" in broken.stdout, broken.stdout)
+
+
 def test_dev_says_which_port_is_taken():
     for taken, what in ((0, "the clients' port"), (10_000, "the brokers' port")):
         first = free_port()

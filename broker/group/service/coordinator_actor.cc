@@ -123,6 +123,7 @@ Awaitable<void> CoordinatorActor::run_load(std::shared_ptr<CoordinatorActor> sel
     if (loaded) {
       self->state_ = State::active;
       self->load_failed_ = false;
+      self->load_time_ = self->shard_.now() - begun;
       self->perform(self->coordinator_->start(self->now()));
       self->forget_deleted_topics();
       self->options_.log.info(

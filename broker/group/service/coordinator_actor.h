@@ -50,6 +50,9 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
     return coordinator_ && state_ == State::active ? coordinator_->survey() : std::vector<GroupSurvey>{};
   }
 
+  // How long loading took; none: not loaded.
+  [[nodiscard]] std::optional<common::Duration> load_time() const { return load_time_; }
+
  private:
   enum class State { loading, active, stopped };
   // A request that waits; lives in the frame of its coroutine.
@@ -98,6 +101,7 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
   uint64_t last_token_ = 0;
   int awaiting_load_ = 0;     // requests
   bool load_failed_ = false;  // at the last attempt
+  std::optional<common::Duration> load_time_;
   std::set<std::pair<std::string, std::optional<Uuid>>> deleted_meanwhile_;  // topics, while it loads
   std::vector<OffsetStored> unforgotten_;  // removals of an earlier life of which nobody knows whether they are written
   int life_ = 0;              // counts loads: what was appended for an earlier one means nothing now

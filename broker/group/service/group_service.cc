@@ -118,6 +118,12 @@ class GroupService::Home {
     }
   }
 
+  void load_times(std::vector<common::Duration>& all) const {
+    for (const auto& [partition, actor] : actors_) {
+      if (const auto took = actor->load_time()) all.push_back(*took);
+    }
+  }
+
   void stop() {
     stopped_ = true;
     for (const auto& [partition, actor] : actors_) actor->stop();
@@ -177,6 +183,16 @@ Awaitable<std::vector<GroupSurvey>> GroupService::survey(common::Shard& here) {
   for (const auto& home : homes_) {
     co_await common::hop(home->shard());
     home->survey(all);
+    co_await common::hop(here);
+  }
+  co_return all;
+}
+
+Awaitable<std::vector<common::Duration>> GroupService::load_times(common::Shard& here) {
+  std::vector<common::Duration> all;
+  for (const auto& home : homes_) {
+    co_await common::hop(home->shard());
+    home->load_times(all);
     co_await common::hop(here);
   }
   co_return all;

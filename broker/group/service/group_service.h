@@ -108,6 +108,8 @@ class GroupService {
   Awaitable<ListAnswer> list(common::Shard& here, ListRequest request);
   // Every group that this broker coordinates, with what it has committed. For metrics and pages.
   Awaitable<std::vector<GroupSurvey>> survey(common::Shard& here);
+  // How long each coordinator that serves took to load its partition.
+  Awaitable<std::vector<common::Duration>> load_times(common::Shard& here);
   // A topic was deleted (any shard; returns at once).
   void on_topic_deleted(std::string topic, std::optional<Uuid> id = std::nullopt);
 

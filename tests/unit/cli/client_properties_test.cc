@@ -47,7 +47,7 @@ OwnSettings own_of(const Shared& shared) {
 }
 
 template <class C>
-C parsed(std::vector<const char*> words) {
+C command_of(std::vector<const char*> words) {
   words.insert(words.begin(), "naru");
   const auto command = parse_command_line(static_cast<int>(words.size()), words.data());
   REQUIRE(command);
@@ -95,14 +95,14 @@ TEST_CASE("what the command's own requests cannot follow, and what means nothing
 }
 
 TEST_CASE("every command takes -X and --command-config, and one -X is one word") {
-  const auto describe =
-      parsed<TopicDescribeCommand>({"topic", "describe", "-X", "a=1", "orders", "--command-config", "f", "-X", "b=2"});
+  const auto describe = command_of<TopicDescribeCommand>(
+      {"topic", "describe", "-X", "a=1", "orders", "--command-config", "f", "-X", "b=2"});
   CHECK(describe.names == std::vector<std::string>{"orders"});
   CHECK(describe.shared.properties == std::vector<std::string>{"a=1", "b=2"});
   CHECK(describe.shared.command_config == "f");
-  CHECK(parsed<ProduceCommand>({"produce", "-X", "linger.ms=1", "t"}).shared.properties ==
+  CHECK(command_of<ProduceCommand>({"produce", "-X", "linger.ms=1", "t"}).shared.properties ==
         std::vector<std::string>{"linger.ms=1"});
-  CHECK(parsed<StatusCommand>({"status", "-X", "a=1"}).shared.properties.size() == 1);
+  CHECK(command_of<StatusCommand>({"status", "-X", "a=1"}).shared.properties.size() == 1);
 }
 
 TEST_CASE("a profile stands in for -b until another one is used") {
@@ -136,6 +136,19 @@ TEST_CASE("a profile stands in for -b until another one is used") {
   CHECK(use_profile("test").error().exit == Exit::usage);
   for (const char* wrong : {"", "../x", ".hidden", "a/b"}) CHECK_FALSE(save_profile(wrong, {}));
 
-  CHECK(parsed<ProfileCommand>({"profile", "save", "x", "-b", "h:1"}).action == ProfileCommand::Action::save);
-  CHECK(parsed<ProfileCommand>({"profile", "use"}).name.empty());
+  CHECK(command_of<ProfileCommand>({"profile", "save", "x", "-b", "h:1"}).action == ProfileCommand::Action::save);
+  CHECK(command_of<ProfileCommand>({"profile", "use"}).name.empty());
+}
+
+TEST_CASE("without a home there are no profiles, and nothing is kept anywhere else") {
+  const char* const home = std::getenv("HOME");
+  const std::string before = home != nullptr ? home : "";
+  unsetenv("HOME");
+  unsetenv("XDG_CONFIG_HOME");
+  CHECK(profiles().empty());
+  CHECK_FALSE(current_profile_file());
+  CHECK(save_profile("x", {}).error().exit == Exit::refused);
+  CHECK(use_profile("").error().exit == Exit::refused);
+  CHECK(remove_profile("x").error().exit == Exit::refused);
+  setenv("HOME", before.c_str(), 1);
 }

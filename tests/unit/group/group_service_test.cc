@@ -102,6 +102,16 @@ struct Fixture {
     return wait(begin(std::move(request)));
   }
 
+  static Awaitable<void> load_times_into(Fixture& f, std::shared_ptr<std::optional<size_t>> slot) {
+    *slot = (co_await f.service->load_times(*f.shard)).size();
+  }
+  // How many coordinators have loaded.
+  size_t loaded() {
+    auto slot = std::make_shared<std::optional<size_t>>();
+    shard->spawn("load times", load_times_into(*this, slot));
+    return wait(slot);
+  }
+
   // Timers are real; what is waited for is asked again and again, so no time is assumed.
   void run_for_a_moment() {
     io.restart();
@@ -149,6 +159,7 @@ TEST_CASE_METHOD(Fixture, "what was written is loaded by the next leader") {
   CHECK(ask(commit("g", 2)).partitions.at(0) == ErrorCode::none);
   lead(2);
   CHECK(fetch("g").value() == 2);
+  CHECK(loaded() == 1);
   CHECK(fetch("h").value() == 5);
   CHECK(fetch("i").value() == -1);
   CHECK(disk.reads == 3);
@@ -320,6 +331,7 @@ TEST_CASE_METHOD(Fixture, "a partition that cannot be loaded never looks empty")
   }
   lead(1);
   CHECK(fetch("g").error().code == ErrorCode::coordinator_not_available);
+  CHECK(loaded() == 0);
   const int reads = disk.reads;
   while (disk.reads == reads) run_for_a_moment();  // tried again
   disk.read_error.reset();

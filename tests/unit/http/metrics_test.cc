@@ -75,6 +75,8 @@ TEST_CASE("a broker's page: leaders speak for partitions, sums cover what is lef
   sample.shards[1].replicas = {replica("payments", 0, true)};
   sample.shards[1].partitions.retired["gone"].messages_in = 5;
   sample.shards[1].partitions.retired_in_all.messages_in = 5;
+  sample.shards[1].partitions.retired_in_all.bad_checksums = 2;
+  sample.shards[0].replicas[0].counters.missing_keys = 1;
   std::vector<GroupLag> lags;
   lags.push_back({.group = "g",
                   .partition = {"orders", PartitionIndex(0)},
@@ -101,6 +103,8 @@ TEST_CASE("a broker's page: leaders speak for partitions, sums cover what is lef
   CHECK(value_of(text, "kafka_server_brokertopicmetrics_messagesin_total{topic=\"gone\"}") == 5);
   CHECK(value_of(text, "kafka_server_replicamanager_partitioncount") == 3);
   CHECK(value_of(text, "kafka_server_replicamanager_leadercount") == 2);
+  CHECK(value_of(text, "kafka_server_brokertopicmetrics_invalidmessagecrcrecords_total") == 2);
+  CHECK(value_of(text, "kafka_server_brokertopicmetrics_nokeycompactedtopicrecords_total") == 1);
   CHECK(value_of(text, "kafka_server_replicamanager_produceridcount") == 6);
   CHECK(value_of(text, "kafka_server_replicamanager_failedisrupdates_total") == 0);
   const std::string lag =
@@ -147,6 +151,7 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   sample.quorum->committed = common::model::LogIndex(8);
   sample.quorum->log_end = common::model::LogIndex(10);
   sample.groups.push_back({.group = "g", .state = "Stable", .members = 2, .offsets = {}});
+  sample.group_load_times = {std::chrono::milliseconds(10), std::chrono::milliseconds(30)};
   sample.quorum->voted_for = BrokerId(2);
   sample.raft.snapshots_loaded = 1;
   MetricsInput in;
@@ -157,6 +162,7 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   (void)page.render(in);
   sample.taken += std::chrono::seconds(2);
   sample.quorum->log_end = common::model::LogIndex(30);
+  sample.controller_cpu_time = std::chrono::milliseconds(500);
   sample.raft.commit_latency.observe(std::chrono::milliseconds(4));
   sample.raft.commit_latency.observe(std::chrono::milliseconds(8));
   sample.raft.snapshot_made_at = sample.taken - std::chrono::seconds(3);
@@ -174,6 +180,7 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   CHECK(value_of(text, "kafka_server_raftmetrics_commit_latency_max") >= 8);
   CHECK(value_of(text, "kafka_server_raft_metrics_election_latency_avg") == 0);
   CHECK(value_of(text, "kafka_server_raft_metrics_current_vote") == 2);
+  CHECK(value_of(text, "kafka_server_raft_metrics_poll_idle_ratio_avg") == 0.75);
   CHECK(value_of(text, "kafka_server_raft_metrics_number_unknown_voter_connections") == 0);
   CHECK(value_of(text, "kafka_server_metadataloader_handleloadsnapshotcount") == 1);
   CHECK(value_of(text, "kafka_server_snapshotemitter_latestsnapshotgeneratedbytes") == 4096);
@@ -182,6 +189,8 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   CHECK(value_of(text, "kafka_controller_controllereventmanager_eventqueuetimems_count") == 0);
   CHECK(value_of(text, "kafka_controller_controllereventmanager_eventqueueprocessingtimems_count") == 1);
   CHECK(value_of(text, "kafka_controller_kafkacontroller_eventqueueoperationsstartedcount") == 5);
+  CHECK(value_of(text, "kafka_server_group_coordinator_metrics_partition_load_time_max") == 30);
+  CHECK(value_of(text, "kafka_server_group_coordinator_metrics_partition_load_time_avg") == 20);
   CHECK(value_of(text, "kafka_server_groupmetadatamanager_numgroupsstable") == 1);
   CHECK(value_of(text, "kafka_server_groupmetadatamanager_numgroupsempty") == 0);
 }
@@ -260,9 +269,13 @@ TEST_CASE("compaction: the shard that waits longest, the dirtiest log, what the 
 TEST_CASE("before it serves a broker tells of its process only") {
   MetricsInput in;
   in.broker_state = 2;
+  in.process.disk_read_bytes = 4096;
+  in.process.disk_write_bytes = 8192;
   MetricsPage page;
   const std::string text = page.render(in);
   CHECK(value_of(text, "kafka_server_kafkaserver_brokerstate") == 2);
+  CHECK(value_of(text, "kafka_server_kafkaserver_linux_disk_read_bytes") == 4096);
+  CHECK(value_of(text, "kafka_server_kafkaserver_linux_disk_write_bytes") == 8192);
   CHECK(text.find("kafka_log_log_size") == std::string::npos);
 }
 

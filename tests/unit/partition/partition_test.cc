@@ -543,6 +543,20 @@ TEST_CASE("ISR proposals: answers of another epoch are old news") {
   REQUIRE(f.partition->counters().failed_isr_updates == 0);
 }
 
+TEST_CASE("batches that are refused for what is in them are counted by what is wrong") {
+  Fixture f;
+  f.lead();
+  const Buffer sound = Fixture::batch();
+  std::vector<std::byte> bytes(sound.view().begin(), sound.view().end());
+  bytes.back() ^= std::byte{1};
+  const Buffer damaged = Buffer::copy_of(common::model::BytesView(bytes));
+  REQUIRE(f.produce(damaged, Acks::leader)->value->error == ErrorCode::corrupt_message);
+  REQUIRE(f.partition->counters().bad_checksums == 1);
+  REQUIRE(f.partition->counters().bytes_rejected == damaged.size());
+  REQUIRE(f.produce(sound, Acks::leader)->value->error == ErrorCode::none);
+  REQUIRE(f.partition->counters().bad_checksums == 1);
+}
+
 TEST_CASE("a leader tells how far its followers are, who writes, and which changes of its ISR were refused") {
   Fixture f;
   f.lead(1, {1, 2});

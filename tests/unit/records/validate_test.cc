@@ -154,6 +154,23 @@ TEST_CASE("a produced batch is refused with Kafka's code") {
   }
 }
 
+TEST_CASE("a refusal says what Kafka counts apart") {
+  const auto fault_of = [](const Bytes& bytes, KeyRule keys = KeyRule::optional) {
+    ProduceLimits limits;
+    limits.keys = keys;
+    const auto facts = validate_produced(bytes, limits, now);
+    REQUIRE_FALSE(facts.has_value());
+    return facts.error().fault;
+  };
+  Bytes bad_crc = golden_bytes("java-none");
+  bad_crc.back() ^= std::byte{1};
+  CHECK(fault_of(bad_crc) == Fault::checksum);
+  CHECK(fault_of(forged([](std::byte* b) { store_be(b + layout::magic, int8_t{1}); })) == Fault::format);
+  CHECK(fault_of(batch_with({{.offset_delta = 1}})) == Fault::order);
+  CHECK(fault_of(batch_with({{.key_length = -1}}), KeyRule::required) == Fault::key);
+  CHECK(fault_of({}) == Fault::other);
+}
+
 TEST_CASE("malformed records are refused") {
   REQUIRE(validate_produced(batch_with({{}, {.offset_delta = 1}}), {}, now).has_value());
   const std::vector<std::pair<std::string, Raw>> rows = {
