@@ -79,7 +79,7 @@ Outcome<std::vector<Step>> plan(client::Cluster& cluster, const GroupSeekCommand
   const int64_t now =
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
           .count();
-  const Outcome<StartPosition> to = parse_from(command.to, now);
+  const Outcome<StartPosition> to = parse_from(command.to, now, "--to");
   if (!to) return tl::unexpected(to.error());
   const auto partitions = chosen_partitions(cluster, command, group);
   if (!partitions) return tl::unexpected(partitions.error());

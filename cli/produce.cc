@@ -70,6 +70,7 @@ Outcome<void> Producing::open() {
   settings.set("acks", command_.acks);
   if (command_.acks == "all" || command_.acks == "-1") settings.set("enable.idempotence", "true");
   settings.set("linger.ms", "5");
+  settings.set("message.max.bytes", "104857600");  // how large a record may be is the topic's to say
   settings.set("partitioner", "murmur2_random");  // as the Java client: keys land where other clients put them
   if (!command_.codec.empty()) settings.set("compression.codec", command_.codec);
   settings.set_all(properties->after);
@@ -196,8 +197,7 @@ Exit Producing::run() {
         std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
             .count();
     const Outcome<StartPosition> time = parse_from(command_.timestamp, now);
-    if (!time) return report(time.error());
-    if (time->kind != StartPosition::Kind::time) {
+    if (!time || time->kind != StartPosition::Kind::time) {
       return report({.exit = Exit::usage,
                      .message = fmt::format("--timestamp {}: must be a time such as 2h or @2026-11-23T12:00:00Z",
                                             command_.timestamp),

@@ -231,7 +231,7 @@ std::optional<InputPattern::Record> InputPattern::take(std::string_view& bytes, 
   return record;
 }
 
-Outcome<StartPosition> parse_from(std::string_view text, int64_t now_ms) {
+Outcome<StartPosition> parse_from(std::string_view text, int64_t now_ms, std::string_view option) {
   using Kind = StartPosition::Kind;
   if (text == "start" || text == "beginning") return StartPosition{Kind::start, 0};
   if (text == "end") return StartPosition{Kind::end, 0};
@@ -254,9 +254,8 @@ Outcome<StartPosition> parse_from(std::string_view text, int64_t now_ms) {
   }
   return problem(
       Exit::usage,
-      fmt::format(
-          "--from {}: must be start, end, -10, an offset, 30s, 5m, 2h, 1d, @milliseconds or @2026-11-23T12:00:00Z",
-          text));
+      fmt::format("{} {}: must be start, end, -10, an offset, 30s, 5m, 2h, 1d, @milliseconds or @2026-11-23T12:00:00Z",
+                  option, text));
 }
 
 }  // namespace cli

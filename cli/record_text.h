@@ -70,6 +70,7 @@ struct StartPosition {
   int64_t number = 0;  // tail: how many; offset; time: milliseconds since 1970
   friend bool operator==(const StartPosition&, const StartPosition&) = default;
 };
-Outcome<StartPosition> parse_from(std::string_view text, int64_t now_ms);
+// `option` is what the message calls it.
+Outcome<StartPosition> parse_from(std::string_view text, int64_t now_ms, std::string_view option = "--from");
 
 }  // namespace cli

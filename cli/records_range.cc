@@ -68,7 +68,7 @@ struct Cut {
 
 // A time names the first record that stays.
 Outcome<std::vector<Cut>> plan(client::Cluster& cluster, const TopicTrimCommand& command) {
-  const Outcome<StartPosition> until = parse_from(command.before, now_ms());
+  const Outcome<StartPosition> until = parse_from(command.before, now_ms(), "--before");
   if (!until) return tl::unexpected(until.error());
   using Kind = StartPosition::Kind;
   const Outcome<TopicFacts> topic = one_topic(cluster, command.topic);
@@ -109,7 +109,7 @@ Exit run(const TopicOffsetsCommand& command) {
   if (command.shared.format == Format::help) return print_out(offsets_shape) ? Exit::done : Exit::refused;
   std::optional<StartPosition> when;
   if (!command.at.empty()) {
-    const Outcome<StartPosition> parsed = parse_from(command.at, now_ms());
+    const Outcome<StartPosition> parsed = parse_from(command.at, now_ms(), "--at");
     if (!parsed) return report(parsed.error());
     if (parsed->kind != StartPosition::Kind::time) {
       return report({.exit = Exit::usage,

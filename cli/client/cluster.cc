@@ -1,5 +1,7 @@
 #include "cli/client/cluster.h"
 
+#include <thread>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -16,7 +18,7 @@ Outcome<Connection*> Cluster::any(Deadline until) {
     // Each address gets its share of what is left, so that one that swallows packets does not use up all.
     const auto now = std::chrono::steady_clock::now();
     const Deadline share = now + (until - now) / static_cast<int>(bootstrap_.size() - i);
-    Outcome<std::unique_ptr<Connection>> opened = Connection::open(bootstrap_[i], share);
+    Outcome<std::unique_ptr<Connection>> opened = Connection::open(bootstrap_[(first_ + i) % bootstrap_.size()], share);
     if (opened) {
       any_ = std::move(*opened);
       return any_.get();
@@ -25,6 +27,11 @@ Outcome<Connection*> Cluster::any(Deadline until) {
   }
   return problem(Exit::unreachable, fmt::format("no broker answered: {}", fmt::join(failures, ", ")),
                  "is it running? `naru dev` starts one; -b names another address");
+}
+
+void Cluster::try_another(std::chrono::milliseconds pause) {
+  first_ = (first_ + 1) % bootstrap_.size();
+  std::this_thread::sleep_for(pause);
 }
 
 Outcome<Connection*> Cluster::at(const Broker& broker, Deadline until) {

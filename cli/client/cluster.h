@@ -3,6 +3,8 @@
 // and tries again within the deadline where an error says that trying again may help.
 // Thread-compatible.
 #pragma once
+#include <algorithm>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -33,11 +35,12 @@ class Cluster {
   }
   template <kafka::Message Response, kafka::Message Request>
   Outcome<Response> call_until(const Request& request, Deadline until) {
-    for (;;) {
+    for (std::chrono::milliseconds pause(20);; pause = std::min(2 * pause, retry_pause_max)) {
       Outcome<Connection*> connection = any(until);
       if (!connection) return tl::unexpected(std::move(connection.error()));
       Outcome<Response> answer = (*connection)->template call<Response>(request, until);
-      if (answer || !(*connection)->broken() || std::chrono::steady_clock::now() >= until) return answer;
+      if (answer || !(*connection)->broken() || std::chrono::steady_clock::now() + pause >= until) return answer;
+      try_another(pause);
     }
   }
   // Asks one broker.
@@ -56,11 +59,17 @@ class Cluster {
   [[nodiscard]] std::string connected_to() const;
 
  private:
+  static constexpr std::chrono::milliseconds retry_pause_max{500};
+
   Outcome<Connection*> any(Deadline until);
+  // After a connection that ended without an answer. A broker that closes each one is not to be stormed, nor to keep us
+  // from the others: it may be cut off, or not like what it is asked.
+  void try_another(std::chrono::milliseconds pause);
   Outcome<Connection*> at(const Broker& broker, Deadline until);
 
   std::vector<common::config::HostPort> bootstrap_;
   std::chrono::milliseconds timeout_;
+  size_t first_ = 0;  // of bootstrap_, to try
   std::unique_ptr<Connection> any_;
   std::map<int32_t, std::unique_ptr<Connection>> by_id_;
 };

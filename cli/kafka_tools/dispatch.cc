@@ -81,15 +81,32 @@ constexpr Named tools[] = {
     {"kafka-topics", &kafka_tools::topics},
 };
 
+std::string_view base_name(std::string_view program) {
+  const size_t slash = program.rfind('/');
+  if (slash != std::string_view::npos) program.remove_prefix(slash + 1);
+  return program;
+}
+
+// Any other script of Kafka's.
+Exit not_offered(int /*argc*/, const char* const* argv) {
+  std::string known;
+  for (const Named& named : tools) {
+    if (named.name.starts_with("kafka-")) known += fmt::format("{}{}", known.empty() ? "" : ", ", named.name);
+  }
+  return report({.exit = Exit::usage,
+                 .message = fmt::format("{} is none of the tools that naru stands for: {}", base_name(argv[0]), known),
+                 .next_step = "Kafka's own tools work with this cluster; `naru --help` shows what naru has"});
+}
+
 }  // namespace
 
 std::optional<KafkaTool> kafka_tool_named(std::string_view program) {
-  const size_t slash = program.rfind('/');
-  if (slash != std::string_view::npos) program.remove_prefix(slash + 1);
+  program = base_name(program);
   if (program.ends_with(".sh")) program.remove_suffix(3);
   for (const Named& named : tools) {
     if (named.name == program) return named.tool;
   }
+  if (program.starts_with("kafka-")) return &not_offered;
   return std::nullopt;
 }
 

@@ -214,6 +214,17 @@ def test_without_a_quorum_nothing_is_made_up():
         wait_until(endless, "a consumer that says which partitions did not end")
 
 
+def test_a_record_may_be_as_large_as_its_topic_says():
+    with Cluster(1) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "-c", "max.message.bytes=4000000")
+        large = "x" * 3_000_000 + "\n"
+        cluster.naru("produce", "t", text_in=large)
+        true(cluster.naru("consume", "t", "-e") == large, "what was written")
+        refused = cluster.run("produce", "t", text_in="y" * 5_000_000)
+        equal(refused.returncode, 1, f"exit code for more than the topic takes: {refused.stderr}")
+
+
 def test_a_consumer_without_an_end_is_interrupted():
     with Cluster(1) as cluster:
         cluster.start()

@@ -208,7 +208,9 @@ void controller_messages() {
   write(target, "ids", up + call(metadata::AllocateProducerIds{BrokerId(1), BrokerEpoch(1)}));
   write(target, "unregister", topic + call(metadata::UnregisterBroker{BrokerId(1)}) + call(metadata::DescribeQuorum{}));
   write(target, "answers", framed(3, quorum::to_proto(3, metadata::BrokerHeartbeatAnswer{}).SerializeAsString()));
+}
 
+void quorum_files() {
   const std::string files = "quorum_files_fuzz";
   metadata::TopicRecord record{Uuid::from_halves(9, 1), "orders"};
   write(
@@ -306,6 +308,7 @@ int main(int argc, char** argv) {
   for (unsigned kind = 6; kind < 8; ++kind) files("quorum_files_fuzz", fmt::format("base-{}", kind % 2), byte(kind), 5);
   raft_messages();
   controller_messages();
+  quorum_files();
   replication_frames();
   stored_records();
   return 0;

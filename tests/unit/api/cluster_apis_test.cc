@@ -287,8 +287,11 @@ TEST_CASE("Metadata creates missing topics where both sides allow it") {
             ErrorCode::unknown_topic_or_partition);
     REQUIRE(broker.controller.requests.empty());
   }
+}
+
+TEST_CASE("Metadata waits for what a topic that is to be made still lacks") {
+  BrokerFixture broker;
   SECTION("brokers that are still to register are worth waiting for") {
-    broker.controller.effect = nullptr;
     broker.controller.answer = [](const meta::ControllerRequest&) -> meta::ControllerAnswer {
       meta::CreateTopicsAnswer answer;
       answer.topics.push_back({.name = "fresh", .error = {ErrorCode::invalid_replication_factor, "too few"}});
@@ -332,7 +335,6 @@ TEST_CASE("Metadata creates missing topics where both sides allow it") {
     broker.config.default_replication_factor = 3;
     broker.config.voters.resize(4);
     size_t registered_when_asked = 0;
-    broker.controller.effect = nullptr;
     broker.controller.answer = [&](const meta::ControllerRequest&) -> meta::ControllerAnswer {
       registered_when_asked = broker.context.image->brokers().size();
       meta::CreateTopicsAnswer answer;
@@ -348,8 +350,6 @@ TEST_CASE("Metadata creates missing topics where both sides allow it") {
     REQUIRE(registered_when_asked == 4);
   }
   SECTION("a controller that cannot be reached means: try again") {
-    broker.controller.effect = nullptr;
-    broker.controller.answer = nullptr;
     REQUIRE(broker.ask<MetadataResponse>(for_topics({"fresh"}), 1).topics.at(0).error_code ==
             ErrorCode::leader_not_available);
   }

@@ -129,6 +129,23 @@ TEST_CASE("a call in the newest version that both speak") {
   CHECK_FALSE((*connection)->broken());
 }
 
+TEST_CASE("a broker that closes the connection is not asked again before the others") {
+  OneConnection closes([](int socket) {
+    auto asked = read_request(socket);
+    answer(socket, *asked, versions(3), 3);
+    read_request(socket);
+  });
+  OneConnection answers([](int socket) {
+    auto asked = read_request(socket);
+    answer(socket, *asked, versions(3), 3);
+    asked = read_request(socket);
+    answer(socket, *asked, kafka::ListGroupsResponse{}, 3);
+  });
+  Cluster cluster({closes.address(), answers.address()}, std::chrono::seconds(10));
+  CHECK(cluster.call<kafka::ListGroupsResponse>(kafka::ListGroupsRequest{}));
+  CHECK(cluster.connected_to() == "127.0.0.1:" + std::to_string(answers.address().port));
+}
+
 TEST_CASE("an old broker answers version 3 with the body of version 0") {
   OneConnection broker([](int socket) {
     auto asked = read_request(socket);

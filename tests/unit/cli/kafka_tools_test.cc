@@ -34,9 +34,15 @@ TEST_CASE("A program is a tool by the last part of its name, with or without .sh
     REQUIRE(kafka_tool_named(tool));
     REQUIRE(kafka_tool_named(std::string("/opt/kafka/bin/") + tool + ".sh"));
   }
-  for (const char* other : {"naru", "/usr/bin/naru", "kafka-topic", "", "kafka-topics.sh/"}) {
+  for (const char* other : {"naru", "/usr/bin/naru", "", "kafka-topics.sh/"}) {
     CAPTURE(other);
     REQUIRE_FALSE(kafka_tool_named(other));
+  }
+  for (const char* unknown : {"kafka-topic", "/opt/kafka/bin/kafka-acls.sh"}) {
+    CAPTURE(unknown);
+    const auto tool = kafka_tool_named(unknown);
+    REQUIRE(tool);
+    CHECK((*tool)(1, &unknown) == cli::Exit::usage);
   }
 }
 

@@ -138,7 +138,7 @@ TEST_CASE("R18: formats, versions and records that we do not know are refused") 
   CHECK(refused() == ErrorCode::unsupported_version);
 }
 
-TEST_CASE("calls survive the wire") {
+TEST_CASE("calls about topics and settings survive the wire") {
   CreateTopics create;
   CreateTopics::Topic t;
   t.name = "t";
@@ -180,7 +180,9 @@ TEST_CASE("calls survive the wire") {
   CHECK(altered.alteration == ConfigAlteration::full);
   CHECK(altered.resources[0].changes[0].operation == ConfigOperation::append);
   CHECK_FALSE(altered.resources[0].changes[1].value);
+}
 
+TEST_CASE("calls about replicas, leaders and voters survive the wire") {
   AlterPartition isr;
   isr.broker_id = BrokerId{1};
   isr.broker_epoch = BrokerEpoch{2};
