@@ -160,8 +160,8 @@ Result<void> BrokerCore::open_directories() {
     }
     if (identity && config_.cluster_id && identity->cluster_id != *config_.cluster_id) {
       return common::model::fail(common::model::ErrorCode::inconsistent_cluster_id,
-                                 fmt::format("{} belongs to cluster {}, the configuration names cluster {}",
-                                             directory->path(), identity->cluster_id, *config_.cluster_id));
+                                 fmt::format("naru.cluster.id={}: {} belongs to cluster {}", *config_.cluster_id,
+                                             directory->path(), identity->cluster_id));
     }
     directory_ids_.push_back(identity ? identity->directory_id
                                       : common::model::random_uuid(host_.random->next(), host_.random->next()));

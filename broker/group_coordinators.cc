@@ -18,8 +18,12 @@ constexpr auto practically_for_ever = std::chrono::hours(24);
 
 class PartitionCoordinatorLog final : public group::CoordinatorLog {
  public:
-  PartitionCoordinatorLog(std::shared_ptr<Partition> partition, LeaderEpoch epoch, TopicIdOf topic_id_of)
-      : partition_(std::move(partition)), epoch_(epoch), topic_id_of_(std::move(topic_id_of)) {}
+  PartitionCoordinatorLog(std::shared_ptr<Partition> partition, LeaderEpoch epoch, TopicIdOf topic_id_of,
+                          std::function<bool()> may_be_replaced)
+      : partition_(std::move(partition)),
+        epoch_(epoch),
+        topic_id_of_(std::move(topic_id_of)),
+        may_be_replaced_(std::move(may_be_replaced)) {}
 
   Awaitable<Result<Offset>> append(Buffer batch) override {
     partition::ProduceOptions options;
@@ -56,7 +60,10 @@ class PartitionCoordinatorLog final : public group::CoordinatorLog {
     co_return committed.has_value() && leads();
   }
 
-  bool is_cut_off() const override { return partition_->is_cut_off(); }
+  // What is answered from memory needs no follower: whoever follows somebody else by now may still have a stream to
+  // us, and an ISR of one misses nobody. So the clock is asked too, at this moment and not with the last tick: what lay
+  // in the sockets of a process that was stopped comes before its timers.
+  bool is_cut_off() const override { return partition_->is_cut_off() || (may_be_replaced_ && may_be_replaced_()); }
   std::optional<common::model::Uuid> topic_id(const std::string& name) const override { return topic_id_of_(name); }
   Result<Offset> log_start_offset() const override {
     if (!leads()) return no_longer();
@@ -76,19 +83,22 @@ class PartitionCoordinatorLog final : public group::CoordinatorLog {
   std::shared_ptr<Partition> partition_;
   const LeaderEpoch epoch_;
   const TopicIdOf topic_id_of_;
+  const std::function<bool()> may_be_replaced_;
 };
 
 }  // namespace
 
 std::unique_ptr<group::CoordinatorLog> make_coordinator_log(std::shared_ptr<Partition> partition, LeaderEpoch epoch,
-                                                            TopicIdOf topic_id_of) {
-  return std::make_unique<PartitionCoordinatorLog>(std::move(partition), epoch, std::move(topic_id_of));
+                                                            TopicIdOf topic_id_of,
+                                                            std::function<bool()> may_be_replaced) {
+  return std::make_unique<PartitionCoordinatorLog>(std::move(partition), epoch, std::move(topic_id_of),
+                                                   std::move(may_be_replaced));
 }
 
 void GroupCoordinators::on_leading(const std::shared_ptr<Partition>& partition) {
   if (partition->topic() != group::offsets_topic_name) return;
   const LeaderEpoch epoch = partition->leader_epoch();
-  groups_.on_leading(partition->id(), epoch, make_coordinator_log(partition, epoch, topic_id_of_));
+  groups_.on_leading(partition->id(), epoch, make_coordinator_log(partition, epoch, topic_id_of_, may_be_replaced_));
 }
 
 void GroupCoordinators::on_following(const std::shared_ptr<Partition>& partition) {

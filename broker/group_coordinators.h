@@ -15,15 +15,16 @@ namespace broker {
 
 using TopicIdOf = std::function<std::optional<common::model::Uuid>(const std::string& name)>;
 
-// `partition` as its coordinator sees it in leader epoch `epoch`.
+// `partition` as its coordinator sees it in leader epoch `epoch`. `may_be_replaced`: R33, may be absent.
 std::unique_ptr<group::CoordinatorLog> make_coordinator_log(std::shared_ptr<partition::Partition> partition,
-                                                            common::model::LeaderEpoch epoch, TopicIdOf topic_id_of);
+                                                            common::model::LeaderEpoch epoch, TopicIdOf topic_id_of,
+                                                            std::function<bool()> may_be_replaced);
 
 class GroupCoordinators final : public partition::ReplicaListener {
  public:
-  // `topic_id_of` looks into the newest image of the shard.
-  GroupCoordinators(group::GroupService& groups, TopicIdOf topic_id_of)
-      : groups_(groups), topic_id_of_(std::move(topic_id_of)) {}
+  // `topic_id_of` looks into the newest image of the shard; `may_be_replaced`: R33, may be absent.
+  GroupCoordinators(group::GroupService& groups, TopicIdOf topic_id_of, std::function<bool()> may_be_replaced)
+      : groups_(groups), topic_id_of_(std::move(topic_id_of)), may_be_replaced_(std::move(may_be_replaced)) {}
 
   void on_leading(const std::shared_ptr<partition::Partition>& partition) override;
   void on_following(const std::shared_ptr<partition::Partition>& partition) override;
@@ -32,6 +33,7 @@ class GroupCoordinators final : public partition::ReplicaListener {
  private:
   group::GroupService& groups_;
   TopicIdOf topic_id_of_;
+  std::function<bool()> may_be_replaced_;
 };
 
 }  // namespace broker

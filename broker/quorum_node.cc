@@ -21,6 +21,12 @@ std::vector<quorum::ConfiguredPeer> configured_peers(const BrokerConfig& config)
   return peers;
 }
 
+// Says which property names the directory that a refusal is about.
+std::string with_property(const BrokerConfig& config, const std::string& why) {
+  if (!config.given.contains("metadata.log.dir") || why.find(config.metadata_log_dir) == std::string::npos) return why;
+  return fmt::format("metadata.log.dir={}: {}", config.metadata_log_dir, why);
+}
+
 raft::Config times(const BrokerConfig& config) {
   raft::Config times;
   times.leader_silence = config.quorum_fetch_timeout;
@@ -51,7 +57,7 @@ QuorumNode::QuorumNode(Options options) : options_(std::move(options)) {
 void QuorumNode::start() {
   started_ = true;
   driver_->start([this](Result<quorum::QuorumIdentity> identity) {
-    if (!identity) return options_.on_refused(identity.error().message);
+    if (!identity) return options_.on_refused(with_property(*options_.config, identity.error().message));
     identity_ = std::move(*identity);
     if (const std::string shown = identity_.cluster_uuid.to_string(); shown != identity_.cluster_id) {
       options_.log.warn("the cluster's id '{}' (naru.cluster.id) is no id as Kafka makes them: clients see {}",

@@ -119,10 +119,12 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   follower_ = std::make_unique<replication::ReplicationFollower>(std::move(follower));
 
   coordinators_ = std::make_unique<GroupCoordinators>(
-      *shared_.groups, [this](const std::string& name) -> std::optional<common::model::Uuid> {
+      *shared_.groups,
+      [this](const std::string& name) -> std::optional<common::model::Uuid> {
         const metadata::TopicImage* topic = context_.image->topic_by_name(name);
         return topic != nullptr ? std::optional(topic->id) : std::nullopt;
-      });
+      },
+      shared_.may_be_replaced);
   replicas_->add_listener(*leader_);
   replicas_->add_listener(*follower_);
   replicas_->add_listener(*coordinators_);

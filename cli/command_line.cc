@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/cheat_sheets.h"
 #include "cli/command_builder.h"
 #include "cli/command_line_admin.h"
 #include "cli/command_tree.h"
@@ -392,7 +393,9 @@ void Parser::add_shell_commands() {
 
 void Parser::add_help() {
   CLI::App* help = app_.add_subcommand("help", "Help for a command, as its --help prints it");
-  help->footer("Examples:\n  naru help\n  naru help topic create");
+  std::string examples = "Examples:\n  naru help\n  naru help topic create";
+  for (const CheatSheet& sheet : cheat_sheets()) examples += fmt::format("\n  naru help {}", sheet.name);
+  help->footer(examples);
   auto words = std::make_shared<std::vector<std::string>>();
   help->add_option("command", *words, "Its words; without any, what commands there are");
   help->callback([this, words] {
@@ -452,6 +455,9 @@ std::string Parser::nearest_word(const CLI::App& app, const std::string& word) c
 }
 
 Exit Parser::help_of(const std::vector<std::string>& words) const {
+  for (const CheatSheet& sheet : cheat_sheets()) {
+    if (words.size() == 1 && words.front() == sheet.name) return print_out(sheet.lines) ? Exit::done : Exit::refused;
+  }
   const CLI::App* app = &app_;
   std::string before;
   for (const std::string& word : words) {

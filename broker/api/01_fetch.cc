@@ -18,12 +18,14 @@
 #include "broker/api/partition_work.h"
 #include "broker/api/table.h"
 #include "common/config/config.h"
+#include "common/model/mutant.h"
 #include "kafka/fetch.h"
 
 namespace broker::api {
 namespace {
 
 using common::model::LeaderEpoch;
+using common::model::mutant;
 using common::model::Offset;
 using kafka::FetchRequest;
 using kafka::FetchResponse;
@@ -204,7 +206,10 @@ Awaitable<FetchBudget> read_all(RequestContext& ctx, std::shared_ptr<Fetch> fetc
 Awaitable<void> read_or_wait(RequestContext& ctx, std::shared_ptr<Fetch> fetch, common::Instant deadline) {
   for (;;) {
     std::shared_ptr<FetchWaiter> waiter;
-    if (!fetch->plan.targets.empty() && ctx.shard().now() < deadline) waiter = FetchWaiter::make(ctx.shard());
+    // A large request that waits would hold back those of everybody for as long as it likes (R109).
+    const bool may_wait = !ctx.is_memory_scarce() || mutant<"R109-holds-what-waits-for-records">();
+    if (!fetch->plan.targets.empty() && ctx.shard().now() < deadline && may_wait)
+      waiter = FetchWaiter::make(ctx.shard());
     const FetchBudget found = co_await read_all(ctx, fetch, waiter);
     if (found.is_enough() || !waiter) co_return;
     if (found.taken() > 0) {  // held by nobody who only waits: read again

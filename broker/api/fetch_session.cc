@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/model/check.h"
+#include "controller/metadata/topics.h"
 
 namespace broker::api {
 
@@ -14,6 +15,12 @@ namespace {
 
 constexpr int32_t no_session_epoch = -1;
 constexpr int32_t new_session_epoch = 0;
+
+// Sessions are bounded in partitions, so each must be small: no topic has a longer name, and who asks for one is
+// answered without a session.
+bool may_be_kept(const FetchTarget& target) {
+  return target.topic->name.size() <= controller::metadata::topic_name_length_max;
+}
 
 }  // namespace
 
@@ -78,7 +85,7 @@ bool FetchSessionCache::update(Session& session, FetchAsk ask) {
       known->second->target = std::move(target);
       continue;
     }
-    if (partition_count_ >= limits_.partitions_max) return false;
+    if (partition_count_ >= limits_.partitions_max || !may_be_kept(target)) return false;
     const auto at = session.order.insert(session.order.end(), Cached{std::move(target), -1, -1});
     session.by_key.emplace(Key{at->target.topic.get(), at->target.partition}, at);
     ++partition_count_;
@@ -140,7 +147,8 @@ FetchReply FetchSessionCache::finish(const FetchPlan& plan, const std::vector<Fe
 FetchReply FetchSessionCache::finish_full(const FetchPlan& plan, const std::vector<FetchFound>& found, Instant now) {
   FetchReply reply;
   reply.include.assign(found.size(), true);
-  if (!plan.wants_session || plan.targets.empty() || !make_room(plan.targets.size(), now)) return reply;
+  if (!plan.wants_session || plan.targets.empty() || !std::ranges::all_of(plan.targets, may_be_kept)) return reply;
+  if (!make_room(plan.targets.size(), now)) return reply;
   auto session = std::make_unique<Session>();
   session->naming = plan.naming;
   session->last_used = now;

@@ -33,11 +33,19 @@ struct ApiHandler {
 // The header in front of an encoded response body (v0: correlation id; v1: and an empty tag section).
 Buffer response_header(const RequestHead& head, int16_t first_flexible);
 
+// What was decoded are copies, and what it waits for (records, replicas, the controller) may be long in coming: a small
+// request holds nobody's memory until then. A large one does, for what was decoded of it is larger still (R109).
+constexpr size_t held_frame_bytes_min = 64 << 10;
+
 template <class Request, class Response, Awaitable<Response> (*Handle)(RequestContext&, Request)>
 Awaitable<server::Outcome> run_handler(RequestContext& ctx, kafka::Reader body) {
   Result<Request> request = kafka::decode<Request>(body, ctx.version());
   if (!request) co_return server::Outcome::close(request.error().message);
-  body = kafka::Reader(Buffer());  // it would hold the frame until the answer
+  body = kafka::Reader(Buffer());     // it would hold the frame until the answer
+  constexpr int16_t produce_key = 0;  // its batches are slices of the frame
+  if constexpr (Request::api_key != produce_key) {
+    if (ctx.frame().size() < held_frame_bytes_min) ctx.release_frame();
+  }
   Response response = co_await Handle(ctx, std::move(*request));
   if (RequestMetrics* metrics = ctx.broker().metrics) metrics->count_errors(Request::api_key, response);
   server::Outcome outcome;

@@ -28,6 +28,7 @@ constexpr size_t value_bytes_max = 4096;  // of a key or a value that is shown
 constexpr size_t headers_max = 50;        // of a record that are shown
 constexpr size_t header_bytes_max = 256;  // of a header's name or value that is shown
 constexpr size_t answer_bytes_max = 1 << 20;  // of keys, values and headers in one answer, and one record more
+constexpr size_t record_bytes_max = 64 << 20;  // of a record that is looked at
 constexpr size_t read_bytes = 256 << 10;  // one read
 constexpr size_t reads_max = 32;          // of one answer, filters included
 constexpr std::chrono::seconds time_max{2};
@@ -127,7 +128,7 @@ Result<void> take(common::model::BytesView bytes, const MessageQuery& query, Fou
     const Offset end = batch->next_offset();
     if (!batch->is_control()) {
       auto visited = common::records::for_each_record(
-          *batch, common::records::DecompressLimits{}, [&](const common::records::Record& record) {
+          *batch, common::records::DecompressLimits{.max_record_bytes = record_bytes_max}, [&](const common::records::Record& record) {
             if (record.offset < found.next) return common::records::Visit::go_on;
             if (key_matches(record, query.key)) {
               found.records.push_back(record_json(record));

@@ -8,10 +8,7 @@
 
 namespace broker::partition {
 
-using common::Awaitable;
-using common::log::CheckpointKind;
 using common::log::LogDirectory;
-using common::log::OffsetMap;
 using common::model::Error;
 using common::model::ErrorCode;
 using common::model::fail;
@@ -206,21 +203,28 @@ void Directories::set_aside(PlacedLog log) {
 
 void Directories::rename_aside(LogDirectory& directory, const std::string& path, std::function<void()> done) {
   const auto unique = common::model::random_uuid(options_.random->next(), options_.random->next());
-  const auto moved_to = std::make_shared<Result<std::string>>();
+  const auto moved_to = std::make_shared<common::disk::IoResult<std::string>>();
   options_.disk->offload(
       common::disk::Job::changes,
       [&directory, path, unique, moved_to]() -> common::disk::IoResult<void> {
         *moved_to = directory.set_aside(path, unique);
         return {};
       },
-      [this, alive = std::weak_ptr(alive_), path, moved_to, done = std::move(done)](common::disk::IoResult<void>) {
+      [this, alive = std::weak_ptr(alive_), where = &directory, path, moved_to,
+       done = std::move(done)](common::disk::IoResult<void>) {
         if (alive.expired()) return;
         if (*moved_to) {
           strays_.emplace(options_.home->now() + options_.stray_delay, **moved_to);
-        } else {
-          options_.logger.error("{} not set aside: {}", path, moved_to->error().message);
+          return done();
         }
-        done();
+        if (moved_to->error().fault == common::disk::IoFault::not_found) return done();  // somebody has taken it away
+        options_.logger.error("{} not set aside: {}", path, moved_to->error().message);
+        if (!common::disk::may_pass(moved_to->error().fault))
+          return report_failure(where->path(), {ErrorCode::kafka_storage_error, moved_to->error().message});
+        // Once more with the next tick. Until then its name is taken: what lies there is nobody else's.
+        not_set_aside_.emplace_back([this, where, path, done] {
+          if (!where->failure()) rename_aside(*where, path, done);
+        });
       });
 }
 
@@ -308,237 +312,6 @@ void Directories::report_failure(const std::string& directory, const Error& erro
     });
     if (options_.on_failure) options_.on_failure(directory, error);
   });
-}
-
-// ---- checkpoints ----
-
-Awaitable<std::vector<ReplicaOffsets>> Directories::gather() {
-  std::vector<ReplicaOffsets> all;
-  for (size_t i = 0; i < managers_.size(); ++i) {
-    ReplicaManager* manager = managers_[i];
-    co_await common::hop(*shards_[i]);
-    std::vector<ReplicaOffsets> some = manager->offsets();
-    co_await common::hop(*options_.home);
-    all.insert(all.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
-  }
-  co_return all;
-}
-
-namespace {
-
-OffsetMap offsets_in(const std::string& directory, CheckpointKind kind, const std::vector<ReplicaOffsets>& all) {
-  OffsetMap map;
-  for (const ReplicaOffsets& r : all) {
-    if (r.directory != directory) continue;
-    switch (kind) {
-      case CheckpointKind::high_watermark:
-        map.emplace(r.partition, r.high_watermark);
-        break;
-      case CheckpointKind::recovery_point:
-        map.emplace(r.partition, r.recovery_point);
-        break;
-      case CheckpointKind::log_start:
-        if (r.log_start_offset > common::model::Offset(0)) map.emplace(r.partition, r.log_start_offset);
-        break;
-      case CheckpointKind::cleaner:
-        if (r.cleaned_offset > r.log_start_offset) map.emplace(r.partition, r.cleaned_offset);
-        break;
-    }
-  }
-  return map;
-}
-
-}  // namespace
-
-void Directories::store(CheckpointKind kind, const std::vector<ReplicaOffsets>& offsets) {
-  for (const auto& directory : directories_) {
-    if (directory->failure()) continue;
-    directory->store_checkpoint(
-        kind, offsets_in(directory->path(), kind, offsets),
-        [this, alive = std::weak_ptr(alive_), path = directory->path()](const common::disk::IoResult<void>& stored) {
-          if (stored || alive.expired()) return;
-          // A hint only (R73): recovery looks further back without it. But where it cannot be written for another
-          // reason than room, or this process's want of descriptors, nothing can.
-          options_.logger.warn("checkpoint in {} not stored: {}", path, stored.error().message);
-          if (!common::disk::may_pass(stored.error().fault)) {
-            report_failure(path, {ErrorCode::kafka_storage_error, stored.error().message});
-          }
-        });
-  }
-}
-
-// Behind one of its kind that is still being written: two at a time would write one temporary file.
-Awaitable<Result<void>> Directories::store_now(LogDirectory& directory, CheckpointKind kind,
-                                               const std::vector<ReplicaOffsets>& offsets) {
-  struct Storing {
-    explicit Storing(common::Shard& shard) : done(shard) {}
-    common::Event done;
-    Result<void> result;
-  };
-  const auto storing = std::make_shared<Storing>(*options_.home);
-  directory.store_checkpoint(kind, offsets_in(directory.path(), kind, offsets),
-                             [storing](const common::disk::IoResult<void>& stored) {
-                               if (!stored) storing->result = common::disk::storage_error(stored.error());
-                               storing->done.set();
-                             });
-  co_await common::until(storing->done);
-  co_return storing->result;
-}
-
-Awaitable<void> Directories::checkpoint() {
-  return checkpoint_some({CheckpointKind::high_watermark, CheckpointKind::recovery_point, CheckpointKind::log_start,
-                          CheckpointKind::cleaner});
-}
-
-Awaitable<void> Directories::checkpoint_some(std::vector<CheckpointKind> kinds) {
-  const uint64_t made_before = made_;
-  const uint64_t lowerings_before = lowerings_;
-  std::vector<ReplicaOffsets> offsets = co_await gather();
-  // What was made meanwhile has a name of which this may be told of the one before.
-  std::erase_if(offsets, [&](const ReplicaOffsets& r) {
-    const auto there = occupied_.find(r.partition);
-    return there != occupied_.end() && there->second.number > made_before;
-  });
-  std::erase_if(lowered_, [&](const auto& entry) { return entry.second.number <= lowerings_before; });
-  for (ReplicaOffsets& r : offsets) {
-    if (const auto cut = lowered_.find(r.partition); cut != lowered_.end())
-      r.recovery_point = std::min(r.recovery_point, cut->second.to);
-  }
-  for (const CheckpointKind kind : kinds) store(kind, offsets);
-}
-
-Awaitable<Result<void>> Directories::close() {
-  timer_.cancel();
-  Result<void> outcome;
-  std::vector<ReplicaOffsets> offsets;
-  for (size_t i = 0; i < managers_.size(); ++i) {
-    ReplicaManager* manager = managers_[i];
-    co_await common::hop(*shards_[i]);
-    Closed some = co_await manager->shut_down();
-    co_await common::hop(*options_.home);
-    offsets.insert(offsets.end(), std::make_move_iterator(some.offsets.begin()),
-                   std::make_move_iterator(some.offsets.end()));
-    if (!some.outcome && !mutant<"R70-a-log-that-does-not-close-is-no-failure">()) outcome = some.outcome;
-  }
-  for (const auto& directory : directories_) {
-    if (directory->failure()) {
-      outcome = fail(directory->failure()->code, fmt::format("{} has failed: {}", directory->path(), directory->failure()->message));
-      continue;
-    }
-    for (const auto kind : {CheckpointKind::high_watermark, CheckpointKind::recovery_point, CheckpointKind::log_start,
-                            CheckpointKind::cleaner}) {
-      if (auto stored = co_await store_now(*directory, kind, offsets); !stored) outcome = stored;
-    }
-  }
-  if (!outcome && !mutant<"R70-marks-a-failed-end-as-clean">()) co_return outcome;  // R70: no marker after a failure
-  for (const auto& directory : directories_) {
-    if (auto ended = directory->end_run(); !ended) outcome = ended;
-  }
-  co_return outcome;
-}
-
-// ---- periodic work ----
-
-void Directories::arm() {
-  timer_ = options_.home->call_at(options_.home->now() + options_.space_interval, [this] {
-    tick();
-    arm();
-  });
-}
-
-void Directories::tick() {
-  look_at_space();
-  for (const auto& [partition, directory] : std::exchange(not_removed_, {})) take_away(partition, *directory);
-  for (const auto& lower : std::exchange(not_lowered_, {})) lower();
-  remove_old_strays();
-  const common::Instant now = options_.home->now();
-  std::vector<CheckpointKind> due;
-  const auto look = [&](CheckpointKind kind, common::Instant& next, common::Duration interval) {
-    if (now < next) return;
-    next = now + interval;
-    due.push_back(kind);
-  };
-  look(CheckpointKind::high_watermark, next_high_watermark_, options_.high_watermark_interval);
-  look(CheckpointKind::recovery_point, next_recovery_point_, options_.recovery_point_interval);
-  look(CheckpointKind::log_start, next_log_start_, options_.log_start_interval);
-  if (std::find(due.begin(), due.end(), CheckpointKind::recovery_point) != due.end()) due.push_back(CheckpointKind::cleaner);
-  if (!due.empty()) options_.home->spawn("checkpoint", checkpoint_some(std::move(due)));
-}
-
-void Directories::look_at_space() {
-  for (const auto& directory : directories_) {
-    if (directory->failure()) continue;
-    read_space(*directory, [this](const std::string& path, std::optional<common::disk::Space> space) {
-      if (space) on_space(path, *space);
-    });
-  }
-}
-
-// Not called if these directories are gone by then.
-void Directories::read_space(LogDirectory& directory, SpaceSeen seen) {
-  const auto space = std::make_shared<common::disk::Space>();
-  options_.disk->offload(
-      common::disk::Job::reads,
-      [&directory, space]() -> common::disk::IoResult<void> {
-        const Result<common::disk::Space> found = directory.space();
-        if (!found) return common::disk::io_failure(common::disk::IoFault::failed, found.error().message);
-        *space = *found;
-        return {};
-      },
-      [alive = std::weak_ptr(alive_), path = directory.path(), space, seen = std::move(seen)](common::disk::IoResult<void> looked) {
-        if (!alive.expired()) seen(path, looked ? std::optional(*space) : std::nullopt);
-      });
-}
-
-Awaitable<std::vector<Volume>> Directories::volumes(common::Instant deadline) {
-  struct Looking {
-    explicit Looking(common::Shard& shard) : done(shard) {}
-    common::Event done;
-    size_t unanswered = 0;
-    std::map<std::string, common::disk::Space> seen;
-  };
-  const auto looking = std::make_shared<Looking>(*options_.home);
-  for (const auto& directory : directories_) {
-    if (directory->failure()) continue;
-    ++looking->unanswered;
-    read_space(*directory, [looking](const std::string& path, std::optional<common::disk::Space> space) {
-      if (space) looking->seen.emplace(path, *space);
-      if (--looking->unanswered == 0) looking->done.set();
-    });
-  }
-  if (looking->unanswered > 0) co_await common::until(looking->done, deadline);
-  std::vector<Volume> volumes;
-  for (const auto& directory : directories_) {
-    Volume volume{.path = directory->path()};
-    const auto seen = looking->seen.find(volume.path);
-    if (seen != looking->seen.end()) volume.space = seen->second;
-    volume.is_offline = directory->failure() || !volume.space;
-    volumes.push_back(std::move(volume));
-  }
-  co_return volumes;
-}
-
-uint64_t Directories::low_line(const common::disk::Space& space) const {
-  return std::min(options_.low_space_bytes,
-                  space.total_bytes / 100 * static_cast<uint64_t>(options_.low_space_percent));
-}
-
-// R81, with some distance between the two edges so that it does not flap.
-void Directories::on_space(const std::string& directory, common::disk::Space space) {
-  const uint64_t line = low_line(space);
-  bool& low = low_[directory];
-  const bool now_low = space.free_bytes < (low ? line + line / 8 : line);
-  if (now_low == low) return;
-  low = now_low;
-  if (low) {
-    options_.logger.error("{} is low on space ({} MiB left): produces are refused, reads go on", directory,
-                          space.free_bytes >> 20);
-  } else {
-    options_.logger.info("{} has room again ({} MiB): produces are accepted", directory, space.free_bytes >> 20);
-  }
-  for (size_t i = 0; i < managers_.size(); ++i) {
-    shards_[i]->post([manager = managers_[i], directory, now_low] { manager->set_low_space(directory, now_low); });
-  }
 }
 
 }  // namespace broker::partition

@@ -177,6 +177,7 @@ class Directories {
   uint64_t lowerings_ = 0;
   std::vector<std::pair<TopicPartition, common::log::LogDirectory*>> not_removed_;
   std::vector<std::function<void()>> not_lowered_;
+  std::vector<std::function<void()>> not_set_aside_;
   bool has_told_not_lowered_ = false;
   std::map<TopicPartition, std::vector<Creation>> waiting_;  // each for one of occupied_
   std::multimap<common::Instant, std::string> strays_;  // when to delete which path

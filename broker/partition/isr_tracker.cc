@@ -96,6 +96,9 @@ IsrEffects IsrTracker::on_follower_position(const FollowerPosition& position, In
   // A position beyond our log is not a prefix of it, whatever its epochs say.
   if (position.fetch_offset > log_end_offset_) return effects;
 
+  const bool counts = f->in_isr || f->in_proposal;
+  if (!counts && f->fetch_epoch && f->fetch_epoch != position.broker_epoch) forget_life(*f, now);
+
   // R52: at our end: caught up now. At what was our end when it last spoke: caught up then.
   if (position.fetch_offset >= log_end_offset_) {
     f->caught_up_at = std::max(f->caught_up_at, now);
@@ -196,6 +199,15 @@ IsrEffects IsrTracker::on_broker_facts(const BrokerFacts& facts, Instant now) {
   IsrEffects effects;
   Follower* f = find(facts.id);
   if (f == nullptr) return effects;
+  // R56: who was away does not hold the high watermark back by what it once was: it must first show that it has caught
+  // up with what was there when it came back.
+  if (!f->in_isr && !f->in_proposal && !mutant<"R56-waits-for-who-once-was-in-sync">()) {
+    const bool is_other_life = f->registered_epoch != facts.epoch;
+    if (is_other_life && f->fetch_epoch != facts.epoch) forget_life(*f, now);
+    const bool at_end = f->log_end_offset && *f->log_end_offset >= log_end_offset_;
+    const bool returns = facts.eligible && !f->eligible;
+    if ((is_other_life || returns) && !at_end) must_catch_up(*f, now);
+  }
   f->registered_epoch = facts.epoch;
   f->eligible = facts.eligible;
   f->refused_until = {};
@@ -326,6 +338,18 @@ void IsrTracker::adopt(const RecordedPartition& recorded, Instant now) {
   adding_ = recorded.adding;
   proposed_.reset();
   resend_ = false;
+}
+
+void IsrTracker::must_catch_up(Follower& f, Instant now) const {
+  f.caught_up_at = now - lag_time_max_ - Duration(1);
+  f.position_at = now;
+  f.end_at_position = log_end_offset_;
+}
+
+// A position of another life of its broker says nothing of the log that it has now.
+void IsrTracker::forget_life(Follower& f, Instant now) const {
+  f.log_end_offset.reset();
+  must_catch_up(f, now);
 }
 
 // Our log end is about to move: whoever stands at it was caught up until now (R52).

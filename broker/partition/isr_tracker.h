@@ -179,6 +179,8 @@ class IsrTracker {
   [[nodiscard]] Offset own_counted_end() const;
   [[nodiscard]] bool caught_up(const Follower& follower, Instant now) const;
   [[nodiscard]] bool may_join(const Follower& follower, Instant now) const;
+  void must_catch_up(Follower& f, Instant now) const;
+  void forget_life(Follower& f, Instant now) const;
   void adopt(const RecordedPartition& recorded, Instant now);
   void note_end_left(Instant now);
   void advance(IsrEffects& effects, Instant now);

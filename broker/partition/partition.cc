@@ -358,8 +358,9 @@ void Partition::on_proposal_answer(LeaderEpoch epoch, PartitionEpoch expected, R
 }
 
 void Partition::count_isr_change(size_t before) {
-  if (tracker_->isr_size() < before) ++counters_.isr_shrinks;
-  if (tracker_->isr_size() > before) ++counters_.isr_expands;
+  const size_t now = tracker_->isr().size();
+  if (now < before) ++counters_.isr_shrinks;
+  if (now > before) ++counters_.isr_expands;
 }
 
 void Partition::set_high_watermark(Offset high_watermark) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "common/model/mutant.h"
 
@@ -135,7 +136,10 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::read_frame() {
   size_t filled = 0;
   while (filled < length) {
     const size_t step = std::min<size_t>(std::clamp(4 * filled, charge_step_min, charge_step_max), length - filled);
+    const common::Instant began = *std::exchange(frame_began_, std::nullopt);
+    const common::Instant asked = shard_.now();
     if (!mutant<"R109-reads-beyond-its-budget">()) co_await charge.grow(step);
+    frame_began_ = began + (shard_.now() - asked);  // who waits for memory is not late
     if (closed_ || !co_await fill(memory.get() + filled, step)) {
       close("");
       co_return nullptr;

@@ -189,6 +189,7 @@ class LogCompaction final : public Compaction {
         if (may_go_on()) log_.set_damaged({ErrorCode::corrupt_message, fault.message});
         return give_up(done, fail(ErrorCode::corrupt_message, fault.message));
       case CleanFault::Kind::map_too_small:
+      case CleanFault::Kind::not_compactable:
         return give_up(done, fail(ErrorCode::invalid_config, fault.message));
       case CleanFault::Kind::disk:
         break;

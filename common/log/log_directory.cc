@@ -343,8 +343,14 @@ Result<void> LogDirectory::give_identity(const DirectoryIdentity& identity) {
 // The new marker comes before the old one goes: a crash in between finds the clean one and nothing written after it.
 Result<void> LogDirectory::begin_run() {
   const std::string text = encode_marker({machine_, epoch_});
-  if (auto written = disk_.replace_file(file(running_name), as_bytes(text), Durability::medium); !written)
-    return as_result(written);
+  if (auto written = disk_.replace_file(file(running_name), as_bytes(text), Durability::medium); !written) {
+    if (!disk::may_pass(written.error().fault)) return as_result(written);
+    // R81: a full disk can be read, and be given room, by a broker that runs. Without the marker the next start takes
+    // this run for one that may have lost something, unless it ends in order or the broker epoch can be noted.
+    logger_.warn("{}: the start is not noted: {}", path_, written.error().message);
+    auto stale = disk_.remove_file(file(running_name));
+    if (!stale && stale.error().fault != IoFault::not_found) return as_result(stale);
+  }
   if (mutant<"R70-keeps-the-clean-marker-while-running">()) return {};
   auto removed = disk_.remove_file(file(clean_name));
   if (!removed && removed.error().fault != IoFault::not_found) return as_result(removed);
@@ -459,7 +465,9 @@ void LogDirectory::forget_checkpoints(const TopicPartition& partition, disk::Don
   };
   for (size_t i = 0; i < checkpoint_kinds && !mutant<"R42-checkpoints-outlive-their-partition">(); ++i) {
     Pending::Kind& state = pending_->kinds[i];
-    if (state.newest.erase(partition) == 0 && !state.is_unsure) continue;
+    // What is being written may still name it, though the newest map does not.
+    const bool is_in_doubt = state.is_unsure || (state.is_writing && !mutant<"R42-forgets-what-is-being-written">());
+    if (state.newest.erase(partition) == 0 && !is_in_doubt) continue;
     ++forgetting->left;
     store_newest(static_cast<CheckpointKind>(i), step);
   }
@@ -538,11 +546,13 @@ void LogDirectory::delete_partition(const TopicPartition& partition, const model
       });
 }
 
-Result<std::string> LogDirectory::set_aside(const std::string& partition_path, const model::Uuid& unique) {
+IoResult<std::string> LogDirectory::set_aside(const std::string& partition_path, const model::Uuid& unique) {
   const std::string name = partition_path.substr(partition_path.rfind('/') + 1);
   const std::string to = file(leaving_name(name, unique, stray_suffix));
-  if (auto renamed = disk_.rename(partition_path, to); !renamed) return disk::storage_error(renamed.error());
-  if (auto synced = disk_.sync_directory(path_); !synced) return disk::storage_error(synced.error());
+  if (auto renamed = disk_.rename(partition_path, to); !renamed) return tl::unexpected(renamed.error());
+  // Its name is free. Whoever makes the next one there syncs the directory again.
+  if (auto synced = disk_.sync_directory(path_); !synced && !disk::may_pass(synced.error().fault))
+    return tl::unexpected(synced.error());
   return to;
 }
 

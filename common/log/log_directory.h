@@ -111,7 +111,7 @@ class LogDirectory {
   // it may still have its name.
   void delete_partition(const TopicPartition& partition, const model::Uuid& unique, disk::Done<void> done);
   // Sets a directory aside that the cluster does not know, or that is corrupt (R42, R72). Waits for the disk.
-  [[nodiscard]] Result<std::string> set_aside(const std::string& partition_path, const model::Uuid& unique);
+  [[nodiscard]] disk::IoResult<std::string> set_aside(const std::string& partition_path, const model::Uuid& unique);
 
   // R76, R81: after a failure nothing in this directory may be written, and no clean marker either.
   void mark_failed(const Error& error);

@@ -197,7 +197,8 @@ CleanResult<void> SegmentCleaner::add_to_map(const BatchView& batch) {
     if (record.key) map_->put(*record.key, record.offset);
   });
   if (!walked) {
-    return fault(CleanFault::Kind::damaged,
+    // Its checksum is right: every replica has it so, and none is better.
+    return fault(CleanFault::Kind::not_compactable,
                  fmt::format("batch at offset {}: {}", batch.base_offset(), walked.error().message));
   }
   return {};
@@ -268,7 +269,7 @@ CleanResult<void> SegmentCleaner::copy(const BatchView& batch, bool is_last) {
                                        .compression = request_.compression,
                                        .delete_horizon = TimestampMs(request_.now.value + retention)});
     if (!rewritten) {
-      return fault(CleanFault::Kind::damaged,
+      return fault(CleanFault::Kind::not_compactable,
                    fmt::format("batch at offset {}: {}", batch.base_offset(), rewritten.error().message));
     }
     left = std::move(*rewritten);
@@ -285,7 +286,8 @@ CleanResult<void> SegmentCleaner::put(model::BytesView bytes) {
   auto facts = records::facts_of(*batch, 0);
   if (!facts) return fault(CleanFault::Kind::damaged, facts.error().message);
   if (out_->size_bytes + bytes.size() > static_cast<uint64_t>(std::numeric_limits<int32_t>::max()))
-    return fault(CleanFault::Kind::damaged, "a compacted segment would be too large");
+    return fault(CleanFault::Kind::not_compactable,
+                 "a compacted segment would be larger than 2 GiB: its batches compress less than those it is made of");
   out_->note_batch(*facts, out_->size_bytes, config_);
   out_->size_bytes += bytes.size();
   totals_.bytes_after += bytes.size();

@@ -9,7 +9,9 @@
 namespace common::log {
 
 struct CleanFault {
-  enum class Kind { disk, damaged, map_too_small };
+  // not_compactable: the batches are what they were when they were written, and cannot be taken apart, or not fit a
+  // segment, all the same.
+  enum class Kind { disk, damaged, map_too_small, not_compactable };
   Kind kind = Kind::disk;
   disk::IoError io;
   std::string message;

@@ -25,8 +25,9 @@ struct DecompressLimits {
   // Beyond `always_allowed_bytes`, at most this many bytes out for each byte in.
   size_t max_ratio = 1024;
   size_t always_allowed_bytes = 16u << 20;
-  // Largest single record (topic configuration max.decompressed.message.bytes).
-  size_t max_record_bytes = 64u << 20;
+  // Largest single record. Produce may ask for less (topic configuration max.decompressed.message.bytes); what is in a
+  // log, for compaction and lookups, may be as large as produce takes at most.
+  size_t max_record_bytes = 256u << 20;
 
   [[nodiscard]] size_t allowed_for(size_t input_bytes) const;
 };

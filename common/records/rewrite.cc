@@ -94,15 +94,23 @@ Result<Rewritten> rewrite(const BatchView& batch, const KeepRecord& keep, const 
   });
   if (!walked) return tl::unexpected(walked.error());
 
-  const Codec codec = options.codec.value_or(*batch.codec());
+  // The topic's codec may take much more than the producer's did; a batch must not grow beyond what fits a segment, and
+  // what replication carries. With its own codec it cannot.
+  constexpr size_t may_grow_to = 64u << 10;
+  Codec codec = options.codec.value_or(*batch.codec());
+  std::vector<std::byte> stored = codec == Codec::none ? records : compress(codec, records, options.compression);
+  if (codec != *batch.codec() &&
+      batch_header_size + stored.size() > std::max<size_t>(batch.size_bytes(), may_grow_to)) {
+    codec = *batch.codec();
+    stored = codec == Codec::none ? std::move(records) : compress(codec, records, {});
+  }
   Header header;
   header.attributes = static_cast<int16_t>((batch.attributes() & ~layout::codec_mask) | static_cast<int16_t>(codec) |
                                            (sets_horizon ? layout::delete_horizon_bit : 0));
   header.base_timestamp = base;
   header.max_timestamp = own_times ? newest : batch.max_timestamp();
   header.record_count = result.kept;
-  if (codec != Codec::none) records = compress(codec, records, options.compression);
-  result.batch = with_header(batch, header, records);
+  result.batch = with_header(batch, header, stored);
   return result;
 }
 

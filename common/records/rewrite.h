@@ -9,7 +9,8 @@
 namespace common::records {
 
 struct RewriteOptions {
-  // Codec of batches that have to be written anew; none: the one that the batch has.
+  // Codec of batches that have to be written anew; none: the one that the batch has, which is also taken where this one
+  // would make a larger batch of it.
   std::optional<Codec> codec;
   CompressOptions compression;
   // For a batch that keeps tombstones and has no delete horizon yet (KIP-534).

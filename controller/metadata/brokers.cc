@@ -1,6 +1,7 @@
 #include "controller/metadata/brokers.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/model/mutant.h"
 #include "controller/metadata/partitions.h"
@@ -131,6 +132,7 @@ BrokerHeartbeatAnswer BrokerRegistry::heartbeat(Draft& draft, const BrokerHeartb
   Heard& h = heard(broker);
   h.applied = std::max(h.applied, beat.metadata_offset);
   answer.caught_up = (h.applied && *h.applied >= h.unfence_from) || mutant<"R27-serves-before-it-has-caught-up">();
+  note_trouble(h, beat);  // before anything is elected
   const bool stuck = stalled(beat.progress, options_.stall_limit) && !mutant<"R32-any-heartbeat-will-do">();
 
   if (beat.want_shutdown) {
@@ -145,20 +147,26 @@ BrokerHeartbeatAnswer BrokerRegistry::heartbeat(Draft& draft, const BrokerHeartb
     h.active_since = now;
     elect_leaderless(draft, broker.broker_id, options_);
   }
-  look_at_trouble(draft, beat.broker_id, h, beat);
+  look_at_trouble(draft, beat.broker_id, h);
   answer.fenced = draft.image().broker(beat.broker_id)->fenced;
   answer.may_shut_down = beat.want_shutdown && answer.fenced;
   return answer;
 }
 
-void BrokerRegistry::look_at_trouble(Draft& draft, BrokerId id, Heard& h, const BrokerHeartbeat& beat) {
-  if (beat.trouble && *beat.trouble != h.trouble) {
-    h.trouble = *beat.trouble;
-    h.relieved_at.reset();
-    ++trouble_changes_;
+void BrokerRegistry::note_trouble(Heard& h, const BrokerHeartbeat& beat) {
+  if (!beat.trouble || *beat.trouble == h.trouble) return;
+  for (const TopicIdPartition& id : beat.trouble->damaged) {
+    if (!h.trouble.damaged.contains(id)) h.newly_damaged.insert(id);
   }
+  h.trouble = *beat.trouble;
+  h.relieved_at.reset();
+  ++trouble_changes_;
+}
+
+void BrokerRegistry::look_at_trouble(Draft& draft, BrokerId id, Heard& h) {
   if (h.trouble == ReplicaTrouble{} || h.relieved_at == draft.image().offset()) return;
   h.relieved_at = draft.image().offset();
+  renew_uncounted(draft, id, std::exchange(h.newly_damaged, {}));
   relieve(
       draft, id, h.trouble, [this](BrokerId other, const TopicIdPartition& p) { return is_reluctant(other, p); },
       options_);

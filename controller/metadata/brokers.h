@@ -49,12 +49,14 @@ class BrokerRegistry {
     LogIndex unfence_from;                // it must have applied its own fencing before it serves again
     std::optional<LogIndex> shutdown_at;  // the moves of its controlled shutdown
     ReplicaTrouble trouble;
+    std::set<TopicIdPartition> newly_damaged;  // said since that look
     std::optional<LogIndex> relieved_at;  // image offset at the last look at what the trouble asks for
   };
 
   [[nodiscard]] Heard& heard(const BrokerImage& broker);
   void shut_down(Draft& draft, const BrokerImage& broker, Heard& heard);
-  void look_at_trouble(Draft& draft, BrokerId id, Heard& heard, const BrokerHeartbeat& beat);
+  void note_trouble(Heard& heard, const BrokerHeartbeat& beat);
+  void look_at_trouble(Draft& draft, BrokerId id, Heard& heard);
   [[nodiscard]] bool everyone_applied(const MetadataImage& image, BrokerId but, LogIndex index) const;
 
   const ControllerOptions& options_;

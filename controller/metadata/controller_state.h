@@ -60,7 +60,11 @@ class ControllerState {
   [[nodiscard]] std::optional<LogIndex> applied(BrokerId id) const { return registry_.applied(id); }
 
  private:
-  [[nodiscard]] Draft draft() const { return Draft(image_, next_index_); }
+  [[nodiscard]] Draft draft() const {
+    return Draft(image_, next_index_, [this](BrokerId id, const TopicIdPartition& partition) {
+      return registry_.is_offline(id, partition);
+    });
+  }
   // Takes over what the draft did to the image.
   Decision adopt(Draft&& draft, ControllerAnswer answer, Instant now);
   void follow_brokers(const MetadataImage& before, Instant now);

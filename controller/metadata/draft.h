@@ -3,6 +3,7 @@
 //
 // Decision, ProbeOrder: plain values. Draft: thread-compatible, lives for one decision.
 #pragma once
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,8 +34,11 @@ struct Decision {
 
 class Draft {
  public:
+  // Whether a broker has said that it cannot use its replica (R72, R76).
+  using IsOffline = std::function<bool(BrokerId, const TopicIdPartition&)>;
   // `index` is where this batch will stand in the metadata log.
-  Draft(const MetadataImage& image, LogIndex index) : editor_(image), index_(index) {}
+  Draft(const MetadataImage& image, LogIndex index, IsOffline is_offline = {})
+      : editor_(image), index_(index), is_offline_(std::move(is_offline)) {}
 
   void add(MetadataRecord record) {
     const auto applied = editor_.apply(record, index_);
@@ -49,6 +53,9 @@ class Draft {
   [[nodiscard]] const MetadataImage& image() const { return editor_.image(); }
   [[nodiscard]] const ImageDelta& delta() const { return editor_.delta(); }
   [[nodiscard]] LogIndex index() const { return index_; }
+  [[nodiscard]] bool is_offline(BrokerId id, const TopicIdPartition& partition) const {
+    return is_offline_ && is_offline_(id, partition);
+  }
   [[nodiscard]] bool empty() const { return records_.empty(); }
   [[nodiscard]] const std::vector<MetadataRecord>& records() const { return records_; }
 
@@ -64,6 +71,7 @@ class Draft {
  private:
   ImageEditor editor_;
   LogIndex index_;
+  IsOffline is_offline_;
   std::vector<MetadataRecord> records_;
   std::vector<std::string> log_;
 };

@@ -147,14 +147,22 @@ class Planner {
         return lead_uncleanly(*plan_.recovered_leader);
     }
     if (rules_.unclean == Enabled::yes || plan_.election == Election::unclean || mutant<"R39-unclean-by-default">()) {
-      // Those last known to hold everything are the better guess.
-      for (const Brokers* candidates : {&std::as_const(out_.last_known_elr), &replicas}) {
-        for (const BrokerId r : *candidates) {
-          if (rules_.is_active(r)) return lead_uncleanly(r);
+      // Those last known to hold everything are the better guess. A copy that cannot be used would begin with nothing,
+      // and empty the others: only a command takes it, and only if there is no other.
+      const Brokers* const guesses[] = {&std::as_const(out_.last_known_elr), &replicas};
+      for (const bool any : {mutant<"R39-elects-a-copy-that-is-offline">(), plan_.election == Election::unclean}) {
+        for (const Brokers* candidates : guesses) {
+          for (const BrokerId r : *candidates) {
+            if (rules_.is_active(r) && (any || has_copy(r))) return lead_uncleanly(r);
+          }
         }
       }
     }
     if (state_.leader) out_.leader = LeaderChoice{std::nullopt};
+  }
+
+  bool has_copy(BrokerId id) const {
+    return !plan_.lost_claim.contains(id) && !(rules_.is_offline && rules_.is_offline(id));
   }
 
   bool can_lead(BrokerId id) const {

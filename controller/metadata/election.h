@@ -43,6 +43,8 @@ struct ElectionRules {
   size_t min_isr = 1;  // as wished for; clipped to the number of replicas that the partition had or will have
   Enabled unclean = Enabled::no;
   std::function<bool(BrokerId)> is_active;  // R29
+  // Has said that it cannot use its copy. Unset: nothing is known of that.
+  std::function<bool(BrokerId)> is_offline;
 };
 
 // Whom a partition had before its reassignment, and will have after it: all its replicas when there is none.

@@ -111,7 +111,11 @@ Error elect_one(Draft& draft, const TopicPartition& tp, ElectionType type, const
 
 bool change_partition(Draft& draft, const TopicImage& topic, PartitionIndex index, const PartitionState& state,
                       const PartitionPlan& plan, const ControllerOptions& options) {
-  auto record = plan_change(topic.id, index, state, plan, rules_for(draft.image(), topic.name, options));
+  ElectionRules rules = rules_for(draft.image(), topic.name, options);
+  rules.is_offline = [&draft, partition = TopicIdPartition{topic.id, index}](BrokerId id) {
+    return draft.is_offline(id, partition);
+  };
+  auto record = plan_change(topic.id, index, state, plan, rules);
   if (!record) return false;
   if (record->recovery_state == RecoveryState::recovering) {
     draft.note("{}-{}: unclean election of {}; acknowledged records may be lost", topic.name, index,
@@ -235,6 +239,17 @@ size_t change_each(Draft& draft, const std::set<TopicIdPartition>& partitions, c
 }
 
 }  // namespace
+
+void renew_uncounted(Draft& draft, BrokerId broker, const std::set<TopicIdPartition>& damaged) {
+  size_t renewed = 0;
+  for (const TopicIdPartition& id : damaged) {
+    const PartitionState* p = draft.image().partition(id.topic_id, id.partition);
+    if (p == nullptr || !contains(p->replicas, broker) || contains(p->isr, broker) || contains(p->elr, broker)) continue;
+    draft.add(PartitionChangeRecord{id.topic_id, id.partition});
+    ++renewed;
+  }
+  if (renewed > 0) draft.note("broker {}: {} replica(s) out of sync are damaged and may start over", broker, renewed);
+}
 
 void relieve(Draft& draft, BrokerId broker, const ReplicaTrouble& trouble, const Reluctance& is_reluctant,
              const ControllerOptions& options) {

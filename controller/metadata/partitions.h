@@ -34,6 +34,10 @@ void revise_eligible(Draft& draft, const TopicImage& topic, const ControllerOpti
 // Who would rather not lead which partition (R81).
 using Reluctance = std::function<bool(BrokerId, const TopicIdPartition&)>;
 
+// Replicas of the broker have been found damaged that nobody counts on: they may start over with a state of the partition
+// that is new to them (R41, R72), and none may come for long. This one differs in nothing else.
+void renew_uncounted(Draft& draft, BrokerId broker, const std::set<TopicIdPartition>& damaged);
+
 // Replicas of the broker are in trouble: failed ones lose their claims (R76), damaged ones too where another broker in
 // service holds everything committed (R72), leaderships of reluctant ones go to members of the ISR that are not (R81).
 void relieve(Draft& draft, BrokerId broker, const ReplicaTrouble& trouble, const Reluctance& is_reluctant,

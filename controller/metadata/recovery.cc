@@ -1,6 +1,7 @@
 #include "controller/metadata/recovery.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/model/mutant.h"
 #include "controller/metadata/election.h"
@@ -13,6 +14,27 @@ namespace {
 
 bool needs_recovery(const PartitionState& p) {
   return !p.leader && p.isr.empty() && p.elr.empty() && !p.last_known_elr.empty();
+}
+
+// The longest of these copies. A log without records has no epoch to go by, and ends where it begins: what was deleted
+// from it had been committed (R82). So it is longer than those with records only if it ends behind the longest of them.
+std::optional<BrokerId> longest(const std::vector<std::pair<BrokerId, LogEnd>>& copies) {
+  const std::pair<BrokerId, LogEnd>* with_records = nullptr;
+  const std::pair<BrokerId, LogEnd>* empty = nullptr;
+  for (const auto& copy : copies) {
+    const LogEnd& end = copy.second;
+    if (!end.last_epoch) {
+      if (empty == nullptr || end.end > empty->second.end) empty = &copy;
+    } else if (with_records == nullptr || mutant<"R46-takes-the-last">() ||
+               std::pair(*end.last_epoch, end.end) >
+                   std::pair(*with_records->second.last_epoch, with_records->second.end)) {
+      with_records = &copy;
+    }
+  }
+  if (with_records == nullptr) return empty != nullptr ? std::optional(empty->first) : std::nullopt;
+  const bool is_behind = empty != nullptr && empty->second.end > with_records->second.end &&
+                         !mutant<"R46-takes-an-empty-log-for-the-shortest">();
+  return is_behind ? empty->first : with_records->first;
 }
 
 }  // namespace
@@ -72,12 +94,8 @@ void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const 
     const MetadataImage before = draft.image();
     const PartitionState* state = before.partition(partition.topic_id, partition.partition);
     if (state == nullptr || !needs_recovery(*state) || state->leader_epoch != pending.leader_epoch) continue;
-    const auto length = [&](BrokerId id) {
-      const LogEnd& end = pending.answers.at(id).end;
-      return std::pair(end.last_epoch, end.end);
-    };
-    std::optional<BrokerId> best;
-    std::optional<BrokerId> best_offline;
+    std::vector<std::pair<BrokerId, LogEnd>> online;
+    std::vector<std::pair<BrokerId, LogEnd>> out_of_reach;  // offline, and it is known where they end
     bool complete = true;
     size_t offline = 0;
     if (!pending.looked_at) pending.looked_at = now;
@@ -93,21 +111,22 @@ void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const 
       } else if (is_offline(candidate, partition)) {
         ++offline;
         if (answer != pending.answers.end()) {
-          if (!best_offline || length(candidate) > length(*best_offline)) best_offline = candidate;
+          out_of_reach.emplace_back(candidate, answer->second.end);
         } else if (is_active(*broker) || may_still_come) {
           complete = false;  // it can still say where its copy ended
         }
       } else if (answer == pending.answers.end() || !is_active(*broker)) {
         complete = false;
       } else {
-        if (!best || length(candidate) > length(*best) || mutant<"R46-takes-the-last">()) best = candidate;
+        online.emplace_back(candidate, answer->second.end);
       }
     }
+    const std::optional<BrokerId> best = longest(online);
     if ((!complete && !mutant<"R46-does-not-wait-for-all">()) || !best) continue;
     // What it knows may come back with its directory; without it, it would be cut off for good.
-    if (best_offline && length(*best_offline) > length(*best) &&
-        !mutant<"R46-does-without-a-longer-one-that-is-offline">())
-      continue;
+    std::vector<std::pair<BrokerId, LogEnd>> all = online;
+    all.insert(all.end(), out_of_reach.begin(), out_of_reach.end());
+    if (longest(all) != best && !mutant<"R46-does-without-a-longer-one-that-is-offline">()) continue;
     const TopicImage& topic = *before.topic_by_id(partition.topic_id);
     // No more can have been promised than there were replicas (R48).
     const size_t copies = std::min(min_isr(before, topic.name, options), original_replicas(*state).size());

@@ -86,6 +86,7 @@ class RaftDriver final : public Raft {
   static common::Awaitable<void> run_start(RaftDriver& self);
   Result<void> load_properties();
   Result<void> store_properties(QuorumProperties properties);
+  Result<void> confirm_properties();
   Result<void> begin_anew(const std::string& why);
   common::Awaitable<Result<void>> form();
   common::Awaitable<std::vector<std::optional<PeerAnswer>>> ask_peers();
@@ -122,7 +123,8 @@ class RaftDriver final : public Raft {
   std::unique_ptr<RaftStorage> storage_;
   std::unique_ptr<RaftTransport> transport_;
   std::unique_ptr<raft::Node> node_;                    // none until the first start is over
-  QuorumProperties properties_;                         // as on disk
+  QuorumProperties properties_;                         // as on disk, or to be once the log is
+  std::optional<QuorumProperties> stored_properties_;   // on disk
   bool was_formed_ = false;                             // before this start: the vote must be there (R4)
   std::map<BrokerId, raft::Endpoint> answering_peers_;  // who said so itself, at first start
   common::TimerHandle timer_;

@@ -50,7 +50,6 @@ Awaitable<void> RaftDriver::run_start_to_end(RaftDriver& self) {
 Awaitable<void> RaftDriver::run_start(RaftDriver& self) {
   const std::weak_ptr<bool> alive(self.alive_);
   const auto refuse = [&](const common::model::Error& error) {
-    self.logger_.error("cannot take part in the metadata quorum: {}", error.message);
     std::exchange(self.ready_, nullptr)(tl::unexpected(error));
   };
   if (auto loaded = self.load_properties(); !loaded) {
@@ -98,6 +97,7 @@ Result<void> RaftDriver::load_properties() {
     return store_properties(std::move(fresh));
   }
   properties_ = **found;
+  stored_properties_ = properties_;
   was_formed_ = properties_.state == FormationState::formed;
   if (properties_.key.id != options_.node_id)
     return fail(ErrorCode::invalid_config, fmt::format("{} belongs to node {}, but node.id is {}", directory_,
@@ -113,7 +113,15 @@ Result<void> RaftDriver::load_properties() {
 Result<void> RaftDriver::store_properties(QuorumProperties properties) {
   if (auto stored = write_properties(disk_, directory_, properties); !stored) return stored;
   properties_ = std::move(properties);
+  stored_properties_ = properties_;
   publish();
+  return {};
+}
+
+// Nothing is written where it is there already: a full disk does not keep a member from starting (R81).
+Result<void> RaftDriver::confirm_properties() {
+  if (stored_properties_ != properties_) return store_properties(properties_);
+  if (auto synced = disk_.sync_directory(directory_); !synced) return common::disk::storage_error(synced.error());
   return {};
 }
 
@@ -247,7 +255,7 @@ Awaitable<Result<raft::RestoredState>> RaftDriver::open_storage() {
     if (alive.expired()) co_return fail(ErrorCode::kafka_storage_error, "stopped");
     if (!finished->result) co_return tl::unexpected(finished->result.error());
     // Last: from now on a missing vote is a forgotten one.
-    if (auto stored = store_properties(properties_); !stored) co_return tl::unexpected(stored.error());
+    if (auto stored = confirm_properties(); !stored) co_return tl::unexpected(stored.error());
     co_return std::move(opened->restored);
   }
 }

@@ -123,7 +123,7 @@ class Demo:
 
     def create_topic(self):
         """Two partitions led by the two brokers that are not the controller, so that each kill hits one thing."""
-        controller = self.cluster.controller()
+        controller = self.cluster.wait_controller()
         a, b = [n for n in (1, 2, 3) if n != controller]
         self.cluster.naru("topic", "create", TOPIC, "--assign", f"{a}:{b}:{controller},{b}:{a}:{controller}")
         self.cluster.wait_isr(TOPIC)
@@ -138,9 +138,8 @@ class Demo:
 
     def harm(self, what, victim, do, undo, said="kill -9"):
         """do() to broker `victim`; writes must go on without it; undo() brings it back, and it must be whole again."""
-        before = {"leaders": self.leaders(), "controller": self.cluster.controller()}
+        before = {"leaders": self.leaders(), "controller": self.cluster.wait_controller()}
         self.run_for(self.seconds)
-        self.flow()  # clients may still be looking for the leaders that went back: that pause is not the kill's
         self.flow()  # clients may still be looking for the leaders that went back: that pause is not the kill's
         self.load.mark()
         self.screen.say(f"{said} of broker {victim}: {what}; leaders {before['leaders']}, controller {before['controller']}")

@@ -19,7 +19,7 @@ def leads(cluster, node_id, topic="load", bootstrap=None):
 
 
 def victim_of(run, cluster):
-    controller = cluster.controller()
+    controller = cluster.wait_controller()
     return next(n for n in run.random.sample((1, 2, 3), 3) if n != controller)
 
 
@@ -76,7 +76,7 @@ def disk_nearly_full(run):
     cluster, victim, place = on_small_disk(run)
     led = leads(cluster, victim.id)
     disks.fill(place, leave=1 << 20)
-    wait_until(lambda: lines(victim, "space") or lines(victim, "full"), "the broker to notice", 30)
+    wait_until(lambda: lines(victim, "space") or lines(victim, "full"), "the broker to notice")
     run.fired(f"1 MiB left on the disk of {victim.id}, leader of {led}")
     run.must(victim.running, "the broker lives on")
     read = cluster.run("consume", "load", "-e", "-p", led[0], timeout=60)
@@ -112,14 +112,14 @@ def metadata_disk_full(run):
     cluster, victim, place = on_small_disk(run, megabytes=24, part="metadata")
     # Make it controller: the others go and come back.
     for _ in range(6):
-        controller = cluster.controller()
+        controller = cluster.wait_controller()
         if controller == victim.id:
             break
         cluster[controller].terminate()
         cluster.wait_controller(other_than=controller)
         cluster[controller].start()
         cluster.wait_healthy()
-    was = cluster.controller()
+    was = cluster.wait_controller()
     disks.fill(place)
     run.fired(f"no byte left on the metadata disk of {victim.id} ({'controller' if was == victim.id else 'follower'})")
     for i in range(6):
@@ -188,7 +188,7 @@ def eio_on_write(run):
     run.load.flow(timeout=90)
     run.gap()
     must_have_hit(run, shims[victim], f"EIO on writes of {victim}, leader of {led}")
-    run.must(not leads(cluster, victim, bootstrap=others(cluster, victim)), f"{victim} leads nothing any more")
+    wait_until(lambda: not leads(cluster, victim, bootstrap=others(cluster, victim)), f"{victim} to lead nothing any more")
     shims[victim].disarm(0)
     return_of(run, cluster, victim)
 
@@ -209,7 +209,7 @@ def eio_on_fsync(run):
 @scenario(28, "eio-on-metadata", "EIO on writes and syncs of the controller's metadata log", "another controls, the broker ends or resigns", needs=("shim",))
 def eio_on_metadata(run):
     cluster, shims = shimmed(run)
-    victim = cluster.controller()
+    victim = cluster.wait_controller()
     shims[victim].arm(0, WRITE | SYNC | ALLOCATE, "*/__cluster_metadata-0/*", error=errno.EIO)
     cluster.run("topic", "create", "push", "-p", 1, "-r", 2, "--timeout", "5s", "--if-absent")
     wait_until(lambda: cluster.run("topic", "create", "push", "-p", 1, "-r", 2, "--timeout", "5s", "--if-absent",

@@ -48,7 +48,7 @@ def garbage(run):
                     with contextlib.suppress(OSError):
                         c.sendall(run.random.randbytes(run.random.choice((1, 10, 1000, 60000))))
                         c.shutdown(socket.SHUT_WR)
-                    closed += closed_by(c, 10)
+                    closed += closed_by(c, 60)
     run.fired(f"{sent} connections with garbage, {closed} closed")
     run.must(closed == sent, f"all are closed: {closed} of {sent}")
     unharmed(run, cluster, state)

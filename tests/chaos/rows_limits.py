@@ -133,8 +133,10 @@ def descriptors(run):
     before, fenced = epochs(cluster, "load"), fenced_count(cluster)
     used = len(list(pathlib.Path(f"/proc/{victim.pid}/fd").iterdir()))
     connections = idle_connections(victim, 2 * limit)
+    in_use = lambda: len(list(pathlib.Path(f"/proc/{victim.pid}/fd").iterdir()))  # noqa: E731
+    run.load.follow(lambda _: in_use() >= used + 50, "the connections to be taken")
     run.run_for(4.0)
-    now = len(list(pathlib.Path(f"/proc/{victim.pid}/fd").iterdir()))
+    now = in_use()
     if now < used + 50 or len(connections) < limit:
         raise Invalid(f"the limit was not reached: {now} of {limit} descriptors, {len(connections)} connections")
     run.fired(f"{len(connections)} idle clients, {now} of {limit} descriptors in use")
@@ -144,7 +146,7 @@ def descriptors(run):
         one.close()
     run.load.flow(timeout=60)
     run.gap()
-    wait_until(lambda: cluster.run("topic", "list", "--timeout", "3s", bootstrap=victim.address).returncode == 0, "new clients to be served", 30)
+    wait_until(lambda: cluster.run("topic", "list", "--timeout", "3s", bootstrap=victim.address).returncode == 0, "new clients to be served")
     cluster.wait_healthy()
     cluster.wait_isr("load")
     run.note(f"leader epochs +{max(e - before[p] for p, e in epochs(cluster, 'load').items())}")

@@ -35,7 +35,7 @@ def must_have_hit(run, hosts, what):
     run.fired(f"{what}, {hit} packets")
 
 
-def wait_moved(cluster, victim, topic="load", timeout=30.0):
+def wait_moved(cluster, victim, topic="load", timeout=60.0):
     """Until the others lead everything, as they see it. Returns how many ms that took."""
     began = time.monotonic()
     wait_until(lambda: all(p["leader"] not in (None, victim) for p in described(cluster, topic, others(cluster, victim)).values()),
@@ -66,7 +66,7 @@ def heal(run, cluster, hosts, flow=True):
           smoke=True, needs=NEEDS, targets=BOTH)
 def isolate(run):
     cluster, hosts = on_hosts(run)
-    controller = cluster.controller()
+    controller = cluster.wait_controller()
     victim = next(n for n in (1, 2, 3) if n != controller)
     side_topic(run, victim)
     before = epochs(cluster, "load")
@@ -84,7 +84,7 @@ def isolate(run):
 @scenario(13, "isolate-controller", "the active controller loses its network", "another controller; one term each", needs=NEEDS, targets=BOTH)
 def isolate_controller(run):
     cluster, hosts = on_hosts(run)
-    victim = cluster.controller()
+    victim = cluster.wait_controller()
     side_topic(run, victim)
     term = terms(cluster)
     moved = takeover(cluster, victim)
@@ -106,7 +106,7 @@ def isolate_controller(run):
 def cut_from_controllers(run):
     run.stale_reads_allowed = True
     cluster, hosts = on_hosts(run)
-    controller = cluster.controller()
+    controller = cluster.wait_controller()
     victim = next(n for n in (1, 2, 3) if n != controller)
     led = [p for p, d in described(cluster, "load").items() if d["leader"] == victim]
     # Replication uses the same port, so its followers leave it too: what stays is its clients.
@@ -124,7 +124,7 @@ def cut_from_controllers(run):
 def clients_of_a_cut_off_broker(run):
     run.stale_reads_allowed = True
     cluster, hosts = on_hosts(run)
-    victim = next(n for n in (1, 2, 3) if n != cluster.controller())
+    victim = next(n for n in (1, 2, 3) if n != cluster.wait_controller())
     side_topic(run, victim)
     cluster.wait_isr("side")
     here = cluster[victim].address
@@ -145,7 +145,7 @@ def clients_of_a_cut_off_broker(run):
 @scenario(15, "cut-from-clients", "a broker is cut from clients only", "stays in the ISR; nobody is fenced", needs=NEEDS, targets=BOTH)
 def cut_from_clients(run):
     cluster, hosts = on_hosts(run)
-    victim = next(n for n in (1, 2, 3) if n != cluster.controller())
+    victim = next(n for n in (1, 2, 3) if n != cluster.wait_controller())
     before, fenced = epochs(cluster, "load", others(cluster, victim)), fenced_count(cluster)
     hosts.cut(victim, CLIENT)
     with run.no_writes_expected():
@@ -162,7 +162,7 @@ def cut_from_clients(run):
 def leader_cut_from_follower(run):
     run.stale_reads_allowed = True
     cluster, hosts = on_hosts(run, settings={"replica.lag.time.max.ms": 3000})
-    controller = cluster.controller()
+    controller = cluster.wait_controller()
     a, b = [n for n in (1, 2, 3) if n != controller]
     partition = next(p for p, d in described(cluster, "load").items() if d["leader"] == a)
     hosts.cut(a, b)
@@ -178,7 +178,7 @@ def leader_cut_from_follower(run):
 def one_way(run):
     run.stale_reads_allowed = True
     cluster, hosts = on_hosts(run)
-    controller = cluster.controller()
+    controller = cluster.wait_controller()
     follower = next(n for n in (1, 2, 3) if n != controller)
     a, b = run.random.choice([(controller, follower), (follower, controller)])
     term = terms(cluster)
@@ -201,7 +201,7 @@ def one_way(run):
 def ring(run):
     run.stale_reads_allowed = True
     cluster, hosts = on_hosts(run)
-    controller = cluster.controller()
+    controller = cluster.wait_controller()
     b, c = [n for n in (1, 2, 3) if n != controller]
     term = terms(cluster)
     hosts.cut(controller, c)
@@ -221,7 +221,7 @@ def ring(run):
 def flapping(run):
     run.stale_reads_allowed = True
     cluster, hosts = on_hosts(run)
-    controller = cluster.controller()
+    controller = cluster.wait_controller()
     follower = next(n for n in (1, 2, 3) if n != controller)
     term, before = terms(cluster), epochs(cluster, "load")
     cuts = 0
@@ -351,7 +351,7 @@ def rate(run):
 @scenario(22, "half-open", "a leader's host vanishes without a FIN", "seen by heartbeats, another leads", budget=2500, needs=NEEDS, targets=BOTH)
 def half_open(run):
     cluster, hosts = on_hosts(run)
-    victim = next(n for n in (1, 2, 3) if n != cluster.controller())
+    victim = next(n for n in (1, 2, 3) if n != cluster.wait_controller())
     side_topic(run, victim)
     began = time.monotonic()
     hosts.isolate(victim)
@@ -371,7 +371,7 @@ def half_open(run):
 def silent_proxy(run):
     run.stale_reads_allowed = True
     cluster, hosts = on_hosts(run)
-    controller = cluster.controller()
+    controller = cluster.wait_controller()
     victim = next(n for n in (1, 2, 3) if n != controller)
     proxy = Proxy(run, hosts, victim)
     hosts.redirect(victim, cluster[victim].peer_port, proxy.port)
@@ -392,7 +392,7 @@ def silent_proxy(run):
 @scenario(23, "rst-storm-established", "established connections between brokers are reset for 6 s", "nobody is fenced for it", needs=("redirect",))
 def rst_established(run):
     cluster, hosts = on_hosts(run)
-    controller = cluster.controller()
+    controller = cluster.wait_controller()
     victim = next(n for n in (1, 2, 3) if n != controller)
     proxy = Proxy(run, hosts, victim)
     hosts.redirect(victim, cluster[victim].peer_port, proxy.port)
@@ -418,7 +418,7 @@ def rst_established(run):
 def rst_all(run):
     run.stale_reads_allowed = True
     cluster, hosts = on_hosts(run)
-    controller = cluster.controller()
+    controller = cluster.wait_controller()
     victim = next(n for n in (1, 2, 3) if n != controller)
     before, fenced = registrations(cluster, victim), fenced_count(cluster)
     hosts.reset(victim, [b.peer_port for b in cluster.brokers], established_only=False)

@@ -58,7 +58,7 @@ def voter_replaced(run):
     cluster = run.cluster(observers=1)
     run.topic(assign=layout(cluster))
     run.clients()
-    controller = cluster.controller()
+    controller = cluster.wait_controller()
     dead, other = [n for n in (1, 2, 3) if n != controller]
     cluster[dead].kill()
     run.load.flow(timeout=60)
@@ -88,7 +88,7 @@ def recreate(run):
     from rows_network import on_hosts
     cluster, hosts = on_hosts(run)
     a, b, c = 1, 2, 3
-    victim = next(n for n in (a, b, c) if n != cluster.controller())
+    victim = next(n for n in (a, b, c) if n != cluster.wait_controller())
     first, second = [n for n in (a, b, c) if n != victim]
     cluster.naru("topic", "create", "again", "--assign", f"{victim}:{first}:{second}")
     cluster.wait_isr("again")
@@ -303,7 +303,7 @@ def tiny_segments(run):
     run.topic(assign=layout(cluster), config=("segment.bytes=1048576", "index.interval.bytes=1", "segment.index.bytes=1024"))
     run.clients(size=3000, rate=250)
     run.run_for(5.0)
-    victim = next(n for n in (1, 2, 3) if n != cluster.controller())
+    victim = next(n for n in (1, 2, 3) if n != cluster.wait_controller())
     cluster[victim].kill()
     run.load.flow()
     cluster[victim].start()
@@ -323,7 +323,7 @@ def many_partitions(run):
     cluster.wait_isr("many", timeout=120)
     run.load.flow(timeout=90)
     run.load.mark()
-    victim = next(n for n in (1, 2, 3) if n != cluster.controller())
+    victim = next(n for n in (1, 2, 3) if n != cluster.wait_controller())
     cluster[victim].kill()
     run.fired(f"kill -9 of {victim} with 1,000 partitions")
     run.load.flow()

@@ -6,6 +6,7 @@ and the newest. What the programs print is what they acknowledged and read, so i
 import collections
 import contextlib
 import re
+import signal
 
 from hosts import EXERCISE, Hosts, Unavailable
 from naru_cluster import Cluster, Failed, wait_until
@@ -33,8 +34,8 @@ class Exercise:
         java = ["java", "-XX:TieredStopAtLevel=1", "-Xmx96m", "-cp", self.classes]
         return [*self.enter, *java, *[f"-D{key}={value}" for key, value in settings.items()], f"naru.exercise.{name}"]
 
-    def consumer(self, name, **settings):
-        return Program(self.words(name, session=6000, **settings))
+    def consumer(self, name, session=45000, **settings):
+        return Program(self.words(name, session=session, **settings))
 
     def produce(self, name, count):
         return run_program(self.words(name, count=count)).splitlines()
@@ -49,7 +50,7 @@ class Exercise:
         """Each group has committed all there is."""
         def done(group):
             offsets = self.cluster.json("group", "describe", group)[0]["offsets"]
-            return offsets and all(o["committed"] == o["end"] or o["end"] == 0 for o in offsets)
+            return offsets and all(o["end"] is not None and (o["committed"] == o["end"] or o["end"] == 0) for o in offsets)
         wait_until(lambda: all(done(group) for group in groups), f"{' and '.join(groups)} to commit everything", timeout=60)
 
 
@@ -120,7 +121,7 @@ def end(consumer):
     """SIGTERM: it commits, leaves its group and says so."""
     consumer.process.terminate()
     consumer.wait_line("^Told to end$")
-    consumer.process.wait(30)
+    consumer.process.wait(60)
 
 
 def lines_as_printed(version):
@@ -156,8 +157,8 @@ def one_consumer_is_killed(version):
     """Its partitions go to the other of its group, from what was committed; no record is lost, none committed comes again."""
     with exercise(version) as it, contextlib.ExitStack() as running:
         pairs = {"peter-consumer01": ["ConsumerAutoCommit", "ConsumerCommitSync"], "peter-consumer02": ["ConsumerCommitAsync"] * 2}
-        groups = {group: [running.enter_context(it.consumer(name, group=group, topic="peter-basic01")) for name in names]
-                  for group, names in pairs.items()}
+        mortal = {"topic": "peter-basic01", "session": 6000}
+        groups = {group: [running.enter_context(it.consumer(name, group=group, **mortal)) for name in names] for group, names in pairs.items()}
         for pair in groups.values():
             wait_shared(*pair)
         it.fill(0, 100)
@@ -176,7 +177,7 @@ def one_consumer_is_killed(version):
             equal(len(consumed(*pair)), 200 * PARTITIONS, "records read: each once")
         # The same without waiting for commits: what was not committed may come again, and nothing is lost.
         for group, pair in groups.items():
-            pair.append(running.enter_context(it.consumer(pairs[group][0], group=group, topic="peter-basic01")))
+            pair.append(running.enter_context(it.consumer(pairs[group][0], group=group, **mortal)))
             wait_shared(*pair[1:])
         it.fill(200, 300)
         for _, survivor, newcomer in groups.values():
@@ -196,10 +197,12 @@ def a_broker_is_killed(version):
         wait_shared(one, two)
         with Program(it.words("ProducerSync", count=count)) as producer:
             producer.wait_for(lambda seen: len(seen) >= 100, "a hundred acknowledgements")
-            partition = sent(producer.lines[:100])[-1].partition
-            victim = it.cluster.leader("peter-basic01", partition)
-            true(len(producer.lines) < count, "the kill came too late to say anything: raise the count")
+            producer.process.send_signal(signal.SIGSTOP)  # it may be done before we know who leads
+            lines = list(producer.lines)
+            true(len(lines) < count, "the kill came too late to say anything: raise the count")
+            victim = it.cluster.leader("peter-basic01", sent(lines)[-1].partition)
             it.cluster[victim].kill()
+            producer.process.send_signal(signal.SIGCONT)
             acknowledged = sent(producer.finish())
         equal([line.value for line in acknowledged], [f"{MESSAGE}{i}" for i in range(count)], "every message is acknowledged, in order")
         wait_values([line.value for line in acknowledged], one, two)

@@ -290,6 +290,29 @@ def test_help_as_a_word_is_the_help_of_the_command():
     true("naru topic: no such command: creat; did you mean create?" in wrong.stderr, wrong.stderr)
 
 
+def test_cheat_sheets_work_as_they_stand():
+    def sheet(subject):
+        lines = run("help", f"{subject}-in-five-lines").stdout.splitlines()
+        equal(len(lines), 5, f"lines of {lines}")
+        return lines
+
+    with Cluster(1) as cluster:
+        cluster.start()
+
+        def do(line):
+            done = subprocess.run(["bash", "-c", f'naru() {{ "{naru_binary()}" "$@"; }}\nset -o pipefail\n{line}'], capture_output=True,
+                                  text=True, timeout=60, env=clean_environment() | {"NARU_BROKERS": cluster.bootstrap})
+            equal(done.returncode, 0, f"exit code of {line}: {done.stderr}")
+        *topics, deletion = sheet("topics")
+        for line in (*topics, *sheet("records"), *sheet("clusters")):
+            do(line)
+        for line in sheet("groups"):
+            wait_until(lambda: cluster.json("group", "describe", "billing")[0]["members"] == [], "the member to leave", 30)
+            if not line.startswith("naru why"):  # which answers with its exit code, too
+                do(line)
+        do(deletion)
+
+
 def on_a_terminal(words, environment):
     """Standard output of a command that has a terminal for it."""
     mine, its = pty.openpty()

@@ -9,10 +9,18 @@ from support import equal, smoke, true
 from test_disks import small_disk
 
 
-def drilled(cluster, *words):
-    done = cluster.run("drill", *words, "--yes", "--quiet-time", "1s", "--for", "1s", "--rate", 300, "-o", "json", timeout=240.0)
-    true(done.returncode == 0, f"naru drill {words}: {done.returncode}: {done.stdout[-1500:]} {done.stderr[-1500:]}")
-    return json.loads(done.stdout), done.stderr
+# A pause that is no death: who is taken for dead meanwhile may tell an older end before it learns that it leads no longer.
+SHORT = "300ms"
+
+
+def drilled(cluster, *words, lasts="1s", stale_allowed=False):
+    done = cluster.run("drill", *words, "--yes", "--quiet-time", "1s", "--for", lasts, "--rate", 300, "-o", "json", timeout=240.0)
+    said = f"naru drill {words}: {done.returncode}: {done.stdout[-1500:]} {done.stderr[-1500:]}"
+    true(done.returncode == 0 or (done.returncode == 10 and stale_allowed), said)
+    verdict = json.loads(done.stdout)
+    broken = [name for name, count in verdict["anomalies"].items() if count and not (name == "stale" and stale_allowed)]
+    true(not broken and verdict["complete"], said)
+    return verdict, done.stderr
 
 
 def started_by_the_drill(cluster):
@@ -51,7 +59,7 @@ def test_pause_of_a_leader():
         unasked = cluster.run("drill", "pause")
         equal(unasked.returncode, 2, "exit code without --yes")
         true("SIGSTOP" in unasked.stderr, unasked.stderr)
-        verdict, said = drilled(cluster, "pause", "--broker", 2)
+        verdict, said = drilled(cluster, "pause", "--broker", 2, lasts=SHORT)
         true("stop broker 2" in said, said)
         equal(len(verdict["faults"]), 1, "faults in the verdict")
         equal(cluster.naru("topic", "list", "-o", "name"), "", "topics after the drill")
@@ -69,7 +77,7 @@ def test_kill_by_command():
         for broker_id, pid in pids.items():
             (words / str(broker_id)).write_text(str(pid))
         verdict, _ = drilled(cluster, "kill-controller", "--harm-with", f"kill -STOP $(cat {words}/{{id}})",
-                             "--heal-with", f"kill -CONT $(cat {words}/{{id}})")
+                             "--heal-with", f"kill -CONT $(cat {words}/{{id}})", lasts=SHORT)
         equal(len(verdict["faults"]), 1, "faults in the verdict")
 
 
@@ -90,7 +98,8 @@ def test_a_rolling_restart():
 def test_a_full_disk():
     with Cluster(3) as cluster, small_disk(cluster[2].data, 64):
         cluster.start()
-        verdict, said = drilled(cluster, "fill-disk", "--broker", 2)
+        # A broker that cannot write its metadata log does not learn that it leads no longer (docs/architecture.md).
+        verdict, said = drilled(cluster, "fill-disk", "--broker", 2, stale_allowed=True)
         true("fill the disk of broker 2" in said and str(cluster[2].data) in said, said)
         equal(len(verdict["faults"]), 1, "faults in the verdict")
         equal(verdict["anomalies"]["lost"], 0, "records lost")

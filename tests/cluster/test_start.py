@@ -103,7 +103,7 @@ def test_the_directory_of_another_cluster_is_refused():
         one[1].start()
         code = one[1].wait_exit()
         true(code != 0, f"exit code {code}")
-        true("cluster" in one[1].log(), one[1].log())
+        true("naru.cluster.id=AAAAAAAAAAAAAAAAAAAAAA: " in one[1].log(), one[1].log())
 
 
 def test_the_directory_of_an_apache_kafka_is_refused():
@@ -145,6 +145,13 @@ def test_a_directory_that_cannot_be_made_is_one_clear_message():
                           capture_output=True, text=True, timeout=30, env=clean_environment())
     true(done.returncode not in (0, -signal.SIGABRT), f"exit code {done.returncode}")
     true("log.dirs=/proc/naru: " in done.stderr, done.stderr)
+    with tempfile.TemporaryDirectory(prefix="naru-metadata-") as folder:
+        done = subprocess.run([naru_binary(), "start", "--set", f"log.dirs={folder}", "--set", "metadata.log.dir=/proc/naru",
+                               "--set", "listeners=PLAINTEXT://127.0.0.1:0", "--set", "naru.http.port=-1"],
+                              capture_output=True, text=True, timeout=30, env=clean_environment())
+    equal(done.returncode, 1, f"exit code: {done.stderr}")
+    equal([line.split("] ", 1)[1] for line in done.stderr.splitlines() if " error " in line],
+          ["metadata.log.dir=/proc/naru: create directory /proc/naru/__cluster_metadata-0: No such file or directory"], done.stderr)
 
 
 def test_a_log_that_cannot_be_written_is_one_clear_message():

@@ -38,6 +38,13 @@ size_t size_of(const std::vector<GroupRecord>& records) {
   return bytes;
 }
 
+// For who has waited long enough for a load. To the question of a rebalance some clients (sarama before 1.33, kafkajs)
+// take the plain answer for a failure; on the other one all look for the coordinator anew, and find it here.
+ErrorCode told_while_loading(const Request& request) {
+  const bool rebalances = std::holds_alternative<JoinRequest>(request) || std::holds_alternative<SyncRequest>(request);
+  return rebalances ? ErrorCode::not_coordinator : ErrorCode::coordinator_load_in_progress;
+}
+
 // Requests that are pointless while nothing can be written. Membership goes on: it is in memory for the most part.
 bool only_writes(const Request& request) {
   return std::holds_alternative<CommitRequest>(request) || std::holds_alternative<DeleteRequest>(request) ||
@@ -226,8 +233,7 @@ Awaitable<Answer> CoordinatorActor::ask(Request request, Instant patience) {
       co_await common::yield_to(shard_);
   }
   if (state_ == State::loading && !(mutant<"R104-answers-while-loading">() && coordinator_)) {
-    co_return refusal(request,
-                      load_failed_ ? ErrorCode::coordinator_not_available : ErrorCode::coordinator_load_in_progress);
+    co_return refusal(request, load_failed_ ? ErrorCode::coordinator_not_available : told_while_loading(request));
   }
   if (state_ == State::stopped) co_return refusal(request, ErrorCode::not_coordinator);
   if (only_writes(request) && queue_bytes_ > options_.queue_bytes_max)

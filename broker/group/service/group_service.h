@@ -78,8 +78,7 @@ struct GroupServiceOptions {
   GroupConfig config;
   size_t batch_bytes_max = 1'048'576;   // of one append, at most; the topic may take less
   size_t load_chunk_bytes = 256 << 10;  // of one read while loading; the shard serves others in between
-  // How long a request waits for a load before it is told that there is one. Most loads take less, and some old clients
-  // take COORDINATOR_LOAD_IN_PROGRESS for a failure.
+  // How long a request waits for a load before it is told that there is one. Most loads take less.
   common::Duration load_patience = std::chrono::seconds(1);
   common::Logger log;
 };
@@ -97,8 +96,8 @@ class GroupService {
   void on_stopped(const TopicIdPartition& partition);
 
   // ---- Requests (any shard) ----
-  // The answer of the coordinator of `partition`, or NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS,
-  // COORDINATOR_NOT_AVAILABLE in the shape of that answer. Comes back on `here`.
+  // The answer of the coordinator of `partition`, or NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS (for joining and
+  // syncing NOT_COORDINATOR then, too), COORDINATOR_NOT_AVAILABLE in the shape of that answer. Comes back on `here`.
   template <class R>
   Awaitable<typename AnswerTo<R>::type> ask(common::Shard& here, TopicIdPartition partition, R request) {
     Request any(std::move(request));

@@ -15,7 +15,7 @@ const kafka = new kafkajs.Kafka({
 });
 
 async function consume(wanted) {
-  const consumer = kafka.consumer({groupId: args.group, sessionTimeout: 6000, heartbeatInterval: 1000});
+  const consumer = kafka.consumer({groupId: args.group, sessionTimeout: 45000, heartbeatInterval: 1000});
   const read = [];
   const missing = new Set(wanted);
   const positions = new Map();  // where to go on, of each partition

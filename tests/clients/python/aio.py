@@ -10,7 +10,7 @@ from roundtrip import Deadline, Progress, arguments, key, value, verdict
 
 async def consume(args, deadline, wanted):
     consumer = AIOKafkaConsumer(args.topic, bootstrap_servers=args.bootstrap, group_id=args.group,
-                                auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=6000,
+                                auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=45000,
                                 heartbeat_interval_ms=1000)
     await consumer.start()
     read = []

@@ -11,7 +11,7 @@ from roundtrip import Deadline, Progress, arguments, key, value, verdict
 def consume(args, deadline, wanted):
     consumer = Consumer({
         "bootstrap.servers": args.bootstrap, "group.id": args.group, "auto.offset.reset": "earliest",
-        "enable.auto.commit": False, "session.timeout.ms": 6000,
+        "enable.auto.commit": False, "session.timeout.ms": 45000,
     })
     consumer.subscribe([args.topic])
     read = []

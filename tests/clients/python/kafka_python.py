@@ -8,7 +8,7 @@ from roundtrip import Deadline, Progress, arguments, key, value, verdict
 
 def consume(args, deadline, wanted):
     consumer = KafkaConsumer(args.topic, bootstrap_servers=args.bootstrap.split(","), group_id=args.group,
-                             auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=6000,
+                             auto_offset_reset="earliest", enable_auto_commit=False, session_timeout_ms=45000,
                              heartbeat_interval_ms=1000)
     read = []
     missing = set(wanted)

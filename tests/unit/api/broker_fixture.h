@@ -141,7 +141,7 @@ class BrokerFixture {
   // The same behind others of its connection; `meanwhile` is what happens until those are answered.
   template <class Response, class Request>
   Response ask_behind_others(const Request& request, int16_t version, const std::function<void()>& meanwhile) {
-    server::InFlight in_flight(*shard_, info_, frame_of(request, version));
+    server::InFlight in_flight(*shard_, info, frame_of(request, version));
     in_flight.stand_in_line();
     std::optional<server::Outcome> outcome;
     shard_->spawn("request", run(in_flight, outcome));

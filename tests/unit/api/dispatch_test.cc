@@ -99,15 +99,22 @@ TEST_CASE("versions that real clients insist on are announced") {
   }
 }
 
-TEST_CASE("docs/kafka.md names every API that is served, with its versions") {
+TEST_CASE("docs/kafka.md and the README name every API that is served, with its versions") {
   std::ifstream file(NARU_SOURCE_DIR "/docs/kafka.md");
-  std::string text{std::istreambuf_iterator<char>(file), {}};
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::ifstream readme_file(NARU_SOURCE_DIR "/README.md");
+  const std::string readme{std::istreambuf_iterator<char>(readme_file), {}};
   for (const ApiHandler* api : api_table()) {
     const auto [low, high] = api->versions;
     const std::string words = low == high ? fmt::format("| {} | {} | {} |", api->name, api->key, low)
                                           : fmt::format("| {} | {} | {}-{} |", api->name, api->key, low, high);
     INFO(words);
     REQUIRE(text.find(words) != std::string::npos);
+    const std::string short_words =
+        low == high ? fmt::format(" {} {}", api->name, low) : fmt::format(" {} {}-{}", api->name, low, high);
+    const size_t at = readme.find(short_words);
+    REQUIRE(at != std::string::npos);
+    REQUIRE(std::string(", (|\n").find(readme[at + short_words.size()]) != std::string::npos);
   }
 }
 

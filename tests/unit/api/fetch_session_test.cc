@@ -212,6 +212,25 @@ TEST_CASE("the cache is bounded: only unused sessions make room") {
   REQUIRE(f.open(std::vector<Partition>(6, {"t", 0})) == 0);  // larger than the whole cache
 }
 
+TEST_CASE("a name that no topic can have is answered, and kept nowhere (R109)") {
+  common::model::SeededRandom random(1);
+  FetchSessionCache cache({}, random);
+  const std::string longest(249, 'x');
+  const std::string too_long(250, 'x');
+  const Instant now{};
+  const FetchPlan refused = cache.begin(ask(0, 0, {{longest}, {too_long}}), now);
+  const FetchReply alone = cache.finish(refused, {quiet(), failed()}, now);
+  REQUIRE(alone.session_id == 0);
+  REQUIRE(alone.include == std::vector<bool>{true, true});
+  REQUIRE(cache.partition_count() == 0);
+
+  const FetchReply kept = cache.finish(cache.begin(ask(0, 0, {{longest}}), now), {quiet()}, now);
+  REQUIRE(kept.session_id != 0);
+  REQUIRE(cache.begin(ask(kept.session_id, 1, {{too_long}}), now).error == ErrorCode::fetch_session_id_not_found);
+  REQUIRE(cache.session_count() == 0);
+  REQUIRE(cache.partition_count() == 0);
+}
+
 TEST_CASE("session epochs wrap to 1") {
   Fixture f;
   const int32_t id = f.open({{"t", 0}});

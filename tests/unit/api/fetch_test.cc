@@ -130,6 +130,26 @@ TEST_CASE("a fetch waits for records, on whichever shard they come") {
   REQUIRE(size_of(response.responses[0].partitions[1 - written]) == 0);
 }
 
+TEST_CASE("a fetch that waits does not hold back other clients' requests (R109)") {
+  DataFixture f;
+  f.create_topic("t", 1);
+  const size_t named = GENERATE(size_t{1}, size_t{4000});
+  FetchRequest request = fetch_from(std::vector<From>(named, From{.topic = "t"}));
+  request.max_wait_ms = 60'000;
+  request.min_bytes = 1;
+  const auto waiting = f.start(request, 12);
+  f.settle();
+  REQUIRE_FALSE(waiting->outcome.has_value());
+  REQUIRE(waiting->in_flight.frame().empty() == (named == 1));
+  if (named == 1) return;
+  f.is_memory_scarce = true;  // a large one may wait only while there is enough
+  const auto response = f.ask<FetchResponse>(request, 12);
+  const auto& answers = response.responses.at(0).partitions;
+  REQUIRE(answers.size() == named);
+  REQUIRE(answers[0].error_code == ErrorCode::none);
+  REQUIRE(size_of(answers[0]) == 0);
+}
+
 TEST_CASE("a fetch waits for as many bytes as it asks for") {
   DataFixture f;
   f.create_topic("t", 2);

@@ -8,10 +8,14 @@ namespace coordinator_log_test {
 using namespace sim;
 using broker::group::is_definite;
 
+std::optional<common::model::Uuid> no_topics(const std::string& /*name*/) {
+  return std::nullopt;
+}
+
 TEST_CASE("a write that found the disk full is known not to be there: the coordinator need not load again") {
   Fixture f;
   f.lead();
-  const auto log = broker::make_coordinator_log(f.partition, LeaderEpoch(1), [](const auto&) { return std::nullopt; });
+  const auto log = broker::make_coordinator_log(f.partition, LeaderEpoch(1), no_topics, {});
   const auto append = [&] { return f.start([&] { return log->append(Fixture::batch()); }); };
   f.disk->add_fault({.operation = SimulatedDisk::Operation::write,
                      .path_contains = ".log",
@@ -24,6 +28,22 @@ TEST_CASE("a write that found the disk full is known not to be there: the coordi
   f.run([&] { f.partition->resign(ErrorCode::not_leader_or_follower); });
   REQUIRE(open->value);
   REQUIRE_FALSE(is_definite(open->value->error().code));
+}
+
+TEST_CASE("a coordinator that may be replaced knows at once, whoever still speaks to it (R33)") {
+  Fixture f;
+  f.lead(1, {1});  // misses nobody, and no tick comes
+  bool may_be_replaced = false;
+  const auto log =
+      broker::make_coordinator_log(f.partition, LeaderEpoch(1), no_topics, [&] { return may_be_replaced; });
+  REQUIRE_FALSE(log->is_cut_off());
+  f.state.isolated = [] { return true; };
+  REQUIRE_FALSE(log->is_cut_off());  // every voter that could have decided anything is dead
+  may_be_replaced = true;
+  REQUIRE_FALSE(f.partition->is_cut_off());
+  REQUIRE(log->is_cut_off());
+  may_be_replaced = false;
+  REQUIRE_FALSE(log->is_cut_off());
 }
 
 }  // namespace coordinator_log_test

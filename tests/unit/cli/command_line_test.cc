@@ -127,6 +127,8 @@ TEST_CASE("help is no error; wrong words are usage") {
   CHECK(parse({"help", "--help"}).error() == Exit::done);
   CHECK(parse({"help", "topic", "creat"}).error() == Exit::usage);
   CHECK(parse({"help", "nonsense"}).error() == Exit::usage);
+  CHECK(parse({"help", "topics-in-five-lines"}).error() == Exit::done);
+  CHECK(parse({"help", "topics-in-six-lines"}).error() == Exit::usage);
   CHECK(parse({"--help"}).error() == Exit::done);
   CHECK(parse({"topic", "create", "--help"}).error() == Exit::done);
   for (const auto& words : std::vector<std::vector<const char*>>{{},

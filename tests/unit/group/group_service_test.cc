@@ -290,6 +290,10 @@ TEST_CASE_METHOD(Fixture, "requests wait a moment for a load, and a longer one i
   }
   SECTION("it does not") {
     CHECK(wait(early).error == ErrorCode::coordinator_load_in_progress);
+    CHECK(ask(HeartbeatRequest{.group = "g"}).error == ErrorCode::coordinator_load_in_progress);
+    // Some clients take that for a failure where they join, and look for the coordinator again on this.
+    CHECK(ask(JoinRequest{.group = "g"}).error == ErrorCode::not_coordinator);
+    CHECK(ask(SyncRequest{.group = "g"}).error == ErrorCode::not_coordinator);
   }
 }
 

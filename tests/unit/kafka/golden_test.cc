@@ -64,6 +64,16 @@ const std::vector<MessageCase>& messages() {
   return all;
 }
 
+// The most that this process ever had mapped.
+size_t address_space_peak_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmPeak:")) return std::stoull(line.substr(7));
+  }
+  FAIL("/proc/self/status does not tell VmPeak");
+  return 0;
+}
+
 template <class F>
 void for_each_vector(F f) {
   for (const MessageCase& message : messages()) {
@@ -109,6 +119,7 @@ TEST_CASE("a message cut at any byte is refused") {
 }
 
 TEST_CASE("a length or count of two thousand million is refused without memory for it") {
+  const size_t before = address_space_peak_kib();
   for_each_vector([](const MessageCase& message, int16_t version, Kind, const Buffer& golden) {
     for (size_t at = 0; at + 4 <= golden.size(); ++at) {
       for (const std::string& huge :
@@ -119,6 +130,8 @@ TEST_CASE("a length or count of two thousand million is refused without memory f
       }
     }
   });
+  // One allocation for so many elements, of a byte or more each, would show, touched or not.
+  REQUIRE(address_space_peak_kib() - before < size_t{1} << 20);
 }
 
 TEST_CASE("versions that do not exist are refused") {

@@ -1,5 +1,7 @@
 // What compaction keeps and what it takes, one rule at a time (R80, R84, R107; KIP-534). Histories with crashes are in
 // compaction_history_test.cc.
+#include <random>
+
 #include "log/compaction_fixture.h"
 
 using namespace log_test;
@@ -448,6 +450,29 @@ TEST_CASE("a full disk ends the run and nothing else") {
   f.disk->clear_faults();
   f.compact();
   CHECK(f.records_text() == before);
+}
+
+TEST_CASE("a record as large as produce takes is compacted, and is no damage") {
+  CompactionFixture f;
+  f.config.segment_bytes = 400 << 10;
+  f.open();
+  // 65 MiB of which a little does not compress: below the ratio that produce allows.
+  std::string large(65u << 20, 'v');
+  std::mt19937 random(1);
+  for (size_t at = 0; at < large.size(); at += 1u << 20) {
+    for (size_t i = 0; i < 2048; ++i) large[at + i] = static_cast<char>(random());
+  }
+  BatchOptions zstd;
+  zstd.codec = Codec::zstd;
+  f.put({{"a", "1"}, {"b", large}}, 0, zstd);
+  f.put({{"a", "2"}});
+  f.roll();
+  const auto report = f.compact();
+  CHECK(report.records_after < report.records_before);
+  const std::string text = f.records_text();
+  CHECK(text.starts_with("1:b="));
+  CHECK(text.size() > large.size());
+  CHECK((text.find(" 2:a=2", large.size()) != std::string::npos));
 }
 
 TEST_CASE("a damaged batch is not compacted over") {

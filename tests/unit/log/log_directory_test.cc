@@ -59,6 +59,30 @@ TEST_CASE("a directory is held by one process and keeps its identity (R83)") {
   REQUIRE_FALSE(LogDirectory::open(disk, data));
 }
 
+TEST_CASE("a run begins on a full disk, and claims nothing that it could not note (R70, R81)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  directory.reset();
+  disk.kill();
+  directory = open(disk);
+  REQUIRE(directory->previous_end() == PreviousEnd::process_crash);
+  disk.fill(0);
+  REQUIRE(directory->begin_run());
+  REQUIRE_FALSE(directory->failure());
+  const bool is_noted_later = GENERATE(true, false);
+  if (is_noted_later) {
+    disk.set_capacity(std::nullopt);
+    directory->note_broker_epoch(BrokerEpoch(43), {});
+    disk.run_until_idle();
+  }
+  directory.reset();
+  disk.kill();
+  disk.set_capacity(std::nullopt);
+  directory = open(disk);
+  REQUIRE(directory->previous_end() == (is_noted_later ? PreviousEnd::process_crash : PreviousEnd::unknown));
+  REQUIRE(directory->previous_broker_epoch().has_value() == is_noted_later);
+}
+
 TEST_CASE("how a run ended is told from its markers (R70, R75)") {
   SimulatedDisk disk;
   auto directory = begun(disk);
@@ -299,6 +323,21 @@ TEST_CASE("recovery points that are lowered together share a write") {
   disk.crash(SimulatedDisk::Unsynced::lost);
   directory = open(disk);
   for (const auto& [partition, was] : points) REQUIRE(directory->hints_for(partition).recovery_point == Offset(7));
+}
+
+TEST_CASE("what is being written of a partition that is gone is written over before its name is used again (R42)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  const auto ignore = [](const auto&) {};
+  directory->store_checkpoint(CheckpointKind::log_start, {{orders, Offset(1000)}}, ignore);
+  directory->store_checkpoint(CheckpointKind::log_start, {}, ignore);  // waits for that one
+  bool forgotten = false;
+  directory->forget_checkpoints(orders, [&](const auto& done) { forgotten = done.has_value(); });
+  while (!forgotten) REQUIRE(disk.run_one());
+  disk.run_one();
+  directory.reset();
+  disk.kill();
+  REQUIRE_FALSE(open(disk)->hints_for(orders).log_start_offset);
 }
 
 TEST_CASE("partitions are found by name and id; those leaving and strays are told apart (R42)") {

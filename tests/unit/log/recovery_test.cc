@@ -529,6 +529,35 @@ TEST_CASE("producers are found again from any mix of snapshots (R84)") {
   for (const auto& p : known) REQUIRE(p.last_sequence == 5);
 }
 
+TEST_CASE("a log is opened on a full disk, and takes nothing before its epochs are there (R81)") {
+  common::configure_logging(common::LogLevel::off, common::LogFormat::text);
+  Fixture f;
+  f.open();
+  for (int i = 0; i < 4; ++i) {
+    f.append(
+        {.producer = common::records::ProducerStamp{common::model::ProducerId(7), common::model::ProducerEpoch(0), i}},
+        i / 2);
+  }
+  f.disk->run_until_idle();
+  f.log.reset();
+  f.disk->kill();
+  f.disk->erase(f.path("leader-epoch-checkpoint"));
+  f.disk->fill(0);
+  f.open({PreviousEnd::process_crash, Offset(2), {}, {}});
+  REQUIRE(f.dump(0) == "0-0 1-1 2-2 3-3");
+  REQUIRE(f.log->producers().size() == 1);
+  REQUIRE(f.log->epochs().latest() == LeaderEpoch(1));
+  REQUIRE(f.log->flushed_offset() == Offset(2));
+  REQUIRE_FALSE(f.log->append_own(make_batch(), LeaderEpoch(1), TimestampMs(f.now)));
+  REQUIRE_FALSE(f.log->failure());
+
+  f.disk->set_capacity(std::nullopt);
+  f.log->tick({common::model::Instant(std::chrono::seconds(1)), TimestampMs(f.now)});
+  f.disk->run_until_idle();
+  REQUIRE(f.append({}, 1) == 4);
+  REQUIRE(f.disk->content(f.path("leader-epoch-checkpoint")).text().starts_with("0\n2\n0 0\n1 2"));
+}
+
 TEST_CASE("a snapshot of producers beyond the end of the log tells of batches that are gone (R84)") {
   Fixture f;
   f.config.segment_bytes = 400;

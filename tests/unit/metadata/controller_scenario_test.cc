@@ -210,7 +210,7 @@ class Scenario {
     LogEnd end;
     end.partition = {topic->id, index};
     end.leader_epoch = topic->partition(index)->leader_epoch;
-    end.last_epoch = LeaderEpoch{int(c.number("last-epoch"))};
+    if (c.has("last-epoch")) end.last_epoch = LeaderEpoch{int(c.number("last-epoch"))};  // else it has no records
     end.end = common::model::Offset{c.number("end")};
     b.log_ends.push_back(end);
     handle(b);

@@ -97,6 +97,42 @@ TEST_CASE("a log that ends in an epoch that never began starts over at once wher
   REQUIRE(b.troubles.back() == nothing);
 }
 
+TEST_CASE("damage of a replica that does not count waits for a state that is new, and nothing else (R41, R72)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  b.write(orders, 5);
+  lead(b, other, {other});
+  b.run([&] { b.find(orders)->log()->note_damage("found by a truncation"); });
+  b.advance(1s);
+  REQUIRE(b.troubles.back().damaged.size() == 1);
+  REQUIRE_FALSE(b.has_path("-stray"));
+  b.apply({metadata::PartitionChangeRecord{orders, PartitionIndex(0)}});
+  b.advance(1s);
+  REQUIRE(b.has_path("-stray"));
+  REQUIRE(b.find(orders)->log_end_offset() == Offset(0));
+  REQUIRE(b.troubles.back() == nothing);
+}
+
+TEST_CASE("a damaged log that could not be set aside keeps its name, and goes with the next attempt (R42, R72)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  b.write(orders, 5);
+  lead(b, other, {BrokerId(1), other});
+  b.run([&] { b.find(orders)->log()->note_damage("found by a truncation"); });
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::rename,
+                     .path_contains = "data/orders-0",
+                     .fault = common::disk::IoFault::exhausted});
+  lead(b, other, {other});
+  REQUIRE_FALSE(b.find(orders));
+  REQUIRE_FALSE(b.has_path("-stray"));
+  b.advance(3s);
+  REQUIRE(b.has_path("-stray"));
+  REQUIRE(b.find(orders)->log_end_offset() == Offset(0));
+  REQUIRE(b.failures.empty());
+}
+
 TEST_CASE("a log that a read finds damaged is told of, goes on, and starts over once it does not count (R72)") {
   Broker b;
   b.register_broker();

@@ -20,17 +20,21 @@ using controller::quorum::GrpcServer;
 
 namespace {
 
+// Not where outgoing connections come from, whose ports are the kernel's choice: one of those, or one to a port at
+// which nobody listens just then, could have the very port of a node that is to come back.
+const std::string host = "127.0.0.3";
+
 struct Node {
   Node(common::Shard& s, FakeQuorum& q, int id, uint16_t port, std::map<int, uint16_t>& ports, uint64_t life,
        std::optional<BrokerEpoch> previous_epoch)
-      : shard(s), quorum(q), broker_id(id), random(life), server({.host = "127.0.0.1", .port = port}) {
+      : shard(s), quorum(q), broker_id(id), random(life), server({.host = host, .port = port}) {
     ControllerNodeOptions options;
     options.controller = sim_options(broker_id);
     options.session = sim_session(broker_id, life, previous_epoch);
     options.configured_endpoint = [&ports](BrokerId b) -> std::optional<ClusterEndpoint> {
-      return ClusterEndpoint{"127.0.0.1", ports.at(b.value)};
+      return ClusterEndpoint{host, ports.at(b.value)};
     };
-    options.session.cluster_endpoint = {"127.0.0.1", port};
+    options.session.cluster_endpoint = {host, port};
     controller::quorum::SessionHooks session_hooks;
     session_hooks.cluster_id = [] { return sim_cluster_id; };
     node = std::make_unique<ControllerNode>(
@@ -79,7 +83,7 @@ uint16_t free_port() {
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::inet_pton(AF_INET, host.c_str(), &address.sin_addr) == 1);
   socklen_t size = sizeof(address);
   REQUIRE(::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0);
   REQUIRE(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
@@ -118,7 +122,7 @@ class Cluster {
   // Polls without sleeping blindly: each look is a round through the shard's queue.
   template <class Condition>
   void wait(const char* what, Condition condition) {
-    const auto end = std::chrono::steady_clock::now() + 20s;
+    const auto end = std::chrono::steady_clock::now() + 60s;
     while (!condition()) {
       if (std::chrono::steady_clock::now() > end) FAIL("timed out: " << what);
       std::promise<void> turn;
@@ -138,7 +142,7 @@ class Cluster {
  private:
   static common::Awaitable<void> call(common::Shard& shard, controller::quorum::ControllerClient& client,
                                       ControllerRequest request, std::promise<ControllerAnswer>& answer) {
-    ControllerAnswer got = co_await client.call(shard, std::move(request), shard.now() + 10s);
+    ControllerAnswer got = co_await client.call(shard, std::move(request), shard.now() + 60s);
     answer.set_value(std::move(got));
   }
 

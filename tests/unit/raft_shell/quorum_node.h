@@ -68,7 +68,7 @@ class QuorumNode final : private RaftListener {
 
   // Whether `condition` became true before the deadline; asked again whenever any node was told something.
   static bool wait(const std::function<bool()>& condition,
-                   std::chrono::milliseconds at_most = std::chrono::seconds(20));
+                   std::chrono::milliseconds at_most = std::chrono::seconds(60));
 
  private:
   void on_snapshot(Buffer state, LogIndex end) override;

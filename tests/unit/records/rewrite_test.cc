@@ -85,6 +85,20 @@ TEST_CASE("another codec is used where the topic wants one") {
   CHECK(text_of(left->batch->view()) == "100-101 e7: 101@1000 b=2");
 }
 
+TEST_CASE("a batch does not grow beyond what it was for the sake of the topic's codec") {
+  BatchOptions options;
+  options.codec = Codec::gzip;
+  const Buffer bytes = batch_of({{"a", "1"}, {"b", std::string(1 << 20, 'b')}}, options);
+  const auto left = rewrite(*BatchView::parse(bytes.view()), [](const Record& r) { return r.offset == Offset(101); },
+                            {.codec = Codec::none, .compression = {}, .delete_horizon = {}});
+  REQUIRE(left->batch);
+  const auto batch = BatchView::parse(left->batch->view());
+  CHECK(batch->codec() == Codec::gzip);
+  CHECK(batch->record_count() == 1);
+  CHECK(batch->crc_ok());
+  CHECK(left->batch->size() <= bytes.size());
+}
+
 TEST_CASE("a tombstone's batch learns its delete horizon once, and timestamps do not change") {
   const Buffer bytes = batch_of({{"a", "1", 500}, {"b", {}, 900}});
   const RewriteOptions first{.codec = {}, .compression = {}, .delete_horizon = TimestampMs(90000)};

@@ -35,6 +35,9 @@ using common::model::PartitionIndex;
 namespace {
 
 const Uuid cluster = Uuid::from_halves(9, 9);
+// Not where outgoing connections come from, whose ports are the kernel's choice: one of those could have the port of a
+// leader that is to come back.
+const std::string host = "127.0.0.2";
 
 TopicIdPartition id(int n) {
   return {.topic_id = Uuid::from_halves(7, 7), .partition = PartitionIndex(n)};
@@ -58,7 +61,7 @@ auto ask(Shard& shard, F f) {
 // Asks until the answer is yes; the test's own limit ends it otherwise.
 template <class F>
 void wait_until(Shard& shard, F f) {
-  const auto limit = std::chrono::steady_clock::now() + 30s;
+  const auto limit = std::chrono::steady_clock::now() + 60s;
   while (!ask(shard, f)) {
     REQUIRE(std::chrono::steady_clock::now() < limit);
     std::this_thread::yield();
@@ -85,7 +88,7 @@ Pair any_pair() {
 struct DirectListener {
   DirectListener(Shard& on, uint16_t port, FollowerAcceptor& side) : shard(on) {
     ask(shard, [&] {
-      auto bound = common::net::Acceptor::listen(shard, "127.0.0.1", port);
+      auto bound = common::net::Acceptor::listen(shard, host, port);
       REQUIRE(bound.has_value());
       acceptor = std::move(*bound);
       shard.spawn("accept", accept(*this, side));
@@ -136,7 +139,7 @@ struct LeaderBroker {
     }
     service = make_grpc_fetch_service(acceptors);
     controller::quorum::GrpcServerOptions options;
-    options.host = "127.0.0.1";
+    options.host = host;
     options.port = port;
     server = std::make_unique<controller::quorum::GrpcServer>(options);
     server->add(*service);
@@ -179,7 +182,7 @@ struct FollowerBroker {
     o.cluster_id = cluster_id;
     o.self = BrokerId(2);
     o.transport = transport.get();
-    o.endpoint_of = [this](BrokerId) { return Endpoint{"127.0.0.1", port}; };
+    o.endpoint_of = [this](BrokerId) { return Endpoint{host, port}; };
     o.on_broken = [this](BrokerId, const Broken& broken) { breaks.push_back(broken); };
     side = std::make_unique<ReplicationFollower>(o);
     ask(*shard, [&] { side->set_broker_epoch(BrokerEpoch(200)); });
@@ -382,7 +385,7 @@ TEST_CASE("garbage on a connection that a shard serves ends it and no other") {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(leader.port());
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::inet_pton(AF_INET, host.c_str(), &address.sin_addr) == 1);
     REQUIRE(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
     REQUIRE(::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
     char answer[4096];

@@ -202,6 +202,23 @@ TEST_CASE("memory is scarce while more than half of the budget is held") {
   CHECK(asks.receive() == "enough");
 }
 
+TEST_CASE("who waits for memory is not late with its request") {
+  ServerLimits limits{.connection = {}, .request_memory_bytes = 18};
+  limits.connection.frame_time_max = 1ms;
+  EchoBroker broker(limits);
+  Client half(broker.server->port("PLAINTEXT"));
+  half.send_raw(std::string("\0\0\0\x10half", 8));  // with it, one of the two goes beyond the limit
+  Client holds(broker.server->port("PLAINTEXT"));
+  holds.send("hold");
+  while (broker.begun_count == 0) std::this_thread::yield();
+  Client waits(broker.server->port("PLAINTEXT"));
+  waits.send("later");
+  CHECK_FALSE(half.receive());  // all have been looked at, and what it held is free
+  CHECK(waits.receive() == "later");
+  broker.shard->post([&] { broker.freed->set(); });
+  CHECK(holds.receive() == "hold");
+}
+
 TEST_CASE("many that claim large requests and send nothing hold no memory back from others") {
   EchoBroker broker({.connection = {}, .request_memory_bytes = 4 << 20});
   std::vector<std::unique_ptr<Client>> claimants;
