@@ -202,6 +202,12 @@ void add_topic_commands(CommandBuilder& tree) {
 }
 
 void add_diagnosis(CommandBuilder& tree) {
+  std::shared_ptr<StatusCommand> top;
+  CLI::App* live = tree.add(tree.root(), "top", "The cluster on one screen, again every second (as naru status -w)",
+                            "  naru top", top);
+  top->watch = true;
+  tree.add_shared(live, top, true);
+
   std::shared_ptr<WhyCommand> why;
   CLI::App* app = tree.add(tree.root(), "why", "Why a topic cannot be written or read, or a group lags: one sentence",
                            "  naru why produce orders\n  naru why consume orders\n  naru why group billing", why);
