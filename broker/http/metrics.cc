@@ -343,6 +343,7 @@ std::string MetricsPage::render(const MetricsInput& in) {
   idle(out, sample);
   paces(out, in, sample);
   quorum(out, sample);
+  controller_queue(out, sample);
   const size_t left_out = write_partitions(out, in, sample);
   write_controller(out, in, sample);
   write_software(out, sample);
