@@ -202,6 +202,12 @@ void add_topic_commands(CommandBuilder& tree) {
 }
 
 void add_diagnosis(CommandBuilder& tree) {
+  std::shared_ptr<StatusCommand> top;
+  CLI::App* live = tree.add(tree.root(), "top", "The cluster on one screen, again every second (as naru status -w)",
+                            "  naru top", top);
+  top->watch = true;
+  tree.add_shared(live, top, true);
+
   std::shared_ptr<WhyCommand> why;
   CLI::App* app = tree.add(tree.root(), "why", "Why a topic cannot be written or read, or a group lags: one sentence",
                            "  naru why produce orders\n  naru why consume orders\n  naru why group billing", why);
@@ -257,6 +263,61 @@ void add_drill(CommandBuilder& tree) {
   time("--patience", drill->patience, "How long the cluster may take to be whole again (2m)");
   app->add_flag("-y,--yes", drill->yes, "Do not ask");
   tree.add_shared(app, drill, true);
+}
+
+void add_bench_commands(CommandBuilder& tree) {
+  using Mode = BenchCommand::Mode;
+  CLI::App* group = tree.group("bench", "How fast the cluster is from here");
+  struct Kind {
+    Mode mode;
+    const char* name;
+    const char* what;
+    const char* examples;
+    int64_t count;
+  };
+  for (const Kind& kind :
+       {Kind{Mode::produce, "produce", "Write as fast as it goes, or at a rate; latencies until the acknowledgement",
+             "  naru bench produce -n 1000000 --size 200\n  naru bench produce --rate 5000 -n 60000", 100'000},
+        {Mode::consume, "consume", "Read what was written for it, or what is in a topic",
+         "  naru bench consume -n 1000000\n  naru bench consume orders", 100'000},
+        {Mode::e2e, "e2e", "One record after the other from a producer to a consumer", "  naru bench e2e -n 1000",
+         1000}}) {
+    std::shared_ptr<BenchCommand> command;
+    CLI::App* app = tree.add(*group, kind.name, kind.what, kind.examples, command);
+    command->mode = kind.mode;
+    command->count = kind.count;
+    app->add_option("topic", command->topic, "An existing topic; without it one of its own, deleted after");
+    app->add_option("-n,--count", command->count, "How many records")
+        ->check(between(1, 1'000'000'000))
+        ->type_name("NUMBER")
+        ->capture_default_str();
+    app->add_option("--size", command->size, "Bytes of a record")
+        ->check(between(1, 1'000'000))
+        ->type_name("NUMBER")
+        ->capture_default_str();
+    app->add_option("--acks", command->acks, "0, 1 or all")
+        ->check(CLI::IsMember({"0", "1", "all", "-1"}).description(""))
+        ->type_name("ACKS")
+        ->capture_default_str();
+    app->add_option("-z,--compress", command->codec, "none, gzip, snappy, lz4 or zstd")
+        ->check(CLI::IsMember({"none", "gzip", "snappy", "lz4", "zstd"}).description(""))
+        ->type_name("CODEC");
+    app->add_option("-r,--replicas", command->replicas, "Copies of an own topic (as many as brokers, at most 3)")
+        ->check(between(1, 32'767))
+        ->type_name("NUMBER");
+    if (kind.mode == Mode::produce) {
+      app->add_option("--rate", command->rate, "Records a second (as fast as it goes)")
+          ->check(between(1, 10'000'000))
+          ->type_name("NUMBER");
+    }
+    if (kind.mode != Mode::e2e) {
+      app->add_option("-p,--partitions", command->partitions, "Partitions of an own topic")
+          ->check(between(1, 10'000))
+          ->type_name("NUMBER")
+          ->capture_default_str();
+    }
+    tree.add_shared(app, command, true);
+  }
 }
 
 void add_log_commands(CommandBuilder& tree) {
@@ -317,6 +378,7 @@ void add_admin_commands(CommandBuilder& tree) {
   add_topic_commands(tree);
   add_diagnosis(tree);
   add_drill(tree);
+  add_bench_commands(tree);
   add_log_commands(tree);
   add_profile_commands(tree);
 }

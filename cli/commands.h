@@ -165,6 +165,20 @@ struct ConfigExplainCommand {
 };
 struct ConfigReferenceCommand {};
 struct VersionCommand {};
+// See bench/bench.cc.
+struct BenchCommand {
+  enum class Mode { produce, consume, e2e };
+  Shared shared;
+  Mode mode = Mode::produce;
+  std::string topic;  // empty: one of its own, deleted afterwards
+  int64_t count = 100'000;
+  int size = 100;
+  int rate = 0;  // records a second; 0: as fast as it goes
+  std::string acks = "all";
+  std::string codec;
+  int partitions = 6;
+  int replicas = -1;  // as many as there are brokers, at most 3
+};
 // Segment files on this machine; see log_files.h.
 struct LogCommand {
   enum class Action { dump, verify };
@@ -305,15 +319,14 @@ struct DrillCommand {
   bool yes = false;
 };
 
-using Command =
-    std::variant<StartCommand, DevCommand, StatusCommand, HealthCommand, TopicCreateCommand, TopicListCommand,
-                 TopicDescribeCommand, TopicGrowCommand, TopicDeleteCommand, ProduceCommand, ConsumeCommand,
-                 GroupListCommand, GroupDescribeCommand, PartitionElectCommand, WorkloadCommand, VerifyCommand,
-                 VerifyCheckCommand, ConfigCheckCommand, ConfigExplainCommand, ConfigReferenceCommand, VersionCommand,
-                 CompletionCommand, ManCommand, ConfigGetCommand, ConfigSetCommand, GroupSeekCommand,
-                 GroupDeleteCommand, BrokerListCommand, BrokerDescribeCommand, BrokerRemoveCommand, BrokerDrainCommand,
-                 PartitionMoveCommand, PartitionMovesCommand, TopicTrimCommand, TopicOffsetsCommand, WhyCommand,
-                 DoctorCommand, DrillCommand, QuorumStatusCommand, QuorumCommand, LogCommand, ProfileCommand>;
+using Command = std::variant<
+    StartCommand, DevCommand, StatusCommand, HealthCommand, TopicCreateCommand, TopicListCommand, TopicDescribeCommand,
+    TopicGrowCommand, TopicDeleteCommand, ProduceCommand, ConsumeCommand, GroupListCommand, GroupDescribeCommand,
+    PartitionElectCommand, WorkloadCommand, VerifyCommand, VerifyCheckCommand, ConfigCheckCommand, ConfigExplainCommand,
+    ConfigReferenceCommand, VersionCommand, CompletionCommand, ManCommand, ConfigGetCommand, ConfigSetCommand,
+    GroupSeekCommand, GroupDeleteCommand, BrokerListCommand, BrokerDescribeCommand, BrokerRemoveCommand,
+    BrokerDrainCommand, PartitionMoveCommand, PartitionMovesCommand, TopicTrimCommand, TopicOffsetsCommand, WhyCommand,
+    DoctorCommand, DrillCommand, QuorumStatusCommand, QuorumCommand, LogCommand, BenchCommand, ProfileCommand>;
 
 Exit run(const StartCommand& command);
 Exit run(const DevCommand& command);
@@ -356,6 +369,7 @@ Exit run(const DrillCommand& command);
 Exit run(const QuorumStatusCommand& command);
 Exit run(const QuorumCommand& command);
 Exit run(const LogCommand& command);
+Exit run(const BenchCommand& command);
 Exit run(const ProfileCommand& command);
 
 }  // namespace cli

@@ -170,6 +170,10 @@ void MetricsPage::broker_totals(MetricsText& out, const Totals& totals, common::
   // The same as Kafka's beans have it.
   out.family("kafka_log_logflushstats_logflushrateandtimems", "summary", "Syncs that acknowledgements waited for.");
   out.summary_ms({}, totals.shards.sync_latency, recent("flush", totals.shards.sync_latency, now));
+  out.family("kafka_network_requestmetrics_remotetimems", "summary",
+             "Time for which produces with acks=all waited for replicas, each partition for itself.");
+  out.summary_ms({{"request", "Produce"}}, totals.shards.commit_latency,
+                 recent("commit", totals.shards.commit_latency, now));
   out.family("kafka_controller_controllerstats_leaderelectionrateandtimems", "summary",
              "Leaderships that this broker took over from a lost leader; sum it over the brokers.");
   out.summary_ms({}, totals.shards.failover, recent("failover", totals.shards.failover, now));
@@ -339,6 +343,7 @@ std::string MetricsPage::render(const MetricsInput& in) {
   idle(out, sample);
   paces(out, in, sample);
   quorum(out, sample);
+  controller_queue(out, sample);
   const size_t left_out = write_partitions(out, in, sample);
   write_controller(out, in, sample);
   write_software(out, sample);

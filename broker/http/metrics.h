@@ -76,6 +76,7 @@ class MetricsPage {
   void idle(MetricsText& out, const BrokerSample& sample);
   void paces(MetricsText& out, const MetricsInput& in, const BrokerSample& sample);
   void quorum(MetricsText& out, const BrokerSample& sample);
+  void controller_queue(MetricsText& out, const BrokerSample& sample);
   // The part of `all` that was counted in the last minute or two.
   [[nodiscard]] common::Histogram recent(const std::string& name, const common::Histogram& all, common::Instant now);
 

@@ -80,19 +80,28 @@ void MetricsPage::quorum(MetricsText& out, const BrokerSample& sample) {
     gauge("kafka_server_snapshotemitter_latestsnapshotgeneratedagems", "Age of the last snapshot made here.",
           ms(sample.taken - *raft.snapshot_made_at));
   }
-  const controller::quorum::ControllerMeasures& controller = sample.controller;
+}
+
+// Its queue, in the words of Kafka's: what waits, how late it comes to what is due, and how long it decides.
+void MetricsPage::controller_queue(MetricsText& out, const BrokerSample& sample) {
+  if (!sample.quorum) return;
+  const auto gauge = [&](const char* name, const char* help, double value) {
+    out.family(name, "gauge", help);
+    out.sample(value);
+  };
+  const controller::quorum::ControllerMeasures& measures = sample.controller;
   gauge("kafka_controller_controllereventmanager_eventqueuesize",
-        "Requests to the controller that wait for a commit, or for brokers to apply it.", number(controller.waiting));
+        "Requests to the controller that wait for a commit, or for brokers to apply it.", number(measures.waiting));
   out.family("kafka_controller_controllereventmanager_eventqueuetimems", "summary",
              "How late the active controller's thread comes to what is due.");
-  out.summary_ms({}, controller.lateness, recent("lateness", controller.lateness, sample.taken));
+  out.summary_ms({}, measures.lateness, recent("lateness", measures.lateness, sample.taken));
   out.family("kafka_controller_controllereventmanager_eventqueueprocessingtimems", "summary",
              "Time to decide a request, without its commit.");
-  out.summary_ms({}, controller.processing, recent("deciding", controller.processing, sample.taken));
+  out.summary_ms({}, measures.processing, recent("deciding", measures.processing, sample.taken));
   gauge("kafka_controller_kafkacontroller_eventqueueoperationsstartedcount",
-        "Requests that this node has taken as the active controller.", number(controller.requests));
+        "Requests that this node has taken as the active controller.", number(measures.requests));
   gauge("kafka_controller_kafkacontroller_eventqueueoperationstimedoutcount",
-        "Those answered before all that they concern had applied them.", number(controller.timed_out));
+        "Those answered before all that they concern had applied them.", number(measures.timed_out));
 }
 
 void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSample& sample) {

@@ -82,6 +82,24 @@ def test_a_profile_stands_in_for_the_addresses_and_properties_are_taken_everywhe
         equal(json.loads(naru("profile", "list", "-o", "json").stdout), [], "profiles after that")
 
 
+def test_a_bench_measures_and_leaves_nothing_behind():
+    with Cluster(1) as cluster:
+        cluster.start()
+        produced = cluster.json("bench", "produce", "-n", 2000, "--size", 50, "-q")
+        equal((produced["records"], produced["bytes"], produced["failed"]), (2000, 100_000, 0), "records acknowledged")
+        true(0 < produced["latency_ms"]["p50"] <= produced["latency_ms"]["p99"] <= produced["latency_ms"]["max"], f"latencies: {produced}")
+        consumed = cluster.json("bench", "consume", "-n", 2000, "-q")
+        equal((consumed["records"], consumed["bytes"]), (2000, 200_000), "records read")
+        once = cluster.json("bench", "e2e", "-n", 20, "-q")
+        equal(once["records"], 20, "records that went round")
+        true(once["latency_ms"]["p50"] > 0, f"latencies: {once}")
+        equal(cluster.naru("topic", "list", "-o", "name"), "", "topics left behind")
+        cluster.naru("topic", "create", "t", "-p", 2)
+        cluster.naru("produce", "t", text_in="".join(f"{i}\n" for i in range(10)))
+        equal(cluster.json("bench", "consume", "t", "-q")["records"], 10, "records of a topic that was there, to its end")
+        equal(cluster.run("bench", "consume", "absent").returncode, 1, "exit code for a topic that is not there")
+
+
 def test_a_partitions_files_are_looked_into():
     with Cluster(1) as cluster:
         cluster.start()

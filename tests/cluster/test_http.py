@@ -47,6 +47,13 @@ def test_metrics_say_what_was_sent_and_read():
         cluster.naru("consume", "orders", "-e")
         true(summed(cluster, "kafka_server_brokertopicmetrics_bytesout_total", topic="orders") - read_before > COUNT * len(lines[0]), "bytes out")
         true(summed(cluster, "kafka_server_brokertopicmetrics_replicationbytesin_total") > 2 * COUNT * len(lines[0]), "two copies of each")
+        true(summed(cluster, "kafka_network_requestmetrics_errors_total", request="Produce", error="NONE") > 0, "produces without an error")
+        true(cluster.run("topic", "describe", "absent").returncode != 0, "describing a topic that is not there")
+        true(summed(cluster, "kafka_network_requestmetrics_errors_total", error="UNKNOWN_TOPIC_OR_PARTITION") > 0, "that error, counted")
+        true(summed(cluster, "kafka_server_replicamanager_produceridcount") > 0, "the idempotent producer, remembered")
+        wait_until(lambda: summed(cluster, "kafka_server_replicafetchermanager_maxlag") == 0, "followers that have everything")
+        true(summed(cluster, "kafka_controller_kafkacontroller_eventqueueoperationsstartedcount") > 0, "requests to the controller")
+        true(summed(cluster, "kafka_server_raft_metrics_commit_latency_max") > 0, "commits of metadata, timed")
         for broker in cluster.brokers:
             check_format(looks.get(broker, "/metrics")[1])
 

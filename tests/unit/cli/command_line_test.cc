@@ -54,6 +54,10 @@ TEST_CASE("commands with their options") {
   CHECK(health.shared.timeout == std::chrono::milliseconds(500));
   CHECK(parsed<HealthCommand>({"health", "--timeout", "2m"}).shared.timeout == std::chrono::minutes(2));
   CHECK(parsed<DevCommand>({"dev", "--brokers", "3"}).brokers == 3);
+  CHECK(parsed<StatusCommand>({"top"}).watch);
+  CHECK_FALSE(parsed<StatusCommand>({"status"}).watch);
+  CHECK(parsed<BenchCommand>({"bench", "e2e", "--size", "10"}).mode == BenchCommand::Mode::e2e);
+  CHECK(parsed<LogCommand>({"log", "verify", "d"}).action == LogCommand::Action::verify);
   parsed<VersionCommand>({"version"});
   parsed<VersionCommand>({"--version"});
 }

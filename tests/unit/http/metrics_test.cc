@@ -76,6 +76,7 @@ TEST_CASE("a broker's page: leaders speak for partitions, sums cover what is lef
   sample.shards[1].partitions.retired["gone"].messages_in = 5;
   sample.shards[1].partitions.retired_in_all.messages_in = 5;
   sample.shards[1].partitions.retired_in_all.bad_checksums = 2;
+  sample.shards[1].partitions.commit_latency.observe(std::chrono::milliseconds(3));
   sample.shards[0].replicas[0].counters.missing_keys = 1;
   std::vector<GroupLag> lags;
   lags.push_back({.group = "g",
@@ -105,6 +106,7 @@ TEST_CASE("a broker's page: leaders speak for partitions, sums cover what is lef
   CHECK(value_of(text, "kafka_server_replicamanager_leadercount") == 2);
   CHECK(value_of(text, "kafka_server_brokertopicmetrics_invalidmessagecrcrecords_total") == 2);
   CHECK(value_of(text, "kafka_server_brokertopicmetrics_nokeycompactedtopicrecords_total") == 1);
+  CHECK(value_of(text, "kafka_network_requestmetrics_remotetimems_sum{request=\"Produce\"}") == 3);
   CHECK(value_of(text, "kafka_server_replicamanager_produceridcount") == 6);
   CHECK(value_of(text, "kafka_server_replicamanager_failedisrupdates_total") == 0);
   const std::string lag =
