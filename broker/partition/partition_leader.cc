@@ -243,6 +243,14 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
     }
     return {refused(info.error().code, std::move(info.error().message))};
   }
+  // The batch was written, but its indexes were not: the directory has failed meanwhile (R76). Nobody is told to rely
+  // on what lies there; what becomes of it is open.
+  if (const auto& failure = log_->failure(); failure && !mutant<"R76-acknowledges-on-what-has-failed">()) {
+    Appended in_doubt;
+    in_doubt.result.error = failure->code;
+    in_doubt.result.message = failure->message;
+    return in_doubt;
+  }
   note_appended(*facts, batches.size());
 
   Appended appended;

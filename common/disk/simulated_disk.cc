@@ -355,6 +355,7 @@ void SimulatedDisk::make_durable(Inode& inode) {
 void SimulatedDisk::apply(Names& names, const NameChange& change) {
   if (!change.removed.empty()) names.erase(change.removed);
   if (!change.added.empty()) names[change.added] = change.inode;
+  for (const NameChange& each : change.inside) apply(names, each);
 }
 
 void SimulatedDisk::change_name(NameChange change) {
@@ -401,23 +402,17 @@ IoResult<std::vector<DirectoryEntry>> SimulatedDisk::list(const std::string& pat
   return entries;
 }
 
-void SimulatedDisk::move_name(const std::string& from, const std::string& to) {
-  const auto it = cached_names_.find(from);
-  change_name({from, to, it->second});
-}
-
 IoResult<void> SimulatedDisk::rename(const std::string& from, const std::string& to) {
   auto found = find(from);
   if (auto alive = check_alive(from); !alive) return alive;
   if (!found) return tl::unexpected(found.error());
   if (auto allowed = change(Operation::rename, from); !allowed) return allowed;
-  std::vector<std::string> inside;
+  NameChange moved{from, to, *found};
   const std::string prefix = from + "/";
   for (auto it = cached_names_.lower_bound(prefix); it != cached_names_.end() && it->first.starts_with(prefix); ++it) {
-    inside.push_back(it->first);
+    moved.inside.push_back({it->first, to + it->first.substr(from.size()), it->second});
   }
-  move_name(from, to);
-  for (const std::string& path : inside) move_name(path, to + path.substr(from.size()));
+  change_name(std::move(moved));
   return {};
 }
 
@@ -605,7 +600,11 @@ std::unique_ptr<SimulatedDisk> SimulatedDisk::clone() const {
   };
   for (const auto& [path, inode] : cached_names_) copy->cached_names_[path] = of(inode);
   for (const auto& [path, inode] : durable_names_) copy->durable_names_[path] = of(inode);
-  for (const NameChange& c : name_changes_) copy->name_changes_.push_back({c.removed, c.added, of(c.inode)});
+  for (const NameChange& c : name_changes_) {
+    NameChange& change = copy->name_changes_.emplace_back(c);
+    change.inode = of(c.inode);
+    for (NameChange& each : change.inside) each.inode = of(each.inode);
+  }
   copy->random_state_ = random_state_;
   copy->boot_ = boot_;
   copy->now_ = now_;

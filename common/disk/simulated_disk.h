@@ -123,7 +123,8 @@ class SimulatedDisk final : public Disk {
   struct NameChange {
     std::string removed;  // empty: none
     std::string added;
-    InodeRef inode;  // of `added`
+    InodeRef inode;                       // of `added`
+    std::vector<NameChange> inside = {};  // a directory takes along what lies in it, wherever the power goes
   };
 
   // Counts a change; fails if the machine has stopped, stops now, or a fault is due. `cut` tells a write how many of
@@ -138,7 +139,6 @@ class SimulatedDisk final : public Disk {
   void make_durable(Inode& inode);
   void change_name(NameChange change);
   static void apply(Names& names, const NameChange& change);
-  void move_name(const std::string& from, const std::string& to);
   void later(model::Duration delay, std::function<void()> f);
   uint64_t random(uint64_t bound);
   void lose_unsynced(Inode& inode, Unsynced unsynced, size_t block_bytes);

@@ -84,7 +84,7 @@ void PartitionInvariants::learn(Committed& committed, const common::records::Bat
 // Everything below the high watermark must be what was committed; what a leader commits first is what counts.
 void PartitionInvariants::check_contents(Node& node, Partition& partition, Committed& committed, View& view) {
   common::log::Log* log = partition.log();
-  if (log == nullptr || log->failure()) return;
+  if (log == nullptr || (log->failure() && !partition.is_leader())) return;
   const int64_t high_watermark = partition.high_watermark().value;
   if (!partition.is_leader() && high_watermark > committed.end()) {
     complaints_.broken("a follower's high watermark is not ahead of what is committed (R65)",
@@ -99,9 +99,10 @@ void PartitionInvariants::check_contents(Node& node, Partition& partition, Commi
   // Looking must not use up a fault that is meant for the broker.
   common::disk::SimulatedDisk& disk = node.disk();
   disk.set_observed(true);
-  compare(node, partition, *log, committed, view);
+  if (!log->failure()) compare(node, partition, *log, committed, view);
   disk.set_observed(false);
-  // A leader whose own copy cannot be read here has committed all the same: what, is not known.
+  // A leader whose own copy cannot be read here, or whose log has failed a moment ago, has committed all the same, and
+  // its clients are told: what, is not known.
   if (partition.is_leader() && high_watermark > committed.end()) committed.batches.push_back({high_watermark, unknown});
 }
 

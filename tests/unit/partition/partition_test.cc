@@ -233,6 +233,30 @@ TEST_CASE("a disk that is full or fails: no acknowledgement, reads go on") {
   REQUIRE((*f.read(all)->value)->records.size() > 0);
 }
 
+TEST_CASE("a directory that fails in the middle of an append: no acknowledgement, and nothing is committed (R76)") {
+  TopicSettings settings;
+  settings.log.index_interval_bytes = 0;
+  settings.log.segment_index_bytes = 24;  // three batches, then the indexes are written and another segment begins
+  const Acks acks = GENERATE(Acks::leader, Acks::all);
+  Fixture f(settings);
+  f.lead(1, {1});
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::write, .path_contains = ".timeindex"});
+  int64_t acknowledged = 0;
+  ProduceResult last;
+  for (int i = 0; i < 8 && !f.partition->is_offline(); ++i) {
+    const auto answer = f.produce(Fixture::batch(), acks);
+    REQUIRE(answer->value);
+    last = *answer->value;
+    if (last.error == ErrorCode::none) ++acknowledged;
+  }
+  REQUIRE(f.partition->is_offline());
+  REQUIRE(acknowledged > 0);
+  REQUIRE(last.error == ErrorCode::kafka_storage_error);
+  REQUIRE_FALSE(last.is_definite);  // it may lie in the log, and be there again after the next start
+  REQUIRE_FALSE(last.first_offset);
+  REQUIRE(f.partition->high_watermark() == Offset(acknowledged));
+}
+
 TEST_CASE("what was in flight behind a batch that found no room is not the producer's fault (R86)") {
   Fixture f;
   f.lead();
