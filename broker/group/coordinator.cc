@@ -98,6 +98,13 @@ Effects GroupCoordinator::on_time(Moment at) {
   return finish(std::move(turn));
 }
 
+void GroupCoordinator::on_pause(Moment at) {
+  for (auto& [id, group] : groups_) {
+    membership_.excuse(group, at.now);
+    arm(group);
+  }
+}
+
 std::optional<Instant> GroupCoordinator::next_deadline() const {
   Instant first = next_expiry_check_;
   if (!wake_ups_.empty()) first = std::min(first, wake_ups_.begin()->first);

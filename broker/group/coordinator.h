@@ -67,6 +67,9 @@ class GroupCoordinator {
   // `id` is not in the log and never will be. (An outcome that is not known means: resign, load again.)
   Effects on_write_failed(WriteId id, ErrorCode error, Moment at);
   Effects on_time(Moment at);
+  // This process stood still until now (stopped, or its machine): what lies in its sockets was not late. Before
+  // on_time.
+  void on_pause(Moment at);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
   // Those with committed offsets.
   [[nodiscard]] std::set<std::string> topics() const;

@@ -217,4 +217,15 @@ void Membership::resume(Group& group, Instant now) const {
   for (const auto& [id, unused] : group.members()) touch(group, *group.find(id), now);
 }
 
+void Membership::excuse(Group& group, Instant now) const {
+  for (const auto& [id, unused] : group.members()) {
+    Member& member = *group.find(id);
+    if (member.session_deadline) touch(group, member, now);
+  }
+  const Instant soon = now + config_.session_timeout_min;
+  if (group.join_deadline() && !group.initial_delay) group.set_join_deadline(std::max(*group.join_deadline(), soon));
+  if (group.sync_deadline()) group.set_sync_deadline(std::max(*group.sync_deadline(), soon));
+  group.recompute_wake_up();
+}
+
 }  // namespace broker::group

@@ -31,6 +31,9 @@ class Membership {
   void on_static_member_written(Turn& turn, Group& group, StaticMemberReplaced& replaced, ErrorCode outcome) const;
   // A loaded group: each member is given a whole session (R108).
   void resume(Group& group, Instant now) const;
+  // Nobody could be heard for a while until `now`: who owes a sign of life has a whole session for it, and a rebalance
+  // that has waited for long enough waits a little more.
+  void excuse(Group& group, Instant now) const;
 
   // The member exists, and if it names itself as a static member it is the one of that name.
   [[nodiscard]] static ErrorCode check_member(const Group& group, const std::string& member_id,

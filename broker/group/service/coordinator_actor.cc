@@ -24,6 +24,7 @@ using common::records::Visit;
 
 constexpr std::chrono::milliseconds first_retry{50};
 constexpr std::chrono::milliseconds longest_retry{5000};
+constexpr std::chrono::seconds stood_still_min{1};  // by which a timer comes too late
 
 // About what the records take in the queue and in the log.
 size_t size_of(const std::vector<GroupRecord>& records) {
@@ -340,8 +341,14 @@ void CoordinatorActor::arm() {
   timer_ = shard_.call_at(*next, [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (!self || self->state_ != State::active) return;
-    self->armed_for_.reset();
-    self->perform(self->coordinator_->on_time(self->now()));
+    const Moment now = self->now();
+    const Instant due = std::exchange(self->armed_for_, std::nullopt).value_or(now.now);
+    if (now.now - due > stood_still_min) {
+      self->options_.log.warn("was not running for {} ms or more: its members get another session each",
+                              std::chrono::duration_cast<std::chrono::milliseconds>(now.now - due).count());
+      self->coordinator_->on_pause(now);
+    }
+    self->perform(self->coordinator_->on_time(now));
   });
 }
 

@@ -339,6 +339,11 @@ std::string GroupScript::execute(const Command& command) {
   std::string text;
   if (command.name() == "start") return start(command);
   if (coordinator_ == nullptr) throw ScenarioError{"start first"};
+  if (command.name() == "pause") {
+    now_ = Instant(command.duration("until"));
+    coordinator_->on_pause(now());
+    return text;
+  }
   if (command.has("at")) text += run_until(Instant(command.duration("at")));
   if (command.name() == "time") return text;
   if (command.name() == "clock-step") {
