@@ -21,9 +21,10 @@ class ControllerClient {
   // `deadline`), so that who asked sees what it did. For CreateTopics and CreatePartitions also after the brokers that
   // lead the new partitions have applied it.
   //
-  // Tried again on NOT_CONTROLLER and on a controller that never took the request, until `deadline`. Once a request may
-  // have been taken, only those that are safe to repeat are (AlterPartition is compare-and-set, AllocateProducerIds
-  // only wastes ids); the others answer Refused{REQUEST_TIMED_OUT} at the deadline: unknown, as in Kafka.
+  // Tried again on NOT_CONTROLLER, on a controller that never took the request, and where its answer was lost, until
+  // `deadline`; then Refused{REQUEST_TIMED_OUT}: unknown, as in Kafka. What is asked for again after it was done is done
+  // (forwarding_client.h); but, as in Kafka too, a setting, an election or a reassignment that somebody else has changed
+  // in between is changed back.
   virtual common::Awaitable<ControllerAnswer> call(common::Shard& here, ControllerRequest request, Instant deadline,
                                                    RequestOrigin origin = {}) = 0;
 };

@@ -1,9 +1,10 @@
 // ControllerClient over this node's runtime and its links to the other nodes: finds the active controller, asks it, and
 // asks again until the deadline when it changes, also if the former one says nothing more.
 //
-// Asking again is safe for every request: those that are not repeatable by nature are made so. New topics carry ids of
-// our choosing, so that we recognize our own; a topic that we asked to delete and that is gone, or partitions that are
-// there in the number we asked for, or a broker that is registered no more, count as done once an answer was lost.
+// Asking again brings about what was asked for, once: those that are not repeatable by nature are made so. New topics
+// carry ids of our choosing, so that we recognize our own; a topic that we asked to delete and that is gone, or
+// partitions that are there in the number we asked for, or a broker that is registered no more, count as done once an
+// answer was lost.
 //
 // call(): any shard. The rest lives on the controller's shard.
 #pragma once
