@@ -143,7 +143,10 @@ TEST_CASE("a fetch that waits does not hold back other clients' requests (R109)"
   REQUIRE(waiting->in_flight.frame().empty() == (named == 1));
   if (named == 1) return;
   f.is_memory_scarce = true;  // a large one may wait only while there is enough
-  const auto response = f.ask<FetchResponse>(request, 12);
+  const auto at_once = f.start(request, 12);
+  f.settle();
+  REQUIRE(at_once->outcome.has_value());
+  const auto response = f.read<FetchResponse>(at_once, 12);
   const auto& answers = response.responses.at(0).partitions;
   REQUIRE(answers.size() == named);
   REQUIRE(answers[0].error_code == ErrorCode::none);
