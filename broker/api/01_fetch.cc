@@ -11,6 +11,10 @@
 // Replica id -2 reads any replica, a follower up to its own high watermark: for tests and debugging. Left out:
 // preferred read replicas (11), fetches of Kafka brokers (replica id >= 0: INVALID_REQUEST; our brokers replicate over
 // gRPC), 17 and 18 (fields of such fetches, ignored).
+#include <algorithm>
+#include <functional>
+#include <iterator>
+
 #include "broker/api/fetch_plan.h"
 #include "broker/api/fetch_session.h"
 #include "broker/api/handler.h"
@@ -58,6 +62,7 @@ struct Fetch {
   FetchBounds bounds;                                       // what the client asks for
   std::vector<Part> parts;                                  // by target of the plan
   std::vector<std::pair<int, std::vector<size_t>>> visits;  // shard, its parts
+  std::optional<common::Instant> patient_until;  // with partitions that are being made, from the first of them on
 };
 
 int32_t replica_id_of(const RequestContext& ctx, const FetchRequest& request) {
@@ -155,13 +160,36 @@ Awaitable<void> read_one(Partition& partition, const Fetch& fetch, size_t index,
   part.watch_from = std::max(Offset(target.fetch_offset), readable);
 }
 
+// What is being made comes last: it holds nothing yet.
+std::vector<size_t> made_first(const Fetch& fetch, const partition::PartitionRouter& router,
+                               const std::vector<size_t>& indexes) {
+  const auto is_made = [&](size_t i) { return !router.is_being_made(fetch.parts[i].target.id); };
+  if (std::ranges::all_of(indexes, is_made)) return indexes;
+  std::vector<size_t> order;
+  std::ranges::copy_if(indexes, std::back_inserter(order), is_made);
+  std::ranges::copy_if(indexes, std::back_inserter(order), std::not_fn(is_made));
+  return order;
+}
+
+// Waited for if there is nothing else to say, and for a while in all: the disk may hang. false: nothing yet.
+Awaitable<bool> until_made(Fetch& fetch, const partition::PartitionRouter& router, const TopicIdPartition& id,
+                           const FetchBudget& budget) {
+  constexpr std::chrono::seconds patience{5};
+  if (budget.is_enough()) co_return false;
+  const common::Instant now = router.shard(router.home_of(id)).now();
+  if (!fetch.patient_until) fetch.patient_until = now + patience;
+  if (now < *fetch.patient_until) co_await router.until_made(id);
+  co_return true;
+}
+
 // Reads the parts of one shard, there. If that is not enough, has `waiter` told of news about them.
 Awaitable<void> visit(std::shared_ptr<Fetch> fetch, const partition::PartitionRouter& router,
                       const std::vector<size_t>& indexes, FetchBudget& budget, std::shared_ptr<FetchWaiter> waiter) {
   std::vector<std::pair<std::shared_ptr<Partition>, size_t>> read;
-  for (const size_t index : indexes) {
+  for (const size_t index : made_first(*fetch, router, indexes)) {
     Part& part = fetch->parts[index];
-    if (router.is_being_made(part.target.id)) co_await router.until_made(part.target.id);
+    const TopicIdPartition& id = part.target.id;
+    if (router.is_being_made(id) && !co_await until_made(*fetch, router, id, budget)) continue;
     Result<std::shared_ptr<Partition>> partition = router.find_here(part.target.id);
     if (!partition) {
       part.error = partition.error().code;

@@ -64,6 +64,7 @@ class DataFixture {
     for (int i = 0; i < shard_count; ++i) shards_.push_back(common::make_manual_shard(i, clock_, io_));
     common::disk::SimulatedDisk::Options disk_options;
     disk_options.scheduler = [this](common::model::Duration, std::function<void()> f) {
+      if (disk_hangs) return held_.push_back(std::move(f));
       boost::asio::post(io_, std::move(f));
     };
     disk = std::make_unique<common::disk::SimulatedDisk>(disk_options);
@@ -109,7 +110,7 @@ class DataFixture {
       apply(meta::PartitionRecord{id, PartitionIndex(p), state});
     }
     publish();
-    if (leader == 1) {
+    if (leader == 1 && !disk_hangs) {
       for (int p = 0; p < partitions; ++p) {
         const common::model::TopicIdPartition one{id, PartitionIndex(p)};
         bool leads = false;
@@ -207,6 +208,7 @@ class DataFixture {
   FetchSessionCache sessions{{}, random};
   server::ResponseBudget* responses = nullptr;  // what answers are charged to, if a test minds
   bool is_memory_scarce = false;                // what requests are told
+  bool disk_hangs = false;                      // what it is to do from now on is not done
   partition::PartitionRouter& router() { return *router_; }
   common::Shard& home() { return *shards_[0]; }
 
@@ -284,6 +286,7 @@ class DataFixture {
   std::vector<std::unique_ptr<partition::ReplicaManager>> managers_;
   std::unique_ptr<partition::PartitionRouter> router_;
   server::ConnectionInfo info_;
+  std::vector<std::function<void()>> held_;
   meta::ImageEditor editor_{MetadataImage{}};
   int64_t index_ = 0;
   uint64_t topics_ = 0;

@@ -153,6 +153,28 @@ TEST_CASE("a fetch that waits does not hold back other clients' requests (R109)"
   REQUIRE(size_of(answers[0]) == 0);
 }
 
+TEST_CASE("partitions whose directories are being made hold up nothing that is there") {
+  DataFixture f;
+  f.create_topic("t", 2);
+  for (int32_t p = 0; p < 2; ++p) produce(f, "t", p, {"a"});
+  f.disk_hangs = true;
+  f.create_topic("new", 4);
+  FetchRequest request = fetch_from({{"new", 0}, {"new", 1}, {"new", 2}, {"new", 3}, {"t", 0}, {"t", 1}});
+  request.max_wait_ms = 60'000;
+  request.min_bytes = 1;
+  const auto waiting = f.start(request, 12);
+  f.settle();
+  REQUIRE(waiting->outcome.has_value());
+  const auto response = f.read<FetchResponse>(waiting, 12);
+  REQUIRE(response.responses.at(0).topic == "new");
+  for (const auto& nothing_yet : response.responses[0].partitions) {
+    REQUIRE(nothing_yet.error_code == ErrorCode::none);
+    REQUIRE(nothing_yet.high_watermark == 0);
+    REQUIRE(size_of(nothing_yet) == 0);
+  }
+  for (const auto& there : response.responses.at(1).partitions) REQUIRE(values_in(*there.records) == Values{{0, "a"}});
+}
+
 TEST_CASE("a fetch waits for as many bytes as it asks for") {
   DataFixture f;
   f.create_topic("t", 2);
