@@ -18,6 +18,7 @@ namespace broker::partition {
 class FollowerObserver {
  public:
   virtual ~FollowerObserver() = default;
+  [[nodiscard]] virtual BrokerId follower_id() const = 0;
   virtual void on_log_end(uint32_t slot) = 0;         // there is more to fetch
   virtual void on_high_watermark(uint32_t slot) = 0;  // it, or the log start, moved
   virtual void on_role(uint32_t slot) = 0;            // role or epoch changed: look at the last position again

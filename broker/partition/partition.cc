@@ -280,12 +280,15 @@ void Partition::tick(const std::vector<std::pair<BrokerId, Instant>>& spoken_at)
 
 // R33: clients that can still reach us must not wait here for what cannot come: nothing is committed without every
 // member of the ISR, and only the controller can take one out. A stream that is silent for too long is not among those
-// that have spoken.
+// that have spoken; and who follows somebody else by now has closed its slot on a stream that goes on.
 void Partition::look_whether_cut_off(const std::vector<std::pair<BrokerId, Instant>>& spoken_at) {
   cut_off_ = false;
   if (!tracker_ || !state_.isolated()) return;
   const auto is_here = [&](BrokerId id) {
-    return id == state_.self || std::ranges::any_of(spoken_at, [&](const auto& spoken) { return spoken.first == id; });
+    if (id == state_.self) return true;
+    const bool follows = std::ranges::any_of(
+        observers_, [&](const Observer& o) { return o.observer != nullptr && o.observer->follower_id() == id; });
+    return follows && std::ranges::any_of(spoken_at, [&](const auto& spoken) { return spoken.first == id; });
   };
   if (std::ranges::all_of(tracker_->isr(), is_here)) return;
   cut_off_ = true;

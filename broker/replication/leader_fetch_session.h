@@ -75,6 +75,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   [[nodiscard]] size_t bytes_unanswered() const { return bytes_unanswered_; }
   [[nodiscard]] size_t open_slots() const { return open_slots_; }
 
+  [[nodiscard]] common::model::BrokerId follower_id() const override { return follower_.node_id; }
   void on_log_end(uint32_t slot) override;
   void on_high_watermark(uint32_t slot) override;
   void on_role(uint32_t slot) override;

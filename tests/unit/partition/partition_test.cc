@@ -178,6 +178,18 @@ TEST_CASE("clients' produces stop when the disk is nearly full or the broker is 
 TEST_CASE("a leader without controller and followers sends its clients away (R33)") {
   Fixture f;
   f.lead();
+  struct Slot final : FollowerObserver {
+    explicit Slot(int follower) : id(follower) {}
+    BrokerId follower_id() const override { return id; }
+    void on_log_end(uint32_t) override {}
+    void on_high_watermark(uint32_t) override {}
+    void on_role(uint32_t) override {}
+    const BrokerId id;
+  } second(2), third(3);
+  f.run([&] {
+    f.partition->attach(second, 0);
+    f.partition->attach(third, 0);
+  });
   const auto tick = [&](const std::vector<std::pair<BrokerId, Instant>>& spoken_at) {
     f.run([&] { f.partition->tick(spoken_at); });
   };
@@ -195,9 +207,19 @@ TEST_CASE("a leader without controller and followers sends its clients away (R33
   coordinator.from_coordinator = true;  // whose own words for it do not end its epoch
   REQUIRE(f.start([&] { return f.partition->produce(Fixture::batch(), coordinator); })->value->error ==
           ErrorCode::not_enough_replicas);
+
+  // The second is there again, and has closed its slot since, for somebody else leads: it hears of nothing any more.
+  const std::vector<std::pair<BrokerId, Instant>> both = {{BrokerId(2), f.world.now()}, {BrokerId(3), f.world.now()}};
+  tick(both);
+  REQUIRE_FALSE(f.partition->is_cut_off());
+  f.run([&] { f.partition->detach(second, 0); });
+  tick(both);
+  REQUIRE(f.partition->is_cut_off());
+
   f.state.isolated = [] { return false; };
   tick({});
   REQUIRE_FALSE(f.partition->is_cut_off());
+  f.run([&] { f.partition->detach(third, 0); });
 }
 
 TEST_CASE("a leader that cannot follow the metadata sends everybody away (R33)") {
