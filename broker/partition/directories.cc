@@ -196,8 +196,14 @@ void Directories::set_aside(PlacedLog log) {
   on_home([this, log = std::move(log)] {
     LogDirectory* directory = find(log.directory);
     if (directory == nullptr) return;
-    if (const auto there = occupied_.find(log.partition); there != occupied_.end()) there->second.leaving = true;
-    rename_aside(*directory, log.path, [this, partition = log.partition] { on_removed(partition); });
+    // Also a name that nobody has noted, as its directory lacks the id; and not one that lies in another directory,
+    // too, where it stays: whoever forgets that one does not delete it with its topic.
+    const auto there = occupied_.try_emplace(log.partition, Occupant{log.topic_id, directory, true}).first;
+    const bool is_it = there->second.directory == directory;
+    if (is_it) there->second.leaving = true;
+    rename_aside(*directory, log.path, [this, is_it, partition = log.partition] {
+      if (is_it) on_removed(partition);
+    });
   });
 }
 

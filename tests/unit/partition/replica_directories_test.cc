@@ -245,6 +245,29 @@ TEST_CASE("a partition that lies in two directories is a reason not to start") {
   REQUIRE(common::log::check_each_partition_once(views).has_value());
 }
 
+TEST_CASE(
+    "what lies in one directory without its id is set aside, and the replica in the other goes with its topic (R42)") {
+  Broker b({"a", "b"});
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 3);
+  const std::string mine = b.find(orders)->directory();
+  const std::string other_one = mine == "a" ? "b" : "a";
+  b.close();
+  // A replica was begun there, and then made where there was room.
+  REQUIRE(b.disk->create_directories(other_one + "/orders-0"));
+  b.start();
+  b.register_broker();
+  b.advance(1s);
+  REQUIRE(b.find(orders)->log_end_offset() == Offset(3));
+  b.apply({metadata::RemoveTopicRecord{orders}});
+  b.advance(1s);
+  REQUIRE_FALSE(b.has_path(mine + "/orders-0"));
+  b.create(orders_again, "orders");
+  b.advance(1s);
+  REQUIRE(b.find(orders_again)->log_end_offset() == Offset(0));
+}
+
 TEST_CASE("a replica that could not be made is told of, and made once there is room") {
   Broker b;
   b.register_broker();
