@@ -22,9 +22,9 @@ class ControllerClient {
   // lead the new partitions have applied it.
   //
   // Tried again on NOT_CONTROLLER, on a controller that never took the request, and where its answer was lost, until
-  // `deadline`; then Refused{REQUEST_TIMED_OUT}: unknown, as in Kafka. What is asked for again after it was done is done
-  // (forwarding_client.h); but, as in Kafka too, a setting, an election or a reassignment that somebody else has changed
-  // in between is changed back.
+  // `deadline`; then Refused{REQUEST_TIMED_OUT}: unknown, as in Kafka. What is asked for again after it was done is
+  // done (forwarding_client.h); but, as in Kafka too, a setting, an election or a reassignment that somebody else has
+  // changed in between is changed back.
   virtual common::Awaitable<ControllerAnswer> call(common::Shard& here, ControllerRequest request, Instant deadline,
                                                    RequestOrigin origin = {}) = 0;
 };
