@@ -157,7 +157,10 @@ class KafkaCluster(Cluster):
         self.jvm = list(jvm)
         known = self.dir / "cluster-id"
         if not known.exists():
-            known.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
+            made = "-"
+            while made.startswith("-"):  # which Kafka's tools would take for an option
+                made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            known.write_text(made)
         self.cluster_id = known.read_text()
         self.brokers = [KafkaBroker(self, i + 1, self.host, port + i) for i in range(brokers)]
 
