@@ -288,7 +288,7 @@ class Bench {
         return report(kafka_problem("cannot write what is to be read", sender.last_error()));
     }
     Receiver receiver;
-    const auto begun = steady_clock::now();
+    auto begun = steady_clock::now();
     if (auto opened = receiver.open(command_, topic.name, topic.partitions, RD_KAFKA_OFFSET_BEGINNING); !opened)
       return report(opened.error());
     Figures figures;
@@ -299,6 +299,7 @@ class Bench {
         return report({Exit::unreachable, "nothing came in time", "`naru why consume TOPIC` says why"});
       if (size) {
         last = steady_clock::now();
+        if (figures.records == 0) begun = last;  // connections stand
         ++figures.records;
         figures.bytes += *size;
       }
@@ -327,10 +328,11 @@ class Bench {
     }
     Figures figures;
     bench::Latencies latencies;
-    const auto begun = steady_clock::now();
-    for (int64_t i = 0; i < command_.count && interruption.count() == 0; ++i) {
+    auto begun = steady_clock::now();
+    // The first one waits for connections, which is not what is measured.
+    for (int64_t i = -1; i < command_.count && interruption.count() == 0; ++i) {
       const auto sent = steady_clock::now();
-      sender.send(static_cast<uint64_t>(i), 0);
+      sender.send(static_cast<uint64_t>(i + 1), 0);
       std::optional<size_t> size;
       while (!size && steady_clock::now() - sent < command_.shared.timeout && interruption.count() == 0) {
         size = receiver.receive(poll_ms);
@@ -338,8 +340,12 @@ class Bench {
         if (!size) interruption.wait(milliseconds(0));
       }
       if (!size && interruption.count() == 0)
-        return report({Exit::unreachable, fmt::format("record {} did not come back in time", i), {}});
+        return report({Exit::unreachable, fmt::format("record {} did not come back in time", i + 1), {}});
       if (!size) break;
+      if (i < 0) {
+        begun = steady_clock::now();
+        continue;
+      }
       latencies.add(since(sent));
       ++figures.records;
       figures.bytes += *size;
