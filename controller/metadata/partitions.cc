@@ -117,9 +117,13 @@ bool change_partition(Draft& draft, const TopicImage& topic, PartitionIndex inde
   };
   auto record = plan_change(topic.id, index, state, plan, rules);
   if (!record) return false;
-  if (record->recovery_state == RecoveryState::recovering) {
-    draft.note("{}-{}: unclean election of {}; acknowledged records may be lost", topic.name, index,
-               record->leader->broker->value);
+  const auto was_eligible = [&](BrokerId id) {
+    return std::ranges::find(state.isr, id) != state.isr.end() || std::ranges::find(state.elr, id) != state.elr.end();
+  };
+  const std::optional<BrokerId> chosen = record->leader ? record->leader->broker : std::nullopt;
+  const bool is_ordered = plan.election == Election::unclean && chosen && !was_eligible(*chosen);
+  if (record->recovery_state == RecoveryState::recovering || is_ordered) {
+    draft.note("{}-{}: unclean election of {}; acknowledged records may be lost", topic.name, index, chosen->value);
   }
   draft.add(std::move(*record));
   const PartitionState& now = *draft.image().partition(topic.id, index);
@@ -244,7 +248,8 @@ void renew_uncounted(Draft& draft, BrokerId broker, const std::set<TopicIdPartit
   size_t renewed = 0;
   for (const TopicIdPartition& id : damaged) {
     const PartitionState* p = draft.image().partition(id.topic_id, id.partition);
-    if (p == nullptr || !contains(p->replicas, broker) || contains(p->isr, broker) || contains(p->elr, broker)) continue;
+    if (p == nullptr || !contains(p->replicas, broker) || contains(p->isr, broker) || contains(p->elr, broker))
+      continue;
     draft.add(PartitionChangeRecord{id.topic_id, id.partition});
     ++renewed;
   }
@@ -276,15 +281,15 @@ void relieve(Draft& draft, BrokerId broker, const ReplicaTrouble& trouble, const
         return plan;
       });
   if (damaged > 0) draft.note("broker {}: {} replica(s) are damaged and start over from others", broker, damaged);
-  const size_t moved =
-      change_each(draft, trouble.low_on_space, options, [&](const TopicIdPartition& id, const PartitionState& p) -> Plan {
-        if (p.leader != broker) return std::nullopt;
-        PartitionPlan plan;
-        for (const BrokerId r : p.replicas) {
-          if (is_reluctant(r, id)) plan.reluctant.insert(r);
-        }
-        return plan;
-      });
+  const size_t moved = change_each(draft, trouble.low_on_space, options,
+                                   [&](const TopicIdPartition& id, const PartitionState& p) -> Plan {
+                                     if (p.leader != broker) return std::nullopt;
+                                     PartitionPlan plan;
+                                     for (const BrokerId r : p.replicas) {
+                                       if (is_reluctant(r, id)) plan.reluctant.insert(r);
+                                     }
+                                     return plan;
+                                   });
   if (moved > 0) draft.note("broker {}: {} leadership(s) move away, its disk is low on space", broker, moved);
 }
 
