@@ -86,8 +86,10 @@ class ReplicationLeader::Stream final : public ToFollowerEvents {
     has_ended_ = true;
     owner_.options_.logger.info("fetch stream of broker {} shard {} ended: {}", key_.first, key_.second, why);
     // Not from inside one's own callbacks.
-    shard_.post([&owner = owner_, alive = std::weak_ptr(owner_.alive_), key = key_, self = this] {
-      if (!alive.expired()) owner.drop(key, self);
+    // The stream that has replaced this one by then may lie at its address.
+    shard_.post([&owner = owner_, alive = std::weak_ptr(owner_.alive_), key = key_, self = this,
+                 self_alive = std::weak_ptr(alive_)] {
+      if (!alive.expired() && !self_alive.expired()) owner.drop(key, self);
     });
   }
 

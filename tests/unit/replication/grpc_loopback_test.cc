@@ -358,7 +358,10 @@ TEST_CASE("a follower that registers anew begins its streams anew, and calls no 
   wait_until(*follower.shard, [&] { return replica->log == "firstxxxxx"; });
   const std::vector<Broken> breaks = ask(*follower.shard, [&] { return follower.breaks; });
   REQUIRE_FALSE(breaks.empty());
-  for (const Broken& broken : breaks) REQUIRE(broken.kind == BreakKind::rejected);
+  for (const Broken& broken : breaks) {
+    CAPTURE(broken.why);
+    REQUIRE(broken.kind == BreakKind::rejected);
+  }
 }
 
 TEST_CASE("a stranger is told why it is not served") {
