@@ -445,7 +445,8 @@ std::string Parser::nearest_word(const CLI::App& app, const std::string& word) c
   for (const CLI::App* sub : app.get_subcommands(static_cast<std::function<bool(const CLI::App*)>>(nullptr))) {
     const std::string& name = sub->get_name();
     const bool begins = name.starts_with(word) || word.starts_with(name);
-    const size_t distance = begins ? 0 : common::config::edit_distance(name, word, best);
+    const size_t apart = common::config::edit_distance(name, word, best);
+    const size_t distance = begins ? std::min<size_t>(apart, 2) : apart;  // "topik" is topic rather than top
     if (distance < best) {
       best = distance;
       found = name;

@@ -345,7 +345,7 @@ void IsrTracker::adopt(const RecordedPartition& recorded, Instant now) {
 }
 
 void IsrTracker::must_catch_up(Follower& f, Instant now) const {
-  f.caught_up_at = now - lag_time_max_ - Duration(1);
+  f.caught_up_at = f.at_end_until = now - lag_time_max_ - Duration(1);
   f.position_at = now;
   f.end_at_position = log_end_offset_;
 }

@@ -160,9 +160,12 @@ void ReplicaManager::apply_partition(const TopicId& topic_id, PartitionIndex ind
     }
     return;
   }
-  if (damaged_.contains(id) && !start_over(id, *state)) {
-    if (found != partitions_.end()) assign(found->second, *state);
-    return;
+  if (damaged_.contains(id)) {
+    if (!start_over(id, *state)) {
+      if (found != partitions_.end()) assign(found->second, *state);
+      return;
+    }
+    tell_trouble();  // now, and not once it is made: the next heartbeat would take the election of it back (R39)
   }
   if (const auto here = partitions_.find(id); here == partitions_.end()) {
     create(id, topic->name);

@@ -237,7 +237,7 @@ class LogCompaction final : public Compaction {
 
 Result<std::unique_ptr<Compaction>> Log::Impl::compact(CompactionRequest request) {
   if (failure) return fail(failure->code, failure->message);
-  if (is_closed || is_emptying || compacting || replacing || !last_cleaner.expired())
+  if (is_closed || is_emptying || compacting || replacing || owes_producers || !last_cleaner.expired())
     return fail(ErrorCode::operation_not_attempted, "the log is busy");
   // Only what is synced: what takes its place is, too.
   const Offset end = std::min(request.end, flushed);

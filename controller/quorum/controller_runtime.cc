@@ -456,8 +456,11 @@ metadata::DescribeQuorumAnswer ControllerRuntime::describe_quorum() const {
   }
   // As Apache Kafka's controller answers: a voter set is in the order in which its members joined, which tells nobody
   // anything.
-  std::ranges::stable_sort(answer.voters, {}, &metadata::DescribeQuorumAnswer::Replica::broker_id);
-  std::ranges::stable_sort(answer.observers, {}, &metadata::DescribeQuorumAnswer::Replica::broker_id);
+  const auto key = [](const metadata::DescribeQuorumAnswer::Replica& r) {
+    return std::pair(r.broker_id, r.directory_id);
+  };
+  std::ranges::sort(answer.voters, {}, key);
+  std::ranges::sort(answer.observers, {}, key);
   for (const raft::Voter& v : status.voters.voters()) {
     answer.nodes.push_back({v.key.id, {v.endpoint.host, v.endpoint.port}});
   }

@@ -113,7 +113,7 @@ def test_a_partitions_files_are_looked_into():
         batches = [json.loads(line) for line in cluster.naru("log", "dump", directory, "-o", "json").splitlines()]
         equal(sum(batch["records"] for batch in batches), 10, "records of the batches")
         true(all(batch["checksum_ok"] for batch in batches), f"checksums: {batches}")
-        cluster[1].stop()
+        equal(cluster[1].terminate(), 0, "a controlled shutdown")
         segment = next(directory.glob("*.log"))
         content = bytearray(segment.read_bytes())
         content[batches[0]["bytes"] - 1] ^= 1

@@ -155,6 +155,7 @@ def test_recovery_is_told_after_a_kill():
     with looks.give_ports(Cluster(1)) as cluster:
         cluster.start()
         cluster.naru("topic", "create", "orders", "-p", 8)
+        wait_until(lambda: looks.total(looks.scrape(cluster[1]), "kafka_server_replicamanager_leadercount") == 8, "8 logs, made and led")
         cluster.naru("produce", "orders", text_in="".join(f"{i}\n" for i in range(100)))
         cluster[1].kill()
         cluster[1].start()
