@@ -18,13 +18,18 @@ using common::model::BytesView;
 constexpr std::string_view segment_suffix = ".log";
 constexpr size_t damages_max = 100;
 
+// The partition's, with its name even where one stands in it.
+fs::path directory_of(const fs::path& segment) {
+  return fs::absolute(segment).lexically_normal().parent_path();
+}
+
 SegmentFile segment_of(const fs::path& path) {
   SegmentFile segment{.path = path.string(), .base = {}, .topic = {}};
   const std::string stem = path.stem().string();
   int64_t base = 0;
   const auto [end, error] = std::from_chars(stem.data(), stem.data() + stem.size(), base);
   if (error == std::errc() && end == stem.data() + stem.size()) segment.base = Offset(base);
-  const std::string directory = fs::absolute(path).parent_path().filename().string();
+  const std::string directory = directory_of(path).filename().string();
   if (const size_t dash = directory.rfind('-'); dash != std::string::npos) {
     int32_t partition = 0;
     const char* first = directory.data() + dash + 1;
@@ -149,9 +154,17 @@ bool LogFindings::is_well() const {
   return std::ranges::all_of(damages, &LogDamage::is_at_the_end);
 }
 
-bool says_it_has_gaps(const std::string& directory) {
+bool was_compacted(const SegmentFile& segment) {
+  const fs::path directory = directory_of(segment.path);
   std::error_code error;
-  return fs::exists(fs::path(directory) / "offset-gaps", error);
+  if (fs::exists(directory / "offset-gaps", error)) return true;
+  // Kafka has no such file; where its cleaner has been is said beside the partitions: TOPIC PARTITION OFFSET.
+  std::ifstream cleaned(directory.parent_path() / "cleaner-offset-checkpoint");
+  const std::string ours = fmt::format("{} {} ", segment.topic, segment.partition);
+  for (std::string line; std::getline(cleaned, line);) {
+    if (line.starts_with(ours)) return true;
+  }
+  return false;
 }
 
 }  // namespace cli
