@@ -94,6 +94,17 @@ TEST_CASE("damage is found where it is") {
     CHECK(found.damages[0].position == first.size());
     CHECK(found.end == Offset(3));
   }
+  SECTION("a length that reaches beyond the end, with batches behind it") {
+    second[9] = 1;  // 64 KiB more
+    directory.write(0, first + second + batch(5, 1));
+    const LogFindings found = found_in(directory);
+    REQUIRE(found.damages.size() == 1);
+    CHECK(found.damages[0].position == first.size());
+    CHECK(found.damages[0].what == "its length is wrong: sound batches come after it");
+    CHECK_FALSE(found.is_well());
+    directory.write(0, first + second);  // as if cut off
+    CHECK(found_in(directory).is_well());
+  }
   SECTION("reserved space") {
     directory.write(0, first + std::string(5000, '\0'));
     const LogFindings found = found_in(directory);
