@@ -19,9 +19,6 @@ constexpr std::array<std::string_view, 2> names_of_timeouts = {"default.api.time
 bool is_of(std::string_view property, std::string_view name) {
   return property.size() > name.size() && property.starts_with(name) && property[name.size()] == '=';
 }
-bool names_brokers(std::string_view property) {
-  return std::ranges::any_of(names_of_brokers, [&](std::string_view name) { return is_of(property, name); });
-}
 
 Outcome<std::vector<std::string>> properties_of_file(const std::string& path) {
   const auto file = common::config::read_properties_file(path);
@@ -33,17 +30,25 @@ Outcome<std::vector<std::string>> properties_of_file(const std::string& path) {
 
 }  // namespace
 
+bool names_brokers(std::string_view property) {
+  return std::ranges::any_of(names_of_brokers, [&](std::string_view name) { return is_of(property, name); });
+}
+
 Outcome<ClientProperties> client_properties(const Shared& shared) {
   ClientProperties properties;
-  // Whoever names brokers means these, and not the cluster of a profile.
+  const bool are_named_by_property = std::ranges::any_of(shared.properties, names_brokers);
+  // Whoever names brokers means these, and not the cluster of a profile, whose passwords are none of theirs. A file
+  // that is named, too, is meant for them.
   std::string path = shared.command_config;
-  if (path.empty() && shared.brokers.empty()) path = current_profile_file().value_or("");
+  if (path.empty() && shared.brokers.empty() && !are_named_by_property) path = current_profile_file().value_or("");
   if (!path.empty()) {
     auto lines = properties_of_file(path);
     if (!lines) return tl::unexpected(std::move(lines.error()));
     properties.before = std::move(*lines);
   }
-  if (!shared.brokers.empty()) {
+  if (are_named_by_property) {
+    std::erase_if(properties.before, names_brokers);
+  } else if (!shared.brokers.empty()) {
     std::erase_if(properties.before, names_brokers);
     properties.before.push_back("bootstrap.servers=" + shared.brokers);
   } else if (std::ranges::none_of(properties.before, names_brokers)) {

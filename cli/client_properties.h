@@ -1,6 +1,8 @@
-// Kafka's client properties given to a command: by a file (--command-config, or the profile in use) and by -X. Commands
-// that write and read records hand them to librdkafka; the others ask the cluster by requests of their own, which
-// understand a few of them.
+// Kafka's client properties given to a command: by a file (--command-config, or the profile in use) and by -X. Where
+// brokers are named, by -b, NARU_BROKERS or -X, nothing of the profile in use has a part, as its secrets belong to
+// another cluster; a file of --command-config always has.
+// Commands that write and read records hand them to librdkafka; the others ask the cluster by requests of their own,
+// which understand a few of them.
 #pragma once
 #include <chrono>
 #include <optional>
@@ -19,6 +21,8 @@ struct ClientProperties {
   std::vector<std::string> after;   // -X: weighs more than anything else
 };
 
+// Whether a property, "name=value", says where the brokers are.
+[[nodiscard]] bool names_brokers(std::string_view property);
 // Reads the file. An error: it cannot be read, or a -X is not name=value.
 [[nodiscard]] Outcome<ClientProperties> client_properties(const Shared& shared);
 [[nodiscard]] std::vector<std::string> all_of(const ClientProperties& properties);

@@ -133,7 +133,7 @@ Exit dump(const LogCommand& command) {
 Exit verify_log(const LogCommand& command, const std::string& path) {
   const auto segments = segments_at(path);
   if (!segments) return report(segments.error());
-  const Outcome<LogFindings> found = examine(*segments, says_it_has_gaps(path));
+  const Outcome<LogFindings> found = examine(*segments, was_compacted(segments->front()));
   if (!found) return report(found.error());
   const bool is_well = found->is_well();
   if (command.shared.format == Format::json) {

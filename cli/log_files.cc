@@ -5,6 +5,7 @@
 #include <charconv>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -17,6 +18,12 @@ using common::model::BytesView;
 
 constexpr std::string_view segment_suffix = ".log";
 constexpr size_t damages_max = 100;
+constexpr uint64_t searched_max = 128 << 20;  // more than the largest request that a broker takes by default
+
+// The partition's, with its name even where one stands in it.
+fs::path directory_of(const fs::path& segment) {
+  return fs::absolute(segment).lexically_normal().parent_path();
+}
 
 SegmentFile segment_of(const fs::path& path) {
   SegmentFile segment{.path = path.string(), .base = {}, .topic = {}};
@@ -24,7 +31,7 @@ SegmentFile segment_of(const fs::path& path) {
   int64_t base = 0;
   const auto [end, error] = std::from_chars(stem.data(), stem.data() + stem.size(), base);
   if (error == std::errc() && end == stem.data() + stem.size()) segment.base = Offset(base);
-  const std::string directory = fs::absolute(path).parent_path().filename().string();
+  const std::string directory = directory_of(path).filename().string();
   if (const size_t dash = directory.rfind('-'); dash != std::string::npos) {
     int32_t partition = 0;
     const char* first = directory.data() + dash + 1;
@@ -47,6 +54,28 @@ bool are_zeros_from(std::ifstream& file, uint64_t position) {
     if (std::any_of(bytes.begin(), bytes.begin() + file.gcount(), [](char c) { return c != 0; })) return false;
   }
   return true;
+}
+
+// Whether there is a sound batch of what comes after `end` anywhere from that position on: a crash cuts off ends.
+bool holds_a_batch_from(std::ifstream& file, uint64_t position, uint64_t size, Offset end) {
+  std::vector<std::byte> bytes(static_cast<size_t>(std::min(size - position, searched_max)));
+  file.clear();
+  file.seekg(static_cast<std::streamoff>(position));
+  file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  const BytesView all(bytes.data(), static_cast<size_t>(file.gcount()));
+  constexpr size_t magic_at = 16;
+  for (size_t at = 0; at + common::records::batch_header_size <= all.size(); ++at) {
+    if (std::to_integer<int8_t>(all[at + magic_at]) != common::records::batch_magic) continue;
+    const BytesView rest = all.subspan(at);
+    const std::optional<size_t> whole = BatchView::size_at(rest);
+    if (!whole || *whole > rest.size()) continue;
+    const auto batch = BatchView::parse(rest);
+    if (!batch) continue;
+    // Checksums of what merely looks like a batch would take long.
+    const uint64_t ahead = static_cast<uint64_t>(batch->base_offset().value) - static_cast<uint64_t>(end.value);
+    if (ahead <= std::numeric_limits<int32_t>::max() && batch->crc_ok()) return true;
+  }
+  return false;
 }
 
 // What is wrong with the records of a batch; empty: nothing.
@@ -97,6 +126,7 @@ Outcome<std::optional<LogDamage>> read_segment(const std::string& path,
     return LogDamage{.path = path, .position = position, .what = std::move(what), .is_at_the_end = at_the_end};
   };
   const std::string torn = "it ends in the middle of a batch";
+  Offset expected = segment_of(path).base.value_or(Offset(0));
   for (uint64_t at = 0; at < size;) {
     if (size - at < common::records::batch_header_size) return damage(at, torn, true);
     if (!take(0, common::records::batch_header_size)) return damage(at, torn, true);
@@ -104,11 +134,15 @@ Outcome<std::optional<LogDamage>> read_segment(const std::string& path,
     const std::optional<size_t> whole = BatchView::size_at(header);
     if (!whole && are_zeros_from(file, at)) return damage(at, "zeros up to the end of the file", true);
     if (!whole) return damage(at, "this is no batch");
-    if (*whole > size - at) return damage(at, torn, true);
+    if (*whole > size - at) {
+      if (!holds_a_batch_from(file, at + 1, size, expected)) return damage(at, torn, true);
+      return damage(at, "its length is wrong: sound batches come after it");
+    }
     if (!take(header.size(), *whole - header.size())) return damage(at, torn, true);
     const auto batch = BatchView::parse(BytesView(bytes.data(), *whole));
     if (!batch) return damage(at, batch.error().message);
     f(at, *batch);
+    expected = batch->next_offset();
     at += *whole;
   }
   return std::nullopt;
@@ -149,9 +183,17 @@ bool LogFindings::is_well() const {
   return std::ranges::all_of(damages, &LogDamage::is_at_the_end);
 }
 
-bool says_it_has_gaps(const std::string& directory) {
+bool was_compacted(const SegmentFile& segment) {
+  const fs::path directory = directory_of(segment.path);
   std::error_code error;
-  return fs::exists(fs::path(directory) / "offset-gaps", error);
+  if (fs::exists(directory / "offset-gaps", error)) return true;
+  // Kafka has no such file; where its cleaner has been is said beside the partitions: TOPIC PARTITION OFFSET.
+  std::ifstream cleaned(directory.parent_path() / "cleaner-offset-checkpoint");
+  const std::string ours = fmt::format("{} {} ", segment.topic, segment.partition);
+  for (std::string line; std::getline(cleaned, line);) {
+    if (line.starts_with(ours)) return true;
+  }
+  return false;
 }
 
 }  // namespace cli

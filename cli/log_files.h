@@ -54,7 +54,7 @@ struct LogFindings {
 // Whether these segments, in order, are what a log is made of: checksums, records, offsets without a gap.
 // `may_have_gaps`: compaction has taken batches away.
 [[nodiscard]] Outcome<LogFindings> examine(const std::vector<SegmentFile>& segments, bool may_have_gaps);
-// Whether the directory says so itself.
-[[nodiscard]] bool says_it_has_gaps(const std::string& directory);
+// Whether the directory in which it lies says so, or Kafka's checkpoint of what its cleaner has been through.
+[[nodiscard]] bool was_compacted(const SegmentFile& segment);
 
 }  // namespace cli

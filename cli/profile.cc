@@ -27,8 +27,7 @@ constexpr std::string_view profiles_shape = R"([
 
 Exit save_as_profile(const ProfileCommand& command) {
   const Shared& given = command.shared;
-  const bool named_by_property = std::ranges::any_of(
-      given.properties, [](const std::string& property) { return property.starts_with("bootstrap.servers="); });
+  const bool named_by_property = std::ranges::any_of(given.properties, names_brokers);
   if (given.brokers.empty() && given.command_config.empty() && !named_by_property) {
     return report({.exit = Exit::usage,
                    .message = "where is the cluster?",

@@ -47,12 +47,15 @@ Awaitable<server::Outcome> run_handler(RequestContext& ctx, kafka::Reader body) 
     if (ctx.frame().size() < held_frame_bytes_min) ctx.release_frame();
   }
   Response response = co_await Handle(ctx, std::move(*request));
-  if (RequestMetrics* metrics = ctx.broker().metrics) metrics->count_errors(Request::api_key, response);
   server::Outcome outcome;
   outcome.kind = ctx.answer_kind();
   outcome.reason = ctx.close_reason();
   outcome.is_last = ctx.ends_connection();
-  if (outcome.kind != server::Outcome::Kind::answer) co_return outcome;
+  RequestMetrics* const metrics = ctx.broker().metrics;
+  if (outcome.kind != server::Outcome::Kind::answer) {
+    if (metrics != nullptr) metrics->count_errors(Request::api_key, response, outcome.kind);
+    co_return outcome;
+  }
   Result<common::model::BufferChain> encoded = kafka::encode(response, ctx.version());
   if (!encoded) {
     // Our mistake, and whoever knows how to provoke it could fill the log.
@@ -63,6 +66,7 @@ Awaitable<server::Outcome> run_handler(RequestContext& ctx, kafka::Reader body) 
     }
     co_return server::Outcome::close("a response could not be encoded");
   }
+  if (metrics != nullptr) metrics->count_errors(Request::api_key, response, outcome.kind);
   outcome.response = common::model::BufferChain(response_header(ctx.head(), Request::first_flexible));
   outcome.response.append(std::move(*encoded));
   co_return outcome;

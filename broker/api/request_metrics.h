@@ -19,7 +19,7 @@ struct ApiMetrics {
   common::Histogram time;  // from the decoded header to the encoded response
   uint64_t bytes = 0;      // of the frames
   uint64_t closed = 0;     // ended the connection instead of answering
-  uint64_t faulty = 0;     // answers with an error in them, of the whole or of a part
+  uint64_t faulty = 0;     // answers with an error in them, of the whole or of a part: none of them is in `closed`, too
   std::map<common::model::ErrorCode, uint64_t> errors;  // how often each was told; NONE is not counted
   std::array<uint64_t, versions_max> by_version{};
 
@@ -63,9 +63,10 @@ class RequestMetrics {
     if (version >= 0 && static_cast<size_t>(version) < ApiMetrics::versions_max)
       ++api.by_version[static_cast<size_t>(version)];
   }
-  // Of one answer. A sound one costs a look at its error codes.
+  // Of one answer, or of what would have been one: who wants none (acks=0) is told of an error by a closed connection,
+  // which count() counts. A sound one costs a look at its error codes.
   template <class Response>
-  void count_errors(int16_t key, const Response& response) {
+  void count_errors(int16_t key, const Response& response, server::Outcome::Kind kind) {
     if (key < 0 || static_cast<size_t>(key) >= keys_max) return;
     ApiMetrics& api = by_key_[static_cast<size_t>(key)];
     bool faulty = false;
@@ -74,7 +75,7 @@ class RequestMetrics {
       faulty = true;
       ++api.errors[code];
     });
-    if (faulty) ++api.faulty;
+    if (faulty && kind != server::Outcome::Kind::close) ++api.faulty;
   }
   [[nodiscard]] const std::vector<ApiMetrics>& by_key() const { return by_key_; }
   [[nodiscard]] const Waiting& waiting() const { return waiting_; }

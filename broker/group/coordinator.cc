@@ -144,6 +144,10 @@ std::vector<OffsetStored> GroupCoordinator::committed_offsets() const {
   return all;
 }
 
+bool GroupCoordinator::has_members() const {
+  return std::ranges::any_of(groups_, [](const auto& entry) { return !entry.second.members().empty(); });
+}
+
 std::vector<GroupSurvey> GroupCoordinator::survey() const {
   std::vector<GroupSurvey> all;
   for (const auto& [id, group] : groups_) {

@@ -91,6 +91,7 @@ class GroupCoordinator {
   // The committed offset of each group and partition.
   [[nodiscard]] std::vector<OffsetStored> committed_offsets() const;
   [[nodiscard]] std::vector<GroupSurvey> survey() const;
+  [[nodiscard]] bool has_members() const;  // in any group
   [[nodiscard]] size_t memory_bytes() const { return memory_bytes_; }
 
  private:

@@ -212,7 +212,7 @@ void MetricsPage::requests(MetricsText& out, const BrokerSample& sample) {
     }
   }
   out.family("kafka_network_requestmetrics_errors_total", "counter",
-             "Errors told by API, one for each partition or whatever else it is told of; NONE: answers without any.");
+             "Errors by API, one for each partition or whatever else it is told of; NONE: requests without any.");
   for (const auto& [key, api] : by_key) {
     const uint64_t unanswered = api.faulty + api.closed;
     out.sample({{"request", name_of(key)}, {"error", "NONE"}},

@@ -59,6 +59,7 @@ void Connection::close(const std::string& why) {
   if (closed_) return;
   closed_ = true;
   socket_.close();
+  info_.software.reset();  // requests under way may keep this object for as long as they wait
   outcome_ready_.set();
   room_.set();
   for (const auto& slot : in_flight_) {

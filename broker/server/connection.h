@@ -35,7 +35,7 @@ struct ConnectionInfo {
   std::string listener;
   common::net::Address peer;
   common::net::Address local;
-  std::shared_ptr<ClientSoftware> software;  // what the client says it is; may be null
+  std::shared_ptr<ClientSoftware> software;  // what the client says it is; may be null, and is once it has gone
 };
 
 // A request being handled; the handler sees this much of its connection.
@@ -151,7 +151,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   common::Shard& shard_;
   common::net::Socket socket_;
-  const ConnectionInfo info_;
+  ConnectionInfo info_;
   const ConnectionLimits& limits_;
   // Shared: a request that still waits when its shard ends gives back what it holds after the server has gone.
   const std::shared_ptr<MemoryBudget> budget_;

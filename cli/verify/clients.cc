@@ -22,6 +22,18 @@ using std::chrono::steady_clock;
 constexpr int32_t the_group = 0;  // as the history numbers it
 constexpr auto commit_interval = std::chrono::seconds(1);
 
+// What a verdict is judged by, and what no two members of a group can share.
+constexpr std::array<std::string_view, 10> own_settings_of_a_run = {"acks",
+                                                                    "request.required.acks",
+                                                                    "enable.idempotence",
+                                                                    "transactional.id",
+                                                                    "isolation.level",
+                                                                    "enable.auto.commit",
+                                                                    "auto.offset.reset",
+                                                                    "partition.assignment.strategy",
+                                                                    "group.protocol",
+                                                                    "group.instance.id"};
+
 std::string random_run() {
   std::random_device random;
   return fmt::format("{:08x}", random());
@@ -72,8 +84,12 @@ Promise promise_of(const ClientsOptions& options) {
 }  // namespace
 
 std::vector<std::string> library_properties(const Shared& shared) {
-  const Outcome<ClientProperties> given = client_properties(shared);
+  Outcome<ClientProperties> given = client_properties(shared);
   if (!given) return {};
+  std::erase_if(given->before, [](const std::string& property) {
+    const std::string_view name = std::string_view(property).substr(0, property.find('='));
+    return std::ranges::find(own_settings_of_a_run, name) != own_settings_of_a_run.end();
+  });
   std::vector<std::string> all = all_of(*given);
   // The group of a run is its own.
   std::erase_if(all, [](const std::string& property) { return property.starts_with("group.id="); });

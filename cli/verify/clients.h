@@ -21,7 +21,8 @@
 namespace cli::verify {
 
 // What the command was given for the client library; what is wrong with it comes to light before, when the cluster is
-// opened.
+// opened. A file or a profile is of some application or of a whole cluster: what it says about acks, commits and the
+// like, by which a run is judged, is left out. -X is meant for this very run.
 [[nodiscard]] std::vector<std::string> library_properties(const Shared& shared);
 
 struct ClientsOptions {

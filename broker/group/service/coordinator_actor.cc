@@ -344,8 +344,10 @@ void CoordinatorActor::arm() {
     const Moment now = self->now();
     const Instant due = std::exchange(self->armed_for_, std::nullopt).value_or(now.now);
     if (now.now - due > stood_still_min) {
-      self->options_.log.warn("was not running for {} ms or more: its members get another session each",
-                              std::chrono::duration_cast<std::chrono::milliseconds>(now.now - due).count());
+      if (self->coordinator_->has_members()) {
+        self->options_.log.warn("was not running for {} ms or more: its members get another session each",
+                                std::chrono::duration_cast<std::chrono::milliseconds>(now.now - due).count());
+      }
       self->coordinator_->on_pause(now);
     }
     self->perform(self->coordinator_->on_time(now));

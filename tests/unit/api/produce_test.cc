@@ -230,7 +230,9 @@ TEST_CASE("record errors name the records, from version 8 on (KIP-467)") {
 }
 
 TEST_CASE("acks=0 has no answer, and an error closes the connection") {
+  RequestMetrics metrics;
   DataFixture f;
+  f.context.metrics = &metrics;
   f.create_topic("t", 2);
   const auto good = f.start(produce_to({{"t", 0, batch_of({"a"})}, {"t", 1, batch_of({"b"})}}, 0), 9);
   f.finish(good);
@@ -240,6 +242,11 @@ TEST_CASE("acks=0 has no answer, and an error closes the connection") {
   f.finish(bad);
   REQUIRE(bad->outcome->kind == Kind::close);
   REQUIRE_FALSE(bad->outcome->reason.empty());
+  const ApiMetrics& counted = metrics.by_key()[ProduceRequest::api_key];
+  REQUIRE(counted.time.count() == 2);
+  REQUIRE(counted.errors.size() == 1);
+  REQUIRE(counted.closed == 1);
+  REQUIRE(counted.faulty == 0);  // it is not taken from those without an error twice
 }
 
 TEST_CASE("who is not the leader says who is, from version 10 on (KIP-951)") {

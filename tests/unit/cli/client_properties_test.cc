@@ -124,6 +124,16 @@ TEST_CASE("a profile stands in for -b until another one is used") {
   named.brokers = "b:1";
   CHECK(own_of(named).brokers == "b:1");
   CHECK_FALSE(value_of(*client_properties(named), "ssl.key.password"));  // of another cluster
+  for (const char* property : {"bootstrap.servers=x:1", "metadata.broker.list=x:1"}) {
+    Shared by_property;
+    by_property.properties = {property, "linger.ms=5"};
+    CHECK(own_of(by_property).brokers == "x:1");
+    // All that `profile save` would keep.
+    CHECK(all_of(*client_properties(by_property)) == std::vector<std::string>{property, "linger.ms=5"});
+    by_property.command_config = home.file("client", "bootstrap.servers=file:1\nssl.key.password=c\n");
+    CHECK(own_of(by_property).brokers == "x:1");
+    CHECK(value_of(*client_properties(by_property), "ssl.key.password") == "c");  // named by the same command
+  }
 
   const std::vector<Profile> all = profiles();
   REQUIRE(all.size() == 2);

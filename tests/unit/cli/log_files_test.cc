@@ -27,6 +27,7 @@ class Directory {
   ~Directory() { std::filesystem::remove_all(path_.parent_path()); }
   [[nodiscard]] std::string path() const { return path_.string(); }
   [[nodiscard]] std::string file(int64_t base) const { return (path_ / fmt::format("{:020}.log", base)).string(); }
+  [[nodiscard]] std::filesystem::path data_directory() const { return path_.parent_path(); }
   void write(int64_t base, const std::string& bytes) const { std::ofstream(file(base), std::ios::binary) << bytes; }
 
  private:
@@ -93,6 +94,17 @@ TEST_CASE("damage is found where it is") {
     CHECK(found.damages[0].position == first.size());
     CHECK(found.end == Offset(3));
   }
+  SECTION("a length that reaches beyond the end, with batches behind it") {
+    second[9] = 1;  // 64 KiB more
+    directory.write(0, first + second + batch(5, 1));
+    const LogFindings found = found_in(directory);
+    REQUIRE(found.damages.size() == 1);
+    CHECK(found.damages[0].position == first.size());
+    CHECK(found.damages[0].what == "its length is wrong: sound batches come after it");
+    CHECK_FALSE(found.is_well());
+    directory.write(0, first + second);  // as if cut off
+    CHECK(found_in(directory).is_well());
+  }
   SECTION("reserved space") {
     directory.write(0, first + std::string(5000, '\0'));
     const LogFindings found = found_in(directory);
@@ -115,6 +127,32 @@ TEST_CASE("damage is found where it is") {
     directory.write(0, first);
     directory.write(2, batch(2, 1));
     REQUIRE(found_in(directory, true).damages.size() == 2);  // the name, and the batch
+  }
+}
+
+TEST_CASE("who says that compaction has been there") {
+  const Directory directory;
+  directory.write(0, batch(0, 1) + batch(7, 1));
+  // By the directory, and by a segment in it.
+  const auto is_said = [&] {
+    const auto all = segments_at(directory.path());
+    const auto one = segments_at(directory.file(0));
+    REQUIRE(all);
+    REQUIRE(one);
+    CHECK(was_compacted(all->front()) == was_compacted(one->front()));
+    return was_compacted(one->front());
+  };
+  CHECK_FALSE(is_said());
+  SECTION("a file of ours") {
+    std::ofstream(directory.path() + "/offset-gaps").flush();
+    CHECK(is_said());
+  }
+  SECTION("Kafka's cleaner") {
+    const std::filesystem::path checkpoint = directory.data_directory() / "cleaner-offset-checkpoint";
+    std::ofstream(checkpoint) << "0\n2\norders 33 5\norder 3 5\n";
+    CHECK_FALSE(is_said());
+    std::ofstream(checkpoint) << "0\n1\norders 3 5\n";
+    CHECK(is_said());
   }
 }
 

@@ -75,9 +75,11 @@ TEST_CASE("what nobody reads expires, but not while a group rebalances (R106)") 
   member.subscription = Buffer::copy_of(std::string(subscription, sizeof subscription - 1));
   member.rebalance_timeout = hours(5);
   group.members.push_back(member);
+  CHECK_FALSE(f.coordinator->has_members());
   f.load(GroupStored{"g", group});
   f.load(Fixture::offset("g", 5));
   (void)f.coordinator->start(f.at(minutes(0)));
+  CHECK(f.coordinator->has_members());
   // A second member: the group prepares a rebalance, and the first has not joined yet.
   JoinRequest join;
   join.group = "g";

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <memory>
 #include <thread>
 
 #include <catch2/catch.hpp>
@@ -176,6 +177,22 @@ TEST_CASE("who waits for its turn does not wait beyond the connection (R87)") {
   client.reset();
   while (broker.turns == 0) std::this_thread::yield();
   broker.shard->post([&] { broker.freed->set(); });
+}
+
+TEST_CASE("a client that has gone is not counted among those connected, though its request still waits") {
+  EchoBroker broker;
+  auto client = std::make_unique<Client>(broker.server->port("PLAINTEXT"));
+  client->send("hold");
+  while (broker.begun_count == 0) std::this_thread::yield();
+  client.reset();
+  while (broker.server->stats().connections > 0) std::this_thread::yield();
+  std::atomic<int> counted = -1;
+  broker.shard->post([&] {
+    broker.freed->set();
+    counted = static_cast<int>(broker.server->software(0).counts().size());
+  });
+  while (counted < 0) std::this_thread::yield();
+  CHECK(counted == 0);
 }
 
 TEST_CASE("a large request passes although it exceeds the memory budget") {

@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "cli/verify/clients.h"
 #include "cli/verify/history_file.h"
 #include "cli/verify/payload.h"
 #include "cli/verify/recorder.h"
@@ -113,4 +114,17 @@ TEST_CASE("the screen and the exit: pass, fail, invalid, incomplete") {
   report.verdict.anomalies[Anomaly::lost] = 2;
   CHECK_FALSE(passed(report));
   CHECK(screen_text(report).starts_with("FAIL"));
+}
+
+TEST_CASE("a file of client properties says how to connect, not what a run is judged by") {
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / ("naru-verify-" + std::to_string(::getpid()) + ".properties");
+  std::ofstream(file) << "bootstrap.servers=file:1\nacks=1\nenable.idempotence=false\nenable.auto.commit=true\n"
+                         "auto.offset.reset=latest\nisolation.level=read_uncommitted\ngroup.id=billing\nlinger.ms=5\n";
+  cli::Shared shared;
+  shared.command_config = file.string();
+  shared.properties = {"acks=all", "group.id=other"};
+  const std::vector<std::string> properties = library_properties(shared);
+  std::filesystem::remove(file);
+  CHECK(properties == std::vector<std::string>{"bootstrap.servers=file:1", "linger.ms=5", "acks=all"});
 }
