@@ -74,32 +74,25 @@ std::vector<TopicPartition> assigned_partitions(const common::model::Buffer& byt
 Outcome<void> describe_members(client::Cluster& cluster, const client::Broker& coordinator, GroupFacts& facts) {
   kafka::DescribeGroupsRequest request;
   request.groups = {facts.name};
-  const client::Deadline until = cluster.deadline();
-  for (;;) {
-    const auto answer = cluster.call_on<kafka::DescribeGroupsResponse>(coordinator, request);
-    if (!answer) return tl::unexpected(answer.error());
-    if (answer->groups.empty()) return {};
-    const auto& group = answer->groups.front();
-    if (coordinator_may_come(group.error_code) && std::chrono::steady_clock::now() < until) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-      continue;
-    }
-    facts.error = group.error_code;
-    facts.error_message = group.error_message.value_or("");
-    facts.state = group.group_state;
-    facts.protocol_type = group.protocol_type;
-    facts.protocol = group.protocol_data;
-    for (const auto& m : group.members) {
-      MemberFacts member;
-      member.id = m.member_id;
-      member.instance = m.group_instance_id;
-      member.client_id = m.client_id;
-      member.host = m.client_host;
-      if (group.protocol_type == "consumer") member.assigned = assigned_partitions(m.member_assignment);
-      facts.members.push_back(std::move(member));
-    }
-    return {};
+  const auto answer = cluster.call_on<kafka::DescribeGroupsResponse>(coordinator, request);
+  if (!answer) return tl::unexpected(answer.error());
+  if (answer->groups.empty()) return {};
+  const auto& group = answer->groups.front();
+  facts.error = group.error_code;
+  facts.error_message = group.error_message.value_or("");
+  facts.state = group.group_state;
+  facts.protocol_type = group.protocol_type;
+  facts.protocol = group.protocol_data;
+  for (const auto& m : group.members) {
+    MemberFacts member;
+    member.id = m.member_id;
+    member.instance = m.group_instance_id;
+    member.client_id = m.client_id;
+    member.host = m.client_host;
+    if (group.protocol_type == "consumer") member.assigned = assigned_partitions(m.member_assignment);
+    facts.members.push_back(std::move(member));
   }
+  return {};
 }
 
 void add_offset(GroupFacts& facts, const std::string& topic, int32_t partition, int64_t offset) {
@@ -130,6 +123,12 @@ class TopicNames {
   std::optional<std::map<std::string, std::string>> known_;
 };
 
+// Of a request about one group, in whichever field its version has it.
+ErrorCode error_of(const kafka::OffsetFetchResponse& answer) {
+  if (answer.error_code != ErrorCode::none || answer.groups.empty()) return answer.error_code;
+  return answer.groups.front().error_code;
+}
+
 Outcome<void> fetch_committed(client::Cluster& cluster, const client::Broker& coordinator, TopicNames& names,
                               GroupFacts& facts) {
   kafka::OffsetFetchRequest request;
@@ -146,6 +145,10 @@ Outcome<void> fetch_committed(client::Cluster& cluster, const client::Broker& co
     answer = cluster.call_on<kafka::OffsetFetchResponse>(coordinator, request);
   }
   if (!answer) return tl::unexpected(std::move(answer.error()));
+  if (const ErrorCode error = error_of(*answer); error != ErrorCode::none) {
+    facts.error = error;
+    return {};
+  }
   for (const auto& topic : answer->topics) {
     for (const auto& p : topic.partitions) add_offset(facts, topic.name, p.partition_index, p.committed_offset);
   }
@@ -177,6 +180,38 @@ void add_owned(GroupFacts& facts) {
   }
   std::sort(facts.offsets.begin(), facts.offsets.end(),
             [](const GroupOffset& a, const GroupOffset& b) { return a.partition < b.partition; });
+}
+
+Outcome<GroupFacts> fetch_group_once(client::Cluster& cluster, const std::string& name, TopicNames& topic_names) {
+  GroupFacts facts;
+  facts.name = name;
+  const Outcome<Coordinator> coordinator = find_coordinator(cluster, name);
+  if (!coordinator) return tl::unexpected(coordinator.error());
+  facts.error = coordinator->error;
+  if (facts.error != ErrorCode::none) return facts;
+  facts.coordinator = coordinator->broker.id;
+  if (Outcome<void> done = describe_members(cluster, coordinator->broker, facts); !done)
+    return tl::unexpected(std::move(done.error()));
+  if (coordinator_may_come(facts.error)) return facts;
+  const ErrorCode described = facts.error;
+  if (Outcome<void> done = fetch_committed(cluster, coordinator->broker, topic_names, facts); !done)
+    return tl::unexpected(std::move(done.error()));
+  if (described != ErrorCode::none && !coordinator_may_come(facts.error)) facts.error = described;
+  add_owned(facts);
+  // Kafka says "Dead" of a group it has never heard of.
+  if (facts.error == ErrorCode::none && facts.state == "Dead" && facts.offsets.empty())
+    facts.error = ErrorCode::group_id_not_found;
+  return facts;
+}
+
+// A coordinator that moves between two questions answers the second with an error; its successor is asked both anew.
+Outcome<GroupFacts> fetch_group(client::Cluster& cluster, const std::string& name, TopicNames& topic_names) {
+  const client::Deadline until = cluster.deadline();
+  for (;;) {
+    Outcome<GroupFacts> facts = fetch_group_once(cluster, name, topic_names);
+    if (!facts || !coordinator_may_come(facts->error) || std::chrono::steady_clock::now() >= until) return facts;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
 }
 
 struct Leaders {
@@ -322,23 +357,9 @@ Outcome<std::vector<GroupFacts>> fetch_groups(client::Cluster& cluster, const st
   std::vector<GroupFacts> groups;
   TopicNames topic_names(cluster);
   for (const std::string& name : names) {
-    GroupFacts facts;
-    facts.name = name;
-    const Outcome<Coordinator> coordinator = find_coordinator(cluster, name);
-    if (!coordinator) return tl::unexpected(coordinator.error());
-    facts.error = coordinator->error;
-    if (facts.error == ErrorCode::none) {
-      facts.coordinator = coordinator->broker.id;
-      if (Outcome<void> done = describe_members(cluster, coordinator->broker, facts); !done)
-        return tl::unexpected(std::move(done.error()));
-      if (Outcome<void> done = fetch_committed(cluster, coordinator->broker, topic_names, facts); !done)
-        return tl::unexpected(std::move(done.error()));
-      add_owned(facts);
-      // Kafka says "Dead" of a group it has never heard of.
-      if (facts.error == ErrorCode::none && facts.state == "Dead" && facts.offsets.empty())
-        facts.error = ErrorCode::group_id_not_found;
-    }
-    groups.push_back(std::move(facts));
+    Outcome<GroupFacts> facts = fetch_group(cluster, name, topic_names);
+    if (!facts) return tl::unexpected(std::move(facts.error()));
+    groups.push_back(std::move(*facts));
   }
   if (Outcome<void> done = fill_log_ends(cluster, groups); !done) return tl::unexpected(std::move(done.error()));
   return groups;

@@ -64,6 +64,26 @@ def test_groups_are_moved_and_deleted():
         equal(cluster.run("group", "describe", "g").returncode, 1, "exit code of describing what is deleted")
 
 
+def test_a_group_is_described_whole_while_its_coordinator_moves():
+    with Cluster(3, settings={"offsets.topic.num.partitions": 1}) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "-p", 1)
+        cluster.naru("produce", "t", text_in="a\nb\nc\n")
+        cluster.naru("group", "seek", "g", "--to", "end", "--topic", "t", "--yes")
+        cluster.wait_isr("__consumer_offsets")
+        for _ in range(4):
+            coordinator = cluster.leader("__consumer_offsets")
+            words = [cluster.naru_path, "broker", "drain", str(coordinator), "--leaders", "--yes", "--quiet", "-b", cluster.bootstrap]
+            with subprocess.Popen(words, stdout=subprocess.DEVNULL, env=clean_environment()) as drain:
+                ended = False
+                while not ended:
+                    ended = drain.poll() is not None
+                    group = cluster.json("group", "describe", "g")[0]
+                    equal([(o["partition"], o["committed"]) for o in group["offsets"]], [(0, 3)], f"what is told of the group: {group}")
+            equal(drain.returncode, 0, "exit code of drain")
+            wait_until(lambda c=coordinator: cluster.leader("__consumer_offsets") not in (None, c), "another coordinator")
+
+
 def test_a_dry_run_says_what_would_be_done_and_does_nothing():
     with Cluster(2) as cluster:
         cluster.start()
