@@ -23,7 +23,7 @@ set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
 add_compile_options(-gz)
 if(NARU_SANITIZE)
-  set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1")  # -O0 compiles a little faster, and its tests run several times longer
+  set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1")  # with -O0 their tests run several times longer (what tests say has it: tests/unit)
   add_compile_options(-fsanitize=${NARU_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${NARU_SANITIZE})
 endif()
