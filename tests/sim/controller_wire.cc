@@ -96,14 +96,11 @@ class SimControllerWire::Stream final : public quorum::SessionStream {
     deliver(session_, sequence, std::move(message));
   }
   static void deliver(const std::shared_ptr<Session>& session, uint64_t sequence, quorum::SessionUp message) {
-    const auto arrive = [s = session, sequence, message = std::move(message)] {
+    auto arrive = [s = session, sequence, message = std::move(message)] {
       if (s->server == nullptr) return;
       on_shard(*s->server_shard, [&] { s->server->on_message(s->id, sequence, message); });
     };
-    session->pipe->send(Pipe::opener, arrive);
-    if (session->site.repeat_chance > 0 && session->site.network->random().chance(session->site.repeat_chance)) {
-      session->pipe->send(Pipe::opener, arrive);
-    }
+    send_perhaps_twice(*session->pipe, Pipe::opener, session->site.repeat_chance, std::move(arrive));
   }
 
  private:

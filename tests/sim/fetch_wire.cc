@@ -89,13 +89,9 @@ class ToFollower final : public replication::ConnectionToFollower {
   void send(double repeat_chance, std::function<void(FetchStream&)> arrive) {
     NARU_CHECK(!stream_->leader_writing, "a second write on a fetch stream");
     stream_->leader_writing = true;
-    const auto deliver = [s = stream_, arrive = std::move(arrive)] {
+    send_perhaps_twice(*stream_->pipe, Pipe::acceptor, repeat_chance, [s = stream_, arrive = std::move(arrive)] {
       if (s->to_leader != nullptr) on_shard(*s->follower_shard, [&] { arrive(*s); });
-    };
-    stream_->pipe->send(Pipe::acceptor, deliver);
-    if (repeat_chance > 0 && stream_->site.network->random().chance(repeat_chance)) {
-      stream_->pipe->send(Pipe::acceptor, deliver);
-    }
+    });
     stream_->leader_written();
   }
   std::shared_ptr<FetchStream> stream_;
@@ -112,13 +108,12 @@ class ToLeader final : public replication::ConnectionToLeader {
   void write(replication::FollowerFrame frame) override {
     NARU_CHECK(!stream_->follower_writing, "a second write on a fetch stream");
     stream_->follower_writing = true;
-    const auto deliver = [s = stream_, frame = std::make_shared<replication::FollowerFrame>(std::move(frame))] {
-      if (s->to_follower != nullptr) on_shard(*s->leader_shard, [&] { s->to_follower->on_frame(*frame); });
-    };
-    stream_->pipe->send(Pipe::opener, deliver);
-    if (stream_->site.repeat_chance > 0 && stream_->site.network->random().chance(stream_->site.repeat_chance)) {
-      stream_->pipe->send(Pipe::opener, deliver);
-    }
+    send_perhaps_twice(*stream_->pipe, Pipe::opener, stream_->site.repeat_chance,
+                       [s = stream_, frame = std::make_shared<replication::FollowerFrame>(std::move(frame))] {
+                         if (s->to_follower != nullptr) {
+                           on_shard(*s->leader_shard, [&] { s->to_follower->on_frame(*frame); });
+                         }
+                       });
     stream_->follower_written();
   }
 

@@ -5,10 +5,6 @@ namespace sim {
 using common::net::ProbeResult;
 namespace raft = controller::raft;
 
-void on_shard(SimShard& shard, const std::function<void()>& f) {
-  Process::look(shard, f);
-}
-
 namespace {
 
 template <class T>
@@ -58,11 +54,9 @@ class SimRaftWire::Stream final : public quorum::RaftWireStream, public std::ena
     if (*overheard_) (*overheard_)(message);
     if (sequence_ == acknowledged_) unacknowledged_since_ = site_.network->world().now();
     const uint64_t sequence = ++sequence_;
-    const auto deliver = [self = shared_from_this(), sequence, message] { self->deliver(sequence, message); };
-    pipe_->send(Pipe::opener, deliver);
-    if (site_.repeat_chance > 0 && site_.network->random().chance(site_.repeat_chance)) {
-      pipe_->send(Pipe::opener, deliver);
-    }
+    // Named anew: what captures a reference to a constant holds a constant, which cannot be moved.
+    send_perhaps_twice(*pipe_, Pipe::opener, site_.repeat_chance,
+                       [self = shared_from_this(), sequence, message = message] { self->deliver(sequence, message); });
   }
   void close() override {
     if (pipe_) pipe_->close(Pipe::opener);

@@ -1,6 +1,7 @@
 // What a broker's core speaks through, over the simulated network: Raft, broker sessions and controller calls, and fetch
 // streams. They carry production's messages as plain values; bytes on the wire (Protobuf) and gRPC are what is bypassed.
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,6 +16,14 @@ namespace sim {
 
 namespace quorum = controller::quorum;
 namespace replication = broker::replication;
+
+// What its receiver filters by number (R23), with that chance a second time. Only then it is copied: messages are large.
+template <class F>
+void send_perhaps_twice(Pipe& pipe, Pipe::Side from, double chance, F arrive) {
+  if (chance <= 0) return pipe.send(from, std::move(arrive));
+  pipe.send(from, arrive);
+  if (pipe.network().random().chance(chance)) pipe.send(from, std::move(arrive));
+}
 
 // The part of a broker process that others reach; looked up in the process that accepted a connection.
 class SimRaftWire;
@@ -41,7 +50,10 @@ struct WireSite {
 };
 
 // A callback of a wire that must run on `shard` of its process.
-void on_shard(SimShard& shard, const std::function<void()>& f);
+template <class F>
+void on_shard(SimShard& shard, const F& f) {
+  Process::look(shard, std::cref(f));
+}
 
 class SimRaftWire final : public quorum::RaftWire {
  public:
