@@ -100,7 +100,8 @@ FetchAsk ask_from(const RequestContext& ctx, FetchRequest& request) {
     FetchTopicKey key;
     key.name = std::move(topic.topic);
     key.id = topic.topic_id;
-    for (const int32_t partition : topic.partitions) ask.forgotten.push_back({key, partition});
+    const auto shared = std::make_shared<const FetchTopicKey>(std::move(key));
+    for (const int32_t partition : topic.partitions) ask.forgotten.push_back({shared, partition});
   }
   return ask;
 }

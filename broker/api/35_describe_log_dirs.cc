@@ -9,6 +9,7 @@
 #include <set>
 
 #include "broker/api/handler.h"
+#include "broker/api/long_names.h"
 #include "broker/api/partition_work.h"
 #include "broker/api/table.h"
 #include "broker/partition/directories.h"
@@ -31,6 +32,7 @@ Wanted wanted_by(const DescribeLogDirsRequest& request) {
   if (!request.topics) return std::nullopt;
   Wanted wanted(std::in_place);
   for (const DescribeLogDirsRequest::DescribableLogDirTopic& topic : *request.topics) {
+    if (is_too_long_for_a_topic(topic.topic)) continue;
     for (const int32_t partition : topic.partitions) wanted->emplace(topic.topic, partition);
   }
   return wanted;
