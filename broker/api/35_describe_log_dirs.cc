@@ -71,7 +71,7 @@ void describe_replicas(Directory& directory, const std::map<std::string, std::ma
       DescribeLogDirsResponse::DescribeLogDirsPartition out;
       out.partition_index = index;
       out.partition_size = replica.size_bytes;
-      out.offset_lag = std::max<int64_t>(0, replica.log_end_offset - replica.high_watermark);
+      out.offset_lag = std::max<int64_t>(0, replica.high_watermark - replica.log_end_offset);  // as Kafka's
       topic.partitions.push_back(out);
     }
     directory.topics.push_back(std::move(topic));
