@@ -11,6 +11,7 @@
 #include "broker/api/first_mentions.h"
 #include "broker/api/group_call.h"
 #include "broker/api/handler.h"
+#include "broker/api/long_names.h"
 #include "broker/api/table.h"
 
 namespace broker::api {
@@ -81,6 +82,7 @@ Awaitable<ResponseGroup> fetch_some(RequestContext& ctx, RequestGroup asked, gro
       answered.partitions.push_back(
           refused(index, by_id && known == nullptr ? ErrorCode::unknown_topic_id : ErrorCode::none));
       if (by_id && known == nullptr) continue;
+      if (is_too_long_for_a_topic(answered.name)) continue;  // nothing is committed there
       if (!seen.insert({answered.name, PartitionIndex(index)}).second) {  // what is answered may be long (R109)
         answered.partitions.pop_back();
         continue;

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "broker/api/handler.h"
+#include "broker/api/long_names.h"
 #include "broker/api/partition_work.h"
 #include "broker/api/table.h"
 #include "broker/partition/directories.h"
@@ -31,6 +32,7 @@ Wanted wanted_by(const DescribeLogDirsRequest& request) {
   if (!request.topics) return std::nullopt;
   Wanted wanted(std::in_place);
   for (const DescribeLogDirsRequest::DescribableLogDirTopic& topic : *request.topics) {
+    if (is_too_long_for_a_topic(topic.topic)) continue;
     for (const int32_t partition : topic.partitions) wanted->emplace(topic.topic, partition);
   }
   return wanted;
@@ -69,7 +71,7 @@ void describe_replicas(Directory& directory, const std::map<std::string, std::ma
       DescribeLogDirsResponse::DescribeLogDirsPartition out;
       out.partition_index = index;
       out.partition_size = replica.size_bytes;
-      out.offset_lag = std::max<int64_t>(0, replica.log_end_offset - replica.high_watermark);
+      out.offset_lag = std::max<int64_t>(0, replica.high_watermark - replica.log_end_offset);  // as Kafka's
       topic.partitions.push_back(out);
     }
     directory.topics.push_back(std::move(topic));

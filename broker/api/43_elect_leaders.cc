@@ -8,6 +8,7 @@
 
 #include "broker/api/controller_call.h"
 #include "broker/api/handler.h"
+#include "broker/api/long_names.h"
 #include "broker/api/table.h"
 
 namespace broker::api {
@@ -19,6 +20,17 @@ using common::model::TopicPartition;
 using kafka::ElectLeadersRequest;
 using kafka::ElectLeadersResponse;
 
+ElectLeadersResponse::ReplicaElectionResult failed(const ElectLeadersRequest::TopicPartitions& topic,
+                                                   const common::model::Error& error) {
+  ElectLeadersResponse::ReplicaElectionResult result;
+  result.topic = topic.topic;
+  for (const int32_t index : topic.partitions) {
+    result.partition_result.push_back(
+        {.partition_id = index, .error_code = error.code, .error_message = wire_message(error)});
+  }
+  return result;
+}
+
 bool is_known_type(int8_t type) {
   return type == static_cast<int8_t>(meta::ElectionType::preferred) ||
          type == static_cast<int8_t>(meta::ElectionType::unclean);
@@ -29,12 +41,7 @@ void refuse(const RequestContext& ctx, const ElectLeadersRequest& request, const
   if (ctx.version() >= 1) response.error_code = error.code;
   if (!request.topic_partitions) return;
   for (const auto& topic : *request.topic_partitions) {
-    auto& result = response.replica_election_results.emplace_back();
-    result.topic = topic.topic;
-    for (const int32_t index : topic.partitions) {
-      result.partition_result.push_back(
-          {.partition_id = index, .error_code = error.code, .error_message = wire_message(error)});
-    }
+    response.replica_election_results.push_back(failed(topic, error));
   }
 }
 
@@ -49,6 +56,7 @@ Awaitable<ElectLeadersResponse> handle(RequestContext& ctx, ElectLeadersRequest 
   if (request.topic_partitions) {
     auto& partitions = wanted.partitions.emplace();
     for (const auto& topic : *request.topic_partitions) {
+      if (is_too_long_for_a_topic(topic.topic)) continue;
       for (const int32_t index : topic.partitions) partitions.push_back({topic.topic, PartitionIndex(index)});
     }
   }
@@ -68,6 +76,11 @@ Awaitable<ElectLeadersResponse> handle(RequestContext& ctx, ElectLeadersRequest 
                                        .error_message = wire_message(one.error)});
   }
   for (auto& [name, result] : by_topic) response.replica_election_results.push_back(std::move(result));
+  if (!request.topic_partitions) co_return response;
+  for (const auto& topic : *request.topic_partitions) {
+    if (!is_too_long_for_a_topic(topic.topic)) continue;
+    response.replica_election_results.push_back(failed(topic, {ErrorCode::unknown_topic_or_partition, ""}));
+  }
   co_return response;
 }
 

@@ -8,6 +8,7 @@
 
 #include "broker/api/controller_call.h"
 #include "broker/api/handler.h"
+#include "broker/api/long_names.h"
 #include "broker/api/table.h"
 
 namespace broker::api {
@@ -23,6 +24,7 @@ meta::AlterPartitionReassignments translate(const AlterPartitionReassignmentsReq
   meta::AlterPartitionReassignments wanted;
   if (!request.allow_replication_factor_change) wanted.factor_change = meta::FactorChange::refused;
   for (const auto& topic : request.topics) {
+    if (is_too_long_for_a_topic(topic.name)) continue;
     for (const auto& partition : topic.partitions) {
       auto& to = wanted.partitions.emplace_back();
       to.partition = {topic.name, PartitionIndex(partition.partition_index)};
@@ -47,12 +49,14 @@ Awaitable<AlterPartitionReassignmentsResponse> handle(RequestContext& ctx, Alter
     response.error_message = wire_message(answer.error());
     co_return response;
   }
+  const Error unknown{ErrorCode::unknown_topic_or_partition, ""};
   size_t next = 0;
   for (const auto& topic : request.topics) {
     auto& to = response.responses.emplace_back();
     to.name = topic.name;
+    const bool was_asked = !is_too_long_for_a_topic(topic.name);
     for (const auto& partition : topic.partitions) {
-      const Error& error = answer->partitions.at(next++).error;
+      const Error& error = was_asked ? answer->partitions.at(next++).error : unknown;
       to.partitions.push_back({.partition_index = partition.partition_index,
                                .error_code = error.code,
                                .error_message = wire_message(error)});

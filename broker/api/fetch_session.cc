@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "broker/api/long_names.h"
 #include "common/model/check.h"
-#include "controller/metadata/topics.h"
 
 namespace broker::api {
 
@@ -19,7 +19,7 @@ constexpr int32_t new_session_epoch = 0;
 // Sessions are bounded in partitions, so each must be small: no topic has a longer name, and who asks for one is
 // answered without a session.
 bool may_be_kept(const FetchTarget& target) {
-  return target.topic->name.size() <= controller::metadata::topic_name_length_max;
+  return !is_too_long_for_a_topic(target.topic->name);
 }
 
 }  // namespace
@@ -90,7 +90,7 @@ bool FetchSessionCache::update(Session& session, FetchAsk ask) {
     session.by_key.emplace(Key{at->target.topic.get(), at->target.partition}, at);
     ++partition_count_;
   }
-  for (const ForgottenPartition& gone : ask.forgotten) forget(session, Key{&gone.topic, gone.partition});
+  for (const ForgottenPartition& gone : ask.forgotten) forget(session, Key{gone.topic.get(), gone.partition});
   return true;
 }
 

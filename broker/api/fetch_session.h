@@ -45,8 +45,9 @@ struct FetchTarget {
 
 enum class FetchTopicNaming : uint8_t { by_name, by_id };
 
+// The topic is shared, as a target's is.
 struct ForgottenPartition {
-  FetchTopicKey topic;
+  std::shared_ptr<const FetchTopicKey> topic;
   int32_t partition = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "broker/group/offset_table.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "common/model/mutant.h"
@@ -76,8 +77,18 @@ std::vector<TopicPartition> OffsetTable::all_partitions() const {
 }
 
 std::vector<TopicPartition> OffsetTable::partitions_of(std::string_view topic) const {
-  std::vector<TopicPartition> all = all_partitions();
-  std::erase_if(all, [&](const TopicPartition& partition) { return partition.topic != topic; });
+  std::set<PartitionIndex> indexes;
+  if (const auto found = committed_.find(topic); found != committed_.end())
+    for (const auto& [index, entry] : found->second) indexes.insert(index);
+  const TopicPartition least{std::string(topic), PartitionIndex(std::numeric_limits<int32_t>::min())};
+  const auto collect = [&](const auto& by_partition) {
+    for (auto it = by_partition.lower_bound(least); it != by_partition.end() && it->first.topic == topic; ++it)
+      indexes.insert(it->first.partition);
+  };
+  collect(on_the_way_);
+  for (const auto& [producer, entries] : in_transaction_) collect(entries);
+  std::vector<TopicPartition> all;
+  for (const PartitionIndex index : indexes) all.push_back({least.topic, index});
   return all;
 }
 

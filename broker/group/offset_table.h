@@ -35,7 +35,7 @@ class OffsetTable {
 
   // Every partition that a removal of the group must name: committed, on the way or in a transaction.
   [[nodiscard]] std::vector<TopicPartition> all_partitions() const;
-  // Those of one topic.
+  // Those of one topic; looks at no other.
   [[nodiscard]] std::vector<TopicPartition> partitions_of(std::string_view topic) const;
   [[nodiscard]] bool holds_nothing() const {
     return committed_.empty() && on_the_way_.empty() && in_transaction_.empty();

@@ -418,7 +418,10 @@ void Partition::detach(FollowerObserver& observer, uint32_t slot) {
 void Partition::watch(const std::shared_ptr<FetchWaiter>& waiter, Offset from, Isolation isolation) {
   check_on_shard();
   if (role_ == Role::none || is_offline() || from < readable_end(isolation)) return waiter->wake();
-  std::erase_if(watches_, [](const Watch& w) { return w.waiter.expired(); });
+  if (watches_.size() >= prune_watches_at_) {  // seldom: many wait, and each of them would look at all others
+    std::erase_if(watches_, [](const Watch& w) { return w.waiter.expired(); });
+    prune_watches_at_ = 2 * watches_.size() + 16;
+  }
   watches_.push_back({waiter, from, isolation});
 }
 

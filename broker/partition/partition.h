@@ -421,7 +421,8 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   std::vector<Waiter*> synced_waiters_;  // acks=1 where syncs are waited for
   std::vector<Waiter*> low_watermark_waiters_;
   std::vector<std::shared_ptr<ColdRead>> cold_reads_;
-  std::vector<Watch> watches_;
+  std::vector<Watch> watches_;  // with some that nobody waits for any more
+  size_t prune_watches_at_ = 16;
   std::vector<Observer> observers_;
   int walking_observers_ = 0;
   PositionObserver* position_observer_ = nullptr;

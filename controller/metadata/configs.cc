@@ -71,10 +71,22 @@ Result<std::string> changed_list(const AlterConfigs::Change& change, const Confi
   }
   std::vector<std::string> items =
       split(current.value_or(schema.default_value(resource.type, change.key).value_or("")));
-  for (const std::string& item : split(change.value.value_or(""))) {
-    const auto at = std::find(items.begin(), items.end(), item);
-    if (append && at == items.end()) items.push_back(item);
-    if (!append && at != items.end()) items.erase(at);
+  // A value may hold thousands of items, legal or not: none of them may walk all others.
+  if (append) {
+    std::set<std::string> present(items.begin(), items.end());
+    std::vector<std::string> added = split(change.value.value_or(""));
+    for (std::string& item : added) {
+      if (present.insert(item).second) items.push_back(std::move(item));
+    }
+  } else {
+    std::map<std::string, size_t> taken;
+    for (const std::string& item : split(change.value.value_or(""))) ++taken[item];
+    std::erase_if(items, [&](const std::string& item) {
+      const auto at = taken.find(item);
+      if (at == taken.end() || at->second == 0) return false;
+      --at->second;
+      return true;
+    });
   }
   return fmt::format("{}", fmt::join(items, ","));
 }

@@ -283,6 +283,11 @@ def compact_often(element, times):
     return out + bytes([length]) + times * element
 
 
+def one_long_topic(partitions=50_000):
+    """A name longer than any topic's: a copy of it for each of the partitions would be 1.6 GB."""
+    return struct.pack(">i", 1) + string(32_000 * "n") + struct.pack(f">{partitions + 1}i", partitions, *range(partitions))
+
+
 def gzip_bomb():
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     zeros = b"\0" * (1 << 20)
@@ -320,6 +325,16 @@ CASES = {
         9, 8, lambda _: b"\0" + compact_often(b"\5none\0\0", 50_000) + b"\0\0"),
     "DescribeQuorum that names a partition 50,000 times": answered_once(
         55, 0, lambda _: b"\0\2\x13__cluster_metadata" + compact_often(b"\0\0\0\0\0", 50_000) + b"\0\0"),
+    "Fetch that forgets 50,000 partitions of a long name": answered_once(
+        1, 7, lambda _: struct.pack(">iiiibiii", -1, 0, 1, 1 << 20, 0, 1, 5, 0) + one_long_topic()),
+    "OffsetFetch of 50,000 partitions of a long name": answered_once(
+        9, 1, lambda _: string("none") + one_long_topic(), most=2_000_000),
+    "DescribeLogDirs of 50,000 partitions of a long name": answered_once(35, 1, lambda _: one_long_topic()),
+    "ElectLeaders of 50,000 partitions of a long name": answered_once(
+        43, 1, lambda _: b"\0" + one_long_topic() + struct.pack(">i", 10_000), most=4_000_000),
+    "AlterPartitionReassignments of 50,000 partitions of a long name": answered_once(
+        45, 0, lambda _: b"\0" + struct.pack(">i", 10_000) + b"\2" + compact_often(b"n", 32_000)
+        + compact_often(b"\0\0\0\0\0\0", 50_000) + b"\0\0", most=4_000_000),
     "FindCoordinator of 3,000,000 groups": closes(
         frame(header(10, 4) + b"\0\0" + compact_often(b"\1", 3_000_000) + b"\0")),
     "produce v2": old_produce,

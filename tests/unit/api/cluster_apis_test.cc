@@ -625,6 +625,43 @@ TEST_CASE("AlterPartitionReassignments translates both ways") {
   REQUIRE(refused.error_message);
 }
 
+TEST_CASE("names that no topic can have are not carried to the controller (R109)") {
+  BrokerFixture broker;
+  broker.controller.answer = [](const meta::ControllerRequest& request) -> meta::ControllerAnswer {
+    if (const auto* elect = std::get_if<meta::ElectLeaders>(&request)) {
+      meta::ElectLeadersAnswer answer;
+      for (const auto& one : *elect->partitions) answer.partitions.push_back({one, {}});
+      return answer;
+    }
+    meta::AlterPartitionReassignmentsAnswer answer;
+    for (const auto& one : std::get<meta::AlterPartitionReassignments>(request).partitions) {
+      answer.partitions.push_back({one.partition, {}});
+    }
+    return answer;
+  };
+  const std::string name(32'000, 'n');
+  kafka::ElectLeadersRequest elect;
+  elect.topic_partitions->push_back({name, {1, 0}});
+  elect.topic_partitions->push_back({"orders", {0}});
+  const auto elected = broker.ask<kafka::ElectLeadersResponse>(elect, 2);
+  REQUIRE(std::get<meta::ElectLeaders>(broker.controller.requests.back()).partitions->size() == 1);
+  REQUIRE(elected.replica_election_results.size() == 2);
+  REQUIRE(elected.replica_election_results[0].topic == "orders");
+  REQUIRE(elected.replica_election_results[0].partition_result.at(0).error_code == ErrorCode::none);
+  REQUIRE(elected.replica_election_results[1].topic == name);
+  REQUIRE(elected.replica_election_results[1].partition_result.size() == 2);
+  REQUIRE(elected.replica_election_results[1].partition_result[0].error_code == ErrorCode::unknown_topic_or_partition);
+
+  kafka::AlterPartitionReassignmentsRequest alter;
+  alter.topics.push_back({name, {{1, std::nullopt}, {0, std::nullopt}}});
+  alter.topics.push_back({"orders", {{0, std::nullopt}}});
+  const auto altered = broker.ask<kafka::AlterPartitionReassignmentsResponse>(alter, 1);
+  REQUIRE(std::get<meta::AlterPartitionReassignments>(broker.controller.requests.back()).partitions.size() == 1);
+  REQUIRE(altered.responses.at(0).partitions.size() == 2);
+  REQUIRE(altered.responses[0].partitions[1].error_code == ErrorCode::unknown_topic_or_partition);
+  REQUIRE(altered.responses.at(1).partitions.at(0).error_code == ErrorCode::none);
+}
+
 TEST_CASE("ListPartitionReassignments lists what is being moved") {
   BrokerFixture broker;
   const TopicId id = broker.create_topic("orders", 2, {1, 2});

@@ -32,7 +32,7 @@ FetchAsk ask(int32_t id, int32_t epoch, const std::vector<Partition>& partitions
   a.session_id = id;
   a.session_epoch = epoch;
   for (const Partition& p : partitions) a.targets.push_back(target(p));
-  for (const Partition& p : forgotten) a.forgotten.push_back({*target(p).topic, p.partition});
+  for (const Partition& p : forgotten) a.forgotten.push_back({target(p).topic, p.partition});
   return a;
 }
 

@@ -1,4 +1,6 @@
 // The group APIs over a coordinator on a log of memory, in every version.
+#include <numeric>
+
 #include "api/broker_fixture.h"
 #include "broker/api/group_call.h"
 #include "group/memory_log.h"
@@ -306,6 +308,28 @@ TEST_CASE_METHOD(GroupFixture, "what is named often is answered once (R109)") {
   const auto described = ask<kafka::DescribeGroupsResponse>(describe, 5);
   REQUIRE(described.groups.size() == 2);
   CHECK(described.groups[1].group_id == "h");
+}
+
+TEST_CASE_METHOD(GroupFixture, "under a name that no topic can have nothing is committed (R109)") {
+  coordinate();
+  orders = create_topic("orders", 3);
+  CHECK(commit("g", 1, 7) == Codes{ErrorCode::none});
+  kafka::OffsetFetchRequest fetch;
+  fetch.group_id = "g";
+  std::vector<int32_t> many(1000);
+  std::iota(many.begin(), many.end(), 0);
+  fetch.topics->push_back({.name = std::string(32'000, 'n'), .partition_indexes = many});
+  fetch.topics->push_back({.name = "orders", .partition_indexes = {1}});
+  const auto response = ask<kafka::OffsetFetchResponse>(fetch, 7);
+  REQUIRE(response.error_code == ErrorCode::none);
+  REQUIRE(response.topics.size() == 2);
+  REQUIRE(response.topics[0].partitions.size() == many.size());
+  for (const auto& partition : response.topics[0].partitions) {
+    CHECK(partition.committed_offset == -1);
+    CHECK(partition.error_code == ErrorCode::none);
+  }
+  REQUIRE(response.topics[1].partitions.size() == 1);
+  CHECK(response.topics[1].partitions[0].committed_offset == 1);
 }
 
 TEST_CASE_METHOD(GroupFixture, "commits of strangers are refused") {

@@ -63,6 +63,22 @@ TEST_CASE("a removal names what is committed and what is on its way") {
   CHECK(table.all_partitions() == std::vector<TopicPartition>{t0});
 }
 
+TEST_CASE("the partitions of one topic, wherever they are, in order and none of its neighbours'") {
+  OffsetTable table;
+  const auto of = [](const char* topic, int32_t index) { return TopicPartition{topic, PartitionIndex(index)}; };
+  table.put(of("t", 2), at(1));
+  table.put(of("s", 7), at(1));
+  table.on_write_planned(of("t", 0));
+  table.on_write_planned(of("t-long", 9));
+  table.put_in_transaction(ProducerId(7), of("t", 1), at(1));
+  table.put_in_transaction(ProducerId(7), of("t", 2), at(1));
+  table.put_in_transaction(ProducerId(8), of("t-long", 3), at(1));
+  table.put_in_transaction(ProducerId(8), of("a", 3), at(1));
+  CHECK(table.partitions_of("t") == std::vector<TopicPartition>{of("t", 0), of("t", 1), of("t", 2)});
+  CHECK(table.partitions_of("t-long") == std::vector<TopicPartition>{of("t-long", 3), of("t-long", 9)});
+  CHECK(table.partitions_of("t-") == std::vector<TopicPartition>{});
+}
+
 TEST_CASE("the expiry clock does not follow a step to the future") {
   ExpiryClock clock;
   const Instant start(hours(1));
