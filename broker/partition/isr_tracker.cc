@@ -98,6 +98,8 @@ IsrEffects IsrTracker::on_follower_position(const FollowerPosition& position, In
 
   const bool counts = f->in_isr || f->in_proposal;
   if (!counts && f->fetch_epoch && f->fetch_epoch != position.broker_epoch) forget_life(*f, now);
+  // A replica that was set aside and started over, within one life of its broker.
+  if (!counts && f->log_end_offset && position.fetch_offset < *f->log_end_offset) forget_life(*f, now);
 
   // R52: at our end: caught up now. At what was our end when it last spoke: caught up then.
   if (position.fetch_offset >= log_end_offset_) {
@@ -334,6 +336,10 @@ void IsrTracker::adopt(const RecordedPartition& recorded, Instant now) {
     // A member is given the whole lag time to speak to us; whoever is not must first show that it is caught up.
     if (known == nullptr) f.caught_up_at = f.in_isr ? now : now - lag_time_max_ - Duration(1);
     f.in_proposal = f.in_isr;
+    // Who left may have lost its log (a failed directory) while its broker goes on: what it had no longer holds the
+    // high watermark back (R56). Who is still there tells its position under the new partition epoch, or has done so.
+    if (known != nullptr && known->in_isr && !f.in_isr && f.seen_partition_epoch < recorded.partition_epoch)
+      forget_life(f, now);
     kept.push_back(f);
   }
   followers_ = std::move(kept);
