@@ -13,6 +13,11 @@ using common::model::mutant;
 
 namespace {
 
+// A write is refused where it is larger than a batch of the topic may be: so much of a removal fits wherever a commit
+// does.
+constexpr size_t removal_bytes_max = size_t{16} * 1024;
+constexpr size_t removal_overhead = 42;  // bytes of a record without the names in it
+
 bool is_too_large(ErrorCode error) {
   return error == ErrorCode::message_too_large || error == ErrorCode::record_list_too_large ||
          error == ErrorCode::invalid_fetch_size;
@@ -140,11 +145,14 @@ void GroupCoordinator::time_out_writes(Turn& turn) {
 void GroupCoordinator::finish_write(Turn& turn, AfterWrite& after, ErrorCode outcome) {
   if (auto* waiting = std::get_if<AnswerAfterWrite>(&after)) {
     const bool is_commit = std::holds_alternative<CommitAnswer>(waiting->answer);
+    if (outcome == ErrorCode::none && waiting->earlier_parts) outcome = *waiting->earlier_parts;
     if (outcome != ErrorCode::none) {
       fail_answer(waiting->answer,
                   is_commit && is_too_large(outcome) ? ErrorCode::invalid_commit_offset_size : told_as(outcome));
     }
     turn.answer(waiting->token, std::move(waiting->answer));
+  } else if (auto* part = std::get_if<EarlierPart>(&after)) {
+    if (*part->outcome == ErrorCode::none) *part->outcome = outcome;
   } else if (auto* stored = std::get_if<AssignmentStored>(&after)) {
     membership_.on_assignment_written(turn, *find(stored->group), *stored, told_as(outcome));
   } else if (auto* replaced = std::get_if<StaticMemberReplaced>(&after)) {
@@ -155,13 +163,22 @@ void GroupCoordinator::finish_write(Turn& turn, AfterWrite& after, ErrorCode out
 void GroupCoordinator::plan_removals(Turn& turn, Group& group, std::vector<TopicPartition> partitions,
                                      RemoveGroup remove_group, AfterWrite after) {
   std::vector<GroupRecord> records;
+  size_t bytes = 0;
   const size_t portion = std::max<size_t>(config_.records_per_write_max, 2);
-  const bool is_forgetting = std::holds_alternative<OffsetsForgotten>(after);
+  auto after_earlier = [&, failed = std::shared_ptr<ErrorCode>()]() mutable -> AfterWrite {
+    if (std::holds_alternative<OffsetsForgotten>(after)) return OffsetsForgotten{};
+    auto* waiting = std::get_if<AnswerAfterWrite>(&after);
+    if (waiting == nullptr) return NothingAfterWrite{};
+    if (!failed) waiting->earlier_parts = failed = std::make_shared<ErrorCode>(ErrorCode::none);
+    return EarlierPart{failed};
+  };
   for (TopicPartition& partition : partitions) {
-    if (records.size() + 1 == portion) {
-      turn.write(std::exchange(records, {}),
-                 is_forgetting ? AfterWrite(OffsetsForgotten{}) : AfterWrite(NothingAfterWrite{}));
+    const size_t more = removal_overhead + group.id().size() + partition.topic.size();
+    if (!records.empty() && (records.size() + 1 == portion || bytes + more > removal_bytes_max)) {
+      turn.write(std::exchange(records, {}), after_earlier());
+      bytes = 0;
     }
+    bytes += more;
     records.emplace_back(OffsetRemoved{group.id(), std::move(partition)});
   }
   if (remove_group == RemoveGroup::yes) records.emplace_back(GroupRemoved{group.id()});

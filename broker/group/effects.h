@@ -54,6 +54,11 @@ struct OffsetsForgotten {};
 struct AnswerAfterWrite {
   RequestToken token;
   Answer answer;
+  std::shared_ptr<const ErrorCode> earlier_parts = nullptr;  // of the same request; that one of them failed is told
+};
+// One of several writes that a request needs; AnswerAfterWrite comes with the last of them.
+struct EarlierPart {
+  std::shared_ptr<ErrorCode> outcome;
 };
 struct AssignmentStored {
   std::string group;
@@ -68,8 +73,8 @@ struct StaticMemberReplaced {
   std::string leader_before;
   SkipAssignment skip_assignment = SkipAssignment::unknown_to_client;
 };
-using AfterWrite =
-    std::variant<NothingAfterWrite, OffsetsForgotten, AnswerAfterWrite, AssignmentStored, StaticMemberReplaced>;
+using AfterWrite = std::variant<NothingAfterWrite, OffsetsForgotten, EarlierPart, AnswerAfterWrite, AssignmentStored,
+                                StaticMemberReplaced>;
 
 struct PlannedWrite {
   std::vector<GroupRecord> records;

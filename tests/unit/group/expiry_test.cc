@@ -107,3 +107,54 @@ TEST_CASE("a client whose clock is ahead does not make its offset last longer (R
   (void)f.coordinator->on_committed(effects.writes[0].id, f.at(minutes(0)));
   REQUIRE(f.removed_until(minutes(180)) == 1);
 }
+
+TEST_CASE("a deletion that needs several writes succeeds only if all of them do (R103)") {
+  const bool fails = GENERATE(false, true);
+  Fixture f;
+  f.config.records_per_write_max = 3;
+  f.coordinator.emplace(f.config);
+  for (int i = 0; i < 5; ++i) {
+    OffsetStored stored = Fixture::offset("g", i + 1);
+    stored.partition.partition = PartitionIndex(i);
+    f.load(stored);
+  }
+  (void)f.coordinator->start(f.at(minutes(0)));
+  const auto remove = [&](RequestToken token, bool first_fails) {
+    Effects asked = f.coordinator->handle(token, DeleteRequest{"g"}, f.at(minutes(1)));
+    std::optional<ErrorCode> error;
+    for (size_t i = 0; i < asked.writes.size(); ++i) {
+      CHECK_FALSE(error);
+      const Effects effects =
+          i == 0 && first_fails
+              ? f.coordinator->on_write_failed(asked.writes[i].id, ErrorCode::not_enough_replicas, f.at(minutes(1)))
+              : f.coordinator->on_committed(asked.writes[i].id, f.at(minutes(1)));
+      for (const Answered& answered : effects.answers) error = std::get<DeleteAnswer>(answered.answer).error;
+    }
+    CHECK(asked.writes.size() > 0);
+    return error;
+  };
+  REQUIRE(remove(RequestToken(1), fails) == (fails ? ErrorCode::coordinator_not_available : ErrorCode::none));
+  if (fails) REQUIRE(remove(RequestToken(2), false) == ErrorCode::none);  // what was left
+  REQUIRE(f.coordinator->topics().empty());
+}
+
+TEST_CASE("a write of removals is no larger than a commit where names are long") {
+  Fixture f;
+  const std::string group(1000, 'g');
+  for (int i = 0; i < 200; ++i) {
+    OffsetStored stored = Fixture::offset(group, i);
+    stored.partition.partition = PartitionIndex(i);
+    f.load(stored);
+  }
+  (void)f.coordinator->start(f.at(minutes(0)));
+  Effects asked = f.coordinator->handle(RequestToken(1), DeleteRequest{group}, f.at(minutes(1)));
+  REQUIRE(asked.writes.size() > 1);
+  size_t removed = 0;
+  for (const Write& write : asked.writes) {
+    CHECK(write.records->size() * group.size() <= 20'000);
+    removed += write.records->size();
+    (void)f.coordinator->on_committed(write.id, f.at(minutes(1)));
+  }
+  CHECK(removed == 200);
+  CHECK(f.coordinator->topics().empty());
+}
