@@ -302,8 +302,12 @@ bool IsrTracker::caught_up(const Follower& f, Instant now) const {
   return now - f.caught_up_at <= lag_time_max_;
 }
 
+// Whoever has not told its position since the partition last changed may not join (R41), and may never again: its log
+// directory has failed, say, while its broker goes on. Who is still there tells it, or has done so.
 bool IsrTracker::joins_soon(const Follower& f, Instant now) const {
-  return f.log_end_offset && f.eligible && caught_up(f, now) && !mutant<"R56-does-not-wait-for-who-joins">();
+  const bool same_replica = f.seen_partition_epoch >= partition_epoch_ || mutant<"R56-waits-for-who-is-silent">();
+  return f.log_end_offset && f.eligible && same_replica && caught_up(f, now) &&
+         !mutant<"R56-does-not-wait-for-who-joins">();
 }
 
 // R51, all of it. Also R41: the follower must have applied the very state of the partition that a proposal is compared
@@ -336,10 +340,6 @@ void IsrTracker::adopt(const RecordedPartition& recorded, Instant now) {
     // A member is given the whole lag time to speak to us; whoever is not must first show that it is caught up.
     if (known == nullptr) f.caught_up_at = f.in_isr ? now : now - lag_time_max_ - Duration(1);
     f.in_proposal = f.in_isr;
-    // Who left may have lost its log (a failed directory) while its broker goes on: what it had no longer holds the
-    // high watermark back (R56). Who is still there tells its position under the new partition epoch, or has done so.
-    if (known != nullptr && known->in_isr && !f.in_isr && f.seen_partition_epoch < recorded.partition_epoch)
-      forget_life(f, now);
     kept.push_back(f);
   }
   followers_ = std::move(kept);
