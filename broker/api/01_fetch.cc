@@ -1,9 +1,9 @@
 // Fetch (key 1), versions 4-18: records from several partitions, as they are stored.
 //
-// Waits until min_bytes are there, an error must be told, or max_wait_ms are over. Answers whole batches, at least one
-// even if it is larger than the limits (KIP-74), up to the high watermark, or with isolation level 1 up to the last
-// stable offset with the list of aborted transactions. Partitions are read shard by shard, in the order in which the
-// request first names a partition of each shard.
+// Waits until min_bytes are there, an error must be told, or max_wait_ms (at most five minutes) are over. Answers whole
+// batches, at least one even if it is larger than the limits (KIP-74), up to the high watermark, or with isolation
+// level 1 up to the last stable offset with the list of aborted transactions. Partitions are read shard by shard, in
+// the order in which the request first names a partition of each shard.
 //
 // New by version: 5 log start offset; 6 KAFKA_STORAGE_ERROR (before: NOT_LEADER_OR_FOLLOWER); 7 fetch sessions
 // (KIP-227), an error for the whole answer; 9 leader-epoch fencing; 11 rack id; 12 flexible, divergence by last fetched
@@ -41,6 +41,7 @@ using partition::Isolation;
 using partition::Partition;
 using partition::ReadOptions;
 using partition::ReadResult;
+using std::chrono::milliseconds;
 using PartitionData = FetchResponse::PartitionData;
 
 constexpr int16_t storage_error_version = 6;
@@ -48,6 +49,8 @@ constexpr int16_t whole_error_version = 7;
 constexpr int16_t topic_id_version = 13;
 constexpr int16_t leader_hints_version = 16;
 constexpr int32_t debugging_replica_id = -2;
+// A client that is gone is not noticed before its answer is written, and no client waits longer for one.
+constexpr std::chrono::milliseconds wait_max = std::chrono::minutes(5);
 
 // One partition of the plan.
 struct Part {
@@ -78,8 +81,8 @@ std::optional<LeaderEpoch> epoch_from(int32_t number) {
   return LeaderEpoch(number);
 }
 
-// Which partitions a request has named: each counts once, as the first mention of it says (R109). Topics are numbered, so
-// that a long name is hashed once and not for each of its partitions.
+// Which partitions a request has named: each counts once, as the first mention of it says (R109). Topics are numbered,
+// so that a long name is hashed once and not for each of its partitions.
 class Mentions {
  public:
   size_t number_of(const FetchRequest::FetchTopic& topic, FetchTopicNaming naming) {
@@ -397,7 +400,8 @@ Awaitable<FetchResponse> handle(RequestContext& ctx, FetchRequest request) {
   const int32_t max_bytes = std::min(request.max_bytes, ctx.config().fetch_max_bytes);
   fetch->bounds.max_bytes = static_cast<size_t>(std::max(0, max_bytes));
   fetch->bounds.min_bytes = static_cast<size_t>(std::clamp(request.min_bytes, 0, std::max(0, max_bytes)));
-  const common::Instant deadline = ctx.shard().now() + std::chrono::milliseconds(std::max(0, request.max_wait_ms));
+  const common::Instant deadline =
+      ctx.shard().now() + std::clamp(milliseconds(request.max_wait_ms), milliseconds(0), wait_max);
   co_await read_or_wait(ctx, fetch, deadline);
   co_return respond(ctx, *fetch);
 }

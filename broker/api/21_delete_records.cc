@@ -3,6 +3,10 @@
 // An offset of -1 means the high watermark. Answered once the live replicas have followed, or with REQUEST_TIMED_OUT.
 // A compacted topic keeps its records (POLICY_VIOLATION), internal topics too (INVALID_TOPIC_EXCEPTION).
 // New by version: 2 flexible.
+#include <set>
+#include <string_view>
+#include <utility>
+
 #include "broker/api/cluster_view.h"
 #include "broker/api/handler.h"
 #include "broker/api/partition_work.h"
@@ -66,6 +70,11 @@ Awaitable<void> delete_one(std::shared_ptr<Parts> parts, size_t index, Result<st
 Awaitable<DeleteRecordsResponse> handle(RequestContext& ctx, DeleteRecordsRequest request) {
   const auto parts = std::make_shared<Parts>();
   parts->deadline = ctx.shard().now() + std::chrono::milliseconds(std::max(0, request.timeout_ms));
+  std::set<std::pair<std::string_view, int32_t>> named;  // a partition counts once, as first named
+  for (DeleteRecordsRequest::DeleteRecordsTopic& topic : request.topics) {
+    std::erase_if(topic.partitions,
+                  [&](const auto& asked) { return !named.emplace(topic.name, asked.partition_index).second; });
+  }
   std::vector<TopicIdPartition> ids;
   for (const DeleteRecordsRequest::DeleteRecordsTopic& topic : request.topics) {
     for (const DeleteRecordsRequest::DeleteRecordsPartition& asked : topic.partitions) {

@@ -40,7 +40,10 @@ struct Partition::Waiter {
     list.insert(place, this);
   }
   ~Waiter() {
-    if (!outcome) std::erase(list, this);
+    if (outcome) return;
+    const auto less = [](const Waiter* a, const Waiter* b) { return a->required < b->required; };
+    const auto [first, last] = std::equal_range(list.begin(), list.end(), this, less);
+    list.erase(std::find(first, last, this));
   }
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;

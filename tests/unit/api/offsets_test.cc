@@ -228,6 +228,27 @@ TEST_CASE("records are deleted up to an offset, or up to the high watermark") {
   REQUIRE(ask("nobody", -1).error_code == ErrorCode::unknown_topic_or_partition);
 }
 
+TEST_CASE("a partition that a deletion of records names again counts once, as first named (R109)") {
+  DataFixture f;
+  f.create_topic("t", 1);
+  for (int i = 0; i < 5; ++i) produce(f, "t", 0, start + i);
+  DeleteRecordsRequest request;
+  request.timeout_ms = 1000;
+  for (const int64_t before : {2, 4, 99}) {
+    DeleteRecordsRequest::DeleteRecordsTopic& topic = request.topics.emplace_back();
+    topic.name = "t";
+    topic.partitions.resize(before == 2 ? 2 : 1);
+    for (auto& partition : topic.partitions) partition.offset = before;
+  }
+  const auto answer = f.ask<DeleteRecordsResponse>(request, 2);
+  REQUIRE(answer.topics.size() == 3);
+  REQUIRE(answer.topics[0].partitions.size() == 1);
+  CHECK(answer.topics[0].partitions[0].low_watermark == 2);
+  CHECK(answer.topics[1].partitions.empty());
+  CHECK(answer.topics[2].partitions.empty());
+  CHECK(only_answer(f.ask<ListOffsetsResponse>(list("t", {{0, -2}}), 7)).offset == 2);
+}
+
 TEST_CASE("log directories list the replicas of all shards") {
   DataFixture f;
   f.create_topic("t", 3);
