@@ -275,6 +275,24 @@ Exit judge(const DrillCommand& command, const std::string& topic, verify::Client
   return passed(report) ? Exit::done : Exit::unhealthy;
 }
 
+// Its clients have left their group when it returns.
+Exit run_with_clients(const DrillCommand& command, const std::string& topic, Drill& drill) {
+  verify::Clients clients({.shared = command.shared,
+                           .topic = topic,
+                           .group = topic,
+                           .history = {},
+                           .properties = verify::library_properties(command.shared),
+                           .producers = 2,
+                           .consumers = 2,
+                           .rate = 0,
+                           .total_rate = static_cast<double>(command.rate)});
+  if (Outcome<void> opened = clients.open(); !opened) return report(opened.error());
+  clients.start();
+  const Outcome<void> outcome = drill.run(clients);
+  drill.make_good();
+  return judge(command, topic, clients, outcome);
+}
+
 }  // namespace
 
 Exit run(const DrillCommand& command) {
@@ -302,20 +320,9 @@ Exit run(const DrillCommand& command) {
   }
   if (!command.shared.quiet) fmt::print(stderr, "{}\n", *statement);
   if (!confirmed(command.yes, "harms", "Go on?")) return clean_up(Exit::usage);
-  verify::Clients clients({.shared = command.shared,
-                           .topic = topic,
-                           .group = topic,
-                           .history = {},
-                           .properties = verify::library_properties(command.shared),
-                           .producers = 2,
-                           .consumers = 2,
-                           .rate = 0,
-                           .total_rate = static_cast<double>(command.rate)});
-  if (Outcome<void> opened = clients.open(); !opened) return clean_up(report(opened.error()));
-  clients.start();
-  const Outcome<void> outcome = drill.run(clients);
-  drill.make_good();
-  return clean_up(judge(command, topic, clients, outcome));
+  const Exit exit = run_with_clients(command, topic, drill);
+  if (exit != Exit::unhealthy) verify::delete_group(*cluster, topic);
+  return clean_up(exit);
 }
 
 }  // namespace cli

@@ -141,6 +141,7 @@ Exit run(const VerifyCommand& command) {
       screen.step(fmt::format("topic {} is kept, to be looked at", topic));
     } else {
       verify::delete_topic(*cluster, topic);
+      if (command.group.empty()) verify::delete_group(*cluster, name);
     }
   }
   return exit;

@@ -7,7 +7,9 @@
 #include <fmt/format.h>
 
 #include "cli/facts.h"
+#include "cli/group_facts.h"
 #include "kafka/create_topics.h"
+#include "kafka/delete_groups.h"
 #include "kafka/delete_topics.h"
 
 namespace cli::verify {
@@ -71,6 +73,21 @@ void delete_topic(client::Cluster& cluster, const std::string& name) {
   for (const auto& result : answer->responses) {
     if (result.error_code != ErrorCode::none)
       fmt::print(stderr, "naru: topic {} was not deleted: {}\n", name, result.error_code);
+  }
+}
+
+void delete_group(client::Cluster& cluster, const std::string& name) {
+  const auto was_not = [&](const auto& why) { fmt::print(stderr, "naru: group {} was not deleted: {}\n", name, why); };
+  const Outcome<client::Broker> coordinator = fetch_coordinator(cluster, name);
+  if (!coordinator) return was_not(coordinator.error().message);
+  kafka::DeleteGroupsRequest request;
+  request.groups_names = {name};
+  const auto answer = cluster.call_on<kafka::DeleteGroupsResponse>(*coordinator, request);
+  if (!answer) return was_not(answer.error().message);
+  for (const auto& result : answer->results) {
+    // One that never came to be is as good as deleted.
+    if (result.error_code != ErrorCode::none && result.error_code != ErrorCode::group_id_not_found)
+      was_not(result.error_code);
   }
 }
 

@@ -1,4 +1,4 @@
-// A topic of the command's own for the time of a run.
+// A topic and a group of the command's own for the time of a run.
 // Network; thread-compatible.
 #pragma once
 #include <string>
@@ -13,5 +13,7 @@ Outcome<void> create_topic(client::Cluster& cluster, const std::string& name, in
 Outcome<void> wait_led(client::Cluster& cluster, const std::string& name);
 // Says what went wrong, if something did.
 void delete_topic(client::Cluster& cluster, const std::string& name);
+// Its members must have left. Says what went wrong, if something did.
+void delete_group(client::Cluster& cluster, const std::string& name);
 
 }  // namespace cli::verify

@@ -48,6 +48,7 @@ def test_kill_the_leader_and_start_it_again():
             equal(verdict["anomalies"]["lost"], 0, "records lost")
             equal(len(verdict["faults"]), 1, "faults in the verdict")
             equal(len(started_by_the_drill(cluster)), 1, "brokers that the drill started again")
+            equal(json.loads(cluster.naru("group", "list", "-o", "json")), [], "groups that the drill left")
         finally:
             for pid in started_by_the_drill(cluster):
                 os.kill(pid, signal.SIGKILL)

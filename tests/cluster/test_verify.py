@@ -59,6 +59,7 @@ def test_verify_with_acks_1_and_a_topic_of_its_own():
         equal(code, 0, out)
         true(out.startswith("PASS"), out)
         equal(cluster.naru("topic", "list", "-o", "name"), "", "its own topic is gone")
+        equal(json.loads(cluster.naru("group", "list", "-o", "json")), [], "its own group is gone")
 
 
 def test_verify_says_when_a_run_shows_too_little():
