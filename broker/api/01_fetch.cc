@@ -14,8 +14,6 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
-#include <set>
-#include <unordered_map>
 
 #include "broker/api/fetch_plan.h"
 #include "broker/api/fetch_session.h"
@@ -81,36 +79,17 @@ std::optional<LeaderEpoch> epoch_from(int32_t number) {
   return LeaderEpoch(number);
 }
 
-// Which partitions a request has named: each counts once, as the first mention of it says (R109). Topics are numbered,
-// so that a long name is hashed once and not for each of its partitions.
-class Mentions {
- public:
-  size_t number_of(const FetchRequest::FetchTopic& topic, FetchTopicNaming naming) {
-    if (naming == FetchTopicNaming::by_id) return by_id_.try_emplace(topic.topic_id, by_id_.size()).first->second;
-    return by_name_.try_emplace(topic.topic, by_name_.size()).first->second;
-  }
-  bool is_first(size_t topic, int32_t partition) { return seen_.insert({topic, partition}).second; }
-
- private:
-  std::unordered_map<std::string, size_t> by_name_;
-  std::unordered_map<common::model::TopicId, size_t> by_id_;
-  std::set<std::pair<size_t, int32_t>> seen_;
-};
-
 FetchAsk ask_from(const RequestContext& ctx, FetchRequest& request) {
   FetchAsk ask;
   ask.session_id = request.session_id;
   ask.session_epoch = request.session_epoch;
   ask.naming = ctx.version() >= topic_id_version ? FetchTopicNaming::by_id : FetchTopicNaming::by_name;
-  Mentions mentions;
   for (FetchRequest::FetchTopic& topic : request.topics) {
-    const size_t number = mentions.number_of(topic, ask.naming);
     FetchTopicKey key;
     key.name = std::move(topic.topic);
     key.id = topic.topic_id;
     const auto shared = std::make_shared<const FetchTopicKey>(std::move(key));
     for (const FetchRequest::FetchPartition& partition : topic.partitions) {
-      if (!mentions.is_first(number, partition.partition)) continue;
       FetchTarget target;
       target.topic = shared;
       target.partition = partition.partition;

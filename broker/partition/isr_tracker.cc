@@ -98,8 +98,6 @@ IsrEffects IsrTracker::on_follower_position(const FollowerPosition& position, In
 
   const bool counts = f->in_isr || f->in_proposal;
   if (!counts && f->fetch_epoch && f->fetch_epoch != position.broker_epoch) forget_life(*f, now);
-  // A replica that was set aside and started over, within one life of its broker.
-  if (!counts && f->log_end_offset && position.fetch_offset < *f->log_end_offset) forget_life(*f, now);
 
   // R52: at our end: caught up now. At what was our end when it last spoke: caught up then.
   if (position.fetch_offset >= log_end_offset_) {
@@ -302,12 +300,8 @@ bool IsrTracker::caught_up(const Follower& f, Instant now) const {
   return now - f.caught_up_at <= lag_time_max_;
 }
 
-// Whoever has not told its position since the partition last changed may not join (R41), and may never again: its log
-// directory has failed, say, while its broker goes on. Who is still there tells it, or has done so.
 bool IsrTracker::joins_soon(const Follower& f, Instant now) const {
-  const bool same_replica = f.seen_partition_epoch >= partition_epoch_ || mutant<"R56-waits-for-who-is-silent">();
-  return f.log_end_offset && f.eligible && same_replica && caught_up(f, now) &&
-         !mutant<"R56-does-not-wait-for-who-joins">();
+  return f.log_end_offset && f.eligible && caught_up(f, now) && !mutant<"R56-does-not-wait-for-who-joins">();
 }
 
 // R51, all of it. Also R41: the follower must have applied the very state of the partition that a proposal is compared

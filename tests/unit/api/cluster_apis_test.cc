@@ -630,12 +630,12 @@ TEST_CASE("names that no topic can have are not carried to the controller (R109)
   broker.controller.answer = [](const meta::ControllerRequest& request) -> meta::ControllerAnswer {
     if (const auto* elect = std::get_if<meta::ElectLeaders>(&request)) {
       meta::ElectLeadersAnswer answer;
-      for (const auto& one : *elect->partitions) answer.partitions.push_back({one, {}});
+      for (const auto& one : *elect->partitions) answer.partitions.push_back({one, {ErrorCode::none, ""}});
       return answer;
     }
     meta::AlterPartitionReassignmentsAnswer answer;
     for (const auto& one : std::get<meta::AlterPartitionReassignments>(request).partitions) {
-      answer.partitions.push_back({one.partition, {}});
+      answer.partitions.push_back({one.partition, {ErrorCode::none, ""}});
     }
     return answer;
   };

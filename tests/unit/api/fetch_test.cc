@@ -483,21 +483,6 @@ TEST_CASE("records that are not in memory come from the disk, while others are s
   REQUIRE(values_in(*only_answer(response).records) == Values{{0, "a"}});
 }
 
-TEST_CASE("a partition that a fetch names often is read once (R109)") {
-  DataFixture f;
-  f.create_topic("t", 2);
-  produce(f, "t", 0, {"a"});
-  std::vector<From> parts(1000, From{"t", 0});
-  parts.push_back({"t", 1});
-  FetchRequest request = fetch_from(parts);
-  request.topics.push_back(request.topics[0]);  // the topic again, too
-  const auto response = f.ask<FetchResponse>(request, 12);
-  REQUIRE(response.responses.size() == 1);
-  REQUIRE(response.responses[0].partitions.size() == 2);
-  REQUIRE(values_in(*response.responses[0].partitions[0].records) == Values{{0, "a"}});
-  REQUIRE(response.responses[0].partitions[1].partition_index == 1);
-}
-
 TEST_CASE("a fetch without partitions is answered") {
   DataFixture f;
   FetchRequest request = fetch_from({});
