@@ -54,6 +54,8 @@ class LeaderReplica {
   // Checks epochs (R61), looks for a divergence (KIP-595), and only then lets the position count (R49).
   [[nodiscard]] virtual PositionVerdict on_follower_position(const FollowerPosition& position,
                                                              std::optional<common::model::LeaderEpoch> last_epoch) = 0;
+  // The follower has closed the partition on its stream, after detach(). A stream that ends says nothing of the kind.
+  virtual void on_follower_left(BrokerId follower, BrokerEpoch life) = 0;
   [[nodiscard]] virtual LeaderView leader_view() const = 0;
   // Whole batches from `from` up to the log end; at least one, even if larger than `max_bytes`.
   [[nodiscard]] virtual common::model::Result<FollowerRead> read_for_follower(common::model::Offset from,

@@ -300,6 +300,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   // --- for fetch streams (broker/replication) ---
   [[nodiscard]] PositionVerdict on_follower_position(const FollowerPosition& position,
                                                      std::optional<LeaderEpoch> last_epoch) override;
+  void on_follower_left(BrokerId follower, BrokerEpoch life) override;
   [[nodiscard]] LeaderView leader_view() const override;
   [[nodiscard]] Result<FollowerRead> read_for_follower(Offset from, size_t max_bytes) override;
   void read_cold_for_follower(Offset from, size_t max_bytes, std::function<void(Result<BufferChain>)> done) override;
@@ -342,6 +343,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   [[nodiscard]] bool is_own_gap(const common::records::BatchFacts& batch) const;
   void note_unwritten(const common::records::ProducerStamp& first);
   void look_whether_cut_off(const std::vector<std::pair<BrokerId, Instant>>& spoken_at);
+  [[nodiscard]] bool is_followed_by(BrokerId id) const;  // on a stream that is there
 
   [[nodiscard]] Appended append(const Buffer& batches, const ProduceOptions& options);
   // Its parts: what speaks against it whatever the batches hold; what the producers' state says to them (a refusal, or

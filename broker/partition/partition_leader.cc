@@ -330,6 +330,12 @@ PositionVerdict Partition::on_follower_position(const FollowerPosition& position
   return {.in_sync = !tracker_ || tracker_->is_waited_for(position.follower, shard_.now())};
 }
 
+void Partition::on_follower_left(BrokerId follower, BrokerEpoch life) {
+  if (is_offline() || !tracker_) return;
+  if (is_followed_by(follower)) return;  // it has opened the partition anew before it closed the old slot
+  perform(tracker_->on_follower_left(follower, life, shard_.now()));
+}
+
 LeaderView Partition::leader_view() const {
   return {.leader_epoch = leader_epoch_,
           .log_start_offset = log_start_offset(),

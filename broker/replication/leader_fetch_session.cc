@@ -133,10 +133,12 @@ Result<void> LeaderFetchSession::close(uint32_t number) {
   if (slot == nullptr) return fail(ErrorCode::invalid_request, "closes a slot that is not open");
   settle(*slot);
   bytes_unanswered_ -= std::exchange(slot->reserved_bytes, 0);
-  if (slot->replica) slot->replica->detach(*this, number);
+  const std::shared_ptr<partition::LeaderReplica> replica = slot->replica;
+  if (replica) replica->detach(*this, number);
   forget_unresolved(number);
   slots_[number].reset();
   --open_slots_;
+  if (replica) replica->on_follower_left(follower_.node_id, follower_.broker_epoch);
   if (!ready_.empty()) on_work_();
   return {};
 }

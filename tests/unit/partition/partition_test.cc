@@ -368,6 +368,61 @@ TEST_CASE("who is about to join is fed as those in sync are: the high watermark 
   REQUIRE(f.position(3, 3).in_sync);
 }
 
+TEST_CASE("a follower whose replica is gone holds acks=all up only while it is in the ISR (R47, R56)") {
+  Fixture f(with_min_isr(2));
+  f.lead();
+  f.produce(Fixture::batch(), Acks::leader);
+  f.position(2, 1);
+  f.position(3, 1);
+  const auto leaves = [&](int follower) {
+    f.run([&] { f.partition->on_follower_left(BrokerId(follower), epoch_of(BrokerId(follower))); });
+  };
+  const auto waiting = f.produce(Fixture::batch());
+  f.position(2, 2);
+  leaves(3);
+  REQUIRE_FALSE(waiting->value);
+  f.assign(Fixture::assignment(1, 1, {1, 2}, 1));
+  REQUIRE(waiting->value);
+  REQUIRE(waiting->value->error == ErrorCode::none);
+
+  leaves(2);
+  f.assign(Fixture::assignment(1, 1, {1}, 2));
+  const auto refused = f.produce(Fixture::batch());
+  REQUIRE(refused->value);
+  REQUIRE(refused->value->error == ErrorCode::not_enough_replicas);  // R57
+  REQUIRE(f.partition->log_end_offset() == Offset(2));
+  REQUIRE(f.proposals.all.empty());
+}
+
+TEST_CASE("who opens a partition anew before it closes the old slot has not left (R56)") {
+  struct Stream final : FollowerObserver {
+    BrokerId follower_id() const override { return BrokerId(3); }
+    void on_log_end(uint32_t /*slot*/) override {}
+    void on_high_watermark(uint32_t /*slot*/) override {}
+    void on_role(uint32_t /*slot*/) override {}
+  };
+  Fixture f;
+  f.lead(1, {1, 2});
+  f.produce(Fixture::batch(3), Acks::leader);
+  f.position(2, 3);
+  f.position(3, 3);
+  REQUIRE(f.proposals.all.size() == 1);
+  f.run([&] { f.proposals.all[0].second(common::model::fail(ErrorCode::ineligible_replica, "not yet")); });
+  f.produce(Fixture::batch(), Acks::leader);
+  Stream stream;
+  f.run([&] {
+    f.partition->attach(stream, 7);
+    f.partition->on_follower_left(BrokerId(3), epoch_of(BrokerId(3)));
+  });
+  f.position(2, 4);
+  REQUIRE(f.partition->high_watermark() == Offset(3));  // it is waited for
+  f.run([&] {
+    f.partition->detach(stream, 7);
+    f.partition->on_follower_left(BrokerId(3), epoch_of(BrokerId(3)));
+  });
+  REQUIRE(f.partition->high_watermark() == Offset(4));
+}
+
 TEST_CASE("readers see what is committed, in the epoch that they know") {
   Fixture f;
   f.lead(5);

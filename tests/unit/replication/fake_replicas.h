@@ -30,6 +30,7 @@ class FakeLeader : public LeaderReplica {
   bool counts_synced = false;
   std::optional<EpochEnd> diverging_once;
   std::vector<FollowerPosition> positions;
+  std::vector<std::pair<BrokerId, common::model::BrokerEpoch>> left;
   std::vector<size_t> read_sizes;
   std::vector<std::function<void()>> cold_reads;
 
@@ -55,6 +56,9 @@ class FakeLeader : public LeaderReplica {
     if (auto d = std::exchange(diverging_once, {})) return {.error = ErrorCode::none, .diverging = d};
     positions.push_back(p);
     return {.in_sync = follower_in_sync};
+  }
+  void on_follower_left(BrokerId follower, common::model::BrokerEpoch life) override {
+    left.emplace_back(follower, life);
   }
   LeaderView leader_view() const override {
     return {epoch, Offset(0), Offset(static_cast<int64_t>(log.size())), high_watermark, counts_synced};
