@@ -15,6 +15,7 @@
 #include <functional>
 #include <iterator>
 
+#include "broker/api/fetch_mentions.h"
 #include "broker/api/fetch_plan.h"
 #include "broker/api/fetch_session.h"
 #include "broker/api/handler.h"
@@ -100,6 +101,7 @@ FetchAsk ask_from(const RequestContext& ctx, FetchRequest& request) {
       ask.targets.push_back(std::move(target));
     }
   }
+  keep_each_partition_once(ask.targets);
   for (FetchRequest::ForgottenTopic& topic : request.forgotten_topics_data) {
     if (is_too_long_for_a_topic(topic.topic)) continue;  // no session keeps it
     FetchTopicKey key;
