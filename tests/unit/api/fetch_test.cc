@@ -130,6 +130,28 @@ TEST_CASE("a fetch waits for records, on whichever shard they come") {
   REQUIRE(size_of(response.responses[0].partitions[1 - written]) == 0);
 }
 
+TEST_CASE("a fetch waits no longer than its connection lasts (R111)") {
+  RequestMetrics metrics;
+  DataFixture f;
+  f.context.metrics = &metrics;
+  f.create_topic("t", 1);
+  if (GENERATE(false, true)) produce(f, "t", 0, {"less than it waits for"});
+  FetchRequest request = fetch_from({{"t", 0}});
+  request.session_epoch = 0;  // with a session, if it were answered
+  request.max_wait_ms = 60'000;
+  request.min_bytes = 1000;
+  const auto waiting = f.start(request, 12);
+  f.settle();
+  REQUIRE_FALSE(waiting->outcome.has_value());
+  REQUIRE(metrics.waiting().fetch == 1);
+  waiting->in_flight.abandon();
+  f.settle();
+  REQUIRE(waiting->outcome.has_value());
+  REQUIRE(waiting->outcome->kind == broker::server::Outcome::Kind::nothing);
+  REQUIRE(metrics.waiting().fetch == 0);
+  REQUIRE(f.sessions.session_count() == 0);
+}
+
 TEST_CASE("a fetch that waits does not hold back other clients' requests (R109)") {
   DataFixture f;
   f.create_topic("t", 1);
