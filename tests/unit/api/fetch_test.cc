@@ -236,6 +236,27 @@ TEST_CASE("after max_wait a fetch answers with what there is") {
   REQUIRE(values_in(*only_answer(f.ask<FetchResponse>(request, 12)).records) == Values{{0, "a"}});
 }
 
+TEST_CASE("no fetch waits longer than five minutes (R111)") {
+  DataFixture f;
+  f.create_topic("t", 1);
+  FetchRequest request = fetch_from({{"t", 0}});
+  request.min_bytes = 1;
+  request.max_wait_ms = INT32_MAX;
+  const auto waiting = f.start(request, 12);
+  f.settle();
+  f.skip(std::chrono::minutes(4));
+  REQUIRE_FALSE(waiting->outcome.has_value());
+  f.skip(std::chrono::minutes(1));
+  REQUIRE(waiting->outcome.has_value());
+  const auto response = f.read<FetchResponse>(waiting, 12);
+  REQUIRE(only_answer(response).error_code == ErrorCode::none);
+  REQUIRE(size_of(only_answer(response)) == 0);
+  request.max_wait_ms = GENERATE(0, -1, INT32_MIN);
+  const auto at_once = f.start(request, 12);
+  f.settle();
+  REQUIRE(at_once->outcome.has_value());
+}
+
 TEST_CASE("byte limits hold, but the first batch always comes (KIP-74)") {
   DataFixture f;
   f.create_topic("t", 2);
