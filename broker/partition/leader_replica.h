@@ -55,11 +55,13 @@ class LeaderReplica {
   [[nodiscard]] virtual PositionVerdict on_follower_position(const FollowerPosition& position,
                                                              std::optional<common::model::LeaderEpoch> last_epoch) = 0;
   [[nodiscard]] virtual LeaderView leader_view() const = 0;
-  // Whole batches from `from` up to the log end; at least one, even if larger than `max_bytes`.
-  [[nodiscard]] virtual common::model::Result<FollowerRead> read_for_follower(common::model::Offset from,
+  // Whole batches from `from` up to the log end; at least one, even if larger than `max_bytes`. Counted as read by
+  // `follower`.
+  [[nodiscard]] virtual common::model::Result<FollowerRead> read_for_follower(common::model::BrokerId follower,
+                                                                              common::model::Offset from,
                                                                               size_t max_bytes) = 0;
   // The same from the disk; `done` comes later on this shard.
-  virtual void read_cold_for_follower(common::model::Offset from, size_t max_bytes,
+  virtual void read_cold_for_follower(common::model::BrokerId follower, common::model::Offset from, size_t max_bytes,
                                       std::function<void(common::model::Result<common::model::BufferChain>)> done) = 0;
 
   virtual void attach(FollowerObserver& observer, uint32_t slot) = 0;
