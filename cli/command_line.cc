@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <string_view>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/cheat_sheets.h"
 #include "cli/command_builder.h"
@@ -35,6 +37,7 @@ class Parser : private CommandBuilder {
   void add_config_commands();
   void add_shell_commands();
   void add_help();
+  void give_nouns_examples();
 
   Exit wrong_usage(const CLI::ParseError& error);
   Exit help_of(const std::vector<std::string>& words) const;
@@ -76,6 +79,25 @@ Parser::Parser() {
   add_help();
   std::shared_ptr<VersionCommand> version;
   add(app_, "version", "Print the version", "", version);
+  give_nouns_examples();
+}
+
+// A noun has no examples of its own: it shows how its first verbs begin theirs.
+void Parser::give_nouns_examples() {
+  constexpr size_t most = 3;
+  constexpr std::string_view head = "Examples:\n";
+  const std::function<bool(CLI::App*)> all;
+  for (CLI::App* noun : app_.get_subcommands(all)) {
+    if (!noun->get_footer().empty()) continue;
+    std::vector<std::string> examples;
+    for (const CLI::App* verb : noun->get_subcommands(all)) {
+      const std::string footer = verb->get_footer();
+      if (examples.size() == most) break;
+      if (footer.starts_with(head))
+        examples.push_back(footer.substr(head.size(), footer.find('\n', head.size()) - head.size()));
+    }
+    if (!examples.empty()) noun->footer(fmt::format("{}{}", head, fmt::join(examples, "\n")));
+  }
 }
 
 void Parser::add_process_commands() {

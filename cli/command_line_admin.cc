@@ -259,7 +259,7 @@ void add_drill(CommandBuilder& tree) {
         ->type_name("TIME");
   };
   time("--for", drill->harm_time, "How long the harm lasts (5s)");
-  time("--quiet-time", drill->quiet_time, "How long all is well before and after (3s)");
+  time("--quiet-time", drill->quiet_time, "How long all is well before and after (3s); rates need a second or more");
   time("--patience", drill->patience, "How long the cluster may take to be whole again (2m)");
   app->add_flag("-y,--yes", drill->yes, "Do not ask");
   tree.add_shared(app, drill, true);

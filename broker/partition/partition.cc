@@ -117,6 +117,7 @@ void Partition::assign(const Assignment& assignment) {
     return;
   }
   if (assignment.leader_epoch < leader_epoch_ && !mutant<"R54-goes-back-an-epoch">()) return;
+  adding_ = assignment.adding;
   if (role_ == Role::none || assignment.leader_epoch > leader_epoch_) {
     if (assignment.leader_epoch > leader_epoch_) previous_leader_ = leader_;
     if (assignment.settings) settings_ = *assignment.settings;

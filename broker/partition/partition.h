@@ -167,6 +167,7 @@ struct Assignment {
   LeaderEpoch leader_epoch;
   RecordedPartition recorded;
   std::vector<BrokerFacts> brokers;  // of the replicas
+  BrokerIds adding;                  // those of them that a reassignment adds
   // Where the same metadata changes them: what was before is not judged by them (R48).
   std::optional<TopicSettings> settings;
 };
@@ -302,8 +303,9 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
                                                      std::optional<LeaderEpoch> last_epoch) override;
   void on_follower_left(BrokerId follower, BrokerEpoch life) override;
   [[nodiscard]] LeaderView leader_view() const override;
-  [[nodiscard]] Result<FollowerRead> read_for_follower(Offset from, size_t max_bytes) override;
-  void read_cold_for_follower(Offset from, size_t max_bytes, std::function<void(Result<BufferChain>)> done) override;
+  [[nodiscard]] Result<FollowerRead> read_for_follower(BrokerId follower, Offset from, size_t max_bytes) override;
+  void read_cold_for_follower(BrokerId follower, Offset from, size_t max_bytes,
+                              std::function<void(Result<BufferChain>)> done) override;
   void attach(FollowerObserver& observer, uint32_t slot) override;
   void detach(FollowerObserver& observer, uint32_t slot) override;
 
@@ -328,6 +330,11 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
     FollowerObserver* observer;  // null: detached while the list was being walked
     uint32_t slot;
   };
+
+  void count_read_by(BrokerId follower, size_t bytes);
+  [[nodiscard]] bool is_being_added(BrokerId replica) const {
+    return std::ranges::find(adding_, replica) != adding_.end();
+  }
 
   void become_leader(const Assignment& assignment);
   void become_follower(const Assignment& assignment);
@@ -401,6 +408,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   std::optional<BrokerId> previous_leader_;
   LeaderEpoch leader_epoch_{-1};
   PartitionEpoch partition_epoch_{-1};
+  BrokerIds adding_;                              // replicas that a reassignment adds, of the last assignment
   std::unique_ptr<IsrTracker> tracker_;           // leader
   std::optional<FollowerReconciler> reconciler_;  // follower
   std::optional<Assignment> postponed_;           // came meanwhile

@@ -23,6 +23,7 @@ Assignment assignment_of(const metadata::PartitionImage& state) {
   a.recorded.replicas.assign(state.replicas.begin(), state.replicas.end());
   a.recorded.isr.assign(state.isr.begin(), state.isr.end());
   a.recorded.adding = static_cast<int>(state.adding.size());
+  a.adding.assign(state.adding.begin(), state.adding.end());
   a.recorded.recovery =
       state.recovery_state == metadata::RecoveryState::recovered ? Recovery::recovered : Recovery::recovering;
   return a;

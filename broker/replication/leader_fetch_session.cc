@@ -269,7 +269,7 @@ bool LeaderFetchSession::fill(uint32_t number, SlotAnswer& answer) {
     answer.records = std::exchange(slot.cold_records, {});
   } else {
     Result<partition::FollowerRead> read =
-        slot.replica->read_for_follower(slot.position.ask.fetch_offset, read_bytes(slot));
+        slot.replica->read_for_follower(follower_.node_id, slot.position.ask.fetch_offset, read_bytes(slot));
     if (!read) {
       answer.answer.error = read.error().code;
       return true;
@@ -290,7 +290,7 @@ void LeaderFetchSession::start_cold_read(uint32_t number) {
   slot.reserved_bytes = read_bytes(slot);
   bytes_unanswered_ += slot.reserved_bytes;
   slot.replica->read_cold_for_follower(
-      slot.position.ask.fetch_offset, slot.reserved_bytes,
+      follower_.node_id, slot.position.ask.fetch_offset, slot.reserved_bytes,
       [self = self_, number, generation = slot.generation](Result<BufferChain> records) {
         if (*self != nullptr) (*self)->on_cold_read(number, generation, std::move(records));
       });

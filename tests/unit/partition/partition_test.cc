@@ -691,6 +691,52 @@ TEST_CASE("batches that are refused for what is in them are counted by what is w
   REQUIRE(f.partition->counters().bad_checksums == 1);
 }
 
+TEST_CASE("what goes to replicas that a reassignment adds is counted beside the rest of replication") {
+  Fixture f;
+  Assignment moving = Fixture::assignment(1, 1, {1, 2}, 0, {1, 2, 3});
+  moving.adding.push_back(BrokerId(3));
+  f.assign(moving);
+  const size_t size = Fixture::batch().size();
+  (void)f.produce(Fixture::batch(), Acks::leader);
+  const auto read_by = [&](int follower) {
+    f.run([&] {
+      REQUIRE(f.partition->read_for_follower(BrokerId(follower), Offset(0), 1 << 20)->records.size() == size);
+    });
+  };
+  const PartitionCounters& counted = f.partition->counters();
+  read_by(2);
+  REQUIRE(counted.reassignment_bytes_out == 0);
+  read_by(3);
+  REQUIRE(counted.reassignment_bytes_out == size);
+  REQUIRE(counted.replication_bytes_out == 2 * size);
+  REQUIRE(counted.reassignment_bytes_in == 0);
+  // It is done: the same follower is one as the others are.
+  f.assign(Fixture::assignment(1, 1, {1, 2, 3}, 1, {1, 2, 3}));
+  read_by(3);
+  REQUIRE(counted.reassignment_bytes_out == size);
+  REQUIRE(counted.replication_bytes_out == 3 * size);
+}
+
+TEST_CASE("what a replica appends that a reassignment adds is counted beside the rest of replication") {
+  const size_t size = Fixture::batch().size();
+  for (const bool added : {true, false}) {
+    Fixture f;
+    Assignment follows = Fixture::assignment(2, 1, {2, 3}, 0, {1, 2, 3});
+    follows.adding.push_back(BrokerId(added ? 1 : 3));
+    f.assign(follows);
+    LeaderAnswer answer;
+    answer.asked = f.partition->position().ask;
+    answer.log_end_offset = Offset(1);
+    answer.has_records = true;
+    Buffer batch = Fixture::batch();
+    common::records::assign_offsets(batch,
+                                    {.first_offset = Offset(0), .leader_epoch = LeaderEpoch(1), .log_append_time = {}});
+    f.run([&] { REQUIRE(f.partition->apply(answer, BufferChain(batch)) == Applied::done); });
+    REQUIRE(f.partition->counters().replication_bytes_in == size);
+    REQUIRE(f.partition->counters().reassignment_bytes_in == (added ? size : 0));
+  }
+}
+
 TEST_CASE("a leader tells how far its followers are, who writes, and which changes of its ISR were refused") {
   Fixture f;
   f.lead(1, {1, 2});
