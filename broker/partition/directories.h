@@ -9,6 +9,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -107,6 +109,8 @@ class Directories {
   // `reply` when it is, or when the directory has failed; what only lacks room is tried again with every tick.
   void lower_recovery_point(TopicPartition partition, const std::string& directory, common::model::Offset to,
                             common::Shard& reply, std::function<void()> done);
+  // This broker is registered (R44, R75): into the running markers. What only lacks room is tried again.
+  void note_broker_epoch(common::model::BrokerEpoch epoch);
   // R76.
   void report_failure(const std::string& directory, const common::model::Error& error);
 
@@ -148,6 +152,7 @@ class Directories {
   void take_away(const TopicPartition& partition, common::log::LogDirectory& directory);
   void on_removed(const TopicPartition& partition);
   void remove_old_strays();
+  void note_epoch_in(common::log::LogDirectory& directory);
   [[nodiscard]] common::log::LogDirectory* find(const std::string& path);
   [[nodiscard]] common::log::LogDirectory* choose(const TopicId& id, common::model::PartitionIndex partition);
   void store(common::log::CheckpointKind kind, const std::vector<ReplicaOffsets>& offsets);
@@ -179,6 +184,10 @@ class Directories {
   std::vector<std::function<void()>> not_lowered_;
   std::vector<std::function<void()>> not_set_aside_;
   bool has_told_not_lowered_ = false;
+  std::optional<common::model::BrokerEpoch> broker_epoch_;
+  std::set<common::log::LogDirectory*> noting_;  // an epoch into their marker, now
+  std::set<common::log::LogDirectory*> not_noted_;
+  std::optional<common::model::BrokerEpoch> not_noted_told_;
   std::map<TopicPartition, std::vector<Creation>> waiting_;  // each for one of occupied_
   std::multimap<common::Instant, std::string> strays_;  // when to delete which path
   std::map<std::string, bool> low_;

@@ -367,7 +367,7 @@ Result<void> LogDirectory::begin_run() {
   return {};
 }
 
-void LogDirectory::note_broker_epoch(BrokerEpoch epoch, std::function<void(Result<void>)> done) {
+void LogDirectory::note_broker_epoch(BrokerEpoch epoch, disk::Done<void> done) {
   epoch_ = epoch;
   if (is_distrusted_) {
     if (done) done({});
@@ -379,7 +379,7 @@ void LogDirectory::note_broker_epoch(BrokerEpoch epoch, std::function<void(Resul
         return d->replace_file(to, as_bytes(text), Durability::medium);
       },
       [this, weak = std::weak_ptr(pending_), done = std::move(done)](const IoResult<void>& result) {
-        if (done) done(as_result(result));
+        if (done) done(result);
         if (!weak.expired() && is_distrusted_) remove_running_marker();  // written after it had been removed
       });
 }

@@ -90,7 +90,8 @@ class LogDirectory {
   // Durably removes the clean marker and notes that a run has begun. Nothing may be appended to any log before (R70).
   [[nodiscard]] Result<void> begin_run();
   // Into the running marker, once the controller has registered this broker. By callback.
-  void note_broker_epoch(BrokerEpoch epoch, std::function<void(Result<void>)> done);
+  // One call at a time.
+  void note_broker_epoch(BrokerEpoch epoch, disk::Done<void> done);
   // The clean marker, last of all writes. Refused after a failure (R70).
   [[nodiscard]] Result<void> end_run();
 
