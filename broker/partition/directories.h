@@ -103,8 +103,8 @@ class Directories {
   void create(TopicPartition partition, TopicId topic_id, common::Shard& reply, Placed done);
   // Deletes it for good (R42: the caller has seen the committed deletion of this very topic id). The log is destroyed.
   void remove(TopicPartition partition, TopicId topic_id);
-  // Renames a directory that the cluster does not know; deleted after stray_delay.
-  void set_aside(PlacedLog log);
+  // Renames a directory that the cluster does not know; for_a_while: deleted after stray_delay.
+  void set_aside(PlacedLog log, common::log::Aside aside = common::log::Aside::for_a_while);
   // R71: the log was cut, and nothing may be appended there before the stored recovery point is at most `to`. `done` on
   // `reply` when it is, or when the directory has failed; what only lacks room is tried again with every tick.
   void lower_recovery_point(TopicPartition partition, const std::string& directory, common::model::Offset to,
@@ -148,7 +148,8 @@ class Directories {
   void make(common::log::LogDirectory& directory, const TopicPartition& partition, Creation creation);
   static void refuse_name(const Creation& creation, const common::log::LogDirectory& failed);
   void fail_creation(const TopicPartition& partition, const Creation& creation, const common::model::Error& error);
-  void rename_aside(common::log::LogDirectory& directory, const std::string& path, std::function<void()> done);
+  void rename_aside(common::log::LogDirectory& directory, const std::string& path, common::log::Aside aside,
+                    std::function<void()> done);
   void take_away(const TopicPartition& partition, common::log::LogDirectory& directory);
   void on_removed(const TopicPartition& partition);
   void remove_old_strays();
