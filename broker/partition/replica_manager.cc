@@ -194,13 +194,14 @@ bool ReplicaManager::start_over(const TopicIdPartition& id, const metadata::Part
   const bool can_lose_nothing = other_leads && (!counted || mutant<"R72-starts-over-while-it-counts">());
   const auto found = partitions_.find(id);
   if (found == partitions_.end()) {
-    // This life gave up every claim when it registered. It leads all the same: it was made to, uncleanly (R39).
+    // This life gave up every claim when it registered. It leads all the same: it was made to, uncleanly (R39), and no
+    // copy is left of what it had.
     const bool is_told_to = state.leader == options_.self;
     const std::optional<PlacedLog> placed = damaged_.at(id);
     if (!placed || unusable_.at(id) == Unusable::lost || (!can_lose_nothing && !is_told_to)) return false;
     unusable_.erase(id);
     damaged_.erase(id);
-    dispose(*placed, Fate::set_aside);
+    dispose(*placed, other_leads ? Fate::set_aside : Fate::kept);
   } else {
     if (!can_lose_nothing || state.partition_epoch <= found->second->position().partition_epoch) return false;
     options_.logger.warn("{} starts over from broker {}", found->second->log_path(), *state.leader);
@@ -220,7 +221,9 @@ void ReplicaManager::dispose(const PlacedLog& log, Fate fate) {
   if (fate == Fate::deleted) {
     options_.directories->remove(log.partition, log.topic_id);
   } else {
-    options_.directories->set_aside(log);
+    options_.directories->set_aside(log, fate == Fate::kept && !mutant<"R72-deletes-the-only-copy-later">()
+                                             ? common::log::Aside::for_good
+                                             : common::log::Aside::for_a_while);
   }
 }
 
