@@ -1,7 +1,9 @@
 #include "cli/move_plan.h"
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -27,12 +29,16 @@ class Planner {
     }
   }
 
-  // Keeps what may stay, in its order.
+  // Keeps what may stay, in its order. Where fewer are wanted, those go first whose rack has another.
   void keep(const std::string& topic, const PartitionFacts& p) {
     const size_t wanted = rules_.replicas > 0 ? static_cast<size_t>(rules_.replicas) : p.replicas.size();
     Move move{topic, p.index, p.replicas, {}};
-    for (const int32_t id : p.replicas) {
-      if (move.to.size() < wanted && rules_.allowed.contains(id)) move.to.push_back(id);
+    std::ranges::copy_if(p.replicas, std::back_inserter(move.to),
+                         [&](int32_t id) { return rules_.allowed.contains(id); });
+    while (move.to.size() > wanted) {
+      const auto doubled = std::find_if(move.to.rbegin(), move.to.rend(),
+                                        [&](int32_t id) { return beside(move.to, id, rack_of(id)) > 0; });
+      move.to.erase(doubled == move.to.rend() ? move.to.end() - 1 : doubled.base() - 1);
     }
     for (const int32_t id : move.to) ++load_[id];
     moves_.push_back(std::move(move));
@@ -49,20 +55,10 @@ class Planner {
     }
   }
 
-  // One replica at a time from the fullest to the emptiest, until they differ by one at most.
+  // One replica at a time, until all brokers have as many but for one, or what would even them out further would bring
+  // copies of a partition together in a rack.
   void balance() {
-    for (size_t steps = 0; steps < moves_.size() * load_.size(); ++steps) {
-      const auto by_load = [](const auto& a, const auto& b) { return a.second < b.second; };
-      const auto full = std::max_element(load_.begin(), load_.end(), by_load);
-      const auto empty = std::min_element(load_.begin(), load_.end(), by_load);
-      if (full->second - empty->second <= 1) return;
-      const auto movable = std::find_if(moves_.begin(), moves_.end(), [&](const Move& m) {
-        return holds(m.to, full->first) && !holds(m.to, empty->first);
-      });
-      if (movable == moves_.end()) return;
-      std::replace(movable->to.begin(), movable->to.end(), full->first, empty->first);
-      --full->second;
-      ++empty->second;
+    for (size_t steps = 0; steps < moves_.size() * load_.size() && step(); ++steps) {
     }
   }
 
@@ -72,15 +68,48 @@ class Planner {
   }
 
  private:
+  using Load = std::pair<int32_t, int64_t>;  // a broker, and how many replicas it holds
+
+  // Moves one from the fullest that can give to the emptiest that can take.
+  bool step() {
+    std::vector<Load> givers(load_.begin(), load_.end());
+    std::vector<Load> takers = givers;
+    std::ranges::sort(givers, {}, [](const Load& l) { return std::pair(-l.second, l.first); });
+    std::ranges::sort(takers, {}, [](const Load& l) { return std::pair(l.second, l.first); });
+    for (const auto& [full, most] : givers) {
+      for (const auto& [empty, least] : takers) {
+        if (most - least <= 1) break;
+        const auto movable =
+            std::ranges::find_if(moves_, [&](const Move& m) { return may_replace(m.to, full, empty); });
+        if (movable == moves_.end()) continue;
+        std::ranges::replace(movable->to, full, empty);
+        --load_[full];
+        ++load_[empty];
+        return true;
+      }
+    }
+    return false;
+  }
+
+  // No rack is to have more copies than the rack that gives had: so as many racks have one as before.
+  bool may_replace(const Brokers& replicas, int32_t old, int32_t other) const {
+    return holds(replicas, old) && !holds(replicas, other) &&
+           beside(replicas, old, rack_of(other)) <= beside(replicas, old, rack_of(old));
+  }
+
+  // Of brokers that may hold replicas.
+  const std::string& rack_of(int32_t id) const { return rules_.allowed.at(id); }
+
+  // How many of the replicas but for one are in a rack.
+  size_t beside(const Brokers& replicas, int32_t one, const std::string& rack) const {
+    return static_cast<size_t>(
+        std::ranges::count_if(replicas, [&](int32_t id) { return id != one && rack_of(id) == rack; }));
+  }
+
   int32_t emptiest(const Brokers& taken) const {
     std::tuple<size_t, int64_t, int32_t> best{SIZE_MAX, 0, -1};
     for (const auto& [id, rack] : rules_.allowed) {
-      if (holds(taken, id)) continue;
-      const auto same_rack = static_cast<size_t>(std::count_if(taken.begin(), taken.end(), [&](int32_t other) {
-        const auto found = rules_.allowed.find(other);
-        return found != rules_.allowed.end() && found->second == rack;
-      }));
-      best = std::min(best, std::tuple(same_rack, load_.at(id), id));
+      if (!holds(taken, id)) best = std::min(best, std::tuple(beside(taken, id, rack), load_.at(id), id));
     }
     return std::get<2>(best);
   }

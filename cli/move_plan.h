@@ -1,5 +1,6 @@
 // Which replicas go where when partitions are moved: everything that may stay stays, what is missing goes to the
-// brokers with the fewest replicas, to other racks first. Pure.
+// brokers with the fewest replicas, to other racks first. No move leaves a partition's copies in fewer racks than they
+// could keep: the loss of a rack costs no more copies than before. Pure.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -14,7 +15,7 @@ namespace cli {
 struct MoveRules {
   std::map<int32_t, std::string> allowed;  // brokers that may hold replicas, with their racks
   int replicas = -1;                       // of each partition; -1: as many as it has
-  bool balance = false;                    // brokers with more replicas than others give some away
+  bool balance = false;  // brokers with more replicas than others give some away, as far as racks allow
   // Brokers that are down and come back: what they hold a copy of stays as it is. A move would wait for them (R40).
   std::set<int32_t> awaited;
 };

@@ -1,5 +1,8 @@
 // Where replicas go when partitions are moved.
 #include <algorithm>
+#include <map>
+#include <set>
+#include <string>
 
 #include <catch2/catch.hpp>
 
@@ -77,6 +80,91 @@ TEST_CASE("balance evens out, with as few moves as that takes") {
   std::map<int32_t, int> load;
   for (const Move& m : *moves) ++load[m.to.front()];
   CHECK(load == std::map<int32_t, int>{{2, 1}, {3, 1}});
+}
+
+namespace {
+
+// Partitions of which a rack holds more than one copy.
+int doubled(const std::vector<std::vector<int32_t>>& replicas, const std::map<int32_t, std::string>& racks) {
+  int count = 0;
+  for (const auto& ids : replicas) {
+    std::set<std::string> seen;
+    for (const int32_t id : ids) seen.insert(racks.at(id));
+    count += seen.size() < ids.size() ? 1 : 0;
+  }
+  return count;
+}
+
+std::map<int32_t, int> loads(const std::vector<std::vector<int32_t>>& replicas) {
+  std::map<int32_t, int> load;
+  for (const auto& ids : replicas) {
+    for (const int32_t id : ids) ++load[id];
+  }
+  return load;
+}
+
+// Where all partitions lie once the moves are done.
+std::vector<std::vector<int32_t>> then(std::vector<std::vector<int32_t>> replicas, const std::vector<Move>& moves) {
+  for (const Move& move : moves) replicas[static_cast<size_t>(move.partition)] = move.to;
+  return replicas;
+}
+
+}  // namespace
+
+TEST_CASE("balance brings no two copies together in a rack") {
+  MoveRules rules;
+  rules.allowed = {{1, "a"}, {2, "b"}, {3, "c"}, {4, "a"}};
+  rules.balance = true;
+  // Only 1 can give to 4, though 2 and 3 hold as many.
+  const std::vector<std::vector<int32_t>> before(4, {1, 2, 3});
+  const auto moves = plan_moves(topics(before), rules);
+  REQUIRE(moves);
+  const auto after = then(before, *moves);
+  CHECK(doubled(after, rules.allowed) == 0);
+  CHECK(loads(after) == std::map<int32_t, int>{{1, 2}, {2, 4}, {3, 4}, {4, 2}});
+}
+
+TEST_CASE("a pair of brokers that racks keep apart does not end the balancing of the others") {
+  MoveRules rules;
+  rules.allowed = {{1, "a"}, {2, "b"}, {3, "c"}, {4, "a"}, {5, "b"}, {6, "c"}};
+  rules.balance = true;
+  const std::vector<std::vector<int32_t>> before(6, {1, 2, 3});
+  const auto moves = plan_moves(topics(before), rules);
+  REQUIRE(moves);
+  const auto after = then(before, *moves);
+  CHECK(doubled(after, rules.allowed) == 0);
+  CHECK(loads(after) == std::map<int32_t, int>{{1, 3}, {2, 3}, {3, 3}, {4, 3}, {5, 3}, {6, 3}});
+}
+
+TEST_CASE("balance moves within a rack, and out of one that has two copies") {
+  MoveRules rules;
+  rules.allowed = {{1, "a"}, {2, "a"}, {3, "b"}, {4, "b"}};
+  rules.balance = true;
+  const std::vector<std::vector<int32_t>> before{{1, 2}, {1, 2}, {1, 2}, {1, 2}};
+  const auto moves = plan_moves(topics(before), rules);
+  REQUIRE(moves);
+  const auto after = then(before, *moves);
+  CHECK(doubled(after, rules.allowed) < 4);
+  CHECK(loads(after) == std::map<int32_t, int>{{1, 2}, {2, 2}, {3, 2}, {4, 2}});
+}
+
+TEST_CASE("of fewer replicas those stay that are in different racks") {
+  MoveRules rules;
+  rules.allowed = {{1, "a"}, {2, "a"}, {3, "b"}};
+  rules.replicas = 2;
+  CHECK(targets(*plan_moves(topics({{1, 2, 3}, {3, 2, 1}}), rules)) ==
+        std::vector<std::vector<int32_t>>{{1, 3}, {3, 2}});
+}
+
+TEST_CASE("an undrained broker takes copies of its own rack only, where the others have theirs") {
+  MoveRules rules;
+  rules.allowed = {{1, "a"}, {2, "b"}, {3, "c"}, {4, "a"}};
+  const std::vector<std::vector<int32_t>> before{{1, 2, 3}, {2, 3, 1}, {3, 1, 2}, {1, 2, 3}, {2, 3, 1}, {3, 1, 2}};
+  const auto moves = plan_undrain(topics(before), rules, 4);
+  REQUIRE(moves);
+  const auto after = then(before, *moves);
+  CHECK(doubled(after, rules.allowed) == 0);
+  CHECK(loads(after) == std::map<int32_t, int>{{1, 3}, {2, 6}, {3, 6}, {4, 3}});
 }
 
 TEST_CASE("a drained broker gives all its replicas away, and nobody else any") {
