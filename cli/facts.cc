@@ -131,12 +131,16 @@ void add_disks(client::Cluster& cluster, ClusterFacts& facts) {
     if (broker.fenced) continue;
     kafka::DescribeLogDirsRequest request;
     request.topics.reset();
+    request.traffic = true;
     // Without a controller nobody says who is down, and those who are do not answer.
     const client::Deadline until = facts.controller ? cluster.deadline() : soon(cluster);
     const auto answer = cluster.call_on_until<kafka::DescribeLogDirsResponse>(
         client::Broker{.id = broker.id, .address = {.host = broker.host, .port = broker.port}}, request, until);
     if (!answer) continue;
     broker.answers = true;
+    if (answer->bytes_in_per_second >= 0) broker.bytes_in_per_second = answer->bytes_in_per_second;
+    if (answer->bytes_out_per_second >= 0) broker.bytes_out_per_second = answer->bytes_out_per_second;
+    if (answer->up_ms >= 0) broker.up = std::chrono::milliseconds(answer->up_ms);
     int64_t used = 0;
     int64_t total = 0;
     for (const auto& dir : answer->results) {
