@@ -32,6 +32,20 @@ ClusterFacts three_brokers() {
 }
 }  // namespace
 
+TEST_CASE("a refusal says what it means, and which command helps on") {
+  using common::model::ErrorCode;
+  const Problem unknown = refused("cannot grow topic t", ErrorCode::unknown_topic_or_partition,
+                                  "This server does not host this topic-partition.");
+  CHECK(unknown.message == "cannot grow topic t: UNKNOWN_TOPIC_OR_PARTITION (no such topic or partition)");
+  CHECK(unknown.next_step == "`naru topic list` shows what there is");
+  CHECK(unknown.exit == Exit::refused);
+  CHECK(refused("x", ErrorCode::unknown_topic_or_partition, "There is no topic t.")
+            .message.ends_with("(There is no topic t.)"));
+  CHECK(refused("x", ErrorCode::group_id_not_found).next_step == "`naru group list` shows what there is");
+  CHECK(refused("x", ErrorCode::request_timed_out).exit == Exit::unreachable);
+  CHECK(refused("x", ErrorCode::invalid_config, "no").next_step.empty());
+}
+
 TEST_CASE("a whole cluster is healthy") {
   CHECK(assess(three_brokers(), 3).healthy());
   CHECK(assess(three_brokers(), 0).healthy());
