@@ -209,13 +209,22 @@ void add_diagnosis(CommandBuilder& tree) {
   tree.add_shared(live, top, true);
 
   std::shared_ptr<WhyCommand> why;
-  CLI::App* app = tree.add(tree.root(), "why", "Why a topic cannot be written or read, or a group lags: one sentence",
-                           "  naru why produce orders\n  naru why consume orders\n  naru why group billing", why);
-  app->add_option("what", why->what, "produce, consume or group")
+  CLI::App* app = tree.add(tree.root(), "why",
+                           "Why a topic cannot be written or read, a group lags, or copies are missing: one sentence",
+                           "  naru why produce orders\n  naru why consume orders\n  naru why group billing\n"
+                           "  naru why under-replicated",
+                           why);
+  app->add_option("what", why->what, "produce, consume, group or under-replicated")
       ->required()
-      ->check(CLI::IsMember({"produce", "consume", "group"}).description(""));
-  app->add_option("name", why->name, "Of the topic or group")->required();
+      ->check(CLI::IsMember({"produce", "consume", "group", "under-replicated"}).description(""));
+  app->add_option("name", why->name, "Of the topic or group");
   tree.add_shared(app, why, true);
+  tree.on_parsed(app, why, [why] {
+    const bool of_all = why->what == "under-replicated";
+    if (of_all != why->name.empty())
+      throw CLI::ValidationError(why->what,
+                                 of_all ? "is asked of the whole cluster" : "of which one? a name is missing");
+  });
   std::shared_ptr<DoctorCommand> doctor;
   app = tree.add(tree.root(), "doctor",
                  "Look at everything that can be looked at from here: addresses, clocks, disks, limits, versions",

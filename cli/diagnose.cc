@@ -37,6 +37,7 @@ Outcome<Reason> find_reason(client::Cluster& cluster, const WhyCommand& command)
   Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::yes);
   if (!facts) return tl::unexpected(facts.error());
   fetch_eligible(cluster, facts->topics);
+  if (command.what == "under-replicated") return why_under_replicated(*facts);
   if (command.what == "produce") return why_produce(*facts, command.name);
   if (command.what == "consume") return why_consume(*facts, command.name);
   const auto groups = fetch_groups(cluster, {command.name});

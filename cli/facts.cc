@@ -280,6 +280,18 @@ Outcome<ClusterFacts> fetch_cluster(client::Cluster& cluster, WithDisks disks) {
   return facts;
 }
 
+std::vector<int32_t> brokers_not_in_sync(const ClusterFacts& cluster) {
+  std::set<int32_t> missing;
+  for (const TopicFacts& topic : cluster.topics) {
+    for (const PartitionFacts& p : topic.partitions) {
+      for (const int32_t id : p.replicas) {
+        if (std::find(p.isr.begin(), p.isr.end(), id) == p.isr.end()) missing.insert(id);
+      }
+    }
+  }
+  return {missing.begin(), missing.end()};
+}
+
 Health assess(const ClusterFacts& cluster, int brokers_min) {
   Health health;
   const auto because = [&](std::string reason) { health.reasons.push_back(std::move(reason)); };
@@ -311,7 +323,11 @@ Health assess(const ClusterFacts& cluster, int brokers_min) {
     because(fmt::format("without leader {}: these partitions can be neither written nor read", n));
   if (const int n = cluster.under_min_isr(); n > 0)
     because(fmt::format("too few in sync {}: below min.insync.replicas, so acks=all is refused there", n));
-  if (const int n = cluster.under_replicated(); n > 0) because(fmt::format("under-replicated {}", n));
+  if (const int n = cluster.under_replicated(); n > 0) {
+    const std::vector<int32_t> missing = brokers_not_in_sync(cluster);
+    because(fmt::format("under-replicated {}: {} {} not in sync", n,
+                        missing.size() == 1 ? "the copies of broker" : "copies of brokers", ids_text(missing)));
+  }
   return health;
 }
 

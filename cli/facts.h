@@ -83,6 +83,9 @@ void fetch_min_isr(client::Cluster& cluster, std::vector<TopicFacts>& topics);
 enum class WithDisks { no, yes };  // and with what else each broker alone knows: traffic, time of its start
 Outcome<ClusterFacts> fetch_cluster(client::Cluster& cluster, WithDisks disks);
 
+// Whose copies are missing where a partition is not fully replicated. Sorted.
+std::vector<int32_t> brokers_not_in_sync(const ClusterFacts& cluster);
+
 struct Health {
   std::vector<std::string> reasons;  // why not; empty: healthy
   [[nodiscard]] bool healthy() const { return reasons.empty(); }

@@ -76,8 +76,10 @@ std::string count_text(size_t n, std::string_view one, std::string_view many) {
 std::string status_table(const ClusterFacts& cluster, const Health& health) {
   std::string out;
   for (const std::string& reason : health.reasons) out += red("unhealthy: " + reason) + "\n";
-  if (cluster.leaderless() + cluster.under_replicated() > 0)
-    out += "which and why: naru topic list --problems, naru why produce TOPIC\n";
+  if (cluster.leaderless() + cluster.under_replicated() > 0) {
+    out += fmt::format("which and why: naru topic list --problems, naru why {}\n",
+                       cluster.leaderless() > 0 ? "produce TOPIC" : "under-replicated");
+  }
   const std::string controller =
       cluster.controller ? fmt::format("controller {}", *cluster.controller) : "no controller";
   const std::string epoch = cluster.controller_epoch ? fmt::format(" (epoch {})", *cluster.controller_epoch) : "";

@@ -78,7 +78,9 @@ TEST_CASE("each thing that is wrong is said") {
     REQUIRE(health.reasons.size() == 3);
     CHECK(health.reasons[0].starts_with("without leader 1"));
     CHECK(health.reasons[1].starts_with("too few in sync 1: "));
-    CHECK(health.reasons[2] == "under-replicated 1");
+    CHECK(health.reasons[2] == "under-replicated 1: copies of brokers 2,3 not in sync");
+    cluster.topics[0].partitions[0].isr = {1, 2};
+    CHECK(assess(cluster, 0).reasons.back() == "under-replicated 1: the copies of broker 3 not in sync");
   }
   SECTION("min.insync.replicas counts no more than there are replicas") {
     cluster.topics[0].partitions = {partition(1, {1}, {1})};
