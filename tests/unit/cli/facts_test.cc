@@ -3,6 +3,7 @@
 
 #include "cli/facts.h"
 #include "cli/group_facts.h"
+#include "cli/limits.h"
 
 using namespace cli;
 
@@ -85,6 +86,43 @@ TEST_CASE("each thing that is wrong is said") {
   SECTION("min.insync.replicas counts no more than there are replicas") {
     cluster.topics[0].partitions = {partition(1, {1}, {1})};
     CHECK(assess(cluster, 0).healthy());
+  }
+}
+
+TEST_CASE("what the loss of one more broker would do") {
+  ClusterFacts cluster = three_brokers();
+  const auto texts = [&] {
+    std::vector<std::string> all;
+    for (const Finding& finding : find_limits(cluster)) all.push_back(finding.text);
+    return all;
+  };
+  const std::string well = "any one broker may be lost, and everything goes on";
+  CHECK(texts() == std::vector<std::string>{well});
+  SECTION("one is down already") {
+    cluster.brokers[2].fenced = true;
+    for (PartitionFacts& p : cluster.topics[0].partitions) p.isr = {1, 2};
+    const auto findings = find_limits(cluster);
+    REQUIRE(findings.size() == 2);
+    CHECK(findings[0].text == "no copy in sync to spare at the moment, so one more dead broker stops writes: t");
+    CHECK(findings[1].text.starts_with("no voter to spare"));
+    CHECK(findings[1].state == FindingState::bad);
+  }
+  SECTION("five voters survive two") {
+    for (const int id : {4, 5}) {
+      cluster.voters.push_back(id);
+      cluster.brokers.push_back(cluster.brokers[0]);
+      cluster.brokers.back().id = id;
+    }
+    cluster.brokers[4].fenced = true;
+    CHECK(texts() == std::vector<std::string>{well});
+  }
+  SECTION("as many copies needed as there are") {
+    cluster.topics[0].min_isr = 3;
+    CHECK(texts().front().starts_with("min.insync.replicas is the number of copies"));
+  }
+  SECTION("one copy") {
+    cluster.topics[0].partitions = {partition(1, {1}, {1})};
+    CHECK(texts() == std::vector<std::string>{"one copy only, gone with its broker: t"});
   }
 }
 
