@@ -228,7 +228,8 @@ void add_diagnosis(CommandBuilder& tree) {
   std::shared_ptr<DoctorCommand> doctor;
   app = tree.add(tree.root(), "doctor",
                  "Look at everything that can be looked at from here: addresses, clocks, disks, limits, versions",
-                 "  naru doctor\n  naru doctor -b kafka-1:9092 -o json", doctor);
+                 "  naru doctor\n  naru doctor --addresses\n  naru doctor -b kafka-1:9092 -o json", doctor);
+  app->add_flag("--addresses", doctor->addresses, "Only whether clients here reach what the brokers send them to");
   tree.add_shared(app, doctor, true);
 }
 

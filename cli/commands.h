@@ -304,6 +304,7 @@ struct WhyCommand {
 };
 struct DoctorCommand {
   Shared shared;
+  bool addresses = false;  // only those
 };
 // See drill/drill.cc.
 struct DrillCommand {

@@ -58,13 +58,14 @@ class Doctor {
   Doctor(client::Cluster& cluster, milliseconds timeout) : cluster_(cluster), timeout_(timeout) {}
 
   // Does what a client does, in its order. An error: not even one broker was reached.
-  Outcome<std::vector<Finding>> examine() {
+  Outcome<std::vector<Finding>> examine(const DoctorCommand& command) {
     const auto begin = steady_clock::now();
-    Outcome<ClusterFacts> facts = fetch_cluster(cluster_, WithDisks::yes);
+    Outcome<ClusterFacts> facts = fetch_cluster(cluster_, command.addresses ? WithDisks::no : WithDisks::yes);
     if (!facts) return tl::unexpected(facts.error());
     say("bootstrap", State::good, fmt::format("{} answered in {} ms", cluster_.connected_to(), ms_since(begin)));
-    look_at_health(*facts);
+    if (!command.addresses) look_at_health(*facts);
     for (const BrokerFacts& broker : facts->brokers) look_at_address(broker);
+    if (command.addresses) return std::move(findings_);
     look_at_versions();
     look_at_clock();
     for (const BrokerFacts& broker : facts->brokers) look_at_disks(broker);
@@ -211,7 +212,7 @@ Exit run(const DoctorCommand& command) {
   if (command.shared.format == Format::help) return print_out(doctor_shape) ? Exit::done : Exit::refused;
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
-  const Outcome<std::vector<Finding>> findings = Doctor(*cluster, command.shared.timeout).examine();
+  const Outcome<std::vector<Finding>> findings = Doctor(*cluster, command.shared.timeout).examine(command);
   if (!findings) return report(findings.error());
   bool healthy = true;
   Json all = Json::array();

@@ -96,7 +96,8 @@ TEST_CASE("commands that change a cluster") {
   CHECK(parsed<WhyCommand>({"why", "under-replicated"}).what == "under-replicated");
   CHECK(parse({"why", "under-replicated", "t"}).error() == Exit::usage);
   CHECK(parse({"why", "produce"}).error() == Exit::usage);
-  parsed<DoctorCommand>({"doctor"});
+  CHECK_FALSE(parsed<DoctorCommand>({"doctor"}).addresses);
+  CHECK(parsed<DoctorCommand>({"doctor", "--addresses"}).addresses);
   CHECK(parsed<BrokerDescribeCommand>({"broker", "describe", "3"}).id == 3);
   parsed<QuorumStatusCommand>({"quorum", "status"});
   parsed<QuorumStatusCommand>({"quorum", "describe"});
