@@ -477,6 +477,12 @@ std::string Parser::nearest_word(const CLI::App& app, const std::string& word) c
   return found;
 }
 
+// CLI11 puts two empty lines between the groups of options, and one everywhere else.
+std::string tidy(std::string help) {
+  for (size_t at = help.find("\n\n\n"); at != std::string::npos; at = help.find("\n\n\n", at)) help.erase(at, 1);
+  return help;
+}
+
 Exit Parser::help_of(const std::vector<std::string>& words) const {
   for (const CheatSheet& sheet : cheat_sheets()) {
     if (words.size() == 1 && words.front() == sheet.name) return print_out(sheet.lines) ? Exit::done : Exit::refused;
@@ -493,7 +499,7 @@ Exit Parser::help_of(const std::vector<std::string>& words) const {
   }
   // Not app->help(): of the command line itself that is the help of what was chosen, and `help` was.
   const std::string path = before.empty() ? app->get_name() : fmt::format("{} {}", before, app->get_name());
-  print_out(app->get_formatter()->make_help(app, path, CLI::AppFormatMode::Normal));
+  print_out(tidy(app->get_formatter()->make_help(app, path, CLI::AppFormatMode::Normal)));
   return Exit::done;
 }
 
@@ -530,7 +536,7 @@ tl::expected<Command, Exit> Parser::parse(int argc, const char* const* argv) {
       before += (before.empty() ? "" : " ") + app->get_name();
       app = given.front();
     }
-    print_out(app->help(before, CLI::AppFormatMode::Normal));
+    print_out(tidy(app->help(before, CLI::AppFormatMode::Normal)));
     return tl::unexpected(Exit::done);
   } catch (const CLI::Success&) {
   } catch (const CLI::ParseError& error) {

@@ -294,6 +294,7 @@ def test_help_everywhere():
         done = run(*words, "--help")
         equal(done.returncode, 0, f"exit code of {words} --help")
         true(len(done.stdout.splitlines()) > 3, f"help of {words}")
+        true("\n\n\n" not in done.stdout, f"empty lines in the help of {words}")
 
 
 def test_help_as_a_word_is_the_help_of_the_command():
