@@ -303,6 +303,9 @@ def test_help_as_a_word_is_the_help_of_the_command():
     wrong = run("help", "topic", "creat")
     equal((wrong.returncode, wrong.stdout), (2, ""), "exit code and output of help for what is not there")
     true("naru topic: no such command: creat; did you mean create?" in wrong.stderr, wrong.stderr)
+    wrong = run("status", "--watc")
+    equal((wrong.returncode, wrong.stdout), (2, ""), "exit code and output of an option that is not there")
+    true("naru status: no such option: --watc; did you mean --watch?" in wrong.stderr, wrong.stderr)
 
 
 def test_cheat_sheets_work_as_they_stand():
