@@ -46,6 +46,7 @@ ReplicaManager::ReplicaManager(ReplicaManagerOptions options)
   state_.self = options_.self;
   state_.lag_time_max = options_.lag_time_max;
   state_.metrics = &metrics_;
+  since_ = options_.shard->now();
 }
 
 ReplicaManager::~ReplicaManager() = default;
@@ -399,8 +400,19 @@ void ReplicaManager::arm() {
   });
 }
 
+void ReplicaManager::look_at_bytes(Instant now) {
+  if (!byte_rates_.is_due(now)) return;
+  ByteRates::Counted counted{metrics_.retired_in_all.bytes_in, metrics_.retired_in_all.bytes_out};
+  for (const auto& [id, partition] : partitions_) {
+    counted.in += partition->counters().bytes_in;
+    counted.out += partition->counters().bytes_out;
+  }
+  byte_rates_.look(now, counted);
+}
+
 void ReplicaManager::tick() {
   const Instant now = options_.shard->now();
+  look_at_bytes(now);
   const std::vector<std::pair<BrokerId, Instant>> spoken =
       activity_ ? activity_() : std::vector<std::pair<BrokerId, Instant>>{};
   Instant syncing_since = now;

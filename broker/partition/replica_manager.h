@@ -17,6 +17,7 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include "broker/partition/byte_rates.h"
 #include "broker/partition/creations.h"
 #include "broker/partition/directories.h"
 #include "broker/partition/partition.h"
@@ -133,6 +134,10 @@ class ReplicaManager {
   }
 
   [[nodiscard]] ShardPartitionMetrics& metrics() { return metrics_; }
+  // What clients write to this shard's partitions and read from them, as of the last ticks.
+  [[nodiscard]] const ByteRates& byte_rates() const { return byte_rates_; }
+  // When this broker began to look after its replicas.
+  [[nodiscard]] Instant since() const { return since_; }
 
   void set_low_space(const std::string& directory, bool low);
   // R32: how long acknowledgements have waited for a sync that does not end, as of the last tick. Any thread.
@@ -173,10 +178,13 @@ class ReplicaManager {
   [[nodiscard]] bool is_home(const TopicId& topic, PartitionIndex index) const;
   void arm();
   void tick();
+  void look_at_bytes(Instant now);
 
   ReplicaManagerOptions options_;
   ShardState state_;
   ShardPartitionMetrics metrics_;
+  ByteRates byte_rates_;
+  Instant since_;
   controller::metadata::ImagePtr image_;
   std::set<TopicIdPartition> with_settings_;  // while a delta is applied: those of which it changes state and settings
   std::optional<BrokerEpoch> broker_epoch_;

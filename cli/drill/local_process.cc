@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -141,12 +142,25 @@ std::vector<std::string> state_of(pid_t pid) {
   return {std::istream_iterator<std::string>(words), {}};
 }
 
-// The naru dev that runs a process of this program.
+// Whether a process holds a signal back for itself to take; else it would end by it.
+bool takes_signal(pid_t pid, int signal) {
+  std::ifstream file(fmt::format("/proc/{}/status", pid));
+  std::string line;
+  while (std::getline(file, line)) {
+    constexpr std::string_view blocked = "SigBlk:";
+    if (line.starts_with(blocked))
+      return (std::strtoull(line.c_str() + blocked.size(), nullptr, 16) >> (signal - 1) & 1) != 0;
+  }
+  return false;
+}
+
+// The naru dev that runs a process of this program. One of before a drill could ask it for anything is not asked.
 std::optional<pid_t> dev_of(pid_t pid, const std::string& program) {
   const std::vector<std::string> state = state_of(pid);
   if (state.size() < 2) return std::nullopt;
   const auto parent = static_cast<pid_t>(std::stol(state[1]));
-  if (command_of_process(parent) != "dev" || link_of(fmt::format("/proc/{}/exe", parent)) != program)
+  if (command_of_process(parent) != "dev" || link_of(fmt::format("/proc/{}/exe", parent)) != program ||
+      !takes_signal(parent, signal_of_a_drill))
     return std::nullopt;
   return parent;
 }

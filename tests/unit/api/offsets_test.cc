@@ -269,6 +269,16 @@ TEST_CASE("log directories list the replicas of all shards") {
   REQUIRE(directory.topics[0].partitions[1].partition_size > 60);
   REQUIRE(directory.topics[0].partitions[1].offset_lag == 0);
 
+  REQUIRE(response.up_ms == -1);  // nobody asked
+
+  DescribeLogDirsRequest with_traffic;
+  with_traffic.topics.reset();
+  with_traffic.traffic = true;
+  const auto busy = f.ask<DescribeLogDirsResponse>(with_traffic, 4);
+  REQUIRE(busy.up_ms >= 0);
+  REQUIRE(busy.bytes_in_per_second == -1);                               // not looked at often enough yet
+  REQUIRE(f.ask<DescribeLogDirsResponse>(with_traffic, 1).up_ms == -1);  // no tags
+
   DescribeLogDirsRequest some;
   some.topics.emplace();
   some.topics->emplace_back();
