@@ -285,28 +285,32 @@ void Directories::tell_failed(size_t manager, const std::string& directory) {
   shards_[manager]->post([to = managers_[manager], directory] { to->directory_failed(directory); });
 }
 
-void Directories::lower_recovery_point(TopicPartition partition, const std::string& directory, common::model::Offset to,
-                                       common::Shard& reply, std::function<void()> done) {
-  on_home([this, partition = std::move(partition), directory, to, &reply, done = std::move(done)] {
+void Directories::lower_checkpoints(TopicPartition partition, const std::string& directory, common::log::Ceilings most,
+                                    common::Shard& reply, std::function<void()> done) {
+  on_home([this, partition = std::move(partition), directory, most, &reply, done = std::move(done)] {
     LogDirectory* where = find(directory);
     if (where == nullptr || where->failure()) return reply.post(done);
-    lowered_[partition] = {to, ++lowerings_};
-    auto on_stored = [this, alive = std::weak_ptr(alive_), partition, directory, to, &reply,
+    Lowered& lowered = lowered_[partition];
+    const common::log::Ceilings before = lowered.most;  // of cuts that no checkpoint knows of yet
+    lowered = {most, ++lowerings_};
+    if (!most.high_watermark) lowered.most.high_watermark = before.high_watermark;
+    if (!most.log_start) lowered.most.log_start = before.log_start;
+    auto on_stored = [this, alive = std::weak_ptr(alive_), partition, directory, most, &reply,
                       done](const common::disk::IoResult<void>& stored) {
       if (alive.expired()) return;
       if (!stored && !std::exchange(has_told_not_lowered_, true))
-        options_.logger.warn("recovery point in {} not lowered: {}", directory, stored.error().message);
+        options_.logger.warn("checkpoints in {} not lowered: {}", directory, stored.error().message);
       if (stored) has_told_not_lowered_ = false;
       if (!stored && common::disk::may_pass(stored.error().fault)) {
-        not_lowered_.emplace_back([this, partition, directory, to, &reply, done] {
-          lower_recovery_point(partition, directory, to, reply, done);
+        not_lowered_.emplace_back([this, partition, directory, most, &reply, done] {
+          lower_checkpoints(partition, directory, most, reply, done);
         });
         return;
       }
       reply.post(done);
       if (!stored) report_failure(directory, {ErrorCode::kafka_storage_error, stored.error().message});
     };
-    where->lower_recovery_point(partition, to, std::move(on_stored));
+    where->lower_checkpoints(partition, most, std::move(on_stored));
   });
 }
 

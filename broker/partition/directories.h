@@ -105,10 +105,10 @@ class Directories {
   void remove(TopicPartition partition, TopicId topic_id);
   // Renames a directory that the cluster does not know; for_a_while: deleted after stray_delay.
   void set_aside(PlacedLog log, common::log::Aside aside = common::log::Aside::for_a_while);
-  // R71: the log was cut, and nothing may be appended there before the stored recovery point is at most `to`. `done` on
+  // R71: the log was cut, and nothing may be appended there before the checkpoints say no more than `most`. `done` on
   // `reply` when it is, or when the directory has failed; what only lacks room is tried again with every tick.
-  void lower_recovery_point(TopicPartition partition, const std::string& directory, common::model::Offset to,
-                            common::Shard& reply, std::function<void()> done);
+  void lower_checkpoints(TopicPartition partition, const std::string& directory, common::log::Ceilings most,
+                         common::Shard& reply, std::function<void()> done);
   // This broker is registered (R44, R75): into the running markers. What only lacks room is tried again.
   void note_broker_epoch(common::model::BrokerEpoch epoch);
   // R76.
@@ -176,7 +176,7 @@ class Directories {
   uint64_t made_ = 0;
   // Since the last checkpoint began: what that has gathered may be older.
   struct Lowered {
-    common::model::Offset to;
+    common::log::Ceilings most;
     uint64_t number = 0;
   };
   std::map<TopicPartition, Lowered> lowered_;

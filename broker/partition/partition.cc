@@ -36,7 +36,7 @@ Partition::Partition(common::Shard& shard, PartitionOptions options)
       listener_(options.listener),
       on_late_role_(std::move(options.on_late_role)),
       logger_(std::move(options.logger)),
-      lower_recovery_point_(std::move(options.lower_recovery_point)),
+      lower_checkpoints_(std::move(options.lower_checkpoints)),
       log_(std::move(options.log)),
       settings_(options.settings),
       high_watermark_(std::clamp(options.high_watermark, log_->log_start_offset(), log_->log_end_offset())) {

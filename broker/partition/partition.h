@@ -195,8 +195,10 @@ struct PartitionOptions {
   std::unique_ptr<common::log::Log> log;
   TopicSettings settings;
   Offset high_watermark;  // from the checkpoint; a hint (R73)
-  // The log ends below what was synced: calls back once the stored recovery point says no more. Null: none is stored.
-  std::function<void(Offset to, std::function<void()> done)> lower_recovery_point;
+  // The log ends below what was synced, or what was committed or deleted is not any more: calls back once the
+  // checkpoints say no more. Null: there are none.
+  using LowerCheckpoints = std::function<void(const common::log::Ceilings& most, std::function<void()> done)>;
+  LowerCheckpoints lower_checkpoints;
   const ShardState* state = nullptr;
   AlterPartitionSender* sender = nullptr;
   PartitionListener* listener = nullptr;  // may be null
@@ -378,9 +380,16 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
 
   Applied truncate(Offset offset, const LeaderAnswer& answer);
   void restart_at(Offset offset);
-  void on_restarted(Result<void> done, Offset synced_before);
+  // Where a log stood before it was cut.
+  struct Stood {
+    Offset synced;
+    Offset high_watermark;
+    Offset log_start;
+  };
+  [[nodiscard]] Stood stands() const;
+  void on_restarted(Result<void> done, const Stood& before);
   void take_postponed();
-  [[nodiscard]] bool must_note_cut(Offset synced_before);
+  [[nodiscard]] bool must_note_cut(const Stood& before);
   void go_on_after_cut();
   void tell_position();
 
@@ -396,7 +405,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   PartitionListener* const listener_;
   const std::function<void(const std::shared_ptr<Partition>&)> on_late_role_;
   common::Logger logger_;
-  const std::function<void(Offset to, std::function<void()> done)> lower_recovery_point_;
+  const PartitionOptions::LowerCheckpoints lower_checkpoints_;
   std::unique_ptr<common::log::Log> log_;  // null: released
   TopicSettings settings_;
   PartitionCounters counters_;

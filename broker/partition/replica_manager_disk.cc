@@ -76,9 +76,9 @@ Result<std::shared_ptr<Partition>> ReplicaManager::open(const PlacedLog& placed,
   options.high_watermark = placed.hints.high_watermark.value_or((*log)->log_start_offset());
   options.log = std::move(*log);
   options.settings = settings;
-  options.lower_recovery_point = [this, partition = placed.partition, directory = placed.directory](
-                                     Offset to, std::function<void()> done) {
-    options_.directories->lower_recovery_point(partition, directory, to, *options_.shard, std::move(done));
+  options.lower_checkpoints = [this, partition = placed.partition, directory = placed.directory](
+                                  const common::log::Ceilings& most, std::function<void()> done) {
+    options_.directories->lower_checkpoints(partition, directory, most, *options_.shard, std::move(done));
   };
   options.state = &state_;
   options.sender = options_.sender;

@@ -142,6 +142,26 @@ bool is_missing(IoFault fault) {
   return fault == IoFault::not_found || fault == IoFault::too_large;
 }
 
+// Several files that are written for one `done`.
+class Storing {
+ public:
+  explicit Storing(disk::Done<void> done) : done_(std::move(done)) {}
+
+  disk::Done<void> begin(const std::shared_ptr<Storing>& self) {
+    ++left_;
+    return [self](const IoResult<void>& stored) { self->end(stored); };
+  }
+  void end(const IoResult<void>& stored) {
+    if (!stored) result_ = stored;
+    if (--left_ == 0) done_(result_);
+  }
+
+ private:
+  size_t left_ = 1;  // so that it cannot end before all have begun
+  IoResult<void> result_;
+  const disk::Done<void> done_;
+};
+
 Result<void> as_result(const IoResult<void>& result) {
   if (!result) return disk::storage_error(result.error());
   return {};
@@ -443,36 +463,39 @@ void LogDirectory::store_newest(CheckpointKind kind, disk::Done<void> done) {
   if (!state.is_writing) start_store(kind);
 }
 
-void LogDirectory::lower_recovery_point(const TopicPartition& partition, Offset to, disk::Done<void> done) {
-  constexpr auto kind = CheckpointKind::recovery_point;
+// Whether the file has to be written for that.
+bool LogDirectory::lower(CheckpointKind kind, const TopicPartition& partition, std::optional<Offset> to) {
+  if (!to) return false;
   Pending::Kind& state = pending_->kinds[static_cast<size_t>(kind)];
   const auto known = state.newest.find(partition);
-  const bool is_low = known == state.newest.end() || known->second <= to;
+  const bool is_low = known == state.newest.end() || known->second <= *to;
   // What is being written may replace one that is not, and what could not be written may have been to.
-  if (is_low && !state.is_writing && !state.is_unsure) return done({});
-  if (!is_low && !mutant<"R71-recovery-point-beyond-a-cut">()) known->second = to;
-  store_newest(kind, std::move(done));
+  if (is_low && !state.is_writing && !state.is_unsure) return false;
+  if (!is_low && !mutant<"R71-recovery-point-beyond-a-cut">()) known->second = *to;
+  return true;
+}
+
+void LogDirectory::lower_checkpoints(const TopicPartition& partition, const Ceilings& most, disk::Done<void> done) {
+  const auto storing = std::make_shared<Storing>(std::move(done));
+  const auto look = [&](CheckpointKind kind, std::optional<Offset> to) {
+    if (lower(kind, partition, to)) store_newest(kind, storing->begin(storing));
+  };
+  look(CheckpointKind::recovery_point, most.recovery_point);
+  look(CheckpointKind::high_watermark, most.high_watermark);
+  look(CheckpointKind::log_start, most.log_start);
+  storing->end({});
 }
 
 void LogDirectory::forget_checkpoints(const TopicPartition& partition, disk::Done<void> done) {
-  struct Forgetting {
-    size_t left = 1;  // so that it cannot end before all have begun
-    IoResult<void> result;
-  };
-  const auto forgetting = std::make_shared<Forgetting>();
-  const auto step = [forgetting, done = std::move(done)](const IoResult<void>& stored) {
-    if (!stored) forgetting->result = stored;
-    if (--forgetting->left == 0) done(forgetting->result);
-  };
+  const auto storing = std::make_shared<Storing>(std::move(done));
   for (size_t i = 0; i < checkpoint_kinds && !mutant<"R42-checkpoints-outlive-their-partition">(); ++i) {
     Pending::Kind& state = pending_->kinds[i];
     // What is being written may still name it, though the newest map does not.
     const bool is_in_doubt = state.is_unsure || (state.is_writing && !mutant<"R42-forgets-what-is-being-written">());
     if (state.newest.erase(partition) == 0 && !is_in_doubt) continue;
-    ++forgetting->left;
-    store_newest(static_cast<CheckpointKind>(i), step);
+    store_newest(static_cast<CheckpointKind>(i), storing->begin(storing));
   }
-  step({});
+  storing->end({});
 }
 
 void LogDirectory::start_store(CheckpointKind kind) {
@@ -481,7 +504,7 @@ void LogDirectory::start_store(CheckpointKind kind) {
   state.is_next = false;
   auto text = std::make_shared<std::string>(encode_offsets(state.newest));
   // After a failover thousands of epoch files may wait for their syncs, and a replica that was cut waits for this one
-  // file before it serves again (lower_recovery_point).
+  // file before it serves again (lower_checkpoints).
   disk_.offload(
       disk::Job::urgent_changes,
       [d = &disk_, to = file(name_of(kind)), text] { return d->replace_file(to, as_bytes(*text), Durability::medium); },

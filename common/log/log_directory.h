@@ -103,8 +103,8 @@ class LogDirectory {
   // Replaces a checkpoint file; the map is that of the whole directory. Calls may overlap: the newest wins.
   void store_checkpoint(CheckpointKind kind, OffsetMap offsets, disk::Done<void> done);
   [[nodiscard]] Result<void> store_checkpoint_blocking(CheckpointKind kind, const OffsetMap& offsets);
-  // `done` when the stored recovery point of the partition, if there is one, is at most `to`: at once, mostly.
-  void lower_recovery_point(const TopicPartition& partition, Offset to, disk::Done<void> done);
+  // `done` when what is stored of the partition, if anything is, is at most this: at once, mostly.
+  void lower_checkpoints(const TopicPartition& partition, const Ceilings& most, disk::Done<void> done);
   // Checkpoints go by name: `done` when none of them says anything of a partition that had this one before. Before it
   // is made again; at once, without writing, if it had not.
   void forget_checkpoints(const TopicPartition& partition, disk::Done<void> done);
@@ -138,6 +138,7 @@ class LogDirectory {
   Result<void> read_partitions();
   Result<PartitionDirectory> read_partition(std::string path, TopicPartition partition);
   Result<void> read_checkpoints();
+  bool lower(CheckpointKind kind, const TopicPartition& partition, std::optional<Offset> to);
   void store_newest(CheckpointKind kind, disk::Done<void> done);
   void start_store(CheckpointKind kind);
   void remove_running_marker();
