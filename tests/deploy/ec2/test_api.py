@@ -306,6 +306,9 @@ def test_the_template_is_deployed_and_deleted():
             for line in (f"node_id={number}", f"rack={instance['Placement']['AvailabilityZone']}", f"host={HOSTS[number - 1]}"):
                 true(line in script.splitlines(), f"{line} is in the user data:\n{script[:900]}")
             true((TOP / "deploy/ec2/first-boot.sh").read_text().strip() in script, "the template boots hosts as `up` does")
+            volume = next(line.split("=")[1] for line in script.splitlines() if line.startswith("volume="))
+            attached = ec2.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"][0]["Attachments"]
+            equal([(a["InstanceId"], a["Device"]) for a in attached], [(instance["InstanceId"], "/dev/sdf")], "the data volume")
         check_group_of_stack(ec2)
         drop_route_table(ec2)
         ec2.aws("cloudformation", "delete-stack", "--stack-name", "stack")
