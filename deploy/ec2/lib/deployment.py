@@ -89,7 +89,8 @@ class Deployment:
     # Names -----------------------------------------------------------------------------------------------------------
 
     def zone_comment(self):
-        return f"cluster {self.name} of Naru"
+        """With the region: zones are the account's, of all regions, and a cluster of this name may be in another one."""
+        return f"cluster {self.name} of Naru in {self.aws.region}"
 
     def own_zone(self):
         """The private hosted zone that `up` made, by its comment."""

@@ -195,6 +195,27 @@ def test_given_network_names_and_package():
         equal(ec2.everything(), before, "what is left is what was there")
 
 
+def zones_of(ec2):
+    """The private zones by their comment, with the names in them."""
+    route53 = ec2.client("route53")
+    return {z["Config"]["Comment"]: {r["Name"].rstrip(".") for r in route53.list_resource_record_sets(HostedZoneId=z["Id"])["ResourceRecordSets"]
+                                     if r["Type"] == "A"} for z in route53.list_hosted_zones()["HostedZones"]}
+
+
+def test_two_regions_have_two_zones():
+    """Hosted zones are of no region: a cluster of the same name elsewhere keeps its own."""
+    with StandIn() as ec2:
+        elsewhere = "eu-west-1"
+        ec2.run(*up_words(ec2, "--hosts", "peter-kafka01"))
+        ec2.run(*up_words(ec2, "--hosts", "peter-kafka01", "--region", elsewhere))
+        here, there = (f"cluster naru of Naru in {region}" for region in (REGION, elsewhere))
+        equal(zones_of(ec2), {here: {HOSTS[0]}, there: {HOSTS[0]}}, "zones of two clusters")
+        ec2.run("deploy/ec2/down", "--region", elsewhere, "--yes")
+        equal(zones_of(ec2), {here: {HOSTS[0]}}, "zones after one is gone")
+        ec2.run("deploy/ec2/down", "--yes")
+        equal(zones_of(ec2), {}, "zones after both are gone")
+
+
 def test_down_keeps_data_where_told():
     with StandIn() as ec2:
         before = ec2.everything()
