@@ -71,12 +71,13 @@ class Ssh:
 
     def words(self, instance):
         return ["ssh", "-i", str(self.identity), "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-o", "StrictHostKeyChecking=accept-new",
-                "-o", f"UserKnownHostsFile={self.known_hosts()}", "-o", "LogLevel=ERROR", "-o", "ServerAliveInterval=5",
+                "-o", f"UserKnownHostsFile={self.known_hosts()}", "-o", f"HostKeyAlias={instance['InstanceId']}", "-o", "CheckHostIP=no",
+                "-o", "LogLevel=ERROR", "-o", "ServerAliveInterval=5",
                 f"{self.user}@{self.address(instance)}"]
 
     @staticmethod
     def known_hosts():
-        """Not the user's own: addresses of short-lived hosts come back with other keys."""
+        """Not the user's own. A key is kept by the instance's id: addresses come back with other hosts, and other keys."""
         where = pathlib.Path.home() / ".cache" / "naru-ec2"
         where.mkdir(parents=True, exist_ok=True)
         return where / "known_hosts"
