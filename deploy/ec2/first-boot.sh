@@ -6,12 +6,16 @@ say() { echo "naru first boot: $*"; }
 trap 'say "failed at line $LINENO: $BASH_COMMAND"' ERR
 data=/data
 
-# wait_for SECONDS WHAT COMMAND...
+# wait_for WHAT COMMAND... - for as long as it takes: cloud-init runs this once for a host, and what it waits for may come
+# with the next `up`.
 wait_for() {
-  local deadline=$((SECONDS + $1)) what=$2
-  shift 2
-  until "$@"; do
-    if [ "$SECONDS" -ge "$deadline" ]; then say "waited in vain for $what"; return 1; fi
+  local what=$1 began=$SECONDS said=$((SECONDS - 50)) why=/run/naru-first-boot.why
+  shift
+  until "$@" 2>"$why"; do
+    if [ $((SECONDS - said)) -ge 60 ]; then
+      said=$SECONDS
+      say "for $((SECONDS - began)) s waiting for $what $(tail -n 1 "$why")"
+    fi
     sleep 1
   done
 }
@@ -44,7 +48,7 @@ find_disk() {
 }
 mkdir -p "$data"
 if ! mountpoint -q "$data"; then
-  wait_for 600 "the data volume $volume" find_disk
+  wait_for "the data volume $volume" find_disk
   say "data volume: $disk"
   if blkid -p "$disk" >/dev/null; then
     say "$disk has a file system: its data is kept"
@@ -74,7 +78,7 @@ PYTHON
 }
 install -d -m 0755 /var/cache/naru
 if ! echo "$package_sha256  $package" | sha256sum --check --status 2>/dev/null; then
-  wait_for 600 "the package" fetch
+  wait_for "the package" fetch
   echo "$package_sha256  $package.part" | sha256sum --check --status || { say "the package is not the one that was announced (SHA-256)"; exit 1; }
   mv "$package.part" "$package"
 fi
@@ -114,5 +118,7 @@ systemctl daemon-reload
 systemctl enable naru.service
 systemctl start --no-block naru.service
 # It is active once it serves clients, which takes a majority of the brokers.
-wait_for 900 "the cluster" systemctl is-active --quiet naru.service
+settled() { systemctl is-active --quiet naru.service || systemctl is-failed --quiet naru.service; }
+wait_for "the cluster" settled
+systemctl is-active --quiet naru.service
 say "broker $node_id of cluster $cluster serves clients at $host:9092"

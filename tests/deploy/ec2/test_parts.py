@@ -1,6 +1,7 @@
 """Parts of deploy/ec2 by themselves, for what the stand-in accepts and AWS does not."""
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -59,3 +60,33 @@ def test_a_host_that_replaces_another_is_not_taken_for_it():
             equal(said["userknownhostsfile"], str(known), "the file of known hosts")
             names.append(said["hostkeyalias"])
         equal(names, ["i-1", "i-2"], "names of the keys")
+
+
+def functions_of_first_boot(*names):
+    """The text of shell functions of first-boot.sh."""
+    text = (TOP / "deploy/ec2/first-boot.sh").read_text()
+    return "".join(re.search(rf"(?ms)^{name}\(\) \{{(.*?^\}}|.*? \}})$", text)[0] + "\n" for name in names)
+
+
+def shell(script, **environment):
+    done = subprocess.run(["bash", "-c", f"set -euo pipefail\n{script}"], capture_output=True, text=True, check=False, timeout=60,
+                          env=os.environ | environment)
+    equal(done.returncode, 0, f"exit code of {script}\n{done.stderr}")
+    return done.stdout.splitlines()
+
+
+def test_a_first_boot_waits_for_as_long_as_it_takes():
+    """`up` that is repeated hours later attaches the volume to a host that still waits for it. Time is made to pass here:
+    each pause is an hour."""
+    with tempfile.TemporaryDirectory(prefix="naru-first-boot-") as top:
+        wait_for = functions_of_first_boot("wait_for").replace("/run/", f"{top}/")
+        said = shell(f"{functions_of_first_boot('say')}{wait_for}" + """
+unset SECONDS; SECONDS=0; tries=0; disk=none
+sleep() { SECONDS=$((SECONDS + 3600)); }
+find() { tries=$((tries + 1)); echo "no disk, try $tries" >&2; [ $tries -gt 48 ] && disk=/dev/xvdf; }
+wait_for "the volume" find
+echo "$tries $disk"
+""")
+        equal(said[-1], "49 /dev/xvdf", "the disk, after two days")
+        equal(len(said), 48, "what it says meanwhile")
+        equal(said[-2], "naru first boot: for 169200 s waiting for the volume no disk, try 48", "what it says")
