@@ -5,6 +5,7 @@ import json
 import pathlib
 import shlex
 import tempfile
+import uuid
 
 from aws import tags
 from deployment import BROKER_TAG, CLIENT_PORT, HOSTS_TAG, PEER_PORT, SSH_PORT, ZONE_TAG, specification
@@ -138,9 +139,11 @@ class Provision:
         return self._records(zone_id)
 
     def _create_zone(self, vpc_id):
+        # The reference only has to be new: Route 53 takes none twice, not even after the zone was deleted, and the zone is
+        # found by its comment. The CLI repeats a request that went unanswered with the same one.
         made = self.aws.change("route53", "create-hosted-zone", "--name", self.plan.domain, "--vpc",
                                f"VPCRegion={self.plan.region},VPCId={vpc_id}", "--caller-reference",
-                               f"naru-{self.plan.name}-{vpc_id}", "--hosted-zone-config",
+                               f"naru-{self.plan.name}-{uuid.uuid4()}", "--hosted-zone-config",
                                json.dumps({"Comment": self.there.zone_comment(), "PrivateZone": True}))
         return made["HostedZone"]["Id"].rsplit("/", 1)[-1] if made else "(zone)"
 

@@ -1,0 +1,32 @@
+"""deploy/ec2/up once more: after `down`, in a network of the user's, after others changed something by hand."""
+from stand_in import REGION, StandIn
+from support import equal
+from test_api import CLIENTS, some_package, zones_of
+
+NEEDS = ("moto",)
+
+
+def own_network(ec2, block="198.19.192.0/20", names=True):
+    """A VPC of the user's with one subnet: their ids."""
+    api = ec2.client("ec2")
+    vpc = api.create_vpc(CidrBlock=block)["Vpc"]["VpcId"]
+    api.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": names})
+    subnet = api.create_subnet(VpcId=vpc, CidrBlock=block.replace("/20", "/24"), AvailabilityZone=f"{REGION}a")["Subnet"]["SubnetId"]
+    return vpc, subnet
+
+
+def one_broker(ec2, subnet, *more):
+    return ["deploy/ec2/up", "--package", some_package(ec2), "--client-cidr", CLIENTS, "--subnets", subnet, "--hosts", "peter-kafka01",
+            "--no-public-ip", "--yes", *more]
+
+
+def test_up_after_down_in_the_same_network():
+    """Route 53 does not forget the reference by which the first zone was made."""
+    with StandIn() as ec2:
+        _, subnet = own_network(ec2)
+        before = ec2.everything()
+        for _ in range(2):
+            ec2.run(*one_broker(ec2, subnet))
+            equal(zones_of(ec2), {f"cluster naru of Naru in {REGION}": {"peter-kafka01.foo.bar"}}, "zones")
+            ec2.run("deploy/ec2/down", "--yes")
+            equal(ec2.everything(), before, "what is left is what was there")
