@@ -68,6 +68,10 @@ class Deployment:
                 found[int(tags(volume)[BROKER_TAG])] = volume
         return found
 
+    def zones(self):
+        """The availability zone of each broker that has a subnet or a data volume: neither can move to another one."""
+        return {n: thing["AvailabilityZone"] for things in (self.volumes(), self.subnets()) for n, thing in things.items()}
+
     def instances(self):
         """Those that live, by broker."""
         found = {}

@@ -162,12 +162,23 @@ def place_in_given(aws, hosts, subnet_ids, addresses, instances):
     return brokers, subnets[0]["VpcId"]
 
 
-def place_in_own(aws, hosts, network):
-    """Each broker in a subnet of its own, over the zones in turn. The first subnet stays free."""
+def zones_for(aws, instance_type):
+    """The zones that work and have the instance type: in many regions one has none of the current types."""
     listed = aws.read("ec2", "describe-availability-zones", "--filters", "Name=state,Values=available",
                       "Name=zone-type,Values=availability-zone")["AvailabilityZones"]
-    zones = sorted(z["ZoneName"] for z in listed)
+    offered = aws.read("ec2", "describe-instance-type-offerings", "--location-type", "availability-zone", "--filters",
+                       f"Name=instance-type,Values={instance_type}")["InstanceTypeOfferings"]
+    zones = sorted({z["ZoneName"] for z in listed} & {o["Location"] for o in offered})
+    if not zones:
+        sys.exit(f"no availability zone of {aws.region} has {instance_type} now")
+    return zones
+
+
+def place_in_own(hosts, network, zones, kept):
+    """Each broker in a subnet of its own, over the zones in turn; the first subnet stays free. `kept` are zones by broker: a
+    subnet or a volume that is there stays where it is, also while another zone has failed."""
     subnets = list(network.subnets(new_prefix=24))
     if len(subnets) <= len(hosts):
         sys.exit(f"--network {network} has no room for {len(hosts)} subnets of 256 addresses: it must be a /20 or larger")
-    return [Broker(n, host, zones[(n - 1) % len(zones)], str(subnets[n][FIRST_HOST]), None) for n, host in enumerate(hosts, 1)]
+    return [Broker(n, host, kept.get(n) or zones[(n - 1) % len(zones)], str(subnets[n][FIRST_HOST]), None)
+            for n, host in enumerate(hosts, 1)]

@@ -1,4 +1,5 @@
 """Parts of deploy/ec2 by themselves, for what the stand-in accepts and AWS does not."""
+import ipaddress
 import os
 import pathlib
 import re
@@ -11,7 +12,8 @@ from missing import TOP, needs
 from support import equal
 
 sys.path.insert(0, str(TOP / "deploy/ec2/lib"))
-import session  # noqa: E402  (needs the path above)
+import plan  # noqa: E402  (needs the path above)
+import session  # noqa: E402
 
 NEEDS = ()
 
@@ -90,3 +92,39 @@ echo "$tries $disk"
         equal(said[-1], "49 /dev/xvdf", "the disk, after two days")
         equal(len(said), 48, "what it says meanwhile")
         equal(said[-2], "naru first boot: for 169200 s waiting for the volume no disk, try 48", "what it says")
+
+
+class Answers:
+    """In place of AWS: what it says to a command, whatever its options are."""
+
+    region = "us-east-1"
+
+    def __init__(self, **answers):
+        self.answers = answers
+
+    def read(self, _, command, *__):
+        return self.answers[command.replace("-", "_")]
+
+
+def refused(call, *arguments):
+    """What it says as it gives up."""
+    try:
+        call(*arguments)
+    except SystemExit as ended:
+        return str(ended)
+    return None
+
+
+def test_brokers_are_only_where_their_machine_is_offered():
+    """us-east-1 has a zone without any current type, and an account may have a zone of another kind, or one that failed."""
+    def aws(*offered):
+        return Answers(describe_availability_zones={"AvailabilityZones": [{"ZoneName": f"us-east-1{z}"} for z in "fbdca"]},
+                       describe_instance_type_offerings={"InstanceTypeOfferings": [{"Location": z} for z in offered]})
+    zones = plan.zones_for(aws("us-east-1f", "us-east-1-bos-1a", "us-east-1d", "us-east-1b", "us-east-1e"), "t3.medium")
+    equal(zones, ["us-east-1b", "us-east-1d", "us-east-1f"], "zones that are available and have the type")
+    equal(refused(plan.zones_for, aws("us-east-1e"), "t3.medium"), "no availability zone of us-east-1 has t3.medium now", "nowhere")
+    network = ipaddress.ip_network("10.42.0.0/16")
+    equal([(b.zone, b.address) for b in plan.place_in_own(["a", "b", "c", "d"], network, ["z1", "z2", "z3"], {})],
+          [("z1", "10.42.1.10"), ("z2", "10.42.2.10"), ("z3", "10.42.3.10"), ("z1", "10.42.4.10")], "places")
+    equal([b.zone for b in plan.place_in_own(["a", "b", "c"], network, ["z2", "z3"], {1: "z1", 2: "z2"})], ["z1", "z2", "z2"],
+          "places while a zone of three has failed: what is there stays")
