@@ -297,7 +297,7 @@ def parameters(url, key="mine"):
     subnets = [a.rsplit(".", 1)[0] + ".0/24" for a in ADDRESSES]
     values = {"ClusterName": "stack", "ClientCidr": CLIENTS, "SshCidr": CLIENTS, "KeyName": key, "Network": "198.19.128.0/20",
               "Subnets": "\\,".join(subnets), "Addresses": "\\,".join(ADDRESSES), "PackageUrl": url, "PackageSha256": "0" * 64,
-              "ImageId": "ami-debian12x86_6407"}
+              "ImageId": "ami-debian12x86_6407"} | {f"Zone{n}": f"{REGION}{letter}" for n, letter in ((1, "a"), (2, "b"), (3, "d"))}
     return [f"ParameterKey={k},ParameterValue={v}" for k, v in values.items()]
 
 
@@ -320,7 +320,7 @@ def test_the_template_is_deployed_and_deleted():
         equal(outputs["Bootstrap"], ",".join(f"{h}:9092" for h in HOSTS), "the stack says where clients connect")
         found = instances(ec2, "stack")
         equal([i["PrivateIpAddress"] for i in found], ADDRESSES, "private addresses")
-        equal(len({i["Placement"]["AvailabilityZone"] for i in found}), 3, "availability zones")
+        equal([i["Placement"]["AvailabilityZone"] for i in found], [f"{REGION}{letter}" for letter in "abd"], "availability zones")
         for number, instance in enumerate(found, 1):
             script = user_data(ec2, instance)
             subprocess.run(["bash", "-n"], input=script, text=True, check=True)

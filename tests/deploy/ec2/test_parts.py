@@ -37,6 +37,16 @@ def template():
 
 
 @needs("yaml")
+def test_a_stack_is_where_it_is_told():
+    """Not in the first three zones of the region: one of them may not have the instance type, or there are only two."""
+    resources = template()["Resources"]
+    for number in (1, 2, 3):
+        zone = {"Ref": f"Zone{number}"}
+        equal([resources[f"{kind}{number}"]["Properties"]["AvailabilityZone"] for kind in ("Subnet", "Volume")], [zone, zone],
+              f"the zone of broker {number}")
+
+
+@needs("yaml")
 def test_a_stack_detaches_no_mounted_volume():
     """It is deleted in the reverse order of its creation, so an attachment of its own would go before the host does; AWS
     says of that resource that the volume must be unmounted first."""
