@@ -1,6 +1,7 @@
 """What the four commands share: common options, a question before anything happens, tables, and ssh to a broker's host."""
 import argparse
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -34,7 +35,15 @@ def region_of(aws):
     return found
 
 
+def check_name(name):
+    """It becomes part of a bucket's name, and of filters, in which AWS takes * and ? for any character: a bad name would be
+    refused half way, or select the clusters of others."""
+    if not re.fullmatch("[a-z0-9]([a-z0-9-]{0,24}[a-z0-9])?", name):
+        sys.exit(f"--name {name}: 1 to 26 small letters, digits and hyphens, no hyphen first or last")
+
+
 def open_deployment(given, dry_run=False):
+    check_name(given.name)
     aws = Aws(given.region, dry_run)
     aws.region = region_of(aws)
     return aws, Deployment(aws, given.name)

@@ -17,6 +17,8 @@ import session  # noqa: E402
 
 NEEDS = ()
 
+CLIENTS = "198.19.128.0/20"
+
 
 def template():
     """The resources of the stack; a function such as !Ref X is read as {"Ref": "X"}."""
@@ -138,3 +140,16 @@ def test_brokers_are_only_where_their_machine_is_offered():
           [("z1", "10.42.1.10"), ("z2", "10.42.2.10"), ("z3", "10.42.3.10"), ("z1", "10.42.4.10")], "places")
     equal([b.zone for b in plan.place_in_own(["a", "b", "c"], network, ["z2", "z3"], {1: "z1", 2: "z2"})], ["z1", "z2", "z2"],
           "places while a zone of three has failed: what is there stays")
+
+
+def test_names_of_clusters():
+    """What AWS takes for a pattern, or S3 refuses in the name of a bucket, is refused before anything is asked or made."""
+    for name in ("naru", "n", "7", "a-1", "a" * 26):
+        equal(refused(session.check_name, name), None, f"what is said of {name}")
+    for name in ("", "naru*", "nar?", "naru,other", "Naru", "na_ru", "na ru", "-naru", "naru-", "a" * 27, "naru\n"):
+        equal(refused(session.check_name, name), f"--name {name}: 1 to 26 small letters, digits and hyphens, no hyphen first or last",
+              f"what is said of {name}")
+    for command in (["up", "--package", "x", "--client-cidr", CLIENTS], ["down"], ["status"], ["failover-demo", "--identity", "x"]):
+        done = subprocess.run([str(TOP / "deploy/ec2" / command[0]), *command[1:], "--name", "naru*"], capture_output=True, text=True,
+                              check=False)
+        equal((done.returncode, done.stderr[:13]), (1, "--name naru*:"), f"deploy/ec2/{command[0]}")
