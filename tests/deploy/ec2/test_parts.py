@@ -49,6 +49,17 @@ def test_a_stack_is_where_it_is_told():
 
 
 @needs("yaml")
+def test_a_stack_has_all_names_before_any_host():
+    """Resolvers remember that there is no such name: the cluster would form a quarter of an hour late."""
+    resources = template()["Resources"]
+    names = [f"Name{number}" for number in (1, 2, 3)]
+    for number, name in enumerate(names, 1):
+        equal(sorted(set(resources[f"Broker{number}"]["DependsOn"]) & set(names)), names, f"names that broker {number} waits for")
+        equal(resources[name]["Properties"]["ResourceRecords"], [{"Select": [number - 1, {"Ref": "Addresses"}]}], "the address, known before")
+        equal(resources[f"Broker{number}"]["Properties"]["PrivateIpAddress"], resources[name]["Properties"]["ResourceRecords"][0], "its address")
+
+
+@needs("yaml")
 def test_a_stack_detaches_no_mounted_volume():
     """It is deleted in the reverse order of its creation, so an attachment of its own would go before the host does; AWS
     says of that resource that the volume must be unmounted first."""
