@@ -98,16 +98,19 @@ class Provision:
             "GroupId", "(security group)", "create-security-group", "--group-name", f"naru-{self.plan.name}", "--description",
             f"Brokers of {self.plan.name}", "--vpc-id", vpc_id,
             *self._spec("security-group", f"naru-{self.plan.name}", **{ZONE_TAG: self.plan.zone_id or "own", HOSTS_TAG: hosts}))
-        present = set()
-        for permission in (group or {}).get("IpPermissions", []):
-            sources = [r["CidrIp"] for r in permission["IpRanges"]] + [p["GroupId"] for p in permission["UserIdGroupPairs"]]
-            present |= {(permission["FromPort"], source) for source in sources}
+        present = self._present_rules((group or {}).get("IpPermissions", []))
         wanted = self._wanted_rules(group_id)
         for port, source in sorted(wanted - present):
             self.aws.change("ec2", "authorize-security-group-ingress", "--group-id", group_id, *self._rule(port, source))
         for port, source in sorted(present - wanted):
             self.aws.change("ec2", "revoke-security-group-ingress", "--group-id", group_id, *self._rule(port, source))
         return group_id
+
+    @staticmethod
+    def _present_rules(permissions):
+        """Those of the kind that `up` makes: one TCP port from one IPv4 network or group. Others are the user's own."""
+        return {(p["FromPort"], source) for p in permissions if p["IpProtocol"] == "tcp" and p["FromPort"] == p["ToPort"]
+                for source in [r["CidrIp"] for r in p["IpRanges"]] + [g["GroupId"] for g in p["UserIdGroupPairs"]]}
 
     @staticmethod
     def _rule(port, source):

@@ -1,7 +1,7 @@
 """deploy/ec2/up once more: after `down`, in a network of the user's, after others changed something by hand."""
 from stand_in import REGION, StandIn
 from support import equal
-from test_api import CLIENTS, some_package, zones_of
+from test_api import CLIENTS, changes, some_package, zones_of
 
 NEEDS = ("moto",)
 
@@ -30,3 +30,22 @@ def test_up_after_down_in_the_same_network():
             equal(zones_of(ec2), {f"cluster naru of Naru in {REGION}": {"peter-kafka01.foo.bar"}}, "zones")
             ec2.run("deploy/ec2/down", "--yes")
             equal(ec2.everything(), before, "what is left is what was there")
+
+
+def test_rules_that_the_user_added_stay():
+    """Of another protocol, of a range of ports, of IPv6: neither read as rules of `up`, nor taken away."""
+    with StandIn() as ec2:
+        _, subnet = own_network(ec2)
+        ec2.run(*one_broker(ec2, subnet))
+        api = ec2.client("ec2")
+        group = api.describe_security_groups(Filters=[{"Name": "tag:naru:cluster", "Values": ["naru"]}])["SecurityGroups"][0]["GroupId"]
+        everybody = {"IpRanges": [{"CidrIp": "198.19.0.0/24"}]}
+        api.authorize_security_group_ingress(GroupId=group, IpPermissions=[
+            {"IpProtocol": "-1", **everybody}, {"IpProtocol": "udp", "FromPort": 9092, "ToPort": 9092, **everybody},
+            {"IpProtocol": "tcp", "FromPort": 9092, "ToPort": 9999, **everybody},
+            {"IpProtocol": "tcp", "FromPort": 9644, "ToPort": 9644, "Ipv6Ranges": [{"CidrIpv6": "2001:db8::/32"}]}])
+        equal(changes(ec2.run(*one_broker(ec2, subnet))), [], "what another run changes")
+        words = one_broker(ec2, subnet)
+        words[words.index("--client-cidr") + 1] = "198.19.0.0/24"
+        done = [line.split(" --")[0].removeprefix("+ aws ec2 ") for line in changes(ec2.run(*words))]
+        equal(done, ["authorize-security-group-ingress", "revoke-security-group-ingress"], "another network of clients: one rule comes, one goes")
