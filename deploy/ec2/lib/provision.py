@@ -4,6 +4,7 @@ import ipaddress
 import json
 import pathlib
 import shlex
+import sys
 import tempfile
 import uuid
 
@@ -226,7 +227,11 @@ class Provision:
         return made["Instances"][0]["InstanceId"] if made else f"(instance {broker.number})"
 
     def instances(self, subnets, group, key_name):
+        # A host that is being terminated still has its volume, and its address.
+        if (going := self.there.going()):
+            self._wait("instance-terminated", "--instance-ids", *going)
         present = self.there.instances()
+        self._refuse_strangers(present, going)
         volumes = self.volumes()
         missing = [b for b in self.plan.brokers if b.number not in present]
         url = self.package_url() if missing else None
@@ -239,13 +244,29 @@ class Provision:
                 continue
             ids[broker.number] = self._run_instance(broker, subnets[broker.number], group, key_name, volumes[broker.number], url)
         self._wait("instance-running", "--instance-ids", *ids.values())
-        attached = {n: v.get("Attachments", []) for n, v in self.there.volumes().items()}
+        self._attach(ids, volumes)
+        return ids
+
+    def _held(self):
+        """By broker: the instance that has its data volume."""
+        return {n: a["InstanceId"] for n, v in self.there.volumes().items() for a in v.get("Attachments", [])
+                if a["State"] not in ("detaching", "detached")}
+
+    def _refuse_strangers(self, present, going):
+        held = self._held()
         for broker in self.plan.brokers:
-            if not attached.get(broker.number):
+            own = present[broker.number]["InstanceId"] if broker.number in present else None
+            if held.get(broker.number, own) not in (own, *going):
+                sys.exit(f"the data volume of broker {broker.number} is attached to {held[broker.number]}, which is not its host: "
+                         "detach it there, then run this again")
+
+    def _attach(self, ids, volumes):
+        held = self._held()
+        for broker in self.plan.brokers:
+            if held.get(broker.number) != ids[broker.number]:
                 self._wait("volume-available", "--volume-ids", volumes[broker.number])
                 self.aws.change("ec2", "attach-volume", "--volume-id", volumes[broker.number], "--instance-id", ids[broker.number],
                                 "--device", DATA_DEVICE)
-        return ids
 
     def _start_stopped(self, instance):
         if instance["State"]["Name"] == "stopping":

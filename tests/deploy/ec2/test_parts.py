@@ -13,6 +13,7 @@ from support import equal
 
 sys.path.insert(0, str(TOP / "deploy/ec2/lib"))
 import plan  # noqa: E402  (needs the path above)
+import provision  # noqa: E402
 import session  # noqa: E402
 
 NEEDS = ()
@@ -164,3 +165,50 @@ def test_names_of_clusters():
         done = subprocess.run([str(TOP / "deploy/ec2" / command[0]), *command[1:], "--name", "naru*"], capture_output=True, text=True,
                               check=False)
         equal((done.returncode, done.stderr[:13]), (1, "--name naru*:"), f"deploy/ec2/{command[0]}")
+
+
+class Hosts:
+    """In place of a deployment: one broker, and what is called of the rest of AWS."""
+
+    def __init__(self, going, attached_to):
+        self.leaving = going
+        self.attached_to = attached_to
+        self.called = []
+        self.dry_run = False
+
+    def change(self, *words, **_):
+        self.called.append([w for w in words if w != "ec2"][:2])
+        if "instance-terminated" in words:
+            self.leaving, self.attached_to = [], None
+        return {"Instances": [{"InstanceId": "i-new"}]}
+
+    def going(self):
+        return self.leaving
+
+    def instances(self):
+        return {}
+
+    def marked(self, **more):
+        return more
+
+    def volumes(self):
+        return {1: {"VolumeId": "vol-1", "Attachments": [{"InstanceId": self.attached_to, "State": "attached"}] if self.attached_to else []}}
+
+
+def up_for_a_lost_host(hosts):
+    broker = plan.Broker(1, "a.foo.bar", "z1", "10.42.1.10", None)
+    wanted = mock.Mock(brokers=[broker], package=plan.Package(None, "https://example.com/x", "0" * 64, "x"), voters="", settings=[],
+                       image="ami-1", instance_type="t3.medium", public_addresses=False)
+    wanted.name = "naru"
+    provision.Provision(hosts, hosts, wanted).instances({1: "subnet-1"}, "sg-1", None)
+
+
+def test_a_host_that_is_going_has_its_volume_until_it_is_gone():
+    """Taken for attached, the volume would not be attached to the new host, which has no broker then."""
+    hosts = Hosts(["i-old"], "i-old")
+    up_for_a_lost_host(hosts)
+    equal(hosts.called, [["wait", "instance-terminated"], ["run-instances", "--count"], ["wait", "instance-running"],
+                         ["wait", "volume-available"], ["attach-volume", "--volume-id"]], "calls, in this order")
+    hosts = Hosts([], "i-mine")
+    equal((refused(up_for_a_lost_host, hosts), hosts.called), ("the data volume of broker 1 is attached to i-mine, which is not its host: "
+          "detach it there, then run this again", []), "a volume that another host has, before one is made")
