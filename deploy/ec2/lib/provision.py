@@ -94,11 +94,17 @@ class Provision:
 
     def security_group(self, vpc_id):
         group = self.there.security_group()
-        hosts = " ".join(b.host for b in self.plan.brokers)
+        noted = {ZONE_TAG: self.plan.zone_id or "own", HOSTS_TAG: " ".join(self._hosts())}
         group_id = group["GroupId"] if group else self._create(
             "GroupId", "(security group)", "create-security-group", "--group-name", f"naru-{self.plan.name}", "--description",
-            f"Brokers of {self.plan.name}", "--vpc-id", vpc_id,
-            *self._spec("security-group", f"naru-{self.plan.name}", **{ZONE_TAG: self.plan.zone_id or "own", HOSTS_TAG: hosts}))
+            f"Brokers of {self.plan.name}", "--vpc-id", vpc_id, *self._spec("security-group", f"naru-{self.plan.name}", **noted))
+        if group and tags(group).get(ZONE_TAG, noted[ZONE_TAG]) != noted[ZONE_TAG]:
+            zone = tags(group)[ZONE_TAG]
+            sys.exit(f"this cluster's names are in {'a zone of its own: leave out --zone-id' if zone == 'own' else f'--zone-id {zone}'}; "
+                     "to move them, deploy/ec2/down --keep-data first")
+        if group and not noted.items() <= tags(group).items():
+            self.aws.change("ec2", "create-tags", "--resources", group_id, "--tags",
+                            json.dumps([{"Key": k, "Value": v} for k, v in noted.items()]))
         present = self._present_rules((group or {}).get("IpPermissions", []))
         wanted = self._wanted_rules(group_id)
         for port, source in sorted(wanted - present):
@@ -106,6 +112,12 @@ class Provision:
         for port, source in sorted(present - wanted):
             self.aws.change("ec2", "revoke-security-group-ingress", "--group-id", group_id, *self._rule(port, source))
         return group_id
+
+    def _hosts(self):
+        """Those that are asked for, by number, then those that there are names of from before: `down` deletes them all."""
+        asked = [b.host for b in self.plan.brokers]
+        before = self.there.hosts()
+        return asked + [h for h in before[len(asked):] + before[:len(asked)] if h not in asked]
 
     @staticmethod
     def _present_rules(permissions):

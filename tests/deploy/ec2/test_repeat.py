@@ -1,6 +1,6 @@
 """deploy/ec2/up once more: after `down`, in a network of the user's, after others changed something by hand."""
 from stand_in import REGION, StandIn
-from support import equal
+from support import equal, true
 from test_api import CLIENTS, changes, some_package, zones_of
 
 NEEDS = ("moto",)
@@ -30,6 +30,27 @@ def test_up_after_down_in_the_same_network():
             equal(zones_of(ec2), {f"cluster naru of Naru in {REGION}": {"peter-kafka01.foo.bar"}}, "zones")
             ec2.run("deploy/ec2/down", "--yes")
             equal(ec2.everything(), before, "what is left is what was there")
+
+
+def test_down_knows_the_names_that_came_later():
+    """In a zone of the user's it deletes those that the security group's tag says are the cluster's."""
+    with StandIn() as ec2:
+        vpc, subnet = own_network(ec2)
+        zone = ec2.client("route53").create_hosted_zone(
+            Name="foo.bar", CallerReference="x", VPC={"VPCRegion": REGION, "VPCId": vpc},
+            HostedZoneConfig={"Comment": "mine", "PrivateZone": True})["HostedZone"]["Id"].rsplit("/", 1)[-1]
+        before = ec2.everything()
+        ec2.run(*one_broker(ec2, subnet, "--zone-id", zone))
+        words = one_broker(ec2, subnet, "--zone-id", zone)
+        words[words.index("--hosts") + 1] = "peter-kafka01,peter-kafka02"
+        ec2.run(*words)
+        equal(zones_of(ec2), {"mine": {"peter-kafka01.foo.bar", "peter-kafka02.foo.bar"}}, "names")
+        true("peter-kafka02.foo.bar" in ec2.run("deploy/ec2/status").stdout, "status has the second host's name")
+        equal(changes(ec2.run(*words)), [], "what a third run changes")
+        equal(changes(ec2.run(*one_broker(ec2, subnet, "--zone-id", zone))), [], "what a run for fewer hosts changes")
+        true(f"names are in --zone-id {zone}" in ec2.run(*one_broker(ec2, subnet), expect=1).stderr, "names do not move to another zone")
+        ec2.run("deploy/ec2/down", "--yes")
+        equal(ec2.everything(), before, "what is left is what was there")
 
 
 def test_rules_that_the_user_added_stay():
