@@ -133,6 +133,18 @@ def given_subnets(aws, ids):
     return subnets
 
 
+def refuse_without_names(aws, vpc, zone_id):
+    """A private zone resolves only in a VPC that has both attributes; whether it may have them is its owner's to say."""
+    if zone_id and not aws.read("route53", "get-hosted-zone", "--id", zone_id)["HostedZone"]["Config"]["PrivateZone"]:
+        return
+    lacking = [name for name in ("enableDnsSupport", "enableDnsHostnames")
+               if not aws.read("ec2", "describe-vpc-attribute", "--vpc-id", vpc, "--attribute", name)[name[0].upper() + name[1:]]["Value"]]
+    options = {"enableDnsSupport": "--enable-dns-support", "enableDnsHostnames": "--enable-dns-hostnames"}
+    if lacking:
+        sys.exit(f"{vpc} lacks {' and '.join(lacking)}, without which a private hosted zone does not resolve there:\n"
+                 + "\n".join(f"  aws ec2 modify-vpc-attribute --vpc-id {vpc} {options[name]}" for name in lacking))
+
+
 def free_address(aws, subnet, taken):
     """The first address from .10 on that nobody has."""
     used = {a["PrivateIpAddress"] for n in aws.read("ec2", "describe-network-interfaces", "--filters",

@@ -177,6 +177,7 @@ def test_given_network_names_and_package():
     with StandIn() as ec2:
         api, route53 = ec2.client("ec2"), ec2.client("route53")
         vpc = api.create_vpc(CidrBlock="198.19.192.0/20")["Vpc"]["VpcId"]
+        api.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
         subnets = [api.create_subnet(VpcId=vpc, CidrBlock=f"198.19.{192 + n}.0/24", AvailabilityZone=f"{REGION}{'abc'[n]}")["Subnet"]["SubnetId"]
                    for n in range(2)]
         zone = route53.create_hosted_zone(Name="foo.bar", CallerReference="x", VPC={"VPCRegion": REGION, "VPCId": vpc},

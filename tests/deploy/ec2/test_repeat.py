@@ -1,4 +1,6 @@
 """deploy/ec2/up once more: after `down`, in a network of the user's, after others changed something by hand."""
+import subprocess
+
 from stand_in import REGION, StandIn
 from support import equal, true
 from test_api import CLIENTS, changes, some_package, zones_of
@@ -30,6 +32,19 @@ def test_up_after_down_in_the_same_network():
             equal(zones_of(ec2), {f"cluster naru of Naru in {REGION}": {"peter-kafka01.foo.bar"}}, "zones")
             ec2.run("deploy/ec2/down", "--yes")
             equal(ec2.everything(), before, "what is left is what was there")
+
+
+def test_a_network_that_resolves_no_names_is_refused():
+    """A VPC made by hand has no hostnames; a private zone does not resolve there, and no cluster would form."""
+    with StandIn() as ec2:
+        vpc, subnet = own_network(ec2, names=False)
+        before = ec2.everything()
+        said = ec2.run(*one_broker(ec2, subnet), expect=1).stderr
+        command = f"aws ec2 modify-vpc-attribute --vpc-id {vpc} --enable-dns-hostnames"
+        true(f"{vpc} lacks enableDnsHostnames" in said and command in said, f"what is said:\n{said}")
+        equal(ec2.everything(), before, "nothing was made")
+        subprocess.run(command.split(), env=ec2.environment, check=True, timeout=60)
+        ec2.run(*one_broker(ec2, subnet, "--dry-run"))
 
 
 def test_down_knows_the_names_that_came_later():
