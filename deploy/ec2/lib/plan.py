@@ -110,6 +110,14 @@ def read_package(where, sha256):
     return Package(path, None, digest, path.name)
 
 
+def refuse_old_signatures(aws, bucket):
+    """Version 1 of the AWS CLI signs addresses with Signature Version 2 in the older regions, which S3 takes for no bucket
+    made after June 2020: no host could fetch the package."""
+    if "X-Amz-Signature=" not in aws.presign(bucket, "naru.deb", 60):
+        sys.exit(f"this AWS CLI signs addresses of S3 in {aws.region} with Signature Version 2, which new buckets do not take.\n"
+                 "Use version 2 of the AWS CLI, or run:  aws configure set s3.signature_version s3v4")
+
+
 def architecture_of(aws, instance_type):
     """amd64 or arm64."""
     listed = aws.read("ec2", "describe-instance-types", "--instance-types", instance_type)["InstanceTypes"]

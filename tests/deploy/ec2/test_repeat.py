@@ -47,6 +47,19 @@ def test_a_network_that_resolves_no_names_is_refused():
         ec2.run(*one_broker(ec2, subnet, "--dry-run"))
 
 
+def test_an_address_is_signed_as_s3_takes_it():
+    """Version 1 of the AWS CLI signs in the older regions as S3 does for no new bucket; it can be told not to."""
+    with StandIn() as ec2:
+        words = ["deploy/ec2/up", "--package", some_package(ec2), "--client-cidr", CLIENTS, "--region", "us-east-1", "--dry-run"]
+        said = ec2.run(*words, expect=1).stderr
+        command = said.strip().splitlines()[-1].split("or run:")[1].split()
+        true("Signature Version 2" in said and command[:3] == ["aws", "configure", "set"], f"what is said:\n{said}")
+        # By the CLI itself: the one that is loaded once keeps the settings that it was loaded with.
+        fresh = {"PATH": f"{ec2.programs}:{ec2.environment['PATH']}"}
+        subprocess.run(command, env=ec2.environment | fresh, check=True, timeout=60)
+        ec2.run(*words, **fresh)
+
+
 def test_down_knows_the_names_that_came_later():
     """In a zone of the user's it deletes those that the security group's tag says are the cluster's."""
     with StandIn() as ec2:
