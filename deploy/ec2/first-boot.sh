@@ -26,21 +26,23 @@ hostnamectl set-hostname "$host" || hostname "$host"
 
 # 2. The data volume: by its id where the machine shows one (NVMe), else as /dev/xvdf, else the one NVMe disk without a
 # partition or a mount. It is attached while the machine boots, so it may come late. Only an empty disk is formatted.
+sys=/sys dev=/dev
+is_disk() { [ -b "$1" ]; }
 find_disk() {
   local path idle=()
   disk=
-  for path in /sys/block/nvme*; do
-    if [ -n "$volume" ] && [ "$(tr -d ' ' <"$path/device/serial" 2>/dev/null)" = "${volume//-/}" ]; then
-      disk=/dev/${path##*/}
+  for path in "$sys"/block/nvme*; do
+    if [ -n "$volume" ] && [ "$(tr -d ' ' 2>/dev/null <"$path/device/serial")" = "${volume//-/}" ]; then
+      disk=$dev/${path##*/}
       return
     fi
   done
-  for path in /dev/xvdf /dev/sdf; do
-    if [ -b "$path" ]; then disk=$(readlink -f "$path"); return; fi
+  for path in "$dev/xvdf" "$dev/sdf"; do
+    if is_disk "$path"; then disk=$(readlink -f "$path"); return; fi
   done
   if [ -n "$volume" ]; then return 1; fi
-  for path in /dev/nvme*n1; do
-    if [ -b "$path" ] && [ "$(lsblk -nro NAME "$path" | wc -l)" = 1 ] && [ -z "$(lsblk -nro MOUNTPOINT "$path")" ]; then
+  for path in "$dev"/nvme*n1; do
+    if is_disk "$path" && [ "$(lsblk -nro NAME "$path" | wc -l)" = 1 ] && [ -z "$(lsblk -nro MOUNTPOINT "$path")" ]; then
       idle+=("$path")
     fi
   done

@@ -154,6 +154,42 @@ def test_brokers_are_only_where_their_machine_is_offered():
           "places while a zone of three has failed: what is there stays")
 
 
+def found_disk(volume, serials, disks):
+    """What find_disk says, with the serial number of each NVMe disk, and the lines that lsblk has of each disk in /dev:
+    more than one are partitions, a word after the name is where it is mounted."""
+    with tempfile.TemporaryDirectory(prefix="naru-disks-") as top:
+        for name, serial in serials.items():
+            pathlib.Path(top, "sys/block", name, "device").mkdir(parents=True)
+            pathlib.Path(top, "sys/block", name, "device/serial").write_text(serial)
+        pathlib.Path(top, "dev").mkdir()
+        for name, lines in disks.items():
+            pathlib.Path(top, "dev", name).write_text("".join(f"{line}\n" for line in lines))
+        code = functions_of_first_boot("is_disk", "find_disk").replace("-b ", "-f ")
+        said = shell(f"""{code}
+lsblk() {{ if [ "$2" = NAME ]; then cat "$3"; else awk '{{print $2}}' "$3"; fi; }}
+sys={top}/sys dev={top}/dev volume={volume}
+if find_disk; then echo "$disk"; else echo none; fi""")
+        equal(len(said), 1, f"lines of {said}")
+        return said[0].replace(f"{top}/dev/", "")
+
+
+def test_the_data_volume_is_found_among_all_disks():
+    """By its id on NVMe, whatever order the disks come in; by the name that Xen gives it; without an id the only idle disk."""
+    system = ["nvme0n1", "nvme0n1p1 /", "nvme0n1p15 /boot/efi"]
+    serials = {"nvme0n1": "vol0aaa             \n", "nvme1n1": "vol0bbb\n", "nvme2n1": "vol0ccc\n"}
+    idle = {"nvme0n1": system, "nvme1n1": ["nvme1n1"], "nvme2n1": ["nvme2n1"]}
+    equal(found_disk("vol-0bbb", serials, idle), "nvme1n1", "by its id")
+    equal(found_disk("vol-0ccc", serials, idle), "nvme2n1", "by its id, the last")
+    equal(found_disk("vol-0ddd", serials, idle), "none", "a volume that is not attached yet: no other disk is taken for it")
+    equal(found_disk("vol-0ddd", {}, {"xvda": ["xvda", "xvda1 /"], "xvdf": ["xvdf"]}), "xvdf", "by its name where there is no NVMe")
+    equal(found_disk("vol-0ddd", {}, {"xvda": ["xvda", "xvda1 /"]}), "none", "not attached yet, where there is no NVMe")
+    one = {"nvme0n1": system, "nvme1n1": ["nvme1n1"]}
+    equal(found_disk("", serials, one), "nvme1n1", "without an id: the one that is idle")
+    equal(found_disk("", serials, idle), "none", "without an id: two are idle, none is taken")
+    equal(found_disk("", serials, {"nvme0n1": system, "nvme1n1": ["nvme1n1 /srv"]}), "none", "without an id: the other one is mounted")
+    equal(found_disk("", serials, {"nvme0n1": ["nvme0n1"], "nvme1n1": system}), "nvme0n1", "without an id: the system is on the second")
+
+
 def test_names_of_clusters():
     """What AWS takes for a pattern, or S3 refuses in the name of a bucket, is refused before anything is asked or made."""
     for name in ("naru", "n", "7", "a-1", "a" * 26):
