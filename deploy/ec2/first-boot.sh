@@ -48,15 +48,21 @@ find_disk() {
   done
   [ ${#idle[@]} -eq 1 ] && disk=${idle[0]}
 }
+# blkid says 2 of a disk with nothing on it. Any other answer, such as 8 for signatures of two kinds, is no empty disk.
+make_file_system() {
+  local answer=0
+  blkid -p "$disk" >/dev/null || answer=$?
+  case $answer in
+    0) say "$disk has a file system: its data is kept" ;;
+    2) mkfs.ext4 -q -m 1 -L naru-data "$disk" ;;
+    *) say "blkid says $answer of $disk, which may hold data: it is not formatted" && return 1 ;;
+  esac
+}
 mkdir -p "$data"
 if ! mountpoint -q "$data"; then
   wait_for "the data volume $volume" find_disk
   say "data volume: $disk"
-  if blkid -p "$disk" >/dev/null; then
-    say "$disk has a file system: its data is kept"
-  else
-    mkfs.ext4 -q -m 1 -L naru-data "$disk"
-  fi
+  make_file_system
   # By its own id, because a disk's name may change from boot to boot.
   uuid=$(blkid -p -o value -s UUID "$disk")
   what=$disk
@@ -116,6 +122,8 @@ AssertPathIsMountPoint=$data
 ReadWritePaths=$data/kafka-logs
 UNIT
 install -d -o naru -g naru -m 0750 "$data/kafka-logs"
+# A volume from an older host, on which the user may have had another number.
+find "$data/kafka-logs" \( ! -user naru -o ! -group naru \) -exec chown -h naru:naru {} +
 systemctl daemon-reload
 systemctl enable naru.service
 systemctl start --no-block naru.service

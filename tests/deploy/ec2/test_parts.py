@@ -190,6 +190,24 @@ def test_the_data_volume_is_found_among_all_disks():
     equal(found_disk("", serials, {"nvme0n1": ["nvme0n1"], "nvme1n1": system}), "nvme0n1", "without an id: the system is on the second")
 
 
+def test_only_an_empty_disk_is_formatted():
+    """By real blkid and mkfs, in files: nothing on it, a file system, and signatures of two kinds, of which blkid is not sure."""
+    code = functions_of_first_boot("say", "make_file_system")
+    with tempfile.TemporaryDirectory(prefix="naru-disks-") as top:
+        def tried(name):
+            disk = pathlib.Path(top, name)
+            before = disk.read_bytes()
+            said = shell(f"{code}\nPATH=$PATH:/sbin:/usr/sbin; disk={disk}; if make_file_system; then echo well; else echo badly; fi")
+            return said[-1], "".join(said[:-1]).removeprefix("naru first boot: ").replace(str(disk), "it"), disk.read_bytes() != before
+        make = f"PATH=$PATH:/sbin:/usr/sbin; cd {top}; truncate -s 32M empty full both; mkfs.ext4 -q full; mkfs.ext4 -q both"
+        # The signature of another kind before ext4's own.
+        shell(f"{make}; printf -- -rom1fs- | dd of=both conv=notrunc status=none; blkid -p both || test $? = 8")
+        equal(tried("empty"), ("well", "", True), "an empty disk")
+        equal(tried("full"), ("well", "it has a file system: its data is kept", False), "a file system")
+        equal(tried("empty"), ("well", "it has a file system: its data is kept", False), "the one that was made")
+        equal(tried("both"), ("badly", "blkid says 8 of it, which may hold data: it is not formatted", False), "two signatures")
+
+
 def test_names_of_clusters():
     """What AWS takes for a pattern, or S3 refuses in the name of a bucket, is refused before anything is asked or made."""
     for name in ("naru", "n", "7", "a-1", "a" * 26):
