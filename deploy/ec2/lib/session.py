@@ -55,7 +55,12 @@ def confirm(question, given):
         return
     if not sys.stdin.isatty():
         sys.exit("nothing was done: --yes is needed where nobody can be asked")
-    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+    try:
+        said = input(f"{question} [y/N] ")
+    except EOFError:  # ctrl-D
+        said = ""
+        print()
+    if said.strip().lower() not in ("y", "yes"):
         sys.exit("nothing was done")
 
 

@@ -221,6 +221,23 @@ def test_names_of_clusters():
         equal((done.returncode, done.stderr[:13]), (1, "--name naru*:"), f"deploy/ec2/{command[0]}")
 
 
+def test_options_that_cannot_be_are_refused_at_once():
+    """Before AWS is asked for anything: there is none here."""
+    for options, said in ((["--client-cidr", "::/0"], "::/0: IPv4 only"), (["--client-cidr", "10.0.0.1/8"], "has host bits set"),
+                          (["--ssh-cidr", "anybody"], "anybody:"), (["--client-cidr", CLIENTS, "--set", "node.id=9"], "node.id is of each broker"),
+                          (["--client-cidr", CLIENTS, "--set", "log.dirs =/tmp"], "log.dirs is of each broker"),
+                          (["--client-cidr", CLIENTS, "--set", "log.dirs"], "must be NAME=VALUE")):
+        more = [] if "--client-cidr" in options else ["--client-cidr", CLIENTS]
+        done = subprocess.run([str(TOP / "deploy/ec2/up"), "--package", "x", *more, *options], capture_output=True, text=True, check=False)
+        equal((done.returncode, said in done.stderr), (2, True), f"{options}: {done.stderr}")
+
+
+def test_a_question_that_is_not_answered_is_a_no():
+    for answer in (EOFError(), "", "n", "nay"):
+        with mock.patch("sys.stdin.isatty", return_value=True), mock.patch("builtins.input", side_effect=[answer]):
+            equal(refused(session.confirm, "Do it?", mock.Mock(yes=False)), "nothing was done", f"after {answer!r}")
+
+
 class Hosts:
     """In place of a deployment: one broker, and what is called of the rest of AWS."""
 
