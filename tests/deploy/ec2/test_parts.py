@@ -1,4 +1,6 @@
 """Parts of deploy/ec2 by themselves, for what the stand-in accepts and AWS does not."""
+import importlib.machinery
+import importlib.util
 import ipaddress
 import os
 import pathlib
@@ -283,3 +285,47 @@ def test_a_host_that_is_going_has_its_volume_until_it_is_gone():
     hosts = Hosts([], "i-mine")
     equal((refused(up_for_a_lost_host, hosts), hosts.called), ("the data volume of broker 1 is attached to i-mine, which is not its host: "
           "detach it there, then run this again", []), "a volume that another host has, before one is made")
+
+
+def failover_demo():
+    """deploy/ec2/failover-demo as a module, not run."""
+    loader = importlib.machinery.SourceFileLoader("ec2_failover_demo", str(TOP / "deploy/ec2/failover-demo"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    with mock.patch("session.main"):
+        loader.exec_module(module)
+    return module
+
+
+class Switched:
+    """In place of a cluster: what EC2 says of a host's state each time it is asked."""
+
+    def __init__(self, *states):
+        self.states = list(states)
+        self.called = []
+        self.aws = self.there = self
+
+    def state(self, _):
+        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+    def change(self, _, command, *__):
+        self.called.append(command)
+        if command == "start-instances":
+            self.states = ["pending", "running"]
+
+    def instances(self):
+        return {1: {"InstanceId": "i-1"}}
+
+
+def test_a_demo_that_is_interrupted_switches_the_host_on_again():
+    """Ctrl-C while it is off, or on its way: it does not stay so, and nobody waits for what does not come."""
+    demo = failover_demo()
+    for states, called in ((["stopping", "stopping", "stopped"], ["stop-instances", "start-instances"]),
+                           (["running"], ["stop-instances"]), (["pending", "running"], ["stop-instances"])):
+        there = Switched(*states)
+        broker = demo.HostBroker(there, 1, "a.foo.bar", {"InstanceId": "i-1"})
+        broker.switch_off()
+        tidied = mock.Mock(brokers=[broker])
+        with mock.patch.object(demo.time, "sleep"):
+            demo.HostCluster.tidy(tidied)
+        equal((there.called, broker.running), (called, True), f"calls for a host that is {states}")
+        equal(tidied.run.call_args.args, ("topic", "delete", demo.TOPIC, "--yes"), "the topic of the demo")
