@@ -197,6 +197,10 @@ const SoftwareTable& Server::software(size_t shard) const {
   return *per_shard_[shard]->software;
 }
 
+uint64_t Server::request_bytes_held(size_t shard) const {
+  return per_shard_[shard]->budget->used();
+}
+
 ServerStats Server::stats() const {
   return {.connections = open_, .accepted = accepted_, .refused = refused_};
 }

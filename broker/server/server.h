@@ -67,6 +67,8 @@ class Server {
   [[nodiscard]] ServerStats stats() const;
   // Of the connections of one shard. On that shard.
   [[nodiscard]] const SoftwareTable& software(size_t shard) const;
+  // What its requests are charged with now. On that shard.
+  [[nodiscard]] uint64_t request_bytes_held(size_t shard) const;
 
  private:
   struct PerShard;

@@ -1,11 +1,12 @@
-"""The edges of a broker under people who mean no good: the port of the other brokers, and many slow connections (faults 44, 48)."""
+"""The edges of a broker under people who mean no good: the port of the other brokers, too little memory, and many slow connections (faults 44, 39, 48)."""
 import contextlib
 import errno
 import os
+import resource
 import socket
 import struct
 
-from naru_cluster import Cluster, Workload
+from naru_cluster import Cluster, Workload, wait_until
 from support import clean, equal, true
 
 
@@ -50,6 +51,37 @@ def test_garbage_on_the_port_of_the_other_brokers():
             for broker in cluster.brokers:
                 grown = resident_kib(broker.pid) - before[broker.id]
                 true(grown < 64 * 1024, f"broker {broker.id} grew by {grown} KiB")
+            clean(load.stop())
+
+
+def limit_address_space(pid, more):
+    """So many bytes more than it has."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as statm:
+        size = int(statm.read().split()[0]) * resource.getpagesize()
+    resource.prlimit(pid, resource.RLIMIT_AS, (size + more, resource.RLIM_INFINITY))
+
+
+def test_claims_cost_no_memory_and_a_request_without_memory_costs_its_connection():
+    with Cluster(1) as cluster, contextlib.ExitStack() as clients:
+        cluster.start()
+        cluster.naru("topic", "create", "load", "-p", 3)
+        broker = cluster[1]
+        with Workload(cluster, "load") as load:
+            load.flow()
+            limit_address_space(broker.pid, 512 << 20)
+            claimants = [clients.enter_context(socket.create_connection((broker.host, broker.port))) for _ in range(60)]
+            for connection in claimants:  # 6,000 MiB in all
+                connection.sendall(struct.pack(">i", 100 << 20) + b"\0\0")
+            load.flow()
+            true(broker.running, "the broker lives")
+            # And one that sends what it claims, where that much cannot be had.
+            limit_address_space(broker.pid, 24 << 20)
+            poured_in(broker.host, broker.port, struct.pack(">i", 100 << 20) + b"\0" * (100 << 20))
+            told = "there is no memory for its request of 104857600 bytes"
+            wait_until(lambda: told in broker.log(), "the closed connection to be told")
+            load.flow()
+            resource.prlimit(broker.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            equal(broker.log().count(told), 1, "lines about it")
             clean(load.stop())
 
 

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <fstream>
+#include <future>
 #include <memory>
 #include <thread>
 
@@ -66,6 +68,13 @@ struct EchoBroker {
       co_return Outcome{.kind = Outcome::Kind::nothing, .response = {}, .is_last = false, .reason = {}};
     const bool is_last = frame.text() == "last";
     co_return Outcome{.kind = Outcome::Kind::answer, .response = frame, .is_last = is_last, .reason = {}};
+  }
+
+  // What requests are charged with.
+  uint64_t held() {
+    std::promise<uint64_t> told;
+    shard->post([&] { told.set_value(server->request_bytes_held(0)); });
+    return told.get_future().get();
   }
 
   common::SystemClock clock;
@@ -131,6 +140,15 @@ class Client {
   }
   int fd_;
 };
+
+// All that this process has asked for, whether it touched it or not.
+uint64_t address_space_bytes() {
+  uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+const std::string claim_of_100_mib("\x06\x40\x00\x00xx", 6);  // the beginning of a request of 100 MiB
 
 }  // namespace
 
@@ -246,6 +264,38 @@ TEST_CASE("many that claim large requests and send nothing hold no memory back f
   Client good(broker.server->port("PLAINTEXT"));
   good.send(std::string(100'000, 'x'));
   CHECK(good.receive() == std::string(100'000, 'x'));
+}
+
+TEST_CASE("what is claimed and does not come is not allocated, and hardly charged (R109)") {
+  EchoBroker broker;
+  const uint64_t before = address_space_bytes();
+  REQUIRE(before > 0);
+  std::vector<std::unique_ptr<Client>> claimants;
+  for (int i = 0; i < 50; ++i) {
+    claimants.push_back(std::make_unique<Client>(broker.server->port("PLAINTEXT")));
+    claimants.back()->send_raw(claim_of_100_mib);
+  }
+  while (broker.held() < 50 * 4096) std::this_thread::yield();  // each has room by then
+  CHECK(broker.held() == 50 * 4096);
+  CHECK(address_space_bytes() < before + (uint64_t{500} << 20));  // of 5,000 MiB that were claimed
+}
+
+TEST_CASE("who has sent a large request may have room for the next at once, while memory is not scarce (R109)") {
+  EchoBroker broker({.connection = {}, .request_memory_bytes = 150'000});
+  const std::string large(100'000, 'x');
+  Client one(broker.server->port("PLAINTEXT"));
+  Client other(broker.server->port("PLAINTEXT"));
+  for (Client* client : {&one, &other}) {
+    client->send(large);
+    REQUIRE(client->receive() == large);
+  }
+  REQUIRE(broker.held() == 0);
+  one.send_raw(claim_of_100_mib);
+  while (broker.held() == 0) std::this_thread::yield();
+  CHECK(broker.held() == 100'000);
+  other.send_raw(claim_of_100_mib);
+  while (broker.held() == 100'000) std::this_thread::yield();
+  CHECK(broker.held() == 100'000 + 4096);
 }
 
 TEST_CASE("a length that cannot be is answered by closing, and others go on") {
