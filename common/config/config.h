@@ -36,7 +36,7 @@ struct CleanupPolicy {
 // A limit that is absent means "no limit" (-1 or the largest long in Kafka's text).
 struct TopicConfig {
   int32_t segment_bytes = 1 << 30;
-  std::optional<milliseconds> segment_age = milliseconds(604'800'000);  // segment.ms
+  milliseconds segment_age{604'800'000};  // segment.ms; "never" is a hundred years
   milliseconds segment_jitter{0};
   int32_t segment_index_bytes = 10 << 20;
   int32_t index_interval_bytes = 4096;
