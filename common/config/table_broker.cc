@@ -48,6 +48,7 @@ std::vector<Property> used_broker_rows() {
        .default_text = "-1",
        .min = -1,
        .max = 9,
+       .except = 0,
        .update = Update::cluster_wide,
        .doc = "Broker default of the topic setting."},
       {.key = "compression.lz4.level",
