@@ -1,7 +1,7 @@
 """The edges of a broker under people who mean no good: the port of the other brokers, too little memory, and many slow connections (faults 44, 39, 48)."""
 import contextlib
 import errno
-import os
+import random
 import resource
 import socket
 import struct
@@ -41,9 +41,9 @@ def test_garbage_on_the_port_of_the_other_brokers():
             load.flow()
             before = {b.id: resident_kib(b.pid) for b in cluster.brokers}
             for broker in cluster.brokers:
-                for data in (os.urandom(1 << 20), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", bytes.fromhex("16030100c8010000c40303") + os.urandom(200),
-                             HTTP2 + os.urandom(65536), HTTP2 + struct.pack(">I", 0x00FFFFFF) + b"\0" * 5,
-                             HTTP2 + bytes.fromhex("000000040000000000") + os.urandom(4096), struct.pack(">i", 0x7FFFFFFF), b""):
+                for data in (random.randbytes(1 << 20), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", bytes.fromhex("16030100c8010000c40303") + random.randbytes(200),
+                             HTTP2 + random.randbytes(65536), HTTP2 + struct.pack(">I", 0x00FFFFFF) + b"\0" * 5,
+                             HTTP2 + bytes.fromhex("000000040000000000") + random.randbytes(4096), struct.pack(">i", 0x7FFFFFFF), b""):
                     for _ in range(20):
                         poured_in(broker.host, broker.peer_port, data)
             load.flow()
