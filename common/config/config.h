@@ -162,6 +162,7 @@ struct BrokerConfig {
   int32_t max_connections = 2'147'483'647;
   int32_t max_connections_per_ip = 2'147'483'647;
   std::map<std::string, int32_t> max_connections_per_ip_overrides;
+  std::map<std::string, int32_t> max_connections_of_listener;  // listener.name.X.max.connections, by listener
   std::optional<milliseconds> connections_max_idle = milliseconds(600'000);
   int32_t listen_backlog = 1024;
   std::optional<int32_t> socket_send_buffer;  // absent (-1): the kernel tunes it

@@ -413,7 +413,7 @@ std::vector<Property> used_broker_rows() {
        .default_text = "2147483647",
        .min = 1,
        .update = Update::cluster_wide,
-       .doc = "Connection limit per broker (also per listener by prefix).",
+       .doc = "Connection limit per broker. listener.name.X.max.connections limits listener X besides.",
        .broker_member = &BrokerConfig::max_connections},
       {.key = "max.connections.per.ip",
        .type = ValueType::int32,

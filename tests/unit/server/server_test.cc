@@ -30,7 +30,8 @@ struct EchoBroker {
     Dispatch dispatch = [this](InFlight& request) { return echo(request); };
     server = std::make_unique<Server>(std::vector<common::Shard*>{shard.get()}, limits, std::vector{dispatch},
                                       common::Logger("test"));
-    REQUIRE(server->listen({{.name = "PLAINTEXT", .host = "127.0.0.1", .port = 0}}));
+    REQUIRE(server->listen(
+        {{.name = "PLAINTEXT", .host = "127.0.0.1", .port = 0}, {.name = "INTERNAL", .host = "127.0.0.1", .port = 0}}));
     server->start();
   }
   ~EchoBroker() {
@@ -414,6 +415,29 @@ TEST_CASE("connections of one address are counted, with exceptions, and the coun
     CHECK_FALSE(second.receive());
   }
   broker.server->set_connection_counts({.in_all = 10, .per_ip = 10});
+  Client third(broker.server->port("PLAINTEXT"));
+  CHECK(answers(third));
+}
+
+TEST_CASE("a listener may have a bound of its own, which takes nothing from the others (R111)") {
+  ServerLimits limits;
+  limits.counts.of_listener["PLAINTEXT"] = 1;
+  EchoBroker broker(limits);
+  const auto answers = [](Client& client) {
+    client.send("a");
+    return client.receive() == "a";
+  };
+  auto first = std::make_unique<Client>(broker.server->port("PLAINTEXT"));
+  REQUIRE(answers(*first));
+  Client second(broker.server->port("PLAINTEXT"));
+  CHECK_FALSE(second.receive());
+  for (int i = 0; i < 3; ++i) {
+    Client other(broker.server->port("INTERNAL"));
+    CHECK(answers(other));
+  }
+  first.reset();
+  while (broker.server->stats().connections > 0) std::this_thread::yield();
+  static_cast<void>(broker.held());  // what it told its shard by then is done: it is not counted any more
   Client third(broker.server->port("PLAINTEXT"));
   CHECK(answers(third));
 }
