@@ -284,6 +284,9 @@ server::ConnectionCounts Broker::connection_counts(const BrokerConfig& config) c
   for (const auto& [address, count] : config.max_connections_per_ip_overrides) {
     counts.of_single.emplace(address, static_cast<uint32_t>(count));
   }
+  for (const auto& [listener, count] : config.max_connections_of_listener) {
+    counts.of_listener.emplace(listener, static_cast<uint32_t>(count));
+  }
   return counts;
 }
 

@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <new>
 #include <thread>
 
 #include <fmt/format.h>
@@ -40,11 +41,19 @@ int wait_for_signal() {
   return signal;
 }
 
+// A line needs memory, too: this is all that can be said.
+[[noreturn]] void end_without_memory() {
+  static constexpr std::string_view line = "naru: this broker cannot go on: the process gets no more memory\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  ::_exit(1);
+}
+
 }  // namespace
 
 uint64_t prepare_process(const common::Logger& log) {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
+  std::set_new_handler(end_without_memory);
   constexpr uint64_t usual = 1024;
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
