@@ -352,13 +352,7 @@ Awaitable<void> BrokerCore::connect_shards(std::vector<partition::ReplicaManager
 
 void BrokerCore::on_registered(BrokerEpoch epoch) {
   wake();
-  home().post([this, epoch] {
-    for (const auto& directory : directories_->all()) {
-      directory->note_broker_epoch(epoch, [this, path = directory->path()](Result<void> noted) {
-        if (!noted) log_.warn("{}: the broker epoch was not noted: {}", path, noted.error().message);
-      });
-    }
-  });
+  directories_->note_broker_epoch(epoch);
   for (const auto& part : parts_) {
     part->shard().post([part = part.get(), epoch] { part->on_registered(epoch); });
   }

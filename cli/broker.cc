@@ -19,7 +19,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view list_shape =
     R"([{"id": 1, "host": "text", "port": 9092, "rack": "text" or null, "role": "controller|voter|observer" or null,
-  "state": "up|down" or null, "leaders": 0, "replicas": 0, "disk_used": bytes or null, "disk_total": bytes or null}]
+  "state": "up|down" or null, "leaders": 0, "replicas": 0, "disk_used": bytes or null, "disk_total": bytes or null,
+  "up_ms": 0 or null}]
 )";
 constexpr std::string_view describe_shape =
     R"({"id": 1, "host": "text", "port": 9092, "rack": "text" or null, "role": "text" or null, "state": "up|down" or null,
@@ -104,16 +105,18 @@ Exit run(const BrokerListCommand& command) {
                {"LEADERS", Align::right},
                {"REPLICAS", Align::right},
                {"DISK", Align::right, true},
+               {"UP", Align::right, true},
                {"RACK", Align::left, true}});
   std::string names;
   for (const BrokerFacts& b : facts->brokers) {
     Json one = broker_json(b, *facts);
     one["disk_used"] = or_null(b.disk_used);
     one["disk_total"] = or_null(b.disk_total);
+    one["up_ms"] = b.up ? Json(b.up->count()) : Json(nullptr);
     all.push_back(std::move(one));
     table.add({std::to_string(b.id), common::model::address_text(b.host, b.port), std::string(role_of(b, *facts)),
                std::string(state_of(b, *facts)), std::to_string(b.leaders), std::to_string(b.replicas), disk_text(b),
-               b.rack.value_or("")});
+               b.up ? duration_text(*b.up) : std::string(), b.rack.value_or("")});
     names += fmt::format("{}\n", b.id);
   }
   print_out(command.shared.format == Format::json   ? all.dump(2) + "\n"

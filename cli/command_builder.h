@@ -54,7 +54,7 @@ class CommandBuilder {
                 std::shared_ptr<C>& command) {
     command = std::make_shared<C>();
     CLI::App* app = parent.add_subcommand(name, what);
-    if (!examples.empty()) app->footer("Examples:\n" + examples);
+    app->footer(examples.empty() ? std::string() : "Examples:\n" + examples);  // not the parent's, which it came with
     app->callback([this, command] { chosen_ = *command; });
     return app;
   }
@@ -74,6 +74,7 @@ class CommandBuilder {
       if (known->get_name() == name) return known;
     }
     CLI::App* app = app_.add_subcommand(name, what);
+    app->footer(std::string());  // not the root's, which it came with
     app->require_subcommand(1);
     return app;
   }

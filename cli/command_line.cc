@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/cheat_sheets.h"
 #include "cli/command_builder.h"
@@ -38,11 +39,13 @@ class Parser : private CommandBuilder {
   void add_config_commands();
   void add_shell_commands();
   void add_help();
+  void give_nouns_examples();
 
   Exit wrong_usage(const CLI::ParseError& error);
   Exit help_of(const std::vector<std::string>& words) const;
   Exit no_such_command(const CLI::App& app, const std::string& path, const std::string& word) const;
   [[nodiscard]] std::string nearest_word(const CLI::App& app, const std::string& word) const;
+  [[nodiscard]] static std::string nearest_option(const CLI::App& app, const std::string& word);
 
   std::optional<Exit> over_;  // all is done that was asked for
 };
@@ -79,6 +82,25 @@ Parser::Parser() {
   add_help();
   std::shared_ptr<VersionCommand> version;
   add(app_, "version", "Print the version", "", version);
+  give_nouns_examples();
+}
+
+// A noun has no examples of its own: it shows how its first verbs begin theirs.
+void Parser::give_nouns_examples() {
+  constexpr size_t most = 3;
+  constexpr std::string_view head = "Examples:\n";
+  const std::function<bool(CLI::App*)> all;
+  for (CLI::App* noun : app_.get_subcommands(all)) {
+    if (!noun->get_footer().empty()) continue;
+    std::vector<std::string> examples;
+    for (const CLI::App* verb : noun->get_subcommands(all)) {
+      const std::string footer = verb->get_footer();
+      if (examples.size() == most) break;
+      if (footer.starts_with(head))
+        examples.push_back(footer.substr(head.size(), footer.find('\n', head.size()) - head.size()));
+    }
+    if (!examples.empty()) noun->footer(fmt::format("{}{}", head, fmt::join(examples, "\n")));
+  }
 }
 
 void Parser::add_process_commands() {
@@ -480,6 +502,26 @@ std::string Parser::nearest_word(const CLI::App& app, const std::string& word) c
   return found;
 }
 
+std::string Parser::nearest_option(const CLI::App& app, const std::string& word) {
+  std::string found;
+  size_t best = 3;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) {
+      const size_t apart = common::config::edit_distance("--" + name, word, best);
+      if (apart >= best) continue;
+      best = apart;
+      found = "--" + name;
+    }
+  }
+  return found;
+}
+
+// CLI11 puts two empty lines between the groups of options, and one everywhere else.
+std::string tidy(std::string help) {
+  for (size_t at = help.find("\n\n\n"); at != std::string::npos; at = help.find("\n\n\n", at)) help.erase(at, 1);
+  return help;
+}
+
 Exit Parser::help_of(const std::vector<std::string>& words) const {
   for (const CheatSheet& sheet : cheat_sheets()) {
     if (words.size() == 1 && words.front() == sheet.name) return print_out(sheet.lines) ? Exit::done : Exit::refused;
@@ -496,7 +538,7 @@ Exit Parser::help_of(const std::vector<std::string>& words) const {
   }
   // Not app->help(): of the command line itself that is the help of what was chosen, and `help` was.
   const std::string path = before.empty() ? app->get_name() : fmt::format("{} {}", before, app->get_name());
-  print_out(app->get_formatter()->make_help(app, path, CLI::AppFormatMode::Normal));
+  print_out(tidy(app->get_formatter()->make_help(app, path, CLI::AppFormatMode::Normal)));
   return Exit::done;
 }
 
@@ -519,6 +561,13 @@ Exit Parser::wrong_usage(const CLI::ParseError& error) {
   const bool names_commands = !app->get_subcommands(static_cast<std::function<bool(const CLI::App*)>>(nullptr)).empty();
   if (names_commands && !rest.empty() && !rest.front().starts_with('-'))
     return no_such_command(*app, path, rest.front());
+  const auto option = std::ranges::find_if(rest, [](const std::string& word) { return word.starts_with('-'); });
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && option != rest.end()) {
+    const std::string nearest = nearest_option(*app, option->substr(0, option->find('=')));
+    fmt::print(stderr, "{}: no such option: {}{}\ntry: {} --help\n", path, *option,
+               nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest), path);
+    return Exit::usage;
+  }
   fmt::print(stderr, "{}: {}\ntry: {} --help\n", path, error.what(), path);
   return Exit::usage;
 }
@@ -533,7 +582,7 @@ tl::expected<Command, Exit> Parser::parse(int argc, const char* const* argv) {
       before += (before.empty() ? "" : " ") + app->get_name();
       app = given.front();
     }
-    print_out(app->help(before, CLI::AppFormatMode::Normal));
+    print_out(tidy(app->help(before, CLI::AppFormatMode::Normal)));
     return tl::unexpected(Exit::done);
   } catch (const CLI::Success&) {
   } catch (const CLI::ParseError& error) {

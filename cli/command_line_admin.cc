@@ -209,17 +209,27 @@ void add_diagnosis(CommandBuilder& tree) {
   tree.add_shared(live, top, true);
 
   std::shared_ptr<WhyCommand> why;
-  CLI::App* app = tree.add(tree.root(), "why", "Why a topic cannot be written or read, or a group lags: one sentence",
-                           "  naru why produce orders\n  naru why consume orders\n  naru why group billing", why);
-  app->add_option("what", why->what, "produce, consume or group")
+  CLI::App* app = tree.add(tree.root(), "why",
+                           "Why a topic cannot be written or read, a group lags, or copies are missing: one sentence",
+                           "  naru why produce orders\n  naru why consume orders\n  naru why group billing\n"
+                           "  naru why under-replicated",
+                           why);
+  app->add_option("what", why->what, "produce, consume, group or under-replicated")
       ->required()
-      ->check(CLI::IsMember({"produce", "consume", "group"}).description(""));
-  app->add_option("name", why->name, "Of the topic or group")->required();
+      ->check(CLI::IsMember({"produce", "consume", "group", "under-replicated"}).description(""));
+  app->add_option("name", why->name, "Of the topic or group");
   tree.add_shared(app, why, true);
+  tree.on_parsed(app, why, [why] {
+    const bool of_all = why->what == "under-replicated";
+    if (of_all != why->name.empty())
+      throw CLI::ValidationError(why->what,
+                                 of_all ? "is asked of the whole cluster" : "of which one? a name is missing");
+  });
   std::shared_ptr<DoctorCommand> doctor;
   app = tree.add(tree.root(), "doctor",
                  "Look at everything that can be looked at from here: addresses, clocks, disks, limits, versions",
-                 "  naru doctor\n  naru doctor -b kafka-1:9092 -o json", doctor);
+                 "  naru doctor\n  naru doctor --addresses\n  naru doctor -b kafka-1:9092 -o json", doctor);
+  app->add_flag("--addresses", doctor->addresses, "Only whether clients here reach what the brokers send them to");
   tree.add_shared(app, doctor, true);
 }
 
@@ -259,7 +269,7 @@ void add_drill(CommandBuilder& tree) {
         ->type_name("TIME");
   };
   time("--for", drill->harm_time, "How long the harm lasts (5s)");
-  time("--quiet-time", drill->quiet_time, "How long all is well before and after (3s)");
+  time("--quiet-time", drill->quiet_time, "How long all is well before and after (3s); rates need a second or more");
   time("--patience", drill->patience, "How long the cluster may take to be whole again (2m)");
   app->add_flag("-y,--yes", drill->yes, "Do not ask");
   tree.add_shared(app, drill, true);

@@ -299,11 +299,12 @@ struct QuorumCommand {
 };
 struct WhyCommand {
   Shared shared;
-  std::string what;  // produce, consume, group
-  std::string name;
+  std::string what;  // produce, consume, group, under-replicated
+  std::string name;  // of the first three
 };
 struct DoctorCommand {
   Shared shared;
+  bool addresses = false;  // only those
 };
 // See drill/drill.cc.
 struct DrillCommand {

@@ -1,5 +1,6 @@
 // naru dev: a broker, or a cluster of real broker processes, with no configuration. The parent writes a
-// server.properties for each, starts them, says where clients connect, and stops them all on Ctrl-C.
+// server.properties for each, starts them, says where clients connect, and stops them all on Ctrl-C. What a drill has
+// ended it starts again when the drill asks for it, so that all brokers stay its own.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -22,6 +23,7 @@
 #include "cli/notify_socket.h"
 #include "cli/output.h"
 #include "cli/profile_files.h"
+#include "cli/restart_requests.h"
 #include "cli/version.h"
 #include "cli/wait.h"
 #include "common/config/config_load.h"
@@ -61,6 +63,9 @@ class DevCluster {
   enum class Stage { starting, serving, stopping };
   // Notices children that ended; true when none is left. Says so, but for those whose start has failed.
   bool reap(Stage stage);
+  [[nodiscard]] bool any_running() const;
+  void start_ended();
+  void serve(Interruption& interruption, RestartRequests& restarts);
   void stop_all(Interruption& interruption);
   [[nodiscard]] std::string bootstrap() const;
   [[nodiscard]] static std::string last_error(const Child& child);
@@ -233,15 +238,17 @@ bool DevCluster::reap(Stage stage) {
               ? fmt::format("was killed by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)))
               : fmt::format("ended with code {}: {}", WEXITSTATUS(status), last_error(child));
       const std::string next = stage == Stage::stopping ? fmt::format("its log: {}", (child.dir / "naru.log").string())
+                               : any_running()          ? fmt::format("to bring it back: kill -USR1 {}", getpid())
                                                         : fmt::format("to bring it back: naru start -c {}",
                                                                       (child.dir / "server.properties").string());
       fmt::print(stderr, "broker {} (process {}) {}; {}\n", child.id, pid, how, next);
     }
   }
-  for (const Child& child : children_) {
-    if (child.running()) return false;
-  }
-  return true;
+  return !any_running();
+}
+
+bool DevCluster::any_running() const {
+  return std::ranges::any_of(children_, &Child::running);
 }
 
 // The first that has not said yet that it serves clients; null: all have.
@@ -335,9 +342,34 @@ void DevCluster::stop_all(Interruption& interruption) {
   }
 }
 
+void DevCluster::start_ended() {
+  for (Child& child : children_) {
+    if (child.running()) continue;
+    if (Outcome<void> started = start(child); !started) {
+      (void)report(started.error());
+    } else {
+      fmt::print(stderr, "broker {} is started again, process {}\n", child.id, child.pid);
+    }
+  }
+}
+
+// Until an interruption, or until no broker is left and nobody will ask for one.
+void DevCluster::serve(Interruption& interruption, RestartRequests& restarts) {
+  while (!interruption.wait(milliseconds(100))) {
+    const bool asked = restarts.take();  // before looking: whoever asks has seen the end of what it asks for
+    const bool none_left = reap(Stage::serving);
+    if (asked) {
+      start_ended();
+    } else if (none_left && !restarts.will_come()) {
+      return;
+    }
+  }
+}
+
 Exit DevCluster::run() {
   if (Outcome<void> prepared = prepare(); !prepared) return report(prepared.error());
   Interruption interruption;
+  RestartRequests restarts;
   for (Child& child : children_) {
     if (Outcome<void> started = start(child); !started) {
       stop_all(interruption);
@@ -350,9 +382,9 @@ Exit DevCluster::run() {
   }
   say_where();
   if (!command_.ready_file.empty()) std::ofstream(command_.ready_file) << bootstrap() << "\n";
-  bool none_left = false;
-  while (!none_left && !interruption.wait(milliseconds(100))) none_left = reap(Stage::serving);
-  if (none_left) return report({.exit = Exit::refused, .message = "no broker is left", .next_step = {}});
+  serve(interruption, restarts);
+  if (interruption.count() == 0)
+    return report({.exit = Exit::refused, .message = "no broker is left", .next_step = {}});
   fmt::print(stderr, "stopping\n");
   all_in_order_ = true;
   stop_all(interruption);

@@ -1,6 +1,7 @@
 // naru why and naru doctor: the cause in one sentence, and all that can be looked at from here, one line each.
+#include <algorithm>
 #include <chrono>
-#include <set>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -10,6 +11,7 @@
 #include "cli/facts.h"
 #include "cli/group_facts.h"
 #include "cli/json_or_null.h"
+#include "cli/limits.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "cli/why.h"
@@ -37,6 +39,7 @@ Outcome<Reason> find_reason(client::Cluster& cluster, const WhyCommand& command)
   Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::yes);
   if (!facts) return tl::unexpected(facts.error());
   fetch_eligible(cluster, facts->topics);
+  if (command.what == "under-replicated") return why_under_replicated(*facts);
   if (command.what == "produce") return why_produce(*facts, command.name);
   if (command.what == "consume") return why_consume(*facts, command.name);
   const auto groups = fetch_groups(cluster, {command.name});
@@ -44,14 +47,7 @@ Outcome<Reason> find_reason(client::Cluster& cluster, const WhyCommand& command)
   return why_group(*facts, groups->front());
 }
 
-enum class State { good, note, bad };
-
-struct Finding {
-  std::string subject;
-  State state = State::good;
-  std::string text;
-  std::string next_step;
-};
+using State = FindingState;
 
 std::string_view name_of(State state) {
   return state == State::good ? "good" : state == State::note ? "note" : "bad";
@@ -62,17 +58,18 @@ class Doctor {
   Doctor(client::Cluster& cluster, milliseconds timeout) : cluster_(cluster), timeout_(timeout) {}
 
   // Does what a client does, in its order. An error: not even one broker was reached.
-  Outcome<std::vector<Finding>> examine() {
+  Outcome<std::vector<Finding>> examine(const DoctorCommand& command) {
     const auto begin = steady_clock::now();
-    Outcome<ClusterFacts> facts = fetch_cluster(cluster_, WithDisks::yes);
+    Outcome<ClusterFacts> facts = fetch_cluster(cluster_, command.addresses ? WithDisks::no : WithDisks::yes);
     if (!facts) return tl::unexpected(facts.error());
     say("bootstrap", State::good, fmt::format("{} answered in {} ms", cluster_.connected_to(), ms_since(begin)));
-    look_at_health(*facts);
+    if (!command.addresses) look_at_health(*facts);
     for (const BrokerFacts& broker : facts->brokers) look_at_address(broker);
+    if (command.addresses) return std::move(findings_);
     look_at_versions();
     look_at_clock();
     for (const BrokerFacts& broker : facts->brokers) look_at_disks(broker);
-    look_at_limits(*facts);
+    std::ranges::move(find_limits(*facts), std::back_inserter(findings_));
     return std::move(findings_);
   }
 
@@ -185,37 +182,6 @@ class Doctor {
     }
   }
 
-  // What one broker's death would do.
-  void look_at_limits(const ClusterFacts& facts) {
-    std::vector<std::string> single;
-    std::vector<std::string> tight;
-    for (const TopicFacts& topic : facts.topics) {
-      if (topic.partitions.empty()) continue;
-      if (topic.replication() == 1) {
-        single.push_back(topic.name);
-      } else if (topic.min_isr && static_cast<size_t>(*topic.min_isr) >= topic.replication()) {
-        tight.push_back(topic.name);
-      }
-    }
-    const auto some = [](const std::vector<std::string>& names) {
-      return names.size() > 3 ? fmt::format("{}, {}, {} and {} more", names[0], names[1], names[2], names.size() - 3)
-                              : fmt::format("{}", fmt::join(names, ", "));
-    };
-    if (!single.empty() && facts.brokers.size() > 1) {
-      say("limits", State::note, fmt::format("one copy only, gone with its broker: {}", some(single)),
-          "`naru partition move TOPIC --replicas 3` adds copies");
-    }
-    if (!tight.empty()) {
-      say("limits", State::note,
-          fmt::format("min.insync.replicas is the number of copies, so one dead broker stops writes: {}", some(tight)),
-          "`naru config set topic TOPIC min.insync.replicas=...`");
-    }
-    if (facts.voters.size() == 2)
-      say("limits", State::bad, "two voters: the loss of either stops the cluster", "three voters survive one");
-    if (single.empty() && tight.empty() && facts.brokers.size() > 2 && facts.voters.size() > 2)
-      say("limits", State::good, "any one broker may be lost, and everything goes on");
-  }
-
   client::Cluster& cluster_;
   const milliseconds timeout_;
   std::vector<Finding> findings_;
@@ -246,7 +212,7 @@ Exit run(const DoctorCommand& command) {
   if (command.shared.format == Format::help) return print_out(doctor_shape) ? Exit::done : Exit::refused;
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
-  const Outcome<std::vector<Finding>> findings = Doctor(*cluster, command.shared.timeout).examine();
+  const Outcome<std::vector<Finding>> findings = Doctor(*cluster, command.shared.timeout).examine(command);
   if (!findings) return report(findings.error());
   bool healthy = true;
   Json all = Json::array();

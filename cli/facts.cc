@@ -131,12 +131,16 @@ void add_disks(client::Cluster& cluster, ClusterFacts& facts) {
     if (broker.fenced) continue;
     kafka::DescribeLogDirsRequest request;
     request.topics.reset();
+    request.traffic = true;
     // Without a controller nobody says who is down, and those who are do not answer.
     const client::Deadline until = facts.controller ? cluster.deadline() : soon(cluster);
     const auto answer = cluster.call_on_until<kafka::DescribeLogDirsResponse>(
         client::Broker{.id = broker.id, .address = {.host = broker.host, .port = broker.port}}, request, until);
     if (!answer) continue;
     broker.answers = true;
+    if (answer->bytes_in_per_second >= 0) broker.bytes_in_per_second = answer->bytes_in_per_second;
+    if (answer->bytes_out_per_second >= 0) broker.bytes_out_per_second = answer->bytes_out_per_second;
+    if (answer->up_ms >= 0) broker.up = std::chrono::milliseconds(answer->up_ms);
     int64_t used = 0;
     int64_t total = 0;
     for (const auto& dir : answer->results) {
@@ -276,6 +280,18 @@ Outcome<ClusterFacts> fetch_cluster(client::Cluster& cluster, WithDisks disks) {
   return facts;
 }
 
+std::vector<int32_t> brokers_not_in_sync(const ClusterFacts& cluster) {
+  std::set<int32_t> missing;
+  for (const TopicFacts& topic : cluster.topics) {
+    for (const PartitionFacts& p : topic.partitions) {
+      for (const int32_t id : p.replicas) {
+        if (std::find(p.isr.begin(), p.isr.end(), id) == p.isr.end()) missing.insert(id);
+      }
+    }
+  }
+  return {missing.begin(), missing.end()};
+}
+
 Health assess(const ClusterFacts& cluster, int brokers_min) {
   Health health;
   const auto because = [&](std::string reason) { health.reasons.push_back(std::move(reason)); };
@@ -307,7 +323,11 @@ Health assess(const ClusterFacts& cluster, int brokers_min) {
     because(fmt::format("without leader {}: these partitions can be neither written nor read", n));
   if (const int n = cluster.under_min_isr(); n > 0)
     because(fmt::format("too few in sync {}: below min.insync.replicas, so acks=all is refused there", n));
-  if (const int n = cluster.under_replicated(); n > 0) because(fmt::format("under-replicated {}", n));
+  if (const int n = cluster.under_replicated(); n > 0) {
+    const std::vector<int32_t> missing = brokers_not_in_sync(cluster);
+    because(fmt::format("under-replicated {}: {} {} not in sync", n,
+                        missing.size() == 1 ? "the copies of broker" : "copies of brokers", ids_text(missing)));
+  }
   return health;
 }
 

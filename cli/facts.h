@@ -2,6 +2,7 @@
 // commands status, health, topic and scripts print from these.
 // fetch_*: network, thread-compatible. assess: pure.
 #pragma once
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -52,6 +53,10 @@ struct BrokerFacts {
   std::optional<int64_t> disk_total;
   std::optional<int64_t> disk_free;       // of the fullest directory
   std::vector<std::string> offline_dirs;  // data directories that have failed
+  // Of clients, over the last seconds; and since when it runs. Absent where the broker does not tell.
+  std::optional<int64_t> bytes_in_per_second;
+  std::optional<int64_t> bytes_out_per_second;
+  std::optional<std::chrono::milliseconds> up;
 };
 
 struct ClusterFacts {
@@ -75,8 +80,11 @@ Outcome<std::vector<TopicFacts>> fetch_topics(client::Cluster& cluster,
 void fetch_eligible(client::Cluster& cluster, std::vector<TopicFacts>& topics);
 // min.insync.replicas of each topic, filled in.
 void fetch_min_isr(client::Cluster& cluster, std::vector<TopicFacts>& topics);
-enum class WithDisks { no, yes };
+enum class WithDisks { no, yes };  // and with what else each broker alone knows: traffic, time of its start
 Outcome<ClusterFacts> fetch_cluster(client::Cluster& cluster, WithDisks disks);
+
+// Whose copies are missing where a partition is not fully replicated. Sorted.
+std::vector<int32_t> brokers_not_in_sync(const ClusterFacts& cluster);
 
 struct Health {
   std::vector<std::string> reasons;  // why not; empty: healthy

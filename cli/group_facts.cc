@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <set>
-#include <thread>
 
 #include <fmt/format.h>
 
+#include "cli/ask_again.h"
 #include "cli/facts.h"
 #include "kafka/describe_groups.h"
 #include "kafka/find_coordinator.h"
@@ -32,15 +32,15 @@ struct Coordinator {
   ErrorCode error = ErrorCode::none;
 };
 
-Outcome<Coordinator> find_coordinator_once(client::Cluster& cluster, const std::string& group) {
+Outcome<Coordinator> find_coordinator_once(client::Cluster& cluster, const std::string& group, client::Deadline until) {
   kafka::FindCoordinatorRequest request;
   request.coordinator_keys = {group};
-  auto answer = cluster.call<kafka::FindCoordinatorResponse>(request);
+  auto answer = cluster.call_until<kafka::FindCoordinatorResponse>(request, until);
   if (!answer && answer.error().exit == Exit::usage) {
     // Before version 4 the request carries one key, and the codec refuses to drop the list.
     request.coordinator_keys.clear();
     request.key = group;
-    answer = cluster.call<kafka::FindCoordinatorResponse>(request);
+    answer = cluster.call_until<kafka::FindCoordinatorResponse>(request, until);
   }
   if (!answer) return tl::unexpected(std::move(answer.error()));
   if (!answer->coordinators.empty()) {
@@ -50,14 +50,11 @@ Outcome<Coordinator> find_coordinator_once(client::Cluster& cluster, const std::
   return Coordinator{{answer->node_id, {answer->host, static_cast<uint16_t>(answer->port)}}, answer->error_code};
 }
 
-// Right after a start or a failover the coordinator is on its way; it is waited for within the timeout.
-Outcome<Coordinator> find_coordinator(client::Cluster& cluster, const std::string& group) {
-  const client::Deadline until = cluster.deadline();
-  for (;;) {
-    Outcome<Coordinator> found = find_coordinator_once(cluster, group);
-    if (!found || !coordinator_may_come(found->error) || std::chrono::steady_clock::now() >= until) return found;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
+// Right after a start or a failover the coordinator is on its way; it is waited for.
+Outcome<Coordinator> find_coordinator(client::Cluster& cluster, const std::string& group, client::Deadline until) {
+  return ask_again_until(
+      until, [&] { return find_coordinator_once(cluster, group, until); },
+      [](const Coordinator& found) { return coordinator_may_come(found.error); });
 }
 
 std::vector<TopicPartition> assigned_partitions(const common::model::Buffer& bytes) {
@@ -71,10 +68,11 @@ std::vector<TopicPartition> assigned_partitions(const common::model::Buffer& byt
   return all;
 }
 
-Outcome<void> describe_members(client::Cluster& cluster, const client::Broker& coordinator, GroupFacts& facts) {
+Outcome<void> describe_members(client::Cluster& cluster, const client::Broker& coordinator, client::Deadline until,
+                               GroupFacts& facts) {
   kafka::DescribeGroupsRequest request;
   request.groups = {facts.name};
-  const auto answer = cluster.call_on<kafka::DescribeGroupsResponse>(coordinator, request);
+  const auto answer = cluster.call_on_until<kafka::DescribeGroupsResponse>(coordinator, request, until);
   if (!answer) return tl::unexpected(answer.error());
   if (answer->groups.empty()) return {};
   const auto& group = answer->groups.front();
@@ -129,20 +127,20 @@ ErrorCode error_of(const kafka::OffsetFetchResponse& answer) {
   return answer.groups.front().error_code;
 }
 
-Outcome<void> fetch_committed(client::Cluster& cluster, const client::Broker& coordinator, TopicNames& names,
-                              GroupFacts& facts) {
+Outcome<void> fetch_committed(client::Cluster& cluster, const client::Broker& coordinator, client::Deadline until,
+                              TopicNames& names, GroupFacts& facts) {
   kafka::OffsetFetchRequest request;
   kafka::OffsetFetchRequest::OffsetFetchRequestGroup group;
   group.group_id = facts.name;
   group.topics.reset();
   request.groups.push_back(std::move(group));
-  auto answer = cluster.call_on<kafka::OffsetFetchResponse>(coordinator, request);
+  auto answer = cluster.call_on_until<kafka::OffsetFetchResponse>(coordinator, request, until);
   if (!answer && answer.error().exit == Exit::usage) {
     // Before version 8 the request names one group outside the list.
     request.groups.clear();
     request.group_id = facts.name;
     request.topics.reset();
-    answer = cluster.call_on<kafka::OffsetFetchResponse>(coordinator, request);
+    answer = cluster.call_on_until<kafka::OffsetFetchResponse>(coordinator, request, until);
   }
   if (!answer) return tl::unexpected(std::move(answer.error()));
   if (const ErrorCode error = error_of(*answer); error != ErrorCode::none) {
@@ -182,19 +180,20 @@ void add_owned(GroupFacts& facts) {
             [](const GroupOffset& a, const GroupOffset& b) { return a.partition < b.partition; });
 }
 
-Outcome<GroupFacts> fetch_group_once(client::Cluster& cluster, const std::string& name, TopicNames& topic_names) {
+Outcome<GroupFacts> fetch_group_once(client::Cluster& cluster, const std::string& name, client::Deadline until,
+                                     TopicNames& topic_names) {
   GroupFacts facts;
   facts.name = name;
-  const Outcome<Coordinator> coordinator = find_coordinator(cluster, name);
+  const Outcome<Coordinator> coordinator = find_coordinator(cluster, name, until);
   if (!coordinator) return tl::unexpected(coordinator.error());
   facts.error = coordinator->error;
   if (facts.error != ErrorCode::none) return facts;
   facts.coordinator = coordinator->broker.id;
-  if (Outcome<void> done = describe_members(cluster, coordinator->broker, facts); !done)
+  if (Outcome<void> done = describe_members(cluster, coordinator->broker, until, facts); !done)
     return tl::unexpected(std::move(done.error()));
   if (coordinator_may_come(facts.error)) return facts;
   const ErrorCode described = facts.error;
-  if (Outcome<void> done = fetch_committed(cluster, coordinator->broker, topic_names, facts); !done)
+  if (Outcome<void> done = fetch_committed(cluster, coordinator->broker, until, topic_names, facts); !done)
     return tl::unexpected(std::move(done.error()));
   if (described != ErrorCode::none && !coordinator_may_come(facts.error)) facts.error = described;
   add_owned(facts);
@@ -207,11 +206,9 @@ Outcome<GroupFacts> fetch_group_once(client::Cluster& cluster, const std::string
 // A coordinator that moves between two questions answers the second with an error; its successor is asked both anew.
 Outcome<GroupFacts> fetch_group(client::Cluster& cluster, const std::string& name, TopicNames& topic_names) {
   const client::Deadline until = cluster.deadline();
-  for (;;) {
-    Outcome<GroupFacts> facts = fetch_group_once(cluster, name, topic_names);
-    if (!facts || !coordinator_may_come(facts->error) || std::chrono::steady_clock::now() >= until) return facts;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
+  return ask_again_until(
+      until, [&] { return fetch_group_once(cluster, name, until, topic_names); },
+      [](const GroupFacts& facts) { return coordinator_may_come(facts.error); });
 }
 
 struct Leaders {
@@ -313,7 +310,7 @@ int64_t GroupFacts::total_lag() const {
 }
 
 Outcome<client::Broker> fetch_coordinator(client::Cluster& cluster, const std::string& group) {
-  const Outcome<Coordinator> found = find_coordinator(cluster, group);
+  const Outcome<Coordinator> found = find_coordinator(cluster, group, cluster.deadline());
   if (!found) return tl::unexpected(found.error());
   if (found->error != ErrorCode::none)
     return tl::unexpected(refused(fmt::format("cannot find the coordinator of group {}", group), found->error));

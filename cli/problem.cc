@@ -40,6 +40,8 @@ std::string_view meaning_of(ErrorCode code) {
       return "the group's coordinator has moved";
     case ErrorCode::group_id_not_found:
       return "no such group";
+    case ErrorCode::non_empty_group:
+      return "the group has members";
     case ErrorCode::unsupported_version:
       return "the broker does not speak this request";
     case ErrorCode::topic_deletion_disabled:
@@ -53,12 +55,47 @@ std::string_view meaning_of(ErrorCode code) {
   }
 }
 
+namespace {
+
+// Which command helps on; empty where none does.
+std::string_view next_step_after(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::unknown_topic_or_partition:
+    case ErrorCode::unknown_topic_id:
+      return "`naru topic list` shows what there is";
+    case ErrorCode::group_id_not_found:
+      return "`naru group list` shows what there is";
+    case ErrorCode::non_empty_group:
+      return "stop its consumers first: `naru group describe` shows who they are";
+    case ErrorCode::topic_already_exists:
+      return "`naru topic describe` shows it; --if-absent makes that no error";
+    case ErrorCode::invalid_replication_factor:
+      return "`naru status` shows which brokers there are";
+    case ErrorCode::leader_not_available:
+    case ErrorCode::not_enough_replicas:
+      return "`naru why produce TOPIC` says what is missing";
+    case ErrorCode::coordinator_not_available:
+    case ErrorCode::request_timed_out:
+      return "`naru health` says what is wrong";
+    case ErrorCode::unsupported_version:
+      return "`naru doctor` shows whether all brokers speak the same";
+    default:
+      return {};
+  }
+}
+
+// What Kafka's brokers say of this code whatever was asked for.
+constexpr std::string_view says_nothing = "This server does not host this topic-partition.";
+
+}  // namespace
+
 Problem refused(std::string_view what, ErrorCode code, std::string_view broker_message) {
-  const std::string_view why = !broker_message.empty() ? broker_message : meaning_of(code);
+  const bool tells = !broker_message.empty() && broker_message != says_nothing;
+  const std::string_view why = tells ? broker_message : meaning_of(code);
   std::string message = why.empty() ? fmt::format("{}: {}", what, code) : fmt::format("{}: {} ({})", what, code, why);
   return {.exit = code == ErrorCode::request_timed_out ? Exit::unreachable : Exit::refused,
           .message = std::move(message),
-          .next_step = {}};
+          .next_step = std::string(next_step_after(code))};
 }
 
 }  // namespace cli

@@ -35,7 +35,8 @@ using Outcome = tl::expected<T, Problem>;
   return tl::unexpected<Problem>(Problem{exit, std::move(message), std::move(next_step)});
 }
 
-// "cannot create topic orders: TOPIC_ALREADY_EXISTS (a topic of that name exists)", with the broker's own words if any.
+// "cannot create topic orders: TOPIC_ALREADY_EXISTS (a topic of that name exists)", with the broker's own words if any,
+// and the command that helps on.
 Problem refused(std::string_view what, common::model::ErrorCode code, std::string_view broker_message = {});
 // The meaning of the common error codes in a few words; empty for the others.
 std::string_view meaning_of(common::model::ErrorCode code);

@@ -24,7 +24,8 @@ constexpr std::string_view status_shape = R"({"cluster_id": "text", "healthy": t
  "controller": 1 or null, "controller_epoch": 1 or null,
  "brokers": [{"id": 1, "host": "text", "port": 9092, "rack": "text" or null, "role": "controller|voter|observer" or null,
               "fenced": false or null, "leaders": 0, "replicas": 0, "disk_used": bytes or null, "disk_total": bytes or null,
-              "offline_dirs": ["path"]}],
+              "offline_dirs": ["path"], "bytes_in_per_second": 0 or null, "bytes_out_per_second": 0 or null,
+              "up_ms": 0 or null}],
  "topics": 0, "partitions": 0, "led": 0, "fully_replicated": 0, "leaderless": 0, "under_replicated": 0,
  "under_min_isr": 0}
 )";
@@ -47,7 +48,10 @@ Json status_json(const ClusterFacts& cluster, const Health& health) {
                        {"replicas", b.replicas},
                        {"disk_used", or_null(b.disk_used)},
                        {"disk_total", or_null(b.disk_total)},
-                       {"offline_dirs", b.offline_dirs}});
+                       {"offline_dirs", b.offline_dirs},
+                       {"bytes_in_per_second", or_null(b.bytes_in_per_second)},
+                       {"bytes_out_per_second", or_null(b.bytes_out_per_second)},
+                       {"up_ms", b.up ? Json(b.up->count()) : Json(nullptr)}});
   }
   const int partitions = cluster.partitions();
   return {{"cluster_id", cluster.cluster_id},
@@ -72,8 +76,10 @@ std::string count_text(size_t n, std::string_view one, std::string_view many) {
 std::string status_table(const ClusterFacts& cluster, const Health& health) {
   std::string out;
   for (const std::string& reason : health.reasons) out += red("unhealthy: " + reason) + "\n";
-  if (cluster.leaderless() + cluster.under_replicated() > 0)
-    out += "which and why: naru topic list --problems, naru why produce TOPIC\n";
+  if (cluster.leaderless() + cluster.under_replicated() > 0) {
+    out += fmt::format("which and why: naru topic list --problems, naru why {}\n",
+                       cluster.leaderless() > 0 ? "produce TOPIC" : "under-replicated");
+  }
   const std::string controller =
       cluster.controller ? fmt::format("controller {}", *cluster.controller) : "no controller";
   const std::string epoch = cluster.controller_epoch ? fmt::format(" (epoch {})", *cluster.controller_epoch) : "";
@@ -86,7 +92,10 @@ std::string status_table(const ClusterFacts& cluster, const Health& health) {
                {"STATE"},
                {"LEADERS", Align::right},
                {"REPLICAS", Align::right},
+               {"IN/s", Align::right, true},
+               {"OUT/s", Align::right, true},
                {"DISK", Align::right, true},
+               {"UP", Align::right, true},
                {"RACK", Align::left, true}});
   for (const BrokerFacts& b : cluster.brokers) {
     const std::string disk = !b.disk_used ? std::string()
@@ -94,8 +103,10 @@ std::string status_table(const ClusterFacts& cluster, const Health& health) {
                                  ? fmt::format("{} of {}", bytes_text(*b.disk_used), bytes_text(*b.disk_total))
                                  : bytes_text(*b.disk_used);
     table.add({std::to_string(b.id), common::model::address_text(b.host, b.port), std::string(role_of(b, cluster)),
-               std::string(state_of(b, cluster)), std::to_string(b.leaders), std::to_string(b.replicas), disk,
-               b.rack.value_or("")});
+               std::string(state_of(b, cluster)), std::to_string(b.leaders), std::to_string(b.replicas),
+               b.bytes_in_per_second ? bytes_text(*b.bytes_in_per_second) : std::string(),
+               b.bytes_out_per_second ? bytes_text(*b.bytes_out_per_second) : std::string(), disk,
+               b.up ? duration_text(*b.up) : std::string(), b.rack.value_or("")});
   }
   out += table.text();
   const int partitions = cluster.partitions();

@@ -130,6 +130,36 @@ Reason why_produce(const ClusterFacts& cluster, const std::string& name) {
           .next_step = "`naru doctor` looks at the way from here to the brokers"};
 }
 
+Reason why_under_replicated(const ClusterFacts& cluster) {
+  const int count = cluster.under_replicated();
+  if (count == 0) {
+    return {.well = true,
+            .sentence = fmt::format("all copies of all {} partitions are in sync", cluster.partitions()),
+            .next_step = {}};
+  }
+  const std::vector<int32_t> behind = brokers_not_in_sync(cluster);
+  const std::vector<int32_t> down = down_among(cluster, behind);
+  const std::string which =
+      count == 1 ? "1 partition lacks a copy in sync" : fmt::format("{} partitions lack copies in sync", count);
+  if (!down.empty()) {
+    const std::string others = down.size() == behind.size() ? "" : "; others are catching up";
+    return bad(
+        fmt::format("{}, because {}{}", which, are_down(down), others),
+        fmt::format("start {}: what was missed is copied by itself; `naru topic list --problems` names the topics",
+                    down.size() == 1 ? "it" : "them"));
+  }
+  for (const int32_t id : behind) {
+    const BrokerFacts* broker = find_broker(cluster, id);
+    if (broker == nullptr || broker->offline_dirs.empty()) continue;
+    return bad(
+        fmt::format("{}, because broker {} has lost its data directory {}", which, id, broker->offline_dirs.front()),
+        "repair the disk and start the broker again");
+  }
+  return bad(
+      fmt::format("{}, because {} {} catching up", which, brokers_text(behind), behind.size() == 1 ? "is" : "are"),
+      "it passes by itself; `naru topic list --problems` names the topics");
+}
+
 Reason why_consume(const ClusterFacts& cluster, const std::string& name) {
   const TopicFacts* topic = nullptr;
   if (auto reason = obstacle(cluster, name, topic)) return std::move(*reason);

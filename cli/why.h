@@ -16,6 +16,8 @@ struct Reason {
 };
 
 [[nodiscard]] Reason why_produce(const ClusterFacts& cluster, const std::string& topic);
+// Of the whole cluster: whose copies are missing, and why.
+[[nodiscard]] Reason why_under_replicated(const ClusterFacts& cluster);
 [[nodiscard]] Reason why_consume(const ClusterFacts& cluster, const std::string& topic);
 [[nodiscard]] Reason why_group(const ClusterFacts& cluster, const GroupFacts& group);
 

@@ -1,9 +1,9 @@
 // Fetch (key 1), versions 4-18: records from several partitions, as they are stored.
 //
-// Waits until min_bytes are there, an error must be told, or max_wait_ms (at most five minutes) are over. Answers whole
-// batches, at least one even if it is larger than the limits (KIP-74), up to the high watermark, or with isolation
-// level 1 up to the last stable offset with the list of aborted transactions. Partitions are read shard by shard, in
-// the order in which the request first names a partition of each shard.
+// Waits until min_bytes are there, an error must be told, max_wait_ms (at most five minutes) are over, or the client
+// has gone. Answers whole batches, at least one even if it is larger than the limits (KIP-74), up to the high
+// watermark, or with isolation level 1 up to the last stable offset with the list of aborted transactions. Partitions
+// are read shard by shard, in the order in which the request first names a partition of each shard.
 //
 // New by version: 5 log start offset; 6 KAFKA_STORAGE_ERROR (before: NOT_LEADER_OR_FOLLOWER); 7 fetch sessions
 // (KIP-227), an error for the whole answer; 9 leader-epoch fencing; 11 rack id; 12 flexible, divergence by last fetched
@@ -15,6 +15,7 @@
 #include <functional>
 #include <iterator>
 
+#include "broker/api/fetch_mentions.h"
 #include "broker/api/fetch_plan.h"
 #include "broker/api/fetch_session.h"
 #include "broker/api/handler.h"
@@ -47,7 +48,8 @@ constexpr int16_t whole_error_version = 7;
 constexpr int16_t topic_id_version = 13;
 constexpr int16_t leader_hints_version = 16;
 constexpr int32_t debugging_replica_id = -2;
-// A client that is gone is not noticed before its answer is written, and no client waits longer for one.
+// A client whose host vanished without a word is not noticed before its answer is written, and no client waits longer
+// for one.
 constexpr std::chrono::milliseconds wait_max = std::chrono::minutes(5);
 
 // One partition of the plan.
@@ -100,6 +102,7 @@ FetchAsk ask_from(const RequestContext& ctx, FetchRequest& request) {
       ask.targets.push_back(std::move(target));
     }
   }
+  keep_each_partition_once(ask.targets);
   for (FetchRequest::ForgottenTopic& topic : request.forgotten_topics_data) {
     if (is_too_long_for_a_topic(topic.topic)) continue;  // no session keeps it
     FetchTopicKey key;
@@ -251,9 +254,9 @@ Awaitable<void> read_or_wait(RequestContext& ctx, std::shared_ptr<Fetch> fetch, 
       ctx.answer_holds(0);
     }
     count_waiting(ctx.broker().metrics, &Waiting::fetch, 1);
-    const bool is_news = co_await common::until(waiter->ready(), deadline);
+    const bool is_news = co_await ctx.wait_for(waiter->ready(), deadline);
     count_waiting(ctx.broker().metrics, &Waiting::fetch, -1);
-    if (!is_news && found.taken() == 0) co_return;
+    if (ctx.is_abandoned() || (!is_news && found.taken() == 0)) co_return;
     ctx.refresh_image();
   }
 }
@@ -382,6 +385,10 @@ Awaitable<FetchResponse> handle(RequestContext& ctx, FetchRequest request) {
   const common::Instant deadline =
       ctx.shard().now() + std::clamp(milliseconds(request.max_wait_ms), milliseconds(0), wait_max);
   co_await read_or_wait(ctx, fetch, deadline);
+  if (ctx.is_abandoned()) {
+    ctx.send_nothing();
+    co_return FetchResponse{};
+  }
   co_return respond(ctx, *fetch);
 }
 

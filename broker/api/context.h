@@ -120,7 +120,13 @@ class RequestContext {
   Awaitable<uint64_t> reserve_answer(uint64_t wanted) { return in_flight_.reserve_answer(wanted); }
   // What the answer holds in memory, now that it is known.
   void answer_holds(uint64_t bytes) { in_flight_.answer_holds(bytes); }
-  // The protocol has no response to this request (acks=0).
+  // A long wait for what others do: for `news`, until `deadline`, or until the connection has ended. false: no news.
+  Awaitable<bool> wait_for(common::Event& news, common::Instant deadline) {
+    return in_flight_.wait_for(news, deadline);
+  }
+  // The connection has ended: nobody takes the answer.
+  [[nodiscard]] bool is_abandoned() const { return in_flight_.is_abandoned(); }
+  // The protocol has no response to this request (acks=0), or nobody takes it.
   void send_nothing() { answer_ = server::Outcome::Kind::nothing; }
   // Closes the connection instead of answering; `why` is logged, rate-limited.
   void close_connection(std::string why) {

@@ -8,6 +8,7 @@
 
 namespace broker::partition {
 
+using common::log::Aside;
 using common::log::LogDirectory;
 using common::model::Error;
 using common::model::ErrorCode;
@@ -192,8 +193,8 @@ void Directories::on_removed(const TopicPartition& partition) {
   for (const Creation& creation : creations) create(partition, creation.topic_id, *creation.reply, creation.done);
 }
 
-void Directories::set_aside(PlacedLog log) {
-  on_home([this, log = std::move(log)] {
+void Directories::set_aside(PlacedLog log, Aside aside) {
+  on_home([this, log = std::move(log), aside] {
     LogDirectory* directory = find(log.directory);
     if (directory == nullptr) return;
     // Also a name that nobody has noted, as its directory lacks the id; and not one that lies in another directory,
@@ -201,26 +202,31 @@ void Directories::set_aside(PlacedLog log) {
     const auto there = occupied_.try_emplace(log.partition, Occupant{log.topic_id, directory, true}).first;
     const bool is_it = there->second.directory == directory;
     if (is_it) there->second.leaving = true;
-    rename_aside(*directory, log.path, [this, is_it, partition = log.partition] {
+    rename_aside(*directory, log.path, aside, [this, is_it, partition = log.partition] {
       if (is_it) on_removed(partition);
     });
   });
 }
 
-void Directories::rename_aside(LogDirectory& directory, const std::string& path, std::function<void()> done) {
+void Directories::rename_aside(LogDirectory& directory, const std::string& path, Aside aside,
+                               std::function<void()> done) {
   const auto unique = common::model::random_uuid(options_.random->next(), options_.random->next());
   const auto moved_to = std::make_shared<common::disk::IoResult<std::string>>();
   options_.disk->offload(
       common::disk::Job::changes,
-      [&directory, path, unique, moved_to]() -> common::disk::IoResult<void> {
-        *moved_to = directory.set_aside(path, unique);
+      [&directory, path, unique, aside, moved_to]() -> common::disk::IoResult<void> {
+        *moved_to = directory.set_aside(path, unique, aside);
         return {};
       },
-      [this, alive = std::weak_ptr(alive_), where = &directory, path, moved_to,
+      [this, alive = std::weak_ptr(alive_), where = &directory, path, aside, moved_to,
        done = std::move(done)](common::disk::IoResult<void>) {
         if (alive.expired()) return;
         if (*moved_to) {
-          strays_.emplace(options_.home->now() + options_.stray_delay, **moved_to);
+          if (aside == Aside::for_a_while) {
+            strays_.emplace(options_.home->now() + options_.stray_delay, **moved_to);
+          } else {
+            options_.logger.warn("{}: what could still be read of the only copy; nobody deletes it", **moved_to);
+          }
           return done();
         }
         if (moved_to->error().fault == common::disk::IoFault::not_found) return done();  // somebody has taken it away
@@ -228,8 +234,8 @@ void Directories::rename_aside(LogDirectory& directory, const std::string& path,
         if (!common::disk::may_pass(moved_to->error().fault))
           return report_failure(where->path(), {ErrorCode::kafka_storage_error, moved_to->error().message});
         // Once more with the next tick. Until then its name is taken: what lies there is nobody else's.
-        not_set_aside_.emplace_back([this, where, path, done] {
-          if (!where->failure()) rename_aside(*where, path, done);
+        not_set_aside_.emplace_back([this, where, path, aside, done] {
+          if (!where->failure()) rename_aside(*where, path, aside, done);
         });
       });
 }

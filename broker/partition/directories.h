@@ -9,6 +9,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -101,12 +103,14 @@ class Directories {
   void create(TopicPartition partition, TopicId topic_id, common::Shard& reply, Placed done);
   // Deletes it for good (R42: the caller has seen the committed deletion of this very topic id). The log is destroyed.
   void remove(TopicPartition partition, TopicId topic_id);
-  // Renames a directory that the cluster does not know; deleted after stray_delay.
-  void set_aside(PlacedLog log);
+  // Renames a directory that the cluster does not know; for_a_while: deleted after stray_delay.
+  void set_aside(PlacedLog log, common::log::Aside aside = common::log::Aside::for_a_while);
   // R71: the log was cut, and nothing may be appended there before the stored recovery point is at most `to`. `done` on
   // `reply` when it is, or when the directory has failed; what only lacks room is tried again with every tick.
   void lower_recovery_point(TopicPartition partition, const std::string& directory, common::model::Offset to,
                             common::Shard& reply, std::function<void()> done);
+  // This broker is registered (R44, R75): into the running markers. What only lacks room is tried again.
+  void note_broker_epoch(common::model::BrokerEpoch epoch);
   // R76.
   void report_failure(const std::string& directory, const common::model::Error& error);
 
@@ -144,10 +148,12 @@ class Directories {
   void make(common::log::LogDirectory& directory, const TopicPartition& partition, Creation creation);
   static void refuse_name(const Creation& creation, const common::log::LogDirectory& failed);
   void fail_creation(const TopicPartition& partition, const Creation& creation, const common::model::Error& error);
-  void rename_aside(common::log::LogDirectory& directory, const std::string& path, std::function<void()> done);
+  void rename_aside(common::log::LogDirectory& directory, const std::string& path, common::log::Aside aside,
+                    std::function<void()> done);
   void take_away(const TopicPartition& partition, common::log::LogDirectory& directory);
   void on_removed(const TopicPartition& partition);
   void remove_old_strays();
+  void note_epoch_in(common::log::LogDirectory& directory);
   [[nodiscard]] common::log::LogDirectory* find(const std::string& path);
   [[nodiscard]] common::log::LogDirectory* choose(const TopicId& id, common::model::PartitionIndex partition);
   void store(common::log::CheckpointKind kind, const std::vector<ReplicaOffsets>& offsets);
@@ -179,6 +185,10 @@ class Directories {
   std::vector<std::function<void()>> not_lowered_;
   std::vector<std::function<void()>> not_set_aside_;
   bool has_told_not_lowered_ = false;
+  std::optional<common::model::BrokerEpoch> broker_epoch_;
+  std::set<common::log::LogDirectory*> noting_;  // an epoch into their marker, now
+  std::set<common::log::LogDirectory*> not_noted_;
+  std::optional<common::model::BrokerEpoch> not_noted_told_;
   std::map<TopicPartition, std::vector<Creation>> waiting_;  // each for one of occupied_
   std::multimap<common::Instant, std::string> strays_;  // when to delete which path
   std::map<std::string, bool> low_;

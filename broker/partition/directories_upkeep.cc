@@ -115,6 +115,32 @@ Awaitable<void> Directories::checkpoint_some(std::vector<CheckpointKind> kinds) 
   for (const CheckpointKind kind : kinds) store(kind, offsets);
 }
 
+// ---- the running markers ----
+
+void Directories::note_broker_epoch(common::model::BrokerEpoch epoch) {
+  on_home([this, epoch] {
+    broker_epoch_ = epoch;
+    for (const auto& directory : directories_) note_epoch_in(*directory);
+  });
+}
+
+// Without it the next start takes this run for one that may have lost something, though only its disk was full.
+void Directories::note_epoch_in(LogDirectory& directory) {
+  if (!noting_.insert(&directory).second) return;  // whoever ends it looks whether that was the newest
+  directory.note_broker_epoch(*broker_epoch_, [this, alive = std::weak_ptr(alive_), where = &directory,
+                                               epoch = broker_epoch_](const common::disk::IoResult<void>& noted) {
+    if (alive.expired()) return;
+    noting_.erase(where);
+    if (epoch != broker_epoch_) return note_epoch_in(*where);
+    if (noted) return;
+    if (std::exchange(not_noted_told_, epoch) != epoch)
+      options_.logger.warn("{}: the broker epoch was not noted: {}", where->path(), noted.error().message);
+    if (common::disk::may_pass(noted.error().fault)) not_noted_.insert(where);
+  });
+}
+
+// ---- the end ----
+
 Awaitable<Result<void>> Directories::close() {
   timer_.cancel();
   Result<void> outcome;
@@ -160,6 +186,7 @@ void Directories::tick() {
   for (const auto& [partition, directory] : std::exchange(not_removed_, {})) take_away(partition, *directory);
   for (const auto& lower : std::exchange(not_lowered_, {})) lower();
   for (const auto& again : std::exchange(not_set_aside_, {})) again();
+  for (LogDirectory* directory : std::exchange(not_noted_, {})) note_epoch_in(*directory);
   remove_old_strays();
   const common::Instant now = options_.home->now();
   std::vector<CheckpointKind> due;

@@ -98,6 +98,10 @@ IsrEffects IsrTracker::on_follower_position(const FollowerPosition& position, In
 
   const bool counts = f->in_isr || f->in_proposal;
   if (!counts && f->fetch_epoch && f->fetch_epoch != position.broker_epoch) forget_life(*f, now);
+  // Within one life, too, it may be another replica: the former one was given up, or had more than this one (R72).
+  const bool is_anew = f->has_left || (f->log_end_offset && position.fetch_offset < *f->log_end_offset);
+  if (!counts && is_anew && !mutant<"R56-waits-for-who-begins-anew">()) forget_life(*f, now);
+  f->has_left = false;
 
   // R52: at our end: caught up now. At what was our end when it last spoke: caught up then.
   if (position.fetch_offset >= log_end_offset_) {
@@ -116,6 +120,17 @@ IsrEffects IsrTracker::on_follower_position(const FollowerPosition& position, In
   f->end_at_position = log_end_offset_;
 
   propose(effects, Laggards::kept, now);
+  advance(effects, now);
+  check_invariants();
+  return effects;
+}
+
+// Nothing here makes the maximal ISR smaller: whoever is recorded or proposed counts with what it last told (R47).
+IsrEffects IsrTracker::on_follower_left(BrokerId follower, BrokerEpoch life, Instant now) {
+  IsrEffects effects;
+  Follower* f = find(follower);
+  if (f == nullptr || f->fetch_epoch != life) return effects;  // not of the life that told us its position
+  f->has_left = true;
   advance(effects, now);
   check_invariants();
   return effects;
@@ -301,7 +316,8 @@ bool IsrTracker::caught_up(const Follower& f, Instant now) const {
 }
 
 bool IsrTracker::joins_soon(const Follower& f, Instant now) const {
-  return f.log_end_offset && f.eligible && caught_up(f, now) && !mutant<"R56-does-not-wait-for-who-joins">();
+  const bool follows = !f.has_left || mutant<"R56-waits-for-who-has-left">();
+  return f.log_end_offset && follows && f.eligible && caught_up(f, now) && !mutant<"R56-does-not-wait-for-who-joins">();
 }
 
 // R51, all of it. Also R41: the follower must have applied the very state of the partition that a proposal is compared
@@ -317,7 +333,8 @@ bool IsrTracker::may_join(const Follower& f, Instant now) const {
   const bool same_life =
       (f.registered_epoch && f.fetch_epoch == f.registered_epoch) || mutant<"R51-joins-under-another-broker-epoch">();
   const bool same_replica = f.seen_partition_epoch >= partition_epoch_ || mutant<"R41-joins-by-an-earlier-life">();
-  return !f.in_isr && at_hw && at_leso && may_serve && same_life && same_replica && now >= f.refused_until &&
+  const bool follows = !f.has_left || mutant<"R51-joins-although-it-has-left">();
+  return !f.in_isr && at_hw && at_leso && may_serve && same_life && same_replica && follows && now >= f.refused_until &&
          caught_up(f, now);
 }
 
@@ -334,6 +351,11 @@ void IsrTracker::adopt(const RecordedPartition& recorded, Instant now) {
     // A member is given the whole lag time to speak to us; whoever is not must first show that it is caught up.
     if (known == nullptr) f.caught_up_at = f.in_isr ? now : now - lag_time_max_ - Duration(1);
     f.in_proposal = f.in_isr;
+    // A member is never below the high watermark, unless its log was begun anew before we were told that it is none.
+    const bool leaves = known != nullptr && known->in_isr && !f.in_isr;
+    if (leaves && f.log_end_offset && *f.log_end_offset < high_watermark_ &&
+        !mutant<"R56-waits-for-who-lost-what-it-had">())
+      must_catch_up(f, now);
     kept.push_back(f);
   }
   followers_ = std::move(kept);

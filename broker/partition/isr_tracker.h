@@ -113,6 +113,10 @@ class IsrTracker {
   // Ignored unless it is of this leader epoch and of a replica (R49); its broker epoch and partition epoch decide
   // whether the follower may join (R41, R51). The caller has already ruled out divergence.
   [[nodiscard]] IsrEffects on_follower_position(const FollowerPosition& position, Instant now);
+  // The follower has said, under `life`, that it follows this partition no more: its directory has failed, or its log
+  // is begun anew (R72, R76). In the ISR it counts until the controller's word is here (R47); outside, nobody waits for
+  // it (R56), nor is it let in, before it tells a position again.
+  [[nodiscard]] IsrEffects on_follower_left(BrokerId follower, BrokerEpoch life, Instant now);
   // `spoken_at`: when each follower's stream last said anything; a follower whose last position is our log end is
   // caught up as of then (R52). Proposes to drop laggards, re-sends a proposal that failed retriably (R53).
   [[nodiscard]] IsrEffects on_tick(const std::vector<std::pair<BrokerId, Instant>>& spoken_at, Instant now);
@@ -172,6 +176,7 @@ class IsrTracker {
     bool eligible = false;
     bool in_isr = false;
     bool in_proposal = false;
+    bool has_left = false;  // since its last position: it has no such replica, or another one
   };
 
   Follower* find(BrokerId id);

@@ -54,12 +54,16 @@ class LeaderReplica {
   // Checks epochs (R61), looks for a divergence (KIP-595), and only then lets the position count (R49).
   [[nodiscard]] virtual PositionVerdict on_follower_position(const FollowerPosition& position,
                                                              std::optional<common::model::LeaderEpoch> last_epoch) = 0;
+  // The follower has closed the partition on its stream, after detach(). A stream that ends says nothing of the kind.
+  virtual void on_follower_left(BrokerId follower, BrokerEpoch life) = 0;
   [[nodiscard]] virtual LeaderView leader_view() const = 0;
-  // Whole batches from `from` up to the log end; at least one, even if larger than `max_bytes`.
-  [[nodiscard]] virtual common::model::Result<FollowerRead> read_for_follower(common::model::Offset from,
+  // Whole batches from `from` up to the log end; at least one, even if larger than `max_bytes`. Counted as read by
+  // `follower`.
+  [[nodiscard]] virtual common::model::Result<FollowerRead> read_for_follower(common::model::BrokerId follower,
+                                                                              common::model::Offset from,
                                                                               size_t max_bytes) = 0;
   // The same from the disk; `done` comes later on this shard.
-  virtual void read_cold_for_follower(common::model::Offset from, size_t max_bytes,
+  virtual void read_cold_for_follower(common::model::BrokerId follower, common::model::Offset from, size_t max_bytes,
                                       std::function<void(common::model::Result<common::model::BufferChain>)> done) = 0;
 
   virtual void attach(FollowerObserver& observer, uint32_t slot) = 0;

@@ -117,6 +117,7 @@ void Partition::assign(const Assignment& assignment) {
     return;
   }
   if (assignment.leader_epoch < leader_epoch_ && !mutant<"R54-goes-back-an-epoch">()) return;
+  adding_ = assignment.adding;
   if (role_ == Role::none || assignment.leader_epoch > leader_epoch_) {
     if (assignment.leader_epoch > leader_epoch_) previous_leader_ = leader_;
     if (assignment.settings) settings_ = *assignment.settings;
@@ -286,9 +287,7 @@ void Partition::look_whether_cut_off(const std::vector<std::pair<BrokerId, Insta
   if (!tracker_ || !state_.isolated()) return;
   const auto is_here = [&](BrokerId id) {
     if (id == state_.self) return true;
-    const bool follows = std::ranges::any_of(
-        observers_, [&](const Observer& o) { return o.observer != nullptr && o.observer->follower_id() == id; });
-    return follows && std::ranges::any_of(spoken_at, [&](const auto& spoken) { return spoken.first == id; });
+    return is_followed_by(id) && std::ranges::any_of(spoken_at, [&](const auto& spoken) { return spoken.first == id; });
   };
   if (std::ranges::all_of(tracker_->isr(), is_here)) return;
   cut_off_ = true;
@@ -413,6 +412,11 @@ void Partition::detach(FollowerObserver& observer, uint32_t slot) {
     if (o.observer == &observer && o.slot == slot) o.observer = nullptr;
   }
   if (walking_observers_ == 0) std::erase_if(observers_, [](const Observer& o) { return o.observer == nullptr; });
+}
+
+bool Partition::is_followed_by(BrokerId id) const {
+  return std::ranges::any_of(
+      observers_, [&](const Observer& o) { return o.observer != nullptr && o.observer->follower_id() == id; });
 }
 
 void Partition::watch(const std::shared_ptr<FetchWaiter>& waiter, Offset from, Isolation isolation) {

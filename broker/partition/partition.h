@@ -168,6 +168,7 @@ struct Assignment {
   LeaderEpoch leader_epoch;
   RecordedPartition recorded;
   std::vector<BrokerFacts> brokers;  // of the replicas
+  BrokerIds adding;                  // those of them that a reassignment adds
   // Where the same metadata changes them: what was before is not judged by them (R48).
   std::optional<TopicSettings> settings;
 };
@@ -301,9 +302,11 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   // --- for fetch streams (broker/replication) ---
   [[nodiscard]] PositionVerdict on_follower_position(const FollowerPosition& position,
                                                      std::optional<LeaderEpoch> last_epoch) override;
+  void on_follower_left(BrokerId follower, BrokerEpoch life) override;
   [[nodiscard]] LeaderView leader_view() const override;
-  [[nodiscard]] Result<FollowerRead> read_for_follower(Offset from, size_t max_bytes) override;
-  void read_cold_for_follower(Offset from, size_t max_bytes, std::function<void(Result<BufferChain>)> done) override;
+  [[nodiscard]] Result<FollowerRead> read_for_follower(BrokerId follower, Offset from, size_t max_bytes) override;
+  void read_cold_for_follower(BrokerId follower, Offset from, size_t max_bytes,
+                              std::function<void(Result<BufferChain>)> done) override;
   void attach(FollowerObserver& observer, uint32_t slot) override;
   void detach(FollowerObserver& observer, uint32_t slot) override;
 
@@ -329,6 +332,11 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
     uint32_t slot;
   };
 
+  void count_read_by(BrokerId follower, size_t bytes);
+  [[nodiscard]] bool is_being_added(BrokerId replica) const {
+    return std::ranges::find(adding_, replica) != adding_.end();
+  }
+
   void become_leader(const Assignment& assignment);
   void become_follower(const Assignment& assignment);
   void become_nothing(const Assignment& assignment);
@@ -343,6 +351,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   [[nodiscard]] bool is_own_gap(const common::records::BatchFacts& batch) const;
   void note_unwritten(const common::records::ProducerStamp& first);
   void look_whether_cut_off(const std::vector<std::pair<BrokerId, Instant>>& spoken_at);
+  [[nodiscard]] bool is_followed_by(BrokerId id) const;  // on a stream that is there
 
   [[nodiscard]] Appended append(const Buffer& batches, const ProduceOptions& options);
   // Its parts: what speaks against it whatever the batches hold; what the producers' state says to them (a refusal, or
@@ -400,6 +409,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   std::optional<BrokerId> previous_leader_;
   LeaderEpoch leader_epoch_{-1};
   PartitionEpoch partition_epoch_{-1};
+  BrokerIds adding_;                              // replicas that a reassignment adds, of the last assignment
   std::unique_ptr<IsrTracker> tracker_;           // leader
   std::optional<FollowerReconciler> reconciler_;  // follower
   std::optional<Assignment> postponed_;           // came meanwhile

@@ -63,6 +63,7 @@ Applied Partition::apply(const LeaderAnswer& answer, BufferChain records) {
       return Applied::back_off;
     }
     counters_.replication_bytes_in += records.size();
+    if (is_being_added(state_.self)) counters_.reassignment_bytes_in += records.size();
     // Compaction leaves gaps, also in a topic that is not compacted any more.
     if (info->first_offset > before && !settings_.cleaning) {
       logger_.warn("leader {} has nothing from {} to {}, though this topic is not compacted (now)", *leader_, before,

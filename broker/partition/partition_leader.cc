@@ -336,6 +336,12 @@ PositionVerdict Partition::on_follower_position(const FollowerPosition& position
   return {.in_sync = !tracker_ || tracker_->is_waited_for(position.follower, shard_.now())};
 }
 
+void Partition::on_follower_left(BrokerId follower, BrokerEpoch life) {
+  if (is_offline() || !tracker_) return;
+  if (is_followed_by(follower)) return;  // it has opened the partition anew before it closed the old slot
+  perform(tracker_->on_follower_left(follower, life, shard_.now()));
+}
+
 LeaderView Partition::leader_view() const {
   return {.leader_epoch = leader_epoch_,
           .log_start_offset = log_start_offset(),
@@ -344,7 +350,12 @@ LeaderView Partition::leader_view() const {
           .counts_synced = settings_.sync_before_ack};
 }
 
-Result<FollowerRead> Partition::read_for_follower(Offset from, size_t max_bytes) {
+void Partition::count_read_by(BrokerId follower, size_t bytes) {
+  counters_.replication_bytes_out += bytes;
+  if (is_being_added(follower)) counters_.reassignment_bytes_out += bytes;
+}
+
+Result<FollowerRead> Partition::read_for_follower(BrokerId follower, Offset from, size_t max_bytes) {
   if (is_offline()) return fail(ErrorCode::kafka_storage_error);
   Result<common::log::ReadResult> read = log_->read({.from = from,
                                                      .limit = log_->log_end_offset(),
@@ -353,20 +364,21 @@ Result<FollowerRead> Partition::read_for_follower(Offset from, size_t max_bytes)
   if (!read) return tl::unexpected(std::move(read.error()));
   FollowerRead out;
   out.records = std::move(read->records);
-  counters_.replication_bytes_out += out.records.size();
+  count_read_by(follower, out.records.size());
   out.cold = read->is_cold;
   return out;
 }
 
-void Partition::read_cold_for_follower(Offset from, size_t max_bytes, std::function<void(Result<BufferChain>)> done) {
+void Partition::read_cold_for_follower(BrokerId follower, Offset from, size_t max_bytes,
+                                       std::function<void(Result<BufferChain>)> done) {
   if (is_offline()) {
     shard_.post([done = std::move(done)] { done(fail(ErrorCode::kafka_storage_error)); });
     return;
   }
   log_->read_cold({.from = from, .limit = log_->log_end_offset(), .max_bytes = max_bytes},
-                  [done = std::move(done), weak = weak_from_this()](Result<common::log::ReadResult> read) {
+                  [done = std::move(done), weak = weak_from_this(), follower](Result<common::log::ReadResult> read) {
                     if (!read) return done(tl::unexpected(std::move(read.error())));
-                    if (const auto self = weak.lock()) self->counters_.replication_bytes_out += read->records.size();
+                    if (const auto self = weak.lock()) self->count_read_by(follower, read->records.size());
                     done(std::move(read->records));
                   });
 }

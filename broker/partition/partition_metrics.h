@@ -22,6 +22,9 @@ struct PartitionCounters {
   uint64_t failed_fetch_requests = 0;
   uint64_t replication_bytes_in = 0;   // appended as follower
   uint64_t replication_bytes_out = 0;  // read by followers
+  // Of these two, what a reassignment caused: it adds the replica that appended or read.
+  uint64_t reassignment_bytes_in = 0;
+  uint64_t reassignment_bytes_out = 0;
   uint64_t isr_shrinks = 0;
   uint64_t isr_expands = 0;
   uint64_t failed_isr_updates = 0;  // proposals that the controller refused
@@ -42,6 +45,8 @@ struct PartitionCounters {
     failed_fetch_requests += o.failed_fetch_requests;
     replication_bytes_in += o.replication_bytes_in;
     replication_bytes_out += o.replication_bytes_out;
+    reassignment_bytes_in += o.reassignment_bytes_in;
+    reassignment_bytes_out += o.reassignment_bytes_out;
     isr_shrinks += o.isr_shrinks;
     isr_expands += o.isr_expands;
     failed_isr_updates += o.failed_isr_updates;

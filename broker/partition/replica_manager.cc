@@ -23,6 +23,7 @@ Assignment assignment_of(const metadata::PartitionImage& state) {
   a.recorded.replicas.assign(state.replicas.begin(), state.replicas.end());
   a.recorded.isr.assign(state.isr.begin(), state.isr.end());
   a.recorded.adding = static_cast<int>(state.adding.size());
+  a.adding.assign(state.adding.begin(), state.adding.end());
   a.recorded.recovery =
       state.recovery_state == metadata::RecoveryState::recovered ? Recovery::recovered : Recovery::recovering;
   return a;
@@ -45,6 +46,7 @@ ReplicaManager::ReplicaManager(ReplicaManagerOptions options)
   state_.self = options_.self;
   state_.lag_time_max = options_.lag_time_max;
   state_.metrics = &metrics_;
+  since_ = options_.shard->now();
 }
 
 ReplicaManager::~ReplicaManager() = default;
@@ -193,13 +195,14 @@ bool ReplicaManager::start_over(const TopicIdPartition& id, const metadata::Part
   const bool can_lose_nothing = other_leads && (!counted || mutant<"R72-starts-over-while-it-counts">());
   const auto found = partitions_.find(id);
   if (found == partitions_.end()) {
-    // This life gave up every claim when it registered. It leads all the same: it was made to, uncleanly (R39).
+    // This life gave up every claim when it registered. It leads all the same: it was made to, uncleanly (R39), and no
+    // copy is left of what it had.
     const bool is_told_to = state.leader == options_.self;
     const std::optional<PlacedLog> placed = damaged_.at(id);
     if (!placed || unusable_.at(id) == Unusable::lost || (!can_lose_nothing && !is_told_to)) return false;
     unusable_.erase(id);
     damaged_.erase(id);
-    dispose(*placed, Fate::set_aside);
+    dispose(*placed, other_leads ? Fate::set_aside : Fate::kept);
   } else {
     if (!can_lose_nothing || state.partition_epoch <= found->second->position().partition_epoch) return false;
     options_.logger.warn("{} starts over from broker {}", found->second->log_path(), *state.leader);
@@ -219,7 +222,9 @@ void ReplicaManager::dispose(const PlacedLog& log, Fate fate) {
   if (fate == Fate::deleted) {
     options_.directories->remove(log.partition, log.topic_id);
   } else {
-    options_.directories->set_aside(log);
+    options_.directories->set_aside(log, fate == Fate::kept && !mutant<"R72-deletes-the-only-copy-later">()
+                                             ? common::log::Aside::for_good
+                                             : common::log::Aside::for_a_while);
   }
 }
 
@@ -395,8 +400,19 @@ void ReplicaManager::arm() {
   });
 }
 
+void ReplicaManager::look_at_bytes(Instant now) {
+  if (!byte_rates_.is_due(now)) return;
+  ByteRates::Counted counted{metrics_.retired_in_all.bytes_in, metrics_.retired_in_all.bytes_out};
+  for (const auto& [id, partition] : partitions_) {
+    counted.in += partition->counters().bytes_in;
+    counted.out += partition->counters().bytes_out;
+  }
+  byte_rates_.look(now, counted);
+}
+
 void ReplicaManager::tick() {
   const Instant now = options_.shard->now();
+  look_at_bytes(now);
   const std::vector<std::pair<BrokerId, Instant>> spoken =
       activity_ ? activity_() : std::vector<std::pair<BrokerId, Instant>>{};
   Instant syncing_since = now;

@@ -17,6 +17,7 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include "broker/partition/byte_rates.h"
 #include "broker/partition/creations.h"
 #include "broker/partition/directories.h"
 #include "broker/partition/partition.h"
@@ -133,6 +134,10 @@ class ReplicaManager {
   }
 
   [[nodiscard]] ShardPartitionMetrics& metrics() { return metrics_; }
+  // What clients write to this shard's partitions and read from them, as of the last ticks.
+  [[nodiscard]] const ByteRates& byte_rates() const { return byte_rates_; }
+  // When this broker began to look after its replicas.
+  [[nodiscard]] Instant since() const { return since_; }
 
   void set_low_space(const std::string& directory, bool low);
   // R32: how long acknowledgements have waited for a sync that does not end, as of the last tick. Any thread.
@@ -159,7 +164,7 @@ class ReplicaManager {
   [[nodiscard]] Result<std::shared_ptr<Partition>> open(const PlacedLog& placed, const TopicSettings& settings);
   void assign(const std::shared_ptr<Partition>& partition, const controller::metadata::PartitionImage& state);
   void tell_role(const std::shared_ptr<Partition>& partition);
-  enum class Fate { deleted, set_aside };
+  enum class Fate { deleted, set_aside, kept };
   void remove(const TopicIdPartition& id, Fate fate);
   void retire(Partition& partition);
   void dispose(const PlacedLog& log, Fate fate);
@@ -173,10 +178,13 @@ class ReplicaManager {
   [[nodiscard]] bool is_home(const TopicId& topic, PartitionIndex index) const;
   void arm();
   void tick();
+  void look_at_bytes(Instant now);
 
   ReplicaManagerOptions options_;
   ShardState state_;
   ShardPartitionMetrics metrics_;
+  ByteRates byte_rates_;
+  Instant since_;
   controller::metadata::ImagePtr image_;
   std::set<TopicIdPartition> with_settings_;  // while a delta is applied: those of which it changes state and settings
   std::optional<BrokerEpoch> broker_epoch_;

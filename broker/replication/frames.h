@@ -63,7 +63,7 @@ struct FollowerFrame {
   uint64_t sequence = 0;
   std::vector<OpenSlot> opened;
   std::vector<SlotPosition> positions;
-  std::vector<uint32_t> closed;  // the leader forgets the slot and what it owes
+  std::vector<uint32_t> closed;  // the leader forgets the slot and what it owes, and that the follower was near (R56)
 
   [[nodiscard]] bool empty() const { return opened.empty() && positions.empty() && closed.empty(); }
 };

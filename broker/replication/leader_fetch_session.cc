@@ -133,10 +133,12 @@ Result<void> LeaderFetchSession::close(uint32_t number) {
   if (slot == nullptr) return fail(ErrorCode::invalid_request, "closes a slot that is not open");
   settle(*slot);
   bytes_unanswered_ -= std::exchange(slot->reserved_bytes, 0);
-  if (slot->replica) slot->replica->detach(*this, number);
+  const std::shared_ptr<partition::LeaderReplica> replica = slot->replica;
+  if (replica) replica->detach(*this, number);
   forget_unresolved(number);
   slots_[number].reset();
   --open_slots_;
+  if (replica) replica->on_follower_left(follower_.node_id, follower_.broker_epoch);
   if (!ready_.empty()) on_work_();
   return {};
 }
@@ -267,7 +269,7 @@ bool LeaderFetchSession::fill(uint32_t number, SlotAnswer& answer) {
     answer.records = std::exchange(slot.cold_records, {});
   } else {
     Result<partition::FollowerRead> read =
-        slot.replica->read_for_follower(slot.position.ask.fetch_offset, read_bytes(slot));
+        slot.replica->read_for_follower(follower_.node_id, slot.position.ask.fetch_offset, read_bytes(slot));
     if (!read) {
       answer.answer.error = read.error().code;
       return true;
@@ -288,7 +290,7 @@ void LeaderFetchSession::start_cold_read(uint32_t number) {
   slot.reserved_bytes = read_bytes(slot);
   bytes_unanswered_ += slot.reserved_bytes;
   slot.replica->read_cold_for_follower(
-      slot.position.ask.fetch_offset, slot.reserved_bytes,
+      follower_.node_id, slot.position.ask.fetch_offset, slot.reserved_bytes,
       [self = self_, number, generation = slot.generation](Result<BufferChain> records) {
         if (*self != nullptr) (*self)->on_cold_read(number, generation, std::move(records));
       });

@@ -34,6 +34,21 @@ Buffer length_prefix(size_t length) {
 
 }  // namespace
 
+Awaitable<bool> InFlight::wait_for(common::Event& news, common::Instant deadline) {
+  if (is_abandoned_) co_return false;
+  // Also where the wait ends with its shard.
+  struct Awaited {
+    explicit Awaited(common::Event*& at, common::Event& event) : place(at) { place = &event; }
+    ~Awaited() { place = nullptr; }
+    Awaited(const Awaited&) = delete;
+    Awaited& operator=(const Awaited&) = delete;
+    common::Event*& place;
+  };
+  const Awaited awaited(awaited_, news);
+  const bool is_news = co_await common::until(news, deadline);
+  co_return is_news && !is_abandoned_;
+}
+
 Connection::Connection(common::Shard& shard, common::net::Socket socket, ConnectionInfo info,
                        const ConnectionLimits& limits, std::shared_ptr<MemoryBudget> budget,
                        std::shared_ptr<ResponseBudget> responses, const Dispatch& dispatch,
@@ -65,6 +80,7 @@ void Connection::close(const std::string& why) {
   for (const auto& slot : in_flight_) {
     slot->request.settle_order();
     slot->request.give_turn();
+    slot->request.abandon();
   }
   in_flight_.clear();  // answers that nobody will take; what is under way keeps its own
   if (auto on_closed = std::exchange(on_closed_, nullptr)) on_closed(*this, why);
@@ -84,7 +100,18 @@ void Connection::check_deadlines(common::Instant now) {
   } else if (in_flight_.empty() && now - last_activity_ > limits_.idle_max &&
              !mutant<"R111-keeps-idle-connections">()) {
     close("");
+  } else if (!in_flight_.empty() && !write_began_ && now - last_activity_ > limits_.unheard_max && has_peer_gone() &&
+             !mutant<"R111-keeps-who-has-gone">()) {
+    close("");
   }
+}
+
+// Nothing is read behind a request that waits, and so nobody hears the end of the connection. What was sent before the
+// end comes first: it is read in its turn, and the end after it.
+bool Connection::has_peer_gone() {
+  if (ahead_begin_ != ahead_end_) return false;
+  std::byte next{};
+  return !socket_.peek(std::span(&next, 1)).has_value();
 }
 
 Awaitable<bool> Connection::fill(std::byte* into, size_t size) {

@@ -59,6 +59,15 @@ class InFlight {
   // By who keeps the order: others are ahead; none is any more, or the connection has ended.
   void stand_in_line() { turn_.reset(); }
   void give_turn() { turn_.set(); }
+  // A long wait for what others do: for `news`, until `deadline`, or until nobody would take the answer any more
+  // (is_abandoned), which sets `news` as well. false: no news. One at a time.
+  Awaitable<bool> wait_for(common::Event& news, common::Instant deadline);
+  [[nodiscard]] bool is_abandoned() const { return is_abandoned_; }
+  // By who keeps the connection: it has ended.
+  void abandon() {
+    is_abandoned_ = true;
+    if (awaited_ != nullptr) awaited_->set();
+  }
   // What is left of this request waits for other clients (a rebalance): its bytes no longer hold back their requests.
   // frame() is empty from now on.
   void release_frame() {
@@ -90,6 +99,8 @@ class InFlight {
   std::function<bool()> is_memory_scarce_;
   common::Event order_settled_;
   common::Event turn_;
+  common::Event* awaited_ = nullptr;  // while wait_for() waits
+  bool is_abandoned_ = false;
 };
 
 struct Outcome {
@@ -115,6 +126,7 @@ struct ConnectionLimits {
   std::chrono::milliseconds write_stall_max{30'000};   // a client that never reads is closed
   std::chrono::milliseconds short_stall_max{5'000};    // the same while others wait for the memory that it holds
   std::chrono::milliseconds idle_max{10 * 60 * 1000};  // connections.max.idle.ms
+  std::chrono::milliseconds unheard_max{2'000};        // while a request waits; then it is asked who is still there
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {
@@ -147,6 +159,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   static Awaitable<void> write_responses(std::shared_ptr<Connection> self);
   Awaitable<std::shared_ptr<Slot>> read_frame();
   [[nodiscard]] bool may_read_on() const;
+  [[nodiscard]] bool has_peer_gone();
   Awaitable<bool> fill(std::byte* into, size_t size);
 
   common::Shard& shard_;

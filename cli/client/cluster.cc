@@ -36,7 +36,7 @@ void Cluster::try_another(std::chrono::milliseconds pause) {
 
 Outcome<Connection*> Cluster::at(const Broker& broker, Deadline until) {
   std::unique_ptr<Connection>& held = by_id_[broker.id];
-  if (held && !held->broken()) return held.get();
+  if (held && !held->has_ended()) return held.get();
   Outcome<std::unique_ptr<Connection>> opened = Connection::open(broker.address, until);
   if (!opened) {
     return problem(Exit::unreachable, fmt::format("broker {} does not answer: {}", broker.id, opened.error().message),

@@ -107,6 +107,16 @@ Outcome<std::unique_ptr<Connection>> Connection::open(const common::config::Host
                  std::string(failure.refused ? look_who_is_down : advertise_what_is_reached));
 }
 
+bool Connection::has_ended() {
+  if (broken()) return true;
+  std::byte byte{};
+  const ssize_t got = ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return false;
+  // Nor has a broker anything to say that nobody asked for.
+  (void)fail("closed the connection");
+  return true;
+}
+
 Connection::~Connection() {
   if (socket_ >= 0) ::close(socket_);
 }

@@ -32,6 +32,8 @@ class Connection {
 
   [[nodiscard]] const common::config::HostPort& where() const { return where_; }
   [[nodiscard]] bool broken() const { return socket_ < 0; }
+  // Between calls: whether the broker has closed it meanwhile, as one does that is started again. Broken then.
+  [[nodiscard]] bool has_ended();
   // The newest version of an API that both sides speak; absent if there is none.
   [[nodiscard]] std::optional<int16_t> version_of(int16_t api_key, int16_t min, int16_t max) const;
 

@@ -189,6 +189,7 @@ class Drill {
     if (by_command()) return shell(filled(command_.harm_with, victims_[i]));
     if (command_.harm == "fill-disk") return fill();
     if (command_.harm == "pause") return processes_[i].signal(SIGSTOP);
+    processes_[i].announce_end();
     if (Outcome<void> sent = processes_[i].signal(command_.harm == "rolling-restart" ? SIGTERM : SIGKILL); !sent)
       return sent;
     const auto until = steady_clock::now() + std::chrono::seconds(60);

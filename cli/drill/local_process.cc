@@ -12,15 +12,18 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <sstream>
 
 #include <fmt/format.h>
 
+#include "cli/restart_requests.h"
 #include "common/model/address_text.h"
 
 namespace cli::drill {
@@ -128,6 +131,40 @@ std::vector<char*> pointers_to(const std::vector<std::string>& words) {
   return pointers;
 }
 
+// What follows the name in /proc/PID/stat: state, parent, ... Empty: it is gone.
+std::vector<std::string> state_of(pid_t pid) {
+  std::ifstream file(fmt::format("/proc/{}/stat", pid));
+  std::string text;
+  std::getline(file, text);
+  const size_t end = text.rfind(')');
+  if (end == std::string::npos) return {};
+  std::istringstream words(text.substr(end + 1));
+  return {std::istream_iterator<std::string>(words), {}};
+}
+
+// Whether a process holds a signal back for itself to take; else it would end by it.
+bool takes_signal(pid_t pid, int signal) {
+  std::ifstream file(fmt::format("/proc/{}/status", pid));
+  std::string line;
+  while (std::getline(file, line)) {
+    constexpr std::string_view blocked = "SigBlk:";
+    if (line.starts_with(blocked))
+      return (std::strtoull(line.c_str() + blocked.size(), nullptr, 16) >> (signal - 1) & 1) != 0;
+  }
+  return false;
+}
+
+// The naru dev that runs a process of this program. One of before a drill could ask it for anything is not asked.
+std::optional<pid_t> dev_of(pid_t pid, const std::string& program) {
+  const std::vector<std::string> state = state_of(pid);
+  if (state.size() < 2) return std::nullopt;
+  const auto parent = static_cast<pid_t>(std::stol(state[1]));
+  if (command_of_process(parent) != "dev" || link_of(fmt::format("/proc/{}/exe", parent)) != program ||
+      !takes_signal(parent, signal_of_a_drill))
+    return std::nullopt;
+  return parent;
+}
+
 }  // namespace
 
 Outcome<LocalProcess> LocalProcess::listening_on(const std::string& host, uint16_t port) {
@@ -151,6 +188,7 @@ Outcome<LocalProcess> LocalProcess::listening_on(const std::string& host, uint16
   found.folder_ = link_of(about / "cwd");
   found.output_ = link_of(about / "fd" / "1");
   found.errors_ = link_of(about / "fd" / "2");
+  found.dev_ = dev_of(found.pid_, found.program_).value_or(-1);
   return found;
 }
 
@@ -161,14 +199,21 @@ Outcome<void> LocalProcess::signal(int number) const {
 
 bool LocalProcess::is_running() const {
   // A zombie has ended; only its parent has not looked yet.
-  std::ifstream file(fmt::format("/proc/{}/stat", pid_));
-  std::string text;
-  std::getline(file, text);
-  const size_t end = text.rfind(')');
-  return end != std::string::npos && end + 2 < text.size() && text[end + 2] != 'Z' && text[end + 2] != 'X';
+  const std::vector<std::string> state = state_of(pid_);
+  return !state.empty() && state.front() != "Z" && state.front() != "X";
+}
+
+void LocalProcess::announce_end() const {
+  if (dev_ > 0) kill(dev_, signal_of_a_drill);
 }
 
 Outcome<void> LocalProcess::start_again() const {
+  if (dev_ <= 0) return start_apart();
+  if (command_of_process(dev_) == "dev" && kill(dev_, signal_to_start_again) == 0) return {};
+  return problem(Exit::refused, fmt::format("the naru dev that ran it (process {}) has ended", dev_));
+}
+
+Outcome<void> LocalProcess::start_apart() const {
   const std::vector<char*> arguments = pointers_to(arguments_);
   const std::vector<char*> environment = pointers_to(environment_);
   const pid_t child = fork();

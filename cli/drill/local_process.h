@@ -20,11 +20,17 @@ class LocalProcess {
   [[nodiscard]] pid_t pid() const { return pid_; }
   Outcome<void> signal(int number) const;
   [[nodiscard]] bool is_running() const;
-  // Its own command line, environment, folder and output files, apart from this process.
+  // Before its end, which start_again() follows: a naru dev that runs it shall wait for that.
+  void announce_end() const;
+  // By the naru dev that runs it; else with its own command line, environment, folder and output files, apart from this
+  // process.
   Outcome<void> start_again() const;
 
  private:
+  Outcome<void> start_apart() const;
+
   pid_t pid_ = -1;
+  pid_t dev_ = -1;  // the naru dev whose child it is
   std::string program_;
   std::vector<std::string> arguments_;
   std::vector<std::string> environment_;

@@ -6,6 +6,7 @@
 
 #include "cli/facts.h"
 #include "cli/kafka_tools/flags.h"
+#include "cli/kafka_tools/instead.h"
 #include "cli/kafka_tools/offsets.h"
 #include "cli/kafka_tools/tools.h"
 #include "cli/output.h"
@@ -57,7 +58,12 @@ std::optional<Exit> parse(Options& o, int argc, const char* const* argv) {
   if (o.broker_defaults) o.type = "brokers", o.default_entity = true;
   if (o.type.empty()) return fail("At least one entity type must be specified with --entity-type, --topic or --broker");
   if (o.type != "topics" && o.type != "brokers") {
-    return fail(fmt::format("--entity-type {}: only topics and brokers have settings here", o.type));
+    // "users" is what --user says in one word.
+    const std::string flag = "--" + o.type;
+    std::string_view instead = instead_of_flag("kafka-configs", flag);
+    if (instead.empty()) instead = instead_of_flag("kafka-configs", std::string_view(flag).substr(0, flag.size() - 1));
+    return fail(fmt::format("--entity-type {}: only topics and brokers have settings here{}{}", o.type,
+                            instead.empty() ? "" : "; ", instead));
   }
   if (o.alter && o.name.empty() && !o.default_entity)
     return fail("An entity name must be specified with --alter of topics and brokers");

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/kafka_tools/instead.h"
 #include "cli/kafka_tools/tools.h"
 #include "cli/output.h"
 #include "common/model/uuid.h"
@@ -60,7 +61,9 @@ Exit storage(int argc, const char* const* argv) {
   }
   return report({.exit = Exit::usage,
                  .message = fmt::format("kafka-storage {}: not known here", what),
-                 .next_step = "random-uuid and format are"});
+                 .next_step =
+                     "random-uuid and format are; of a running broker `naru broker describe ID` shows the data "
+                     "directories, `naru status -o json` the cluster's id"});
 }
 
 struct Named {
@@ -87,8 +90,22 @@ std::string_view base_name(std::string_view program) {
   return program;
 }
 
+std::string_view tool_name(std::string_view program) {
+  program = base_name(program);
+  if (program.ends_with(".sh")) program.remove_suffix(3);
+  return program;
+}
+
 // Any other script of Kafka's.
-Exit not_offered(int /*argc*/, const char* const* argv) {
+Exit not_offered(int argc, const char* const* argv) {
+  std::string instead = kafka_tools::instead_of_tool(tool_name(argv[0]), argc > 1 ? argv[1] : "");
+  if (!instead.empty()) {
+    const bool is_class = tool_name(argv[0]) == "kafka-run-class" && argc > 1;
+    return report({.exit = Exit::usage,
+                   .message = fmt::format("{}{}{} is none of the tools that naru stands for", base_name(argv[0]),
+                                          is_class ? " " : "", is_class ? argv[1] : ""),
+                   .next_step = "instead: " + std::move(instead)});
+  }
   std::string known;
   for (const Named& named : tools) {
     if (named.name.starts_with("kafka-")) known += fmt::format("{}{}", known.empty() ? "" : ", ", named.name);
@@ -101,8 +118,7 @@ Exit not_offered(int /*argc*/, const char* const* argv) {
 }  // namespace
 
 std::optional<KafkaTool> kafka_tool_named(std::string_view program) {
-  program = base_name(program);
-  if (program.ends_with(".sh")) program.remove_suffix(3);
+  program = tool_name(program);
   for (const Named& named : tools) {
     if (named.name == program) return named.tool;
   }

@@ -11,7 +11,7 @@ namespace cli {
 using KafkaTool = Exit (*)(int argc, const char* const* argv);
 
 // By the last part of the path the program was started as, with or without .sh; absent: it is naru itself. One of
-// Kafka's that naru does not stand for says so.
+// Kafka's that naru does not stand for says so, and which command does its job (instead.h).
 std::optional<KafkaTool> kafka_tool_named(std::string_view program);
 
 }  // namespace cli

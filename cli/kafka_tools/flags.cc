@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "cli/kafka_tools/instead.h"
 #include "cli/output.h"
 #include "cli/version.h"
 #include "common/config/config_load.h"
@@ -52,12 +53,24 @@ std::optional<Exit> Flags::parse(int argc, const char* const* argv) {
     print_out(parser_->app.help());
     return Exit::done;
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "{}\n{}", error.what(), parser_->app.help());
+    fmt::print(stderr, "{}\n{}{}", error.what(), parser_->app.help(), instead_of_refused());
     return Exit::refused;
   }
   if (!parser_->version) return std::nullopt;
   print_out(fmt::format("naru {}\n", version_text));
   return Exit::done;
+}
+
+std::string Flags::instead_of_refused() const {
+  const std::string tool = parser_->app.get_name();
+  std::string text;
+  for (const std::string& word : parser_->app.remaining()) {
+    if (const std::string_view what = instead_of_flag(tool, word); !what.empty())
+      text += fmt::format("{}: {}\n", word, what);
+  }
+  if (const std::string_view own = own_words_for(tool); !own.empty())
+    text += fmt::format("What naru has for this in its own words: {} --help\n", own);
+  return text.empty() ? text : "\n" + text;
 }
 
 std::string Flags::usage() const {

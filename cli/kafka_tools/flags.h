@@ -34,6 +34,8 @@ class Flags {
 
  private:
   struct Parser;
+  // Which commands of naru do what was asked for and is not known here.
+  [[nodiscard]] std::string instead_of_refused() const;
   std::unique_ptr<Parser> parser_;
 };
 

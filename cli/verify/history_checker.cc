@@ -64,11 +64,10 @@ void HistoryChecker::sent(int32_t partition, Value value, int64_t transaction) {
 
 void HistoryChecker::count_ack(int32_t partition, Partition& state) {
   if (stopped_at_ >= 0) return;
-  constexpr int64_t seconds_max = 1 << 20;
-  const int64_t second = now_ / 1'000'000;
-  if (second < seconds_max) {
-    if (static_cast<size_t>(second) >= acks_by_second_.size()) acks_by_second_.resize(static_cast<size_t>(second) + 1);
-    ++acks_by_second_[static_cast<size_t>(second)];
+  const int64_t step = now_ / ack_step;
+  if (step < ack_steps_max) {
+    if (static_cast<size_t>(step) >= acks_by_step_.size()) acks_by_step_.resize(static_cast<size_t>(step) + 1);
+    ++acks_by_step_[static_cast<size_t>(step)];
   }
   const int64_t gap = now_ - state.last_ack;
   if (gap > state.longest_gap) state.longest_gap = gap;

@@ -173,7 +173,7 @@ class HistoryChecker {
   void finish_transactions();
   void finish_faults();
   void finish_requirements(const Requirements& requirements);
-  [[nodiscard]] double acks_per_second(int64_t from, int64_t to) const;
+  [[nodiscard]] std::optional<double> acks_per_second(int64_t from, int64_t to) const;
 
   Promise promise_;
   std::vector<std::unique_ptr<Partition>> partitions_;
@@ -186,7 +186,9 @@ class HistoryChecker {
   Transactions transactions_;
   std::vector<Fault> faults_;
   Gap window_;  // the worst since the last fault began
-  std::vector<int64_t> acks_by_second_;
+  static constexpr int64_t ack_step = 100'000;                // microseconds
+  static constexpr int64_t ack_steps_max = int64_t{1} << 21;  // two days
+  std::vector<int64_t> acks_by_step_;
   int64_t now_ = 0;
   int64_t first_sent_at_ = -1;
   int64_t stopped_at_ = -1;

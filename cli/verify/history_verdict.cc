@@ -110,25 +110,35 @@ void HistoryChecker::finish_transactions() {
   }
 }
 
-double HistoryChecker::acks_per_second(int64_t from, int64_t to) const {
-  const int64_t first = std::max(from, first_sent_at_) / second_us;
-  const int64_t last = std::min({to / second_us, static_cast<int64_t>(acks_by_second_.size())});
+// None: too little time for a rate that says anything.
+std::optional<double> HistoryChecker::acks_per_second(int64_t from, int64_t to) const {
+  constexpr int64_t least = second_us / 2 / ack_step;
+  const int64_t first = (std::max(from, first_sent_at_) + ack_step - 1) / ack_step;
+  const int64_t last = to / ack_step;
+  if (first_sent_at_ < 0 || last - first < least || last > ack_steps_max) return std::nullopt;
   int64_t acks = 0;
-  for (int64_t second = first; second < last; ++second) acks += acks_by_second_[static_cast<size_t>(second)];
-  return last > first ? static_cast<double>(acks) / static_cast<double>(last - first) : 0;
+  for (int64_t step = first; step < std::min(last, static_cast<int64_t>(acks_by_step_.size())); ++step)
+    acks += acks_by_step_[static_cast<size_t>(step)];
+  return static_cast<double>(acks) * second_us / static_cast<double>((last - first) * ack_step);
 }
 
-// Whole seconds before the fault, and after writes went on again.
+// Before each fault, and after it once writes went on again and what had been waiting for that was done; neither in the
+// time of another fault.
 void HistoryChecker::finish_faults() {
   constexpr int64_t look = 5 * second_us;
-  for (const Fault& fault : faults_) {
-    const int64_t over = std::max(fault.ended, fault.began + fault.gap.longest);
+  constexpr int64_t settling = second_us / 2;
+  int64_t quiet_since = 0;
+  for (size_t i = 0; i < faults_.size(); ++i) {
+    const Fault& fault = faults_[i];
+    const int64_t quiet_until = i + 1 < faults_.size() ? faults_[i + 1].began : stopped_at_;
+    const int64_t quiet_before = std::max(quiet_since, fault.began - look);
+    quiet_since = std::max(fault.ended, fault.began + fault.gap.longest + settling);
     verdict_.faults.push_back(
         {.name = fault.name,
          .began = fault.began,
          .gap = fault.gap,
-         .acks_per_second_before = acks_per_second(fault.began - look, fault.began),
-         .acks_per_second_after = acks_per_second(over + second_us, std::min(over + second_us + look, stopped_at_))});
+         .acks_per_second_before = acks_per_second(quiet_before, fault.began),
+         .acks_per_second_after = acks_per_second(quiet_since, std::min(quiet_since + look, quiet_until))});
   }
 }
 

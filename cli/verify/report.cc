@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "cli/json_or_null.h"
+
 namespace cli::verify {
 namespace {
 
@@ -45,6 +47,13 @@ std::string reasons_text(const Report& report) {
   return "nothing lost, duplicated, reordered, skipped or stale";
 }
 
+std::string rates_text(const FaultReport& fault) {
+  const auto text = [](const std::optional<double>& rate) { return rate ? fmt::format("{:.0f}", *rate) : "?"; };
+  const bool all_known = fault.acks_per_second_before && fault.acks_per_second_after;
+  return fmt::format("{} a second before, {} after{}", text(fault.acks_per_second_before),
+                     text(fault.acks_per_second_after), all_known ? "" : " (?: too little time to tell)");
+}
+
 std::string figures_text(const Verdict& v) {
   std::string out;
   const double seconds = std::max(static_cast<double>(v.microseconds) / 1e6, 0.001);
@@ -60,9 +69,8 @@ std::string figures_text(const Verdict& v) {
     out +=
         fmt::format("  longest wait for an acknowledgement {} (partition {})\n", ms_text(gap.longest), gap.partition);
   for (const FaultReport& fault : v.faults) {
-    out += fmt::format("  at {:.1f} s {}: longest wait {} (partition {}); {:.0f} a second before, {:.0f} after\n",
-                       static_cast<double>(fault.began) / 1e6, fault.name, ms_text(fault.gap.longest),
-                       fault.gap.partition, fault.acks_per_second_before, fault.acks_per_second_after);
+    out += fmt::format("  at {:.1f} s {}: longest wait {} (partition {}); {}\n", static_cast<double>(fault.began) / 1e6,
+                       fault.name, ms_text(fault.gap.longest), fault.gap.partition, rates_text(fault));
   }
   return out;
 }
@@ -83,8 +91,8 @@ Json faults_json(const Verdict& verdict) {
                    {"at_ms", fault.began / 1000},
                    {"gap_ms", static_cast<double>(fault.gap.longest) / 1000},
                    {"partition", fault.gap.partition},
-                   {"acks_per_second_before", fault.acks_per_second_before},
-                   {"acks_per_second_after", fault.acks_per_second_after}});
+                   {"acks_per_second_before", or_null(fault.acks_per_second_before)},
+                   {"acks_per_second_after", or_null(fault.acks_per_second_after)}});
   }
   return all;
 }
@@ -151,7 +159,7 @@ std::string_view json_shape() {
  "commits_fetched": 0, "copied": 0, "leader_changes": 0, "seconds": 30.0,
  "anomalies": {"lost": 0, "duplicated": 0, "...": 0}, "tolerated": {"lost": 0, "...": 0}, "examples": ["text"],
  "gaps_ms": {"0": 12.5}, "faults": [{"name": "text", "at_ms": 0, "gap_ms": 0.5, "partition": 0,
- "acks_per_second_before": 100.0, "acks_per_second_after": 100.0}], "notes": ["what was not checked"]}
+ "acks_per_second_before": 100.0 or null, "acks_per_second_after": 100.0 or null}], "notes": ["what was not checked"]}
 )";
 }
 

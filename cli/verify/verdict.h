@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -82,8 +83,9 @@ struct FaultReport {
   std::string name;
   int64_t began = 0;  // microseconds
   Gap gap;            // until the next fault
-  double acks_per_second_before = 0;
-  double acks_per_second_after = 0;
+  // None: there was too little time to tell.
+  std::optional<double> acks_per_second_before;
+  std::optional<double> acks_per_second_after;
 };
 
 struct Verdict {

@@ -30,6 +30,7 @@ constexpr std::string_view clean_name = ".kafka_cleanshutdown";
 constexpr std::string_view running_name = ".naru_running";
 constexpr std::string_view delete_suffix = "-delete";
 constexpr std::string_view stray_suffix = "-stray";
+constexpr std::string_view damaged_suffix = "-damaged";
 // The Raft log, and former ones that its driver has set aside. Topics may have names that begin like it.
 constexpr std::string_view metadata_log_name = "__cluster_metadata-0";
 constexpr std::string_view lost_metadata_log_prefix = "__cluster_metadata-0.lost-";
@@ -367,7 +368,7 @@ Result<void> LogDirectory::begin_run() {
   return {};
 }
 
-void LogDirectory::note_broker_epoch(BrokerEpoch epoch, std::function<void(Result<void>)> done) {
+void LogDirectory::note_broker_epoch(BrokerEpoch epoch, disk::Done<void> done) {
   epoch_ = epoch;
   if (is_distrusted_) {
     if (done) done({});
@@ -379,7 +380,7 @@ void LogDirectory::note_broker_epoch(BrokerEpoch epoch, std::function<void(Resul
         return d->replace_file(to, as_bytes(text), Durability::medium);
       },
       [this, weak = std::weak_ptr(pending_), done = std::move(done)](const IoResult<void>& result) {
-        if (done) done(as_result(result));
+        if (done) done(result);
         if (!weak.expired() && is_distrusted_) remove_running_marker();  // written after it had been removed
       });
 }
@@ -546,9 +547,10 @@ void LogDirectory::delete_partition(const TopicPartition& partition, const model
       });
 }
 
-IoResult<std::string> LogDirectory::set_aside(const std::string& partition_path, const model::Uuid& unique) {
+IoResult<std::string> LogDirectory::set_aside(const std::string& partition_path, const model::Uuid& unique,
+                                              Aside aside) {
   const std::string name = partition_path.substr(partition_path.rfind('/') + 1);
-  const std::string to = file(leaving_name(name, unique, stray_suffix));
+  const std::string to = file(leaving_name(name, unique, aside == Aside::for_good ? damaged_suffix : stray_suffix));
   if (auto renamed = disk_.rename(partition_path, to); !renamed) return tl::unexpected(renamed.error());
   // Its name is free. Whoever makes the next one there syncs the directory again.
   if (auto synced = disk_.sync_directory(path_); !synced && !disk::may_pass(synced.error().fault))

@@ -10,6 +10,7 @@
 //   orders-0/                           a partition
 //   orders-0.<32 hex digits>-delete/    on its way out; removed at the next start at the latest
 //   orders-0.<32 hex digits>-stray/     not known to the cluster: kept for a while (R42)
+//   orders-0.<32 hex digits>-damaged/   was the only copy when an empty one was ordered to lead: its owner's business
 //
 // Order at start: open, (give identity), partition logs opened with hints_for, begin_run once all of them are open and
 // before anything is appended, then note_broker_epoch once registered. A crash before begin_run finds the markers of
@@ -54,6 +55,10 @@ struct PartitionDirectory {
   std::optional<TopicId> topic_id;  // none: partition.metadata is missing or bad: a stray (R42)
 };
 
+// What becomes of a directory that is set aside. for_a_while: strays() names it from the next start on. for_good: it is
+// never looked at again.
+enum class Aside { for_a_while, for_good };
+
 enum class CheckpointKind { recovery_point, high_watermark, log_start, cleaner };
 inline constexpr size_t checkpoint_kinds = 4;
 
@@ -90,7 +95,8 @@ class LogDirectory {
   // Durably removes the clean marker and notes that a run has begun. Nothing may be appended to any log before (R70).
   [[nodiscard]] Result<void> begin_run();
   // Into the running marker, once the controller has registered this broker. By callback.
-  void note_broker_epoch(BrokerEpoch epoch, std::function<void(Result<void>)> done);
+  // One call at a time.
+  void note_broker_epoch(BrokerEpoch epoch, disk::Done<void> done);
   // The clean marker, last of all writes. Refused after a failure (R70).
   [[nodiscard]] Result<void> end_run();
 
@@ -111,7 +117,8 @@ class LogDirectory {
   // it may still have its name.
   void delete_partition(const TopicPartition& partition, const model::Uuid& unique, disk::Done<void> done);
   // Sets a directory aside that the cluster does not know, or that is corrupt (R42, R72). Waits for the disk.
-  [[nodiscard]] disk::IoResult<std::string> set_aside(const std::string& partition_path, const model::Uuid& unique);
+  [[nodiscard]] disk::IoResult<std::string> set_aside(const std::string& partition_path, const model::Uuid& unique,
+                                                      Aside aside = Aside::for_a_while);
 
   // R76, R81: after a failure nothing in this directory may be written, and no clean marker either.
   void mark_failed(const Error& error);

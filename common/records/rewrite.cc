@@ -95,7 +95,8 @@ Result<Rewritten> rewrite(const BatchView& batch, const KeepRecord& keep, const 
   if (!walked) return tl::unexpected(walked.error());
 
   // The topic's codec may take much more than the producer's did; a batch must not grow beyond what fits a segment, and
-  // what replication carries. With its own codec it cannot.
+  // what replication carries. With its own codec it grows as far as the producer's level was higher than ours: then
+  // rather more than has to stay than what no follower could fetch.
   constexpr size_t may_grow_to = 64u << 10;
   Codec codec = options.codec.value_or(*batch.codec());
   std::vector<std::byte> stored = codec == Codec::none ? records : compress(codec, records, options.compression);
@@ -104,6 +105,7 @@ Result<Rewritten> rewrite(const BatchView& batch, const KeepRecord& keep, const 
     codec = *batch.codec();
     stored = codec == Codec::none ? std::move(records) : compress(codec, records, {});
   }
+  if (batch_header_size + stored.size() > std::max(batch.size_bytes(), options.batch_bytes_max)) return result;
   Header header;
   header.attributes = static_cast<int16_t>((batch.attributes() & ~layout::codec_mask) | static_cast<int16_t>(codec) |
                                            (sets_horizon ? layout::delete_horizon_bit : 0));

@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 
+#include "common/model/limits.h"
 #include "common/records/batch.h"
 
 namespace common::records {
@@ -15,6 +16,8 @@ struct RewriteOptions {
   CompressOptions compression;
   // For a batch that keeps tombstones and has no delete horizon yet (KIP-534).
   std::optional<TimestampMs> delete_horizon;
+  // A batch that would grow beyond this stays as it is, with all of its records.
+  size_t batch_bytes_max = model::batch_bytes_limit;
 };
 
 struct Rewritten {

@@ -165,11 +165,29 @@ void BrokerRegistry::note_trouble(Heard& h, const BrokerHeartbeat& beat) {
 
 void BrokerRegistry::look_at_trouble(Draft& draft, BrokerId id, Heard& h) {
   if (h.trouble == ReplicaTrouble{} || h.relieved_at == draft.image().offset()) return;
-  h.relieved_at = draft.image().offset();
+  const ReplicaTrouble due = due_trouble(draft.image(), id, h);
+  h.relieved_at = due == h.trouble ? draft.image().offset() : std::nullopt;
   renew_uncounted(draft, id, std::exchange(h.newly_damaged, {}));
   relieve(
-      draft, id, h.trouble, [this](BrokerId other, const TopicIdPartition& p) { return is_reluctant(other, p); },
-      options_);
+      draft, id, due, [this](BrokerId other, const TopicIdPartition& p) { return is_reluctant(other, p); }, options_);
+}
+
+// R39: a replica that could not be used was ordered to lead, and makes room for an empty one as soon as its broker has
+// applied that. What the broker said before is no reason to take the election back.
+ReplicaTrouble BrokerRegistry::due_trouble(const MetadataImage& image, BrokerId id, Heard& h) {
+  ReplicaTrouble due = h.trouble;
+  std::map<TopicIdPartition, Heard::Ordered> ordered;
+  for (const TopicIdPartition& replica : h.trouble.failed) {
+    const PartitionState* p = image.partition(replica.topic_id, replica.partition);
+    if (p == nullptr || p->leader != id || p->recovery_state != RecoveryState::recovering) continue;
+    const auto known = h.ordered.find(replica);
+    const bool is_known = known != h.ordered.end() && known->second.epoch == p->leader_epoch;
+    const Heard::Ordered order = is_known ? known->second : Heard::Ordered{p->leader_epoch, image.offset()};
+    ordered.emplace(replica, order);
+    if (h.applied < order.by && !mutant<"R39-takes-back-what-was-ordered">()) due.failed.erase(replica);
+  }
+  h.ordered = std::move(ordered);
+  return due;
 }
 
 bool BrokerRegistry::is_reluctant(BrokerId id, const TopicIdPartition& partition) const {

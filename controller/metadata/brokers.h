@@ -51,12 +51,19 @@ class BrokerRegistry {
     ReplicaTrouble trouble;
     std::set<TopicIdPartition> newly_damaged;  // said since that look
     std::optional<LogIndex> relieved_at;  // image offset at the last look at what the trouble asks for
+    // Failed replicas that lead all the same, and where that stands in the metadata log.
+    struct Ordered {
+      LeaderEpoch epoch;
+      std::optional<LogIndex> by;
+    };
+    std::map<TopicIdPartition, Ordered> ordered;
   };
 
   [[nodiscard]] Heard& heard(const BrokerImage& broker);
   void shut_down(Draft& draft, const BrokerImage& broker, Heard& heard);
   void note_trouble(Heard& heard, const BrokerHeartbeat& beat);
   void look_at_trouble(Draft& draft, BrokerId id, Heard& heard);
+  [[nodiscard]] static ReplicaTrouble due_trouble(const MetadataImage& image, BrokerId id, Heard& heard);
   [[nodiscard]] bool everyone_applied(const MetadataImage& image, BrokerId but, LogIndex index) const;
 
   const ControllerOptions& options_;

@@ -1,11 +1,10 @@
 #include "controller/metadata/configs.h"
 
-#include <algorithm>
 #include <charconv>
 #include <map>
-#include <set>
 
 #include "common/model/mutant.h"
+#include "controller/metadata/config_lists.h"
 #include "controller/metadata/partitions.h"
 
 namespace controller::metadata {
@@ -71,22 +70,11 @@ Result<std::string> changed_list(const AlterConfigs::Change& change, const Confi
   }
   std::vector<std::string> items =
       split(current.value_or(schema.default_value(resource.type, change.key).value_or("")));
-  // A value may hold thousands of items, legal or not: none of them may walk all others.
+  const std::vector<std::string> named = split(change.value.value_or(""));
   if (append) {
-    std::set<std::string> present(items.begin(), items.end());
-    std::vector<std::string> added = split(change.value.value_or(""));
-    for (std::string& item : added) {
-      if (present.insert(item).second) items.push_back(std::move(item));
-    }
+    append_items(items, named);
   } else {
-    std::map<std::string, size_t> taken;
-    for (const std::string& item : split(change.value.value_or(""))) ++taken[item];
-    std::erase_if(items, [&](const std::string& item) {
-      const auto at = taken.find(item);
-      if (at == taken.end() || at->second == 0) return false;
-      --at->second;
-      return true;
-    });
+    subtract_items(items, named);
   }
   return fmt::format("{}", fmt::join(items, ","));
 }

@@ -22,6 +22,8 @@ struct Config {
   Duration evidence_jitter = std::chrono::milliseconds(50);  // before pre-vote when the leader's process is gone
   Duration check_quorum = std::chrono::milliseconds(750);    // R8
   Duration transfer = std::chrono::milliseconds(500);        // R10: then give up
+  Duration own_disk = std::chrono::seconds(1);        // a leader's stands still while others commit: it hands over
+  Duration own_disk_again = std::chrono::minutes(1);  // but not sooner again: all may be as slow
   Duration clock_gap = std::chrono::milliseconds(200);       // own pause longer than this: distrust own timers
   Duration floor_interval = std::chrono::seconds(1);         // how often the committed floor is noted (R20, R21)
   Duration observer_hello = std::chrono::milliseconds(50);  // while it knows no leader

@@ -1,6 +1,7 @@
 #include "controller/raft/leadership.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/model/mutant.h"
 #include "controller/raft/quorum.h"
@@ -150,6 +151,16 @@ Instant Leadership::majority_contact(const VoterSet& voters, Instant now) const 
   return heard.value_or(now);
 }
 
+std::optional<Instant> Leadership::held_up_since(LogIndex own_durable, LogIndex committed, Instant now) {
+  const bool has_gone_on = std::exchange(own_durable_, own_durable) != own_durable;
+  if (own_durable >= committed) {
+    held_up_since_.reset();
+  } else if (has_gone_on || !held_up_since_) {
+    held_up_since_ = now;
+  }
+  return held_up_since_;
+}
+
 std::vector<ReadReady> Leadership::take_confirmed_reads(const VoterSet& voters) {
   const auto confirmed = majority_value<uint64_t>(voters, [&](const NodeKey& key) {
     if (key == config_.self) return round_;
@@ -203,6 +214,7 @@ void Leadership::push_transfer(const LeaderView& view, std::vector<Message>& out
 void Leadership::shift(Duration by) {
   for (auto& [key, progress] : peers_) progress.shift(by);
   if (transfer_) transfer_->deadline += by;
+  if (held_up_since_) *held_up_since_ += by;
   heartbeat_due_ += by;
   look_due_ += by;
 }

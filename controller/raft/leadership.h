@@ -62,6 +62,9 @@ class Leadership {
   // When a majority had been heard last, this node included (R8).
   [[nodiscard]] Instant majority_contact(const VoterSet& voters, Instant now) const;
 
+  // Since when this node's own disk has not gone on though more is committed; none: it keeps up.
+  [[nodiscard]] std::optional<Instant> held_up_since(LogIndex own_durable, LogIndex committed, Instant now);
+
   // --- reads (R17)
   void begin_read(uint64_t id, LogIndex committed) { reads_.push_back({id, ++round_, committed}); }
   // Those that a majority has confirmed, in order.
@@ -114,6 +117,8 @@ class Leadership {
   Instant look_due_;
   std::vector<Read> reads_;  // rounds rising
   std::optional<Transfer> transfer_;
+  LogIndex own_durable_;
+  std::optional<Instant> held_up_since_;
   size_t uncommitted_bytes_ = 0;
 };
 

@@ -69,6 +69,7 @@ class Node::Impl {
   void handle(const Message& message, const ObserverHello& hello);
   void advance_commit();
   void leader_tick();
+  void look_at_own_disk();
   bool has_lost_state(const NodeKey& key, Progress& progress, LogIndex its_end);
 
   // --- shared steps
@@ -127,6 +128,7 @@ class Node::Impl {
   VoteKind attempt_ = VoteKind::pre_vote;  // what the ballot is about
   std::optional<Leadership> leadership_;   // leader
   bool gained_reported_ = false;           // leader: LeadershipGained was said
+  std::optional<Instant> led_on_disk_until_;  // the last hand-over for the sake of the own disk
   SnapshotReceiver receiver_;              // follower
   uint64_t last_round_ = 0;                // follower: of the leader's newest message, echoed
   Instant hello_due_;                      // not a voter: next greeting

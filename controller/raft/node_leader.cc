@@ -222,6 +222,20 @@ void Node::Impl::advance_commit() {
   deliver();
 }
 
+// R10: a majority does without this disk, but nothing is shown here, and nobody answered, before it has what they have
+// (R2): every broker would wait for its controller's disk, and after a session serve nobody. A disk that all share
+// holds up the commit itself, and then nobody else could do better.
+void Node::Impl::look_at_own_disk() {
+  const auto since = leadership_->held_up_since(durability_.durable_end(), committed_, now_);
+  if (!since || now_ - *since < config_.own_disk || mutant<"R10-leads-on-while-its-disk-stands">()) return;
+  if (!is_voter() || leadership_->is_transferring()) return;
+  if (led_on_disk_until_ && now_ - *led_on_disk_until_ < config_.own_disk_again) return;
+  if (!leadership_->best_successor(membership_.current(), now_)) return;
+  log("own disk stands still for {} ms while others commit", (now_ - *since) / std::chrono::milliseconds(1));
+  led_on_disk_until_ = now_;
+  static_cast<void>(transfer_leadership(std::nullopt));
+}
+
 void Node::Impl::leader_tick() {
   // R8: a leader that a majority no longer hears must not hold the cluster.
   const Instant heard = leadership_->majority_contact(membership_.current(), now_);
@@ -233,6 +247,7 @@ void Node::Impl::leader_tick() {
     note(TransferEnded{TransferOutcome::gave_up});
     log("hand-over given up");
   }
+  look_at_own_disk();
   leadership_->looked(now_);
   leadership_->forget_silent_observers(membership_.current(), now_);
   if (now_ < leadership_->heartbeat_due()) return;

@@ -325,6 +325,8 @@ CASES = {
         9, 8, lambda _: b"\0" + compact_often(b"\5none\0\0", 50_000) + b"\0\0"),
     "DescribeQuorum that names a partition 50,000 times": answered_once(
         55, 0, lambda _: b"\0\2\x13__cluster_metadata" + compact_often(b"\0\0\0\0\0", 50_000) + b"\0\0"),
+    "Fetch that names a partition 50,000 times": answered_once(
+        1, 4, lambda topic: struct.pack(">iiiibi", -1, 0, 1, 1, 0, 1) + string(topic) + often(struct.pack(">iqi", 0, 0, 1))),
     "Fetch that forgets 50,000 partitions of a long name": answered_once(
         1, 7, lambda _: struct.pack(">iiiibiii", -1, 0, 1, 1 << 20, 0, 1, 5, 0) + one_long_topic()),
     "OffsetFetch of 50,000 partitions of a long name": answered_once(

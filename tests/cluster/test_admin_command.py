@@ -176,6 +176,8 @@ def test_why_and_doctor():
         doctor = cluster.run("doctor", "-o", "json")
         equal(doctor.returncode, 0, doctor.stdout)
         subjects = {f["subject"] for f in json.loads(doctor.stdout)["findings"]}
+        only = cluster.json("doctor", "--addresses")["findings"]
+        equal([f["subject"] for f in only], ["bootstrap"] + [f"address of broker {b['id']}" for b in cluster.json("broker", "list")], "what --addresses looks at")
         for subject in ("bootstrap", "cluster", "address of broker 1", "disks of broker 3", "versions", "clock", "limits"):
             true(subject in subjects, f"the doctor looks at {subject}: {sorted(subjects)}")
         missing = cluster.run("why", "produce", "nothing")

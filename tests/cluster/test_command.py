@@ -264,6 +264,9 @@ def test_health_and_status_tell_a_missing_broker():
         cluster.naru("topic", "create", "t", "-p", 3, "-r", 3)
         cluster.wait_isr("t")
         equal(cluster.run("health").returncode, 0, "exit code when all is well")
+        wait_until(lambda: all(b["bytes_in_per_second"] is not None for b in cluster.json("status")["brokers"]), "rates of all brokers")
+        head = cluster.naru("status").splitlines()[1].split()
+        equal(head, "BROKER ADDRESS ROLE STATE LEADERS REPLICAS IN/s OUT/s DISK UP".split(), "columns of naru status")
         cluster[3].kill()
         cluster.wait_fenced(3)
         health = cluster.run("health", "-o", "json")
@@ -291,6 +294,7 @@ def test_help_everywhere():
         done = run(*words, "--help")
         equal(done.returncode, 0, f"exit code of {words} --help")
         true(len(done.stdout.splitlines()) > 3, f"help of {words}")
+        true("\n\n\n" not in done.stdout, f"empty lines in the help of {words}")
 
 
 def test_help_as_a_word_is_the_help_of_the_command():
@@ -299,6 +303,9 @@ def test_help_as_a_word_is_the_help_of_the_command():
     wrong = run("help", "topic", "creat")
     equal((wrong.returncode, wrong.stdout), (2, ""), "exit code and output of help for what is not there")
     true("naru topic: no such command: creat; did you mean create?" in wrong.stderr, wrong.stderr)
+    wrong = run("status", "--watc")
+    equal((wrong.returncode, wrong.stdout), (2, ""), "exit code and output of an option that is not there")
+    true("naru status: no such option: --watc; did you mean --watch?" in wrong.stderr, wrong.stderr)
 
 
 def test_cheat_sheets_work_as_they_stand():

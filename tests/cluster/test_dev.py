@@ -1,5 +1,7 @@
 """naru dev: it says ready of its own brokers only, and refuses what its brokers would."""
 import contextlib
+import os
+import pathlib
 import random
 import re
 import signal
@@ -66,6 +68,49 @@ def test_dev_is_not_ready_because_somebody_elses_broker_answers():
         equal(done.returncode, 1, f"exit code: {done.stdout}{done.stderr}")
         equal(done.stdout, "", "what is said to be ready")
         true(f":{port}: Address already in use" in done.stderr, done.stderr)
+
+
+def brokers_of(folder):
+    """Process and parent of each broker whose data is there."""
+    found = {}
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if b"start" in words and any(word.startswith(f"{folder}/".encode()) for word in words):
+                found[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    return found
+
+
+def test_dev_keeps_and_ends_a_broker_that_a_drill_had_killed():
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        with running(folder, "--port", port) as (process, _):
+            before = brokers_of(folder)
+            equal(list(before.values()), [process.pid], "parents of its brokers")
+            # Its only one: meanwhile none is left.
+            drill = subprocess.run([naru_binary(), "drill", "kill-leader", "--yes", "--quiet-time", "1s", "--for", "1s", "--rate", "200", "-b", f"localhost:{port}"],
+                                   capture_output=True, text=True, timeout=240, env=clean_environment())
+            equal(drill.returncode, 0, f"exit code of the drill: {drill.stdout}{drill.stderr}")
+            equal(process.poll(), None, "end of naru dev by the drill")
+            after = brokers_of(folder)
+            equal(list(after.values()), [process.pid], "parents of its brokers after the drill")
+            true(set(after).isdisjoint(before), f"the broker was not killed: {before}, then {after}")
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=60)
+            equal(process.returncode, 0, f"exit code of naru dev: {output}")
+            true("broker 1 is started again" in output, output)
+            equal(brokers_of(folder), {}, "brokers after Ctrl-C")
+
+
+def test_dev_ends_with_its_last_broker_when_no_drill_is_under_way():
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        with running(folder, "--port", port) as (process, _):
+            (broker,) = brokers_of(folder)
+            os.kill(broker, signal.SIGKILL)
+            output, _ = process.communicate(timeout=60)
+            equal(process.returncode, 1, f"exit code of naru dev: {output}")
+            true("no broker is left" in output and f"naru start -c {folder}/1/server.properties" in output, output)
 
 
 def test_dev_refuses_settings_before_it_starts_anything():

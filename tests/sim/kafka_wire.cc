@@ -97,6 +97,7 @@ void ServedConnection::close() {
   for (const auto& slot : in_flight_) {
     slot->request.settle_order();
     slot->request.give_turn();
+    slot->request.abandon();
   }
   in_flight_.clear();
   answer_ = nullptr;

@@ -78,6 +78,8 @@ def test_the_image_has_the_names_that_compose_files_call():
                               text=True, check=False)
         equal(made.returncode, 0, f"make-files: {made.stderr}")
         links = subprocess.run(["find", top, "-lname", "/naru", "-printf", "%P\n"], capture_output=True, text=True, check=True).stdout.split()
-    for tool in ("topics", "console-producer", "console-consumer", "consumer-groups", "configs", "broker-api-versions", "get-offsets", "metadata-quorum"):
+    for tool in ("topics", "console-producer", "console-consumer", "consumer-groups", "configs", "broker-api-versions", "get-offsets", "metadata-quorum",
+                 # Those that only say what does the job.
+                 "reassign-partitions", "leader-election", "log-dirs", "run-class", "verifiable-producer"):
         true(f"opt/kafka/bin/kafka-{tool}.sh" in links and f"usr/local/bin/kafka-{tool}" in links, f"kafka-{tool} is among {links}")
     true("etc/kafka/docker/run" in links, "what the image starts")

@@ -46,6 +46,18 @@ class SilentSender final : public partition::AlterPartitionSender {
   void send(partition::IsrProposal /*proposal*/, Done /*done*/) override {}
 };
 
+// The kernel's time, and what a test has skipped of it.
+class SkippingClock final : public common::Clock {
+ public:
+  void skip(common::Duration by) { skipped_ += by; }
+  common::Instant now() const override { return kernel_.now() + skipped_; }
+  common::model::TimestampMs wall_now() const override { return kernel_.wall_now(); }
+
+ private:
+  common::SystemClock kernel_;
+  common::Duration skipped_{0};
+};
+
 // A request under way.
 struct Call {
   Call(common::Shard& shard, const server::ConnectionInfo& info, Buffer frame)
@@ -200,6 +212,19 @@ class DataFixture {
     }
   }
 
+  // All that would be done in so much time is done now.
+  void skip(common::Duration by) {
+    const common::Instant before = clock_.now();
+    clock_.skip(by);
+    for (const auto& shard : shards_) {
+      bool looked = false;
+      // Earlier than everything that waits: the kernel's timer, which knows nothing of the leap, looks again.
+      const common::TimerHandle look = shard->call_at(before, [&] { looked = true; });
+      run_until([&] { return looked; });
+    }
+    settle();
+  }
+
   common::config::BrokerConfig config;
   BrokerContext context;
   FixedSettings settings;
@@ -276,7 +301,7 @@ class DataFixture {
   }
   Awaitable<void> run(std::shared_ptr<Call> call) { call->outcome = co_await dispatch(context, call->in_flight); }
 
-  common::SystemClock clock_;
+  SkippingClock clock_;
   boost::asio::io_context io_;
   std::vector<std::unique_ptr<common::Shard>> shards_;
   std::array<common::log::TailCache, shard_count> tail_caches_{common::log::TailCache(1 << 20),

@@ -245,7 +245,7 @@ TEST_CASE("session epochs wrap to 1") {
   REQUIRE(fetch_epoch_after(INT32_MAX) == 1);
 }
 
-TEST_CASE("the same partition named twice is read twice and cached once") {
+TEST_CASE("a partition that comes twice is cached once") {
   Fixture f;
   const int32_t id = f.open({{"t", 0}, {"t", 0}});
   REQUIRE(f.cache.partition_count() == 1);

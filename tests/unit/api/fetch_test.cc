@@ -130,10 +130,32 @@ TEST_CASE("a fetch waits for records, on whichever shard they come") {
   REQUIRE(size_of(response.responses[0].partitions[1 - written]) == 0);
 }
 
+TEST_CASE("a fetch waits no longer than its connection lasts (R111)") {
+  RequestMetrics metrics;
+  DataFixture f;
+  f.context.metrics = &metrics;
+  f.create_topic("t", 1);
+  if (GENERATE(false, true)) produce(f, "t", 0, {"less than it waits for"});
+  FetchRequest request = fetch_from({{"t", 0}});
+  request.session_epoch = 0;  // with a session, if it were answered
+  request.max_wait_ms = 60'000;
+  request.min_bytes = 1000;
+  const auto waiting = f.start(request, 12);
+  f.settle();
+  REQUIRE_FALSE(waiting->outcome.has_value());
+  REQUIRE(metrics.waiting().fetch == 1);
+  waiting->in_flight.abandon();
+  f.settle();
+  REQUIRE(waiting->outcome.has_value());
+  REQUIRE(waiting->outcome->kind == broker::server::Outcome::Kind::nothing);
+  REQUIRE(metrics.waiting().fetch == 0);
+  REQUIRE(f.sessions.session_count() == 0);
+}
+
 TEST_CASE("a fetch that waits does not hold back other clients' requests (R109)") {
   DataFixture f;
   f.create_topic("t", 1);
-  const size_t named = GENERATE(size_t{1}, size_t{4000});
+  const size_t named = GENERATE(size_t{1}, size_t{4000});  // read once, but the frame is large
   FetchRequest request = fetch_from(std::vector<From>(named, From{.topic = "t"}));
   request.max_wait_ms = 60'000;
   request.min_bytes = 1;
@@ -148,7 +170,7 @@ TEST_CASE("a fetch that waits does not hold back other clients' requests (R109)"
     REQUIRE(at_once->outcome.has_value());
     const auto response = f.read<FetchResponse>(at_once, 12);
     const auto& answers = response.responses.at(0).partitions;
-    REQUIRE(answers.size() == named);
+    REQUIRE(answers.size() == 1);
     REQUIRE(answers[0].error_code == ErrorCode::none);
     REQUIRE(size_of(answers[0]) == 0);
     f.is_memory_scarce = false;
@@ -212,6 +234,27 @@ TEST_CASE("after max_wait a fetch answers with what there is") {
   only_part(request).fetch_offset = 0;
   request.min_bytes = 1'000'000;
   REQUIRE(values_in(*only_answer(f.ask<FetchResponse>(request, 12)).records) == Values{{0, "a"}});
+}
+
+TEST_CASE("no fetch waits longer than five minutes (R111)") {
+  DataFixture f;
+  f.create_topic("t", 1);
+  FetchRequest request = fetch_from({{"t", 0}});
+  request.min_bytes = 1;
+  request.max_wait_ms = INT32_MAX;
+  const auto waiting = f.start(request, 12);
+  f.settle();
+  f.skip(std::chrono::minutes(4));
+  REQUIRE_FALSE(waiting->outcome.has_value());
+  f.skip(std::chrono::minutes(1));
+  REQUIRE(waiting->outcome.has_value());
+  const auto response = f.read<FetchResponse>(waiting, 12);
+  REQUIRE(only_answer(response).error_code == ErrorCode::none);
+  REQUIRE(size_of(only_answer(response)) == 0);
+  request.max_wait_ms = GENERATE(0, -1, INT32_MIN);
+  const auto at_once = f.start(request, 12);
+  f.settle();
+  REQUIRE(at_once->outcome.has_value());
 }
 
 TEST_CASE("byte limits hold, but the first batch always comes (KIP-74)") {
@@ -297,9 +340,9 @@ TEST_CASE("answers are as large as the memory for answers allows, and wait for i
 
 TEST_CASE("errors are told at once, beside the data of other partitions") {
   DataFixture f;
-  f.create_topic("t", 2);
+  f.create_topic("t", 3);
   produce(f, "t", 0, {"a"});
-  FetchRequest request = fetch_from({{"t", 0}, {"t", 9}, {"t", 1, 5}, {"t", 1, -7}, {"nobody", 0}});
+  FetchRequest request = fetch_from({{"t", 0}, {"t", 9}, {"t", 1, 5}, {"t", 2, -7}, {"nobody", 0}});
   request.max_wait_ms = 60'000;
   request.min_bytes = 1'000'000;
   const auto response = f.ask<FetchResponse>(request, 12);
@@ -481,6 +524,30 @@ TEST_CASE("records that are not in memory come from the disk, while others are s
   f.disk->set_cold("t-0");
   const auto response = f.ask<FetchResponse>(fetch_from({{"t", 0, 0, 10}}), 12);
   REQUIRE(values_in(*only_answer(response).records) == Values{{0, "a"}});
+}
+
+TEST_CASE("a partition that a fetch names again is read once, where it was first named and as it was last (R109)") {
+  DataFixture f;
+  const TopicId id = f.create_topic("t", 2);
+  for (const char* value : {"a", "b"}) produce(f, "t", 0, {value});
+  const size_t named = GENERATE(size_t{2}, size_t{1000});
+  std::vector<From> parts(named, From{.topic = "t"});
+  parts.push_back({"t", 1});
+  FetchRequest request = fetch_from(parts);
+  request.topics.push_back(request.topics[0]);  // the topic again, too
+  request.topics.back().partitions.back() = request.topics.back().partitions.front();
+  request.topics.back().partitions.back().fetch_offset = 1;
+  const int16_t version = GENERATE(int16_t{4}, int16_t{12}, int16_t{13});
+  if (version == 13) {
+    for (auto& topic : request.topics) topic = {.topic = "", .topic_id = id, .partitions = topic.partitions};
+  }
+  const auto response = f.ask<FetchResponse>(request, version);
+  REQUIRE(response.responses.size() == 1);
+  const auto& answers = response.responses[0].partitions;
+  REQUIRE(answers.size() == 2);
+  REQUIRE(answers[0].partition_index == 0);
+  REQUIRE(values_in(*answers[0].records) == Values{{1, "b"}});
+  REQUIRE(answers[1].partition_index == 1);
 }
 
 TEST_CASE("a fetch without partitions is answered") {

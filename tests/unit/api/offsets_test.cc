@@ -1,6 +1,7 @@
 #include "data_fixture.h"
 #include "kafka/delete_records.h"
 #include "kafka/describe_log_dirs.h"
+#include "kafka/fetch.h"
 #include "kafka/list_offsets.h"
 #include "kafka/offset_for_leader_epoch.h"
 #include "kafka/produce.h"
@@ -268,6 +269,16 @@ TEST_CASE("log directories list the replicas of all shards") {
   REQUIRE(directory.topics[0].partitions[1].partition_size > 60);
   REQUIRE(directory.topics[0].partitions[1].offset_lag == 0);
 
+  REQUIRE(response.up_ms == -1);  // nobody asked
+
+  DescribeLogDirsRequest with_traffic;
+  with_traffic.topics.reset();
+  with_traffic.traffic = true;
+  const auto busy = f.ask<DescribeLogDirsResponse>(with_traffic, 4);
+  REQUIRE(busy.up_ms >= 0);
+  REQUIRE(busy.bytes_in_per_second == -1);                               // not looked at often enough yet
+  REQUIRE(f.ask<DescribeLogDirsResponse>(with_traffic, 1).up_ms == -1);  // no tags
+
   DescribeLogDirsRequest some;
   some.topics.emplace();
   some.topics->emplace_back();
@@ -276,4 +287,23 @@ TEST_CASE("log directories list the replicas of all shards") {
   const auto filtered = f.ask<DescribeLogDirsResponse>(some, 1);
   REQUIRE(filtered.results[0].topics.at(0).partitions.size() == 1);
   REQUIRE(filtered.results[0].topics.at(0).partitions[0].partition_index == 2);
+}
+
+TEST_CASE("a leader whose last records are on their way to the followers does not lag") {
+  DataFixture f;
+  const TopicId id = f.create_topic("t", 1);
+  produce(f, "t", 0, start);
+  f.move_leader(id, 0, 1);  // broker 2 is in the ISR now, and never fetches
+  for (int i = 0; i < 3; ++i) produce(f, "t", 0, start);
+  kafka::FetchRequest fetch;
+  fetch.topics.emplace_back();
+  fetch.topics[0].topic = "t";
+  fetch.topics[0].partitions.emplace_back();
+  REQUIRE(f.ask<kafka::FetchResponse>(fetch, 12).responses.at(0).partitions.at(0).high_watermark == 1);
+  DescribeLogDirsRequest all;
+  all.topics.reset();
+  const auto response = f.ask<DescribeLogDirsResponse>(all, 4);
+  const auto& replica = response.results.at(0).topics.at(0).partitions.at(0);
+  REQUIRE(replica.partition_size > 4 * 60);
+  REQUIRE(replica.offset_lag == 0);
 }

@@ -93,7 +93,11 @@ TEST_CASE("commands that change a cluster") {
   CHECK(parsed<TopicTrimCommand>({"topic", "trim", "t", "--before", "7"}).before == "7");
   CHECK(parsed<WhyCommand>({"why", "group", "g"}).what == "group");
   CHECK(parse({"why", "not", "g"}).error() == Exit::usage);
-  parsed<DoctorCommand>({"doctor"});
+  CHECK(parsed<WhyCommand>({"why", "under-replicated"}).what == "under-replicated");
+  CHECK(parse({"why", "under-replicated", "t"}).error() == Exit::usage);
+  CHECK(parse({"why", "produce"}).error() == Exit::usage);
+  CHECK_FALSE(parsed<DoctorCommand>({"doctor"}).addresses);
+  CHECK(parsed<DoctorCommand>({"doctor", "--addresses"}).addresses);
   CHECK(parsed<BrokerDescribeCommand>({"broker", "describe", "3"}).id == 3);
   parsed<QuorumStatusCommand>({"quorum", "status"});
   parsed<QuorumStatusCommand>({"quorum", "describe"});

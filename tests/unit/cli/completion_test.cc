@@ -61,6 +61,31 @@ TEST_CASE("the tree is what the parser takes") {
   });
 }
 
+TEST_CASE("the help of a command ends with its own examples, never with those of the whole") {
+  const CommandNode tree = command_tree();
+  CHECK(contains(tree.footer, "Exit codes: 0 done"));
+  size_t nouns = 0;
+  for (const CommandNode& command : tree.commands) {
+    each("naru " + command.name, command, [&](const std::string& path, const CommandNode& node) {
+      INFO(path);
+      CHECK_FALSE(contains(node.footer, "Finding the cluster"));
+      if (path != "naru dev" && path != "naru help") CHECK_FALSE(contains(node.footer, "  naru dev"));
+    });
+    if (command.commands.empty()) continue;
+    ++nouns;
+    INFO(command.name);
+    CHECK(command.footer.starts_with("Examples:\n  naru " + command.name + " "));
+  }
+  CHECK(nouns > 8);
+  const CommandNode* group = find(tree, "group");
+  REQUIRE(group != nullptr);
+  CHECK(group->footer ==
+        "Examples:\n  naru group list\n  naru group describe billing\n  naru group seek billing --to start");
+  const CommandNode* version = find(tree, "version");
+  REQUIRE(version != nullptr);
+  CHECK(version->footer.empty());
+}
+
 TEST_CASE("every choice that completion offers is one that the parser takes") {
   // Where any word will not do.
   const std::map<std::string, std::vector<std::string>> operands_of = {{"naru config get", {"topic"}},

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <functional>
 #include <thread>
 
@@ -127,6 +128,26 @@ TEST_CASE("a call in the newest version that both speak") {
   REQUIRE_FALSE(no);
   CHECK(no.error().exit == Exit::refused);
   CHECK_FALSE((*connection)->broken());
+}
+
+TEST_CASE("a connection that the broker closes between two calls is seen to have ended") {
+  std::atomic<bool> may_close = false;
+  OneConnection broker([&may_close](int socket) {
+    auto asked = read_request(socket);
+    answer(socket, *asked, versions(3), 3);
+    may_close.wait(false);
+  });
+  auto connection = Connection::open(broker.address(), soon());
+  if (!connection) may_close = true, may_close.notify_all();
+  REQUIRE(connection);
+  const bool at_first = (*connection)->has_ended();
+  may_close = true;
+  may_close.notify_all();
+  const Deadline until = soon();
+  while (!(*connection)->has_ended() && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  CHECK_FALSE(at_first);
+  CHECK((*connection)->has_ended());
+  CHECK((*connection)->broken());
 }
 
 TEST_CASE("a broker that closes the connection is not asked again before the others") {

@@ -3,6 +3,7 @@
 
 #include "cli/facts.h"
 #include "cli/group_facts.h"
+#include "cli/limits.h"
 
 using namespace cli;
 
@@ -31,6 +32,20 @@ ClusterFacts three_brokers() {
   return cluster;
 }
 }  // namespace
+
+TEST_CASE("a refusal says what it means, and which command helps on") {
+  using common::model::ErrorCode;
+  const Problem unknown = refused("cannot grow topic t", ErrorCode::unknown_topic_or_partition,
+                                  "This server does not host this topic-partition.");
+  CHECK(unknown.message == "cannot grow topic t: UNKNOWN_TOPIC_OR_PARTITION (no such topic or partition)");
+  CHECK(unknown.next_step == "`naru topic list` shows what there is");
+  CHECK(unknown.exit == Exit::refused);
+  CHECK(refused("x", ErrorCode::unknown_topic_or_partition, "There is no topic t.")
+            .message.ends_with("(There is no topic t.)"));
+  CHECK(refused("x", ErrorCode::group_id_not_found).next_step == "`naru group list` shows what there is");
+  CHECK(refused("x", ErrorCode::request_timed_out).exit == Exit::unreachable);
+  CHECK(refused("x", ErrorCode::invalid_config, "no").next_step.empty());
+}
 
 TEST_CASE("a whole cluster is healthy") {
   CHECK(assess(three_brokers(), 3).healthy());
@@ -64,11 +79,50 @@ TEST_CASE("each thing that is wrong is said") {
     REQUIRE(health.reasons.size() == 3);
     CHECK(health.reasons[0].starts_with("without leader 1"));
     CHECK(health.reasons[1].starts_with("too few in sync 1: "));
-    CHECK(health.reasons[2] == "under-replicated 1");
+    CHECK(health.reasons[2] == "under-replicated 1: copies of brokers 2,3 not in sync");
+    cluster.topics[0].partitions[0].isr = {1, 2};
+    CHECK(assess(cluster, 0).reasons.back() == "under-replicated 1: the copies of broker 3 not in sync");
   }
   SECTION("min.insync.replicas counts no more than there are replicas") {
     cluster.topics[0].partitions = {partition(1, {1}, {1})};
     CHECK(assess(cluster, 0).healthy());
+  }
+}
+
+TEST_CASE("what the loss of one more broker would do") {
+  ClusterFacts cluster = three_brokers();
+  const auto texts = [&] {
+    std::vector<std::string> all;
+    for (const Finding& finding : find_limits(cluster)) all.push_back(finding.text);
+    return all;
+  };
+  const std::string well = "any one broker may be lost, and everything goes on";
+  CHECK(texts() == std::vector<std::string>{well});
+  SECTION("one is down already") {
+    cluster.brokers[2].fenced = true;
+    for (PartitionFacts& p : cluster.topics[0].partitions) p.isr = {1, 2};
+    const auto findings = find_limits(cluster);
+    REQUIRE(findings.size() == 2);
+    CHECK(findings[0].text == "no copy in sync to spare at the moment, so one more dead broker stops writes: t");
+    CHECK(findings[1].text.starts_with("no voter to spare"));
+    CHECK(findings[1].state == FindingState::bad);
+  }
+  SECTION("five voters survive two") {
+    for (const int id : {4, 5}) {
+      cluster.voters.push_back(id);
+      cluster.brokers.push_back(cluster.brokers[0]);
+      cluster.brokers.back().id = id;
+    }
+    cluster.brokers[4].fenced = true;
+    CHECK(texts() == std::vector<std::string>{well});
+  }
+  SECTION("as many copies needed as there are") {
+    cluster.topics[0].min_isr = 3;
+    CHECK(texts().front().starts_with("min.insync.replicas is the number of copies"));
+  }
+  SECTION("one copy") {
+    cluster.topics[0].partitions = {partition(1, {1}, {1})};
+    CHECK(texts() == std::vector<std::string>{"one copy only, gone with its broker: t"});
   }
 }
 

@@ -9,6 +9,7 @@
 #include "cli/kafka_tools/controller_config.h"
 #include "cli/kafka_tools/dispatch.h"
 #include "cli/kafka_tools/flags.h"
+#include "cli/kafka_tools/instead.h"
 
 namespace {
 
@@ -44,6 +45,48 @@ TEST_CASE("A program is a tool by the last part of its name, with or without .sh
     REQUIRE(tool);
     CHECK((*tool)(1, &unknown) == cli::Exit::usage);
   }
+}
+
+TEST_CASE("A tool of Kafka's that naru does not stand for names the command that does its job") {
+  using cli::kafka_tools::instead_of_tool;
+  const auto says = [](std::string_view tool, std::string_view word, std::string_view command) {
+    INFO(tool << " " << word << ": " << instead_of_tool(tool, word));
+    CHECK(instead_of_tool(tool, word).find(command) != std::string::npos);
+  };
+  says("kafka-reassign-partitions", "", "`naru partition move ");
+  says("kafka-dump-log", "", "`naru log dump ");
+  says("kafka-leader-election", "", "`naru partition elect ");
+  says("kafka-log-dirs", "", "`naru broker describe ");
+  says("kafka-delete-records", "", "`naru topic trim ");
+  says("kafka-acls", "", "nothing: ");
+  says("kafka-run-class", "kafka.tools.DumpLogSegments", "`naru log dump ");
+  says("kafka-run-class", "org.apache.kafka.tools.GetOffsetShell", "kafka-get-offsets.sh");
+  says("kafka-run-class", "com.example.Main", "nothing: ");
+  says("kafka-run-class", "", "nothing: ");
+  CHECK(instead_of_tool("kafka-topic", "").empty());
+  for (const auto& other : cli::kafka_tools::tools_not_offered()) {
+    INFO(other.tool);
+    CHECK((other.what.find('`') != std::string_view::npos || other.what.starts_with("nothing")));
+    const std::string path = "/opt/kafka/bin/" + std::string(other.tool) + ".sh";
+    const auto tool = kafka_tool_named(path);
+    REQUIRE(tool);
+    const char* const argv = path.c_str();
+    CHECK((*tool)(1, &argv) == cli::Exit::usage);
+  }
+}
+
+TEST_CASE("A flag that only Kafka's tool has names the command that does its job") {
+  using cli::kafka_tools::instead_of_flag;
+  CHECK(instead_of_flag("kafka-topics", "--zookeeper=localhost:2181").find("--bootstrap-server") !=
+        std::string_view::npos);
+  CHECK(instead_of_flag("kafka-consumer-groups", "--from-file").find("`naru group seek ") != std::string_view::npos);
+  CHECK(instead_of_flag("kafka-configs", "--group").find("`naru config set group ") != std::string_view::npos);
+  CHECK(instead_of_flag("kafka-topics", "--from-file").empty());
+  CHECK(instead_of_flag("kafka-topics", "--nonsense").empty());
+  for (const char* tool : {"kafka-topics", "kafka-console-producer", "kafka-console-consumer", "kafka-consumer-groups",
+                           "kafka-configs", "kafka-broker-api-versions", "kafka-get-offsets", "kafka-metadata-quorum"})
+    CHECK(cli::kafka_tools::own_words_for(tool).starts_with("naru "));
+  CHECK(cli::kafka_tools::own_words_for("kafka-acls").empty());
 }
 
 TEST_CASE("add-controller reads who the controller is, and where, as Kafka's tool does") {

@@ -57,6 +57,20 @@ TEST_CASE("why a topic cannot be written") {
   CHECK(why_produce(cluster({1, 2}, 1, {3}), "t").well);
 }
 
+TEST_CASE("why copies are missing") {
+  CHECK(why_under_replicated(cluster({1, 2, 3}, 1)).well);
+  const Reason down = why_under_replicated(cluster({1, 2}, 1, {3}));
+  CHECK_FALSE(down.well);
+  CHECK(down.sentence == "1 partition lacks a copy in sync, because broker 3 is down");
+  CHECK(down.next_step.starts_with("start it: "));
+  const Reason partly = why_under_replicated(cluster({1}, 1, {3}));
+  CHECK(partly.sentence.ends_with("because broker 3 is down; others are catching up"));
+  CHECK(why_under_replicated(cluster({1, 2}, 1)).sentence.ends_with("because broker 3 is catching up"));
+  ClusterFacts lost = cluster({1, 2}, 1);
+  lost.brokers[2].offline_dirs = {"/data"};
+  CHECK(why_under_replicated(lost).sentence.ends_with("because broker 3 has lost its data directory /data"));
+}
+
 TEST_CASE("why a topic has no leader") {
   ClusterFacts lost = cluster({}, std::nullopt, {1, 2});
   lost.topics[0].partitions[0].eligible = {1};

@@ -78,6 +78,8 @@ TEST_CASE("a broker's page: leaders speak for partitions, sums cover what is lef
   sample.shards[1].partitions.retired_in_all.bad_checksums = 2;
   sample.shards[1].partitions.commit_latency.observe(std::chrono::milliseconds(3));
   sample.shards[0].replicas[0].counters.missing_keys = 1;
+  sample.shards[0].replicas[0].counters.reassignment_bytes_in = 21;
+  sample.shards[0].replicas[0].counters.reassignment_bytes_out = 22;
   std::vector<GroupLag> lags;
   lags.push_back({.group = "g",
                   .partition = {"orders", PartitionIndex(0)},
@@ -100,6 +102,8 @@ TEST_CASE("a broker's page: leaders speak for partitions, sums cover what is lef
   MetricsPage page;
   const std::string text = page.render(in);
   CHECK(value_of(text, "kafka_server_brokertopicmetrics_messagesin_total") == 29);
+  CHECK(value_of(text, "kafka_server_brokertopicmetrics_reassignmentbytesin_total") == 21);
+  CHECK(value_of(text, "kafka_server_brokertopicmetrics_reassignmentbytesout_total") == 22);
   CHECK(value_of(text, "kafka_server_brokertopicmetrics_messagesin_total{topic=\"orders\"}") == 12);
   CHECK(value_of(text, "kafka_server_brokertopicmetrics_messagesin_total{topic=\"gone\"}") == 5);
   CHECK(value_of(text, "kafka_server_replicamanager_partitioncount") == 3);

@@ -355,6 +355,9 @@ TEST_CASE("partitions are found by name and id; those leaving and strays are tol
   REQUIRE(deleted);
   const auto aside = directory->set_aside(directory->partition_path(odd), Uuid::from_halves(0xab, 1));
   REQUIRE(aside == "data/odd-0.00000000000000ab0000000000000001-stray");
+  REQUIRE(directory->create_partition(odd, Uuid::from_halves(9, 9)));
+  const auto kept = directory->set_aside(directory->partition_path(odd), Uuid::from_halves(0xab, 2), Aside::for_good);
+  REQUIRE(kept == "data/odd-0.00000000000000ab0000000000000002-damaged");
   REQUIRE(disk.create_directories("data/left-0.00000000000000000000000000000001-delete"));
   REQUIRE(disk.create_directories("data/no_partition"));
   REQUIRE(disk.create_directories("data/__cluster_metadata-0"));  // the controller's business

@@ -247,7 +247,7 @@ class Run {
     Records out;
     const Offset begin = from;
     while (from < upto) {
-      auto read = partition.read_for_follower(from, 1 << 20);
+      auto read = partition.read_for_follower(BrokerId(9), from, 1 << 20);
       REQUIRE(read.has_value());
       REQUIRE_FALSE(read->cold);
       if (read->records.empty()) break;

@@ -45,6 +45,7 @@ class Scenario {
     if (c.name() == "append") return show(tracker_->on_append(Offset(c.number("leo")), now_));
     if (c.name() == "synced") return show(tracker_->on_durable(Offset(c.number("offset")), now_));
     if (c.name() == "position") return position(c);
+    if (c.name() == "left") return left(c);
     if (c.name() == "tick") return tick(c);
     if (c.name() == "recorded") return show(tracker_->on_recorded(recorded(c), now_));
     if (c.name() == "answered") return show(tracker_->on_proposal_recorded(recorded(c), now_));
@@ -94,6 +95,12 @@ class Scenario {
     p.durable_offset = Offset(c.number_or("synced", p.fetch_offset.value));
     p.log_start_offset = Offset(c.number_or("log-start", 0));
     return show(tracker_->on_follower_position(p, now_));
+  }
+
+  std::string left(const Command& c) {
+    const int64_t from = c.number("from");
+    return show(tracker_->on_follower_left(BrokerId(static_cast<int32_t>(from)),
+                                           BrokerEpoch(c.number_or("broker-epoch", from * 100)), now_));
   }
 
   // `heard=(2,3)`: their streams have just spoken.

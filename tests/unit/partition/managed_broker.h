@@ -128,7 +128,7 @@ struct Broker {
     apply({r});
     run([&] {
       manager->set_broker_epoch(epoch);
-      for (const auto& d : directories->all()) d->note_broker_epoch(epoch, {});
+      directories->note_broker_epoch(epoch);
     });
     advance(100ms);
   }

@@ -406,6 +406,61 @@ TEST_CASE("who is about to join is fed as those in sync are: the high watermark 
   REQUIRE(f.position(3, 3).in_sync);
 }
 
+TEST_CASE("a follower whose replica is gone holds acks=all up only while it is in the ISR (R47, R56)") {
+  Fixture f(with_min_isr(2));
+  f.lead();
+  f.produce(Fixture::batch(), Acks::leader);
+  f.position(2, 1);
+  f.position(3, 1);
+  const auto leaves = [&](int follower) {
+    f.run([&] { f.partition->on_follower_left(BrokerId(follower), epoch_of(BrokerId(follower))); });
+  };
+  const auto waiting = f.produce(Fixture::batch());
+  f.position(2, 2);
+  leaves(3);
+  REQUIRE_FALSE(waiting->value);
+  f.assign(Fixture::assignment(1, 1, {1, 2}, 1));
+  REQUIRE(waiting->value);
+  REQUIRE(waiting->value->error == ErrorCode::none);
+
+  leaves(2);
+  f.assign(Fixture::assignment(1, 1, {1}, 2));
+  const auto refused = f.produce(Fixture::batch());
+  REQUIRE(refused->value);
+  REQUIRE(refused->value->error == ErrorCode::not_enough_replicas);  // R57
+  REQUIRE(f.partition->log_end_offset() == Offset(2));
+  REQUIRE(f.proposals.all.empty());
+}
+
+TEST_CASE("who opens a partition anew before it closes the old slot has not left (R56)") {
+  struct Stream final : FollowerObserver {
+    BrokerId follower_id() const override { return BrokerId(3); }
+    void on_log_end(uint32_t /*slot*/) override {}
+    void on_high_watermark(uint32_t /*slot*/) override {}
+    void on_role(uint32_t /*slot*/) override {}
+  };
+  Fixture f;
+  f.lead(1, {1, 2});
+  f.produce(Fixture::batch(3), Acks::leader);
+  f.position(2, 3);
+  f.position(3, 3);
+  REQUIRE(f.proposals.all.size() == 1);
+  f.run([&] { f.proposals.all[0].second(common::model::fail(ErrorCode::ineligible_replica, "not yet")); });
+  f.produce(Fixture::batch(), Acks::leader);
+  Stream stream;
+  f.run([&] {
+    f.partition->attach(stream, 7);
+    f.partition->on_follower_left(BrokerId(3), epoch_of(BrokerId(3)));
+  });
+  f.position(2, 4);
+  REQUIRE(f.partition->high_watermark() == Offset(3));  // it is waited for
+  f.run([&] {
+    f.partition->detach(stream, 7);
+    f.partition->on_follower_left(BrokerId(3), epoch_of(BrokerId(3)));
+  });
+  REQUIRE(f.partition->high_watermark() == Offset(4));
+}
+
 TEST_CASE("readers see what is committed, in the epoch that they know") {
   Fixture f;
   f.lead(5);
@@ -672,6 +727,52 @@ TEST_CASE("batches that are refused for what is in them are counted by what is w
   REQUIRE(f.partition->counters().bytes_rejected == damaged.size());
   REQUIRE(f.produce(sound, Acks::leader)->value->error == ErrorCode::none);
   REQUIRE(f.partition->counters().bad_checksums == 1);
+}
+
+TEST_CASE("what goes to replicas that a reassignment adds is counted beside the rest of replication") {
+  Fixture f;
+  Assignment moving = Fixture::assignment(1, 1, {1, 2}, 0, {1, 2, 3});
+  moving.adding.push_back(BrokerId(3));
+  f.assign(moving);
+  const size_t size = Fixture::batch().size();
+  (void)f.produce(Fixture::batch(), Acks::leader);
+  const auto read_by = [&](int follower) {
+    f.run([&] {
+      REQUIRE(f.partition->read_for_follower(BrokerId(follower), Offset(0), 1 << 20)->records.size() == size);
+    });
+  };
+  const PartitionCounters& counted = f.partition->counters();
+  read_by(2);
+  REQUIRE(counted.reassignment_bytes_out == 0);
+  read_by(3);
+  REQUIRE(counted.reassignment_bytes_out == size);
+  REQUIRE(counted.replication_bytes_out == 2 * size);
+  REQUIRE(counted.reassignment_bytes_in == 0);
+  // It is done: the same follower is one as the others are.
+  f.assign(Fixture::assignment(1, 1, {1, 2, 3}, 1, {1, 2, 3}));
+  read_by(3);
+  REQUIRE(counted.reassignment_bytes_out == size);
+  REQUIRE(counted.replication_bytes_out == 3 * size);
+}
+
+TEST_CASE("what a replica appends that a reassignment adds is counted beside the rest of replication") {
+  const size_t size = Fixture::batch().size();
+  for (const bool added : {true, false}) {
+    Fixture f;
+    Assignment follows = Fixture::assignment(2, 1, {2, 3}, 0, {1, 2, 3});
+    follows.adding.push_back(BrokerId(added ? 1 : 3));
+    f.assign(follows);
+    LeaderAnswer answer;
+    answer.asked = f.partition->position().ask;
+    answer.log_end_offset = Offset(1);
+    answer.has_records = true;
+    Buffer batch = Fixture::batch();
+    common::records::assign_offsets(batch,
+                                    {.first_offset = Offset(0), .leader_epoch = LeaderEpoch(1), .log_append_time = {}});
+    f.run([&] { REQUIRE(f.partition->apply(answer, BufferChain(batch)) == Applied::done); });
+    REQUIRE(f.partition->counters().replication_bytes_in == size);
+    REQUIRE(f.partition->counters().reassignment_bytes_in == (added ? size : 0));
+  }
 }
 
 TEST_CASE("a leader tells how far its followers are, who writes, and which changes of its ISR were refused") {

@@ -151,6 +151,32 @@ TEST_CASE("a recovery point that cannot be lowered on a full disk is, when there
   REQUIRE(b.failures.empty());
 }
 
+TEST_CASE("a broker epoch that a full disk does not take is noted when there is room (R44, R75, R81)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 5);
+  b.stop();
+  b.disk->kill();
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::write,
+                     .path_contains = ".naru_running",
+                     .times = 4,
+                     .fault = common::disk::IoFault::no_space});
+  b.start();  // the first
+  REQUIRE(b.previous_end == common::log::PreviousEnd::process_crash);
+  b.register_broker();  // the second
+  REQUIRE_FALSE(b.disk->exists("data/.naru_running"));
+  b.advance(10s);
+  REQUIRE(b.disk->exists("data/.naru_running"));
+  REQUIRE(b.failures.empty());
+  const common::model::BrokerEpoch epoch = b.image->broker(BrokerId(1))->epoch;
+  b.stop();
+  b.disk->kill();
+  b.start();
+  REQUIRE(b.previous_end == common::log::PreviousEnd::process_crash);  // it claims what it holds
+  REQUIRE(b.previous_epoch == epoch);
+}
+
 TEST_CASE("a stop whose checkpoints cannot be written is not a clean one (R70)") {
   Broker b;
   b.register_broker();

@@ -61,7 +61,17 @@ TEST_CASE("a log that recovery finds damaged is offline, and begun anew only onc
     register_uncleanly();
     lead(b, BrokerId(1), {BrokerId(1)});
     b.advance(1s);
-    REQUIRE(b.has_path("-stray"));
+    REQUIRE(b.find(orders)->is_leader());
+    // The only copy, or what is left of it: nobody deletes that, in this run or the next.
+    REQUIRE(b.has_path("-damaged"));
+    REQUIRE_FALSE(b.has_path("-stray"));
+    b.advance(2h);
+    REQUIRE(b.has_path("-damaged"));
+    b.close();
+    b.start();
+    b.register_broker();
+    b.advance(2h);
+    REQUIRE(b.has_path("-damaged"));
     REQUIRE(b.find(orders)->is_leader());
   }
   SECTION("its topic is deleted, and it with it") {

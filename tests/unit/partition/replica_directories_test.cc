@@ -1,4 +1,6 @@
 // Data directories that fail, fill up or cannot be opened, and where replicas go that could not be made.
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 
 #include "partition/managed_broker.h"
@@ -128,6 +130,22 @@ TEST_CASE("one of two directories fails: the other goes on, and the controller i
   REQUIRE(volumes[0].is_offline);
   REQUIRE_FALSE(volumes[1].is_offline);
   REQUIRE(volumes[1].space.has_value());
+}
+
+TEST_CASE("who listens is told once of each replica that a failed directory takes: its stream closes them (R56, R76)") {
+  struct Listener final : ReplicaListener {
+    void on_leading(const std::shared_ptr<Partition>&) override {}
+    void on_following(const std::shared_ptr<Partition>&) override {}
+    void on_stopped(const TopicIdPartition& id, const std::string&) override { stopped.push_back(id.partition.value); }
+    std::vector<int32_t> stopped;
+  };
+  TwoDirectories b;
+  Listener listener;
+  b.run([&] { b.manager->add_listener(listener); });
+  b.fail_a();
+  b.run([&] { b.manager->remove_listener(listener); });
+  std::sort(listener.stopped.begin(), listener.stopped.end());
+  REQUIRE(listener.stopped == std::vector<int32_t>(b.in_a.begin(), b.in_a.end()));
 }
 
 TEST_CASE("a directory of which a log cannot be opened is offline from the start, and the other goes on (R76)") {

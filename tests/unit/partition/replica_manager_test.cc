@@ -54,6 +54,52 @@ struct LatestToLook final : ReplicaListener {
 using Seen = std::vector<std::pair<int, ErrorCode>>;
 }  // namespace
 
+TEST_CASE("rates of bytes are those of the last looks") {
+  using std::chrono::seconds;
+  ByteRates rates;
+  common::model::Instant now{};
+  REQUIRE(rates.is_due(now));
+  rates.look(now, {100, 0});
+  REQUIRE_FALSE(rates.per_second());
+  REQUIRE_FALSE(rates.is_due(now + 900ms));
+  for (uint64_t i = 1; i <= 4; ++i) {
+    REQUIRE(rates.is_due(now + seconds(1)));
+    rates.look(now += seconds(1), {100 + 1000 * i, 10 * i});
+    REQUIRE(rates.per_second()->in == Approx(1000));
+    REQUIRE(rates.per_second()->out == Approx(10));
+  }
+  // Nothing more: after five seconds the rate is none.
+  for (int i = 0; i < 4; ++i) {
+    rates.look(now += seconds(1), {4100, 40});
+    REQUIRE(rates.per_second()->in > 0);
+  }
+  rates.look(now += seconds(1), {4100, 40});
+  REQUIRE(rates.per_second()->in == 0);
+  rates.look(now += seconds(1), {0, 0});  // never, but if
+  REQUIRE(rates.per_second()->in == 0);
+}
+
+TEST_CASE("a shard's rates are those of what was written, also to partitions that have left it") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.advance(7s);
+  REQUIRE(b.manager->byte_rates().per_second());
+  REQUIRE(b.manager->byte_rates().per_second()->in == 0);
+  b.write(orders, 20);
+  const uint64_t written = b.find(orders)->counters().bytes_in;
+  REQUIRE(written > 0);
+  b.advance(2s);
+  const double while_there = b.manager->byte_rates().per_second()->in;
+  REQUIRE(while_there > 0);
+  REQUIRE(while_there <= static_cast<double>(written));
+  b.apply({metadata::RemoveTopicRecord{orders}});
+  b.advance(1s);
+  REQUIRE(b.manager->byte_rates().per_second()->in > 0);
+  b.advance(10s);
+  REQUIRE(b.manager->byte_rates().per_second()->in == 0);
+}
+
 TEST_CASE("who asks for a replica while its directory is being made waits for it, and nobody overtakes (R87)") {
   Broker b;
   b.register_broker();

@@ -316,7 +316,7 @@ class Run {
   static std::vector<Record> read(Partition& partition, Offset from, Offset upto) {
     std::vector<Record> out;
     while (from < upto) {
-      auto read = partition.read_for_follower(from, 1 << 20);
+      auto read = partition.read_for_follower(BrokerId(9), from, 1 << 20);
       REQUIRE(read.has_value());
       REQUIRE_FALSE(read->cold);
       if (read->records.empty()) break;

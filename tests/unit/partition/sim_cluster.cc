@@ -405,9 +405,7 @@ void Node::register_at_controller(std::optional<BrokerEpoch> previous) {
         on.follower->set_broker_epoch(epoch);
       });
     }
-    process_->shards[0].shard->post([this, epoch = registered->broker_epoch] {
-      process_->directories->all()[0]->note_broker_epoch(epoch, [](Result<void>) {});
-    });
+    process_->directories->note_broker_epoch(registered->broker_epoch);
     heartbeat();
   };
   World& world = cluster_.world_;

@@ -99,6 +99,29 @@ TEST_CASE("a batch does not grow beyond what it was for the sake of the topic's 
   CHECK(left->batch->size() <= bytes.size());
 }
 
+TEST_CASE(
+    "a batch that was compressed harder than compaction does stays whole rather than grow beyond what is fetched") {
+  BatchOptions options;
+  options.codec = Codec::lz4;
+  options.compression.level = 12;
+  std::string text;
+  for (int i = 0; i < 40000; ++i) text += fmt::format("{} ", i * 7919 % 100003);
+  const Buffer bytes = batch_of({{"a", "1"}, {"b", text}}, options);
+  const auto half = [&](size_t batch_bytes_max) {
+    return rewrite(*BatchView::parse(bytes.view()), [](const Record& r) { return r.offset == Offset(101); },
+                   {.codec = {}, .compression = {}, .delete_horizon = {}, .batch_bytes_max = batch_bytes_max});
+  };
+  const auto grown = half(bytes.size() * 4);
+  REQUIRE(grown);
+  REQUIRE(grown->batch);
+  REQUIRE(grown->batch->size() > bytes.size());
+  CHECK(BatchView::parse(grown->batch->view())->record_count() == 1);
+  const auto left = half(bytes.size());
+  REQUIRE(left);
+  CHECK(left->kept == 1);
+  CHECK_FALSE(left->batch);
+}
+
 TEST_CASE("a tombstone's batch learns its delete horizon once, and timestamps do not change") {
   const Buffer bytes = batch_of({{"a", "1", 500}, {"b", {}, 900}});
   const RewriteOptions first{.codec = {}, .compression = {}, .delete_horizon = TimestampMs(90000)};

@@ -30,6 +30,7 @@ class FakeLeader : public LeaderReplica {
   bool counts_synced = false;
   std::optional<EpochEnd> diverging_once;
   std::vector<FollowerPosition> positions;
+  std::vector<std::pair<BrokerId, common::model::BrokerEpoch>> left;
   std::vector<size_t> read_sizes;
   std::vector<std::function<void()>> cold_reads;
 
@@ -56,15 +57,19 @@ class FakeLeader : public LeaderReplica {
     positions.push_back(p);
     return {.in_sync = follower_in_sync};
   }
+  void on_follower_left(BrokerId follower, common::model::BrokerEpoch life) override {
+    left.emplace_back(follower, life);
+  }
   LeaderView leader_view() const override {
     return {epoch, Offset(0), Offset(static_cast<int64_t>(log.size())), high_watermark, counts_synced};
   }
-  Result<FollowerRead> read_for_follower(Offset from, size_t max_bytes) override {
+  Result<FollowerRead> read_for_follower(BrokerId, Offset from, size_t max_bytes) override {
     if (read_error) return common::model::fail(*read_error);
     if (is_cold) return FollowerRead{.records = {}, .cold = true};
     return FollowerRead{.records = bytes(from, max_bytes), .cold = false};
   }
-  void read_cold_for_follower(Offset from, size_t max_bytes, std::function<void(Result<BufferChain>)> done) override {
+  void read_cold_for_follower(BrokerId, Offset from, size_t max_bytes,
+                              std::function<void(Result<BufferChain>)> done) override {
     cold_reads.push_back([this, from, max_bytes, done = std::move(done)] { done(bytes(from, max_bytes)); });
   }
   void attach(FollowerObserver& observer, uint32_t slot) override { observers_.emplace_back(&observer, slot); }

@@ -406,6 +406,31 @@ TEST_CASE("a partition that is given up is forgotten on both sides, whatever is 
   REQUIRE(p.session.open_slots() == 1);
 }
 
+TEST_CASE("a leader is told who gives a partition up, and not that of a stream that ends (R56)") {
+  std::shared_ptr<FakeLeader> leader;
+  {
+    Pair p;
+    p.lead(0);
+    leader = p.leaders.at(Pair::id(0));
+    p.follow(0);
+    p.settle();
+    REQUIRE(leader->observer_count() == 1);
+  }
+  REQUIRE(leader->observer_count() == 0);
+  REQUIRE(leader->left.empty());
+
+  Pair p;
+  p.leaders[Pair::id(0)] = leader;
+  p.follow(0);
+  p.settle();
+  p.fetcher.unfollow(Pair::id(0));
+  p.settle();
+  REQUIRE(leader->observer_count() == 0);
+  REQUIRE(leader->left.size() == 1);
+  REQUIRE(leader->left[0].first == BrokerId(2));
+  REQUIRE(leader->left[0].second == BrokerEpoch(200));
+}
+
 TEST_CASE("old frames are dropped, and nonsense ends the stream") {
   Pair p;
   p.lead(0).append(10);

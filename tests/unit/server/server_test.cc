@@ -20,7 +20,7 @@ namespace {
 
 // Answers with the request itself. "hold" waits for "free" after settling its order, "slow" before; "turn" waits until
 // those before it are answered; "bye" closes, "last" after its answer; "much" asks for memory first; "room" is told
-// whether that is scarce.
+// whether that is scarce; "poll" waits, with its order unsettled, for news that never come.
 struct EchoBroker {
   explicit EchoBroker(ServerLimits limits = {}) {
     shard = common::make_thread_shard(0, clock, "shard");
@@ -50,6 +50,11 @@ struct EchoBroker {
       request.settle_order();
       co_await common::until(*freed);
     }
+    if (frame.text() == "poll") {
+      common::Event news(*shard);
+      const bool is_news = co_await request.wait_for(news, shard->now() + 1h);
+      ++(is_news || !request.is_abandoned() ? answered_polls : abandoned_polls);
+    }
     if (frame.text() == "turn") {
       request.settle_order();
       co_await request.until_turn();
@@ -72,6 +77,8 @@ struct EchoBroker {
   std::vector<std::string> begun;  // on the shard
   std::atomic<int> begun_count = 0;
   std::atomic<int> turns = 0;
+  std::atomic<int> answered_polls = 0;
+  std::atomic<int> abandoned_polls = 0;
   std::unique_ptr<common::Shard> shard;
   std::unique_ptr<common::Event> freed;
   std::unique_ptr<Server> server;
@@ -193,6 +200,42 @@ TEST_CASE("a client that has gone is not counted among those connected, though i
   });
   while (counted < 0) std::this_thread::yield();
   CHECK(counted == 0);
+}
+
+TEST_CASE("a client that leaves while its request waits is noticed, and nobody waits for it any more (R111)") {
+  ServerLimits limits;
+  limits.connection.unheard_max = 1ms;
+  EchoBroker broker(limits);
+  Client stays(broker.server->port("PLAINTEXT"));
+  stays.send("poll");
+  auto leaves = std::make_unique<Client>(broker.server->port("PLAINTEXT"));
+  leaves->send("poll");
+  while (broker.begun_count < 2) std::this_thread::yield();
+  leaves.reset();
+  while (broker.abandoned_polls == 0) std::this_thread::yield();
+  CHECK(broker.server->stats().connections == 1);  // who is there and says nothing is left in peace
+  CHECK(broker.abandoned_polls == 1);
+  CHECK(broker.answered_polls == 0);
+}
+
+TEST_CASE("what a client sent before it left is handled, and its leaving noticed after that (R111)") {
+  ServerLimits limits;
+  limits.connection.unheard_max = 1ms;
+  EchoBroker broker(limits);
+  const std::string tail = "tail" + std::string(GENERATE(0, 1000), 'x');  // read ahead, or only in part
+  auto leaves = std::make_unique<Client>(broker.server->port("PLAINTEXT"));
+  leaves->send_raw(Client::framed("slow") + Client::framed(tail));
+  while (broker.begun_count == 0) std::this_thread::yield();
+  leaves.reset();
+  auto noticed = std::make_unique<Client>(broker.server->port("PLAINTEXT"));
+  noticed->send("poll");
+  while (broker.begun_count < 2) std::this_thread::yield();
+  noticed.reset();
+  while (broker.abandoned_polls == 0) std::this_thread::yield();  // all connections have been looked at
+  CHECK(broker.server->stats().connections == 1);
+  broker.shard->post([&] { broker.freed->set(); });
+  while (broker.server->stats().connections > 0) std::this_thread::yield();
+  CHECK(broker.begun == std::vector<std::string>{"slow", "poll", "slow ends", "tail"});
 }
 
 TEST_CASE("a large request passes although it exceeds the memory budget") {

@@ -11,6 +11,7 @@
 #include <catch2/catch.hpp>
 
 #include "cli/verify/history_file.h"
+#include "cli/verify/report.h"
 
 using namespace cli::verify;
 namespace fs = std::filesystem;
@@ -150,10 +151,63 @@ TEST_CASE("faults: the gap of each, and the rate before and after") {
   REQUIRE(verdict.faults.size() == 1);
   CHECK(verdict.faults[0].name == "kill -9 of the leader");
   CHECK(verdict.faults[0].gap.longest == 510'000);
-  CHECK(verdict.faults[0].acks_per_second_before == Approx(100));
+  CHECK(verdict.faults[0].acks_per_second_before.value() == Approx(100));
   CHECK(verdict.gaps.at(0) == 510'000);
   const Verdict asked_more = history.finish(HistoryChecker::Consumers::none, {.acks_per_second = 200});
   CHECK_FALSE(asked_more.valid());
+}
+
+TEST_CASE("the rate after a fault is that of writes that went on, and absent where nobody wrote long enough") {
+  // A hundred acknowledgements a second but for half a second of each fault; some from a time before the first send.
+  const auto judged = [](int64_t began, int64_t healed, std::optional<int64_t> again, int64_t stopped) {
+    HistoryChecker history;
+    int64_t value = 0;
+    const auto write = [&](int64_t from, int64_t to) {
+      for (int64_t t = from; t < to; t += 10'000, ++value) {
+        history.at(t);
+        history.sent(0, value);
+        history.acknowledged(0, value, value);
+      }
+    };
+    const auto harm = [&](int64_t at, int64_t until) {
+      history.at(at);
+      history.fault_began("kill");
+      write(at + 500'000, until);
+      history.at(until);
+      history.fault_ended();
+    };
+    write(150'000, began);
+    harm(began, healed);
+    if (again) {
+      write(healed, *again);
+      harm(*again, *again + 1'000'000);
+      write(*again + 1'000'000, stopped);
+    } else {
+      write(healed, stopped);
+    }
+    history.at(stopped);
+    history.producing_stopped();
+    return history.finish(HistoryChecker::Consumers::none, {}).faults;
+  };
+  const auto short_quiet = judged(1'150'000, 2'150'000, {}, 3'150'000);
+  REQUIRE(short_quiet.size() == 1);
+  CHECK(short_quiet[0].acks_per_second_before.value() == Approx(100));
+  CHECK(short_quiet[0].acks_per_second_after.value() == Approx(100));
+  const auto no_quiet = judged(350'000, 1'350'000, {}, 1'500'000);
+  CHECK_FALSE(no_quiet.at(0).acks_per_second_before);
+  CHECK_FALSE(no_quiet.at(0).acks_per_second_after);
+  Report told;
+  told.verdict.faults = no_quiet;
+  CHECK(screen_text(told).find("; ? a second before, ? after (?: too little time to tell)\n") != std::string::npos);
+  told.verdict.faults = short_quiet;
+  CHECK(screen_text(told).find("; 100 a second before, 100 after\n") != std::string::npos);
+  // What comes before the second one is not counted from within the first, nor what comes after the first from within
+  // the second.
+  const auto two = judged(5'000'000, 6'000'000, 8'000'000, 20'000'000);
+  REQUIRE(two.size() == 2);
+  CHECK(two[0].acks_per_second_after.value() == Approx(100));
+  CHECK(two[1].acks_per_second_before.value() == Approx(100));
+  CHECK(two[1].acks_per_second_after.value() == Approx(100));
 }
 
 TEST_CASE("scattered offsets do not eat memory") {

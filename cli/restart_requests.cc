@@ -1,0 +1,70 @@
+#include "cli/restart_requests.h"
+
+#include <pthread.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "common/model/check.h"
+
+namespace cli {
+namespace {
+
+sigset_t signals_of_restarts() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal_of_a_drill);
+  sigaddset(&set, signal_to_start_again);
+  return set;
+}
+
+}  // namespace
+
+RestartRequests::RestartRequests() {
+  const sigset_t set = signals_of_restarts();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  descriptor_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  NARU_CHECK(descriptor_ >= 0, "signalfd: {}", std::strerror(errno));
+}
+
+RestartRequests::~RestartRequests() {
+  // What has come meanwhile must not end the process now.
+  drain();
+  close(descriptor_);
+  const sigset_t set = signals_of_restarts();
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+void RestartRequests::drain() {
+  signalfd_siginfo info{};
+  while (read(descriptor_, &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
+    if (info.ssi_signo == static_cast<uint32_t>(signal_to_start_again)) asked_ = true;
+    if (info.ssi_signo == static_cast<uint32_t>(signal_of_a_drill)) drill_ = static_cast<pid_t>(info.ssi_pid);
+  }
+}
+
+bool RestartRequests::take() {
+  drain();
+  return std::exchange(asked_, false);
+}
+
+bool RestartRequests::will_come() {
+  drain();
+  return asked_ || (drill_ > 0 && command_of_process(drill_) == "drill");
+}
+
+std::string command_of_process(pid_t process) {
+  std::ifstream file(fmt::format("/proc/{}/cmdline", process), std::ios::binary);
+  std::string program, command;
+  std::getline(file, program, '\0');
+  std::getline(file, command, '\0');
+  return command;
+}
+
+}  // namespace cli
