@@ -1,9 +1,11 @@
 #include "cli/command_line.h"
 
 #include <algorithm>
+#include <cctype>
 #include <map>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -435,6 +437,27 @@ std::vector<std::string> choices_of(const std::string& value) {
   return {};
 }
 
+// An operand that knows all its values says so by nothing but them: "bash, zsh or fish".
+std::vector<std::string> choices_listed(const std::string& what) {
+  std::vector<std::string> found;
+  std::string word;
+  size_t at = 0;
+  for (; at < what.size(); ++at) {
+    const std::string_view rest = std::string_view(what).substr(at);
+    const size_t between = rest.starts_with(", ") ? 2 : rest.starts_with(" or ") ? 4 : 0;
+    if (between > 0) {
+      found.push_back(std::exchange(word, {}));
+      at += between - 1;
+    } else if (std::islower(static_cast<unsigned char>(what[at])) != 0 || what[at] == '-') {
+      word += what[at];
+    } else {
+      return {};
+    }
+  }
+  found.push_back(word);
+  return found.size() > 1 ? found : std::vector<std::string>();
+}
+
 CommandNode node_of(const CLI::App& app) {
   CommandNode node{.name = app.get_name(), .what = app.get_description(), .footer = app.get_footer()};
   for (const CLI::Option* option : app.get_options()) {
@@ -442,7 +465,8 @@ CommandNode node_of(const CLI::App& app) {
       node.operands.push_back({.name = option->get_name(true),
                                .what = option->get_description(),
                                .required = option->get_required(),
-                               .repeats = option->get_items_expected_max() > 1});
+                               .repeats = option->get_items_expected_max() > 1,
+                               .choices = choices_listed(option->get_description())});
       continue;
     }
     if (option->get_group().empty()) continue;  // not for people

@@ -17,6 +17,7 @@ struct CommandOperand {
   std::string what;
   bool required = false;
   bool repeats = false;
+  std::vector<std::string> choices = {};  // all values there are; empty: any
 };
 struct CommandNode {
   std::string name;

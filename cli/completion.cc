@@ -1,5 +1,5 @@
-// Shell completion from the tree of commands: words of commands and options, the values that an option knows, and
-// topics and groups as the cluster lists them (quietly nothing when no broker answers).
+// Shell completion from the tree of commands: words of commands and options, the values that an option or an operand
+// knows, profiles, and topics, groups and brokers as the cluster lists them (quietly nothing when no broker answers).
 #include <functional>
 
 #include <fmt/format.h>
@@ -24,14 +24,21 @@ std::string replaced(std::string text, std::string_view from, std::string_view t
 }
 
 // What follows the words typed so far, where no option's value is due.
-enum class Kind { nothing, topics, groups, files };
+enum class Kind { nothing, topics, groups, brokers, profiles, files };
 Kind operand_kind(const CommandNode& node) {
   if (node.operands.empty()) return Kind::nothing;
   const std::string& name = node.operands.front().name;
   if (name == "topic") return Kind::topics;
   if (name == "group") return Kind::groups;
+  if (name == "broker") return Kind::brokers;
+  if (name == "profile") return Kind::profiles;
   if (name == "file") return Kind::files;
   return Kind::nothing;
+}
+// The words that the first operand may be, if it knows them all.
+const std::vector<std::string>& first_choices(const CommandNode& node) {
+  static const std::vector<std::string> none;
+  return node.operands.empty() ? none : node.operands.front().choices;
 }
 Kind value_kind(const CommandOption& option) {
   if (option.value == "FILE" || option.value == "DIR") return Kind::files;
@@ -44,20 +51,33 @@ Kind value_kind(const CommandOption& option) {
 
 constexpr std::string_view list_topics = "naru topic list -o name -q --timeout 1s 2>/dev/null";
 constexpr std::string_view list_groups = "naru group list -o name -q --timeout 1s 2>/dev/null";
+constexpr std::string_view list_brokers = "naru broker list -o name -q --timeout 1s 2>/dev/null";
+constexpr std::string_view list_profiles = "naru profile list -o name -q 2>/dev/null";
+
+// The command whose lines are the names; none for files, and where nothing is known.
+std::string_view lister(Kind kind) {
+  switch (kind) {
+    case Kind::topics:
+      return list_topics;
+    case Kind::groups:
+      return list_groups;
+    case Kind::brokers:
+      return list_brokers;
+    case Kind::profiles:
+      return list_profiles;
+    case Kind::files:
+    case Kind::nothing:
+      break;
+  }
+  return {};
+}
 
 // bash --------------------------------------------------------------------------------------------------------------
 
 std::string bash_reply(Kind kind) {
-  switch (kind) {
-    case Kind::topics:
-      return fmt::format("COMPREPLY=($(compgen -W \"$({})\" -- \"$current\"))", list_topics);
-    case Kind::groups:
-      return fmt::format("COMPREPLY=($(compgen -W \"$({})\" -- \"$current\"))", list_groups);
-    case Kind::files:
-      return "COMPREPLY=($(compgen -f -- \"$current\")); compopt -o filenames 2>/dev/null";
-    case Kind::nothing:
-      break;
-  }
+  if (const std::string_view list = lister(kind); !list.empty())
+    return fmt::format("COMPREPLY=($(compgen -W \"$({})\" -- \"$current\"))", list);
+  if (kind == Kind::files) return "COMPREPLY=($(compgen -f -- \"$current\")); compopt -o filenames 2>/dev/null";
   return "COMPREPLY=()";
 }
 
@@ -95,16 +115,22 @@ std::string bash_completion(const CommandNode& root) {
   });
   std::string operands;
   walk(root.name, root, [&](const std::string& path, const CommandNode& node) {
-    if (operand_kind(node) != Kind::nothing)
+    if (const auto& choices = first_choices(node); !choices.empty()) {
+      operands +=
+          fmt::format("    \"{}\") if [ $typed = 0 ]; then COMPREPLY=($(compgen -W \"{}\" -- \"$current\")); fi ;;\n",
+                      path, fmt::join(choices, " "));
+    } else if (operand_kind(node) != Kind::nothing) {
       operands += fmt::format("    \"{}\") {} ;;\n", path, bash_reply(operand_kind(node)));
+    }
   });
   return fmt::format(R"sh(# bash completion for naru, printed by `naru completion bash`
 # shellcheck shell=bash disable=SC2207
 _naru() {{
-  local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}} path=naru i options commands
+  local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}} path=naru typed=0 i options commands
   for ((i = 1; i < COMP_CWORD; ++i)); do
     case "$path ${{COMP_WORDS[i]}}" in
-      {}) path+=" ${{COMP_WORDS[i]}}" ;;
+      {}) path+=" ${{COMP_WORDS[i]}}"; typed=0 ;;
+      *) typed=$((typed + 1)) ;;
     esac
   done
   COMPREPLY=()
@@ -145,6 +171,10 @@ std::string_view zsh_action(Kind kind) {
       return " _naru_list topic";  // the space: with these words only
     case Kind::groups:
       return " _naru_list group";
+    case Kind::brokers:
+      return " _naru_list broker";
+    case Kind::profiles:
+      return " _naru_list profile";
     case Kind::files:
       return "_files";
     case Kind::nothing:
@@ -173,8 +203,9 @@ std::string zsh_node(const std::string& path, const CommandNode& node) {
   if (node.commands.empty()) {
     out += "  _arguments" + zsh_options(node);
     for (const CommandOperand& operand : node.operands) {
-      out += fmt::format(" \\\n    '{}{}:{}'", operand.repeats ? "*:" : ":", zsh_text(operand.name),
-                         zsh_action(operand_kind(node)));
+      const std::string action = operand.choices.empty() ? std::string(zsh_action(operand_kind(node)))
+                                                         : fmt::format("({})", fmt::join(operand.choices, " "));
+      out += fmt::format(" \\\n    '{}{}:{}'", operand.repeats ? "*:" : ":", zsh_text(operand.name), action);
     }
     return out + "\n}\n";
   }
@@ -199,11 +230,13 @@ _naru_list() {{
   case $1 in
     topic) names=(${{(f)"$({})"}}) ;;
     group) names=(${{(f)"$({})"}}) ;;
+    broker) names=(${{(f)"$({})"}}) ;;
+    profile) names=(${{(f)"$({})"}}) ;;
   esac
   compadd -a names
 }}
 )sh",
-                                list_topics, list_groups);
+                                list_topics, list_groups, list_brokers, list_profiles);
   walk(root.name, root, [&](const std::string& path, const CommandNode& node) { out += zsh_node(path, node); });
   return out + R"sh(if [ "$funcstack[1]" = _naru ]; then
   _naru "$@"
@@ -222,17 +255,8 @@ std::string fish_text(const std::string& text) {
 }
 
 std::string fish_action(Kind kind) {
-  switch (kind) {
-    case Kind::topics:
-      return fmt::format(" -a '({})'", list_topics);
-    case Kind::groups:
-      return fmt::format(" -a '({})'", list_groups);
-    case Kind::files:
-      return " -F";
-    case Kind::nothing:
-      break;
-  }
-  return "";
+  if (const std::string_view list = lister(kind); !list.empty()) return fmt::format(" -a '({})'", list);
+  return kind == Kind::files ? " -F" : "";
 }
 
 std::string fish_option(const std::string& at, const CommandOption& option) {
@@ -257,6 +281,8 @@ std::string fish_completion(const CommandNode& root) {
     for (const CommandNode& sub : node.commands)
       rules += fmt::format("complete -c naru -n '{}' -a {} -d '{}'\n", at, sub.name, fish_text(sub.what));
     for (const CommandOption& option : node.options) rules += fish_option(at, option);
+    if (const auto& choices = first_choices(node); !choices.empty())
+      rules += fmt::format("complete -c naru -n '__naru_first {}' -a '{}'\n", path, fmt::join(choices, " "));
     if (const Kind kind = operand_kind(node); kind != Kind::nothing)
       rules += fmt::format("complete -c naru -n '{}'{}\n", at, fish_action(kind));
   });
@@ -270,6 +296,9 @@ function __naru_at
         end
     end
     test "$path" = "$argv"
+end
+function __naru_first
+    __naru_at $argv; and test (commandline -opc)[-1] = $argv[-1]
 end
 complete -c naru -f
 {})sh",

@@ -93,7 +93,9 @@ std::shared_ptr<Parts> parts_of(const RequestContext& ctx, ProduceRequest& reque
   auto parts = std::make_shared<Parts>();
   const std::optional<Acks> acks = acks_from(request.acks);
   parts->options.acks = acks.value_or(Acks::none);
-  parts->options.deadline = ctx.shard().now() + std::chrono::milliseconds(std::max(0, request.timeout_ms));
+  const common::Instant now = ctx.shard().now();
+  if (parts->options.acks != Acks::none) parts->options.asked_at = now;
+  parts->options.deadline = now + std::chrono::milliseconds(std::max(0, request.timeout_ms));
   parts->options.frame_bytes = ctx.frame().size();
   parts->options.zstd_refused = ctx.version() < zstd_version;
   for (size_t t = 0; t < request.topic_data.size(); ++t) {

@@ -4,6 +4,7 @@
 
 #include "broker/http/service.h"
 #include "common/model/address_text.h"
+#include "common/net/networks.h"
 
 namespace broker::http {
 
@@ -37,7 +38,11 @@ json broker_json(const metadata::BrokerImage& broker) {
       out["http"] = fmt::format(":{}", listener.port);
       continue;
     }
-    const std::string host = listener.host.empty() ? broker.cluster_endpoint.host : listener.host;
+    // A network that the broker is in, for clients that come by it, is shown as its address there.
+    const std::string_view in_network = common::net::address_of_interface(listener.host);
+    const std::string host = !in_network.empty()     ? std::string(in_network)
+                             : listener.host.empty() ? broker.cluster_endpoint.host
+                                                     : listener.host;
     const std::string address = common::model::address_text(host, listener.port);
     if (listener.name == http_listener_name) {
       out["http"] = address;

@@ -29,6 +29,7 @@ std::string json_of(const BatchStory& story, int64_t offset, int64_t time) {
   for (const metadata::BrokerImage& broker : story.brokers) out["brokers"].push_back(broker_json(broker));
   if (!story.gone_brokers.empty()) out["gone_brokers"] = story.gone_brokers;
   if (!story.gone_topics.empty()) out["gone_topics"] = story.gone_topics;
+  if (story.partition_count) out["partition_count"] = *story.partition_count;
   for (const TimelineEvent& event : story.events) {
     json one{{"kind", event.kind}, {"text", event.text}};
     if (!event.reason.empty()) one["reason"] = event.reason;

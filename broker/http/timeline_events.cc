@@ -224,6 +224,7 @@ void add_states(const MetadataImage& image, const ImageDelta& delta, BatchStory&
 
 BatchStory tell(ImageEditor& editor, const std::vector<MetadataRecord>& records, common::model::LogIndex index) {
   BatchStory story;
+  const size_t partitions_before = editor.image().partition_count();
   (void)editor.take_delta();
   Teller teller(editor, story);
   teller.note_causes(records);
@@ -234,6 +235,7 @@ BatchStory tell(ImageEditor& editor, const std::vector<MetadataRecord>& records,
   teller.finish();
   editor.set_offset(index);
   add_states(editor.image(), editor.delta(), story);
+  if (const size_t count = editor.image().partition_count(); count != partitions_before) story.partition_count = count;
   (void)editor.take_delta();
   return story;
 }

@@ -2,6 +2,7 @@
 // batch itself tells it (a leader changes because its broker was fenced by the same batch). Pure.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,8 @@ struct BatchStory {
   std::vector<std::string> gone_topics;
   std::vector<TimelineEvent> events;
   size_t events_left_out = 0;
-  size_t sessions_lost = 0;  // brokers fenced because they are gone or silent
+  size_t sessions_lost = 0;               // brokers fenced because they are gone or silent
+  std::optional<size_t> partition_count;  // of the cluster, where it is another than before
 };
 
 // Applies `records` to `editor`. A record that does not apply ends the story (the node itself halts then, R18).

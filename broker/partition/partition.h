@@ -52,10 +52,11 @@ enum class Acks { none, leader, all };
 
 struct ProduceOptions {
   Acks acks = Acks::all;
-  Instant deadline;               // of the answer; the append itself is not undone (then the outcome is unknown)
-  bool from_coordinator = false;  // group and transaction coordinators may append control and several batches
-  bool zstd_refused = false;      // Produce below v7
-  size_t frame_bytes = 0;         // memory that the batches keep alive, if they are a slice of a larger frame
+  Instant deadline;                 // of the answer; the append itself is not undone (then the outcome is unknown)
+  bool from_coordinator = false;    // group and transaction coordinators may append control and several batches
+  bool zstd_refused = false;        // Produce below v7
+  size_t frame_bytes = 0;           // memory that the batches keep alive, if they are a slice of a larger frame
+  std::optional<Instant> asked_at;  // when a client's request was begun, if the client waits for the answer
   // Refuse unless this is the leader epoch: coordinators write only in the epoch that they loaded (R105).
   std::optional<LeaderEpoch> only_in_epoch;
 };

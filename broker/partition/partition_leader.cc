@@ -51,7 +51,8 @@ Awaitable<ProduceResult> Partition::produce(Buffer batches, ProduceOptions optio
   appended.result.log_start_offset = log_start_offset();
   batches = {};  // the tail cache decides how long the bytes stay
   ErrorCode outcome = ErrorCode::none;
-  if (appended.committed_before_answer) {
+  const bool waits_for_replicas = appended.committed_before_answer.has_value();
+  if (waits_for_replicas) {
     const Instant appended_at = shard_.now();
     outcome = co_await wait_for(committed_waiters_, *appended.committed_before_answer, options.deadline);
     // Otherwise the replica manager may have gone, at the end of the process, and what it counts with it.
@@ -65,6 +66,11 @@ Awaitable<ProduceResult> Partition::produce(Buffer batches, ProduceOptions optio
   }
   if (cut_off_ && outcome == ErrorCode::not_enough_replicas_after_append && !options.from_coordinator)
     outcome = ErrorCode::not_leader_or_follower;
+  if (outcome == ErrorCode::none && appended.result.error == ErrorCode::none && !waits_for_replicas &&
+      options.asked_at && state_.traffic != nullptr) {
+    const Instant now = shard_.now();
+    state_.traffic->on_answered(now - *options.asked_at, now);
+  }
   if (outcome != ErrorCode::none) {
     appended.result.error = outcome;
     appended.result.first_offset.reset();

@@ -13,6 +13,8 @@ class PartitionTraffic {
   virtual void on_appended(size_t bytes, common::model::Instant now) = 0;
   // An acks=all write was committed `waited` after its append.
   virtual void on_committed(common::model::Duration waited, common::model::Instant now) = 0;
+  // A client's write that waits for no replica was answered `took` after its request was begun.
+  virtual void on_answered(common::model::Duration took, common::model::Instant now) = 0;
 };
 
 }  // namespace broker::partition

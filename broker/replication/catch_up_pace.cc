@@ -7,7 +7,12 @@ namespace broker::replication {
 
 void CatchUpPace::on_committed(Duration waited, Instant now) {
   advance(now);
-  samples_.push_back(waited);
+  committed_.samples.push_back(waited);
+}
+
+void CatchUpPace::on_answered(Duration took, Instant now) {
+  advance(now);
+  answered_.samples.push_back(took);
 }
 
 void CatchUpPace::on_appended(size_t bytes, Instant now) {
@@ -52,16 +57,10 @@ void CatchUpPace::advance(Instant now) {
 }
 
 void CatchUpPace::end_window(Instant now) {
-  std::optional<Duration> slow;
-  if (samples_.size() >= options_.samples_least) {
-    const auto nth = samples_.begin() + static_cast<std::ptrdiff_t>(samples_.size() * 95 / 100);
-    std::nth_element(samples_.begin(), nth, samples_.end());
-    slow = *nth;
-  }
   const double seconds = std::chrono::duration<double>(now - *window_end_ + options_.window).count();
   append_rate_ += (static_cast<double>(appended_) / seconds - append_rate_) / 4;
   const bool fed = sent_ >= options_.matters_bytes;
-  judge(slow, fed);
+  judge(fed);
   was_fed_ = fed;
   if (resting_) {
     // The first window still feels what was sent before it; the second is the measure.
@@ -72,23 +71,49 @@ void CatchUpPace::end_window(Instant now) {
     windows_rested_ = 0;
   }
   sent_ = 0;
-  samples_.clear();
   appended_ = 0;
   window_end_ = now + options_.window;
 }
 
-void CatchUpPace::judge(std::optional<Duration> slow, bool fed) {
+// The slow ones of a window; the next begins without any.
+std::optional<Duration> CatchUpPace::take_slow(Writes& writes) const {
+  std::vector<Duration>& samples = writes.samples;
+  std::optional<Duration> slow;
+  if (samples.size() >= options_.samples_least) {
+    const auto nth = samples.begin() + static_cast<std::ptrdiff_t>(samples.size() * 95 / 100);
+    std::nth_element(samples.begin(), nth, samples.end());
+    slow = *nth;
+  }
+  samples.clear();
+  return slow;
+}
+
+CatchUpPace::Word CatchUpPace::hear(Writes& writes, bool fed) const {
+  const std::optional<Duration> slow = take_slow(writes);
+  if (!slow) return Word::nothing;
+  const auto taken = static_cast<double>(slow->count());
+  std::optional<double>& undisturbed = writes.undisturbed;
+  // A moment without: the measure.
+  if (!fed && !was_fed_) undisturbed = undisturbed ? *undisturbed + (taken - *undisturbed) / 4 : taken;
+  if (!undisturbed) return Word::unmeasured;
+  const double most =
+      std::max(*undisturbed * options_.slower, *undisturbed + static_cast<double>(writes.unnoticed.count()));
+  return taken > most ? Word::slow : Word::fine;
+}
+
+void CatchUpPace::judge(bool fed) {
   const double floor = std::max(options_.rate_least, append_rate_ * 1.5);
-  if (!fed) {
-    // A moment without: the measure.
-    if (slow && !was_fed_) {
-      const auto now = static_cast<double>(slow->count());
-      undisturbed_ = undisturbed_ ? *undisturbed_ + (now - *undisturbed_) / 4 : now;
-    }
-  } else if (slow && undisturbed_ && static_cast<double>(slow->count()) > *undisturbed_ * options_.slower) {
+  const Word word = std::max(hear(committed_, fed), hear(answered_, fed));
+  const bool is_untold = word == Word::nothing && appended_ > 0;
+  if (!fed || word == Word::unmeasured) {
+    // Nothing is to be learnt for the rate.
+  } else if (word == Word::slow) {
     rate_ *= 0.6;
-  } else if (!slow || undisturbed_) {
-    rate_ *= 1.2;  // nobody writes here, or nobody notices
+  } else if (is_untold && rate_ > options_.rate_untold) {
+    rate_ = std::max(options_.rate_untold, rate_ * 0.6);
+  } else {
+    // Nobody writes here, or nobody notices.
+    rate_ = is_untold ? std::min(options_.rate_untold, rate_ * 1.2) : rate_ * 1.2;
   }
   rate_ = std::clamp(rate_, floor, std::max(floor, options_.rate_most));
 }

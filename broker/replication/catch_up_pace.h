@@ -1,9 +1,15 @@
 // How fast replicas that are not in sync are fed. One that joins, or comes back, would take all that disk, network and
-// processor give, and clients would wait behind it. So it gets what they do not miss: the pace grows while their
-// acks=all writes take no longer than without it, and falls when they do. Replicas in sync are not paced.
+// processor give, and clients would wait behind it. So it gets what they do not miss: the pace grows while their writes
+// take no longer than without it, and falls when they do. Replicas in sync are not paced.
+//
+// There are writes of two kinds, each with a measure of its own, for they differ by more than what feeding does to
+// either: those that wait for other replicas (from append to commit), and those that the leader answers alone, with
+// acks=1 or because it is the only replica in sync, as where one broker becomes three (from request to append). If one
+// kind minds, that counts. Of readers, who wait for writers, nothing is measured.
 //
 // What "without it" means is measured: once in a while feeding rests for a moment, and those moments are the measure.
-// The pace never falls below what the shard appends by half again, or a replica would never arrive.
+// Where something is written and too little to tell, the pace stops growing early. It never falls below what the shard
+// appends by half again, or a replica would never arrive.
 //
 // Pure; thread-compatible, one for each shard.
 #pragma once
@@ -29,8 +35,11 @@ struct CatchUpPaceOptions {
   size_t matters_bytes = 64 << 10;  // less than that in a window disturbs nobody
   Duration window = std::chrono::milliseconds(100);
   int windows_between_rests = 20;
-  size_t samples_least = 10;  // fewer say nothing
-  double slower = 1.25;       // than without catching up: more than that is too fast
+  size_t samples_least = 10;      // fewer say nothing
+  double rate_untold = 64 << 20;  // the most while something is written, and nothing is said of it
+  double slower = 1.25;           // than without catching up: more than that is too fast
+  // Writes that wait for nobody take some ten microseconds, and now and then twice that: no client notices.
+  Duration unnoticed = std::chrono::microseconds(250);
 };
 
 class CatchUpPace final : public partition::PartitionTraffic {
@@ -40,6 +49,7 @@ class CatchUpPace final : public partition::PartitionTraffic {
 
   // What clients notice.
   void on_committed(Duration waited, Instant now) override;
+  void on_answered(Duration took, Instant now) override;
   void on_appended(size_t bytes, Instant now) override;
 
   // Whether a replica that is behind may be sent something now.
@@ -55,22 +65,32 @@ class CatchUpPace final : public partition::PartitionTraffic {
  private:
   void advance(Instant now);
   void end_window(Instant now);
-  void judge(std::optional<Duration> slow, bool fed);
+
+  // Writes of one kind, and what they say of a window. What is said later here outweighs what is said before.
+  enum class Word { nothing, fine, unmeasured, slow };
+  struct Writes {
+    Duration unnoticed{};
+    std::vector<Duration> samples;      // of this window
+    std::optional<double> undisturbed;  // nanoseconds that the slow ones take without catching up
+  };
+  [[nodiscard]] std::optional<Duration> take_slow(Writes& writes) const;
+  [[nodiscard]] Word hear(Writes& writes, bool fed) const;
+  void judge(bool fed);
 
   const CatchUpPaceOptions options_;
   double rate_;
   double tokens_;
   std::optional<Instant> counted_at_;
   std::optional<Instant> window_end_;
-  std::vector<Duration> samples_;  // of this window
-  size_t appended_ = 0;            // in this window
-  double append_rate_ = 0;         // bytes a second
-  size_t sent_ = 0;                // in this window
-  bool was_fed_ = false;           // in the one before: its effects may last
+  Writes committed_;
+  Writes answered_{.unnoticed = options_.unnoticed, .samples = {}, .undisturbed = {}};
+  size_t appended_ = 0;     // in this window
+  double append_rate_ = 0;  // bytes a second
+  size_t sent_ = 0;         // in this window
+  bool was_fed_ = false;    // in the one before: its effects may last
   bool resting_ = false;
   int windows_rested_ = 0;
-  int windows_fed_ = 0;                // since the last rest
-  std::optional<double> undisturbed_;  // nanoseconds that the slow writes take without catching up
+  int windows_fed_ = 0;  // since the last rest
 };
 
 }  // namespace broker::replication

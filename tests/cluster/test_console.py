@@ -73,9 +73,17 @@ def test_many_partitions_are_counted_and_those_with_a_problem_drawn():
         cluster.naru("topic", "create", "many", "-p", 2100, "-r", 1, timeout=120)
         wait_until(lambda: sum(b["leaders"] for b in cluster.status()["brokers"]) == 2100, "all to be led", timeout=120)
         with contextlib.closing(Look(words, looks.url(cluster[1], ""), shots_folder(), "many")) as look:
-            whole = look.step("whole")["brokers"]
+            seen = look.step("whole")
+            whole = seen["brokers"]
+            equal(seen["partitions"], 2100, "partitions that are counted")
             counted = {str(b["id"]): {"leads": b["leaders"], "replicas": b["replicas"], "squares": 0} for b in cluster.status()["brokers"]}
             equal(whole, counted, "what each broker has, and squares drawn")
+            cluster.naru("topic", "create", "few", "-p", 5)
+            look.tell("2,105")
+            look.step("grown")
+            cluster.naru("topic", "delete", "few", "--yes")
+            look.tell("2,100")
+            look.step("fallen")
             cluster[3].kill()
             look.tell("killed")
             killed = look.step("killed")
@@ -104,6 +112,7 @@ def test_the_page_in_a_browser_with_its_broker_killed():
             equal([views["headings"][key].split("\n")[0].split(" ")[0] for key in "234567"],
                   ["Topics", "Messages", "Consumer", "Events", "Settings", "Metadata"], "views by key")
             true(views["focused"] and views["landmarks"], f"keyboard and landmarks: {views}")
+            equal(views["dialog"], {"within": [True] * 4, "back": "Keys"}, "the focus while help is open, and after it")
             messages = look.step("messages")
             equal(messages["keys"], ["key-7"], "keys that the filter lets through")
             equal(json.loads(messages["pretty"])["order"], 100, "the first record of that key")

@@ -3,7 +3,8 @@ import re
 import shlex
 import time
 
-from naru_cluster import TOP, Cluster, Workload, wait_until
+from naru_cluster import Cluster, Workload, wait_until
+from pages import CLUSTER, blocks
 from support import clean, equal, true
 
 
@@ -100,22 +101,25 @@ def test_a_voter_with_an_empty_disk_votes_again_by_itself():
 
 
 class Section:
-    """The commands of a section of docs/operations.md, which a test runs one after the other and in full."""
+    """The commands of a section of docs/operations.md, and the lines of files between them, which a test does one after
+    the other and in full (tests/docs asks for that): with Section("Voters") as section: ..."""
 
     def __init__(self, title):
-        text = (TOP / "docs" / "operations.md").read_text()
-        body = re.split(r"^## ", text, flags=re.M)
         self.title = title
-        self.lines = [line[4:].split("  #")[0].strip() for part in body if part.startswith(title + "\n")
-                      for line in part.splitlines() if line.startswith("    ")]
+        found = [b for b in blocks("docs/operations.md") if b.heading == title and (b.by == CLUSTER or b.text)]
+        self.lines = [line.split("  #")[0].strip() for b in found for line in (b.lines if b.text else b.commands())]
         true(self.lines, f"docs/operations.md has no commands under {title!r}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is None:
+            equal(self.lines, [], f"lines of docs/operations.md, {self.title}, that nobody ran")
 
     def next(self, expected):
         true(self.lines, f"{expected}: docs/operations.md, {self.title}, ends before it")
         equal(self.lines.pop(0), expected, f"the next line of docs/operations.md, {self.title}")
-
-    def end(self):
-        equal(self.lines, [], f"lines of docs/operations.md, {self.title}, that nobody ran")
 
 
 class Growing:
@@ -153,8 +157,8 @@ class Growing:
 
 def test_a_cluster_grows_from_one_to_three_to_five_under_load():
     settings = {"controller.quorum.voters": None, "offsets.topic.num.partitions": 3}
-    with Cluster(1, settings=settings, observers=4) as cluster:
-        grow = Growing(cluster, Section("Grow from one broker to three, and to five"))
+    with Section("Grow from one broker to three, and to five") as section, Cluster(1, settings=settings, observers=4) as cluster:
+        grow = Growing(cluster, section)
         grow.configure([1])
         grow.start([1])
         cluster.wait_healthy(brokers=1)
@@ -181,7 +185,6 @@ def test_a_cluster_grows_from_one_to_three_to_five_under_load():
             equal(voters_of(cluster), [1, 2, 3, 4, 5], "voters of five")
             grow.run("naru partition balance --yes --wait")
             grow.run("naru quorum status")
-            grow.section.end()
             load.flow()
             # What it was for: any two may fail, the controller among them. Leaders move off them first, or not.
             first = cluster.wait_controller()
@@ -200,8 +203,7 @@ def test_a_cluster_grows_from_one_to_three_to_five_under_load():
 
 
 def test_a_host_is_retired():
-    section = Section("Voters")
-    with Cluster(3, observers=1) as cluster:
+    with Section("Voters") as section, Cluster(3, observers=1) as cluster:
         cluster.start()
         cluster.naru("topic", "create", "orders", "-p", 3)
         cluster.naru("produce", "orders", text_in="".join(f"line {n}\n" for n in range(100)))
@@ -217,7 +219,6 @@ def test_a_host_is_retired():
         equal(cluster[3].terminate(), 0, "exit code of the host's broker")
         wait_until(lambda: {b["id"]: b["fenced"] for b in cluster.status()["brokers"]}.get(3) is True, "broker 3 to be down")
         run("naru broker remove 3 --yes")
-        section.end()
         wait_until(lambda: sorted(b["id"] for b in cluster.status()["brokers"]) == [1, 2, 4], "broker 3 to be forgotten")
         cluster.naru("quorum", "add", 4)
         equal(voters_of(cluster), [1, 2, 4], "voters")

@@ -12,14 +12,15 @@ const hear = async () => (await lines.next()).value;
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
 const trouble = []; // what the browser complains about
 let killing = false; // then requests to the dead broker fail, and that is no trouble
-async function open(options) {
+async function open(options, before = () => {}, path = "") {
   const context = await browser.newContext(options);
+  await context.addInitScript(before);
   const page = await context.newPage();
   page.setDefaultTimeout(60000);
   page.on("pageerror", (e) => trouble.push(`error: ${e.message}`));
   page.on("console", (m) => m.type() === "error" && !killing && trouble.push(`console: ${m.text()}`));
   page.on("response", (r) => r.status() >= 400 && !killing && trouble.push(`${r.status()} ${r.url()}`));
-  await page.goto(base);
+  await page.goto(base + path);
   await page.locator("[data-broker]").first().waitFor();
   return page;
 }
@@ -39,7 +40,12 @@ if (mode === "many") {
     return Object.fromEntries(seen.map(({ id, figures, squares }) => [id, { leads: number(figures[0]), replicas: number(figures[1]), squares }]));
   };
   await page.waitForFunction(() => [...document.querySelectorAll("[data-broker] .figures dd")].every((d) => d.innerText !== "–"));
-  say({ step: "whole", brokers: await brokers() });
+  const total = page.locator(".totals div", { hasText: "partitions" }).locator("dd");
+  say({ step: "whole", brokers: await brokers(), partitions: number(await total.innerText()) });
+  for (const step of ["grown", "fallen"]) {
+    await total.filter({ hasText: await hear() }).waitFor();
+    say({ step });
+  }
   await hear();
   killing = true;
   await page.waitForFunction(() => document.querySelector('[data-broker="3"]').classList.contains("down") && document.querySelectorAll('[data-broker="3"] .squares i').length > 0);
@@ -66,17 +72,28 @@ for (const key of ["2", "3", "4", "5", "6", "7", "1"]) {
   if (key === "7") await page.locator("tbody tr").nth(2).waitFor();
   if (key !== "1") await shot(page, `desktop-light-${["", "", "topics", "messages", "groups", "events", "settings", "quorum"][key]}`);
 }
+// Help with the keys has the focus until it is closed, and gives it back.
+await page.getByRole("button", { name: "Keys" }).focus();
 await page.keyboard.press("?");
-await page.locator("[role=dialog]").waitFor();
+await page.getByRole("dialog", { name: "Keys" }).waitFor();
+const dialog = { within: [] };
+for (let i = 0; i < 4; ++i) {
+  dialog.within.push(await page.evaluate(() => !document.activeElement.closest("header, nav, main")));
+  await page.keyboard.press("Tab");
+}
 await page.keyboard.press("Escape");
-await page.locator("[role=dialog]").waitFor({ state: "detached" });
+await page.locator("dialog").waitFor({ state: "detached" });
+dialog.back = await page.evaluate(() => document.activeElement.getAttribute("aria-label"));
+// An address that was mistyped, and a browser that keeps nothing.
+const forgetful = await open(desktop, () => Object.defineProperty(window, "localStorage", { get: () => { throw new Error("refused"); } }), "/#/map/100%");
+await forgetful.close();
 // The keyboard reaches the content and the topics on the map.
 await page.goto(`${base}/#/topics`);
 await page.keyboard.press("/");
 const focused = await page.evaluate(() => document.activeElement.matches("[data-filter]"));
 await page.keyboard.type("orders");
 await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 1);
-say({ step: "views", headings, focused, landmarks: await page.evaluate(() => ["header", "nav[aria-label]", "main"].every((s) => document.querySelector(s))) });
+say({ step: "views", headings, focused, dialog, landmarks: await page.evaluate(() => ["header", "nav[aria-label]", "main"].every((s) => document.querySelector(s))) });
 
 // 2. One topic, and its records: by offset, by key, as JSON.
 await page.locator("tbody th a").click();

@@ -4,7 +4,7 @@ A block is a run of indented (or fenced) lines. Every line of it is a command, u
 of the page sees, says otherwise:
 
     <!-- test: cluster 3 -->             from here on three brokers run, the first at localhost:9092
-    <!-- test: by tests/deploy -->       that suite runs the next block; `page by tests/deploy`: every block of the page
+    <!-- test: by tests/deploy -->       that suite (or tests/cluster) runs the next block; `page by tests/deploy`: every block of the page
     <!-- test: text, WHY -->             the next block holds no commands
     <!-- test: shown -->                 the next block is how the output of the command before it ends: the same words, other numbers
     <!-- test: typed -->                 what follows the first line of the next block is typed into the program that it starts
@@ -15,10 +15,11 @@ of the page sees, says otherwise:
 import dataclasses
 import re
 
-from naru_cluster import TOP
+from naru_cluster import TOP, Failed
 
 MARK = re.compile(r"^<!-- test: (.*) -->$")
 DEPLOY = "tests/deploy"
+CLUSTER = "tests/cluster"
 
 
 @dataclasses.dataclass
@@ -26,6 +27,7 @@ class Block:
     page: str
     line: int
     lines: list
+    heading: str = ""                                # of the section that it stands in
     brokers: int = 0                                 # that run when it is its turn
     by: str = ""                                     # the suite that runs it, where it is not tests/docs
     text: str = ""                                   # why it holds no commands
@@ -66,16 +68,16 @@ class _Marks:
     def take(self, words, line):
         if found := re.fullmatch(r"cluster (\d)", words):
             self.brokers = int(found[1])
-        elif words == f"page by {DEPLOY}":
-            self.by = DEPLOY
+        elif found := re.fullmatch(f"page by ({DEPLOY}|{CLUSTER})", words):
+            self.by = found[1]
         else:
             self.next.append((words, line))
 
     def apply(self, block):
         block.brokers, block.by = self.brokers, self.by
         for words, line in self.next:
-            if words == f"by {DEPLOY}":
-                block.by = DEPLOY
+            if found := re.fullmatch(f"by ({DEPLOY}|{CLUSTER})", words):
+                block.by = found[1]
             elif found := re.fullmatch(r"text, (.+)", words):
                 block.text = found[1]
             elif words in ("shown", "typed"):
@@ -94,24 +96,64 @@ class _Marks:
 
 def blocks(page, text=None):
     """All blocks of a page, in order."""
-    found, marks, current, fenced = [], _Marks(page), None, False
+    found, marks, current, fenced, heading = [], _Marks(page), None, False, ""
     for number, line in enumerate((text or (TOP / page).read_text()).splitlines() + ["end"], 1):
         mark, fence = MARK.match(line), line.startswith("```")
         if fence:
             fenced = not fenced
         inside = (fenced and not fence) or (not fenced and line.startswith("    "))
         if inside and current is None:
-            current = marks.apply(Block(page, number, []))
+            current = marks.apply(Block(page, number, [], heading))
         if inside:
             current.lines.append(line if fenced else line[4:])
         elif current is not None and (fence or line):  # an empty line does not end what goes on after it
             found.append(current)
             current = None
+        if line.startswith("## ") and not fenced:
+            heading = line[3:]
         if mark:
             marks.take(mark[1], number)
     if marks.next:
         raise ValueError(f"{page}: a `test: {marks.next[0][0]}` that no block follows")
     return found
+
+
+class Reading:
+    """The blocks of a page that a suite runs, until every command has had its turn, or it is an error:
+
+        with Reading("docs/install.md", elsewhere={"deploy/deb/build": "tests/deploy/ec2/package.py"}) as reading:
+            for command in reading.commands():
+
+    A command has had its turn once the next one is asked for. Those that begin so are run `elsewhere`, in that file.
+    """
+
+    def __init__(self, page, suite=DEPLOY, elsewhere=None, found=None):
+        self.page, self.elsewhere = page, dict(elsewhere or {})
+        self.blocks = [b for b in (blocks(page) if found is None else found) if b.by == suite and b.commands()]
+        self.left = {(b.line, n): c for b in self.blocks for n, c in enumerate(b.commands())}
+        for beginning, file in self.elsewhere.items():
+            if beginning.split("/")[-1] not in (TOP / file).read_text():
+                raise Failed(f"{page}: `{beginning}` is said to be run by {file}, which does not name it")
+            if not any(c.startswith(beginning) for c in self.left.values()):
+                raise Failed(f"{page} shows no `{beginning}`, which is said to be run by {file}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is None and self.left:
+            raise Failed(f"{self.page} shows what nobody ran: " + "; ".join(f"line {n}: `{c}`" for (n, _), c in self.left.items()))
+
+    def commands(self, heading=None):
+        """In order; with a heading, those under it."""
+        chosen = [b for b in self.blocks if heading is None or b.heading == heading]
+        if not chosen:
+            raise Failed(f"{self.page} has no commands under {heading!r}")
+        for block in chosen:
+            for number, command in enumerate(block.commands()):
+                if not any(command.startswith(beginning) for beginning in self.elsewhere):
+                    yield command
+                self.left.pop((block.line, number), None)
 
 
 def shape(text):

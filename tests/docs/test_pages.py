@@ -4,7 +4,7 @@ import shlex
 import subprocess
 
 from naru_cluster import TOP, Failed, Skipped, naru_binary
-from pages import DEPLOY, blocks, pages, shape
+from pages import CLUSTER, DEPLOY, Reading, blocks, pages, shape
 from place import Place
 from support import equal, true
 from toolchains import JAVA_NEWEST, java_classes
@@ -28,12 +28,12 @@ def run_block(place, block):
     return printed
 
 
-def run_page(page, wanted=lambda block: True):
+def run_page(page):
     """Its blocks in order, in one place."""
     printed = ran = brokers = 0
     with Place() as place:
         for block in blocks(page):
-            if block.by or block.text or not wanted(block):
+            if block.by or block.text:
                 continue
             if block.brokers != brokers:
                 brokers = block.brokers
@@ -64,16 +64,32 @@ def test_testing():
 
 
 def test_every_block_has_its_run():
-    """A page without a test here is run by another suite, as its marks say, or holds no commands."""
-    here = (TOP / "tests/docs/test_pages.py").read_text()
-    there = "".join(p.read_text() for p in (TOP / DEPLOY).glob("*/test_docs.py"))
-    for page in pages():
-        found = blocks(page)
-        for block in (b for b in found if b.commands()):
-            if block.by:
-                true(f'"{page}"' in there, f"{block.place} is said to be run by {block.by}, where nothing names the page")
-            else:
-                true(f'run_page("{page}")' in here, f"{block.place} shows `{block.commands()[0]}`, which nothing runs")
+    """Where it is run, every block of the page is, or that is an error there: run_page() leaves none out, a Reading ends
+    with all commands of its suite, a Section with all of its heading."""
+    texts = {"": (TOP / "tests/docs/test_pages.py").read_text(),
+             DEPLOY: "".join(p.read_text() for p in (TOP / DEPLOY).glob("*/test_docs.py")),
+             CLUSTER: "".join(p.read_text() for p in (TOP / CLUSTER).glob("test_*.py"))}
+    for block in (b for page in pages() for b in blocks(page) if b.commands()):
+        run = {"": f'run_page("{block.page}"', DEPLOY: f'Reading("{block.page}"', CLUSTER: f'Section("{block.heading}"'}[block.by]
+        begun = re.search(("with .*" if block.by else "") + re.escape(run), texts[block.by])  # at the end of `with` it is asked for
+        true(begun, f"{block.place} shows `{block.commands()[0]}`, and {block.by or 'tests/docs'} has no `{run})`")
+
+
+def test_a_block_that_nobody_runs_is_noticed():
+    found = blocks("docs/made-up.md", "## A\n\n    one\n    two\n\n## B\n\n<!-- test: skip, WHY -->\n    three\n\ntext\n\n    four # five\n")
+    equal([(b.heading, b.commands()) for b in found], [("A", ["one", "two"]), ("B", []), ("B", ["four # five"])], "what a page shows")
+
+    def read(*headings, **options):
+        try:
+            with Reading("docs/made-up.md", suite="", found=found, **options) as reading:
+                return [c for h in headings for c in reading.commands(h)]
+        except Failed as failure:
+            return str(failure)
+    equal(read("A", "B"), ["one", "two", "four # five"], "all of it")
+    true("line 13: `four # five`" in read("A"), f"what is left out: {read('A')}")
+    true("no commands under 'C'" in read("A", "B", "C"), "a heading that there is not")
+    equal(read("A", "B", elsewhere={"tw": "tests/docs/test_pages.py"}), ["one", "four # five"], "without what is run elsewhere")
+    true("shows no `six`" in read("A", "B", elsewhere={"six": "tests/docs/test_pages.py"}), "what is run elsewhere and not shown")
 
 
 def spans(page):

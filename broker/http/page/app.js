@@ -1,5 +1,5 @@
 // The page: a frame with navigation, and one view at a time chosen by the address after #.
-import { html, render, useEffect, useReducer, useState } from "/vendor/htm-preact.js";
+import { html, render, useEffect, useReducer, useRef, useState } from "/vendor/htm-preact.js";
 import { current, run, state, subscribe } from "/live.js";
 import { problems } from "/format.js";
 import { MapView } from "/view-map.js";
@@ -22,8 +22,17 @@ function useLive() {
   useEffect(() => subscribe(again), []);
 }
 
+// A part of an address that was mistyped ("100%") is taken as it is.
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 function useRoute() {
-  const read = () => location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+  const read = () => location.hash.replace(/^#\/?/, "").split("/").map(decoded);
   const [route, set] = useState(read());
   useEffect(() => {
     const on = () => (set(read()), document.getElementById("view")?.focus({ preventScroll: true }), scrollTo(0, 0));
@@ -34,10 +43,18 @@ function useRoute() {
 }
 
 const THEMES = ["auto", "light", "dark"];
+// A browser that keeps nothing for us throws instead of answering: then a choice lasts as long as the page.
+function kept(use) {
+  try {
+    return use(localStorage);
+  } catch {
+    return null;
+  }
+}
 function useTheme() {
-  const [theme, set] = useState(localStorage.getItem("theme") ?? "auto");
+  const [theme, set] = useState(kept((storage) => storage.getItem("theme")) ?? "auto");
   useEffect(() => {
-    localStorage.setItem("theme", theme);
+    kept((storage) => storage.setItem("theme", theme));
     if (theme === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
   }, [theme]);
@@ -56,10 +73,13 @@ function Health() {
   return html`<a class="pill bad" href="#/map" title=${found.join("; ")}>${found[0]}${found.length > 1 ? ` +${found.length - 1}` : ""}</a>`;
 }
 
-function Help({ close }) {
-  useEffect(() => document.getElementById("help-close")?.focus(), []);
-  return html`<div class="veil" onClick=${close}>
-    <div class="card help" role="dialog" aria-modal="true" aria-label="Keys" onClick=${(e) => e.stopPropagation()}>
+// The browser keeps the focus within it, closes it with Escape, and gives the focus back.
+function Help({ closed }) {
+  const dialog = useRef(null);
+  useEffect(() => dialog.current.showModal(), []);
+  const close = () => dialog.current.close();
+  return html`<dialog class="help" ref=${dialog} aria-label="Keys" onClose=${closed} onClick=${(e) => e.target === e.currentTarget && close()}>
+    <div class="card">
       <h2>Keys</h2>
       <dl>
         ${VIEWS.map((v, i) => html`<div><dt><kbd>${i + 1}</kbd></dt><dd>${v.title}</dd></div>`)}
@@ -67,9 +87,9 @@ function Help({ close }) {
         <div><dt><kbd>t</kbd></dt><dd>light, dark, or as the system</dd></div>
         <div><dt><kbd>?</kbd></dt><dd>this</dd></div>
       </dl>
-      <button id="help-close" onClick=${close}>Close</button>
+      <button onClick=${close}>Close</button>
     </div>
-  </div>`;
+  </dialog>`;
 }
 
 function App() {
@@ -83,8 +103,7 @@ function App() {
   }, [at]);
   useEffect(() => {
     const on = (e) => {
-      if (e.key === "Escape") setHelp(false);
-      if (e.ctrlKey || e.metaKey || e.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName)) return;
+      if (help || e.ctrlKey || e.metaKey || e.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName)) return;
       if (VIEWS[e.key - 1]) location.hash = `#/${VIEWS[e.key - 1].name}`;
       if (e.key === "?") setHelp(true);
       if (e.key === "t") nextTheme();
@@ -105,7 +124,7 @@ function App() {
       <span class="grow"></span>
       ${state.cluster && html`<${Health} />`}
       <button class="icon" onClick=${nextTheme} aria-label=${`Colours: ${theme}`} title=${`Colours: ${theme}`}>${{ auto: "◐", light: "☀", dark: "☾" }[theme]}</button>
-      <button class="icon wide-only" onClick=${() => setHelp(true)} aria-label="Keys" title="Keys">?</button>
+      <button class="icon keys" onClick=${() => setHelp(true)} aria-label="Keys" title="Keys">?</button>
     </header>
     <nav aria-label="Views">
       ${VIEWS.map(
@@ -119,7 +138,7 @@ function App() {
           ? html`<${TopicView} key=${route[1]} name=${route[1]} />`
           : html`<${View} key=${at.name} route=${route} />`}
     </main>
-    ${help && html`<${Help} close=${() => setHelp(false)} />`}
+    ${help && html`<${Help} closed=${() => setHelp(false)} />`}
   `;
 }
 

@@ -89,6 +89,7 @@ function takeChange(change) {
   for (const b of change.brokers ?? []) state.brokers.set(b.id, b);
   for (const id of change.gone_brokers ?? []) state.brokers.delete(id);
   for (const name of change.gone_topics ?? []) state.topics.delete(name);
+  if (change.partition_count !== undefined) state.cluster.partitions = change.partition_count;
   for (const p of change.partitions ?? []) {
     if (!state.topics.has(p.topic)) {
       state.topics.set(p.topic, { name: p.topic, internal: p.topic.startsWith("__"), count: 0, partitions: new Map() });

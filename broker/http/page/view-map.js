@@ -86,7 +86,7 @@ export function MapView() {
       <div><dt>brokers</dt><dd>${brokers.filter((b) => !b.fenced).length}<small>/${brokers.length}</small></dd></div>
       <div><dt>controller</dt><dd>${state.controller ?? "none"}<small> term ${state.term}</small></dd></div>
       <div><dt>topics</dt><dd>${count(topics.filter((t) => !t.internal).length)}</dd></div>
-      <div><dt>partitions</dt><dd>${count(Math.max(state.cluster.partitions, partitions.length))}</dd></div>
+      <div><dt>partitions</dt><dd>${count(state.cluster.partitions)}</dd></div>
       <div class=${partitions.some(partitionProblem) ? "alarm" : ""}><dt>under-replicated</dt><dd>${count(partitions.filter(partitionProblem).length)}</dd></div>
       <div><dt>records in</dt><dd>${count(sum("messages"))}<small>/s</small></dd></div>
     </dl>

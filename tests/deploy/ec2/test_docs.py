@@ -9,7 +9,7 @@ from hosts import LABEL, docker, require_docker
 from missing import TOP, needs
 from naru_cluster import Failed, wait_until
 from package import package
-from pages import blocks
+from pages import Reading, blocks
 from stand_in import StandIn
 from support import equal, true
 from test_api import ADDRESSES, drop_route_table, public_key, some_package
@@ -20,17 +20,11 @@ NEEDS = ("engine", "root", "package")
 SHOWN_PACKAGE = re.compile(r"(\./)?build/release/naru_(0\.1\.0_amd64|\*)\.deb")
 
 
-def commands(page):
-    return [command for block in blocks(page) for command in block.commands()]
-
-
 def test_install_page():
-    with host() as machine:
+    with host() as machine, Reading("docs/install.md", elsewhere={"deploy/deb/build": "tests/deploy/ec2/package.py"}) as reading:
         shell(machine, "apt-get update -qq && mkdir /data && mount -t tmpfs tmpfs /data")
         ran = 0
-        for command in commands("docs/install.md"):
-            if command.startswith("deploy/deb/build"):
-                continue  # package() has run it
+        for command in reading.commands():
             command = SHOWN_PACKAGE.sub(f"/packages/{package().name}", command)
             try:
                 shell(machine, f"export DEBIAN_FRONTEND=noninteractive PAGER=cat; {command}")
@@ -44,16 +38,15 @@ def test_install_page():
 
 @needs("moto")
 def test_ec2_page():
-    with StandIn() as ec2:
+    elsewhere = {"deploy/deb/build": "tests/deploy/ec2/package.py", "deploy/ec2/failover-demo": "tests/deploy/ec2/test_hosts.py"}
+    with StandIn() as ec2, Reading("docs/ec2.md", elsewhere=elsewhere) as reading:
         home = ec2.dir / ".ssh"
         home.mkdir()
         (home / "id_ed25519.pub").write_bytes(public_key(ec2).read_bytes())
         ec2.client("s3").create_bucket(Bucket="my-bucket", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-2"})
         before = ec2.everything()
-        script, shown = [], commands("docs/ec2.md")
-        for command in shown:
-            if command.startswith(("deploy/deb/build", "deploy/ec2/failover-demo")):
-                continue  # package() and test_hosts.py run them
+        script = []
+        for command in reading.commands():
             command = SHOWN_PACKAGE.sub(str(some_package(ec2)), command)
             # Hosts to log in to are in test_hosts.py, with this option.
             command = re.sub(r" --identity \S+", "", command)
@@ -67,7 +60,7 @@ def test_ec2_page():
                 command += f" ParameterKey=Network,ParameterValue=198.19.128.0/20 ParameterKey=Subnets,ParameterValue={subnets}"
                 command += f" ParameterKey=Addresses,ParameterValue={addresses} ParameterKey=ClusterName,ParameterValue=stack"
             script.append(command)
-        true(len(script) >= 12, f"only {len(script)} commands were found: {shown}")
+        true(len(script) >= 12, f"only {len(script)} commands were found: {script}")
         split = next(n for n, c in enumerate(script) if "delete-stack" in c)
         run_all(ec2, script[:split])
         drop_route_table(ec2)
@@ -109,45 +102,36 @@ def three_hosts():
         docker("network", "rm", network, check=False)
 
 
-def section(page, heading):
-    """The commands under a heading."""
-    lines = (TOP / page).read_text().splitlines()
-    begin = lines.index(f"## {heading}")
-    end = next((n for n in range(begin + 1, len(lines)) if lines[n].startswith("## ")), len(lines))
-    found = [c for b in blocks(page) if begin < b.line <= end for c in b.commands()]
-    true(found, f"{page}: there are commands under {heading}")
-    return found
-
-
-def follow(machine, page, heading):
-    for command in section(page, heading):
+def follow(machine, reading, heading):
+    """Does on a host what stands under a heading."""
+    for command in reading.commands(heading):
         try:
             if expected := re.search(r"# ends with (\d+)", command):
                 command = f'set +e; {command.split("#")[0]}; test $? = {expected[1]}'
             shell(machine, command)
         except Failed as failure:
-            raise Failed(f"{page}, {heading}, shows `{command}`: {failure}") from None
+            raise Failed(f"{reading.page}, {heading}, shows `{command}`: {failure}") from None
 
 
 def test_operations_page():
-    page = "docs/operations.md"
-    with three_hosts() as machines:
+    with three_hosts() as machines, Reading("docs/operations.md") as reading:
         healthy = "naru health --wait --min-brokers 3 --timeout 60s"
         shell(machines[0], f"{healthy} && naru topic create orders -p 6 && seq 1000 | naru produce orders")
         for machine in machines:
-            follow(machine, page, "Rolling restart")
-        follow(machines[2], page, "Replace a disk")
+            follow(machine, reading, "Rolling restart")
+        follow(machines[2], reading, "Replace a disk")
         wait_until(lambda: "observer" not in shell(machines[0], "naru status"), "the broker with an empty disk to vote again, as the page says")
         shell(machines[0], healthy)
         for machine in machines[1:]:
             shell(machine, "systemctl kill -s KILL naru && systemctl stop naru")
         wait_until(lambda: "no controller" in shell(machines[0], "naru health", check=False), "health to say `no controller`")
-        follow(machines[1], page, "A majority is lost")
+        follow(machines[1], reading, "A majority is lost")
         shell(machines[2], "systemctl start naru")
         shell(machines[0], healthy)
         equal(len(shell(machines[0], "naru consume orders -e").splitlines()), 1001, "records that are left")
-        for command in (c for b in blocks("docs/failures.md") for c in b.commands()):
-            shell(machines[1], f"export PAGER=cat; {command}")
+        with Reading("docs/failures.md") as questions:
+            for command in questions.commands():
+                shell(machines[1], f"export PAGER=cat; {command}")
 
 
 @needs()
@@ -156,7 +140,8 @@ def test_options_of_the_scripts():
     help_text = subprocess.run([str(TOP / "deploy/ec2/up"), "--help"], capture_output=True, text=True, check=True).stdout
     for option in re.findall(r'add_argument\("(--[\w-]+)"', (TOP / "deploy/ec2/up").read_text()):
         true(option in help_text, f"{option} is in the help")
+    shown = [c for b in blocks("docs/ec2.md") for c in b.commands()]
     for command in ("up", "status", "down", "failover-demo"):
-        for option in re.findall(r"--[\w-]+", " ".join(c for c in commands("docs/ec2.md") if c.startswith(f"deploy/ec2/{command}"))):
+        for option in re.findall(r"--[\w-]+", " ".join(c for c in shown if c.startswith(f"deploy/ec2/{command}"))):
             said = subprocess.run([str(TOP / "deploy/ec2" / command), "--help"], capture_output=True, text=True, check=True).stdout
             true(option in said, f"docs/ec2.md uses {option} of deploy/ec2/{command}, whose help does not know it")

@@ -70,7 +70,9 @@ def check_completion_words(machine):
 offer() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _naru; printf '%s\n' "${COMPREPLY[@]}"; }
 '''
     for words, expected in ((["naru", "to"], ["topic"]), (["naru", "topic", "cr"], ["create"]), (["naru", "status", "-o", "j"], ["json"]),
-                            (["naru", "topic", "create", "--if"], ["--if-absent"]), (["naru", "completion", ""], [])):
+                            (["naru", "topic", "create", "--if"], ["--if-absent"]), (["naru", "completion", "z"], ["zsh"]),
+                            (["naru", "drill", "rolling"], ["rolling-restart"]), (["naru", "config", "get", "cl"], ["cluster"]),
+                            (["naru", "why", "produce", ""], [])):
         quoted = " ".join(f"'{w}'" for w in words)
         equal(shell(machine, f"{bash}offer {quoted}").split(), expected, f"bash after {words}")
         line = " ".join(words)

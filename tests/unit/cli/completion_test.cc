@@ -1,8 +1,12 @@
 // Completion scripts and the man page: every command and every option that the parser knows is in them.
 #include <functional>
+#include <iterator>
 #include <map>
+#include <set>
+#include <sstream>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <catch2/catch.hpp>
 
 #include "cli/command_line.h"
@@ -124,6 +128,41 @@ TEST_CASE("every choice that completion offers is one that the parser takes") {
       }
     }
   });
+}
+
+TEST_CASE("an operand that takes a few words only offers them, and the parser takes each") {
+  size_t commands = 0;
+  std::set<std::string> words;
+  each("naru", command_tree(), [&](const std::string& path, const CommandNode& node) {
+    if (node.operands.empty() || node.operands.front().choices.empty()) return;
+    ++commands;
+    INFO(path);
+    const std::vector<std::string>& choices = node.operands.front().choices;
+    words.insert(choices.begin(), choices.end());
+    const std::string joined = fmt::format("{}", fmt::join(choices, " "));
+    CHECK(contains(bash_completion(command_tree()),
+                   fmt::format("\"{}\") if [ $typed = 0 ]; then COMPREPLY=($(compgen -W \"{}\"", path, joined)));
+    CHECK(contains(zsh_completion(command_tree()), fmt::format("':{}:({})'", node.operands.front().name, joined)));
+    CHECK(contains(fish_completion(command_tree()), fmt::format("'__naru_first {}' -a '{}'", path, joined)));
+    for (const std::string& choice : choices) {
+      // Of what follows, nothing or a word or two are right, and the same of no other first word.
+      const auto takes = [&](const std::string& first) {
+        for (const std::string& rest : {"", " x", " x a=b", " x a"}) {
+          std::istringstream line(path + " " + first + rest);
+          const std::vector<std::string> split{std::istream_iterator<std::string>(line), {}};
+          std::vector<const char*> argv;
+          for (const std::string& word : split) argv.push_back(word.c_str());
+          if (parse_command_line(static_cast<int>(argv.size()), argv.data())) return true;
+        }
+        return false;
+      };
+      INFO(choice);
+      CHECK(takes(choice));
+      CHECK_FALSE(takes(choice + "z"));
+    }
+  });
+  CHECK(commands >= 6);
+  for (const char* word : {"zsh", "kill-leader", "rolling-restart", "produce", "cluster"}) CHECK(words.contains(word));
 }
 
 TEST_CASE("no command and no option is missing from what is made of the tree") {

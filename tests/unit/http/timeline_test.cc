@@ -142,6 +142,21 @@ TEST_CASE("reasons that are no fence") {
              "no replica in sync is in service"));
 }
 
+TEST_CASE("how many partitions there are is told when that changes") {
+  Cluster cluster;
+  CHECK(cluster.begin.partition_count == 3);
+  CHECK_FALSE(cluster.commit({Cluster::change(0)}).partition_count);
+  metadata::PartitionRecord more{.topic_id = orders, .partition = PartitionIndex(3), .state = {}};
+  more.state.replicas = more.state.isr = ids({1, 2});
+  more.state.leader = BrokerId(1);
+  const BatchStory grown = cluster.commit({more});
+  CHECK(grown.partition_count == 4);
+  CHECK(json::parse(json_of(grown, 7, 0))["partition_count"] == 4);
+  const BatchStory gone = cluster.commit({metadata::RemoveTopicRecord{orders}});
+  CHECK(gone.partition_count == 0);
+  CHECK(json::parse(json_of(gone, 8, 0))["partition_count"] == 0);
+}
+
 TEST_CASE("a topic that goes is named") {
   Cluster cluster;
   const BatchStory story = cluster.commit({metadata::RemoveTopicRecord{orders}});
@@ -205,4 +220,12 @@ TEST_CASE("an image for pages: addresses, states, and only problems where there 
   CHECK(shown["listeners"][0]["address"] == "outer:9092");
   broker.listeners[1].host = any_host;
   CHECK(broker_json(broker)["http"] == ":9644");
+  // Without advertised.listeners a broker registers the networks that it is in.
+  broker.listeners = {{.name = "PLAINTEXT", .host = "192.0.2.2/24", .port = 9092},
+                      {.name = "PLAINTEXT", .host = "fd00::2/64", .port = 9092},
+                      {.name = "PLAINTEXT", .host = "", .port = 9092}};
+  const json networks = broker_json(broker)["listeners"];
+  CHECK(networks[0]["address"] == "192.0.2.2:9092");
+  CHECK(networks[1]["address"] == "[fd00::2]:9092");
+  CHECK(networks[2]["address"] == "inner:9092");
 }

@@ -31,6 +31,44 @@ TEST_CASE("acks=all is answered when every in-sync replica has the record; acks=
   REQUIRE(f.partition->high_watermark() == Offset(3));
 }
 
+TEST_CASE("clients' writes are told to those that mind: by what they waited for, and coordinators' not as clients'") {
+  struct Told final : PartitionTraffic {
+    void on_appended(size_t, Instant) override { ++appended; }
+    void on_committed(common::model::Duration waited, Instant) override { committed.push_back(waited); }
+    void on_answered(common::model::Duration took, Instant) override { answered.push_back(took); }
+    int appended = 0;
+    std::vector<common::model::Duration> committed, answered;
+  } told;
+  Fixture f;
+  f.state.traffic = &told;
+  const auto produce = [&](Acks acks, std::optional<Duration> asked_before) {
+    ProduceOptions o;
+    o.acks = acks;
+    o.deadline = f.world.now() + 10s;
+    if (asked_before) o.asked_at = f.world.now() - *asked_before;
+    f.start([&f, o] { return f.partition->produce(Fixture::batch(), o); });
+  };
+  f.lead(1, {1, 2, 3});
+  produce(Acks::all, 5ms);  // waits for two others
+  CHECK(told.committed.empty());
+  produce(Acks::leader, 3ms);
+  CHECK(told.answered == std::vector<common::model::Duration>{3ms});
+  f.advance(1s);
+  f.position(2, 2);
+  f.position(3, 2);
+  CHECK(told.committed == std::vector<common::model::Duration>{1s});
+  // The only one in sync: acks=all has nobody to wait for either.
+  f.lead(2, {1}, 1);
+  produce(Acks::all, 7ms);
+  CHECK(told.answered == std::vector<common::model::Duration>{3ms, 7ms});
+  produce(Acks::all, std::nullopt);  // no client's
+  f.assign(Fixture::assignment(2, 3, {1, 2, 3}, 2));
+  produce(Acks::leader, 9ms);  // refused
+  CHECK(told.answered.size() == 2);
+  CHECK(told.committed.size() == 1);
+  CHECK(told.appended == 4);
+}
+
 TEST_CASE("every waiting produce ends: timeout, change of epoch, loss of leadership, removal (R58)") {
   Fixture f;
   f.lead();
