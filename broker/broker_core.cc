@@ -386,7 +386,8 @@ Awaitable<void> BrokerCore::answer_log_ends(BrokerCore* self, std::vector<metada
     ends.push_back({.partition = query.partition,
                     .leader_epoch = query.leader_epoch,
                     .last_epoch = found->last_epoch,
-                    .end = found->end});
+                    .end = found->end,
+                    .never_in_sync = found->never_in_sync});
   }
   answer(std::move(ends));
 }

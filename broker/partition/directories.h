@@ -33,6 +33,7 @@ struct PlacedLog {
   std::string path;
   std::string directory;  // the entry of log.dirs
   common::log::OpenHints hints;
+  bool never_in_sync = false;  // made as NewCopy::counts_later, and not noted to be in sync since
 };
 
 // Whether this run may claim to go on where the one before ended (R44): not if something that was acknowledged is
@@ -100,7 +101,9 @@ class Directories {
   // --- any thread ---
   using Placed = std::function<void(common::model::Result<PlacedLog>)>;
   // Makes the directory of a partition. `done` on `reply`.
-  void create(TopicPartition partition, TopicId topic_id, common::Shard& reply, Placed done);
+  void create(TopicPartition partition, TopicId topic_id, common::log::NewCopy copy, common::Shard& reply, Placed done);
+  // R46: a copy that was to count later does from now on.
+  void note_in_sync(TopicPartition partition, TopicId topic_id);
   // Deletes it for good (R42: the caller has seen the committed deletion of this very topic id). The log is destroyed.
   void remove(TopicPartition partition, TopicId topic_id);
   // Renames a directory that the cluster does not know; for_a_while: deleted after stray_delay.
@@ -130,6 +133,7 @@ class Directories {
  private:
   struct Creation {
     TopicId topic_id;
+    common::log::NewCopy copy = common::log::NewCopy::counts_now;
     common::Shard* reply = nullptr;
     Placed done;
   };

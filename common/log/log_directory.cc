@@ -297,6 +297,9 @@ Result<PartitionDirectory> LogDirectory::read_partition(std::string path, TopicP
   if (text) found.topic_id = decode_metadata(text->text());
   if (!text && !is_missing(text.error().fault) && !mutant<"R76-takes-an-unreadable-replica-for-a-stray">())
     return disk::storage_error(text.error());
+  auto unproven = disk_.read_file(found.path + "/" + std::string(never_in_sync_file_name), small_file);
+  if (!unproven && !is_missing(unproven.error().fault)) return disk::storage_error(unproven.error());
+  found.never_in_sync = unproven.has_value();
   if (found.topic_id) return found;
   // Whoever died while it was made left no records.
   auto files = disk_.list(found.path);
@@ -528,7 +531,8 @@ std::string LogDirectory::partition_path(const TopicPartition& partition) const 
   return file(fmt::format("{}", partition));
 }
 
-Result<std::string> LogDirectory::create_partition(const TopicPartition& partition, const TopicId& topic_id) {
+Result<std::string> LogDirectory::create_partition(const TopicPartition& partition, const TopicId& topic_id,
+                                                   NewCopy copy) {
   const std::string to = partition_path(partition);
   if (auto made = disk_.create_directories(to); !made) return disk::storage_error(made.error());
   auto there = disk_.list(to);
@@ -544,12 +548,36 @@ Result<std::string> LogDirectory::create_partition(const TopicPartition& partiti
   const std::string epochs = encode_epochs({});
   if (auto made = disk_.replace_file(to + "/" + std::string(epoch_file_name), as_bytes(epochs), Durability::medium); !made)
     return disk::storage_error(made.error());
+  // Before the id, without which there is no copy.
+  if (auto marked = mark_new(to, copy); !marked) return disk::storage_error(marked.error());
   const std::string text = fmt::format("version: 0\ntopic_id: {}", topic_id);
   const std::string metadata = to + "/" + std::string(metadata_file_name);
   if (auto written = disk_.replace_file(metadata, as_bytes(text), Durability::medium); !written)
     return disk::storage_error(written.error());
   if (auto synced = disk_.sync_directory(path_); !synced) return disk::storage_error(synced.error());
   return to;
+}
+
+// Whoever died while a copy was made may have left the mark of another kind.
+IoResult<void> LogDirectory::mark_new(const std::string& partition_path, NewCopy copy) {
+  const std::string mark = partition_path + "/" + std::string(never_in_sync_file_name);
+  if (copy == NewCopy::counts_later) {
+    auto made = disk_.open(mark, disk::OpenMode::create_if_missing);
+    return made ? IoResult<void>() : tl::unexpected(made.error());
+  }
+  auto removed = disk_.remove_file(mark);
+  return removed || removed.error().fault == IoFault::not_found ? IoResult<void>() : removed;
+}
+
+void LogDirectory::note_in_sync(const TopicPartition& partition, disk::Done<void> done) {
+  disk_.offload(
+      disk::Job::changes,
+      [d = &disk_, where = partition_path(partition)]() -> IoResult<void> {
+        auto removed = d->remove_file(where + "/" + std::string(never_in_sync_file_name));
+        if (!removed) return removed.error().fault == IoFault::not_found ? IoResult<void>() : removed;
+        return d->sync_directory(where);
+      },
+      std::move(done));
 }
 
 void LogDirectory::delete_partition(const TopicPartition& partition, const model::Uuid& unique, disk::Done<void> done) {

@@ -53,7 +53,12 @@ struct PartitionDirectory {
   std::string path;
   TopicPartition partition;
   std::optional<TopicId> topic_id;  // none: partition.metadata is missing or bad: a stray (R42)
+  bool never_in_sync = false;       // NewCopy::counts_later, and note_in_sync has not been called
 };
+
+// Whether the cluster counts on a copy from its first record on, as of a new topic, or only once it has been in sync:
+// then it may have been made in the place of one that is gone (R46).
+enum class NewCopy { counts_now, counts_later };
 
 // What becomes of a directory that is set aside. for_a_while: strays() names it from the next start on. for_good: it is
 // never looked at again.
@@ -112,7 +117,10 @@ class LogDirectory {
   [[nodiscard]] std::string partition_path(const TopicPartition& partition) const;
   // Makes the directory with an empty log and its partition.metadata, durably. Waits for the disk. Refused where
   // records lie under that name already.
-  [[nodiscard]] Result<std::string> create_partition(const TopicPartition& partition, const TopicId& topic_id);
+  [[nodiscard]] Result<std::string> create_partition(const TopicPartition& partition, const TopicId& topic_id,
+                                                     NewCopy copy = NewCopy::counts_now);
+  // The copy counts from now on, for later runs too. On the pool.
+  void note_in_sync(const TopicPartition& partition, disk::Done<void> done);
   // Renames to -delete, then removes everything, on the pool. The log must be destroyed. `unique`: random. A failure:
   // it may still have its name.
   void delete_partition(const TopicPartition& partition, const model::Uuid& unique, disk::Done<void> done);
@@ -139,6 +147,7 @@ class LogDirectory {
   Result<PartitionDirectory> read_partition(std::string path, TopicPartition partition);
   Result<void> read_checkpoints();
   bool lower(CheckpointKind kind, const TopicPartition& partition, std::optional<Offset> to);
+  [[nodiscard]] disk::IoResult<void> mark_new(const std::string& partition_path, NewCopy copy);
   void store_newest(CheckpointKind kind, disk::Done<void> done);
   void start_store(CheckpointKind kind);
   void remove_running_marker();

@@ -452,6 +452,30 @@ TEST_CASE("records whose topic is not known any more are lost: the run before is
   REQUIRE(open(disk)->previous_broker_epoch() == (has_records ? std::nullopt : std::optional(BrokerEpoch(42))));
 }
 
+TEST_CASE("a copy says whether it ever was in sync, durably (R46)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  const TopicPartition later{"later", PartitionIndex(0)};
+  const TopicPartition again{"again", PartitionIndex(0)};
+  REQUIRE(directory->create_partition(later, Uuid::from_halves(7, 9), NewCopy::counts_later));
+  REQUIRE(directory->create_partition(again, Uuid::from_halves(7, 9), NewCopy::counts_later));
+  REQUIRE(directory->create_partition(again, Uuid::from_halves(7, 10)));  // whoever began it died
+  const auto restarted = [&] {
+    directory.reset();
+    disk.crash(SimulatedDisk::Unsynced::lost);
+    directory = open(disk);
+    std::map<TopicPartition, bool> never;
+    for (const PartitionDirectory& p : directory->partitions()) never[p.partition] = p.never_in_sync;
+    return never;
+  };
+  REQUIRE(restarted() == std::map<TopicPartition, bool>{{again, false}, {later, true}, {orders, false}});
+  bool noted = false;
+  directory->note_in_sync(later, [&](const auto& r) { noted = r.has_value(); });
+  disk.run_until_idle();
+  REQUIRE(noted);
+  REQUIRE(restarted() == std::map<TopicPartition, bool>{{again, false}, {later, false}, {orders, false}});
+}
+
 TEST_CASE("a partition is not made where records of another one lie (R42)") {
   SimulatedDisk disk;
   auto directory = begun(disk);
