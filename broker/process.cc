@@ -21,6 +21,7 @@
 #include <fmt/format.h>
 
 #include "common/config/config.h"
+#include "common/log_set_up.h"
 
 namespace broker {
 namespace {
@@ -170,6 +171,7 @@ void Lifeline::listen() {
   changed_.notify_all();
   while (wait_for_signal() != SIGINT) {
   }
+  common::drain_log();
   ::_exit(130);
 }
 
@@ -211,6 +213,7 @@ std::optional<std::string> why_not_started(std::string_view message, const std::
 
 void end_now(const common::Logger& log, const std::string& why) {
   log.error("this broker cannot go on: {}", why);
+  common::drain_log();
   ::_exit(1);
 }
 

@@ -294,6 +294,16 @@ void Partition::look_whether_cut_off(const std::vector<std::pair<BrokerId, Insta
   fail_all(committed_waiters_, ErrorCode::not_enough_replicas_after_append);
 }
 
+bool Partition::is_followed_by(BrokerId id) const {
+  return std::ranges::any_of(
+      observers_, [&](const Observer& o) { return o.observer != nullptr && o.observer->follower_id() == id; });
+}
+
+bool Partition::may_be_outdated() const {
+  if (!tracker_ || !state_.has_lost_session()) return false;
+  return !std::ranges::all_of(tracker_->isr(), [&](BrokerId id) { return id == state_.self || is_followed_by(id); });
+}
+
 size_t Partition::apply_retention(TimestampMs believed_wall) {
   if (is_offline() || restarting_) return 0;
   log_->producers().expire(believed_wall, settings_.producer_expiration.count());
