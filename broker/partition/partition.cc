@@ -424,11 +424,6 @@ void Partition::detach(FollowerObserver& observer, uint32_t slot) {
   if (walking_observers_ == 0) std::erase_if(observers_, [](const Observer& o) { return o.observer == nullptr; });
 }
 
-bool Partition::is_followed_by(BrokerId id) const {
-  return std::ranges::any_of(
-      observers_, [&](const Observer& o) { return o.observer != nullptr && o.observer->follower_id() == id; });
-}
-
 void Partition::watch(const std::shared_ptr<FetchWaiter>& waiter, Offset from, Isolation isolation) {
   check_on_shard();
   if (role_ == Role::none || is_offline() || from < readable_end(isolation)) return waiter->wake();

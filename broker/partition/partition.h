@@ -357,9 +357,8 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   // Whether the batches that lack before `batch` were refused here for a reason of our own.
   [[nodiscard]] bool is_own_gap(const common::records::BatchFacts& batch) const;
   void note_unwritten(const common::records::ProducerStamp& first);
-  [[nodiscard]] bool is_followed_by(BrokerId id) const;
-  void look_whether_cut_off(const std::vector<std::pair<BrokerId, Instant>>& spoken_at);
   [[nodiscard]] bool is_followed_by(BrokerId id) const;  // on a stream that is there
+  void look_whether_cut_off(const std::vector<std::pair<BrokerId, Instant>>& spoken_at);
 
   [[nodiscard]] Appended append(const Buffer& batches, const ProduceOptions& options);
   // Its parts: what speaks against it whatever the batches hold; what the producers' state says to them (a refusal, or
