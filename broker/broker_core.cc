@@ -237,6 +237,7 @@ void BrokerCore::collect_shared_parts() {
   shared_.broker_epoch = [this] { return epoch(); };
   shared_.isolated = [this] { return controller_->isolated(); };
   shared_.behind = [this] { return controller_->behind(); };
+  shared_.has_lost_session = [this] { return controller_->has_lost_session(); };
   shared_.may_be_replaced = [this] { return controller_->may_be_replaced(); };
   shared_.active_controller = [this] { return controller_->leader(); };
   shared_.report_lost = [this](BrokerId id) {
@@ -386,7 +387,8 @@ Awaitable<void> BrokerCore::answer_log_ends(BrokerCore* self, std::vector<metada
     ends.push_back({.partition = query.partition,
                     .leader_epoch = query.leader_epoch,
                     .last_epoch = found->last_epoch,
-                    .end = found->end});
+                    .end = found->end,
+                    .never_in_sync = found->never_in_sync});
   }
   answer(std::move(ends));
 }

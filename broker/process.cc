@@ -15,11 +15,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <new>
 #include <thread>
 
 #include <fmt/format.h>
 
 #include "common/config/config.h"
+#include "common/log_set_up.h"
 
 namespace broker {
 namespace {
@@ -40,11 +42,19 @@ int wait_for_signal() {
   return signal;
 }
 
+// A line needs memory, too: this is all that can be said.
+[[noreturn]] void end_without_memory() {
+  static constexpr std::string_view line = "naru: this broker cannot go on: the process gets no more memory\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  ::_exit(1);
+}
+
 }  // namespace
 
 uint64_t prepare_process(const common::Logger& log) {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
+  std::set_new_handler(end_without_memory);
   constexpr uint64_t usual = 1024;
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
@@ -161,6 +171,7 @@ void Lifeline::listen() {
   changed_.notify_all();
   while (wait_for_signal() != SIGINT) {
   }
+  common::drain_log();
   ::_exit(130);
 }
 
@@ -202,6 +213,7 @@ std::optional<std::string> why_not_started(std::string_view message, const std::
 
 void end_now(const common::Logger& log, const std::string& why) {
   log.error("this broker cannot go on: {}", why);
+  common::drain_log();
   ::_exit(1);
 }
 

@@ -19,7 +19,9 @@ struct BrokerConfig;
 namespace broker {
 
 // Raises the soft descriptor limit to the hard one, ignores SIGPIPE (a peer that left is an error value) and SIGXFSZ
-// (a file size limit is then an error like a full disk: fault 26). Returns how many descriptors there may be.
+// (a file size limit is then an error like a full disk: fault 26). Where no memory is left, and whoever asked for it
+// cannot do without, the process says so and ends with exit code 1 (fault 39). Returns how many descriptors there may
+// be.
 uint64_t prepare_process(const common::Logger& log);
 
 // Who may hold how many descriptors, so that clients cannot take those of the logs and of the other brokers (R111).

@@ -19,7 +19,7 @@ int64_t limit_of(const std::optional<std::chrono::milliseconds>& age) {
 common::log::LogConfig to_log_config(const TopicConfig& config) {
   common::log::LogConfig log;
   log.segment_bytes = static_cast<uint64_t>(config.segment_bytes);
-  if (config.segment_age) log.segment_ms = *config.segment_age;
+  log.segment_ms = config.segment_age;
   log.segment_jitter = config.segment_jitter;
   log.index_interval_bytes = static_cast<uint32_t>(config.index_interval_bytes);
   log.segment_index_bytes = static_cast<uint32_t>(config.segment_index_bytes);

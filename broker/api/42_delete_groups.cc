@@ -3,6 +3,7 @@
 // New by version: 2 flexible; 3 error messages.
 #include "kafka/delete_groups.h"
 
+#include "broker/api/first_mentions.h"
 #include "broker/api/group_call.h"
 #include "broker/api/handler.h"
 #include "broker/api/table.h"
@@ -15,6 +16,7 @@ using kafka::DeleteGroupsResponse;
 
 Awaitable<DeleteGroupsResponse> handle(RequestContext& ctx, DeleteGroupsRequest request) {
   DeleteGroupsResponse response;
+  keep_first_mentions(request.groups_names, [](const std::string& id) { return id; });  // as Kafka does
   for (const std::string& id : request.groups_names) {
     group::DeleteRequest asked{id};
     const group::DeleteAnswer answer = co_await ask_group(ctx, std::move(asked));

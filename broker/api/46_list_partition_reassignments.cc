@@ -4,6 +4,7 @@
 
 #include "broker/api/cluster_view.h"
 #include "broker/api/controller_call.h"
+#include "broker/api/first_mentions.h"
 #include "broker/api/handler.h"
 #include "broker/api/table.h"
 
@@ -37,7 +38,9 @@ Awaitable<ListPartitionReassignmentsResponse> handle(RequestContext& ctx, ListPa
     if (!ongoing.partitions.empty()) response.topics.push_back(std::move(ongoing));
   };
   if (request.topics) {
-    for (const auto& asked : *request.topics) {
+    keep_first_mentions(*request.topics, [](const auto& asked) { return asked.name; });
+    for (auto& asked : *request.topics) {
+      keep_first_mentions(asked.partition_indexes, [](int32_t index) { return index; });
       Ongoing ongoing;
       ongoing.name = asked.name;
       for (const int32_t index : asked.partition_indexes) {

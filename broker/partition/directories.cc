@@ -40,7 +40,8 @@ std::vector<PlacedLog> Directories::found(int shard, int shard_count) const {
   for (const auto& directory : directories_) {
     for (const auto& p : directory->partitions()) {
       if (!p.topic_id || home_shard(*p.topic_id, p.partition.partition, shard_count) != shard) continue;
-      all.push_back({p.partition, *p.topic_id, p.path, directory->path(), directory->hints_for(p.partition)});
+      all.push_back(
+          {p.partition, *p.topic_id, p.path, directory->path(), directory->hints_for(p.partition), p.never_in_sync});
     }
   }
   return all;
@@ -87,8 +88,10 @@ void Directories::start(std::vector<common::Shard*> shards, std::vector<ReplicaM
 
 // ---- making and removing ----
 
-void Directories::create(TopicPartition partition, TopicId topic_id, common::Shard& reply, Placed done) {
-  on_home([this, partition = std::move(partition), creation = Creation{topic_id, &reply, std::move(done)}]() mutable {
+void Directories::create(TopicPartition partition, TopicId topic_id, common::log::NewCopy copy, common::Shard& reply,
+                         Placed done) {
+  Creation asked{topic_id, copy, &reply, std::move(done)};
+  on_home([this, partition = std::move(partition), creation = std::move(asked)]() mutable {
     const auto there = occupied_.find(partition);
     if (there != occupied_.end() && (there->second.leaving || there->second.topic_id != creation.topic_id)) {
       if (there->second.directory->failure() && !mutant<"R76-waits-for-what-has-failed">())
@@ -140,8 +143,8 @@ void Directories::make(LogDirectory& made_in, const TopicPartition& partition, C
   // The names' work on the pool (R78); nothing else of the directory is touched there.
   options_.disk->offload(
       common::disk::Job::changes,
-      [directory, partition, id = creation.topic_id, path]() -> common::disk::IoResult<void> {
-        *path = directory->create_partition(partition, id);
+      [directory, partition, id = creation.topic_id, copy = creation.copy, path]() -> common::disk::IoResult<void> {
+        *path = directory->create_partition(partition, id, copy);
         return {};
       },
       [this, alive = std::weak_ptr(alive_), directory, partition, path,
@@ -153,6 +156,7 @@ void Directories::make(LogDirectory& made_in, const TopicPartition& partition, C
                                {ErrorCode::kafka_storage_error, fmt::format("{} has failed", directory->path())});
         PlacedLog log{partition, creation.topic_id, **path, directory->path(), {}};
         log.hints.previous_end = common::log::PreviousEnd::clean;
+        log.never_in_sync = creation.copy == common::log::NewCopy::counts_later;
         creation.reply->post([done = creation.done, placed = std::move(log)] { done(placed); });
       });
 }
@@ -190,7 +194,25 @@ void Directories::on_removed(const TopicPartition& partition) {
   const std::vector<Creation> creations = std::move(waiting->second);
   waiting_.erase(waiting);
   // Topics that were deleted while they waited are removed again by those who asked for them.
-  for (const Creation& creation : creations) create(partition, creation.topic_id, *creation.reply, creation.done);
+  for (const Creation& creation : creations)
+    create(partition, creation.topic_id, creation.copy, *creation.reply, creation.done);
+}
+
+void Directories::note_in_sync(TopicPartition partition, TopicId topic_id) {
+  on_home([this, partition = std::move(partition), topic_id] {
+    const auto there = occupied_.find(partition);
+    if (there == occupied_.end() || there->second.topic_id != topic_id || there->second.leaving) return;
+    LogDirectory* where = there->second.directory;
+    if (where->failure()) return;
+    where->note_in_sync(
+        partition, [this, alive = std::weak_ptr(alive_), where, partition](const common::disk::IoResult<void>& noted) {
+          if (noted || alive.expired()) return;
+          // The next start tries again, if it finds the copy in sync.
+          options_.logger.warn("{}: that it is in sync was not noted: {}", partition, noted.error().message);
+          if (!common::disk::may_pass(noted.error().fault))
+            report_failure(where->path(), {ErrorCode::kafka_storage_error, noted.error().message});
+        });
+  });
 }
 
 void Directories::set_aside(PlacedLog log, Aside aside) {
@@ -285,28 +307,32 @@ void Directories::tell_failed(size_t manager, const std::string& directory) {
   shards_[manager]->post([to = managers_[manager], directory] { to->directory_failed(directory); });
 }
 
-void Directories::lower_recovery_point(TopicPartition partition, const std::string& directory, common::model::Offset to,
-                                       common::Shard& reply, std::function<void()> done) {
-  on_home([this, partition = std::move(partition), directory, to, &reply, done = std::move(done)] {
+void Directories::lower_checkpoints(TopicPartition partition, const std::string& directory, common::log::Ceilings most,
+                                    common::Shard& reply, std::function<void()> done) {
+  on_home([this, partition = std::move(partition), directory, most, &reply, done = std::move(done)] {
     LogDirectory* where = find(directory);
     if (where == nullptr || where->failure()) return reply.post(done);
-    lowered_[partition] = {to, ++lowerings_};
-    auto on_stored = [this, alive = std::weak_ptr(alive_), partition, directory, to, &reply,
+    Lowered& lowered = lowered_[partition];
+    const common::log::Ceilings before = lowered.most;  // of cuts that no checkpoint knows of yet
+    lowered = {most, ++lowerings_};
+    if (!most.high_watermark) lowered.most.high_watermark = before.high_watermark;
+    if (!most.log_start) lowered.most.log_start = before.log_start;
+    auto on_stored = [this, alive = std::weak_ptr(alive_), partition, directory, most, &reply,
                       done](const common::disk::IoResult<void>& stored) {
       if (alive.expired()) return;
       if (!stored && !std::exchange(has_told_not_lowered_, true))
-        options_.logger.warn("recovery point in {} not lowered: {}", directory, stored.error().message);
+        options_.logger.warn("checkpoints in {} not lowered: {}", directory, stored.error().message);
       if (stored) has_told_not_lowered_ = false;
       if (!stored && common::disk::may_pass(stored.error().fault)) {
-        not_lowered_.emplace_back([this, partition, directory, to, &reply, done] {
-          lower_recovery_point(partition, directory, to, reply, done);
+        not_lowered_.emplace_back([this, partition, directory, most, &reply, done] {
+          lower_checkpoints(partition, directory, most, reply, done);
         });
         return;
       }
       reply.post(done);
       if (!stored) report_failure(directory, {ErrorCode::kafka_storage_error, stored.error().message});
     };
-    where->lower_recovery_point(partition, to, std::move(on_stored));
+    where->lower_checkpoints(partition, most, std::move(on_stored));
   });
 }
 

@@ -33,6 +33,7 @@ struct PlacedLog {
   std::string path;
   std::string directory;  // the entry of log.dirs
   common::log::OpenHints hints;
+  bool never_in_sync = false;  // made as NewCopy::counts_later, and not noted to be in sync since
 };
 
 // Whether this run may claim to go on where the one before ended (R44): not if something that was acknowledged is
@@ -100,15 +101,17 @@ class Directories {
   // --- any thread ---
   using Placed = std::function<void(common::model::Result<PlacedLog>)>;
   // Makes the directory of a partition. `done` on `reply`.
-  void create(TopicPartition partition, TopicId topic_id, common::Shard& reply, Placed done);
+  void create(TopicPartition partition, TopicId topic_id, common::log::NewCopy copy, common::Shard& reply, Placed done);
+  // R46: a copy that was to count later does from now on.
+  void note_in_sync(TopicPartition partition, TopicId topic_id);
   // Deletes it for good (R42: the caller has seen the committed deletion of this very topic id). The log is destroyed.
   void remove(TopicPartition partition, TopicId topic_id);
   // Renames a directory that the cluster does not know; for_a_while: deleted after stray_delay.
   void set_aside(PlacedLog log, common::log::Aside aside = common::log::Aside::for_a_while);
-  // R71: the log was cut, and nothing may be appended there before the stored recovery point is at most `to`. `done` on
+  // R71: the log was cut, and nothing may be appended there before the checkpoints say no more than `most`. `done` on
   // `reply` when it is, or when the directory has failed; what only lacks room is tried again with every tick.
-  void lower_recovery_point(TopicPartition partition, const std::string& directory, common::model::Offset to,
-                            common::Shard& reply, std::function<void()> done);
+  void lower_checkpoints(TopicPartition partition, const std::string& directory, common::log::Ceilings most,
+                         common::Shard& reply, std::function<void()> done);
   // This broker is registered (R44, R75): into the running markers. What only lacks room is tried again.
   void note_broker_epoch(common::model::BrokerEpoch epoch);
   // R76.
@@ -130,6 +133,7 @@ class Directories {
  private:
   struct Creation {
     TopicId topic_id;
+    common::log::NewCopy copy = common::log::NewCopy::counts_now;
     common::Shard* reply = nullptr;
     Placed done;
   };
@@ -176,7 +180,7 @@ class Directories {
   uint64_t made_ = 0;
   // Since the last checkpoint began: what that has gathered may be older.
   struct Lowered {
-    common::model::Offset to;
+    common::log::Ceilings most;
     uint64_t number = 0;
   };
   std::map<TopicPartition, Lowered> lowered_;

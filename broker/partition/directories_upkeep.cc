@@ -109,8 +109,12 @@ Awaitable<void> Directories::checkpoint_some(std::vector<CheckpointKind> kinds) 
   });
   std::erase_if(lowered_, [&](const auto& entry) { return entry.second.number <= lowerings_before; });
   for (ReplicaOffsets& r : offsets) {
-    if (const auto cut = lowered_.find(r.partition); cut != lowered_.end())
-      r.recovery_point = std::min(r.recovery_point, cut->second.to);
+    const auto cut = lowered_.find(r.partition);
+    if (cut == lowered_.end()) continue;
+    const common::log::Ceilings& most = cut->second.most;
+    r.recovery_point = std::min(r.recovery_point, most.recovery_point);
+    r.high_watermark = std::min(r.high_watermark, most.high_watermark.value_or(r.high_watermark));
+    r.log_start_offset = std::min(r.log_start_offset, most.log_start.value_or(r.log_start_offset));
   }
   for (const CheckpointKind kind : kinds) store(kind, offsets);
 }

@@ -36,7 +36,7 @@ Partition::Partition(common::Shard& shard, PartitionOptions options)
       listener_(options.listener),
       on_late_role_(std::move(options.on_late_role)),
       logger_(std::move(options.logger)),
-      lower_recovery_point_(std::move(options.lower_recovery_point)),
+      lower_checkpoints_(std::move(options.lower_checkpoints)),
       log_(std::move(options.log)),
       settings_(options.settings),
       high_watermark_(std::clamp(options.high_watermark, log_->log_start_offset(), log_->log_end_offset())) {
@@ -292,6 +292,16 @@ void Partition::look_whether_cut_off(const std::vector<std::pair<BrokerId, Insta
   if (std::ranges::all_of(tracker_->isr(), is_here)) return;
   cut_off_ = true;
   fail_all(committed_waiters_, ErrorCode::not_enough_replicas_after_append);
+}
+
+bool Partition::is_followed_by(BrokerId id) const {
+  return std::ranges::any_of(
+      observers_, [&](const Observer& o) { return o.observer != nullptr && o.observer->follower_id() == id; });
+}
+
+bool Partition::may_be_outdated() const {
+  if (!tracker_ || !state_.has_lost_session()) return false;
+  return !std::ranges::all_of(tracker_->isr(), [&](BrokerId id) { return id == state_.self || is_followed_by(id); });
 }
 
 size_t Partition::apply_retention(TimestampMs believed_wall) {

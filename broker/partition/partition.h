@@ -186,6 +186,8 @@ struct ShardState {
   ShardPartitionMetrics* metrics = nullptr;  // may be null
   // Isolated, and there is metadata that does not arrive here: this broker answers as nobody's leader.
   std::function<bool()> behind = [] { return false; };
+  // No controller has this broker in a session, for longer than a new one takes.
+  std::function<bool()> has_lost_session = [] { return false; };
   PartitionTraffic* traffic = nullptr;  // told what clients write; may be null
 };
 
@@ -196,8 +198,10 @@ struct PartitionOptions {
   std::unique_ptr<common::log::Log> log;
   TopicSettings settings;
   Offset high_watermark;  // from the checkpoint; a hint (R73)
-  // The log ends below what was synced: calls back once the stored recovery point says no more. Null: none is stored.
-  std::function<void(Offset to, std::function<void()> done)> lower_recovery_point;
+  // The log ends below what was synced, or what was committed or deleted is not any more: calls back once the
+  // checkpoints say no more. Null: there are none.
+  using LowerCheckpoints = std::function<void(const common::log::Ceilings& most, std::function<void()> done)>;
+  LowerCheckpoints lower_checkpoints;
   const ShardState* state = nullptr;
   AlterPartitionSender* sender = nullptr;
   PartitionListener* listener = nullptr;  // may be null
@@ -236,6 +240,9 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   // R33: a leader that no controller has answered for a session, and that misses a member of the ISR: it can commit
   // nothing, and somebody else may lead by now. Looked at with every tick.
   [[nodiscard]] bool is_cut_off() const { return cut_off_; }
+  // R33: the same before its time. A controller that sees connections break fences in a fraction of a session: what is
+  // known here alone may be outdated, though nothing is lost by waiting for a commit. Looked at when asked.
+  [[nodiscard]] bool may_be_outdated() const;
   [[nodiscard]] PartitionDescription describe() const;
   // Counted by whoever works with the partition on its shard.
   [[nodiscard]] PartitionCounters& counters() { return counters_; }
@@ -350,6 +357,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   // Whether the batches that lack before `batch` were refused here for a reason of our own.
   [[nodiscard]] bool is_own_gap(const common::records::BatchFacts& batch) const;
   void note_unwritten(const common::records::ProducerStamp& first);
+  [[nodiscard]] bool is_followed_by(BrokerId id) const;
   void look_whether_cut_off(const std::vector<std::pair<BrokerId, Instant>>& spoken_at);
   [[nodiscard]] bool is_followed_by(BrokerId id) const;  // on a stream that is there
 
@@ -379,9 +387,16 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
 
   Applied truncate(Offset offset, const LeaderAnswer& answer);
   void restart_at(Offset offset);
-  void on_restarted(Result<void> done, Offset synced_before);
+  // Where a log stood before it was cut.
+  struct Stood {
+    Offset synced;
+    Offset high_watermark;
+    Offset log_start;
+  };
+  [[nodiscard]] Stood stands() const;
+  void on_restarted(Result<void> done, const Stood& before);
   void take_postponed();
-  [[nodiscard]] bool must_note_cut(Offset synced_before);
+  [[nodiscard]] bool must_note_cut(const Stood& before);
   void go_on_after_cut();
   void tell_position();
 
@@ -397,7 +412,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   PartitionListener* const listener_;
   const std::function<void(const std::shared_ptr<Partition>&)> on_late_role_;
   common::Logger logger_;
-  const std::function<void(Offset to, std::function<void()> done)> lower_recovery_point_;
+  const PartitionOptions::LowerCheckpoints lower_checkpoints_;
   std::unique_ptr<common::log::Log> log_;  // null: released
   TopicSettings settings_;
   PartitionCounters counters_;

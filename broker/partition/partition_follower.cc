@@ -77,24 +77,24 @@ Applied Partition::apply(const LeaderAnswer& answer, BufferChain records) {
 
 Applied Partition::truncate(Offset offset, const LeaderAnswer& answer) {
   const Offset before = log_->log_end_offset();
-  const Offset synced_before = log_->flushed_offset();
+  const Stood stood = stands();
   const Result<Offset> end = log_->truncate_to(std::min(offset, before));
-  const bool is_noted = !must_note_cut(synced_before);
-  if (!end) {
-    logger_.error("truncation to {} failed: {} {}", offset, end.error().code, end.error().message);
-    return Applied::back_off;
-  }
   const LogFacts facts(*log_);
-  if (*end < before) {
+  if (end && *end < before) {
     logger_.info("truncated from {} to {}: leader {} has epoch {} end at {}", before, *end, *leader_,
                  answer.diverging->epoch, answer.diverging->end_offset);
   }
-  reconciler_->on_log_replaced(facts);
+  reconciler_->on_log_replaced(facts);  // also of a cut that got half way
   if (reconciler_->high_watermark() < high_watermark_) {
     logger_.warn("high watermark falls from {} to {} with the log", high_watermark_, reconciler_->high_watermark());
   }
   set_high_watermark(mutant<"R62-takes-the-hw-of-a-divergence">() ? answer.high_watermark
                                                                   : reconciler_->high_watermark());
+  const bool is_noted = !must_note_cut(stood);
+  if (!end) {
+    logger_.error("truncation to {} failed: {} {}", offset, end.error().code, end.error().message);
+    return Applied::back_off;
+  }
   // R66: a truncation that leaves the same question would be answered the same way, for ever.
   if (reconciler_->ask(facts) == answer.asked) {
     logger_.error("truncation to {} left the divergence from leader {} in place", offset, *leader_);
@@ -103,12 +103,22 @@ Applied Partition::truncate(Offset offset, const LeaderAnswer& answer) {
   return is_noted ? Applied::done : Applied::busy;
 }
 
-// R71: a torn tail below the stored recovery point would be taken for rot, so that one is lowered before anything comes
-// where the log was cut.
-bool Partition::must_note_cut(Offset synced_before) {
-  if (!lower_recovery_point_ || log_->flushed_offset() >= synced_before) return false;
+Partition::Stood Partition::stands() const {
+  return {log_->flushed_offset(), high_watermark_, log_->log_start_offset()};
+}
+
+// R71: a torn tail below the stored recovery point or high watermark would be taken for rot, and what comes below the
+// stored log start for deleted, so those are lowered before anything comes where the log was cut.
+bool Partition::must_note_cut(const Stood& before) {
+  if (!lower_checkpoints_) return false;
+  const Stood now = stands();
+  const bool falls = !mutant<"R71-high-watermark-beyond-a-cut">();
+  common::log::Ceilings most{.recovery_point = now.synced, .high_watermark = {}, .log_start = {}};
+  if (now.high_watermark < before.high_watermark && falls) most.high_watermark = now.high_watermark;
+  if (now.log_start < before.log_start && falls) most.log_start = now.log_start;
+  if (now.synced >= before.synced && !most.high_watermark && !most.log_start) return false;
   restarting_ = true;
-  lower_recovery_point_(log_->flushed_offset(), [weak = weak_from_this()] {
+  lower_checkpoints_(most, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->go_on_after_cut();
   });
   return true;
@@ -125,13 +135,12 @@ void Partition::restart_at(Offset offset) {
   logger_.warn("log starts over at {}, was [{}, {}): leader {} keeps nothing older", offset, log_->log_start_offset(),
                log_->log_end_offset(), *leader_);
   restarting_ = true;
-  log_->truncate_fully_and_start_at(
-      offset, [weak = weak_from_this(), synced_before = log_->flushed_offset()](Result<void> done) {
-        if (const auto self = weak.lock()) self->on_restarted(std::move(done), synced_before);
-      });
+  log_->truncate_fully_and_start_at(offset, [weak = weak_from_this(), before = stands()](Result<void> done) {
+    if (const auto self = weak.lock()) self->on_restarted(std::move(done), before);
+  });
 }
 
-void Partition::on_restarted(Result<void> done, Offset synced_before) {
+void Partition::on_restarted(Result<void> done, const Stood& before) {
   restarting_ = false;
   if (!log_) return;
   if (!done && is_offline()) {
@@ -148,7 +157,7 @@ void Partition::on_restarted(Result<void> done, Offset synced_before) {
   }
   if (reconciler_) reconciler_->on_log_replaced(LogFacts(*log_));
   set_high_watermark(std::clamp(high_watermark_, log_->log_start_offset(), log_->log_end_offset()));
-  if (!must_note_cut(synced_before)) go_on_after_cut();
+  if (!must_note_cut(before)) go_on_after_cut();
 }
 
 // Whoever gave it has returned long ago, and has told nobody of a role that we did not have yet.

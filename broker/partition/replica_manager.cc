@@ -190,9 +190,8 @@ void ReplicaManager::on_damage(const TopicIdPartition& id) {
 // leads, who has everything committed. And not before this state of the partition is new to it: whoever leads knows our
 // position in the older ones, and could still ask for us to be counted on its account; in this one it cannot (R41).
 bool ReplicaManager::start_over(const TopicIdPartition& id, const metadata::PartitionState& state) {
-  const bool counted = contains(state.isr, options_.self) || contains(state.elr, options_.self);
   const bool other_leads = state.leader && state.leader != options_.self;
-  const bool can_lose_nothing = other_leads && (!counted || mutant<"R72-starts-over-while-it-counts">());
+  const bool can_lose_nothing = other_leads && (!counts(state) || mutant<"R72-starts-over-while-it-counts">());
   const auto found = partitions_.find(id);
   if (found == partitions_.end()) {
     // This life gave up every claim when it registered. It leads all the same: it was made to, uncleanly (R39), and no
@@ -237,6 +236,7 @@ void ReplicaManager::assign(const std::shared_ptr<Partition>& partition, const m
   const bool has_settings = with_settings_.contains(partition->id());
   if (has_settings) assignment.settings = options_.settings->settings_of(*image_, partition->topic());
   partition->assign(assignment);
+  if (counts(state)) note_in_sync(*partition);
   if (has_settings) partition->set_settings(*assignment.settings);  // also if it was nothing new
   if (partition->leader_epoch() == epoch_before && partition->role() == role_before) return;
   tell_role(partition);
@@ -261,7 +261,17 @@ void ReplicaManager::tell_role(const std::shared_ptr<Partition>& partition) {
 void ReplicaManager::create(const TopicIdPartition& id, const std::string& topic) {
   if (const auto found = unusable_.find(id); found != unusable_.end() && found->second != Unusable::not_made) return;
   if (!creations_.begin(id)) return;
-  options_.directories->create({topic, id.partition}, id.topic_id, *options_.shard,
+  const metadata::PartitionImage* state = image_->partition(id.topic_id, id.partition);
+  const bool counts_now = state == nullptr || counts(*state);
+  if (!counts_now && !state->leader && contains(state->last_known_elr, options_.self)) {
+    options_.logger.error(
+        "{}-{}: nobody leads, and the copy that this broker had is not here. If its disk is not mounted, mount it and "
+        "start this broker again; an unclean election gives up what only that copy holds",
+        topic, id.partition);
+  }
+  options_.directories->create({topic, id.partition}, id.topic_id,
+                               counts_now ? common::log::NewCopy::counts_now : common::log::NewCopy::counts_later,
+                               *options_.shard,
                                [this, alive = std::weak_ptr(alive_), id, topic](Result<PlacedLog> placed) {
                                  if (alive.expired()) return;
                                  on_created(id, topic, std::move(placed));
@@ -290,8 +300,18 @@ void ReplicaManager::on_created(const TopicIdPartition& id, const std::string& t
   }
   unusable_.erase(id);
   const std::shared_ptr<Partition> partition = partitions_.emplace(id, std::move(*opened)).first->second;
+  if (placed->never_in_sync) never_in_sync_.insert(id);
   assign(partition, *state);
   tell_trouble();
+}
+
+bool ReplicaManager::counts(const metadata::PartitionState& state) const {
+  return contains(state.isr, options_.self) || contains(state.elr, options_.self);
+}
+
+void ReplicaManager::note_in_sync(const Partition& partition) {
+  const TopicIdPartition& id = partition.id();
+  if (never_in_sync_.erase(id) > 0) options_.directories->note_in_sync({partition.topic(), id.partition}, id.topic_id);
 }
 
 void ReplicaManager::retry_unmade() {
@@ -330,6 +350,7 @@ void ReplicaManager::remove(const TopicIdPartition& id, Fate fate) {
   partition->release_log(ErrorCode::not_leader_or_follower).reset();
   for (ReplicaListener* listener : listeners_) listener->on_stopped(id, partition->topic());
   damaged_.erase(id);
+  never_in_sync_.erase(id);
   if (fate == Fate::set_aside) options_.logger.warn("{} is set aside", path);
   dispose({{partition->topic(), id.partition}, id.topic_id, path, partition->directory(), {}}, fate);
 }

@@ -115,6 +115,7 @@ class ReplicaManager {
   struct CopyEnd {
     std::optional<LeaderEpoch> last_epoch;
     Offset end;
+    bool never_in_sync = false;  // begun where the cluster counted on no copy here, and in no ISR since
   };
   [[nodiscard]] std::optional<CopyEnd> end_of_copy(const TopicIdPartition& id) const;
   // Whether this broker is to lead a replica whose directory is still being made. Clients know of it already: who asks
@@ -128,9 +129,11 @@ class ReplicaManager {
   void set_stream_activity(StreamActivity activity) { activity_ = std::move(activity); }
   void set_traffic(PartitionTraffic* traffic) { state_.traffic = traffic; }
   // R33: asked whenever it matters.
-  void set_isolation(std::function<bool()> isolated, std::function<bool()> behind) {
+  void set_isolation(std::function<bool()> isolated, std::function<bool()> behind,
+                     std::function<bool()> has_lost_session) {
     state_.isolated = std::move(isolated);
     state_.behind = std::move(behind);
+    state_.has_lost_session = std::move(has_lost_session);
   }
 
   [[nodiscard]] ShardPartitionMetrics& metrics() { return metrics_; }
@@ -160,6 +163,8 @@ class ReplicaManager {
   void apply_configs(const controller::metadata::ImageDelta& delta);
   void sweep_unknown();
   void create(const TopicIdPartition& id, const std::string& topic);
+  [[nodiscard]] bool counts(const controller::metadata::PartitionState& state) const;
+  void note_in_sync(const Partition& partition);
   void on_created(const TopicIdPartition& id, const std::string& topic, Result<PlacedLog> placed);
   [[nodiscard]] Result<std::shared_ptr<Partition>> open(const PlacedLog& placed, const TopicSettings& settings);
   void assign(const std::shared_ptr<Partition>& partition, const controller::metadata::PartitionImage& state);
@@ -196,6 +201,9 @@ class ReplicaManager {
   enum class Unusable : uint8_t { lost, not_made, damaged };
   std::map<TopicIdPartition, Unusable> unusable_;
   std::map<TopicIdPartition, CopyEnd> lost_ends_;  // of those that are `lost`
+  // R46: of partitions_, those that took the place of nothing. What this broker had may lie on a disk that is not
+  // there.
+  std::set<TopicIdPartition> never_in_sync_;
   // R72: what was acknowledged is damaged here, as recovery found (then with its place: there is no Partition) or a
   // read. Begun anew, empty, once that can lose nothing (start_over).
   std::map<TopicIdPartition, std::optional<PlacedLog>> damaged_;

@@ -52,6 +52,8 @@ Result<OpenReport> ReplicaManager::open_logs(const std::vector<PlacedLog>& found
     report.cut_bytes += (*opened)->recovery_report().cut_bytes;
     if (options_.on_log_opened) options_.on_log_opened((*opened)->recovery_report());
     partitions_.emplace(id, std::move(*opened));
+    if (placed.never_in_sync && !mutant<"R46-forgets-at-the-next-start-that-a-copy-is-new">())
+      never_in_sync_.insert(id);
   }
   return report;
 }
@@ -76,9 +78,9 @@ Result<std::shared_ptr<Partition>> ReplicaManager::open(const PlacedLog& placed,
   options.high_watermark = placed.hints.high_watermark.value_or((*log)->log_start_offset());
   options.log = std::move(*log);
   options.settings = settings;
-  options.lower_recovery_point = [this, partition = placed.partition, directory = placed.directory](
-                                     Offset to, std::function<void()> done) {
-    options_.directories->lower_recovery_point(partition, directory, to, *options_.shard, std::move(done));
+  options.lower_checkpoints = [this, partition = placed.partition, directory = placed.directory](
+                                  const common::log::Ceilings& most, std::function<void()> done) {
+    options_.directories->lower_checkpoints(partition, directory, most, *options_.shard, std::move(done));
   };
   options.state = &state_;
   options.sender = options_.sender;
@@ -126,9 +128,9 @@ void ReplicaManager::directory_failed(const std::string& directory) {
   for (const TopicIdPartition& id : lost) {
     const std::shared_ptr<Partition> partition = partitions_.at(id);
     // A copy with damage is worth less than it says.
-    if (!damaged_.contains(id))
-      lost_ends_[id] = {.last_epoch = partition->last_record_epoch(), .end = partition->log_end_offset()};
+    if (!damaged_.contains(id)) lost_ends_[id] = *end_of_copy(id);
     partitions_.erase(id);
+    never_in_sync_.erase(id);
     damaged_.erase(id);
     if (!mutant<"R76-opens-what-has-failed">()) unusable_[id] = Unusable::lost;
     retire(*partition);
@@ -140,7 +142,9 @@ void ReplicaManager::directory_failed(const std::string& directory) {
 
 std::optional<ReplicaManager::CopyEnd> ReplicaManager::end_of_copy(const TopicIdPartition& id) const {
   if (const auto found = partitions_.find(id); found != partitions_.end())
-    return CopyEnd{.last_epoch = found->second->last_record_epoch(), .end = found->second->log_end_offset()};
+    return CopyEnd{.last_epoch = found->second->last_record_epoch(),
+                   .end = found->second->log_end_offset(),
+                   .never_in_sync = never_in_sync_.contains(id)};
   if (const auto lost = lost_ends_.find(id); lost != lost_ends_.end()) return lost->second;
   if (unusable_.contains(id)) return CopyEnd{.last_epoch = std::nullopt, .end = Offset(0)};
   return std::nullopt;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "broker/server/frame_buffer.h"
 #include "common/model/mutant.h"
 
 namespace broker::server {
@@ -16,9 +17,12 @@ namespace {
 constexpr size_t read_ahead_bytes = 512;  // all that an idle connection holds beside its own state
 // Frames are charged as they arrive, a step ahead: at first a little, then four times what has come already, so that a
 // frame of Kafka's default batch takes two steps, each of which costs a read. Who claims a large frame and sends
-// nothing holds no more than the first step.
+// nothing holds no more than the first step. Who has sent a large one before gets as much at once, in one read and
+// without moving it, up to a little more than Kafka's largest batch and while memory is not scarce.
 constexpr size_t charge_step_min = 4 << 10;
 constexpr size_t charge_step_max = 1 << 20;
+constexpr size_t proven_bytes_max = 2 << 20;
+static_assert(FrameBuffer::least_room == 5 * charge_step_min);  // the first two steps: nothing is moved
 
 uint32_t read_u32(const std::byte* p) {
   uint32_t v = 0;
@@ -159,25 +163,26 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::read_frame() {
     co_return nullptr;
   }
   MemoryBudget::Charge charge(*budget_);
-  // Uninitialised on purpose: pages of a frame that never arrives are never touched.
-  std::shared_ptr<std::byte[]> memory(new std::byte[length]);
+  FrameBuffer memory(length);
   size_t filled = 0;
   while (filled < length) {
-    const size_t step = std::min<size_t>(std::clamp(4 * filled, charge_step_min, charge_step_max), length - filled);
+    const size_t proven = filled == 0 && !charge.is_scarce() ? proven_bytes_ : 0;
+    const size_t arriving = std::clamp(4 * filled, charge_step_min, charge_step_max);
+    const size_t step = std::min(std::max(proven, arriving), length - filled);
     const common::Instant began = *std::exchange(frame_began_, std::nullopt);
     const common::Instant asked = shard_.now();
     if (!mutant<"R109-reads-beyond-its-budget">()) co_await charge.grow(step);
     frame_began_ = began + (shard_.now() - asked);  // who waits for memory is not late
-    if (closed_ || !co_await fill(memory.get() + filled, step)) {
-      close("");
+    const bool has_room = memory.make_room(filled + step);
+    if (!has_room || closed_ || !co_await fill(memory.data() + filled, step)) {
+      close(has_room ? "" : fmt::format("there is no memory for its request of {} bytes", length));
       co_return nullptr;
     }
     filled += step;
   }
   frame_began_.reset();
-  const common::model::BytesView view(memory.get(), length);
-  Buffer frame(std::move(memory), view);
-  co_return std::make_shared<Slot>(shard_, info_, std::move(charge), std::move(frame));
+  proven_bytes_ = std::max(proven_bytes_, std::min<size_t>(length, proven_bytes_max));
+  co_return std::make_shared<Slot>(shard_, info_, std::move(charge), memory.take());
 }
 
 // While answers wait for memory, who has one waiting is not asked for the next request.

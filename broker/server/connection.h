@@ -185,6 +185,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::vector<std::byte> ahead_;
   size_t ahead_begin_ = 0;
   size_t ahead_end_ = 0;
+  size_t proven_bytes_ = 0;  // the largest frame that came in full, within bounds
 };
 
 }  // namespace broker::server

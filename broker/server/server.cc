@@ -36,7 +36,9 @@ struct Server::Listener {
   std::unique_ptr<common::net::Acceptor> acceptor;
   std::unique_ptr<common::Event> connection_closed;  // descriptors may be free again
   size_t next_shard = 0;
-  std::unordered_map<std::string, uint32_t> per_ip;  // on the first shard, where accepting happens
+  // On the first shard, where accepting happens.
+  std::unordered_map<std::string, uint32_t> per_ip;
+  uint32_t open = 0;
 };
 
 Server::Server(std::vector<common::Shard*> shards, ServerLimits limits, std::vector<Dispatch> dispatch,
@@ -118,24 +120,31 @@ Awaitable<void> Server::accept_loop(Server& server, Listener& listener) {
   }
 }
 
+const char* Server::bound_reached(const Listener& listener, const std::string& ip, uint32_t from_ip) const {
+  if (open_ >= counts_.in_all) return "max.connections, or the descriptor limit";
+  const auto own = counts_.of_listener.find(listener.spec.name);
+  if (own != counts_.of_listener.end() && listener.open >= own->second) return "this listener's max.connections";
+  const auto single = counts_.of_single.find(ip);
+  const uint32_t from_ip_max = single != counts_.of_single.end() ? single->second : counts_.per_ip;
+  return from_ip >= from_ip_max ? "max.connections.per.ip" : nullptr;
+}
+
 void Server::hand_over(Listener& listener, common::net::Acceptor::Accepted accepted) {
   const std::string ip = accepted.peer.host;
   uint32_t& from_ip = listener.per_ip[ip];
-  const auto single = counts_.of_single.find(ip);
-  const uint32_t from_ip_max = single != counts_.of_single.end() ? single->second : counts_.per_ip;
-  const bool too_many = open_ >= counts_.in_all || from_ip >= from_ip_max;
-  if (too_many && !mutant<"R111-takes-any-number-of-connections">()) {
+  const char* const bound = bound_reached(listener, ip, from_ip);
+  if (bound != nullptr && !mutant<"R111-takes-any-number-of-connections">()) {
     ++refused_;
     if (refused_line_.ask(shards_.front()->now()).allowed) {
-      log_.warn("listener {}: {} connections are open, {} of them from {}: no more are taken ({})", listener.spec.name,
-                open_.load(), from_ip, ip,
-                open_ >= counts_.in_all ? "max.connections, or the descriptor limit" : "max.connections.per.ip");
+      log_.warn("listener {}: {} connections are open, {} of them here, {} from {}: no more are taken ({})",
+                listener.spec.name, open_.load(), listener.open, from_ip, ip, bound);
     }
     if (from_ip == 0) listener.per_ip.erase(ip);
     ::close(accepted.descriptor);
     return;
   }
   ++from_ip;
+  ++listener.open;
   ++open_;
   ++accepted_;
   PerShard& part = *per_shard_[listener.next_shard++ % per_shard_.size()];
@@ -156,12 +165,13 @@ void Server::hand_over(Listener& listener, common::net::Acceptor::Accepted accep
         }
       }
       part.connections.erase(connection.shared_from_this());
-      --open_;
       shards_.front()->post([&listener, ip] {
         if (const auto it = listener.per_ip.find(ip); it != listener.per_ip.end() && --it->second == 0)
           listener.per_ip.erase(it);
+        --listener.open;
         listener.connection_closed->pulse();
       });
+      --open_;  // after that: where none is open, none is counted for long
     };
     auto connection = std::make_shared<Connection>(part.shard, std::move(socket), std::move(info), limits_.connection,
                                                    part.budget, part.responses, part.dispatch, std::move(on_closed));
@@ -195,6 +205,10 @@ void Server::stop() {
 
 const SoftwareTable& Server::software(size_t shard) const {
   return *per_shard_[shard]->software;
+}
+
+uint64_t Server::request_bytes_held(size_t shard) const {
+  return per_shard_[shard]->budget->used();
 }
 
 ServerStats Server::stats() const {

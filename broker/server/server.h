@@ -28,9 +28,10 @@ struct ListenerSpec {
 
 // How many clients may be connected (R111).
 struct ConnectionCounts {
-  uint32_t in_all = 10'000;                   // max.connections, or what the descriptors allow
-  uint32_t per_ip = 10'000;                   // max.connections.per.ip
-  std::map<std::string, uint32_t> of_single;  // max.connections.per.ip.overrides
+  uint32_t in_all = 10'000;                     // max.connections, or what the descriptors allow
+  uint32_t per_ip = 10'000;                     // max.connections.per.ip
+  std::map<std::string, uint32_t> of_single;    // max.connections.per.ip.overrides
+  std::map<std::string, uint32_t> of_listener;  // listener.name.X.max.connections
 };
 
 struct ServerLimits {
@@ -67,11 +68,15 @@ class Server {
   [[nodiscard]] ServerStats stats() const;
   // Of the connections of one shard. On that shard.
   [[nodiscard]] const SoftwareTable& software(size_t shard) const;
+  // What its requests are charged with now. On that shard.
+  [[nodiscard]] uint64_t request_bytes_held(size_t shard) const;
 
  private:
   struct PerShard;
   struct Listener;
   static Awaitable<void> accept_loop(Server& server, Listener& listener);
+  // The bound that one more connection from `ip` would break; nullptr: none.
+  [[nodiscard]] const char* bound_reached(const Listener& listener, const std::string& ip, uint32_t from_ip) const;
   void hand_over(Listener& listener, common::net::Acceptor::Accepted accepted);
 
   const std::vector<common::Shard*> shards_;

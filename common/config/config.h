@@ -36,7 +36,7 @@ struct CleanupPolicy {
 // A limit that is absent means "no limit" (-1 or the largest long in Kafka's text).
 struct TopicConfig {
   int32_t segment_bytes = 1 << 30;
-  std::optional<milliseconds> segment_age = milliseconds(604'800'000);  // segment.ms
+  milliseconds segment_age{604'800'000};  // segment.ms; "never" is a hundred years
   milliseconds segment_jitter{0};
   int32_t segment_index_bytes = 10 << 20;
   int32_t index_interval_bytes = 4096;
@@ -162,6 +162,7 @@ struct BrokerConfig {
   int32_t max_connections = 2'147'483'647;
   int32_t max_connections_per_ip = 2'147'483'647;
   std::map<std::string, int32_t> max_connections_per_ip_overrides;
+  std::map<std::string, int32_t> max_connections_of_listener;  // listener.name.X.max.connections, by listener
   std::optional<milliseconds> connections_max_idle = milliseconds(600'000);
   int32_t listen_backlog = 1024;
   std::optional<int32_t> socket_send_buffer;  // absent (-1): the kernel tunes it

@@ -329,6 +329,11 @@ void Loader::read_rest() {
     }
     config_.max_connections_per_ip_overrides[entry.substr(0, colon)] = static_cast<int32_t>(*count);
   }
+  for (const Listener& listener : config_.listeners) {
+    const auto it = config_.given.find(listener_property(listener.name, "max.connections"));
+    const std::optional<int64_t> count = it == config_.given.end() ? std::nullopt : parse_integer(it->second);
+    if (count) config_.max_connections_of_listener[listener.name] = static_cast<int32_t>(*count);  // within its bounds
+  }
 }
 
 // "/a//b/./c/" -> "/a/b/c"

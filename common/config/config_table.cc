@@ -90,7 +90,7 @@ bool value_fits(const Property& property, std::string_view value) {
       const std::optional<int64_t> number = parse_integer(value);
       const NumberLimits limits = limits_of(property.type);
       return number && *number >= property.min.value_or(limits.min) && *number >= limits.min &&
-             *number <= property.max.value_or(limits.max) && *number <= limits.max;
+             *number <= property.max.value_or(limits.max) && *number <= limits.max && number != property.except;
     }
     case ValueType::real: {
       const std::optional<double> number = parse_real(value);
@@ -114,10 +114,11 @@ std::string range_text(const Property& property, std::string_view what) {
   const NumberLimits limits = limits_of(property.type);
   const bool narrow = property.type == ValueType::int16 || property.type == ValueType::int32;
   const std::optional<int64_t> max = property.max ? property.max : narrow ? std::optional(limits.max) : std::nullopt;
-  if (property.min && max) return fmt::format("{} from {} to {}", what, *property.min, *max);
-  if (property.min) return fmt::format("{}, at least {}", what, *property.min);
-  if (max) return fmt::format("{}, at most {}", what, *max);
-  return std::string(what);
+  const std::string except = property.except ? fmt::format(", but not {}", *property.except) : "";
+  if (property.min && max) return fmt::format("{} from {} to {}{}", what, *property.min, *max, except);
+  if (property.min) return fmt::format("{}, at least {}{}", what, *property.min, except);
+  if (max) return fmt::format("{}, at most {}{}", what, *max, except);
+  return std::string(what) + except;
 }
 
 }  // namespace

@@ -58,7 +58,8 @@ struct Property {
   std::optional<std::string_view> default_text;  // absent: null
   std::optional<int64_t> min;
   std::optional<int64_t> max;
-  std::string_view allowed;  // "a, b, c"; empty: anything
+  std::optional<int64_t> except;  // within the bounds, and not allowed all the same
+  std::string_view allowed;       // "a, b, c"; empty: anything
   Update update = Update::at_restart;
   Effect effect = Effect::used;
   std::string_view doc;

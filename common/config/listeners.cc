@@ -46,6 +46,12 @@ std::string_view to_string(SecurityProtocol protocol) {
   return "?";
 }
 
+std::string listener_property(std::string_view listener, std::string_view property) {
+  std::string key = fmt::format("listener.name.{}.", listener);
+  for (char& c : key) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  return key.append(property);
+}
+
 std::string to_string(const Listener& listener) {
   return fmt::format("{}://{}", listener.name, common::model::address_text(listener.host, listener.port));
 }

@@ -24,6 +24,8 @@ Parsed<HostPort> parse_host_port(std::string_view text);
 // "1@host:port,2@host:port"
 Parsed<std::vector<Voter>> parse_voters(std::string_view text);
 std::string_view to_string(SecurityProtocol protocol);
+// The name of `property` for one listener alone: "listener.name.internal.max.connections".
+std::string listener_property(std::string_view listener, std::string_view property);
 // "NAME://host:port"
 std::string to_string(const Listener& listener);
 

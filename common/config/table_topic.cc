@@ -22,6 +22,7 @@ std::vector<Property> topic_rows() {
        .default_text = "-1",
        .min = -1,
        .max = 9,
+       .except = 0,
        .update = Update::cluster_wide,
        .doc = "Gzip level when the broker recompresses.",
        .topic_member = &TopicConfig::gzip_level,

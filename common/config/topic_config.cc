@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/config/defaults.h"
+#include "common/config/listeners.h"
 #include "common/config/values.h"
 #include "common/model/mutant.h"
 
@@ -244,6 +245,14 @@ BrokerConfig with_dynamic(const BrokerConfig& base, const Lookup& dynamic_broker
     if (!is_agreed(property.key)) value = look(dynamic_broker, property.key);
     if (!value) value = look(dynamic_default, property.key);
     if (value && check_value(property, *value)) set_member(config, property, *value);
+  }
+  const Property& most = *find_broker_property("max.connections");
+  for (const Listener& listener : config.listeners) {
+    const std::string key = listener_property(listener.name, most.key);
+    std::optional<std::string> value = look(dynamic_broker, key);
+    if (!value) value = look(dynamic_default, key);
+    if (value && check_value(most, *value))
+      config.max_connections_of_listener[listener.name] = static_cast<int32_t>(parse_integer(*value).value_or(0));
   }
   config.topic_defaults = resolve_topic(
       {.broker = &base, .dynamic_default = dynamic_default, .dynamic_broker = dynamic_broker, .topic = {}});

@@ -4,7 +4,8 @@
 //   00000000000000000120.snapshot   producer state before offset 120
 //   leader-epoch-checkpoint         and partition.metadata
 //   offset-gaps                     empty: batches may be missing between others (compaction); elsewhere that is damage
-//   restart-at                      the log is being emptied and goes on at the offset inside (R67)
+//   never-in-sync                   empty: a copy that the cluster did not count on when it was made, and that was in
+//   no ISR since restart-at                      the log is being emptied and goes on at the offset inside (R67)
 //   *.deleted, *.cleaned, *.tmp     left-overs: removed at the next open (R80)
 //   *.log.swap                      a complete replacement for all segments in its range of offsets: takes their place
 //                                   at the next open (R80)
@@ -28,6 +29,7 @@ inline constexpr std::string_view epoch_file_name = "leader-epoch-checkpoint";
 inline constexpr std::string_view metadata_file_name = "partition.metadata";
 inline constexpr std::string_view restart_file_name = "restart-at";
 inline constexpr std::string_view gaps_file_name = "offset-gaps";
+inline constexpr std::string_view never_in_sync_file_name = "never-in-sync";
 
 // "<directory>/<20 digits><suffix>"
 [[nodiscard]] std::string file_path(std::string_view directory, model::Offset base, std::string_view suffix);

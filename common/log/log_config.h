@@ -53,4 +53,11 @@ struct OpenHints {
   std::optional<model::Offset> doubted_from;
 };
 
+// A log was cut, or began anew: what the checkpoints may say of it at most. None: they say no more already.
+struct Ceilings {
+  model::Offset recovery_point;
+  std::optional<model::Offset> high_watermark;
+  std::optional<model::Offset> log_start;
+};
+
 }  // namespace common::log

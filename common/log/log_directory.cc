@@ -142,6 +142,26 @@ bool is_missing(IoFault fault) {
   return fault == IoFault::not_found || fault == IoFault::too_large;
 }
 
+// Several files that are written for one `done`.
+class Storing {
+ public:
+  explicit Storing(disk::Done<void> done) : done_(std::move(done)) {}
+
+  disk::Done<void> begin(const std::shared_ptr<Storing>& self) {
+    ++left_;
+    return [self](const IoResult<void>& stored) { self->end(stored); };
+  }
+  void end(const IoResult<void>& stored) {
+    if (!stored) result_ = stored;
+    if (--left_ == 0) done_(result_);
+  }
+
+ private:
+  size_t left_ = 1;  // so that it cannot end before all have begun
+  IoResult<void> result_;
+  const disk::Done<void> done_;
+};
+
 Result<void> as_result(const IoResult<void>& result) {
   if (!result) return disk::storage_error(result.error());
   return {};
@@ -277,6 +297,9 @@ Result<PartitionDirectory> LogDirectory::read_partition(std::string path, TopicP
   if (text) found.topic_id = decode_metadata(text->text());
   if (!text && !is_missing(text.error().fault) && !mutant<"R76-takes-an-unreadable-replica-for-a-stray">())
     return disk::storage_error(text.error());
+  auto unproven = disk_.read_file(found.path + "/" + std::string(never_in_sync_file_name), small_file);
+  if (!unproven && !is_missing(unproven.error().fault)) return disk::storage_error(unproven.error());
+  found.never_in_sync = unproven.has_value();
   if (found.topic_id) return found;
   // Whoever died while it was made left no records.
   auto files = disk_.list(found.path);
@@ -443,36 +466,39 @@ void LogDirectory::store_newest(CheckpointKind kind, disk::Done<void> done) {
   if (!state.is_writing) start_store(kind);
 }
 
-void LogDirectory::lower_recovery_point(const TopicPartition& partition, Offset to, disk::Done<void> done) {
-  constexpr auto kind = CheckpointKind::recovery_point;
+// Whether the file has to be written for that.
+bool LogDirectory::lower(CheckpointKind kind, const TopicPartition& partition, std::optional<Offset> to) {
+  if (!to) return false;
   Pending::Kind& state = pending_->kinds[static_cast<size_t>(kind)];
   const auto known = state.newest.find(partition);
-  const bool is_low = known == state.newest.end() || known->second <= to;
+  const bool is_low = known == state.newest.end() || known->second <= *to;
   // What is being written may replace one that is not, and what could not be written may have been to.
-  if (is_low && !state.is_writing && !state.is_unsure) return done({});
-  if (!is_low && !mutant<"R71-recovery-point-beyond-a-cut">()) known->second = to;
-  store_newest(kind, std::move(done));
+  if (is_low && !state.is_writing && !state.is_unsure) return false;
+  if (!is_low && !mutant<"R71-recovery-point-beyond-a-cut">()) known->second = *to;
+  return true;
+}
+
+void LogDirectory::lower_checkpoints(const TopicPartition& partition, const Ceilings& most, disk::Done<void> done) {
+  const auto storing = std::make_shared<Storing>(std::move(done));
+  const auto look = [&](CheckpointKind kind, std::optional<Offset> to) {
+    if (lower(kind, partition, to)) store_newest(kind, storing->begin(storing));
+  };
+  look(CheckpointKind::recovery_point, most.recovery_point);
+  look(CheckpointKind::high_watermark, most.high_watermark);
+  look(CheckpointKind::log_start, most.log_start);
+  storing->end({});
 }
 
 void LogDirectory::forget_checkpoints(const TopicPartition& partition, disk::Done<void> done) {
-  struct Forgetting {
-    size_t left = 1;  // so that it cannot end before all have begun
-    IoResult<void> result;
-  };
-  const auto forgetting = std::make_shared<Forgetting>();
-  const auto step = [forgetting, done = std::move(done)](const IoResult<void>& stored) {
-    if (!stored) forgetting->result = stored;
-    if (--forgetting->left == 0) done(forgetting->result);
-  };
+  const auto storing = std::make_shared<Storing>(std::move(done));
   for (size_t i = 0; i < checkpoint_kinds && !mutant<"R42-checkpoints-outlive-their-partition">(); ++i) {
     Pending::Kind& state = pending_->kinds[i];
     // What is being written may still name it, though the newest map does not.
     const bool is_in_doubt = state.is_unsure || (state.is_writing && !mutant<"R42-forgets-what-is-being-written">());
     if (state.newest.erase(partition) == 0 && !is_in_doubt) continue;
-    ++forgetting->left;
-    store_newest(static_cast<CheckpointKind>(i), step);
+    store_newest(static_cast<CheckpointKind>(i), storing->begin(storing));
   }
-  step({});
+  storing->end({});
 }
 
 void LogDirectory::start_store(CheckpointKind kind) {
@@ -481,7 +507,7 @@ void LogDirectory::start_store(CheckpointKind kind) {
   state.is_next = false;
   auto text = std::make_shared<std::string>(encode_offsets(state.newest));
   // After a failover thousands of epoch files may wait for their syncs, and a replica that was cut waits for this one
-  // file before it serves again (lower_recovery_point).
+  // file before it serves again (lower_checkpoints).
   disk_.offload(
       disk::Job::urgent_changes,
       [d = &disk_, to = file(name_of(kind)), text] { return d->replace_file(to, as_bytes(*text), Durability::medium); },
@@ -505,7 +531,8 @@ std::string LogDirectory::partition_path(const TopicPartition& partition) const 
   return file(fmt::format("{}", partition));
 }
 
-Result<std::string> LogDirectory::create_partition(const TopicPartition& partition, const TopicId& topic_id) {
+Result<std::string> LogDirectory::create_partition(const TopicPartition& partition, const TopicId& topic_id,
+                                                   NewCopy copy) {
   const std::string to = partition_path(partition);
   if (auto made = disk_.create_directories(to); !made) return disk::storage_error(made.error());
   auto there = disk_.list(to);
@@ -521,12 +548,36 @@ Result<std::string> LogDirectory::create_partition(const TopicPartition& partiti
   const std::string epochs = encode_epochs({});
   if (auto made = disk_.replace_file(to + "/" + std::string(epoch_file_name), as_bytes(epochs), Durability::medium); !made)
     return disk::storage_error(made.error());
+  // Before the id, without which there is no copy.
+  if (auto marked = mark_new(to, copy); !marked) return disk::storage_error(marked.error());
   const std::string text = fmt::format("version: 0\ntopic_id: {}", topic_id);
   const std::string metadata = to + "/" + std::string(metadata_file_name);
   if (auto written = disk_.replace_file(metadata, as_bytes(text), Durability::medium); !written)
     return disk::storage_error(written.error());
   if (auto synced = disk_.sync_directory(path_); !synced) return disk::storage_error(synced.error());
   return to;
+}
+
+// Whoever died while a copy was made may have left the mark of another kind.
+IoResult<void> LogDirectory::mark_new(const std::string& partition_path, NewCopy copy) {
+  const std::string mark = partition_path + "/" + std::string(never_in_sync_file_name);
+  if (copy == NewCopy::counts_later) {
+    auto made = disk_.open(mark, disk::OpenMode::create_if_missing);
+    return made ? IoResult<void>() : tl::unexpected(made.error());
+  }
+  auto removed = disk_.remove_file(mark);
+  return removed || removed.error().fault == IoFault::not_found ? IoResult<void>() : removed;
+}
+
+void LogDirectory::note_in_sync(const TopicPartition& partition, disk::Done<void> done) {
+  disk_.offload(
+      disk::Job::changes,
+      [d = &disk_, where = partition_path(partition)]() -> IoResult<void> {
+        auto removed = d->remove_file(where + "/" + std::string(never_in_sync_file_name));
+        if (!removed) return removed.error().fault == IoFault::not_found ? IoResult<void>() : removed;
+        return d->sync_directory(where);
+      },
+      std::move(done));
 }
 
 void LogDirectory::delete_partition(const TopicPartition& partition, const model::Uuid& unique, disk::Done<void> done) {

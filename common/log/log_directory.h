@@ -53,7 +53,12 @@ struct PartitionDirectory {
   std::string path;
   TopicPartition partition;
   std::optional<TopicId> topic_id;  // none: partition.metadata is missing or bad: a stray (R42)
+  bool never_in_sync = false;       // NewCopy::counts_later, and note_in_sync has not been called
 };
+
+// Whether the cluster counts on a copy from its first record on, as of a new topic, or only once it has been in sync:
+// then it may have been made in the place of one that is gone (R46).
+enum class NewCopy { counts_now, counts_later };
 
 // What becomes of a directory that is set aside. for_a_while: strays() names it from the next start on. for_good: it is
 // never looked at again.
@@ -103,8 +108,8 @@ class LogDirectory {
   // Replaces a checkpoint file; the map is that of the whole directory. Calls may overlap: the newest wins.
   void store_checkpoint(CheckpointKind kind, OffsetMap offsets, disk::Done<void> done);
   [[nodiscard]] Result<void> store_checkpoint_blocking(CheckpointKind kind, const OffsetMap& offsets);
-  // `done` when the stored recovery point of the partition, if there is one, is at most `to`: at once, mostly.
-  void lower_recovery_point(const TopicPartition& partition, Offset to, disk::Done<void> done);
+  // `done` when what is stored of the partition, if anything is, is at most this: at once, mostly.
+  void lower_checkpoints(const TopicPartition& partition, const Ceilings& most, disk::Done<void> done);
   // Checkpoints go by name: `done` when none of them says anything of a partition that had this one before. Before it
   // is made again; at once, without writing, if it had not.
   void forget_checkpoints(const TopicPartition& partition, disk::Done<void> done);
@@ -112,7 +117,10 @@ class LogDirectory {
   [[nodiscard]] std::string partition_path(const TopicPartition& partition) const;
   // Makes the directory with an empty log and its partition.metadata, durably. Waits for the disk. Refused where
   // records lie under that name already.
-  [[nodiscard]] Result<std::string> create_partition(const TopicPartition& partition, const TopicId& topic_id);
+  [[nodiscard]] Result<std::string> create_partition(const TopicPartition& partition, const TopicId& topic_id,
+                                                     NewCopy copy = NewCopy::counts_now);
+  // The copy counts from now on, for later runs too. On the pool.
+  void note_in_sync(const TopicPartition& partition, disk::Done<void> done);
   // Renames to -delete, then removes everything, on the pool. The log must be destroyed. `unique`: random. A failure:
   // it may still have its name.
   void delete_partition(const TopicPartition& partition, const model::Uuid& unique, disk::Done<void> done);
@@ -138,6 +146,8 @@ class LogDirectory {
   Result<void> read_partitions();
   Result<PartitionDirectory> read_partition(std::string path, TopicPartition partition);
   Result<void> read_checkpoints();
+  bool lower(CheckpointKind kind, const TopicPartition& partition, std::optional<Offset> to);
+  [[nodiscard]] disk::IoResult<void> mark_new(const std::string& partition_path, NewCopy copy);
   void store_newest(CheckpointKind kind, disk::Done<void> done);
   void start_store(CheckpointKind kind);
   void remove_running_marker();

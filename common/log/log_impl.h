@@ -138,6 +138,10 @@ class Log::Impl {
   void reload_producers(Offset end);
   [[nodiscard]] Result<records::ProducerStateTable> read_producers();
 
+  // -- log_age.cc --
+  [[nodiscard]] bool is_age_known(size_t segment);
+  void find_ages(size_t first);
+
   // -- log_compact.cc --
   [[nodiscard]] std::vector<SegmentFacts> segment_facts();
   Result<std::unique_ptr<Compaction>> compact(CompactionRequest request);
@@ -171,6 +175,7 @@ class Log::Impl {
   EpochCache epochs;
   records::ProducerStateTable producers;
   bool owes_producers = false;  // a truncation could not read them again: nothing is appended, nor saved of them (R84)
+  bool is_finding_ages = false;
   struct Snapshot {
     Offset offset;
     uint64_t write = 0;  // the write that is under way; 0: the file is good

@@ -36,6 +36,7 @@ Result<void> LogRecovery::adopt_indexes(Segment& segment) {
   if (segment.times.last()) {
     segment.largest_timestamp = TimestampMs(segment.times.last()->timestamp);
     segment.largest_timestamp_offset = segment.base + segment.times.last()->relative_offset;
+    segment.is_age_hearsay = segment.times.count() == 1;
   }
   return {};
 }

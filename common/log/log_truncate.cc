@@ -489,8 +489,8 @@ size_t Log::Impl::apply_retention(const Now& now, Offset high_watermark) {
     const TimestampMs newest = from_future ? segment.last_append : segment.largest_timestamp;
     const bool too_old = config.retention_ms && now.wall.value - newest.value > config.retention_ms->count();
     const bool too_much = config.retention_bytes && left - segment.size_bytes >= *config.retention_bytes;
-    const bool goes = (config.delete_old_segments && (too_old || too_much)) || end_of(count) <= log_start;
-    if (!goes) break;
+    const bool goes = (config.delete_old_segments && too_much) || end_of(count) <= log_start;
+    if (!goes && (!config.delete_old_segments || !too_old || !is_age_known(count))) break;
     left -= segment.size_bytes;
   }
   if (count == 0) return 0;

@@ -42,6 +42,7 @@ void Segment::forget_batches() {
   size_bytes = 0;
   largest_timestamp = TimestampMs(-1);
   largest_timestamp_offset = base;
+  is_age_hearsay = false;
   first_timestamp.reset();
   bytes_since_index = 0;
   offsets.reset();

@@ -23,6 +23,7 @@ struct Segment {
   uint64_t allocated_bytes = 0;  // length of the file if space was reserved
   TimestampMs largest_timestamp{-1};
   Offset largest_timestamp_offset;
+  bool is_age_hearsay = false;  // the largest timestamp is what the only entry of a file says (log_age.cc)
   std::optional<TimestampMs> first_timestamp;  // of the first batch: what segment.ms counts from
   TimestampMs created;
   TimestampMs last_append;

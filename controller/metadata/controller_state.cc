@@ -246,6 +246,12 @@ void ControllerState::relieve_the_unreached(Instant now, std::vector<Decision>& 
   }
 }
 
+bool ControllerState::has_no_copy(BrokerId id, const TopicIdPartition& partition) const {
+  const BrokerImage* broker = image_.broker(id);
+  return registry_.is_offline(id, partition) ||
+         (broker != nullptr && recovery_.is_without(id, broker->epoch, partition));
+}
+
 void ControllerState::recover_by_longest_log(Instant now, std::vector<Decision>& decisions) {
   if (recovery_.idle()) return;
   Draft d = draft();

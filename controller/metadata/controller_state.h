@@ -61,10 +61,11 @@ class ControllerState {
 
  private:
   [[nodiscard]] Draft draft() const {
-    return Draft(image_, next_index_, [this](BrokerId id, const TopicIdPartition& partition) {
-      return registry_.is_offline(id, partition);
-    });
+    return Draft(image_, next_index_,
+                 [this](BrokerId id, const TopicIdPartition& partition) { return has_no_copy(id, partition); });
   }
+  // None that could be used, or none of what it had.
+  [[nodiscard]] bool has_no_copy(BrokerId id, const TopicIdPartition& partition) const;
   // Takes over what the draft did to the image.
   Decision adopt(Draft&& draft, ControllerAnswer answer, Instant now);
   void follow_brokers(const MetadataImage& before, Instant now);

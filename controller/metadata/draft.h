@@ -34,7 +34,7 @@ struct Decision {
 
 class Draft {
  public:
-  // Whether a broker has said that it cannot use its replica (R72, R76).
+  // Whether a broker has said that it cannot use its replica (R72, R76), or that what it had of it is gone (R46).
   using IsOffline = std::function<bool(BrokerId, const TopicIdPartition&)>;
   // `index` is where this batch will stand in the metadata log.
   Draft(const MetadataImage& image, LogIndex index, IsOffline is_offline = {})

@@ -88,6 +88,14 @@ void LongestLogRecovery::on_log_end(BrokerId broker, BrokerEpoch epoch, const Lo
   found->second.answers.insert_or_assign(broker, Answer{epoch, end});
 }
 
+bool LongestLogRecovery::is_without(BrokerId broker, BrokerEpoch epoch, const TopicIdPartition& partition) const {
+  const auto found = pending_.find(partition);
+  if (found == pending_.end()) return false;
+  const auto answer = found->second.answers.find(broker);
+  if (answer == found->second.answers.end() || answer->second.broker_epoch != epoch) return false;
+  return answer->second.end.never_in_sync && !mutant<"R46-takes-a-new-copy-for-the-one-that-is-gone">();
+}
+
 void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const ControllerOptions& options,
                                Instant now) {
   for (auto& [partition, pending] : pending_) {
@@ -108,6 +116,8 @@ void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const 
         complete = false;
       } else if (broker == nullptr) {
         ++offline;  // unregistered: whoever did that knows that it does not come back
+      } else if (is_without(candidate, broker->epoch, partition)) {
+        ++offline;  // what it has now was never counted on, however long it is
       } else if (is_offline(candidate, partition)) {
         ++offline;
         if (answer != pending.answers.end()) {

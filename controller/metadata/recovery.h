@@ -27,10 +27,13 @@ class LongestLogRecovery {
 
   // Whose copy its broker has reported as offline (R72, R76): it can still say where that ended.
   using IsOffline = std::function<bool(BrokerId, const TopicIdPartition&)>;
-  // Elects where every candidate is in service and has answered in its present life. Offline copies are not waited for
-  // while they are no more than may be lost at once (minISR - 1), and none of them is known to have ended later: then
-  // somebody else has what they had. Where one's broker is not in service, it is given a session's time to say it: after
-  // a change of controllers nobody is, and what the former one had been told is forgotten.
+  // Whether that life of the broker has said that what it had of the partition is not there.
+  [[nodiscard]] bool is_without(BrokerId broker, BrokerEpoch epoch, const TopicIdPartition& partition) const;
+  // Elects where every candidate is in service and has answered in its present life. Offline copies, and those that are
+  // not there any more, are not waited for while they are no more than may be lost at once (minISR - 1), and none of
+  // them is known to have ended later: then somebody else has what they had. Where the broker of one that is offline is
+  // not in service, it is given a session's time to say where that ended: after a change of controllers nobody is, and
+  // what the former one had been told is forgotten.
   void elect(Draft& draft, const IsOffline& is_offline, const ControllerOptions& options, Instant now);
   [[nodiscard]] bool idle() const { return pending_.empty(); }
 

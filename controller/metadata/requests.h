@@ -238,6 +238,9 @@ struct LogEnd {
   LeaderEpoch leader_epoch;               // of the query
   std::optional<LeaderEpoch> last_epoch;  // of the last record; unset: the copy is empty
   Offset end;
+  // The copy was made where the cluster counted on none yet, and has been in no ISR since: what this broker is asked
+  // for is not here. It may lie on a disk that is not there.
+  bool never_in_sync = false;
   friend bool operator==(const LogEnd&, const LogEnd&) = default;
 };
 

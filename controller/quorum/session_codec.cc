@@ -99,6 +99,7 @@ void put_heartbeat(pb::BrokerHeartbeat& to, const BrokerHeartbeat& h) {
     m.set_leader_epoch(e.leader_epoch.value);
     if (e.last_epoch) m.set_last_epoch(e.last_epoch->value);
     m.set_end(e.end.value);
+    m.set_never_in_sync(e.never_in_sync);
   }
   if (h.trouble) {
     put_replicas(*to.mutable_trouble()->mutable_failed(), h.trouble->failed);
@@ -126,6 +127,7 @@ Result<BrokerHeartbeat> get_heartbeat(const pb::BrokerHeartbeat& m) {
     e.leader_epoch = LeaderEpoch{from.leader_epoch()};
     if (from.has_last_epoch()) e.last_epoch = LeaderEpoch{from.last_epoch()};
     e.end = Offset{from.end()};
+    e.never_in_sync = from.never_in_sync();
     h.log_ends.push_back(e);
   }
   if (m.has_trouble()) {

@@ -6,12 +6,16 @@ say() { echo "naru first boot: $*"; }
 trap 'say "failed at line $LINENO: $BASH_COMMAND"' ERR
 data=/data
 
-# wait_for SECONDS WHAT COMMAND...
+# wait_for WHAT COMMAND... - for as long as it takes: cloud-init runs this once for a host, and what it waits for may come
+# with the next `up`.
 wait_for() {
-  local deadline=$((SECONDS + $1)) what=$2
-  shift 2
-  until "$@"; do
-    if [ "$SECONDS" -ge "$deadline" ]; then say "waited in vain for $what"; return 1; fi
+  local what=$1 began=$SECONDS said=$((SECONDS - 50)) why=/run/naru-first-boot.why
+  shift
+  until "$@" 2>"$why"; do
+    if [ $((SECONDS - said)) -ge 60 ]; then
+      said=$SECONDS
+      say "for $((SECONDS - began)) s waiting for $what $(tail -n 1 "$why")"
+    fi
     sleep 1
   done
 }
@@ -22,35 +26,43 @@ hostnamectl set-hostname "$host" || hostname "$host"
 
 # 2. The data volume: by its id where the machine shows one (NVMe), else as /dev/xvdf, else the one NVMe disk without a
 # partition or a mount. It is attached while the machine boots, so it may come late. Only an empty disk is formatted.
+sys=/sys dev=/dev
+is_disk() { [ -b "$1" ]; }
 find_disk() {
   local path idle=()
   disk=
-  for path in /sys/block/nvme*; do
-    if [ -n "$volume" ] && [ "$(tr -d ' ' <"$path/device/serial" 2>/dev/null)" = "${volume//-/}" ]; then
-      disk=/dev/${path##*/}
+  for path in "$sys"/block/nvme*; do
+    if [ -n "$volume" ] && [ "$(tr -d ' ' 2>/dev/null <"$path/device/serial")" = "${volume//-/}" ]; then
+      disk=$dev/${path##*/}
       return
     fi
   done
-  for path in /dev/xvdf /dev/sdf; do
-    if [ -b "$path" ]; then disk=$(readlink -f "$path"); return; fi
+  for path in "$dev/xvdf" "$dev/sdf"; do
+    if is_disk "$path"; then disk=$(readlink -f "$path"); return; fi
   done
   if [ -n "$volume" ]; then return 1; fi
-  for path in /dev/nvme*n1; do
-    if [ -b "$path" ] && [ "$(lsblk -nro NAME "$path" | wc -l)" = 1 ] && [ -z "$(lsblk -nro MOUNTPOINT "$path")" ]; then
+  for path in "$dev"/nvme*n1; do
+    if is_disk "$path" && [ "$(lsblk -nro NAME "$path" | wc -l)" = 1 ] && [ -z "$(lsblk -nro MOUNTPOINT "$path")" ]; then
       idle+=("$path")
     fi
   done
   [ ${#idle[@]} -eq 1 ] && disk=${idle[0]}
 }
+# blkid says 2 of a disk with nothing on it. Any other answer, such as 8 for signatures of two kinds, is no empty disk.
+make_file_system() {
+  local answer=0
+  blkid -p "$disk" >/dev/null || answer=$?
+  case $answer in
+    0) say "$disk has a file system: its data is kept" ;;
+    2) mkfs.ext4 -q -m 1 -L naru-data "$disk" ;;
+    *) say "blkid says $answer of $disk, which may hold data: it is not formatted" && return 1 ;;
+  esac
+}
 mkdir -p "$data"
 if ! mountpoint -q "$data"; then
-  wait_for 600 "the data volume $volume" find_disk
+  wait_for "the data volume $volume" find_disk
   say "data volume: $disk"
-  if blkid -p "$disk" >/dev/null; then
-    say "$disk has a file system: its data is kept"
-  else
-    mkfs.ext4 -q -m 1 -L naru-data "$disk"
-  fi
+  make_file_system
   # By its own id, because a disk's name may change from boot to boot.
   uuid=$(blkid -p -o value -s UUID "$disk")
   what=$disk
@@ -74,7 +86,7 @@ PYTHON
 }
 install -d -m 0755 /var/cache/naru
 if ! echo "$package_sha256  $package" | sha256sum --check --status 2>/dev/null; then
-  wait_for 600 "the package" fetch
+  wait_for "the package" fetch
   echo "$package_sha256  $package.part" | sha256sum --check --status || { say "the package is not the one that was announced (SHA-256)"; exit 1; }
   mv "$package.part" "$package"
 fi
@@ -110,9 +122,13 @@ AssertPathIsMountPoint=$data
 ReadWritePaths=$data/kafka-logs
 UNIT
 install -d -o naru -g naru -m 0750 "$data/kafka-logs"
+# A volume from an older host, on which the user may have had another number.
+find "$data/kafka-logs" \( ! -user naru -o ! -group naru \) -exec chown -h naru:naru {} +
 systemctl daemon-reload
 systemctl enable naru.service
 systemctl start --no-block naru.service
 # It is active once it serves clients, which takes a majority of the brokers.
-wait_for 900 "the cluster" systemctl is-active --quiet naru.service
+settled() { systemctl is-active --quiet naru.service || systemctl is-failed --quiet naru.service; }
+wait_for "the cluster" settled
+systemctl is-active --quiet naru.service
 say "broker $node_id of cluster $cluster serves clients at $host:9092"

@@ -11,7 +11,7 @@ import threading
 import time
 
 import timeline
-from failover_report import judge, print_report, summary
+from failover_report import KILL_HEADS, judge, kill_rows, print_report, summary
 from naru_cluster import Failed, Workload, wait_until
 
 TOPIC = "failover-demo"
@@ -141,9 +141,8 @@ class Demo:
         before = {"leaders": self.leaders(), "controller": self.cluster.wait_controller()}
         self.run_for(self.seconds)
         self.flow()  # clients may still be looking for the leaders that went back: that pause is not the kill's
-        self.load.mark()
+        start = self.load.mark()
         self.screen.say(f"{said} of broker {victim}: {what}; leaders {before['leaders']}, controller {before['controller']}")
-        sent_before = self.load.progress["sent"]
         harmed_at = self.screen.now()
         self.screen.timeline.event(harmed_at, f"{said} of broker {victim}", is_harm=True)
         do()
@@ -154,7 +153,8 @@ class Demo:
         self.run_for(self.seconds)
         gap = self.load.mark()
         self.kills.append({"kill": what, "broker": victim, "before": before, "after": after, "gap_ms": round(gap["gap_ms"], 1),
-                           "partition": gap["partition"], "sent": gap["sent"] - sent_before})
+                           "partition": gap["partition"], "sent": gap["sent"] - start["sent"],
+                           "acknowledged": gap["acknowledged"] - start["acknowledged"]})
         self.screen.timeline.gap(harmed_at, harmed_at + gap["gap_ms"] / 1000)
         self.screen.say(f"writes went on after {gap['gap_ms']:.0f} ms; leaders {after['leaders']}, controller {after['controller']}")
         undo()
@@ -196,11 +196,8 @@ class Demo:
 
 
 def page(report, lines):
-    rows = [(k["kill"], k["broker"], ",".join(map(str, k["before"]["leaders"])), ",".join(map(str, k["after"]["leaders"])),
-             k["before"]["controller"], k["after"]["controller"], f"{k['gap_ms']:.0f} ms") for k in report["kills"]]
-    heads = ("what", "broker", "leaders before", "after", "controller before", "after", "longest gap")
     title = "Naru: brokers fail, nothing is lost" if report["passed"] else "Naru: brokers fail"
-    return timeline.html(lines, title, ("PASS: " if report["passed"] else "FAIL: ") + summary(report), report["passed"], (heads, rows))
+    return timeline.html(lines, title, ("PASS: " if report["passed"] else "FAIL: ") + summary(report), report["passed"], (KILL_HEADS, kill_rows(report)))
 
 
 def conclude(make_report, as_json, html=None):

@@ -1,21 +1,34 @@
 """Rows 44 to 53: what no client sends, sent to every port while ordinary clients work."""
 import contextlib
-import os
 import socket
 import struct
 import time
+import urllib.request
 import zlib
 
 import bad_input_access as bad
 from harness import Invalid, scenario
+from naru_cluster import free_ports
 from rows_limits import resident_mib
-from rows_signals import laid_out
+from rows_signals import laid_out, layout
 from views import epochs, fenced_count, terms
 from wire import closed_by, connect, frame, header, produce, read_frame
 
 
-def watched(run):
-    cluster = laid_out(run)
+def with_known_pages(run):
+    """A cluster under load, each broker of which serves HTTP on a port that is known."""
+    cluster = run.cluster(start=False)
+    first = free_ports(cluster.host, 9644, len(cluster.brokers))
+    for broker in cluster.brokers:
+        broker.settings["naru.http.port"] = first + broker.id - 1
+    cluster.start()
+    run.topic(assign=layout(cluster))
+    run.clients()
+    return cluster
+
+
+def watched(run, make=laid_out):
+    cluster = make(run)
     state = {"epochs": epochs(cluster, "load"), "term": terms(cluster), "fenced": fenced_count(cluster),
              "memory": {b.id: resident_mib(b.pid) for b in cluster.brokers},
              "lines": {b.id: len(b.log().splitlines()) for b in cluster.brokers}}
@@ -36,13 +49,13 @@ def unharmed(run, cluster, state, grown_max=100, lines_max=200):
     run.must(said < lines_max, f"the log is rate limited: {said} lines")
 
 
-@scenario(44, "garbage", "random bytes on the client port and the peer port of every broker", "closed, few log lines, nobody harmed", smoke=True)
+@scenario(44, "garbage", "random bytes on the client, the peer and the HTTP port of every broker", "closed, few log lines, nobody harmed", smoke=True)
 def garbage(run):
-    cluster, state = watched(run)
+    cluster, state = watched(run, with_known_pages)
     sent = closed = 0
     for round_ in range(20):
         for broker in cluster.brokers:
-            for port in (broker.port, broker.peer_port):
+            for port in (broker.port, broker.peer_port, broker.settings["naru.http.port"]):
                 with contextlib.suppress(ConnectionError), connect(broker, port) as c:
                     sent += 1
                     with contextlib.suppress(OSError):
@@ -51,13 +64,16 @@ def garbage(run):
                     closed += closed_by(c, 60)
     run.fired(f"{sent} connections with garbage, {closed} closed")
     run.must(closed == sent, f"all are closed: {closed} of {sent}")
+    for broker in cluster.brokers:
+        with urllib.request.urlopen(f"http://{broker.host}:{broker.settings['naru.http.port']}/livez", timeout=30) as answer:
+            run.must(answer.status == 200, f"the page of {broker.id} is served: {answer.status}")
     unharmed(run, cluster, state)
 
 
 @scenario(45, "other-protocols", "HTTP, TLS, SSH, Redis and HTTP/2 on the client port; HTTP/1 and Kafka on the peer port", "closed, no huge allocation")
 def other_protocols(run):
     cluster, state = watched(run)
-    hellos = {"HTTP": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "TLS": bytes.fromhex("16030100c8010000c40303") + os.urandom(200),
+    hellos = {"HTTP": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "TLS": bytes.fromhex("16030100c8010000c40303") + run.random.randbytes(200),
               "SSH": b"SSH-2.0-OpenSSH_9.2\r\n", "Redis": b"*1\r\n$4\r\nPING\r\n", "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0" * 9}
     left_open = []
     count = 0
@@ -79,19 +95,23 @@ def other_protocols(run):
     unharmed(run, cluster, state)
 
 
-@scenario(46, "huge-lengths", "length prefixes 0x7fffffff, -1, 0 and the maximum, 300 of each", "closed before any allocation")
+@scenario(46, "huge-lengths", "length prefixes 0x7fffffff, -1, 0 and the maximum, 300 of each", "closed at once, the maximum before any allocation of its size")
 def lengths(run):
     cluster, state = watched(run)
-    held, count = [], 0
+    held, impossible, closed = [], 0, 0
     for broker in cluster.brokers:
         for _ in range(100):
-            for length in (0x7FFFFFFF, -1, 0, 104857600):
-                with contextlib.suppress(OSError):
-                    c = connect(broker)
-                    c.sendall(struct.pack(">i", length) + b"\0\x12")
-                    held.append(c)
-                    count += 1
-    run.fired(f"{count} connections with such lengths, {len(held)} held open")
+            for length in (0x7FFFFFFF, -1, 0):
+                impossible += 1
+                with connect(broker) as c:
+                    with contextlib.suppress(ConnectionError):
+                        c.sendall(struct.pack(">i", length) + b"\0\x12")
+                    closed += closed_by(c, 10)
+            c = connect(broker)
+            c.sendall(struct.pack(">i", 104857600) + b"\0\x12")
+            held.append(c)
+    run.fired(f"{impossible} connections with impossible lengths, {len(held)} with the largest, held open")
+    run.must(closed == impossible, f"those that cannot be are closed: {closed} of {impossible}")
     unharmed(run, cluster, state)
     for c in held:
         c.close()
@@ -111,6 +131,16 @@ def malformed(run):
     bad_requests(run, bad.STRUCTURE, "malformed requests")
 
 
+def is_open(connection):
+    """Of one that does not block."""
+    try:
+        return connection.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
 @scenario(48, "slowloris", "1,000 connections that send a byte every few seconds", "closed as partial frames in time; others unaffected")
 def slowloris(run):
     cluster, state = watched(run)
@@ -122,17 +152,21 @@ def slowloris(run):
             c.setblocking(False)
             held.append(c)
     request = frame(header(18, 0))
-    until = time.monotonic() + 12
-    step = 0
-    while time.monotonic() < until:
-        for c in held:
-            with contextlib.suppress(OSError):
-                c.send(request[step % (len(request) - 1):][:1])
-        step += 1
-        run.run_for(2.0)
     if len(held) < 500:
         raise Invalid(f"only {len(held)} connections stood")
-    run.fired(f"{len(held)} connections sent {step} bytes each in 12 s")
+    left, early = held, None
+    for step in range(len(request) - 1):  # never the last byte
+        for c in left:
+            with contextlib.suppress(OSError):
+                c.send(request[step:step + 1])
+        run.run_for(2.0)
+        left = [c for c in left if is_open(c)]
+        early = len(held) - len(left) if step == 2 else early
+        if not left:
+            break
+    run.fired(f"{len(held)} connections sent up to {step + 1} of {len(request)} bytes, one every 2 s")
+    run.must(not left, f"partial frames are closed in time: {len(left)} of {len(held)} are still open")
+    run.must(early == 0, f"not before their time: {early} were closed within three bytes")
     unharmed(run, cluster, state)
     for c in held:
         c.close()

@@ -89,11 +89,35 @@ def memory_limit(run):
         subprocess.run(["prlimit", f"--pid={victim.pid}", "--as=unlimited:"], check=True)
         run.note("it lives")
     else:
-        run.note(f"it ended with {victim.process.poll()}: {last_lines(victim.log(), 1)[-120:]}")
+        code, said = victim.process.poll(), last_lines(victim.log(), 1)[-120:]
+        run.note(f"it ended with {code}: {said}")
+        run.must(code > 0, f"an end for want of memory is clean, not an abort: {code}, {said}")
         victim.start()
     cluster.wait_healthy()
     cluster.wait_isr("load")
     run.load.flow()
+
+
+@scenario(39, "memory-claims", "a broker gets RLIMIT_AS 1 GiB above what it has, and 300 clients each claim 100 MiB and send two bytes",
+          "what is claimed costs nothing: it lives", needs=("prlimit",))
+def memory_claims(run):
+    cluster = laid_out(run)
+    victim = cluster[victim_of(run, cluster)]
+    before, fenced = epochs(cluster, "load"), fenced_count(cluster)
+    size = int(pathlib.Path(f"/proc/{victim.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    subprocess.run(["prlimit", f"--pid={victim.pid}", f"--as={size + (1 << 30)}:"], check=True)
+    connections = idle_connections(victim, 300)
+    for one in connections:
+        with contextlib.suppress(OSError):  # a broker that died of it is looked for below
+            one.sendall((100 << 20).to_bytes(4, "big") + b"\0\0")
+    run.run_for(3.0)
+    run.fired(f"{victim.id} may have 1 GiB more address space; {len(connections)} clients claimed {len(connections) / 10:.0f} GiB")
+    run.must(victim.running, f"it lives: {victim.process.poll()}, {last_lines(victim.log(), 1)[-120:]}")
+    run.load.flow(timeout=60)
+    run.gap()
+    run.must(fenced_count(cluster) == fenced and epochs(cluster, "load") == before, "nobody is fenced, no leader changes")
+    for one in connections:
+        one.close()
 
 
 @scenario(39, "memory-budget", "500 clients each claim 50 MB and send a part of it", "reads are delayed, memory stays bounded")

@@ -3,9 +3,10 @@
 
 Each case opens a connection, sends something wrong, and expects Kafka's error code or a closed connection within a few
 seconds. After each case a well-behaved request on another connection must still be answered. The memory of the broker
-processes given with --pid must not have grown by more than 64 MiB over all cases.
+processes given with --pid must not have grown by more than 64 MiB over all cases. What is random comes from one seed, which
+a failure names: --seed, or $BAD_INPUT_SEED for who calls run(), sends the same again.
 
-    bad_input.py --bootstrap 127.0.0.1:9092 [--pid N ...] [--results FILE]
+    bad_input.py --bootstrap 127.0.0.1:9092 [--pid N ...] [--results FILE] [--seed N] [--case NAME ...]
 """
 import argparse
 import os
@@ -15,6 +16,7 @@ import struct
 import sys
 import zlib
 
+SEED = int(os.environ.get("BAD_INPUT_SEED") or random.SystemRandom().randrange(1 << 32))
 ANSWER_WITHIN = 10  # seconds; a broker that neither answers nor closes has failed the case
 
 
@@ -62,6 +64,11 @@ class Connection:
             return
         except socket.timeout as error:
             raise AssertionError("the broker neither answered nor closed the connection") from error
+
+
+def randomness(name):
+    """A case's own, so that it sends the same bytes whichever others run."""
+    return random.Random(f"{SEED}:{name}")
 
 
 def frame(payload):
@@ -227,24 +234,20 @@ def never_reads(address, _topic):
 
 
 def random_frames(address, _topic):
-    seed = random.SystemRandom().randrange(1 << 32)
-    rng = random.Random(seed)
-    try:
-        for _ in range(300):
-            with Connection(address) as c:
-                key = rng.randrange(0, 76)
-                payload = header(key, rng.randrange(0, 14)) + rng.randbytes(rng.randrange(0, 120))
-                try:
-                    c.send(frame(payload))
-                    c.socket.shutdown(socket.SHUT_WR)
-                    c.socket.settimeout(ANSWER_WITHIN)
-                    while c.socket.recv(65536):
-                        pass
-                except (Closed, OSError) as error:
-                    if isinstance(error, socket.timeout):
-                        raise AssertionError(f"no answer and no close for API {key}") from error
-    except AssertionError as error:
-        raise AssertionError(f"{error} (seed {seed})") from error
+    rng = randomness("random frames")
+    for _ in range(300):
+        with Connection(address) as c:
+            key = rng.randrange(0, 76)
+            payload = header(key, rng.randrange(0, 14)) + rng.randbytes(rng.randrange(0, 120))
+            try:
+                c.send(frame(payload))
+                c.socket.shutdown(socket.SHUT_WR)
+                c.socket.settimeout(ANSWER_WITHIN)
+                while c.socket.recv(65536):
+                    pass
+            except (Closed, OSError) as error:
+                if isinstance(error, socket.timeout):
+                    raise AssertionError(f"no answer and no close for API {key}") from error
 
 
 def truncated_requests(address, topic):
@@ -301,9 +304,10 @@ def gzip_bomb():
 
 
 CASES = {
-    "garbage": raw(os.urandom(65536)),
+    "garbage": lambda address, topic: raw(randomness("garbage").randbytes(65536))(address, topic),
     "http request": closes(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
-    "tls hello": closes(bytes.fromhex("16030100c8010000c40303") + os.urandom(200)),
+    "tls hello": lambda address, topic: closes(
+        bytes.fromhex("16030100c8010000c40303") + randomness("tls hello").randbytes(200))(address, topic),
     "length 0x7fffffff": closes(struct.pack(">i", 0x7FFFFFFF)),
     "negative length": closes(struct.pack(">i", -5)),
     "length zero": closes(struct.pack(">i", 0)),
@@ -382,29 +386,35 @@ def create_topic(address, topic):
     sys.exit(f"topic {topic} was not usable on this broker within 30 s")
 
 
-def run(address, topic, pids, report):
+def run(address, topic, pids, report, names=()):
     before = {pid: resident_kib(pid) for pid in pids}
     create_topic(address, topic)
-    for name, case in CASES.items():
+    for name in names or CASES:
         try:
-            case(address, topic)
+            CASES[name](address, topic)
             with Connection(address) as c:
                 api_versions(c)
             report(name, None)
         except (AssertionError, Closed, OSError) as error:
-            report(name, f"{type(error).__name__}: {error}")
+            again = f"again: tests/clients/bad_input.py --bootstrap HOST:PORT --seed {SEED} --case '{name}'"
+            report(name, f"{type(error).__name__}: {error} ({again})")
     for pid in pids:
         grown = resident_kib(pid) - before[pid]
         report(f"memory of broker process {pid} is bounded", None if grown < 64 * 1024 else f"grew by {grown} KiB")
 
 
 def main():
+    global SEED
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bootstrap", default="127.0.0.1:9092", help="a broker that leads the topic (RF 1 or the leader)")
     parser.add_argument("--topic", default="bad-input")
     parser.add_argument("--pid", type=int, action="append", default=[])
     parser.add_argument("--results")
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--case", action="append", choices=CASES, metavar="NAME", default=[], help="only this one; may be repeated")
     args = parser.parse_args()
+    SEED = args.seed
+    print(f"bad input: seed {SEED} (again with --seed {SEED})", flush=True)
     host, port = args.bootstrap.rsplit(":", 1)
     failed = []
     lines = []
@@ -415,7 +425,7 @@ def main():
         if problem:
             failed.append(name)
 
-    run((host, int(port)), args.topic, args.pid, report)
+    run((host, int(port)), args.topic, args.pid, report, args.case)
     if args.results:
         with open(args.results, "a", encoding="utf-8") as out:
             out.write("".join(line + "\n" for line in lines))

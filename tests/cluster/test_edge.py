@@ -1,11 +1,12 @@
-"""The edges of a broker under people who mean no good: the port of the other brokers, and many slow connections (faults 44, 48)."""
+"""The edges of a broker under people who mean no good: the port of the other brokers, too little memory, and many slow connections (faults 44, 39, 48)."""
 import contextlib
 import errno
-import os
+import random
+import resource
 import socket
 import struct
 
-from naru_cluster import Cluster, Workload
+from naru_cluster import Cluster, Workload, wait_until
 from support import clean, equal, true
 
 
@@ -40,9 +41,9 @@ def test_garbage_on_the_port_of_the_other_brokers():
             load.flow()
             before = {b.id: resident_kib(b.pid) for b in cluster.brokers}
             for broker in cluster.brokers:
-                for data in (os.urandom(1 << 20), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", bytes.fromhex("16030100c8010000c40303") + os.urandom(200),
-                             HTTP2 + os.urandom(65536), HTTP2 + struct.pack(">I", 0x00FFFFFF) + b"\0" * 5,
-                             HTTP2 + bytes.fromhex("000000040000000000") + os.urandom(4096), struct.pack(">i", 0x7FFFFFFF), b""):
+                for data in (random.randbytes(1 << 20), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", bytes.fromhex("16030100c8010000c40303") + random.randbytes(200),
+                             HTTP2 + random.randbytes(65536), HTTP2 + struct.pack(">I", 0x00FFFFFF) + b"\0" * 5,
+                             HTTP2 + bytes.fromhex("000000040000000000") + random.randbytes(4096), struct.pack(">i", 0x7FFFFFFF), b""):
                     for _ in range(20):
                         poured_in(broker.host, broker.peer_port, data)
             load.flow()
@@ -50,6 +51,37 @@ def test_garbage_on_the_port_of_the_other_brokers():
             for broker in cluster.brokers:
                 grown = resident_kib(broker.pid) - before[broker.id]
                 true(grown < 64 * 1024, f"broker {broker.id} grew by {grown} KiB")
+            clean(load.stop())
+
+
+def limit_address_space(pid, more):
+    """So many bytes more than it has."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as statm:
+        size = int(statm.read().split()[0]) * resource.getpagesize()
+    resource.prlimit(pid, resource.RLIMIT_AS, (size + more, resource.RLIM_INFINITY))
+
+
+def test_claims_cost_no_memory_and_a_request_without_memory_costs_its_connection():
+    with Cluster(1) as cluster, contextlib.ExitStack() as clients:
+        cluster.start()
+        cluster.naru("topic", "create", "load", "-p", 3)
+        broker = cluster[1]
+        with Workload(cluster, "load") as load:
+            load.flow()
+            limit_address_space(broker.pid, 512 << 20)
+            claimants = [clients.enter_context(socket.create_connection((broker.host, broker.port))) for _ in range(60)]
+            for connection in claimants:  # 6,000 MiB in all
+                connection.sendall(struct.pack(">i", 100 << 20) + b"\0\0")
+            load.flow()
+            true(broker.running, "the broker lives")
+            # And one that sends what it claims, where that much cannot be had.
+            limit_address_space(broker.pid, 24 << 20)
+            poured_in(broker.host, broker.port, struct.pack(">i", 100 << 20) + b"\0" * (100 << 20))
+            told = "there is no memory for its request of 104857600 bytes"
+            wait_until(lambda: told in broker.log(), "the closed connection to be told")
+            load.flow()
+            resource.prlimit(broker.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            equal(broker.log().count(told), 1, "lines about it")
             clean(load.stop())
 
 

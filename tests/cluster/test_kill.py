@@ -29,6 +29,30 @@ def test_kill_the_leader():
             clean(load.stop())
 
 
+def test_leaders_come_home_by_themselves():
+    """A broker that was killed leads again what it is preferred for, once it has caught up; nobody asks for that."""
+    with Cluster(3) as cluster:
+        prepared(cluster)
+        def preferred():
+            return all(p["leader"] == p["replicas"][0] for p in cluster.topic("load")["partition_list"])
+        wait_until(preferred, "leaders to be the preferred ones")
+        with Workload(cluster, "load") as load:
+            load.flow()
+            victim = cluster.leader("load")
+            cluster[victim].kill()
+            cluster.wait_leader("load", other_than=victim)
+            load.flow()
+            away = cluster.partition("load")["leader_epoch"]
+            cluster[victim].start()
+            # The restarted broker may tell for a moment what it knew when it died: it led then, in an older epoch.
+            wait_until(lambda: preferred() and cluster.partition("load")["leader_epoch"] > away, "leaders to come home")
+            cluster.wait_isr("load")
+            load.flow()
+            equal(cluster.leader("load"), victim, "the leader of partition 0")
+            # What was acknowledged before, during and after the hand-over is there, once and in order; nobody gave up on a record.
+            clean(load.stop())
+
+
 def test_kill_a_follower():
     with Cluster(3) as cluster:
         prepared(cluster, partitions=1)

@@ -68,6 +68,10 @@ class Deployment:
                 found[int(tags(volume)[BROKER_TAG])] = volume
         return found
 
+    def zones(self):
+        """The availability zone of each broker that has a subnet or a data volume: neither can move to another one."""
+        return {n: thing["AvailabilityZone"] for things in (self.volumes(), self.subnets()) for n, thing in things.items()}
+
     def instances(self):
         """Those that live, by broker."""
         found = {}
@@ -89,7 +93,8 @@ class Deployment:
     # Names -----------------------------------------------------------------------------------------------------------
 
     def zone_comment(self):
-        return f"cluster {self.name} of Naru"
+        """With the region: zones are the account's, of all regions, and a cluster of this name may be in another one."""
+        return f"cluster {self.name} of Naru in {self.aws.region}"
 
     def own_zone(self):
         """The private hosted zone that `up` made, by its comment."""

@@ -110,6 +110,14 @@ def read_package(where, sha256):
     return Package(path, None, digest, path.name)
 
 
+def refuse_old_signatures(aws, bucket):
+    """Version 1 of the AWS CLI signs addresses with Signature Version 2 in the older regions, which S3 takes for no bucket
+    made after June 2020: no host could fetch the package."""
+    if "X-Amz-Signature=" not in aws.presign(bucket, "naru.deb", 60):
+        sys.exit(f"this AWS CLI signs addresses of S3 in {aws.region} with Signature Version 2, which new buckets do not take.\n"
+                 "Use version 2 of the AWS CLI, or run:  aws configure set s3.signature_version s3v4")
+
+
 def architecture_of(aws, instance_type):
     """amd64 or arm64."""
     listed = aws.read("ec2", "describe-instance-types", "--instance-types", instance_type)["InstanceTypes"]
@@ -131,6 +139,18 @@ def given_subnets(aws, ids):
     if len({s["VpcId"] for s in subnets}) != 1:
         sys.exit("the subnets are not of one VPC: " + ", ".join(f"{s['SubnetId']} {s['VpcId']}" for s in subnets))
     return subnets
+
+
+def refuse_without_names(aws, vpc, zone_id):
+    """A private zone resolves only in a VPC that has both attributes; whether it may have them is its owner's to say."""
+    if zone_id and not aws.read("route53", "get-hosted-zone", "--id", zone_id)["HostedZone"]["Config"]["PrivateZone"]:
+        return
+    lacking = [name for name in ("enableDnsSupport", "enableDnsHostnames")
+               if not aws.read("ec2", "describe-vpc-attribute", "--vpc-id", vpc, "--attribute", name)[name[0].upper() + name[1:]]["Value"]]
+    options = {"enableDnsSupport": "--enable-dns-support", "enableDnsHostnames": "--enable-dns-hostnames"}
+    if lacking:
+        sys.exit(f"{vpc} lacks {' and '.join(lacking)}, without which a private hosted zone does not resolve there:\n"
+                 + "\n".join(f"  aws ec2 modify-vpc-attribute --vpc-id {vpc} {options[name]}" for name in lacking))
 
 
 def free_address(aws, subnet, taken):
@@ -162,12 +182,23 @@ def place_in_given(aws, hosts, subnet_ids, addresses, instances):
     return brokers, subnets[0]["VpcId"]
 
 
-def place_in_own(aws, hosts, network):
-    """Each broker in a subnet of its own, over the zones in turn. The first subnet stays free."""
+def zones_for(aws, instance_type):
+    """The zones that work and have the instance type: in many regions one has none of the current types."""
     listed = aws.read("ec2", "describe-availability-zones", "--filters", "Name=state,Values=available",
                       "Name=zone-type,Values=availability-zone")["AvailabilityZones"]
-    zones = sorted(z["ZoneName"] for z in listed)
+    offered = aws.read("ec2", "describe-instance-type-offerings", "--location-type", "availability-zone", "--filters",
+                       f"Name=instance-type,Values={instance_type}")["InstanceTypeOfferings"]
+    zones = sorted({z["ZoneName"] for z in listed} & {o["Location"] for o in offered})
+    if not zones:
+        sys.exit(f"no availability zone of {aws.region} has {instance_type} now")
+    return zones
+
+
+def place_in_own(hosts, network, zones, kept):
+    """Each broker in a subnet of its own, over the zones in turn; the first subnet stays free. `kept` are zones by broker: a
+    subnet or a volume that is there stays where it is, also while another zone has failed."""
     subnets = list(network.subnets(new_prefix=24))
     if len(subnets) <= len(hosts):
         sys.exit(f"--network {network} has no room for {len(hosts)} subnets of 256 addresses: it must be a /20 or larger")
-    return [Broker(n, host, zones[(n - 1) % len(zones)], str(subnets[n][FIRST_HOST]), None) for n, host in enumerate(hosts, 1)]
+    return [Broker(n, host, kept.get(n) or zones[(n - 1) % len(zones)], str(subnets[n][FIRST_HOST]), None)
+            for n, host in enumerate(hosts, 1)]

@@ -4,7 +4,9 @@ import ipaddress
 import json
 import pathlib
 import shlex
+import sys
 import tempfile
+import uuid
 
 from aws import tags
 from deployment import BROKER_TAG, CLIENT_PORT, HOSTS_TAG, PEER_PORT, SSH_PORT, ZONE_TAG, specification
@@ -92,21 +94,36 @@ class Provision:
 
     def security_group(self, vpc_id):
         group = self.there.security_group()
-        hosts = " ".join(b.host for b in self.plan.brokers)
+        noted = {ZONE_TAG: self.plan.zone_id or "own", HOSTS_TAG: " ".join(self._hosts())}
         group_id = group["GroupId"] if group else self._create(
             "GroupId", "(security group)", "create-security-group", "--group-name", f"naru-{self.plan.name}", "--description",
-            f"Brokers of {self.plan.name}", "--vpc-id", vpc_id,
-            *self._spec("security-group", f"naru-{self.plan.name}", **{ZONE_TAG: self.plan.zone_id or "own", HOSTS_TAG: hosts}))
-        present = set()
-        for permission in (group or {}).get("IpPermissions", []):
-            sources = [r["CidrIp"] for r in permission["IpRanges"]] + [p["GroupId"] for p in permission["UserIdGroupPairs"]]
-            present |= {(permission["FromPort"], source) for source in sources}
+            f"Brokers of {self.plan.name}", "--vpc-id", vpc_id, *self._spec("security-group", f"naru-{self.plan.name}", **noted))
+        if group and tags(group).get(ZONE_TAG, noted[ZONE_TAG]) != noted[ZONE_TAG]:
+            zone = tags(group)[ZONE_TAG]
+            sys.exit(f"this cluster's names are in {'a zone of its own: leave out --zone-id' if zone == 'own' else f'--zone-id {zone}'}; "
+                     "to move them, deploy/ec2/down --keep-data first")
+        if group and not noted.items() <= tags(group).items():
+            self.aws.change("ec2", "create-tags", "--resources", group_id, "--tags",
+                            json.dumps([{"Key": k, "Value": v} for k, v in noted.items()]))
+        present = self._present_rules((group or {}).get("IpPermissions", []))
         wanted = self._wanted_rules(group_id)
         for port, source in sorted(wanted - present):
             self.aws.change("ec2", "authorize-security-group-ingress", "--group-id", group_id, *self._rule(port, source))
         for port, source in sorted(present - wanted):
             self.aws.change("ec2", "revoke-security-group-ingress", "--group-id", group_id, *self._rule(port, source))
         return group_id
+
+    def _hosts(self):
+        """Those that are asked for, by number, then those that there are names of from before: `down` deletes them all."""
+        asked = [b.host for b in self.plan.brokers]
+        before = self.there.hosts()
+        return asked + [h for h in before[len(asked):] + before[:len(asked)] if h not in asked]
+
+    @staticmethod
+    def _present_rules(permissions):
+        """Those of the kind that `up` makes: one TCP port from one IPv4 network or group. Others are the user's own."""
+        return {(p["FromPort"], source) for p in permissions if p["IpProtocol"] == "tcp" and p["FromPort"] == p["ToPort"]
+                for source in [r["CidrIp"] for r in p["IpRanges"]] + [g["GroupId"] for g in p["UserIdGroupPairs"]]}
 
     @staticmethod
     def _rule(port, source):
@@ -138,9 +155,11 @@ class Provision:
         return self._records(zone_id)
 
     def _create_zone(self, vpc_id):
+        # The reference only has to be new: Route 53 takes none twice, not even after the zone was deleted, and the zone is
+        # found by its comment. The CLI repeats a request that went unanswered with the same one.
         made = self.aws.change("route53", "create-hosted-zone", "--name", self.plan.domain, "--vpc",
                                f"VPCRegion={self.plan.region},VPCId={vpc_id}", "--caller-reference",
-                               f"naru-{self.plan.name}-{vpc_id}", "--hosted-zone-config",
+                               f"naru-{self.plan.name}-{uuid.uuid4()}", "--hosted-zone-config",
                                json.dumps({"Comment": self.there.zone_comment(), "PrivateZone": True}))
         return made["HostedZone"]["Id"].rsplit("/", 1)[-1] if made else "(zone)"
 
@@ -220,7 +239,11 @@ class Provision:
         return made["Instances"][0]["InstanceId"] if made else f"(instance {broker.number})"
 
     def instances(self, subnets, group, key_name):
+        # A host that is being terminated still has its volume, and its address.
+        if (going := self.there.going()):
+            self._wait("instance-terminated", "--instance-ids", *going)
         present = self.there.instances()
+        self._refuse_strangers(present, going)
         volumes = self.volumes()
         missing = [b for b in self.plan.brokers if b.number not in present]
         url = self.package_url() if missing else None
@@ -233,13 +256,29 @@ class Provision:
                 continue
             ids[broker.number] = self._run_instance(broker, subnets[broker.number], group, key_name, volumes[broker.number], url)
         self._wait("instance-running", "--instance-ids", *ids.values())
-        attached = {n: v.get("Attachments", []) for n, v in self.there.volumes().items()}
+        self._attach(ids, volumes)
+        return ids
+
+    def _held(self):
+        """By broker: the instance that has its data volume."""
+        return {n: a["InstanceId"] for n, v in self.there.volumes().items() for a in v.get("Attachments", [])
+                if a["State"] not in ("detaching", "detached")}
+
+    def _refuse_strangers(self, present, going):
+        held = self._held()
         for broker in self.plan.brokers:
-            if not attached.get(broker.number):
+            own = present[broker.number]["InstanceId"] if broker.number in present else None
+            if held.get(broker.number, own) not in (own, *going):
+                sys.exit(f"the data volume of broker {broker.number} is attached to {held[broker.number]}, which is not its host: "
+                         "detach it there, then run this again")
+
+    def _attach(self, ids, volumes):
+        held = self._held()
+        for broker in self.plan.brokers:
+            if held.get(broker.number) != ids[broker.number]:
                 self._wait("volume-available", "--volume-ids", volumes[broker.number])
                 self.aws.change("ec2", "attach-volume", "--volume-id", volumes[broker.number], "--instance-id", ids[broker.number],
                                 "--device", DATA_DEVICE)
-        return ids
 
     def _start_stopped(self, instance):
         if instance["State"]["Name"] == "stopping":

@@ -1,6 +1,7 @@
 """What the four commands share: common options, a question before anything happens, tables, and ssh to a broker's host."""
 import argparse
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -34,7 +35,15 @@ def region_of(aws):
     return found
 
 
+def check_name(name):
+    """It becomes part of a bucket's name, and of filters, in which AWS takes * and ? for any character: a bad name would be
+    refused half way, or select the clusters of others."""
+    if not re.fullmatch("[a-z0-9]([a-z0-9-]{0,24}[a-z0-9])?", name):
+        sys.exit(f"--name {name}: 1 to 26 small letters, digits and hyphens, no hyphen first or last")
+
+
 def open_deployment(given, dry_run=False):
+    check_name(given.name)
     aws = Aws(given.region, dry_run)
     aws.region = region_of(aws)
     return aws, Deployment(aws, given.name)
@@ -46,7 +55,12 @@ def confirm(question, given):
         return
     if not sys.stdin.isatty():
         sys.exit("nothing was done: --yes is needed where nobody can be asked")
-    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+    try:
+        said = input(f"{question} [y/N] ")
+    except EOFError:  # ctrl-D
+        said = ""
+        print()
+    if said.strip().lower() not in ("y", "yes"):
         sys.exit("nothing was done")
 
 
@@ -71,12 +85,13 @@ class Ssh:
 
     def words(self, instance):
         return ["ssh", "-i", str(self.identity), "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-o", "StrictHostKeyChecking=accept-new",
-                "-o", f"UserKnownHostsFile={self.known_hosts()}", "-o", "LogLevel=ERROR", "-o", "ServerAliveInterval=5",
+                "-o", f"UserKnownHostsFile={self.known_hosts()}", "-o", f"HostKeyAlias={instance['InstanceId']}", "-o", "CheckHostIP=no",
+                "-o", "LogLevel=ERROR", "-o", "ServerAliveInterval=5",
                 f"{self.user}@{self.address(instance)}"]
 
     @staticmethod
     def known_hosts():
-        """Not the user's own: addresses of short-lived hosts come back with other keys."""
+        """Not the user's own. A key is kept by the instance's id: addresses come back with other hosts, and other keys."""
         where = pathlib.Path.home() / ".cache" / "naru-ec2"
         where.mkdir(parents=True, exist_ok=True)
         return where / "known_hosts"

@@ -177,6 +177,7 @@ def test_given_network_names_and_package():
     with StandIn() as ec2:
         api, route53 = ec2.client("ec2"), ec2.client("route53")
         vpc = api.create_vpc(CidrBlock="198.19.192.0/20")["Vpc"]["VpcId"]
+        api.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
         subnets = [api.create_subnet(VpcId=vpc, CidrBlock=f"198.19.{192 + n}.0/24", AvailabilityZone=f"{REGION}{'abc'[n]}")["Subnet"]["SubnetId"]
                    for n in range(2)]
         zone = route53.create_hosted_zone(Name="foo.bar", CallerReference="x", VPC={"VPCRegion": REGION, "VPCId": vpc},
@@ -193,6 +194,27 @@ def test_given_network_names_and_package():
         equal(changes(ec2.run(*words)), [], "what a second run changes")
         ec2.run("deploy/ec2/down", "--name", "other", "--yes")
         equal(ec2.everything(), before, "what is left is what was there")
+
+
+def zones_of(ec2):
+    """The private zones by their comment, with the names in them."""
+    route53 = ec2.client("route53")
+    return {z["Config"]["Comment"]: {r["Name"].rstrip(".") for r in route53.list_resource_record_sets(HostedZoneId=z["Id"])["ResourceRecordSets"]
+                                     if r["Type"] == "A"} for z in route53.list_hosted_zones()["HostedZones"]}
+
+
+def test_two_regions_have_two_zones():
+    """Hosted zones are of no region: a cluster of the same name elsewhere keeps its own."""
+    with StandIn() as ec2:
+        elsewhere = "eu-west-1"
+        ec2.run(*up_words(ec2, "--hosts", "peter-kafka01"))
+        ec2.run(*up_words(ec2, "--hosts", "peter-kafka01", "--region", elsewhere))
+        here, there = (f"cluster naru of Naru in {region}" for region in (REGION, elsewhere))
+        equal(zones_of(ec2), {here: {HOSTS[0]}, there: {HOSTS[0]}}, "zones of two clusters")
+        ec2.run("deploy/ec2/down", "--region", elsewhere, "--yes")
+        equal(zones_of(ec2), {here: {HOSTS[0]}}, "zones after one is gone")
+        ec2.run("deploy/ec2/down", "--yes")
+        equal(zones_of(ec2), {}, "zones after both are gone")
 
 
 def test_down_keeps_data_where_told():
@@ -276,7 +298,7 @@ def parameters(url, key="mine"):
     subnets = [a.rsplit(".", 1)[0] + ".0/24" for a in ADDRESSES]
     values = {"ClusterName": "stack", "ClientCidr": CLIENTS, "SshCidr": CLIENTS, "KeyName": key, "Network": "198.19.128.0/20",
               "Subnets": "\\,".join(subnets), "Addresses": "\\,".join(ADDRESSES), "PackageUrl": url, "PackageSha256": "0" * 64,
-              "ImageId": "ami-debian12x86_6407"}
+              "ImageId": "ami-debian12x86_6407"} | {f"Zone{n}": f"{REGION}{letter}" for n, letter in ((1, "a"), (2, "b"), (3, "d"))}
     return [f"ParameterKey={k},ParameterValue={v}" for k, v in values.items()]
 
 
@@ -299,13 +321,16 @@ def test_the_template_is_deployed_and_deleted():
         equal(outputs["Bootstrap"], ",".join(f"{h}:9092" for h in HOSTS), "the stack says where clients connect")
         found = instances(ec2, "stack")
         equal([i["PrivateIpAddress"] for i in found], ADDRESSES, "private addresses")
-        equal(len({i["Placement"]["AvailabilityZone"] for i in found}), 3, "availability zones")
+        equal([i["Placement"]["AvailabilityZone"] for i in found], [f"{REGION}{letter}" for letter in "abd"], "availability zones")
         for number, instance in enumerate(found, 1):
             script = user_data(ec2, instance)
             subprocess.run(["bash", "-n"], input=script, text=True, check=True)
             for line in (f"node_id={number}", f"rack={instance['Placement']['AvailabilityZone']}", f"host={HOSTS[number - 1]}"):
                 true(line in script.splitlines(), f"{line} is in the user data:\n{script[:900]}")
             true((TOP / "deploy/ec2/first-boot.sh").read_text().strip() in script, "the template boots hosts as `up` does")
+            volume = next(line.split("=")[1] for line in script.splitlines() if line.startswith("volume="))
+            attached = ec2.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"][0]["Attachments"]
+            equal([(a["InstanceId"], a["Device"]) for a in attached], [(instance["InstanceId"], "/dev/sdf")], "the data volume")
         check_group_of_stack(ec2)
         drop_route_table(ec2)
         ec2.aws("cloudformation", "delete-stack", "--stack-name", "stack")

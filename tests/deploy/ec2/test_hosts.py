@@ -1,12 +1,19 @@
 """deploy/ec2/up to a working cluster: the instances boot as hosts, run their user data, lose power under load, are replaced."""
 import json
+import os
 import subprocess
+import sys
+from unittest import mock
 
 from hosts import Machines, gateway, inside, require_docker
+from missing import TOP
 from naru_cluster import Failed, wait_until
 from package import package
 from stand_in import StandIn
 from support import equal, true
+
+sys.path.insert(0, str(TOP / "deploy/ec2/lib"))
+import session  # noqa: E402  (needs the path above)
 
 NEEDS = ("engine", "root", "moto", "package")
 
@@ -123,6 +130,9 @@ def check_a_lost_host(ec2, machines, given):
     lost = machines.of_broker(2)
     identity = inside(lost, "cat", "/data/kafka-logs/meta.properties")
     gone = next(i for i in machines.known if machines.container(i) == lost)
+    # As if the broker's user had another number there: another image may have one system user more.
+    inside(lost, "systemctl", "stop", "naru")
+    inside(lost, "chown", "-R", "4711:4711", "/data/kafka-logs")
     ec2.client("ec2").terminate_instances(InstanceIds=[gone])
     wait_until(lambda: gone not in machines.known, "the host to be gone", 60)
     given.up()
@@ -133,3 +143,14 @@ def check_a_lost_host(ec2, machines, given):
     said = inside(machines.of_broker(2), "cat", "/var/log/cloud-init-output.log")
     true("its data is kept" in said, f"the volume was not formatted:\n{said[-1500:]}")
     wait_until(lambda: "orders" not in naru(machines, 1, "topic", "list", "--problems", "-o", "name"), "all replicas in sync", 120, pause=0.5)
+    check_log_in(ec2, given)
+
+
+def check_log_in(ec2, given):
+    """As the scripts do, to the new host at the old one's address."""
+    for reservation in ec2.client("ec2").describe_instances()["Reservations"]:
+        for instance in reservation["Instances"]:
+            if instance["State"]["Name"] == "running":
+                with mock.patch.dict(os.environ, {"HOME": ec2.environment["HOME"]}):
+                    done = session.Ssh(given.key, "private").run(instance, "hostname")
+                equal((done.returncode, done.stderr), (0, ""), f"ssh to {instance['InstanceId']}")

@@ -680,6 +680,11 @@ TEST_CASE("ListPartitionReassignments lists what is being moved") {
   REQUIRE(all.topics.at(0).partitions.at(0).adding_replicas == std::vector<int32_t>{3});
   request.topics.emplace().push_back({"orders", {0}});
   REQUIRE(broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0).topics.empty());
+  // Named often, answered once (R109).
+  request.topics = {{"orders", {1, 0, 1, 1}}, {"orders", {1}}};
+  const auto once = broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0);
+  REQUIRE(once.topics.size() == 1);
+  REQUIRE(once.topics[0].partitions.size() == 1);
 
   // Never what is older than the request.
   quorum.high_watermark = broker.context.image->offset()->next();

@@ -382,8 +382,9 @@ TEST_CASE_METHOD(GroupFixture, "groups are listed, described and deleted in ever
   }
   for (int16_t version = 0; version <= 3; ++version) {
     kafka::DeleteGroupsRequest remove;
-    remove.groups_names = {"g", "simple", "absent"};
+    remove.groups_names = {"g", "simple", "absent", "g", "simple"};
     const auto removed = ask<kafka::DeleteGroupsResponse>(remove, version);
+    REQUIRE(removed.results.size() == 3);
     CHECK(removed.results.at(0).error_code == ErrorCode::non_empty_group);
     CHECK(removed.results.at(1).error_code == (version == 0 ? ErrorCode::none : ErrorCode::group_id_not_found));
     CHECK(removed.results.at(2).error_code == ErrorCode::group_id_not_found);

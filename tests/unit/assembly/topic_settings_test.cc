@@ -93,6 +93,24 @@ TEST_CASE("every topic configuration that is used changes what it says") {
   }
 }
 
+TEST_CASE("the largest number is no limit") {
+  const std::string most = "9223372036854775807";
+  const auto with = [&](const char* key) { return settings_with({{key, most}, {"cleanup.policy", "compact"}}); };
+  constexpr std::chrono::hours decades(24 * 365 * 50);
+  CHECK(with("segment.ms").log.segment_ms > decades);
+  CHECK_FALSE(with("retention.ms").log.retention_ms);
+  CHECK_FALSE(with("retention.bytes").log.retention_bytes);
+  CHECK_FALSE(with("flush.messages").log.flush_messages);
+  CHECK_FALSE(with("flush.ms").log.flush_ms);
+  CHECK_FALSE(with("max.compaction.lag.ms").cleaning->max_lag);
+  CHECK(with("max.compaction.lag.ms").log.segment_ms == 168h);
+  CHECK(with("delete.retention.ms").cleaning->delete_retention > decades);
+  CHECK(with("min.compaction.lag.ms").cleaning->min_lag > decades);
+  CHECK(with("file.delete.delay.ms").log.file_delete_delay > decades);
+  CHECK(with("message.timestamp.before.max.ms").produce.timestamp_before_max_ms > 1'000'000'000'000'000);
+  CHECK(with("message.timestamp.after.max.ms").produce.timestamp_after_max_ms > 1'000'000'000'000'000);
+}
+
 TEST_CASE("every configuration of compacted topics that is used changes what it says") {
   for (const auto& [key, one] : compaction_cases) {
     CAPTURE(key, one.value);

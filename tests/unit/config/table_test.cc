@@ -37,8 +37,10 @@ TEST_CASE("topic rows fall back on broker rows that exist and may change as ofte
       REQUIRE(broker_row != nullptr);
       INFO(synonym.key);
       // What the broker's row lets through must fit the topic's, or it would silently not count.
-      if (row.min) CHECK((broker_row->min && *broker_row->min * (*broker_row->min < 0 ? 1 : synonym.times) >= *row.min));
+      if (row.min)
+        CHECK((broker_row->min && *broker_row->min * (*broker_row->min < 0 ? 1 : synonym.times) >= *row.min));
       CHECK(broker_row->allowed == row.allowed);
+      CHECK(broker_row->except == row.except);
     }
     if (row.effect == Effect::used) CHECK_FALSE(std::holds_alternative<std::monostate>(row.topic_member));
   }
@@ -77,6 +79,8 @@ TEST_CASE("a refusal names property, value and what is allowed") {
   CHECK(refusal("cleanup.policy", "compact,drop") == "cleanup.policy=compact,drop: must be a list of: compact, delete");
   CHECK(refusal("compression.type", "brotli").find("one of: uncompressed, zstd") != std::string::npos);
   CHECK(refusal("min.cleanable.dirty.ratio", "1.5") == "min.cleanable.dirty.ratio=1.5: must be a number from 0 to 1");
+  CHECK(refusal("compression.gzip.level", "0") ==
+        "compression.gzip.level=0: must be a whole number from -1 to 9, but not 0");
   CHECK(refusal("ssl.key.password", "secret").empty());
   CHECK(refusal("remote.storage.enable", "true") == "remote.storage.enable=true: must be only false");
 }
@@ -87,6 +91,7 @@ TEST_CASE("values that are right") {
   CHECK(refusal("cleanup.policy", "compact, delete").empty());
   CHECK(refusal("cleanup.policy", "").empty());
   CHECK(refusal("retention.ms", "-1").empty());
+  for (const char* level : {"-1", "1", "9"}) CHECK(refusal("compression.gzip.level", level).empty());
   CHECK(refusal("flush.messages", "9223372036854775807").empty());
 }
 

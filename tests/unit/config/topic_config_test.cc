@@ -130,6 +130,24 @@ TEST_CASE("dynamic values change what may change") {
   CHECK(now.num_partitions == 1);
 }
 
+TEST_CASE("a listener's own bound of connections comes from the file, or changes while it runs") {
+  const BrokerConfig base = broker(
+      "log.dirs=/d\nlisteners=INTERNAL://:9092,OUTSIDE://:9094\n"
+      "listener.security.protocol.map=INTERNAL:PLAINTEXT,OUTSIDE:PLAINTEXT\n"
+      "listener.name.outside.max.connections=7\n");
+  CHECK(base.max_connections_of_listener == std::map<std::string, int32_t>{{"OUTSIDE", 7}});
+  const ConfigMap mine{{"listener.name.outside.max.connections", "8"}};
+  const ConfigMap cluster{{"listener.name.outside.max.connections", "9"},
+                          {"listener.name.internal.max.connections", "5"}};
+  REQUIRE(check_dynamic_broker_configs(mine, false));
+  REQUIRE(check_dynamic_broker_configs(cluster, true));
+  CHECK_FALSE(check_dynamic_broker_configs({{"listener.name.outside.max.connections", "0"}}, true));
+  const BrokerConfig now = with_dynamic(base, lookup_in(mine), lookup_in(cluster));
+  CHECK(now.max_connections_of_listener == std::map<std::string, int32_t>{{"INTERNAL", 5}, {"OUTSIDE", 8}});
+  CHECK(now.max_connections == base.max_connections);
+  CHECK(with_dynamic(base, {}, {}).max_connections_of_listener == base.max_connections_of_listener);
+}
+
 TEST_CASE("overrides are checked before they are stored") {
   CHECK(check_topic_configs({{"retention.ms", "1"}, {"cleanup.policy", "compact"}}));
   const auto unknown = check_topic_configs({{"retention.msec", "1"}});

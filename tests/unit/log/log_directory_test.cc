@@ -249,7 +249,7 @@ TEST_CASE("a recovery point is lowered before it is said to be (R71)") {
       directory->store_checkpoint_blocking(CheckpointKind::recovery_point, {{orders, Offset(12)}, {other, Offset(5)}}));
   int done = 0;
   const auto lower_to = [&](int64_t to) {
-    directory->lower_recovery_point(orders, Offset(to), [&](const auto& r) { done += r ? 1 : 0; });
+    directory->lower_checkpoints(orders, {.recovery_point = Offset(to)}, [&](const auto& r) { done += r ? 1 : 0; });
   };
   lower_to(12);
   REQUIRE(done == 1);  // nothing to do
@@ -272,6 +272,30 @@ TEST_CASE("a recovery point is lowered before it is said to be (R71)") {
   REQUIRE(directory->hints_for(other).recovery_point == Offset(5));
 }
 
+TEST_CASE("high watermark and log start are lowered with the recovery point, where they are to be (R71)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  for (const auto kind : {CheckpointKind::recovery_point, CheckpointKind::high_watermark, CheckpointKind::log_start})
+    REQUIRE(directory->store_checkpoint_blocking(kind, {{orders, Offset(12)}}));
+  int done = 0;
+  const auto lower = [&](const Ceilings& most) {
+    directory->lower_checkpoints(orders, most, [&](const auto& r) { done += r ? 1 : 0; });
+  };
+  lower({.recovery_point = Offset(12), .high_watermark = Offset(12)});
+  REQUIRE(done == 1);  // nothing to do
+  lower({.recovery_point = Offset(12), .high_watermark = Offset(9)});
+  lower({.recovery_point = Offset(7), .log_start = Offset(3)});
+  REQUIRE(done == 1);
+  disk.run_until_idle();
+  REQUIRE(done == 3);
+  directory.reset();
+  disk.crash(SimulatedDisk::Unsynced::lost);
+  const OpenHints hints = open(disk)->hints_for(orders);
+  REQUIRE(hints.recovery_point == Offset(7));
+  REQUIRE(hints.high_watermark == Offset(9));
+  REQUIRE(hints.log_start_offset == Offset(3));
+}
+
 TEST_CASE("a checkpoint that could not be changed is not believed to be (R42, R71)") {
   SimulatedDisk disk;
   auto directory = begun(disk);
@@ -284,7 +308,7 @@ TEST_CASE("a checkpoint that could not be changed is not believed to be (R42, R7
     std::optional<bool> stored;
     const auto done = [&](const auto& r) { stored = r.has_value(); };
     if (is_lowered) {
-      directory->lower_recovery_point(orders, Offset(7), done);
+      directory->lower_checkpoints(orders, {.recovery_point = Offset(7)}, done);
     } else {
       directory->forget_checkpoints(orders, done);
     }
@@ -305,7 +329,8 @@ TEST_CASE("recovery points that are lowered together share a write") {
   for (int i = 0; i < 100; ++i) points.emplace(TopicPartition{"many", PartitionIndex(i)}, Offset(12));
   REQUIRE(directory->store_checkpoint_blocking(CheckpointKind::recovery_point, points));
   const auto lower = [&](const TopicPartition& partition, int& done) {
-    directory->lower_recovery_point(partition, Offset(7), [&done](const auto& r) { done += r ? 1 : 0; });
+    directory->lower_checkpoints(partition, {.recovery_point = Offset(7)},
+                                 [&done](const auto& r) { done += r ? 1 : 0; });
   };
   int first = 0;
   const uint64_t operations_before = disk.operations();
@@ -425,6 +450,30 @@ TEST_CASE("records whose topic is not known any more are lost: the run before is
   directory.reset();
   disk.kill();
   REQUIRE(open(disk)->previous_broker_epoch() == (has_records ? std::nullopt : std::optional(BrokerEpoch(42))));
+}
+
+TEST_CASE("a copy says whether it ever was in sync, durably (R46)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  const TopicPartition later{"later", PartitionIndex(0)};
+  const TopicPartition again{"again", PartitionIndex(0)};
+  REQUIRE(directory->create_partition(later, Uuid::from_halves(7, 9), NewCopy::counts_later));
+  REQUIRE(directory->create_partition(again, Uuid::from_halves(7, 9), NewCopy::counts_later));
+  REQUIRE(directory->create_partition(again, Uuid::from_halves(7, 10)));  // whoever began it died
+  const auto restarted = [&] {
+    directory.reset();
+    disk.crash(SimulatedDisk::Unsynced::lost);
+    directory = open(disk);
+    std::map<TopicPartition, bool> never;
+    for (const PartitionDirectory& p : directory->partitions()) never[p.partition] = p.never_in_sync;
+    return never;
+  };
+  REQUIRE(restarted() == std::map<TopicPartition, bool>{{again, false}, {later, true}, {orders, false}});
+  bool noted = false;
+  directory->note_in_sync(later, [&](const auto& r) { noted = r.has_value(); });
+  disk.run_until_idle();
+  REQUIRE(noted);
+  REQUIRE(restarted() == std::map<TopicPartition, bool>{{again, false}, {later, false}, {orders, false}});
 }
 
 TEST_CASE("a partition is not made where records of another one lie (R42)") {

@@ -212,6 +212,7 @@ class Scenario {
     end.leader_epoch = topic->partition(index)->leader_epoch;
     if (c.has("last-epoch")) end.last_epoch = LeaderEpoch{int(c.number("last-epoch"))};  // else it has no records
     end.end = common::model::Offset{c.number("end")};
+    end.never_in_sync = c.has("new");
     b.log_ends.push_back(end);
     handle(b);
   }

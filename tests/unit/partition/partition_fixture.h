@@ -56,8 +56,8 @@ struct Fixture {
     p.log = std::move(*log);
     p.settings = settings;
     if (notes_cuts) {
-      p.lower_recovery_point = [this](Offset to, std::function<void()> done) {
-        cuts.emplace_back(to, std::move(done));
+      p.lower_checkpoints = [this](const common::log::Ceilings& most, std::function<void()> done) {
+        cuts.emplace_back(most, std::move(done));
       };
     }
     p.state = &state;
@@ -151,7 +151,7 @@ struct Fixture {
   common::log::TailCache cache{1 << 20};
   std::vector<std::string> damages;
   bool notes_cuts = false;  // of the next make()
-  std::vector<std::pair<Offset, std::function<void()>>> cuts;
+  std::vector<std::pair<common::log::Ceilings, std::function<void()>>> cuts;
   ShardState state;
   HeldProposals proposals;
   TopicSettings settings;

@@ -835,7 +835,7 @@ TEST_CASE("a log that was cut below what was synced takes nothing before that is
   REQUIRE(diverge_at(3) == Applied::busy);
   REQUIRE(f.partition->log_end_offset() == Offset(3));
   REQUIRE(f.cuts.size() == 1);
-  REQUIRE(f.cuts[0].first == Offset(3));
+  REQUIRE(f.cuts[0].first.recovery_point == Offset(3));
   REQUIRE(diverge_at(2) == Applied::busy);  // on a stream that begins meanwhile: not again and again
   REQUIRE(f.partition->log_end_offset() == Offset(3));
   REQUIRE(f.cuts.size() == 1);
@@ -844,6 +844,39 @@ TEST_CASE("a log that was cut below what was synced takes nothing before that is
   f.run([&] { f.cuts[0].second(); });
   REQUIRE(f.partition->is_leader());
   REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->first_offset == Offset(3));
+}
+
+TEST_CASE("what was committed or deleted beyond a cut is noted as the cut is, after an unclean election (R39, R71)") {
+  Fixture f;
+  f.run([&] { f.partition->release_log(ErrorCode::none).reset(); });
+  f.notes_cuts = true;
+  f.partition = f.make();
+  f.lead(1);
+  f.produce(Fixture::batch(3), Acks::leader);
+  f.produce(Fixture::batch(3), Acks::leader);
+  f.position(2, 6);
+  f.position(3, 6);
+  REQUIRE(f.partition->high_watermark() == Offset(6));
+  REQUIRE(f.partition->recovery_point() == Offset(0));  // nothing that was synced is cut
+  const bool starts_over = GENERATE(false, true);
+  if (starts_over) f.run([&] { f.partition->log()->advance_log_start(Offset(4)); });
+  f.assign(Fixture::assignment(2, 2, {2}, 1));
+  LeaderAnswer answer;
+  answer.asked = f.partition->position().ask;
+  answer.diverging = EpochEnd{.epoch = LeaderEpoch(1), .end_offset = Offset(3)};
+  Applied applied = Applied::done;
+  f.run([&] { applied = f.partition->apply(answer, {}); });
+  REQUIRE(applied == Applied::busy);
+  f.advance(1s);
+  REQUIRE(f.partition->log_end_offset() == Offset(3));
+  REQUIRE(f.partition->high_watermark() == Offset(3));
+  REQUIRE(f.cuts.size() == 1);
+  REQUIRE(f.cuts[0].first.high_watermark == Offset(3));
+  REQUIRE(f.cuts[0].first.log_start == (starts_over ? std::optional(Offset(3)) : std::nullopt));
+  f.lead(3, {1, 2, 3}, 2);
+  REQUIRE_FALSE(f.partition->is_leader());  // not before
+  f.run([&] { f.cuts[0].second(); });
+  REQUIRE(f.partition->is_leader());
 }
 
 TEST_CASE("a follower that cannot start over on a full disk does so when there is room (R81)") {

@@ -115,15 +115,18 @@ TEST_CASE("a recovery point that was lowered is not raised by a checkpoint that 
   b.run([&] {
     b.shard->spawn("checkpoint", b.directories->checkpoint());
     b.shard->post([&] {
-      b.directories->lower_recovery_point({"orders", PartitionIndex(0)}, "data", Offset(2), *b.shard,
-                                          [&] { is_lowered = true; });
+      b.directories->lower_checkpoints({"orders", PartitionIndex(0)}, "data",
+                                       {.recovery_point = Offset(2), .high_watermark = Offset(3)}, *b.shard,
+                                       [&] { is_lowered = true; });
     });
   });
   b.advance(1s);
   REQUIRE(is_lowered);
   REQUIRE(stored().find("orders 0 2") != std::string::npos);
+  REQUIRE(b.disk->content("data/replication-offset-checkpoint").text().find("orders 0 3") != std::string::npos);
   b.advance(70s);  // what is gathered later counts again
   REQUIRE(stored().find("orders 0 5") != std::string::npos);
+  REQUIRE(b.disk->content("data/replication-offset-checkpoint").text().find("orders 0 5") != std::string::npos);
 }
 
 TEST_CASE("a recovery point that cannot be lowered on a full disk is, when there is room (R71)") {
@@ -141,8 +144,8 @@ TEST_CASE("a recovery point that cannot be lowered on a full disk is, when there
                      .fault = common::disk::IoFault::no_space});
   std::optional<bool> was_low;
   b.run([&] {
-    b.directories->lower_recovery_point({"orders", PartitionIndex(0)}, "data", Offset(2), *b.shard,
-                                        [&] { was_low = stored().find("orders 0 2") != std::string::npos; });
+    b.directories->lower_checkpoints({"orders", PartitionIndex(0)}, "data", {.recovery_point = Offset(2)}, *b.shard,
+                                     [&] { was_low = stored().find("orders 0 2") != std::string::npos; });
   });
   b.advance(100ms);
   REQUIRE_FALSE(was_low);  // whoever waits appends nothing

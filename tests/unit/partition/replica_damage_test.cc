@@ -1,4 +1,5 @@
-// Logs that recovery or a read finds damaged are told of, and begun anew only where nobody counts on them (R72).
+// Logs that recovery or a read finds damaged are told of, and begun anew only where nobody counts on them (R72). Those
+// that are not there any more are told from those that take their place (R46).
 #include <catch2/catch.hpp>
 
 #include "partition/managed_broker.h"
@@ -178,4 +179,78 @@ TEST_CASE("a log that a read finds damaged is told of, goes on, and starts over 
   REQUIRE(b.find(orders)->log_end_offset() == Offset(0));
   REQUIRE(b.find(orders)->role() == Role::follower);
   REQUIRE(b.troubles.back() == nothing);
+}
+
+TEST_CASE(
+    "a copy made where the cluster counts on none is told from a counted one until it is in sync, over restarts "
+    "(R46)") {
+  Broker b;
+  b.register_broker();
+  const auto is_new = [&] { return b.manager->end_of_copy({orders, PartitionIndex(0)}).value().never_in_sync; };
+  SECTION("of a new topic: it counts at once") {
+    create_shared(b);
+    REQUIRE_FALSE(is_new());
+    REQUIRE_FALSE(b.has_path("never-in-sync"));
+  }
+  SECTION("in the place of one that is gone") {
+    metadata::PartitionRecord record = Broker::partition_record(orders, 0);
+    record.state.replicas = {BrokerId(1), other};
+    metadata::PartitionChangeRecord nobody{orders, PartitionIndex(0)};
+    nobody.leader = metadata::LeaderChoice{std::nullopt};
+    nobody.isr = std::vector<BrokerId>{};
+    nobody.last_known_elr = std::vector<BrokerId>{BrokerId(1)};
+    b.apply({metadata::TopicRecord{orders, "orders"}, record, nobody});
+    b.advance(1s);
+    REQUIRE(is_new());
+    const bool is_killed = GENERATE(true, false);
+    if (is_killed) {
+      b.stop();
+      b.disk->crash(SimulatedDisk::Unsynced::lost);
+    } else {
+      b.close();
+    }
+    b.start();
+    b.register_broker();
+    REQUIRE(is_new());
+    lead(b, other, {other});
+    REQUIRE(b.find(orders)->role() == Role::follower);
+    REQUIRE(is_new());
+    lead(b, other, {BrokerId(1), other});
+    REQUIRE_FALSE(is_new());
+    b.advance(1s);
+    b.stop();
+    b.disk->crash(SimulatedDisk::Unsynced::lost);
+    b.start();
+    REQUIRE_FALSE(is_new());
+    REQUIRE_FALSE(b.has_path("never-in-sync"));
+  }
+}
+
+TEST_CASE("a new copy that is in sync is not taken for one that never was, though that could not be noted (R46)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  lead(b, other, {other});
+  b.stop();
+  b.disk->kill();
+  REQUIRE(b.disk->open("data/orders-0/never-in-sync", common::disk::OpenMode::create_if_missing));
+  b.start();
+  b.register_broker();
+  const auto is_new = [&] { return b.manager->end_of_copy({orders, PartitionIndex(0)}).value().never_in_sync; };
+  REQUIRE(is_new());
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::remove,
+                     .path_contains = "never-in-sync",
+                     .fault = common::disk::IoFault::exhausted});
+  lead(b, other, {BrokerId(1), other});
+  REQUIRE_FALSE(is_new());
+  b.advance(1s);
+  REQUIRE(b.has_path("never-in-sync"));
+  REQUIRE(b.failures.empty());
+  b.stop();
+  b.disk->kill();
+  b.start();
+  b.register_broker();
+  REQUIRE_FALSE(is_new());
+  b.advance(1s);
+  REQUIRE_FALSE(b.has_path("never-in-sync"));
 }

@@ -269,7 +269,7 @@ TEST_CASE("session messages survive the wire") {
   beat.metadata_offset = LogIndex{3};
   beat.ready = true;
   beat.progress.sync_stalled = std::chrono::milliseconds(17);
-  beat.log_ends = {{{topic, PartitionIndex{1}}, LeaderEpoch{2}, std::nullopt, Offset{9}}};
+  beat.log_ends = {{{topic, PartitionIndex{1}}, LeaderEpoch{2}, std::nullopt, Offset{9}, true}};
   beat.trouble.emplace();
   const Uuid other = Uuid::from_halves(9, 9);
   beat.trouble->failed = {{topic, PartitionIndex{1}}, {topic, PartitionIndex{3}}, {other, PartitionIndex{0}}};

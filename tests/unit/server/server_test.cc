@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <fstream>
+#include <future>
 #include <memory>
 #include <thread>
 
@@ -28,7 +30,8 @@ struct EchoBroker {
     Dispatch dispatch = [this](InFlight& request) { return echo(request); };
     server = std::make_unique<Server>(std::vector<common::Shard*>{shard.get()}, limits, std::vector{dispatch},
                                       common::Logger("test"));
-    REQUIRE(server->listen({{.name = "PLAINTEXT", .host = "127.0.0.1", .port = 0}}));
+    REQUIRE(server->listen(
+        {{.name = "PLAINTEXT", .host = "127.0.0.1", .port = 0}, {.name = "INTERNAL", .host = "127.0.0.1", .port = 0}}));
     server->start();
   }
   ~EchoBroker() {
@@ -71,6 +74,13 @@ struct EchoBroker {
       co_return Outcome{.kind = Outcome::Kind::nothing, .response = {}, .is_last = false, .reason = {}};
     const bool is_last = frame.text() == "last";
     co_return Outcome{.kind = Outcome::Kind::answer, .response = frame, .is_last = is_last, .reason = {}};
+  }
+
+  // What requests are charged with.
+  uint64_t held() {
+    std::promise<uint64_t> told;
+    shard->post([&] { told.set_value(server->request_bytes_held(0)); });
+    return told.get_future().get();
   }
 
   common::SystemClock clock;
@@ -138,6 +148,15 @@ class Client {
   }
   int fd_;
 };
+
+// All that this process has asked for, whether it touched it or not.
+uint64_t address_space_bytes() {
+  uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+const std::string claim_of_100_mib("\x06\x40\x00\x00xx", 6);  // the beginning of a request of 100 MiB
 
 }  // namespace
 
@@ -291,6 +310,38 @@ TEST_CASE("many that claim large requests and send nothing hold no memory back f
   CHECK(good.receive() == std::string(100'000, 'x'));
 }
 
+TEST_CASE("what is claimed and does not come is not allocated, and hardly charged (R109)") {
+  EchoBroker broker;
+  const uint64_t before = address_space_bytes();
+  REQUIRE(before > 0);
+  std::vector<std::unique_ptr<Client>> claimants;
+  for (int i = 0; i < 50; ++i) {
+    claimants.push_back(std::make_unique<Client>(broker.server->port("PLAINTEXT")));
+    claimants.back()->send_raw(claim_of_100_mib);
+  }
+  while (broker.held() < 50 * 4096) std::this_thread::yield();  // each has room by then
+  CHECK(broker.held() == 50 * 4096);
+  CHECK(address_space_bytes() < before + (uint64_t{500} << 20));  // of 5,000 MiB that were claimed
+}
+
+TEST_CASE("who has sent a large request may have room for the next at once, while memory is not scarce (R109)") {
+  EchoBroker broker({.connection = {}, .request_memory_bytes = 150'000});
+  const std::string large(100'000, 'x');
+  Client one(broker.server->port("PLAINTEXT"));
+  Client other(broker.server->port("PLAINTEXT"));
+  for (Client* client : {&one, &other}) {
+    client->send(large);
+    REQUIRE(client->receive() == large);
+  }
+  REQUIRE(broker.held() == 0);
+  one.send_raw(claim_of_100_mib);
+  while (broker.held() == 0) std::this_thread::yield();
+  CHECK(broker.held() == 100'000);
+  other.send_raw(claim_of_100_mib);
+  while (broker.held() == 100'000) std::this_thread::yield();
+  CHECK(broker.held() == 100'000 + 4096);
+}
+
 TEST_CASE("a length that cannot be is answered by closing, and others go on") {
   EchoBroker broker;
   Client good(broker.server->port("PLAINTEXT"));
@@ -407,6 +458,29 @@ TEST_CASE("connections of one address are counted, with exceptions, and the coun
     CHECK_FALSE(second.receive());
   }
   broker.server->set_connection_counts({.in_all = 10, .per_ip = 10});
+  Client third(broker.server->port("PLAINTEXT"));
+  CHECK(answers(third));
+}
+
+TEST_CASE("a listener may have a bound of its own, which takes nothing from the others (R111)") {
+  ServerLimits limits;
+  limits.counts.of_listener["PLAINTEXT"] = 1;
+  EchoBroker broker(limits);
+  const auto answers = [](Client& client) {
+    client.send("a");
+    return client.receive() == "a";
+  };
+  auto first = std::make_unique<Client>(broker.server->port("PLAINTEXT"));
+  REQUIRE(answers(*first));
+  Client second(broker.server->port("PLAINTEXT"));
+  CHECK_FALSE(second.receive());
+  for (int i = 0; i < 3; ++i) {
+    Client other(broker.server->port("INTERNAL"));
+    CHECK(answers(other));
+  }
+  first.reset();
+  while (broker.server->stats().connections > 0) std::this_thread::yield();
+  static_cast<void>(broker.held());  // what it told its shard by then is done: it is not counted any more
   Client third(broker.server->port("PLAINTEXT"));
   CHECK(answers(third));
 }
