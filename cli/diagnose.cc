@@ -100,9 +100,12 @@ class Doctor {
     Outcome<std::unique_ptr<client::Connection>> opened =
         client::Connection::open({.host = broker.host, .port = broker.port}, begin + timeout_);
     if (!opened) {
-      return say(subject, State::bad,
-                 fmt::format("clients are sent to {}, and from here: {}", where, opened.error().message),
-                 fmt::format("set advertised.listeners of broker {} to an address that clients reach", broker.id));
+      return say(
+          subject, State::bad, fmt::format("clients are sent to {}, and from here: {}", where, opened.error().message),
+          fmt::format(
+              "if broker {0} listens there, look for what is in between; else set its advertised.listeners to an "
+              "address that clients reach",
+              broker.id));
     }
     kafka::MetadataRequest request;
     request.topics = std::vector<kafka::MetadataRequest::MetadataRequestTopic>{};

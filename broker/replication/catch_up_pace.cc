@@ -15,6 +15,11 @@ void CatchUpPace::on_answered(Duration took, Instant now) {
   answered_.samples.push_back(took);
 }
 
+void CatchUpPace::on_turn(Duration late, Instant now) {
+  advance(now);
+  turns_.samples.push_back(late);
+}
+
 void CatchUpPace::on_appended(size_t bytes, Instant now) {
   advance(now);
   appended_ += bytes;
@@ -79,7 +84,7 @@ void CatchUpPace::end_window(Instant now) {
 std::optional<Duration> CatchUpPace::take_slow(Writes& writes) const {
   std::vector<Duration>& samples = writes.samples;
   std::optional<Duration> slow;
-  if (samples.size() >= options_.samples_least) {
+  if (!samples.empty() && samples.size() >= writes.least) {
     const auto nth = samples.begin() + static_cast<std::ptrdiff_t>(samples.size() * 95 / 100);
     std::nth_element(samples.begin(), nth, samples.end());
     slow = *nth;
@@ -103,7 +108,9 @@ CatchUpPace::Word CatchUpPace::hear(Writes& writes, bool fed) const {
 
 void CatchUpPace::judge(bool fed) {
   const double floor = std::max(options_.rate_least, append_rate_ * 1.5);
-  const Word word = std::max(hear(committed_, fed), hear(answered_, fed));
+  const bool is_answered_alone = !answered_.samples.empty();
+  Word word = std::max(hear(committed_, fed), hear(answered_, fed));
+  if (const Word turns = hear(turns_, fed); is_answered_alone) word = std::max(word, turns);
   const bool is_untold = word == Word::nothing && appended_ > 0;
   if (!fed || word == Word::unmeasured) {
     // Nothing is to be learnt for the rate.

@@ -6,6 +6,8 @@
 // either: those that wait for other replicas (from append to commit), and those that the leader answers alone, with
 // acks=1 or because it is the only replica in sync, as where one broker becomes three (from request to append). If one
 // kind minds, that counts. Of readers, who wait for writers, nothing is measured.
+// What an answered write waits for most is its turn, before anybody knows of it: beside such writes counts how late the
+// shard gets to what is due (on_turn), too, which whoever owns a timer tells while is_feeding().
 //
 // What "without it" means is measured: once in a while feeding rests for a moment, and those moments are the measure.
 // Where something is written and too little to tell, the pace stops growing early. It never falls below what the shard
@@ -40,6 +42,8 @@ struct CatchUpPaceOptions {
   double slower = 1.25;           // than without catching up: more than that is too fast
   // Writes that wait for nobody take some ten microseconds, and now and then twice that: no client notices.
   Duration unnoticed = std::chrono::microseconds(250);
+  Duration turn_unnoticed = std::chrono::microseconds(500);
+  size_t turns_least = 3;  // the later they come, the fewer they are
 };
 
 class CatchUpPace final : public partition::PartitionTraffic {
@@ -51,6 +55,10 @@ class CatchUpPace final : public partition::PartitionTraffic {
   void on_committed(Duration waited, Instant now) override;
   void on_answered(Duration took, Instant now) override;
   void on_appended(size_t bytes, Instant now) override;
+  // Something that was due on the shard had its turn so late.
+  void on_turn(Duration late, Instant now);
+  // Something was sent lately, or feeding rests: turns are of interest.
+  [[nodiscard]] bool is_feeding() const { return sent_ > 0 || was_fed_ || resting_; }
 
   // Whether a replica that is behind may be sent something now.
   [[nodiscard]] bool may_send(Instant now);
@@ -66,9 +74,11 @@ class CatchUpPace final : public partition::PartitionTraffic {
   void advance(Instant now);
   void end_window(Instant now);
 
-  // Writes of one kind, and what they say of a window. What is said later here outweighs what is said before.
+  // Writes of one kind (or turns), and what they say of a window. What is said later here outweighs what is said
+  // before.
   enum class Word { nothing, fine, unmeasured, slow };
   struct Writes {
+    size_t least = 0;  // samples; fewer say nothing
     Duration unnoticed{};
     std::vector<Duration> samples;      // of this window
     std::optional<double> undisturbed;  // nanoseconds that the slow ones take without catching up
@@ -82,8 +92,9 @@ class CatchUpPace final : public partition::PartitionTraffic {
   double tokens_;
   std::optional<Instant> counted_at_;
   std::optional<Instant> window_end_;
-  Writes committed_;
-  Writes answered_{.unnoticed = options_.unnoticed, .samples = {}, .undisturbed = {}};
+  Writes committed_{.least = options_.samples_least, .samples = {}, .undisturbed = {}};
+  Writes answered_{.least = options_.samples_least, .unnoticed = options_.unnoticed, .samples = {}, .undisturbed = {}};
+  Writes turns_{.least = options_.turns_least, .unnoticed = options_.turn_unnoticed, .samples = {}, .undisturbed = {}};
   size_t appended_ = 0;     // in this window
   double append_rate_ = 0;  // bytes a second
   size_t sent_ = 0;         // in this window

@@ -1,6 +1,7 @@
 #include "broker/replication/replication_leader.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -51,6 +52,7 @@ class ReplicationLeader::Stream final : public ToFollowerEvents {
       spoke_at_ = shard_.now();
       connection_->write(std::move(*frame));
     }
+    owner_.watch_turns();
     arm();
   }
 
@@ -109,6 +111,17 @@ class ReplicationLeader::Stream final : public ToFollowerEvents {
 
 ReplicationLeader::ReplicationLeader(ReplicationLeaderOptions options) : options_(std::move(options)) {}
 ReplicationLeader::~ReplicationLeader() = default;
+
+void ReplicationLeader::watch_turns() {
+  constexpr std::chrono::milliseconds between{5};
+  if (options_.fetch.pace == nullptr || turn_due_ || !options_.fetch.pace->is_feeding()) return;
+  turn_due_ = options_.shard->now() + between;
+  turn_ = options_.shard->call_at(*turn_due_, [this] {
+    const Instant now = options_.shard->now();
+    options_.fetch.pace->on_turn(now - *std::exchange(turn_due_, std::nullopt), now);
+    watch_turns();
+  });
+}
 
 ToFollowerEvents* ReplicationLeader::on_follower(const FollowerHello& hello,
                                                  std::unique_ptr<ConnectionToFollower> connection) {

@@ -54,12 +54,16 @@ class ReplicationLeader final : public FollowerAcceptor, public partition::Repli
   class Stream;
   using Key = std::pair<BrokerId, int>;  // follower and its shard
   void drop(const Key& key, const Stream* stream);
+  // How late this shard gets to what is due, as it does to clients' requests, while replicas catch up.
+  void watch_turns();
 
   const ReplicationLeaderOptions options_;
   std::optional<BrokerEpoch> broker_epoch_;
   std::map<Key, std::unique_ptr<Stream>> streams_;
   // The newest of each follower's shard: its life, and its session in that life. Older ones are refused (R23).
   std::map<Key, std::pair<BrokerEpoch, uint64_t>> newest_;
+  std::optional<Instant> turn_due_;
+  common::TimerHandle turn_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

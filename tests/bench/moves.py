@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""tests/bench/moves.py [--runs N] [--megabytes N] [--rate N] [--seconds S]
+"""tests/bench/moves.py [--grow] [--runs N] [--megabytes N] [--rate N] [--seconds S]
 
 What clients notice of replicas that are being moved. Four brokers, a topic of three partitions with three copies each; one
 copy of each partition goes to the broker that has none, and back. In turns, the time from send to acknowledgement of an
@@ -7,6 +7,8 @@ acks=all writer to that topic at a steady rate: while nothing is moved, and whil
 new replicas at a pace of their own; nothing is throttled by hand). Prints p50 and p99 of each and their ratios. Nothing passes
 or fails on a time; the machine should be quiet.
 
+  --grow          one copy each instead, to which two are added, as where one broker becomes three: until they are there, writes
+                  wait for nobody, and what they are compared with is the time of answers
   --runs N        moves (4)
   --megabytes N   in each partition (400)
   --rate N        records of 1 KiB a second (1000)
@@ -29,10 +31,12 @@ from naru_cluster import Cluster, Failed, wait_until  # noqa: E402
 
 TOPIC = "moved"
 PLACES = ("2,3,4", "1,2,3")
+COPIES = {False: "1:2:3,2:3:1,3:1:2", True: "1,2,3"}  # whether they grow
 
 
 def parse(arguments):
     parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--grow", action="store_true")
     parser.add_argument("--runs", type=int, default=4)
     parser.add_argument("--megabytes", type=int, default=400)
     parser.add_argument("--rate", type=int, default=1000)
@@ -66,7 +70,8 @@ def moved_once(cluster, run, given):
     the two would be measured while the kernel writes it."""
     os.sync()
     still = write(cluster, given)
-    cluster.naru("partition", "move", TOPIC, "--to", PLACES[run % 2], "--yes")
+    where = ("--replicas", 3) if given.grow else ("--to", PLACES[run % 2])
+    cluster.naru("partition", "move", TOPIC, *where, "--yes")
     wait_until(lambda: progress(cluster)[0] > 0, "bytes to be copied", 60)
     begin, _ = progress(cluster)
     moving = write(cluster, given)
@@ -75,6 +80,8 @@ def moved_once(cluster, run, given):
         raise Failed(f"the move ended before its writes had been measured: --megabytes {given.megabytes} is too little here")
     wait_until(lambda: progress(cluster)[1] == 0, "the end of the move", 600, pause=0.2)
     cluster.wait_isr(TOPIC)
+    if given.grow:
+        cluster.naru("partition", "move", TOPIC, "--replicas", 1, "--yes", "--wait", timeout=120)
     found = {"still": still, "moving": moving, "copied_mb_per_s": (end - begin) / 1e6 / (given.seconds + 1)}
     say(f"run {run + 1} of {given.runs}: p99 {still['p99_ms']:.2f} ms without, {moving['p99_ms']:.2f} ms while moving, "
         f"{found['copied_mb_per_s']:.0f} MB/s copied meanwhile")
@@ -84,7 +91,7 @@ def moved_once(cluster, run, given):
 def measure(given):
     with Cluster(3, observers=1) as cluster:
         cluster.start()
-        cluster.naru("topic", "create", TOPIC, "--assign", "1:2:3,2:3:1,3:1:2")
+        cluster.naru("topic", "create", TOPIC, "--assign", COPIES[given.grow])
         cluster.wait_isr(TOPIC)
         say(f"writing {given.megabytes} MB into each of three partitions")
         run_load("produce", "--bootstrap", cluster.bootstrap, "--topic", TOPIC, "--megabytes", 3 * given.megabytes, "--batch-bytes", 131072,

@@ -20,6 +20,7 @@ struct Bench {
   size_t write_bytes = 100;
   std::function<Duration(double)> wait;    // of a write, at so many bytes a second fed
   std::function<Duration(double)> answer;  // the same, of one that waits for nobody
+  std::function<Duration(double)> turn;    // how late the shard is; none: nobody looks
 
   // Returns how long the slowest writes took in the last half.
   Duration run(Duration time) {
@@ -43,6 +44,7 @@ struct Bench {
         pace.on_committed(waited, now);
         if (now - begin > time / 2) slow = std::max(slow, waited);
       }
+      if (turn && pace.is_feeding() && ++steps_ % 5 == 0) pace.on_turn(turn(recent_), now);
       for (owed_alone += answered_each_step; owed_alone >= 1; --owed_alone) {
         pace.on_appended(write_bytes, now);
         const Duration took = answer(recent_);
@@ -55,6 +57,7 @@ struct Bench {
 
  private:
   double recent_ = 0;
+  int steps_ = 0;
 };
 
 }  // namespace
@@ -92,6 +95,25 @@ TEST_CASE("what a client cannot notice of an answer that takes some microseconds
   bench.answer = [](double rate) { return rate > 0 ? 120us : 40us; };
   bench.run(2s);
   bench.behind = size_t{1} << 50;
+  bench.run(10s);
+  CHECK(bench.pace.rate() > 200e6);
+}
+
+TEST_CASE("beside writes that wait for nobody counts how late a shard gets to its turns") {
+  Bench bench;
+  bench.writes_each_step = 0;
+  bench.answered_each_step = 5;
+  bench.answer = [](double) { return 50us; };
+  bench.turn = [](double rate) { return Duration(static_cast<int64_t>(60e3 + 1e6 * rate / 40e6)); };
+  bench.run(2s);
+  bench.behind = size_t{1} << 50;
+  bench.run(30s);
+  CHECK(bench.pace.rate() < 60e6);  // half a millisecond late is 20 MB/s
+  CHECK(bench.fed / 30 > 4'000'000);
+  // Those who wait for replicas say themselves what they notice.
+  bench.answered_each_step = 0;
+  bench.writes_each_step = 5;
+  bench.wait = [](double) { return 2ms; };
   bench.run(10s);
   CHECK(bench.pace.rate() > 200e6);
 }
