@@ -12,6 +12,7 @@ CLUSTER_TAG = "naru:cluster"
 BROKER_TAG = "naru:broker"
 ZONE_TAG = "naru:zone"        # on the security group: the hosted zone that holds the names
 HOSTS_TAG = "naru:hosts"      # on the security group: the names in it
+STACK_TAG = "aws:cloudformation:stack-name"  # given by CloudFormation
 CLIENT_PORT = 9092
 PEER_PORT = 9093
 SSH_PORT = 22
@@ -80,6 +81,10 @@ class Deployment:
                 if instance["State"]["Name"] not in GONE:
                     found[int(tags(instance)[BROKER_TAG])] = instance
         return found
+
+    def stack(self):
+        """The name of the stack that made the hosts, if one did: they are its own."""
+        return next((tags(i)[STACK_TAG] for i in self.instances().values() if STACK_TAG in tags(i)), None)
 
     def going(self):
         """Instances that are being terminated: their volumes and group are still in use."""

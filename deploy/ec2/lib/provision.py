@@ -44,6 +44,8 @@ class Provision:
         vpc = self.there.vpc()
         vpc_id = vpc["VpcId"] if vpc else self._create("Vpc.VpcId", "(vpc)", "create-vpc", "--cidr-block", str(self.plan.network),
                                                        *self._spec("vpc", f"naru-{self.plan.name}"))
+        if not vpc:  # EC2 may not know it yet for the very next calls
+            self._wait("vpc-available", "--vpc-ids", vpc_id)
         for attribute, field in (("enableDnsSupport", "EnableDnsSupport"), ("enableDnsHostnames", "EnableDnsHostnames")):
             if not vpc_id.startswith("(") and self.aws.read("ec2", "describe-vpc-attribute", "--vpc-id", vpc_id, "--attribute",
                                                             attribute)[field]["Value"]:

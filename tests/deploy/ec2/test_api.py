@@ -332,6 +332,10 @@ def test_the_template_is_deployed_and_deleted():
             attached = ec2.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"][0]["Attachments"]
             equal([(a["InstanceId"], a["Device"]) for a in attached], [(instance["InstanceId"], "/dev/sdf")], "the data volume")
         check_group_of_stack(ec2)
+        for command in ("up --package x --client-cidr 10.0.0.0/8", "down", "failover-demo --identity x"):
+            done = ec2.run(*f"deploy/ec2/{command} --name stack --yes".split(), expect=None)
+            true(done.returncode in (1, 3) and "was made by" in done.stderr, f"{command} leaves a stack alone: {done.stderr}")
+        equal(len(instances(ec2, "stack")), 3, "hosts of the stack after that")
         drop_route_table(ec2)
         ec2.aws("cloudformation", "delete-stack", "--stack-name", "stack")
         ec2.aws("cloudformation", "wait", "stack-delete-complete", "--stack-name", "stack")

@@ -71,6 +71,19 @@ def test_the_script_that_boots_hosts_parses():
 
 
 @needs()
+def test_an_upgrade_waits_for_no_cluster():
+    """What the package's script asks of systemd: dpkg is locked until it answers, and a broker is active only once its cluster
+    has a majority. `install` and the look for systemd are other ones here."""
+    script = (TOP / "deploy/deb/postinst").read_text().replace("/run/systemd/system", "/")
+    for before, state, asked in (("0.0.9", "active", ["daemon-reload", "stop naru.service", "--no-block start naru.service"]),
+                                 ("0.0.9", "activating", ["daemon-reload", "stop naru.service", "--no-block start naru.service"]),
+                                 ("0.0.9", "inactive", ["daemon-reload"]), ("0.0.9", "failed", ["daemon-reload"]), ("", "inactive", ["daemon-reload"])):
+        stubs = f'systemctl() {{ if [ "$1" = show ]; then echo {state}; else echo "$@"; fi; }}; getent() {{ :; }}; install() {{ :; }}'
+        done = subprocess.run(["sh", "-s", "configure", before], input=f"{stubs}\n{script}", capture_output=True, text=True, check=True)
+        equal(done.stdout.splitlines(), asked, f"what systemd is asked for after {before or 'nothing'}, {state}")
+
+
+@needs()
 def test_the_image_has_the_names_that_compose_files_call():
     """make-files makes them: links to the binary, under the paths of both images that this one stands in for."""
     with tempfile.TemporaryDirectory(prefix="naru-image-") as top:
