@@ -155,6 +155,7 @@ class Directories {
   void rename_aside(common::log::LogDirectory& directory, const std::string& path, common::log::Aside aside,
                     std::function<void()> done);
   void take_away(const TopicPartition& partition, common::log::LogDirectory& directory);
+  void delete_in(common::log::LogDirectory& directory, const TopicPartition& partition);
   void on_removed(const TopicPartition& partition);
   void remove_old_strays();
   void note_epoch_in(common::log::LogDirectory& directory);
