@@ -421,20 +421,28 @@ class KernelDisk final : public Disk {
   IoResult<std::vector<DirectoryEntry>> list(const std::string& path) override {
     DIR* directory = ::opendir(path.c_str());
     if (!directory) return errno_failure("list", path);
+    const auto failed = [directory](const char* operation, const std::string& what) {
+      const int error = errno;
+      ::closedir(directory);
+      return errno_failure(operation, what, error);
+    };
     std::vector<DirectoryEntry> entries;
     for (errno = 0; const dirent* found = ::readdir(directory); errno = 0) {
       DirectoryEntry entry{found->d_name, false, 0, {}};
       if (entry.name == "." || entry.name == "..") continue;
       struct stat st;
-      if (::fstatat(::dirfd(directory), found->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) continue;  // gone meanwhile
+      if (::fstatat(::dirfd(directory), found->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (errno == ENOENT) continue;  // gone meanwhile
+        // R76: left out, it would be taken for one that is missing.
+        return failed("stat", path + "/" + entry.name);
+      }
       entry.is_directory = S_ISDIR(st.st_mode);
       entry.size_bytes = static_cast<uint64_t>(st.st_size);
       entry.modified = model::TimestampMs(st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000);
       entries.push_back(std::move(entry));
     }
-    const int error = errno;
+    if (errno != 0) return failed("list", path);
     ::closedir(directory);
-    if (error != 0) return errno_failure("list", path, error);
     std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
     return entries;
   }

@@ -1,6 +1,8 @@
 // The real file system, and a log on it.
 #include <stdlib.h>
+#include <sys/fsuid.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <condition_variable>
 #include <deque>
@@ -222,6 +224,27 @@ TEST_CASE("a process without descriptors says so, and of the disk nothing (fault
   CHECK(file->write_at(3, as_bytes("def")));
   CHECK(file->sync_now());  // the kernel had not been asked: nothing is final
   CHECK(owner.disk->read_file(owner.root + "/log", 10)->text() == "abcdef");
+}
+
+TEST_CASE("a file of which nothing can be learned is not one that is missing from its directory (R76)") {
+  Owner owner;
+  owner.make(1);
+  namespace fs = std::filesystem;
+  const std::string directory = owner.root + "/orders-0";
+  REQUIRE(owner.disk->create_directories(directory));
+  REQUIRE(owner.disk->open(directory + "/00000000000000000000.log", OpenMode::create_if_missing));
+  REQUIRE(owner.disk->list(directory)->size() == 1);
+  // Its names can be read, and no more than those. The superuser could, so somebody else looks.
+  fs::permissions(owner.root, fs::perms(0755));
+  fs::permissions(directory, fs::perms(0444));
+  const bool is_superuser = ::geteuid() == 0;
+  if (is_superuser) ::setfsuid(65534);
+  const auto listed = owner.disk->list(directory);
+  if (is_superuser) ::setfsuid(0);
+  fs::permissions(directory, fs::perms(0755));
+  REQUIRE_FALSE(listed);
+  INFO(listed.error().message);
+  REQUIRE(listed.error().message.find("stat " + directory + "/00000000000000000000.log") == 0);
 }
 
 TEST_CASE("a log on the real file system: append, roll, flush, close, open again") {
