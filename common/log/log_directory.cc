@@ -585,8 +585,9 @@ void LogDirectory::delete_partition(const TopicPartition& partition, const model
   disk_.offload(
       disk::Job::changes,
       [d = &disk_, from, to, parent = path_]() -> IoResult<void> {
+        // Not there: an earlier attempt got so far.
         auto renamed = d->rename(from, to);
-        if (!renamed) return renamed.error().fault == IoFault::not_found ? IoResult<void>() : renamed;
+        if (!renamed && renamed.error().fault != IoFault::not_found) return renamed;
         if (auto synced = d->sync_directory(parent); !synced) return synced;
         // What is left of it goes at the next start.
         if (auto removed = d->remove_tree(to); !removed && !disk::may_pass(removed.error().fault)) return removed;

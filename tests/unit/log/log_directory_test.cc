@@ -427,6 +427,28 @@ TEST_CASE("records whose topic is not known any more are lost: the run before is
   REQUIRE(open(disk)->previous_broker_epoch() == (has_records ? std::nullopt : std::optional(BrokerEpoch(42))));
 }
 
+TEST_CASE("a deletion that failed on its way goes on where it was (R42)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  disk.add_fault(
+      {.operation = SimulatedDisk::Operation::sync_directory, .path_contains = data, .fault = IoFault::exhausted});
+  const auto is_deleted = [&] {
+    bool deleted = false;
+    directory->delete_partition(orders, Uuid::from_halves(1, 1), [&](const auto& r) { deleted = r.has_value(); });
+    disk.run_until_idle();
+    return deleted;
+  };
+  REQUIRE_FALSE(is_deleted());
+  REQUIRE(is_deleted());
+  directory.reset();
+  disk.crash(SimulatedDisk::Unsynced::lost);
+  for (const std::string& path : disk.paths()) {
+    INFO(path);
+    REQUIRE(path.find("orders-0/") == std::string::npos);
+  }
+  REQUIRE_FALSE(disk.exists("data/orders-0"));
+}
+
 TEST_CASE("a partition that had records and lies in none of the directories is missed (R44)") {
   SimulatedDisk disk;
   auto directory = begun(disk);

@@ -262,6 +262,21 @@ TEST_CASE("a checkpoint that had begun before a partition was deleted says nothi
   REQUIRE(b.lost.empty());
 }
 
+TEST_CASE("a deletion that could not be made durable leaves nothing behind once it can (R42)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 5);
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::sync_directory,
+                     .path_contains = "data",
+                     .fault = common::disk::IoFault::exhausted});
+  b.apply({metadata::RemoveTopicRecord{orders}});
+  REQUIRE(b.has_path("-delete"));
+  b.advance(3s);
+  REQUIRE_FALSE(b.has_path("orders-0"));
+  REQUIRE(b.failures.empty());
+}
+
 TEST_CASE("a full disk is no reason to keep what was deleted (R81)") {
   Broker b;
   b.register_broker();
