@@ -11,6 +11,7 @@
 #include <latch>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include "common/disk/kernel_disk.h"
 #include "common/log/log_directory.h"
@@ -56,6 +57,10 @@ class Owner {
       }
       f();
     }
+  }
+  size_t posted() {
+    std::lock_guard lock(mutex_);
+    return posted_.size();
   }
 
   std::string root;
@@ -134,6 +139,37 @@ TEST_CASE("an urgent change goes before the changes that wait") {
   second.set_value();
   o.run_until([&] { return done == 6; });
   REQUIRE(order == std::vector<int>{0, 1, 2, 3});
+}
+
+TEST_CASE("a disk that goes away waits for what its files have asked of the pool, as its owner goes next") {
+  Owner o;
+  o.make(4);
+  const auto file = *o.disk->open(o.root + "/log", OpenMode::create_if_missing);
+  REQUIRE(file->write_at(0, as_bytes("abc")));
+  std::promise<void> gate;
+  const std::shared_future<void> opened = gate.get_future().share();
+  std::latch busy(2);
+  for (int i = 0; i < 2; ++i) {  // both threads
+    o.pool.run_sync([&busy, opened] {
+      busy.count_down();
+      opened.wait();
+    });
+  }
+  busy.wait();
+  file->sync([](const auto&) {});
+  file->start_writeback(0, 3);
+  file->read_cold(0, 3, [](const auto&) {});
+  size_t posted = 0;
+  std::latch begun(1);
+  std::thread owner([&] {
+    begun.count_down();
+    o.disk.reset();
+    posted = o.posted();
+  });
+  begun.wait();
+  gate.set_value();
+  owner.join();
+  REQUIRE(posted == 2);  // nobody hears of the writeback
 }
 
 TEST_CASE("a file that is held open stays the file that it is, whatever its name comes to mean") {
