@@ -149,6 +149,13 @@ Result<void> BrokerCore::open_directories() {
   std::vector<const common::log::LogDirectory*> all;
   for (const auto& directory : opened_) all.push_back(directory.get());
   if (auto once = common::log::check_each_partition_once(all); !once) return once;
+  if (const auto lost = common::log::lost_partitions(all); !lost.empty()) {
+    // R44: the others must not take an empty copy for what this broker had.
+    log_.error("{}{} had records here and is in none of log.dirs any more: this broker starts as after a loss",
+               lost.front(), lost.size() > 1 ? fmt::format(" (and {} more)", lost.size() - 1) : "");
+    if (!mutant<"R44-a-partition-that-is-gone-is-no-loss">())
+      for (const auto& directory : opened_) directory->forget_previous_epoch();
+  }
   previous_epoch_ = common::log::agreed_previous_epoch(all);
   for (const auto& directory : opened_) {
     const auto& identity = directory->identity();

@@ -166,25 +166,37 @@ void Directories::remove(TopicPartition partition, TopicId topic_id) {
     const auto there = occupied_.find(partition);
     if (there == occupied_.end() || there->second.topic_id != topic_id || there->second.leaving) return;
     there->second.leaving = true;
-    take_away(partition, *there->second.directory);
+    // One for all attempts: the next one finds what the one before has renamed.
+    const auto unique = common::model::random_uuid(options_.random->next(), options_.random->next());
+    take_away(partition, *there->second.directory, unique);
   });
 }
 
 // As long as it is there its name is taken: another topic of that name would find its records.
-void Directories::take_away(const TopicPartition& partition, LogDirectory& directory) {
+void Directories::take_away(const TopicPartition& partition, LogDirectory& directory, common::model::Uuid unique) {
   if (directory.failure()) return;  // the next start sees to it
-  const auto unique = common::model::random_uuid(options_.random->next(), options_.random->next());
-  directory.delete_partition(partition, unique,
-                             [this, alive = std::weak_ptr(alive_), partition,
-                              where = &directory](const common::disk::IoResult<void>& deleted) {
-                               if (alive.expired()) return;
-                               if (deleted) return on_removed(partition);
-                               options_.logger.error("{} not deleted: {}", partition, deleted.error().message);
-                               if (!common::disk::may_pass(deleted.error().fault))
-                                 report_failure(where->path(),
-                                                {ErrorCode::kafka_storage_error, deleted.error().message});
-                               not_removed_.emplace_back(partition, where);  // once more with the next tick
-                             });
+  // R44: before its name is free, or the next start would miss it. A full disk is no reason to keep it (R81).
+  directory.forget_checkpoints(partition, [this, alive = std::weak_ptr(alive_), partition, where = &directory,
+                                           unique](const common::disk::IoResult<void>& forgotten) {
+    if (alive.expired()) return;
+    if (forgotten || common::disk::may_pass(forgotten.error().fault)) return delete_in(*where, partition, unique);
+    report_failure(where->path(), {ErrorCode::kafka_storage_error, forgotten.error().message});
+  });
+}
+
+void Directories::delete_in(LogDirectory& directory, const TopicPartition& partition, common::model::Uuid unique) {
+  directory.delete_partition(
+      partition, unique,
+      [this, alive = std::weak_ptr(alive_), partition, where = &directory,
+       unique](const common::disk::IoResult<void>& deleted) {
+        if (alive.expired()) return;
+        if (deleted) return on_removed(partition);
+        options_.logger.error("{} not deleted: {}", partition, deleted.error().message);
+        if (!common::disk::may_pass(deleted.error().fault))
+          report_failure(where->path(), {ErrorCode::kafka_storage_error, deleted.error().message});
+        // Once more with the next tick.
+        not_removed_.emplace_back([this, partition, where, unique] { take_away(partition, *where, unique); });
+      });
 }
 
 void Directories::on_removed(const TopicPartition& partition) {
@@ -224,7 +236,9 @@ void Directories::set_aside(PlacedLog log, Aside aside) {
     const auto there = occupied_.try_emplace(log.partition, Occupant{log.topic_id, directory, true}).first;
     const bool is_it = there->second.directory == directory;
     if (is_it) there->second.leaving = true;
-    rename_aside(*directory, log.path, aside, [this, is_it, partition = log.partition] {
+    rename_aside(*directory, log.path, aside, [this, is_it, directory, partition = log.partition] {
+      // Not before, as it may have been needed until now (R72). A start in between finds the stray.
+      directory->forget_checkpoints(partition, [](const auto&) {});
       if (is_it) on_removed(partition);
     });
   });

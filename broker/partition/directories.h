@@ -154,7 +154,8 @@ class Directories {
   void fail_creation(const TopicPartition& partition, const Creation& creation, const common::model::Error& error);
   void rename_aside(common::log::LogDirectory& directory, const std::string& path, common::log::Aside aside,
                     std::function<void()> done);
-  void take_away(const TopicPartition& partition, common::log::LogDirectory& directory);
+  void take_away(const TopicPartition& partition, common::log::LogDirectory& directory, common::model::Uuid unique);
+  void delete_in(common::log::LogDirectory& directory, const TopicPartition& partition, common::model::Uuid unique);
   void on_removed(const TopicPartition& partition);
   void remove_old_strays();
   void note_epoch_in(common::log::LogDirectory& directory);
@@ -185,7 +186,7 @@ class Directories {
   };
   std::map<TopicPartition, Lowered> lowered_;
   uint64_t lowerings_ = 0;
-  std::vector<std::pair<TopicPartition, common::log::LogDirectory*>> not_removed_;
+  std::vector<std::function<void()>> not_removed_;
   std::vector<std::function<void()>> not_lowered_;
   std::vector<std::function<void()>> not_set_aside_;
   bool has_told_not_lowered_ = false;

@@ -102,10 +102,13 @@ Awaitable<void> Directories::checkpoint_some(std::vector<CheckpointKind> kinds) 
   const uint64_t made_before = made_;
   const uint64_t lowerings_before = lowerings_;
   std::vector<ReplicaOffsets> offsets = co_await gather();
-  // What was made meanwhile has a name of which this may be told of the one before.
+  // What was made meanwhile has a name of which this may be told of the one before. What is going, or has gone, must
+  // not be missed by the next start (R44).
   std::erase_if(offsets, [&](const ReplicaOffsets& r) {
     const auto there = occupied_.find(r.partition);
-    return there != occupied_.end() && there->second.number > made_before;
+    const bool has_gone = there == occupied_.end() || there->second.leaving;
+    if (has_gone) return !mutant<"R44-checkpoints-what-has-gone">();
+    return there->second.number > made_before;
   });
   std::erase_if(lowered_, [&](const auto& entry) { return entry.second.number <= lowerings_before; });
   for (ReplicaOffsets& r : offsets) {
@@ -187,7 +190,7 @@ void Directories::arm() {
 
 void Directories::tick() {
   look_at_space();
-  for (const auto& [partition, directory] : std::exchange(not_removed_, {})) take_away(partition, *directory);
+  for (const auto& again : std::exchange(not_removed_, {})) again();
   for (const auto& lower : std::exchange(not_lowered_, {})) lower();
   for (const auto& again : std::exchange(not_set_aside_, {})) again();
   for (LogDirectory* directory : std::exchange(not_noted_, {})) note_epoch_in(*directory);

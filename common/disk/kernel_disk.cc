@@ -172,6 +172,30 @@ IoResult<size_t> read_all(int fd, const std::string& path, uint64_t position, st
 
 class KernelFile;
 
+// What of a disk runs on the pool, its files' business too: it is waited for before the owner's thread goes away, as
+// its end is told there.
+class RunningJobs {
+ public:
+  void begin() {
+    std::lock_guard lock(mutex_);
+    ++count_;
+  }
+  // Once what it has to tell is posted.
+  void end() {
+    std::lock_guard lock(mutex_);
+    if (--count_ == 0) none_.notify_all();
+  }
+  void wait_for_all() {
+    std::unique_lock lock(mutex_);
+    none_.wait(lock, [this] { return count_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable none_;
+  size_t count_ = 0;
+};
+
 // Which files of a disk have a descriptor at the moment. The mutex is there for read_at, which the pool calls too.
 struct DescriptorTable {
   explicit DescriptorTable(size_t limit) : max_open(std::max<size_t>(limit, 1)) {}
@@ -179,6 +203,7 @@ struct DescriptorTable {
   std::list<KernelFile*> recently_used;  // most recent first
   const size_t max_open;
   std::atomic<bool> nowait_refused = false;
+  RunningJobs jobs;
 };
 
 class KernelFile final : public File, public std::enable_shared_from_this<KernelFile> {
@@ -265,7 +290,8 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
   }
 
   void read_cold(uint64_t position, size_t length, Done<Buffer> done) override {
-    pool_.run_read([self = shared_from_this(), position, length, done = std::move(done)]() mutable {
+    table_->jobs.begin();
+    pool_.run_read([table = table_, self = shared_from_this(), position, length, done = std::move(done)]() mutable {
       std::shared_ptr<std::byte[]> memory(new std::byte[length]);
       const auto n = self->read_at(position, {memory.get(), length});
       const BytesView view(memory.get(), n.value_or(0));
@@ -276,6 +302,7 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
           done(tl::unexpected(n.error()));
         }
       });
+      table->jobs.end();
     });
   }
 
@@ -295,8 +322,10 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
     auto fd = descriptor();
     if (!fd) return;
     // On the pool: it waits when the device's queue is full.
-    pool_.run_sync([fd = *fd, position, length] {
+    table_->jobs.begin();
+    pool_.run_sync([table = table_, fd = *fd, position, length] {
       ::sync_file_range(fd->get(), static_cast<off_t>(position), static_cast<off_t>(length), SYNC_FILE_RANGE_WRITE);
+      table->jobs.end();
     });
   }
 
@@ -352,7 +381,8 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
 
   // The descriptor is taken when the sync runs: a thousand queued ones must not hold a thousand.
   void start_sync() {
-    pool_.run_sync([self = shared_from_this(), failed = group_.failure()]() mutable {
+    table_->jobs.begin();
+    pool_.run_sync([table = table_, self = shared_from_this(), failed = group_.failure()]() mutable {
       IoResult<void> result;
       if (failed) {
         result = tl::unexpected(*failed);
@@ -365,6 +395,7 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
       (*file.poster_)([self = std::move(self), result = std::move(result)] {
         if (self->group_.finish(result)) self->start_sync();
       });
+      table->jobs.end();
     });
   }
 
@@ -398,10 +429,7 @@ class KernelDisk final : public Disk {
       : pool_(pool),
         poster_(std::make_shared<const Poster>(std::move(poster))),
         table_(std::make_shared<DescriptorTable>(options.descriptors_max)) {}
-  ~KernelDisk() override {
-    std::unique_lock lock(jobs_mutex_);
-    jobs_done_.wait(lock, [this] { return jobs_ == 0; });
-  }
+  ~KernelDisk() override { table_->jobs.wait_for_all(); }
 
   IoResult<std::shared_ptr<File>> open(const std::string& path, OpenMode mode) override {
     auto file = std::make_shared<KernelFile>(table_, pool_, poster_, path);
@@ -421,20 +449,28 @@ class KernelDisk final : public Disk {
   IoResult<std::vector<DirectoryEntry>> list(const std::string& path) override {
     DIR* directory = ::opendir(path.c_str());
     if (!directory) return errno_failure("list", path);
+    const auto failed = [directory](const char* operation, const std::string& what) {
+      const int error = errno;
+      ::closedir(directory);
+      return errno_failure(operation, what, error);
+    };
     std::vector<DirectoryEntry> entries;
     for (errno = 0; const dirent* found = ::readdir(directory); errno = 0) {
       DirectoryEntry entry{found->d_name, false, 0, {}};
       if (entry.name == "." || entry.name == "..") continue;
       struct stat st;
-      if (::fstatat(::dirfd(directory), found->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) continue;  // gone meanwhile
+      if (::fstatat(::dirfd(directory), found->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (errno == ENOENT) continue;  // gone meanwhile
+        // R76: left out, it would be taken for one that is missing.
+        return failed("stat", path + "/" + entry.name);
+      }
       entry.is_directory = S_ISDIR(st.st_mode);
       entry.size_bytes = static_cast<uint64_t>(st.st_size);
       entry.modified = model::TimestampMs(st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000);
       entries.push_back(std::move(entry));
     }
-    const int error = errno;
+    if (errno != 0) return failed("list", path);
     ::closedir(directory);
-    if (error != 0) return errno_failure("list", path, error);
     std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
     return entries;
   }
@@ -533,16 +569,12 @@ class KernelDisk final : public Disk {
   }
 
   void offload(Job kind, std::function<IoResult<void>()> job, Done<void> done) override {
-    {
-      std::lock_guard lock(jobs_mutex_);
-      ++jobs_;
-    }
-    auto work = [this, poster = poster_, job = std::move(job), done = std::move(done)]() mutable {
+    table_->jobs.begin();
+    auto work = [table = table_, poster = poster_, job = std::move(job), done = std::move(done)]() mutable {
       auto result = job();
       job = nullptr;
       (*poster)([done = std::move(done), result = std::move(result)] { done(result); });
-      std::lock_guard lock(jobs_mutex_);
-      if (--jobs_ == 0) jobs_done_.notify_all();
+      table->jobs.end();
     };
     switch (kind) {
       case Job::reads:
@@ -567,9 +599,6 @@ class KernelDisk final : public Disk {
   DiskPool& pool_;
   const std::shared_ptr<const Poster> poster_;
   const std::shared_ptr<DescriptorTable> table_;
-  std::mutex jobs_mutex_;
-  std::condition_variable jobs_done_;
-  size_t jobs_ = 0;
 };
 
 }  // namespace

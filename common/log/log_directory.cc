@@ -129,6 +129,12 @@ std::string leaving_name(std::string_view directory_name, const model::Uuid& uni
   return std::string(directory_name.substr(0, 255 - tail.size())) + tail;
 }
 
+// Whose directory it was; none if its name had to be cut.
+std::optional<TopicPartition> partition_in_leaving_name(std::string_view name, std::string_view suffix) {
+  const size_t tail = std::string_view(".0123456789abcdef0123456789abcdef").size() + suffix.size();
+  return name.size() > tail ? partition_in_name(name.substr(0, name.size() - tail)) : std::nullopt;
+}
+
 std::optional<TopicId> decode_metadata(std::string_view text) {
   std::string_view prefix = "version: 0\ntopic_id: ";
   if (!text.starts_with(prefix)) return std::nullopt;
@@ -277,6 +283,10 @@ Result<void> LogDirectory::read_partitions() {
     // The Raft log lies here too unless metadata.log.dir says otherwise, and is the controller's business alone.
     if (entry.name == metadata_log_name || entry.name.starts_with(lost_metadata_log_prefix)) continue;
     const std::string full = file(entry.name);
+    for (const std::string_view suffix : {delete_suffix, stray_suffix}) {
+      if (!entry.name.ends_with(suffix)) continue;
+      if (auto departed = partition_in_leaving_name(entry.name, suffix)) departed_.insert(std::move(*departed));
+    }
     if (entry.name.ends_with(delete_suffix)) {
       to_delete_.push_back(full);
     } else if (entry.name.ends_with(stray_suffix)) {
@@ -330,6 +340,18 @@ Result<void> LogDirectory::read_checkpoints() {
     if (!offsets) logger_.warn("{} is damaged and ignored: what it says is found out from the logs", name);
   }
   return {};
+}
+
+std::set<TopicPartition> LogDirectory::checkpointed() const {
+  std::set<TopicPartition> all;
+  for (const CheckpointKind kind : {CheckpointKind::recovery_point, CheckpointKind::high_watermark}) {
+    const auto& offsets = checkpoints_[static_cast<size_t>(kind)];
+    if (!offsets) continue;
+    for (const auto& [partition, offset] : *offsets) {
+      if (offset > Offset(0)) all.insert(partition);
+    }
+  }
+  return all;
 }
 
 OpenHints LogDirectory::hints_for(const TopicPartition& partition) const {
@@ -586,8 +608,9 @@ void LogDirectory::delete_partition(const TopicPartition& partition, const model
   disk_.offload(
       disk::Job::changes,
       [d = &disk_, from, to, parent = path_]() -> IoResult<void> {
+        // Not there: an earlier attempt got so far.
         auto renamed = d->rename(from, to);
-        if (!renamed) return renamed.error().fault == IoFault::not_found ? IoResult<void>() : renamed;
+        if (!renamed && renamed.error().fault != IoFault::not_found) return renamed;
         if (auto synced = d->sync_directory(parent); !synced) return synced;
         // What is left of it goes at the next start.
         if (auto removed = d->remove_tree(to); !removed && !disk::may_pass(removed.error().fault)) return removed;
@@ -634,6 +657,18 @@ Result<void> check_each_partition_once(const std::vector<const LogDirectory*>& d
     }
   }
   return {};
+}
+
+std::vector<TopicPartition> lost_partitions(const std::vector<const LogDirectory*>& directories) {
+  std::set<TopicPartition> lost;
+  for (const LogDirectory* directory : directories) lost.merge(directory->checkpointed());
+  for (const LogDirectory* directory : directories) {
+    for (const TopicPartition& departed : directory->departed()) lost.erase(departed);
+    for (const PartitionDirectory& found : directory->partitions()) {
+      if (found.topic_id) lost.erase(found.partition);
+    }
+  }
+  return {lost.begin(), lost.end()};
 }
 
 std::optional<BrokerEpoch> agreed_previous_epoch(const std::vector<const LogDirectory*>& directories) {

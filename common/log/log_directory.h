@@ -22,6 +22,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -94,6 +95,10 @@ class LogDirectory {
   // The partitions found at open, without those marked for deletion (which are removed by begin_run) and strays.
   [[nodiscard]] const std::vector<PartitionDirectory>& partitions() const { return found_; }
   [[nodiscard]] const std::vector<std::string>& strays() const { return strays_; }
+  // Those whose directories are strays or on their way out.
+  [[nodiscard]] const std::set<TopicPartition>& departed() const { return departed_; }
+  // Those that had records when the checkpoints were written.
+  [[nodiscard]] std::set<TopicPartition> checkpointed() const;
   // What the checkpoints say of it; `clean` or `process_crash` only if the whole directory ended so.
   [[nodiscard]] OpenHints hints_for(const TopicPartition& partition) const;
 
@@ -121,8 +126,8 @@ class LogDirectory {
                                                      NewCopy copy = NewCopy::counts_now);
   // The copy counts from now on, for later runs too. On the pool.
   void note_in_sync(const TopicPartition& partition, disk::Done<void> done);
-  // Renames to -delete, then removes everything, on the pool. The log must be destroyed. `unique`: random. A failure:
-  // it may still have its name.
+  // Renames to -delete, then removes everything, on the pool. The log must be destroyed. `unique`: random; the same for
+  // another attempt. A failure: it may still have its name.
   void delete_partition(const TopicPartition& partition, const model::Uuid& unique, disk::Done<void> done);
   // Sets a directory aside that the cluster does not know, or that is corrupt (R42, R72). Waits for the disk.
   [[nodiscard]] disk::IoResult<std::string> set_aside(const std::string& partition_path, const model::Uuid& unique,
@@ -169,6 +174,7 @@ class LogDirectory {
   std::vector<PartitionDirectory> found_;
   std::vector<std::string> strays_;
   std::vector<std::string> to_delete_;
+  std::set<TopicPartition> departed_;
   std::array<std::optional<OffsetMap>, checkpoint_kinds> checkpoints_;
   std::shared_ptr<Pending> pending_;
   std::optional<Error> failure_;
@@ -176,6 +182,10 @@ class LogDirectory {
 
 // A partition that lies in two directories has a stale copy in one of them, and nobody can tell which.
 [[nodiscard]] Result<void> check_each_partition_once(const std::vector<const LogDirectory*>& directories);
+// Partitions that had records by the checkpoints, and lie in none of the directories any more. That one which was
+// deleted or set aside in order is not among them is the business of whoever did that: a checkpoint must not outlive
+// its name.
+[[nodiscard]] std::vector<TopicPartition> lost_partitions(const std::vector<const LogDirectory*>& directories);
 // A clean end counts only if all directories agree on the broker epoch (R70).
 [[nodiscard]] std::optional<BrokerEpoch> agreed_previous_epoch(const std::vector<const LogDirectory*>& directories);
 

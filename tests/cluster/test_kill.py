@@ -1,6 +1,7 @@
 """Brokers are killed, paused and stopped under load; clients must not lose, repeat or reorder anything."""
 import json
 import random
+import shutil
 import signal
 
 from naru_cluster import Cluster, Workload, wait_until
@@ -205,6 +206,26 @@ def test_a_wiped_disk_returns_as_a_new_replica():
         # message, or it comes back empty and copies everything.
         lines = cluster.naru("consume", "load", "-e", bootstrap=",".join(b.address for b in cluster.brokers if b.id != victim))
         equal(len(lines.splitlines()), 200, "records after a disk was wiped")
+
+
+def test_a_partition_whose_directory_is_gone_is_missed():
+    """R44: the others must not take the empty copy that its broker makes for the one that it had."""
+    with Cluster(3) as cluster:
+        cluster.settings["replica.high.watermark.checkpoint.interval.ms"] = 200
+        prepared(cluster, partitions=1)
+        cluster.naru("produce", "load", text_in="".join(f"{i}\n" for i in range(200)))
+        victim = cluster.leader("load")
+        checkpoint = cluster[victim].data / "replication-offset-checkpoint"
+        wait_until(lambda: checkpoint.exists() and "load 0 200" in checkpoint.read_text(), "the records to be checkpointed")
+        cluster[victim].kill()
+        cluster.wait_leader("load", other_than=victim)
+        shutil.rmtree(cluster[victim].data / "load-0")
+        cluster[victim].start()
+        cluster.wait_isr("load")
+        true("load-0 had records here" in cluster[victim].log(), "its own log says so")
+        said = [line for b in cluster.brokers for line in b.log().splitlines() if f"broker {victim} registered" in line]
+        true(any("after an unclean stop" in line for line in said), f"the controller says so: {said}")
+        equal(len(cluster.naru("consume", "load", "-e").splitlines()), 200, "records")
 
 
 def test_brokers_that_are_told_to_end_together_end_in_order():

@@ -1,6 +1,8 @@
 // The real file system, and a log on it.
 #include <stdlib.h>
+#include <sys/fsuid.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <condition_variable>
 #include <deque>
@@ -9,6 +11,7 @@
 #include <latch>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include "common/disk/kernel_disk.h"
 #include "common/log/log_directory.h"
@@ -54,6 +57,10 @@ class Owner {
       }
       f();
     }
+  }
+  size_t posted() {
+    std::lock_guard lock(mutex_);
+    return posted_.size();
   }
 
   std::string root;
@@ -132,6 +139,37 @@ TEST_CASE("an urgent change goes before the changes that wait") {
   second.set_value();
   o.run_until([&] { return done == 6; });
   REQUIRE(order == std::vector<int>{0, 1, 2, 3});
+}
+
+TEST_CASE("a disk that goes away waits for what its files have asked of the pool, as its owner goes next") {
+  Owner o;
+  o.make(4);
+  const auto file = *o.disk->open(o.root + "/log", OpenMode::create_if_missing);
+  REQUIRE(file->write_at(0, as_bytes("abc")));
+  std::promise<void> gate;
+  const std::shared_future<void> opened = gate.get_future().share();
+  std::latch busy(2);
+  for (int i = 0; i < 2; ++i) {  // both threads
+    o.pool.run_sync([&busy, opened] {
+      busy.count_down();
+      opened.wait();
+    });
+  }
+  busy.wait();
+  file->sync([](const auto&) {});
+  file->start_writeback(0, 3);
+  file->read_cold(0, 3, [](const auto&) {});
+  size_t posted = 0;
+  std::latch begun(1);
+  std::thread owner([&] {
+    begun.count_down();
+    o.disk.reset();
+    posted = o.posted();
+  });
+  begun.wait();
+  gate.set_value();
+  owner.join();
+  REQUIRE(posted == 2);  // nobody hears of the writeback
 }
 
 TEST_CASE("a file that is held open stays the file that it is, whatever its name comes to mean") {
@@ -222,6 +260,27 @@ TEST_CASE("a process without descriptors says so, and of the disk nothing (fault
   CHECK(file->write_at(3, as_bytes("def")));
   CHECK(file->sync_now());  // the kernel had not been asked: nothing is final
   CHECK(owner.disk->read_file(owner.root + "/log", 10)->text() == "abcdef");
+}
+
+TEST_CASE("a file of which nothing can be learned is not one that is missing from its directory (R76)") {
+  Owner owner;
+  owner.make(1);
+  namespace fs = std::filesystem;
+  const std::string directory = owner.root + "/orders-0";
+  REQUIRE(owner.disk->create_directories(directory));
+  REQUIRE(owner.disk->open(directory + "/00000000000000000000.log", OpenMode::create_if_missing));
+  REQUIRE(owner.disk->list(directory)->size() == 1);
+  // Its names can be read, and no more than those. The superuser could, so somebody else looks.
+  fs::permissions(owner.root, fs::perms(0755));
+  fs::permissions(directory, fs::perms(0444));
+  const bool is_superuser = ::geteuid() == 0;
+  if (is_superuser) ::setfsuid(65534);
+  const auto listed = owner.disk->list(directory);
+  if (is_superuser) ::setfsuid(0);
+  fs::permissions(directory, fs::perms(0755));
+  REQUIRE_FALSE(listed);
+  INFO(listed.error().message);
+  REQUIRE(listed.error().message.find("stat " + directory + "/00000000000000000000.log") == 0);
 }
 
 TEST_CASE("a log on the real file system: append, roll, flush, close, open again") {

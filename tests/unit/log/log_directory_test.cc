@@ -452,6 +452,68 @@ TEST_CASE("records whose topic is not known any more are lost: the run before is
   REQUIRE(open(disk)->previous_broker_epoch() == (has_records ? std::nullopt : std::optional(BrokerEpoch(42))));
 }
 
+TEST_CASE("a deletion that failed on its way goes on where it was (R42)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  disk.add_fault(
+      {.operation = SimulatedDisk::Operation::sync_directory, .path_contains = data, .fault = IoFault::exhausted});
+  const auto is_deleted = [&] {
+    bool deleted = false;
+    directory->delete_partition(orders, Uuid::from_halves(1, 1), [&](const auto& r) { deleted = r.has_value(); });
+    disk.run_until_idle();
+    return deleted;
+  };
+  REQUIRE_FALSE(is_deleted());
+  REQUIRE(is_deleted());
+  directory.reset();
+  disk.crash(SimulatedDisk::Unsynced::lost);
+  for (const std::string& path : disk.paths()) {
+    INFO(path);
+    REQUIRE(path.find("orders-0/") == std::string::npos);
+  }
+  REQUIRE_FALSE(disk.exists("data/orders-0"));
+}
+
+TEST_CASE("a partition that had records and lies in none of the directories is missed (R44)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  const auto kind = GENERATE(CheckpointKind::recovery_point, CheckpointKind::high_watermark);
+  const TopicPartition empty{"empty", PartitionIndex(0)};
+  REQUIRE(directory->store_checkpoint_blocking(kind, {{orders, Offset(12)}, {empty, Offset(0)}}));
+  directory.reset();
+  disk.kill();
+  REQUIRE(disk.create_directories("other"));
+  bool is_lost = false;
+  SECTION("it is there") {}
+  SECTION("its directory was removed") {
+    REQUIRE(disk.remove_tree("data/orders-0"));
+    is_lost = true;
+  }
+  SECTION("so was its id, and what it had") {
+    REQUIRE(disk.remove_tree("data/orders-0"));
+    REQUIRE(disk.create_directories("data/orders-0"));
+    is_lost = true;
+  }
+  SECTION("it was moved to another one of log.dirs") {
+    REQUIRE(disk.rename("data/orders-0", "other/orders-0"));
+  }
+  SECTION("it was set aside") {
+    REQUIRE(disk.rename("data/orders-0", "data/orders-0.00000000000000000000000000000001-stray"));
+  }
+  SECTION("it is being deleted") {
+    REQUIRE(disk.rename("data/orders-0", "data/orders-0.00000000000000000000000000000001-delete"));
+  }
+  SECTION("something else was set aside") {
+    REQUIRE(disk.rename("data/orders-0", "data/orders-1.00000000000000000000000000000001-stray"));
+    is_lost = true;
+  }
+  directory = open(disk);
+  auto other = LogDirectory::open(disk, "other");
+  REQUIRE(other);
+  const std::vector<TopicPartition> lost = lost_partitions({directory.get(), other->get()});
+  REQUIRE(lost == (is_lost ? std::vector<TopicPartition>{orders} : std::vector<TopicPartition>{}));
+}
+
 TEST_CASE("a copy says whether it ever was in sync, durably (R46)") {
   SimulatedDisk disk;
   auto directory = begun(disk);

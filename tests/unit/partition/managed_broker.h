@@ -55,6 +55,7 @@ struct Broker {
     }
     previous_end = all.front()->previous_end();
     previous_epoch = common::log::agreed_previous_epoch(views);
+    lost = common::log::lost_partitions(views);
     DirectoriesOptions d;
     d.home = shard.get();
     d.disk = disk.get();
@@ -224,6 +225,7 @@ struct Broker {
   std::vector<metadata::ReplicaTrouble> troubles;
   common::log::PreviousEnd previous_end = common::log::PreviousEnd::unknown;
   std::optional<common::model::BrokerEpoch> previous_epoch;
+  std::vector<TopicPartition> lost;  // missed by the last start
   std::unique_ptr<SimShard> shard;
   std::unique_ptr<Directories> directories;
   std::unique_ptr<ReplicaManager> manager;

@@ -213,3 +213,85 @@ TEST_CASE("what the cluster does not know is set aside, and deleted only later (
   b.advance(2h);
   REQUIRE_FALSE(b.has_path("-stray"));
 }
+
+TEST_CASE("a partition that was deleted or set aside in order is not missed, whenever the broker dies (R42, R44)") {
+  const bool is_deleted = GENERATE(true, false);
+  for (uint64_t step = 1;; ++step) {
+    INFO("stopped at step " << step);
+    Broker b;
+    b.register_broker();
+    create_shared(b);
+    b.write(orders, 5);
+    b.run([&] { b.find(orders)->log()->flush([](const auto&) {}); });
+    b.advance(70s);  // both checkpoints name it
+    REQUIRE(b.disk->content("data/recovery-point-offset-checkpoint").text().find("orders 0 5") !=
+            std::string_view::npos);
+    lead(b, other, {other});
+    if (!is_deleted) b.run([&] { b.find(orders)->log()->note_damage("found by a truncation"); });
+    b.disk->stop_after(step);
+    if (is_deleted) {
+      b.apply({metadata::RemoveTopicRecord{orders}});
+    } else {
+      b.apply({metadata::PartitionChangeRecord{orders, PartitionIndex(0)}});
+    }
+    b.advance(500ms);
+    const bool has_stopped = b.disk->has_stopped();
+    b.stop();
+    b.disk->crash(static_cast<SimulatedDisk::Unsynced>(step % 3));
+    b.start();
+    REQUIRE(b.lost.empty());
+    if (!has_stopped) break;
+  }
+}
+
+TEST_CASE("a checkpoint that had begun before a partition was deleted says nothing of it (R44)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 5);
+  b.advance(10s);
+  const auto stored = [&] { return std::string(b.disk->content("data/replication-offset-checkpoint").text()); };
+  REQUIRE(stored().find("orders 0 5") != std::string::npos);
+  b.run([&] {
+    b.directories->remove({"orders", PartitionIndex(0)}, orders);
+    b.shard->spawn("checkpoint", b.directories->checkpoint());  // its replica is still there to be asked
+  });
+  b.advance(1s);
+  REQUIRE_FALSE(b.has_path("data/orders-0"));
+  REQUIRE(stored().find("orders 0") == std::string::npos);
+  b.stop();
+  b.disk->kill();
+  b.start();
+  REQUIRE(b.lost.empty());
+}
+
+TEST_CASE("a deletion that could not be made durable leaves nothing behind once it can (R42)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 5);
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::sync_directory,
+                     .path_contains = "data",
+                     .fault = common::disk::IoFault::exhausted});
+  b.apply({metadata::RemoveTopicRecord{orders}});
+  REQUIRE(b.has_path("-delete"));
+  b.advance(3s);
+  REQUIRE_FALSE(b.has_path("orders-0"));
+  REQUIRE(b.failures.empty());
+}
+
+TEST_CASE("a full disk is no reason to keep what was deleted (R81)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 5);
+  b.advance(10s);
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::write,
+                     .path_contains = "checkpoint",
+                     .times = 1000,
+                     .fault = common::disk::IoFault::no_space});
+  b.apply({metadata::RemoveTopicRecord{orders}});
+  b.advance(1s);
+  REQUIRE_FALSE(b.has_path("data/orders-0"));
+  REQUIRE(b.failures.empty());
+}
