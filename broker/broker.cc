@@ -1,5 +1,7 @@
 #include "broker/broker.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <future>
@@ -399,9 +401,7 @@ void Broker::stop() {
   log_.info("stopped");
 }
 
-}  // namespace
-
-int run_broker(const BrokerConfig& given, const std::vector<std::string>& warnings) {
+int run(const BrokerConfig& given, const std::vector<std::string>& warnings) {
   BrokerConfig config = given;
   const std::optional<std::string> fitted = fit_memory(config, read_cgroup("memory.max"));
   Lifeline& lifeline = Lifeline::watch_signals();
@@ -438,6 +438,15 @@ int run_broker(const BrokerConfig& given, const std::vector<std::string>& warnin
   tell_service_manager("STOPPING=1\nSTATUS=hands its leaderships over");
   broker.stop();
   return 0;
+}
+
+}  // namespace
+
+int run_broker(const BrokerConfig& given, const std::vector<std::string>& warnings) {
+  const int code = run(given, warnings);
+  // Who has not taken the log would not let exit() flush it either.
+  if (!common::drain_log()) ::_exit(code);
+  return code;
 }
 
 }  // namespace broker

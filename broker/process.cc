@@ -20,6 +20,7 @@
 #include <fmt/format.h>
 
 #include "common/config/config.h"
+#include "common/log_set_up.h"
 
 namespace broker {
 namespace {
@@ -161,6 +162,7 @@ void Lifeline::listen() {
   changed_.notify_all();
   while (wait_for_signal() != SIGINT) {
   }
+  common::drain_log();
   ::_exit(130);
 }
 
@@ -202,6 +204,7 @@ std::optional<std::string> why_not_started(std::string_view message, const std::
 
 void end_now(const common::Logger& log, const std::string& why) {
   log.error("this broker cannot go on: {}", why);
+  common::drain_log();
   ::_exit(1);
 }
 

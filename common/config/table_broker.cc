@@ -741,7 +741,7 @@ std::vector<Property> used_broker_rows() {
       {.key = "naru.log.file",
        .type = ValueType::string,
        .default_text = "",
-       .doc = "Where log lines go; empty: standard error.",
+       .doc = "Where log lines go; empty: standard error. Nothing waits for who takes them.",
        .broker_member = &BrokerConfig::log_file},
       {.key = "naru.log.format",
        .type = ValueType::string,

@@ -1,6 +1,8 @@
-// The library half of spdlog for naru_static: Debian has no archive of it. Only the sinks that common/logging.cc uses.
+// The library half of spdlog for naru_static: Debian has no archive of it. Only what common/logging.cc and
+// common/log_writer.cc use.
 #include <mutex>
 
+#include <spdlog/async_logger-inl.h>
 #include <spdlog/common-inl.h>
 #include <spdlog/details/backtracer-inl.h>
 #include <spdlog/details/file_helper-inl.h>
@@ -9,6 +11,7 @@
 #include <spdlog/details/null_mutex.h>
 #include <spdlog/details/os-inl.h>
 #include <spdlog/details/registry-inl.h>
+#include <spdlog/details/thread_pool-inl.h>
 #include <spdlog/logger-inl.h>
 #include <spdlog/pattern_formatter-inl.h>
 #include <spdlog/sinks/ansicolor_sink-inl.h>

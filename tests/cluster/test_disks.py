@@ -61,7 +61,7 @@ def test_a_directory_that_vanishes_takes_only_its_own_replicas_along():
                     all(partitions[i]["leader"] == 1 and 1 in partitions[i]["isr"] for i in kept)
             wait_until(handed_over, f"others lead {lost}, broker 1 still leads {kept}")
             load.flow()
-            true(f"{second} has failed" in cluster[1].log(), "the log names the directory")
+            wait_until(lambda: f"{second} has failed" in cluster[1].log(), "the log to name the directory")
             equal(next(b for b in cluster.status()["brokers"] if b["id"] == 1)["offline_dirs"], [str(second)], "what status says")
             # An empty directory in its place: what it held comes from the others, and nobody takes it for what it was.
             cluster[1].terminate()
@@ -93,7 +93,7 @@ def test_a_directory_that_cannot_be_read_at_start_takes_only_its_own_replicas_al
                 return all(1 in partitions[i]["isr"] for i in kept) and not any(1 in partitions[i]["isr"] for i in lost)
             wait_until(back_with_the_rest, f"broker 1 in the ISRs of {kept}, and not of {lost}")
             load.flow()
-            true(f"{second} has failed" in cluster[1].log(), "the log names the directory")
+            wait_until(lambda: f"{second} has failed" in cluster[1].log(), "the log to name the directory")
             equal(next(b for b in cluster.status()["brokers"] if b["id"] == 1)["offline_dirs"], [str(second)], "what status says")
             cluster[1].terminate()
             segment.unlink()

@@ -1,4 +1,9 @@
 """What docs/operations.md tells people to do, done under load where it says that clients do not notice."""
+import fcntl
+import os
+import struct
+import termios
+
 from naru_cluster import Cluster, Workload, wait_until
 from support import clean, equal, true
 
@@ -48,3 +53,30 @@ def test_one_of_two_lost_brokers_brings_the_majority_back():
         wait_until(lambda: cluster.run("produce", "orders", "--timeout", "5s", text_in="after\n").returncode == 0, "writes to go on", 60)
         consumed = cluster.naru("consume", "orders", "-e").splitlines()
         true("before" in consumed and "after" in consumed, f"what was consumed: {consumed}")
+
+
+def test_a_broker_does_not_wait_for_who_takes_its_log():
+    with Cluster(3) as cluster:
+        one, log = cluster[1], cluster[1].log_path
+        one.settings["naru.log.level"] = "debug"
+        one.dir.mkdir(parents=True, exist_ok=True)
+        one.log_path = one.dir / "nobody-reads-it"
+        os.mkfifo(one.log_path)
+        pipe = os.open(one.log_path, os.O_RDWR)
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+        cluster.start(healthy=False)
+        one.log_path = log  # what reads logs must not read that one
+        cluster.wait_healthy()
+        cluster.naru("topic", "create", "orders", "--assign", "1:2:3,1:2:3")
+        with Workload(cluster, "orders") as load:
+            load.flow()
+            wait_until(lambda: struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0] > 3500, "a log that nobody takes")
+            for _ in range(3):
+                load.flow()
+                equal([cluster.leader("orders", i) for i in (0, 1)], [1, 1], "leaders")
+            clean(load.stop())
+        equal(one.terminate(), 0, "exit code of a broker whose log nobody takes")
+        said = os.read(pipe, 65536).decode(errors="replace")
+        os.close(pipe)
+        true("[b1" in said, f"what went into the pipe: {said[:300]}")
+        true(not said.rstrip().endswith("stopped"), "the log was taken to its end, so that nothing was tried here")
