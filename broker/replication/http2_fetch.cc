@@ -19,6 +19,19 @@ using namespace std::chrono_literals;
 
 constexpr auto hello_time_max = 10s;
 
+// Whom nobody has asked is not known to be away: a broker out of descriptors would call healthy leaders dead (fault
+// 40).
+BreakKind kind_of(ErrorCode not_connected) {
+  switch (not_connected) {
+    case ErrorCode::broker_not_available:
+      return BreakKind::refused;
+    case ErrorCode::throttling_quota_exceeded:
+      return BreakKind::rejected;
+    default:
+      return BreakKind::unreachable;
+  }
+}
+
 // --- the follower's end ---
 
 class LeaderCall final : public ConnectionToLeader, public Http2Call::Events {
@@ -35,8 +48,7 @@ class LeaderCall final : public ConnectionToLeader, public Http2Call::Events {
     Result<Socket> socket = co_await self.connector_.connect(leader.host, leader.port);
     if (alive.expired()) co_return;
     if (!socket) {
-      const bool refused = socket.error().code == ErrorCode::broker_not_available;
-      self.events_.on_broken({refused ? BreakKind::refused : BreakKind::unreachable, socket.error().message});
+      self.events_.on_broken({kind_of(socket.error().code), socket.error().message});
       co_return;
     }
     const bool is_v6 = leader.host.find(':') != std::string::npos;

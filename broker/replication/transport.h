@@ -19,6 +19,7 @@ struct Endpoint {
 };
 
 // Why a stream ended. `refused`: nobody listens there, so the process is gone; a failure detector may want to know.
+// `rejected` says nothing about whether the other end lives.
 enum class BreakKind { ended, refused, unreachable, rejected };
 struct Broken {
   BreakKind kind = BreakKind::ended;

@@ -187,6 +187,22 @@ uint64_t Socket::bytes_written() const {
   return impl_->written;
 }
 
+namespace {
+
+// What this process or its host lacks for a connection: nothing has been asked of the other end.
+bool is_ours(const boost::system::error_code& error) {
+  using namespace boost::system;
+  return error == errc::too_many_files_open || error == errc::too_many_files_open_in_system ||
+         error == errc::no_buffer_space || error == errc::not_enough_memory || error == errc::address_not_available;
+}
+
+ErrorCode code_of(const boost::system::error_code& error) {
+  if (error == asio::error::connection_refused) return ErrorCode::broker_not_available;
+  return is_ours(error) ? ErrorCode::throttling_quota_exceeded : ErrorCode::network_exception;
+}
+
+}  // namespace
+
 struct Connector::Impl {
   explicit Impl(Shard& on) : shard(on), resolver(on.io_context()), socket(on.io_context()) {}
   Shard& shard;
@@ -218,19 +234,21 @@ Awaitable<Result<Socket>> Connector::connect(std::string host, uint16_t port) {
     error.clear();
     const auto found = co_await impl->resolver.async_resolve(host, std::to_string(port),
                                                              asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return model::fail(ErrorCode::network_exception, fmt::format("{}: {}", host, error.message()));
+    if (error) co_return model::fail(code_of(error), fmt::format("{}: {}", host, error.message()));
     for (const auto& entry : found) candidates.push_back(entry.endpoint());
   }
   error = asio::error::host_not_found;
+  boost::system::error_code told;  // by the last candidate that was asked
   for (const tcp::endpoint& candidate : candidates) {
     if (impl->is_cancelled) co_return model::fail(ErrorCode::network_exception, "given up");
     boost::system::error_code closed;  // closing a socket that never opened is no error
     impl->socket.close(closed);
     co_await impl->socket.async_connect(candidate, asio::redirect_error(asio::use_awaitable, error));
     if (!error) break;
+    if (!is_ours(error)) told = error;
   }
-  if (error == asio::error::connection_refused) co_return model::fail(ErrorCode::broker_not_available, error.message());
-  if (error) co_return model::fail(ErrorCode::network_exception, error.message());
+  if (error && told) error = told;
+  if (error) co_return model::fail(code_of(error), error.message());
   const int descriptor = impl->socket.release(error);
   if (error) co_return model::fail(ErrorCode::network_exception, error.message());
   co_return Socket(impl->shard, descriptor);

@@ -71,7 +71,8 @@ class Connector {
   ~Connector();
 
   // `host`: an address, or a name, each address of which is tried. Errors: broker_not_available when the last one was
-  // refused (nobody listens: the process is gone), network_exception otherwise.
+  // refused (nobody listens: the process is gone), throttling_quota_exceeded when none was asked because this process
+  // or host has no descriptor, memory or port left (fault 40), network_exception otherwise.
   Awaitable<model::Result<Socket>> connect(std::string host, uint16_t port);
   void cancel();
 

@@ -2,6 +2,7 @@
 // and comes back is found again, refusals say why. Each end is spoken by the shard itself, as in a broker, or by gRPC's
 // runtime, and every pair has to understand each other: what we speak is gRPC.
 #include <arpa/inet.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -359,6 +360,24 @@ TEST_CASE("a follower that registers anew begins its streams anew, and calls no 
   const std::vector<Broken> breaks = ask(*follower.shard, [&] { return follower.breaks; });
   REQUIRE_FALSE(breaks.empty());
   for (const Broken& broken : breaks) {
+    CAPTURE(broken.why);
+    REQUIRE(broken.kind == BreakKind::rejected);
+  }
+}
+
+TEST_CASE("a follower without descriptors says nothing about its leader (fault 40)") {
+  LeaderBroker leader(1, 0, Spoken::by_shard);
+  leader.lead(0)->log = "kept";
+  FollowerBroker follower(leader.port(), cluster, Spoken::by_shard);
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none{3, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const auto replica = follower.follow(0);
+  wait_until(*follower.shard, [&] { return !follower.breaks.empty(); });
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  wait_until(*follower.shard, [&] { return replica->log == "kept"; });
+  for (const Broken& broken : ask(*follower.shard, [&] { return follower.breaks; })) {
     CAPTURE(broken.why);
     REQUIRE(broken.kind == BreakKind::rejected);
   }
