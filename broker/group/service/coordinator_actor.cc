@@ -46,6 +46,13 @@ ErrorCode told_while_loading(const Request& request) {
   return rebalances ? ErrorCode::not_coordinator : ErrorCode::coordinator_load_in_progress;
 }
 
+// The coordinator is to be looked for again. With COORDINATOR_NOT_AVAILABLE for an OffsetFetch Java's consumer gives
+// up.
+ErrorCode told_while_unusable(const Request& request) {
+  return std::holds_alternative<FetchRequest>(request) ? ErrorCode::not_coordinator
+                                                       : ErrorCode::coordinator_not_available;
+}
+
 // Requests that are pointless while nothing can be written. Membership goes on: it is in memory for the most part.
 bool only_writes(const Request& request) {
   return std::holds_alternative<CommitRequest>(request) || std::holds_alternative<DeleteRequest>(request) ||
@@ -223,7 +230,7 @@ Result<void> CoordinatorActor::replay_batch(const BatchView& batch, Offset from)
 
 Awaitable<Answer> CoordinatorActor::ask(Request request, Instant patience) {
   const std::shared_ptr<CoordinatorActor> self = shared_from_this();
-  if (log_->is_cut_off()) co_return refusal(request, ErrorCode::coordinator_not_available);
+  if (log_->is_cut_off()) co_return refusal(request, told_while_unusable(request));
   if (state_ == State::loading && !load_failed_) {
     ++awaiting_load_;
     co_await common::until(loaded_, patience);
@@ -234,7 +241,7 @@ Awaitable<Answer> CoordinatorActor::ask(Request request, Instant patience) {
       co_await common::yield_to(shard_);
   }
   if (state_ == State::loading && !(mutant<"R104-answers-while-loading">() && coordinator_)) {
-    co_return refusal(request, load_failed_ ? ErrorCode::coordinator_not_available : told_while_loading(request));
+    co_return refusal(request, load_failed_ ? told_while_unusable(request) : told_while_loading(request));
   }
   if (state_ == State::stopped) co_return refusal(request, ErrorCode::not_coordinator);
   if (only_writes(request) && queue_bytes_ > options_.queue_bytes_max)
