@@ -237,6 +237,7 @@ void BrokerCore::collect_shared_parts() {
   shared_.broker_epoch = [this] { return epoch(); };
   shared_.isolated = [this] { return controller_->isolated(); };
   shared_.behind = [this] { return controller_->behind(); };
+  shared_.has_lost_session = [this] { return controller_->has_lost_session(); };
   shared_.may_be_replaced = [this] { return controller_->may_be_replaced(); };
   shared_.active_controller = [this] { return controller_->leader(); };
   shared_.report_lost = [this](BrokerId id) {

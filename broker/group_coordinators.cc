@@ -64,6 +64,7 @@ class PartitionCoordinatorLog final : public group::CoordinatorLog {
   // us, and an ISR of one misses nobody. So the clock is asked too, at this moment and not with the last tick: what lay
   // in the sockets of a process that was stopped comes before its timers.
   bool is_cut_off() const override { return partition_->is_cut_off() || (may_be_replaced_ && may_be_replaced_()); }
+  bool may_be_outdated() const override { return partition_->may_be_outdated(); }
   std::optional<common::model::Uuid> topic_id(const std::string& name) const override { return topic_id_of_(name); }
   Result<Offset> log_start_offset() const override {
     if (!leads()) return no_longer();

@@ -132,7 +132,7 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   replicas_->add_listener(failover_clock_);
   replicas_->set_stream_activity([this] { return leader_->spoken_at(); });
   replicas_->set_traffic(&pace_);
-  if (shared_.isolated) replicas_->set_isolation(shared_.isolated, shared_.behind);
+  if (shared_.isolated) replicas_->set_isolation(shared_.isolated, shared_.behind, shared_.has_lost_session);
 
   if (!shared_.config->cleaner_enabled || shared_.config->cleaner_threads < 1) return;
   cleaner::LogCleanerOptions cleaner;

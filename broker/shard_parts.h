@@ -46,6 +46,7 @@ struct SharedParts {
   std::function<std::optional<common::model::BrokerEpoch>()> broker_epoch;  // any thread
   std::function<bool()> isolated;                                           // any thread (R33)
   std::function<bool()> behind;                                             // any thread (R33)
+  std::function<bool()> has_lost_session;                                   // any thread (R33)
   std::function<bool()> may_be_replaced;                                    // any thread (R33)
   std::function<std::optional<common::model::BrokerId>()> active_controller;
   std::function<void(common::model::BrokerId)> report_lost;  // any thread: a broker's stream broke

@@ -286,13 +286,21 @@ void Partition::look_whether_cut_off(const std::vector<std::pair<BrokerId, Insta
   if (!tracker_ || !state_.isolated()) return;
   const auto is_here = [&](BrokerId id) {
     if (id == state_.self) return true;
-    const bool follows = std::ranges::any_of(
-        observers_, [&](const Observer& o) { return o.observer != nullptr && o.observer->follower_id() == id; });
-    return follows && std::ranges::any_of(spoken_at, [&](const auto& spoken) { return spoken.first == id; });
+    return is_followed_by(id) && std::ranges::any_of(spoken_at, [&](const auto& spoken) { return spoken.first == id; });
   };
   if (std::ranges::all_of(tracker_->isr(), is_here)) return;
   cut_off_ = true;
   fail_all(committed_waiters_, ErrorCode::not_enough_replicas_after_append);
+}
+
+bool Partition::is_followed_by(BrokerId id) const {
+  return std::ranges::any_of(
+      observers_, [&](const Observer& o) { return o.observer != nullptr && o.observer->follower_id() == id; });
+}
+
+bool Partition::may_be_outdated() const {
+  if (!tracker_ || !state_.has_lost_session()) return false;
+  return !std::ranges::all_of(tracker_->isr(), [&](BrokerId id) { return id == state_.self || is_followed_by(id); });
 }
 
 size_t Partition::apply_retention(TimestampMs believed_wall) {

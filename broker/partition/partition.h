@@ -184,6 +184,8 @@ struct ShardState {
   ShardPartitionMetrics* metrics = nullptr;  // may be null
   // Isolated, and there is metadata that does not arrive here: this broker answers as nobody's leader.
   std::function<bool()> behind = [] { return false; };
+  // No controller has this broker in a session, for longer than a new one takes.
+  std::function<bool()> has_lost_session = [] { return false; };
   PartitionTraffic* traffic = nullptr;  // told what clients write; may be null
 };
 
@@ -234,6 +236,9 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   // R33: a leader that no controller has answered for a session, and that misses a member of the ISR: it can commit
   // nothing, and somebody else may lead by now. Looked at with every tick.
   [[nodiscard]] bool is_cut_off() const { return cut_off_; }
+  // R33: the same before its time. A controller that sees connections break fences in a fraction of a session: what is
+  // known here alone may be outdated, though nothing is lost by waiting for a commit. Looked at when asked.
+  [[nodiscard]] bool may_be_outdated() const;
   [[nodiscard]] PartitionDescription describe() const;
   // Counted by whoever works with the partition on its shard.
   [[nodiscard]] PartitionCounters& counters() { return counters_; }
@@ -341,6 +346,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   // Whether the batches that lack before `batch` were refused here for a reason of our own.
   [[nodiscard]] bool is_own_gap(const common::records::BatchFacts& batch) const;
   void note_unwritten(const common::records::ProducerStamp& first);
+  [[nodiscard]] bool is_followed_by(BrokerId id) const;
   void look_whether_cut_off(const std::vector<std::pair<BrokerId, Instant>>& spoken_at);
 
   [[nodiscard]] Appended append(const Buffer& batches, const ProduceOptions& options);

@@ -127,9 +127,11 @@ class ReplicaManager {
   void set_stream_activity(StreamActivity activity) { activity_ = std::move(activity); }
   void set_traffic(PartitionTraffic* traffic) { state_.traffic = traffic; }
   // R33: asked whenever it matters.
-  void set_isolation(std::function<bool()> isolated, std::function<bool()> behind) {
+  void set_isolation(std::function<bool()> isolated, std::function<bool()> behind,
+                     std::function<bool()> has_lost_session) {
     state_.isolated = std::move(isolated);
     state_.behind = std::move(behind);
+    state_.has_lost_session = std::move(has_lost_session);
   }
 
   [[nodiscard]] ShardPartitionMetrics& metrics() { return metrics_; }

@@ -14,6 +14,9 @@ using metadata::RegisterBrokerAnswer;
 
 namespace {
 
+// Sooner there is a new one most times; the controller fences no sooner for a lost one alone (lost_stream_timeout).
+constexpr std::chrono::milliseconds lost_session_grace{150};
+
 // Retrying cannot help.
 bool is_final(ErrorCode code) {
   return code == ErrorCode::inconsistent_cluster_id || code == ErrorCode::invalid_registration ||
@@ -109,6 +112,11 @@ bool BrokerSession::isolated() const {
   return unconfirmed() > options_.session_timeout;
 }
 
+bool BrokerSession::has_lost_session() const {
+  const int64_t lost = lost_at_.load(std::memory_order_acquire);
+  return lost != never && shard_.clock().now() - Instant{common::Duration(lost)} > lost_session_grace;
+}
+
 void BrokerSession::note_confirmation() {
   const auto at = confirmation_.confirmed_at();
   is_behind_.store(confirmation_.stalled_since().has_value(), std::memory_order_release);
@@ -161,6 +169,7 @@ void BrokerSession::connect_later(common::Duration delay) {
 }
 
 void BrokerSession::disconnect() {
+  if (welcomed_) lost_at_.store(shard_.now().time_since_epoch().count(), std::memory_order_release);
   stream_.reset();
   controller_.reset();
   welcomed_ = registering_ = false;
@@ -196,6 +205,7 @@ void BrokerSession::on_down(uint64_t sequence, SessionDown message) {
 
 void BrokerSession::on(const SessionWelcome& m, uint64_t) {
   welcomed_ = true;
+  lost_at_.store(never, std::memory_order_release);
   asked_at_.reset();
   last_trouble_.clear();
   trouble_is_news_ = true;

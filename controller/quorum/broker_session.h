@@ -81,6 +81,9 @@ class BrokerSession {
   [[nodiscard]] bool isolated() const;
   // For how long nothing has; any thread.
   [[nodiscard]] common::Duration unconfirmed() const;
+  // No controller has welcomed this broker for longer than a new session takes: one that still runs may have fenced it
+  // long before it is isolated, by its broken connections. Any thread.
+  [[nodiscard]] bool has_lost_session() const;
   // Isolated, and the controller has said that there is metadata which does not arrive here or cannot be applied:
   // others may well lead what this broker believes to lead.
   [[nodiscard]] bool behind() const { return is_behind_.load(std::memory_order_acquire) && isolated(); }
@@ -152,6 +155,7 @@ class BrokerSession {
   static constexpr int64_t never = INT64_MIN;
   std::atomic<int64_t> confirmed_at_;  // of confirmation_; Instant ticks
   std::atomic<bool> is_behind_{false};  // likewise
+  std::atomic<int64_t> lost_at_{never};  // since when there is no session after one; Instant ticks
   std::string last_trouble_;          // logged once, not at each attempt
   std::shared_ptr<bool> alive_;
 };

@@ -140,6 +140,9 @@ bool ControllerNode::isolated() const {
 bool ControllerNode::behind() const {
   return impl_->session.behind();
 }
+bool ControllerNode::has_lost_session() const {
+  return impl_->session.has_lost_session();
+}
 bool ControllerNode::may_be_replaced() const {
   return impl_->session.behind() || (impl_->session.isolated() && impl_->voters.others_may_decide());
 }

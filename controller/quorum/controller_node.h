@@ -61,6 +61,7 @@ class ControllerNode {
   [[nodiscard]] std::optional<BrokerEpoch> epoch() const;
   [[nodiscard]] bool isolated() const;
   [[nodiscard]] bool behind() const;
+  [[nodiscard]] bool has_lost_session() const;
   // R33: isolated, and somebody else may lead what this broker believes to lead. Not so while every voter that could
   // have decided it is known to be dead.
   [[nodiscard]] bool may_be_replaced() const;

@@ -231,6 +231,9 @@ Result<void> CoordinatorActor::replay_batch(const BatchView& batch, Offset from)
 Awaitable<Answer> CoordinatorActor::ask(Request request, Instant patience) {
   const std::shared_ptr<CoordinatorActor> self = shared_from_this();
   if (log_->is_cut_off()) co_return refusal(request, told_while_unusable(request));
+  // Answered from memory, and never with an older value than another coordinator has acknowledged (design 2.4).
+  if (std::holds_alternative<FetchRequest>(request) && log_->may_be_outdated())
+    co_return refusal(request, told_while_unusable(request));
   if (state_ == State::loading && !load_failed_) {
     ++awaiting_load_;
     co_await common::until(loaded_, patience);

@@ -30,6 +30,9 @@ class CoordinatorLog {
   virtual common::Awaitable<bool> until_committed_before(common::model::Offset end) = 0;
   // R33: nothing can be committed here, and somebody else may coordinate by now.
   [[nodiscard]] virtual bool is_cut_off() const = 0;
+  // R33: somebody else may have committed what is not known here; what is committed here is still told from what is
+  // not.
+  [[nodiscard]] virtual bool may_be_outdated() const = 0;
   // As the metadata has it, which is at least as new as the leader epoch.
   [[nodiscard]] virtual std::optional<common::model::Uuid> topic_id(const std::string& name) const = 0;
   // NOT_LEADER_OR_FOLLOWER once the epoch is over.

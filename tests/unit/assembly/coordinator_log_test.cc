@@ -46,4 +46,34 @@ TEST_CASE("a coordinator that may be replaced knows at once, whoever still speak
   REQUIRE_FALSE(log->is_cut_off());
 }
 
+TEST_CASE("a coordinator without a session may be outdated unless all of its ISR follow it (R33)") {
+  struct Slot final : FollowerObserver {
+    BrokerId follower_id() const override { return BrokerId(2); }
+    void on_log_end(uint32_t) override {}
+    void on_high_watermark(uint32_t) override {}
+    void on_role(uint32_t) override {}
+  } second;
+  Fixture f;
+  f.lead(1, {1, 2});
+  const auto log = broker::make_coordinator_log(f.partition, LeaderEpoch(1), no_topics, {});
+  REQUIRE_FALSE(log->may_be_outdated());  // a follower takes its time
+  f.state.has_lost_session = [] { return true; };
+  REQUIRE(log->may_be_outdated());
+  f.run([&] { f.partition->attach(second, 0); });
+  REQUIRE_FALSE(log->may_be_outdated());
+  f.run([&] { f.partition->detach(second, 0); });
+  REQUIRE(log->may_be_outdated());
+  REQUIRE_FALSE(log->is_cut_off());
+  f.state.has_lost_session = [] { return false; };
+  REQUIRE_FALSE(log->may_be_outdated());
+}
+
+TEST_CASE("a coordinator that is the whole ISR is not outdated without a session: nobody can have replaced it (R33)") {
+  Fixture f;
+  f.lead(1, {1});
+  f.state.has_lost_session = [] { return true; };
+  const auto log = broker::make_coordinator_log(f.partition, LeaderEpoch(1), no_topics, {});
+  REQUIRE_FALSE(log->may_be_outdated());
+}
+
 }  // namespace coordinator_log_test

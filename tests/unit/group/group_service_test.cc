@@ -152,6 +152,17 @@ TEST_CASE_METHOD(Fixture, "a coordinator that is cut off sends its members away,
   CHECK(fetch("g").value() == 1);
 }
 
+TEST_CASE_METHOD(Fixture,
+                 "a coordinator that may be outdated tells no offsets, and goes on with what is written (R33)") {
+  lead(1);
+  CHECK(ask(commit("g", 1)).partitions.at(0) == ErrorCode::none);
+  disk.may_be_outdated = true;
+  CHECK(fetch("g").error().code == ErrorCode::not_coordinator);
+  CHECK(ask(commit("g", 2)).partitions.at(0) == ErrorCode::none);
+  disk.may_be_outdated = false;
+  CHECK(fetch("g").value() == 2);
+}
+
 TEST_CASE_METHOD(Fixture, "what was written is loaded by the next leader") {
   lead(1);
   CHECK(ask(commit("g", 1)).partitions.at(0) == ErrorCode::none);

@@ -34,6 +34,7 @@ struct Disk {
   std::optional<ErrorCode> read_error;
   bool leads = true;
   bool cut_off = false;
+  bool may_be_outdated = false;
   size_t batch_bytes_max = 1 << 20;
   std::set<std::string> deleted_topics;
   common::model::Uuid topic_id = common::model::Uuid::from_halves(7, 1);  // of every other one
@@ -75,6 +76,7 @@ class MemoryLog final : public broker::group::CoordinatorLog {
     co_return disk_.leads;
   }
   bool is_cut_off() const override { return disk_.cut_off; }
+  bool may_be_outdated() const override { return disk_.may_be_outdated; }
   std::optional<common::model::Uuid> topic_id(const std::string& name) const override {
     if (disk_.topic_id_of) return disk_.topic_id_of(name);
     if (disk_.deleted_topics.contains(name)) return std::nullopt;

@@ -82,6 +82,22 @@ TEST_CASE("a silent broker is fenced after its session, and the others stay") {
   REQUIRE(cluster.node(3).session.isolated());  // R33
 }
 
+TEST_CASE("R33: a broker whose session has ended knows it long before it is isolated") {
+  SimCluster cluster(3);
+  cluster.world.run_for(1s);
+  const auto has_lost = [&] { return cluster.node(3).session.has_lost_session(); };
+  REQUIRE_FALSE(has_lost());
+  cluster.kill(1);
+  cluster.world.run_for(100ms);
+  REQUIRE_FALSE(has_lost());  // there is a new one by then, most times
+  REQUIRE(cluster.run_until([&] { return has_lost(); }, 300ms));
+  REQUIRE_FALSE(cluster.node(3).session.isolated());
+  cluster.quorum.elect(BrokerId{2});
+  REQUIRE(cluster.run_until([&] { return !has_lost(); }, 1s));
+  cluster.world.run_for(1s);
+  REQUIRE_FALSE(has_lost());
+}
+
 TEST_CASE("a broker whose file asks for slower heartbeats than the controller's session allows beats faster") {
   SimCluster cluster(3);
   cluster.create(1, "t", {{3, 2, 1}});
