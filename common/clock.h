@@ -1,5 +1,7 @@
 // Time as an object of the node: two brokers in one test can disagree about it. Thread-safe.
 #pragma once
+#include <ctime>
+
 #include "common/model/types.h"
 
 namespace common {
@@ -11,12 +13,16 @@ class Clock {
   virtual model::TimestampMs wall_now() const = 0;  // for record timestamps only
 };
 
-// The kernel's clocks.
+// The kernel's clocks. The one that goes on while the machine sleeps (suspended, hibernated): what others have decided
+// in the meantime is as old as that, however little the CPU has run. Who waits on a kernel timer waits a span, not a
+// point in time: timers stand still with the machine.
 class SystemClock final : public Clock {
  public:
   model::Instant now() const override {
-    return model::Instant(
-        std::chrono::duration_cast<model::Duration>(std::chrono::steady_clock::now().time_since_epoch()));
+    timespec t{};
+    ::clock_gettime(CLOCK_BOOTTIME, &t);
+    return model::Instant(std::chrono::duration_cast<model::Duration>(std::chrono::seconds(t.tv_sec) +
+                                                                      std::chrono::nanoseconds(t.tv_nsec)));
   }
   model::TimestampMs wall_now() const override {
     return model::TimestampMs(
