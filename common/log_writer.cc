@@ -22,7 +22,7 @@ namespace common {
 namespace {
 
 // A start or a failover of thousands of partitions fits; some 3 MB.
-constexpr size_t lines_kept = 8192;
+constexpr size_t lines_kept = 4096;
 // While more is logged than can be written, a loss is not told before each line.
 constexpr uint64_t lines_between_losses_told = 1000;
 
@@ -123,9 +123,9 @@ bool drain_log() {
   const LogWriter* const writer = newest_writer.load(std::memory_order_acquire);
   if (writer == nullptr) return true;
   const uint64_t wanted = writer->handed_over;
-  constexpr timespec pause{.tv_sec = 0, .tv_nsec = 100'000};
+  constexpr timespec pause{.tv_sec = 0, .tv_nsec = 200'000};
   for (int pauses = 0; writer->done_with < wanted; ++pauses) {
-    if (pauses == 20'000) return false;
+    if (pauses == 8'000) return false;  // about 2 s
     ::nanosleep(&pause, nullptr);
   }
   return true;

@@ -46,7 +46,7 @@ class LoopShard : public Shard {
   void arm() {
     if (timers_.empty()) return;
     const Instant first = timers_.begin()->first.first;
-    if (armed_for_ && *armed_for_ <= first) return;
+    if (armed_for_ && *armed_for_ <= first && !is_overslept()) return;
     armed_for_ = first;
     const auto delay = first - now();
     kernel_timer_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(delay));
@@ -56,6 +56,9 @@ class LoopShard : public Shard {
       fire();
     });
   }
+
+  // The kernel's timer stands still while the machine sleeps, our clock does not.
+  [[nodiscard]] bool is_overslept() const { return now() - *armed_for_ > std::chrono::seconds(1); }
 
   void fire() {
     const Instant until = now();

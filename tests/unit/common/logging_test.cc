@@ -2,6 +2,7 @@
 #include "common/logging.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,6 +55,9 @@ int status_of_child(const std::string& file, End end) {
   REQUIRE(child >= 0);
   if (child == 0) {
     std::signal(SIGABRT, SIG_DFL);  // it is not for the test's runner to report
+    const rlimit no_core{0, 0};
+    ::setrlimit(RLIMIT_CORE, &no_core);
+    ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO);
     if (!common::set_up_logging(common::LogLevel::info, common::LogFormat::text, file)) ::_exit(3);
     log_lines(lines);
     end();

@@ -30,6 +30,26 @@ TEST_CASE("work crosses to another shard and comes back") {
   REQUIRE(done.get_future().get());
 }
 
+TEST_CASE("a timer that is set after the machine has slept does not wait for those from before") {
+  struct Jumping final : Clock {
+    Instant now() const override { return kernel.now() + slept.load(); }
+    model::TimestampMs wall_now() const override { return kernel.wall_now(); }
+    SystemClock kernel;
+    std::atomic<Duration> slept{Duration::zero()};
+  } clock;
+  TimerHandle before;
+  TimerHandle after;
+  std::atomic<int> fired = 0;
+  std::promise<int> done;
+  auto shard = make_thread_shard(0, clock, "a");  // ends before what its thread touches
+  shard->post([&] {
+    before = shard->call_at(shard->now() + 1h, [&] { ++fired; });
+    clock.slept = 2h;
+    after = shard->call_at(shard->now() + 1ms, [&] { done.set_value(fired); });
+  });
+  REQUIRE(done.get_future().get() == 1);  // in their order
+}
+
 TEST_CASE("an event wakes who waits, and a deadline ends the wait") {
   SystemClock clock;
   auto shard = make_thread_shard(0, clock, "a");
