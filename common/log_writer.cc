@@ -21,7 +21,7 @@
 namespace common {
 namespace {
 
-// A start or a failover of thousands of partitions fits; some 3 MB.
+// A start or a failover of thousands of partitions fits; some 1.5 MB.
 constexpr size_t lines_kept = 4096;
 // While more is logged than can be written, a loss is not told before each line.
 constexpr uint64_t lines_between_losses_told = 1000;
