@@ -162,7 +162,8 @@ class ReplicaManager {
   [[nodiscard]] Result<std::shared_ptr<Partition>> open(const PlacedLog& placed, const TopicSettings& settings);
   void assign(const std::shared_ptr<Partition>& partition, const controller::metadata::PartitionImage& state);
   void tell_role(const std::shared_ptr<Partition>& partition);
-  enum class Fate { deleted, set_aside, kept };
+  // set_aside: nobody knows it; replaced: it is damaged and begun anew; kept: likewise, and was the only copy.
+  enum class Fate { deleted, set_aside, replaced, kept };
   void remove(const TopicIdPartition& id, Fate fate);
   void retire(Partition& partition);
   void dispose(const PlacedLog& log, Fate fate);

@@ -129,12 +129,6 @@ std::string leaving_name(std::string_view directory_name, const model::Uuid& uni
   return std::string(directory_name.substr(0, 255 - tail.size())) + tail;
 }
 
-// Whose directory it was; none if its name had to be cut.
-std::optional<TopicPartition> partition_in_leaving_name(std::string_view name, std::string_view suffix) {
-  const size_t tail = std::string_view(".0123456789abcdef0123456789abcdef").size() + suffix.size();
-  return name.size() > tail ? partition_in_name(name.substr(0, name.size() - tail)) : std::nullopt;
-}
-
 std::optional<TopicId> decode_metadata(std::string_view text) {
   std::string_view prefix = "version: 0\ntopic_id: ";
   if (!text.starts_with(prefix)) return std::nullopt;
@@ -263,10 +257,6 @@ Result<void> LogDirectory::read_partitions() {
     // The Raft log lies here too unless metadata.log.dir says otherwise, and is the controller's business alone.
     if (entry.name == metadata_log_name || entry.name.starts_with(lost_metadata_log_prefix)) continue;
     const std::string full = file(entry.name);
-    for (const std::string_view suffix : {delete_suffix, stray_suffix}) {
-      if (!entry.name.ends_with(suffix)) continue;
-      if (auto departed = partition_in_leaving_name(entry.name, suffix)) departed_.insert(std::move(*departed));
-    }
     if (entry.name.ends_with(delete_suffix)) {
       to_delete_.push_back(full);
     } else if (entry.name.ends_with(stray_suffix)) {
@@ -640,7 +630,6 @@ std::vector<TopicPartition> lost_partitions(const std::vector<const LogDirectory
   std::set<TopicPartition> lost;
   for (const LogDirectory* directory : directories) lost.merge(directory->checkpointed());
   for (const LogDirectory* directory : directories) {
-    for (const TopicPartition& departed : directory->departed()) lost.erase(departed);
     for (const PartitionDirectory& found : directory->partitions()) {
       if (found.topic_id) lost.erase(found.partition);
     }

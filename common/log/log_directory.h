@@ -95,8 +95,6 @@ class LogDirectory {
   // The partitions found at open, without those marked for deletion (which are removed by begin_run) and strays.
   [[nodiscard]] const std::vector<PartitionDirectory>& partitions() const { return found_; }
   [[nodiscard]] const std::vector<std::string>& strays() const { return strays_; }
-  // Those whose directories are strays or on their way out.
-  [[nodiscard]] const std::set<TopicPartition>& departed() const { return departed_; }
   // Those that had records when the checkpoints were written.
   [[nodiscard]] std::set<TopicPartition> checkpointed() const;
   // What the checkpoints say of it; `clean` or `process_crash` only if the whole directory ended so.
@@ -173,7 +171,6 @@ class LogDirectory {
   std::vector<PartitionDirectory> found_;
   std::vector<std::string> strays_;
   std::vector<std::string> to_delete_;
-  std::set<TopicPartition> departed_;
   std::array<std::optional<OffsetMap>, checkpoint_kinds> checkpoints_;
   std::shared_ptr<Pending> pending_;
   std::optional<Error> failure_;
