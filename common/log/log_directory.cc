@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "common/disk/durable_directory.h"
 #include "common/log/file_names.h"
 #include "common/model/check.h"
 #include "common/model/mutant.h"
@@ -168,7 +169,7 @@ std::string LogDirectory::file(std::string_view name) const {
 Result<std::unique_ptr<LogDirectory>> LogDirectory::open(disk::Disk& disk, std::string path, Logger logger) {
   std::unique_ptr<LogDirectory> self(new LogDirectory(disk, std::move(path), std::move(logger)));
   self->pending_ = std::make_shared<Pending>();
-  if (auto made = disk.create_directories(self->path_); !made) return disk::storage_error(made.error());
+  if (auto made = disk::create_directories_durably(disk, self->path_); !made) return disk::storage_error(made.error());
   auto lock = disk.lock(self->file(lock_name));
   if (!lock) {
     if (lock.error().fault != IoFault::locked) return disk::storage_error(lock.error());

@@ -59,6 +59,15 @@ TEST_CASE("a directory is held by one process and keeps its identity (R83)") {
   REQUIRE_FALSE(LogDirectory::open(disk, data));
 }
 
+TEST_CASE("a data directory that was made survives a loss of power, and those above it") {
+  SimulatedDisk disk;
+  REQUIRE(disk.create_directories("disks"));
+  REQUIRE(disk.sync_file_system("disks"));
+  REQUIRE(LogDirectory::open(disk, "disks/first/data"));
+  disk.crash(SimulatedDisk::Unsynced::lost);
+  REQUIRE(disk.exists("disks/first/data"));
+}
+
 TEST_CASE("a run begins on a full disk, and claims nothing that it could not note (R70, R81)") {
   SimulatedDisk disk;
   auto directory = begun(disk);
