@@ -261,8 +261,9 @@ void ReplicaManager::create(const TopicIdPartition& id, const std::string& topic
   if (const auto found = unusable_.find(id); found != unusable_.end() && found->second != Unusable::not_made) return;
   if (!creations_.begin(id)) return;
   const metadata::PartitionImage* state = image_->partition(id.topic_id, id.partition);
-  const bool counts_now = state == nullptr || counts(*state);
-  if (!counts_now && !state->leader && contains(state->last_known_elr, options_.self)) {
+  // A replica that is only being added has lost nothing, and is asked for nothing before it has been in sync.
+  const bool counts_now = state == nullptr || !contains(state->last_known_elr, options_.self);
+  if (!counts_now && !state->leader) {
     options_.logger.error(
         "{}-{}: nobody leads, and the copy that this broker had is not here. If its disk is not mounted, mount it and "
         "start this broker again; an unclean election gives up what only that copy holds",

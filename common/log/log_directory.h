@@ -57,8 +57,8 @@ struct PartitionDirectory {
   bool never_in_sync = false;       // NewCopy::counts_later, and note_in_sync has not been called
 };
 
-// Whether the cluster counts on a copy from its first record on, as of a new topic, or only once it has been in sync:
-// then it may have been made in the place of one that is gone (R46).
+// counts_later: the cluster may look for the copy that this broker had, and this is not it before it has been in sync
+// (R46). counts_now: there was none, or it is not looked for.
 enum class NewCopy { counts_now, counts_later };
 
 // What becomes of a directory that is set aside. for_a_while: strays() names it from the next start on. for_good: it is
