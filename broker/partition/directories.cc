@@ -175,11 +175,16 @@ void Directories::remove(TopicPartition partition, TopicId topic_id) {
 // As long as it is there its name is taken: another topic of that name would find its records.
 void Directories::take_away(const TopicPartition& partition, LogDirectory& directory, common::model::Uuid unique) {
   if (directory.failure()) return;  // the next start sees to it
-  // R44: before its name is free, or the next start would miss it. A full disk is no reason to keep it (R81).
-  directory.forget_checkpoints(partition, [this, alive = std::weak_ptr(alive_), partition, where = &directory,
-                                           unique](const common::disk::IoResult<void>& forgotten) {
+  forget_then(partition, directory,
+              [this, partition, where = &directory, unique] { delete_in(*where, partition, unique); });
+}
+
+// R44: before its name is free, or the next start would miss it. A full disk is no reason to keep it (R81).
+void Directories::forget_then(const TopicPartition& partition, LogDirectory& directory, std::function<void()> then) {
+  directory.forget_checkpoints(partition, [this, alive = std::weak_ptr(alive_), where = &directory,
+                                           then = std::move(then)](const common::disk::IoResult<void>& forgotten) {
     if (alive.expired()) return;
-    if (forgotten || common::disk::may_pass(forgotten.error().fault)) return delete_in(*where, partition, unique);
+    if (forgotten || common::disk::may_pass(forgotten.error().fault)) return then();
     report_failure(where->path(), {ErrorCode::kafka_storage_error, forgotten.error().message});
   });
 }
@@ -227,8 +232,8 @@ void Directories::note_in_sync(TopicPartition partition, TopicId topic_id) {
   });
 }
 
-void Directories::set_aside(PlacedLog log, Aside aside) {
-  on_home([this, log = std::move(log), aside] {
+void Directories::set_aside(PlacedLog log, Aside aside, Forget forget) {
+  on_home([this, log = std::move(log), aside, forget] {
     LogDirectory* directory = find(log.directory);
     if (directory == nullptr) return;
     // Also a name that nobody has noted, as its directory lacks the id; and not one that lies in another directory,
@@ -236,11 +241,14 @@ void Directories::set_aside(PlacedLog log, Aside aside) {
     const auto there = occupied_.try_emplace(log.partition, Occupant{log.topic_id, directory, true}).first;
     const bool is_it = there->second.directory == directory;
     if (is_it) there->second.leaving = true;
-    rename_aside(*directory, log.path, aside, [this, is_it, directory, partition = log.partition] {
-      // Not before, as it may have been needed until now (R72). A start in between finds the stray.
-      directory->forget_checkpoints(partition, [](const auto&) {});
-      if (is_it) on_removed(partition);
-    });
+    const auto rename = [this, is_it, directory, log, aside] {
+      rename_aside(*directory, log.path, aside, [this, is_it, directory, partition = log.partition] {
+        directory->forget_checkpoints(partition, [](const auto&) {});
+        if (is_it) on_removed(partition);
+      });
+    };
+    if (forget == Forget::after) return rename();
+    forget_then(log.partition, *directory, rename);
   });
 }
 

@@ -40,6 +40,10 @@ struct PlacedLog {
 // damaged (R72).
 enum class Claims { kept, given_up };
 
+// When the checkpoints forget a replica that is set aside. One that is damaged would not be known to be without them,
+// should it keep its place (R72); all others must not be missed by the next start (R44).
+enum class Forget { before, after };
+
 // What the checkpoints say of one replica.
 struct ReplicaOffsets {
   TopicPartition partition;
@@ -107,7 +111,8 @@ class Directories {
   // Deletes it for good (R42: the caller has seen the committed deletion of this very topic id). The log is destroyed.
   void remove(TopicPartition partition, TopicId topic_id);
   // Renames a directory that the cluster does not know; for_a_while: deleted after stray_delay.
-  void set_aside(PlacedLog log, common::log::Aside aside = common::log::Aside::for_a_while);
+  void set_aside(PlacedLog log, common::log::Aside aside = common::log::Aside::for_a_while,
+                 Forget forget = Forget::before);
   // R71: the log was cut, and nothing may be appended there before the checkpoints say no more than `most`. `done` on
   // `reply` when it is, or when the directory has failed; what only lacks room is tried again with every tick.
   void lower_checkpoints(TopicPartition partition, const std::string& directory, common::log::Ceilings most,
@@ -154,6 +159,7 @@ class Directories {
   void fail_creation(const TopicPartition& partition, const Creation& creation, const common::model::Error& error);
   void rename_aside(common::log::LogDirectory& directory, const std::string& path, common::log::Aside aside,
                     std::function<void()> done);
+  void forget_then(const TopicPartition& partition, common::log::LogDirectory& directory, std::function<void()> then);
   void take_away(const TopicPartition& partition, common::log::LogDirectory& directory, common::model::Uuid unique);
   void delete_in(common::log::LogDirectory& directory, const TopicPartition& partition, common::model::Uuid unique);
   void on_removed(const TopicPartition& partition);

@@ -201,11 +201,11 @@ bool ReplicaManager::start_over(const TopicIdPartition& id, const metadata::Part
     if (!placed || unusable_.at(id) == Unusable::lost || (!can_lose_nothing && !is_told_to)) return false;
     unusable_.erase(id);
     damaged_.erase(id);
-    dispose(*placed, other_leads ? Fate::set_aside : Fate::kept);
+    dispose(*placed, other_leads ? Fate::replaced : Fate::kept);
   } else {
     if (!can_lose_nothing || state.partition_epoch <= found->second->position().partition_epoch) return false;
     options_.logger.warn("{} starts over from broker {}", found->second->log_path(), *state.leader);
-    remove(id, Fate::set_aside);
+    remove(id, Fate::replaced);
   }
   return true;
 }
@@ -221,9 +221,9 @@ void ReplicaManager::dispose(const PlacedLog& log, Fate fate) {
   if (fate == Fate::deleted) {
     options_.directories->remove(log.partition, log.topic_id);
   } else {
-    options_.directories->set_aside(log, fate == Fate::kept && !mutant<"R72-deletes-the-only-copy-later">()
-                                             ? common::log::Aside::for_good
-                                             : common::log::Aside::for_a_while);
+    const bool for_good = fate == Fate::kept && !mutant<"R72-deletes-the-only-copy-later">();
+    options_.directories->set_aside(log, for_good ? common::log::Aside::for_good : common::log::Aside::for_a_while,
+                                    fate == Fate::set_aside ? Forget::before : Forget::after);
   }
 }
 
@@ -262,8 +262,9 @@ void ReplicaManager::create(const TopicIdPartition& id, const std::string& topic
   if (const auto found = unusable_.find(id); found != unusable_.end() && found->second != Unusable::not_made) return;
   if (!creations_.begin(id)) return;
   const metadata::PartitionImage* state = image_->partition(id.topic_id, id.partition);
-  const bool counts_now = state == nullptr || counts(*state);
-  if (!counts_now && !state->leader && contains(state->last_known_elr, options_.self)) {
+  // A replica that is only being added has lost nothing, and is asked for nothing before it has been in sync.
+  const bool counts_now = state == nullptr || !contains(state->last_known_elr, options_.self);
+  if (!counts_now && !state->leader) {
     options_.logger.error(
         "{}-{}: nobody leads, and the copy that this broker had is not here. If its disk is not mounted, mount it and "
         "start this broker again; an unclean election gives up what only that copy holds",
@@ -351,7 +352,7 @@ void ReplicaManager::remove(const TopicIdPartition& id, Fate fate) {
   for (ReplicaListener* listener : listeners_) listener->on_stopped(id, partition->topic());
   damaged_.erase(id);
   never_in_sync_.erase(id);
-  if (fate == Fate::set_aside) options_.logger.warn("{} is set aside", path);
+  if (fate != Fate::deleted) options_.logger.warn("{} is set aside", path);
   dispose({{partition->topic(), id.partition}, id.topic_id, path, partition->directory(), {}}, fate);
 }
 

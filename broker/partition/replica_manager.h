@@ -115,7 +115,7 @@ class ReplicaManager {
   struct CopyEnd {
     std::optional<LeaderEpoch> last_epoch;
     Offset end;
-    bool never_in_sync = false;  // begun where the cluster counted on no copy here, and in no ISR since
+    bool never_in_sync = false;  // begun in the place of one that the cluster looks for, and in no ISR since
   };
   [[nodiscard]] std::optional<CopyEnd> end_of_copy(const TopicIdPartition& id) const;
   // Whether this broker is to lead a replica whose directory is still being made. Clients know of it already: who asks
@@ -169,7 +169,8 @@ class ReplicaManager {
   [[nodiscard]] Result<std::shared_ptr<Partition>> open(const PlacedLog& placed, const TopicSettings& settings);
   void assign(const std::shared_ptr<Partition>& partition, const controller::metadata::PartitionImage& state);
   void tell_role(const std::shared_ptr<Partition>& partition);
-  enum class Fate { deleted, set_aside, kept };
+  // set_aside: nobody knows it; replaced: it is damaged and begun anew; kept: likewise, and was the only copy.
+  enum class Fate { deleted, set_aside, replaced, kept };
   void remove(const TopicIdPartition& id, Fate fate);
   void retire(Partition& partition);
   void dispose(const PlacedLog& log, Fate fate);
@@ -201,8 +202,7 @@ class ReplicaManager {
   enum class Unusable : uint8_t { lost, not_made, damaged };
   std::map<TopicIdPartition, Unusable> unusable_;
   std::map<TopicIdPartition, CopyEnd> lost_ends_;  // of those that are `lost`
-  // R46: of partitions_, those that took the place of nothing. What this broker had may lie on a disk that is not
-  // there.
+  // R46: of partitions_, those in the place of what is gone: it may lie on a disk that is not there.
   std::set<TopicIdPartition> never_in_sync_;
   // R72: what was acknowledged is damaged here, as recovery found (then with its place: there is no Partition) or a
   // read. Begun anew, empty, once that can lose nothing (start_over).

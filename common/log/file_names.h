@@ -4,8 +4,7 @@
 //   00000000000000000120.snapshot   producer state before offset 120
 //   leader-epoch-checkpoint         and partition.metadata
 //   offset-gaps                     empty: batches may be missing between others (compaction); elsewhere that is damage
-//   never-in-sync                   empty: a copy that the cluster did not count on when it was made, and that was in no
-//                                   ISR since (R46)
+//   never-in-sync                   empty: made in the place of a copy that the cluster looks for; in no ISR since
 //   restart-at                      the log is being emptied and goes on at the offset inside (R67)
 //   *.deleted, *.cleaned, *.tmp     left-overs: removed at the next open (R80)
 //   *.log.swap                      a complete replacement for all segments in its range of offsets: takes their place

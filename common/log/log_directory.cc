@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "common/disk/durable_directory.h"
 #include "common/log/file_names.h"
 #include "common/model/check.h"
 #include "common/model/mutant.h"
@@ -129,12 +130,6 @@ std::string leaving_name(std::string_view directory_name, const model::Uuid& uni
   return std::string(directory_name.substr(0, 255 - tail.size())) + tail;
 }
 
-// Whose directory it was; none if its name had to be cut.
-std::optional<TopicPartition> partition_in_leaving_name(std::string_view name, std::string_view suffix) {
-  const size_t tail = std::string_view(".0123456789abcdef0123456789abcdef").size() + suffix.size();
-  return name.size() > tail ? partition_in_name(name.substr(0, name.size() - tail)) : std::nullopt;
-}
-
 std::optional<TopicId> decode_metadata(std::string_view text) {
   std::string_view prefix = "version: 0\ntopic_id: ";
   if (!text.starts_with(prefix)) return std::nullopt;
@@ -194,7 +189,7 @@ std::string LogDirectory::file(std::string_view name) const {
 Result<std::unique_ptr<LogDirectory>> LogDirectory::open(disk::Disk& disk, std::string path, Logger logger) {
   std::unique_ptr<LogDirectory> self(new LogDirectory(disk, std::move(path), std::move(logger)));
   self->pending_ = std::make_shared<Pending>();
-  if (auto made = disk.create_directories(self->path_); !made) return disk::storage_error(made.error());
+  if (auto made = disk::create_directories_durably(disk, self->path_); !made) return disk::storage_error(made.error());
   auto lock = disk.lock(self->file(lock_name));
   if (!lock) {
     if (lock.error().fault != IoFault::locked) return disk::storage_error(lock.error());
@@ -283,10 +278,6 @@ Result<void> LogDirectory::read_partitions() {
     // The Raft log lies here too unless metadata.log.dir says otherwise, and is the controller's business alone.
     if (entry.name == metadata_log_name || entry.name.starts_with(lost_metadata_log_prefix)) continue;
     const std::string full = file(entry.name);
-    for (const std::string_view suffix : {delete_suffix, stray_suffix}) {
-      if (!entry.name.ends_with(suffix)) continue;
-      if (auto departed = partition_in_leaving_name(entry.name, suffix)) departed_.insert(std::move(*departed));
-    }
     if (entry.name.ends_with(delete_suffix)) {
       to_delete_.push_back(full);
     } else if (entry.name.ends_with(stray_suffix)) {
@@ -663,7 +654,6 @@ std::vector<TopicPartition> lost_partitions(const std::vector<const LogDirectory
   std::set<TopicPartition> lost;
   for (const LogDirectory* directory : directories) lost.merge(directory->checkpointed());
   for (const LogDirectory* directory : directories) {
-    for (const TopicPartition& departed : directory->departed()) lost.erase(departed);
     for (const PartitionDirectory& found : directory->partitions()) {
       if (found.topic_id) lost.erase(found.partition);
     }

@@ -57,8 +57,8 @@ struct PartitionDirectory {
   bool never_in_sync = false;       // NewCopy::counts_later, and note_in_sync has not been called
 };
 
-// Whether the cluster counts on a copy from its first record on, as of a new topic, or only once it has been in sync:
-// then it may have been made in the place of one that is gone (R46).
+// counts_later: the cluster may look for the copy that this broker had, and this is not it before it has been in sync
+// (R46). counts_now: there was none, or it is not looked for.
 enum class NewCopy { counts_now, counts_later };
 
 // What becomes of a directory that is set aside. for_a_while: strays() names it from the next start on. for_good: it is
@@ -95,8 +95,6 @@ class LogDirectory {
   // The partitions found at open, without those marked for deletion (which are removed by begin_run) and strays.
   [[nodiscard]] const std::vector<PartitionDirectory>& partitions() const { return found_; }
   [[nodiscard]] const std::vector<std::string>& strays() const { return strays_; }
-  // Those whose directories are strays or on their way out.
-  [[nodiscard]] const std::set<TopicPartition>& departed() const { return departed_; }
   // Those that had records when the checkpoints were written.
   [[nodiscard]] std::set<TopicPartition> checkpointed() const;
   // What the checkpoints say of it; `clean` or `process_crash` only if the whole directory ended so.
@@ -174,7 +172,6 @@ class LogDirectory {
   std::vector<PartitionDirectory> found_;
   std::vector<std::string> strays_;
   std::vector<std::string> to_delete_;
-  std::set<TopicPartition> departed_;
   std::array<std::optional<OffsetMap>, checkpoint_kinds> checkpoints_;
   std::shared_ptr<Pending> pending_;
   std::optional<Error> failure_;

@@ -238,8 +238,8 @@ struct LogEnd {
   LeaderEpoch leader_epoch;               // of the query
   std::optional<LeaderEpoch> last_epoch;  // of the last record; unset: the copy is empty
   Offset end;
-  // The copy was made where the cluster counted on none yet, and has been in no ISR since: what this broker is asked
-  // for is not here. It may lie on a disk that is not there.
+  // The copy was made in the place of the one that is asked for, and has been in no ISR since: that one may lie on a
+  // disk that is not there.
   bool never_in_sync = false;
   friend bool operator==(const LogEnd&, const LogEnd&) = default;
 };

@@ -2,6 +2,7 @@
 // start with the other nodes (formation.h), and the parts put together.
 #include <algorithm>
 
+#include "common/disk/durable_directory.h"
 #include "common/model/mutant.h"
 #include "controller/quorum/raft_disk.h"
 #include "controller/quorum/raft_driver.h"
@@ -78,7 +79,8 @@ Awaitable<void> RaftDriver::run_start(RaftDriver& self) {
 
 // Whose directory is this?
 Result<void> RaftDriver::load_properties() {
-  if (auto made = disk_.create_directories(directory_); !made) return common::disk::storage_error(made.error());
+  if (auto made = common::disk::create_directories_durably(disk_, directory_); !made)
+    return common::disk::storage_error(made.error());
   auto found = read_properties(disk_, directory_);
   if (!found && found.error().code != ErrorCode::corrupt_message) return tl::unexpected(found.error());
   if (!found) return begin_anew(found.error().message);  // cannot even say who voted here

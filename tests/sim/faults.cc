@@ -78,6 +78,7 @@ std::vector<Fault> plan_faults(const Options& options) {
   std::vector<Fault> plan = plan_kinds(options);
   if (options.misdirected) plan_more(plan, options, FaultKind::misdirected, 30s);
   if (is_armed(options.rare, Rare::transfers)) plan_more(plan, options, FaultKind::hand_over, 3s);
+  if (options.lost_directories) plan_more(plan, options, FaultKind::lost_directory, 30s);
   return plan;
 }
 

@@ -38,7 +38,8 @@ namespace sim {
   X(voters, "a voter removed and added again")           \
   X(hand_over, "leadership of the quorum handed over")   \
   X(read_error, "EIO on a read")                         \
-  X(misdirected, "a write that landed elsewhere")
+  X(misdirected, "a write that landed elsewhere")        \
+  X(lost_directory, "a partition's directory lost")
 
 enum class FaultKind : uint8_t {
 #define X(name, text) name,

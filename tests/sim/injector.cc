@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <numeric>
 
+#include <fmt/format.h>
+
+#include "common/log/checkpoint_file.h"
+
 namespace sim {
 
 using namespace std::chrono_literals;
@@ -64,6 +68,7 @@ bool Injector::apply(const Fault& fault) {
     case FaultKind::read_error:
     case FaultKind::rot:
     case FaultKind::misdirected:
+    case FaultKind::lost_directory:
     case FaultKind::wipe:
     case FaultKind::roll_back:
     case FaultKind::torn_write:
@@ -389,6 +394,8 @@ bool Injector::apply_to_disk(const Fault& fault, Node& node) {
       return rot(node, fault);
     case FaultKind::misdirected:
       return misdirect(node, fault);
+    case FaultKind::lost_directory:
+      return lose_directory(node, fault);
     case FaultKind::wipe:
     case FaultKind::roll_back:
       return replace_disk(node, fault);
@@ -465,6 +472,23 @@ bool Injector::rot(Node& node, const Fault& fault) {
   atlas_.on_rot(node, path, fault.c % (size * 8) / 8);
   if (fault.c % 3 != 0) kill(node, fault.length);  // found by recovery, or by whoever reads it
   return true;
+}
+
+// Somebody, or a check of the file system, takes it away while the broker is down. One of which a checkpoint knows that
+// it had records: what came since is not missed (R44), and a loss that nobody can notice is nobody's fault.
+bool Injector::lose_directory(Node& node, const Fault& fault) {
+  const std::string checkpoint = "/data/replication-offset-checkpoint";
+  if (!node.is_running() || !node.disk().exists(checkpoint)) return false;
+  std::vector<std::string> candidates;
+  const auto offsets = common::log::decode_offsets(node.disk().content(checkpoint).text());
+  for (const auto& [partition, offset] : offsets.value_or(common::log::OffsetMap())) {
+    const std::string path = fmt::format("/data/{}", partition);
+    if (offset > common::model::Offset(0) && node.disk().exists(path + "/partition.metadata"))
+      candidates.push_back(path);
+  }
+  if (candidates.empty() || !atlas_.may_lose_records(node)) return false;
+  kill(node, fault.length);
+  return node.disk().remove_tree(candidates[fault.b % candidates.size()]).has_value();
 }
 
 bool Injector::replace_disk(Node& node, const Fault& fault) {

@@ -46,6 +46,7 @@ class Injector {
   bool rot(Node& node, const Fault& fault);
   static std::vector<std::string> files_of_partitions(Node& node, std::initializer_list<std::string_view> ends);
   bool misdirect(Node& node, const Fault& fault);
+  bool lose_directory(Node& node, const Fault& fault);
   bool replace_disk(Node& node, const Fault& fault);
   void after(Duration length, std::function<void()> f);
   [[nodiscard]] Node& other(const Node& node, uint64_t choice) const;

@@ -72,7 +72,8 @@ class Minimizer {
   }
 
   void simpler() {
-    // Not "misdirected" and "rare": faults come from them, and the plan must stay what the command draws.
+    // Not "misdirected", "lost-directories" and "rare": faults come from them, and the plan must stay what the command
+    // draws.
     for (const char* off : {"groups", "consumers", "loose", "onlookers", "compacted", "admin", "moves", "repeat",
                             "drift", "slow-messages"}) {
       set(off, 0);

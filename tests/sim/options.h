@@ -58,6 +58,7 @@ struct Options {
   Duration fault_interval = std::chrono::seconds(8);  // on average
   uint32_t fault_kinds = ~0u;                         // bits of FaultKind
   bool misdirected = false;                           // writes that land elsewhere, beside those kinds
+  bool lost_directories = false;                      // of partitions, likewise
   uint32_t rare = 0;                                  // bits of Rare (buggify.h): legal choices that are seldom made
 };
 

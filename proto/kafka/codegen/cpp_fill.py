@@ -28,7 +28,7 @@ def fill_field(f, struct, lines):
 
 def fill_struct(message, struct):
     lines = []
-    for f in (*struct.plain(), *struct.tagged()):
+    for f in (*struct.plain(), *struct.tagged_by_kafka()):  # what is filled is compared with what Kafka's code writes
         fill_field(f, struct, lines)
     name = message.name if struct is message.root else f"{message.name}::{struct.name}"
     return (f"[[maybe_unused]] void fill([[maybe_unused]] Filler& f, [[maybe_unused]] {name}& out, "

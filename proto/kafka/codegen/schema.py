@@ -13,7 +13,8 @@ A field:
   versions            those that have the field; absent: all that the surrounding struct has
   nullable            true, or versions in which the value may be null
   default             null or a value; absent: zero, empty, false, not null
-  tag                 the field travels in the tag section under this number
+  tag                 the field travels in the tag section under this number; from OWN_TAGS on it is our own, which Kafka's
+                      programs skip
   ignorable           a value is dropped by versions without the field; otherwise encoding it there is an error
   flexible            false: never in compact form
 """
@@ -25,6 +26,7 @@ from dataclasses import dataclass, field as dataclass_field
 NUMBERS = {"int8": 1, "int16": 2, "uint16": 2, "int32": 4, "int64": 8, "float64": 8, "bool": 1, "error_code": 2}
 SCALARS = {**NUMBERS, "uuid": 16, "string": None, "bytes": None, "records": None}
 MAX = 32767
+OWN_TAGS = 10000
 CPP_KEYWORDS = set("""alignas and auto bool break case catch char class co_await co_return co_yield concept const
  constexpr continue default delete do double else enum explicit export extern false float for friend goto if inline int
  long mutable namespace new not operator or private protected public register requires return short signed sizeof
@@ -96,6 +98,9 @@ class Struct:
 
     def plain(self):
         return [f for f in self.fields if f.tag is None]
+
+    def tagged_by_kafka(self):
+        return [f for f in self.tagged() if f.tag < OWN_TAGS]
 
     def tagged(self):
         return sorted((f for f in self.fields if f.tag is not None), key=lambda f: f.tag)

@@ -181,9 +181,7 @@ TEST_CASE("a log that a read finds damaged is told of, goes on, and starts over 
   REQUIRE(b.troubles.back() == nothing);
 }
 
-TEST_CASE(
-    "a copy made where the cluster counts on none is told from a counted one until it is in sync, over restarts "
-    "(R46)") {
+TEST_CASE("a copy in the place of one that is looked for is told from it until it is in sync, over restarts (R46)") {
   Broker b;
   b.register_broker();
   const auto is_new = [&] { return b.manager->end_of_copy({orders, PartitionIndex(0)}).value().never_in_sync; };
@@ -191,6 +189,17 @@ TEST_CASE(
     create_shared(b);
     REQUIRE_FALSE(is_new());
     REQUIRE_FALSE(b.has_path("never-in-sync"));
+  }
+  SECTION("of one that is added: it can be asked for only once it was in sync") {
+    metadata::PartitionRecord record = Broker::partition_record(orders, 0);
+    record.state.replicas = {other, BrokerId(1)};
+    metadata::PartitionChangeRecord led{orders, PartitionIndex(0)};
+    led.leader = metadata::LeaderChoice{other};
+    led.isr = std::vector<BrokerId>{other};
+    b.apply({metadata::TopicRecord{orders, "orders"}, record, led});
+    b.advance(1s);
+    REQUIRE(b.find(orders)->role() == Role::follower);
+    REQUIRE_FALSE(is_new());
   }
   SECTION("in the place of one that is gone") {
     metadata::PartitionRecord record = Broker::partition_record(orders, 0);
