@@ -161,22 +161,20 @@ void Directories::make(LogDirectory& made_in, const TopicPartition& partition, C
       });
 }
 
-void Directories::remove(TopicPartition partition, TopicId topic_id) {
-  on_home([this, partition = std::move(partition), topic_id] {
+void Directories::remove(TopicPartition partition, TopicId topic_id, std::shared_ptr<common::log::JobGate> jobs) {
+  on_home([this, partition = std::move(partition), topic_id, jobs = std::move(jobs)] {
     const auto there = occupied_.find(partition);
     if (there == occupied_.end() || there->second.topic_id != topic_id || there->second.leaving) return;
     there->second.leaving = true;
-    // One for all attempts: the next one finds what the one before has renamed.
     const auto unique = common::model::random_uuid(options_.random->next(), options_.random->next());
-    take_away(partition, *there->second.directory, unique);
+    take_away({partition, there->second.directory, unique, jobs});
   });
 }
 
 // As long as it is there its name is taken: another topic of that name would find its records.
-void Directories::take_away(const TopicPartition& partition, LogDirectory& directory, common::model::Uuid unique) {
-  if (directory.failure()) return;  // the next start sees to it
-  forget_then(partition, directory,
-              [this, partition, where = &directory, unique] { delete_in(*where, partition, unique); });
+void Directories::take_away(const Removal& removal) {
+  if (removal.directory->failure()) return;  // the next start sees to it
+  forget_then(removal.partition, *removal.directory, [this, removal] { delete_it(removal); });
 }
 
 // R44: before its name is free, or the next start would miss it. A full disk is no reason to keep it (R81).
@@ -189,18 +187,16 @@ void Directories::forget_then(const TopicPartition& partition, LogDirectory& dir
   });
 }
 
-void Directories::delete_in(LogDirectory& directory, const TopicPartition& partition, common::model::Uuid unique) {
-  directory.delete_partition(
-      partition, unique,
-      [this, alive = std::weak_ptr(alive_), partition, where = &directory,
-       unique](const common::disk::IoResult<void>& deleted) {
+void Directories::delete_it(const Removal& removal) {
+  removal.directory->delete_partition(
+      removal.partition, removal.unique, removal.jobs,
+      [this, alive = std::weak_ptr(alive_), removal](const common::disk::IoResult<void>& deleted) {
         if (alive.expired()) return;
-        if (deleted) return on_removed(partition);
-        options_.logger.error("{} not deleted: {}", partition, deleted.error().message);
+        if (deleted) return on_removed(removal.partition);
+        options_.logger.error("{} not deleted: {}", removal.partition, deleted.error().message);
         if (!common::disk::may_pass(deleted.error().fault))
-          report_failure(where->path(), {ErrorCode::kafka_storage_error, deleted.error().message});
-        // Once more with the next tick.
-        not_removed_.emplace_back([this, partition, where, unique] { take_away(partition, *where, unique); });
+          report_failure(removal.directory->path(), {ErrorCode::kafka_storage_error, deleted.error().message});
+        not_removed_.push_back(removal);  // once more with the next tick
       });
 }
 
@@ -242,7 +238,7 @@ void Directories::set_aside(PlacedLog log, Aside aside, Forget forget) {
     const bool is_it = there->second.directory == directory;
     if (is_it) there->second.leaving = true;
     const auto rename = [this, is_it, directory, log, aside] {
-      rename_aside(*directory, log.path, aside, [this, is_it, directory, partition = log.partition] {
+      rename_aside(*directory, log, aside, [this, is_it, directory, partition = log.partition] {
         directory->forget_checkpoints(partition, [](const auto&) {});
         if (is_it) on_removed(partition);
       });
@@ -252,17 +248,17 @@ void Directories::set_aside(PlacedLog log, Aside aside, Forget forget) {
   });
 }
 
-void Directories::rename_aside(LogDirectory& directory, const std::string& path, Aside aside,
-                               std::function<void()> done) {
+void Directories::rename_aside(LogDirectory& directory, const PlacedLog& log, Aside aside, std::function<void()> done) {
   const auto unique = common::model::random_uuid(options_.random->next(), options_.random->next());
   const auto moved_to = std::make_shared<common::disk::IoResult<std::string>>();
   options_.disk->offload(
       common::disk::Job::changes,
-      [&directory, path, unique, aside, moved_to]() -> common::disk::IoResult<void> {
-        *moved_to = directory.set_aside(path, unique, aside);
+      [&directory, log, unique, aside, moved_to]() -> common::disk::IoResult<void> {
+        if (log.jobs) log.jobs->close();
+        *moved_to = directory.set_aside(log.path, unique, aside);
         return {};
       },
-      [this, alive = std::weak_ptr(alive_), where = &directory, path, aside, moved_to,
+      [this, alive = std::weak_ptr(alive_), where = &directory, log, aside, moved_to,
        done = std::move(done)](common::disk::IoResult<void>) {
         if (alive.expired()) return;
         if (*moved_to) {
@@ -274,12 +270,12 @@ void Directories::rename_aside(LogDirectory& directory, const std::string& path,
           return done();
         }
         if (moved_to->error().fault == common::disk::IoFault::not_found) return done();  // somebody has taken it away
-        options_.logger.error("{} not set aside: {}", path, moved_to->error().message);
+        options_.logger.error("{} not set aside: {}", log.path, moved_to->error().message);
         if (!common::disk::may_pass(moved_to->error().fault))
           return report_failure(where->path(), {ErrorCode::kafka_storage_error, moved_to->error().message});
         // Once more with the next tick. Until then its name is taken: what lies there is nobody else's.
-        not_set_aside_.emplace_back([this, where, path, aside, done] {
-          if (!where->failure()) rename_aside(*where, path, aside, done);
+        not_set_aside_.emplace_back([this, where, log, aside, done] {
+          if (!where->failure()) rename_aside(*where, log, aside, done);
         });
       });
 }

@@ -34,6 +34,8 @@ struct PlacedLog {
   std::string directory;  // the entry of log.dirs
   common::log::OpenHints hints;
   bool never_in_sync = false;  // made as NewCopy::counts_later, and not noted to be in sync since
+  // Of a log that has been destroyed: it may have a job under way.
+  std::shared_ptr<common::log::JobGate> jobs;
 };
 
 // Whether this run may claim to go on where the one before ended (R44): not if something that was acknowledged is
@@ -108,8 +110,9 @@ class Directories {
   void create(TopicPartition partition, TopicId topic_id, common::log::NewCopy copy, common::Shard& reply, Placed done);
   // R46: a copy that was to count later does from now on.
   void note_in_sync(TopicPartition partition, TopicId topic_id);
-  // Deletes it for good (R42: the caller has seen the committed deletion of this very topic id). The log is destroyed.
-  void remove(TopicPartition partition, TopicId topic_id);
+  // Deletes it for good (R42: the caller has seen the committed deletion of this very topic id). The log is destroyed;
+  // `jobs` is its gate, if there was one.
+  void remove(TopicPartition partition, TopicId topic_id, std::shared_ptr<common::log::JobGate> jobs = {});
   // Renames a directory that the cluster does not know; for_a_while: deleted after stray_delay.
   void set_aside(PlacedLog log, common::log::Aside aside = common::log::Aside::for_a_while,
                  Forget forget = Forget::before);
@@ -157,11 +160,18 @@ class Directories {
   void make(common::log::LogDirectory& directory, const TopicPartition& partition, Creation creation);
   static void refuse_name(const Creation& creation, const common::log::LogDirectory& failed);
   void fail_creation(const TopicPartition& partition, const Creation& creation, const common::model::Error& error);
-  void rename_aside(common::log::LogDirectory& directory, const std::string& path, common::log::Aside aside,
+  void rename_aside(common::log::LogDirectory& directory, const PlacedLog& log, common::log::Aside aside,
                     std::function<void()> done);
   void forget_then(const TopicPartition& partition, common::log::LogDirectory& directory, std::function<void()> then);
-  void take_away(const TopicPartition& partition, common::log::LogDirectory& directory, common::model::Uuid unique);
-  void delete_in(common::log::LogDirectory& directory, const TopicPartition& partition, common::model::Uuid unique);
+  // One on its way out. `unique` is the same for all attempts: the next one finds what the one before has renamed.
+  struct Removal {
+    TopicPartition partition;
+    common::log::LogDirectory* directory = nullptr;
+    common::model::Uuid unique;
+    std::shared_ptr<common::log::JobGate> jobs;
+  };
+  void take_away(const Removal& removal);
+  void delete_it(const Removal& removal);
   void on_removed(const TopicPartition& partition);
   void remove_old_strays();
   void note_epoch_in(common::log::LogDirectory& directory);
@@ -192,7 +202,7 @@ class Directories {
   };
   std::map<TopicPartition, Lowered> lowered_;
   uint64_t lowerings_ = 0;
-  std::vector<std::function<void()>> not_removed_;
+  std::vector<Removal> not_removed_;
   std::vector<std::function<void()>> not_lowered_;
   std::vector<std::function<void()>> not_set_aside_;
   bool has_told_not_lowered_ = false;

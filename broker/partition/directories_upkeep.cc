@@ -190,7 +190,7 @@ void Directories::arm() {
 
 void Directories::tick() {
   look_at_space();
-  for (const auto& again : std::exchange(not_removed_, {})) again();
+  for (const Removal& removal : std::exchange(not_removed_, {})) take_away(removal);
   for (const auto& lower : std::exchange(not_lowered_, {})) lower();
   for (const auto& again : std::exchange(not_set_aside_, {})) again();
   for (LogDirectory* directory : std::exchange(not_noted_, {})) note_epoch_in(*directory);

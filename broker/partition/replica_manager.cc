@@ -219,7 +219,7 @@ void ReplicaManager::forget_unusable(const TopicIdPartition& id) {
 
 void ReplicaManager::dispose(const PlacedLog& log, Fate fate) {
   if (fate == Fate::deleted) {
-    options_.directories->remove(log.partition, log.topic_id);
+    options_.directories->remove(log.partition, log.topic_id, log.jobs);
   } else {
     const bool for_good = fate == Fate::kept && !mutant<"R72-deletes-the-only-copy-later">();
     options_.directories->set_aside(log, for_good ? common::log::Aside::for_good : common::log::Aside::for_a_while,
@@ -348,12 +348,13 @@ void ReplicaManager::remove(const TopicIdPartition& id, Fate fate) {
   partitions_.erase(found);  // before anyone is told: whoever looks must not find it
   const std::string path = partition->log_path();
   retire(*partition);
-  partition->release_log(ErrorCode::not_leader_or_follower).reset();
+  PlacedLog placed{{partition->topic(), id.partition}, id.topic_id, path, partition->directory(), {}};
+  if (const auto log = partition->release_log(ErrorCode::not_leader_or_follower)) placed.jobs = log->job_gate();
   for (ReplicaListener* listener : listeners_) listener->on_stopped(id, partition->topic());
   damaged_.erase(id);
   never_in_sync_.erase(id);
   if (fate != Fate::deleted) options_.logger.warn("{} is set aside", path);
-  dispose({{partition->topic(), id.partition}, id.topic_id, path, partition->directory(), {}}, fate);
+  dispose(placed, fate);
 }
 
 // What it counted stays counted.

@@ -54,6 +54,9 @@ Offset Log::flushed_offset() const {
 uint64_t Log::size_bytes() const {
   return impl_->size_bytes();
 }
+std::shared_ptr<JobGate> Log::job_gate() const {
+  return impl_->gate;
+}
 size_t Log::segment_count() const {
   return impl_->segments.size();
 }

@@ -22,6 +22,7 @@
 #include "common/disk/disk.h"
 #include "common/log/compaction.h"
 #include "common/log/epoch_cache.h"
+#include "common/log/job_gate.h"
 #include "common/log/log_config.h"
 #include "common/log/tail_cache.h"
 #include "common/logging.h"
@@ -129,6 +130,8 @@ class Log {
   // Everything below survives the loss of power. Also what the recovery-point checkpoint stores.
   [[nodiscard]] Offset flushed_offset() const;
   [[nodiscard]] uint64_t size_bytes() const;
+  // For whoever takes the directory away once the log is destroyed.
+  [[nodiscard]] std::shared_ptr<JobGate> job_gate() const;
   [[nodiscard]] size_t segment_count() const;
   [[nodiscard]] std::vector<SegmentInfo> segments() const;
   [[nodiscard]] const std::optional<Error>& failure() const;

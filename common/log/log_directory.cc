@@ -593,12 +593,14 @@ void LogDirectory::note_in_sync(const TopicPartition& partition, disk::Done<void
       std::move(done));
 }
 
-void LogDirectory::delete_partition(const TopicPartition& partition, const model::Uuid& unique, disk::Done<void> done) {
+void LogDirectory::delete_partition(const TopicPartition& partition, const model::Uuid& unique,
+                                    std::shared_ptr<JobGate> jobs, disk::Done<void> done) {
   const std::string from = partition_path(partition);
   const std::string to = file(leaving_name(fmt::format("{}", partition), unique, delete_suffix));
   disk_.offload(
       disk::Job::changes,
-      [d = &disk_, from, to, parent = path_]() -> IoResult<void> {
+      [d = &disk_, from, to, parent = path_, jobs = std::move(jobs)]() -> IoResult<void> {
+        if (jobs) jobs->close();
         // Not there: an earlier attempt got so far.
         auto renamed = d->rename(from, to);
         if (!renamed && renamed.error().fault != IoFault::not_found) return renamed;

@@ -28,6 +28,7 @@
 
 #include "common/disk/disk.h"
 #include "common/log/checkpoint_file.h"
+#include "common/log/job_gate.h"
 #include "common/log/log_config.h"
 #include "common/logging.h"
 #include "common/model/result.h"
@@ -124,9 +125,10 @@ class LogDirectory {
                                                      NewCopy copy = NewCopy::counts_now);
   // The copy counts from now on, for later runs too. On the pool.
   void note_in_sync(const TopicPartition& partition, disk::Done<void> done);
-  // Renames to -delete, then removes everything, on the pool. The log must be destroyed. `unique`: random; the same for
-  // another attempt. A failure: it may still have its name.
-  void delete_partition(const TopicPartition& partition, const model::Uuid& unique, disk::Done<void> done);
+  // Renames to -delete, then removes everything, on the pool. The log must be destroyed; `jobs` is its gate, if there
+  // was one. `unique`: random; the same for another attempt. A failure: it may still have its name.
+  void delete_partition(const TopicPartition& partition, const model::Uuid& unique, std::shared_ptr<JobGate> jobs,
+                        disk::Done<void> done);
   // Sets a directory aside that the cluster does not know, or that is corrupt (R42, R72). Waits for the disk.
   [[nodiscard]] disk::IoResult<std::string> set_aside(const std::string& partition_path, const model::Uuid& unique,
                                                       Aside aside = Aside::for_a_while);

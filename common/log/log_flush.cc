@@ -47,13 +47,14 @@ void Log::Impl::start_job() {
   if (!is_job_running) return;
   PendingJob next = std::move(jobs.front());
   jobs.pop_front();
-  disk.offload(disk::Job::changes, std::move(next.job),
-               guarded([this, done = std::move(next.done)](const IoResult<void>& result) {
-                 // Not `this` afterwards: `done` may destroy the log.
-                 const std::weak_ptr<bool> still(alive);
-                 done(result);
-                 if (!still.expired()) start_job();
-               }));
+  disk.offload(
+      disk::Job::changes, [through = gate, job = std::move(next.job)] { return through->run(job); },
+      guarded([this, done = std::move(next.done)](const IoResult<void>& result) {
+        // Not `this` afterwards: `done` may destroy the log.
+        const std::weak_ptr<bool> still(alive);
+        done(result);
+        if (!still.expired()) start_job();
+      }));
 }
 
 // -- the epoch file --

@@ -248,6 +248,7 @@ class Log::Impl {
   };
   std::deque<PendingJob> jobs;
   bool is_job_running = false;
+  const std::shared_ptr<JobGate> gate = std::make_shared<JobGate>();
 
   struct Removal {
     std::vector<std::string> paths;

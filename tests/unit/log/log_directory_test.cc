@@ -384,7 +384,7 @@ TEST_CASE("partitions are found by name and id; those leaving and strays are tol
   for (const TopicPartition& p : {dashed, gone, odd, like_metadata}) REQUIRE(directory->create_partition(p, Uuid::from_halves(9, 9)));
   REQUIRE(disk.content("data/orders-0/partition.metadata").text() == "version: 0\ntopic_id: AAAAAAAAAAcAAAAAAAAACA");
   bool deleted = false;
-  directory->delete_partition(gone, Uuid::from_halves(1, 1), [&](const auto& r) { deleted = r.has_value(); });
+  directory->delete_partition(gone, Uuid::from_halves(1, 1), {}, [&](const auto& r) { deleted = r.has_value(); });
   disk.run_until_idle();
   REQUIRE(deleted);
   const auto aside = directory->set_aside(directory->partition_path(odd), Uuid::from_halves(0xab, 1));
@@ -468,7 +468,7 @@ TEST_CASE("a deletion that failed on its way goes on where it was (R42)") {
       {.operation = SimulatedDisk::Operation::sync_directory, .path_contains = data, .fault = IoFault::exhausted});
   const auto is_deleted = [&] {
     bool deleted = false;
-    directory->delete_partition(orders, Uuid::from_halves(1, 1), [&](const auto& r) { deleted = r.has_value(); });
+    directory->delete_partition(orders, Uuid::from_halves(1, 1), {}, [&](const auto& r) { deleted = r.has_value(); });
     disk.run_until_idle();
     return deleted;
   };

@@ -523,3 +523,23 @@ TEST_CASE("a truncation into a file that has another segment's batches finds dam
   REQUIRE(f.dump(0, foreign.value).ends_with(fmt::format("-{}", foreign.value - 1)));
   REQUIRE(f.failures.empty());
 }
+
+TEST_CASE("what a log had still to do is not done to the next one that has its name (R42)") {
+  Fixture f;
+  f.open();
+  f.append();
+  f.flush();
+  f.log->truncate_fully_and_start_at(Offset(9), [](const auto&) {});
+  const std::shared_ptr<JobGate> gate = f.log->job_gate();
+  f.log.reset();
+  gate->close();
+  REQUIRE(f.disk->rename(directory, "data/orders-0.00000000000000000000000000000001-delete"));
+  REQUIRE(f.disk->create_directories(directory));
+  const std::string segment = f.path("00000000000000000000.log");
+  REQUIRE(f.disk->open(segment, common::disk::OpenMode::create_if_missing));
+  f.disk->overwrite(segment, as_bytes("another topic's"));
+  f.disk->run_until_idle();
+  REQUIRE(f.disk->exists(segment));
+  REQUIRE(f.disk->content(segment).text() == "another topic's");
+  REQUIRE_FALSE(f.disk->exists(f.path("00000000000000000009.log")));
+}
