@@ -131,6 +131,10 @@ Reason why_produce(const ClusterFacts& cluster, const std::string& name) {
 }
 
 Reason why_under_replicated(const ClusterFacts& cluster) {
+  if (!cluster.controller) {
+    return bad("it is not known which copies are in sync: there is no controller, and what the brokers say may be old",
+               "a majority of the voters must run: `naru status` shows which are missing");
+  }
   const int count = cluster.under_replicated();
   if (count == 0) {
     return {.well = true,

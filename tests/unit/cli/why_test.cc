@@ -69,6 +69,11 @@ TEST_CASE("why copies are missing") {
   ClusterFacts lost = cluster({1, 2}, 1);
   lost.brokers[2].offline_dirs = {"/data"};
   CHECK(why_under_replicated(lost).sentence.ends_with("because broker 3 has lost its data directory /data"));
+  ClusterFacts headless = cluster({1, 2, 3}, 1);
+  headless.controller.reset();
+  const Reason unknown = why_under_replicated(headless);
+  CHECK_FALSE(unknown.well);
+  CHECK(unknown.sentence.starts_with("it is not known which copies are in sync: there is no controller"));
 }
 
 TEST_CASE("why a topic has no leader") {
