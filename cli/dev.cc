@@ -64,7 +64,7 @@ class DevCluster {
   // Notices children that ended; true when none is left. Says so, but for those whose start has failed.
   bool reap(Stage stage);
   [[nodiscard]] bool any_running() const;
-  void start_ended();
+  bool start_ended();
   void serve(Interruption& interruption, RestartRequests& restarts);
   void stop_all(Interruption& interruption);
   [[nodiscard]] std::string bootstrap() const;
@@ -342,25 +342,31 @@ void DevCluster::stop_all(Interruption& interruption) {
   }
 }
 
-void DevCluster::start_ended() {
+// False: none has ended.
+bool DevCluster::start_ended() {
+  bool found = false;
   for (Child& child : children_) {
     if (child.running()) continue;
+    found = true;
     if (Outcome<void> started = start(child); !started) {
       (void)report(started.error());
     } else {
       fmt::print(stderr, "broker {} is started again, process {}\n", child.id, child.pid);
     }
   }
+  return found;
 }
 
 // Until an interruption, or until no broker is left and nobody will ask for one.
 void DevCluster::serve(Interruption& interruption, RestartRequests& restarts) {
   while (!interruption.wait(milliseconds(100))) {
-    const bool asked = restarts.take();  // before looking: whoever asks has seen the end of what it asks for
+    const auto now = steady_clock::now();
+    // Before looking: whoever asks has seen the end of what it asks for, or that is still dying and will be found later.
+    const bool asked = restarts.is_open(now);
     const bool none_left = reap(Stage::serving);
     if (asked) {
-      start_ended();
-    } else if (none_left && !restarts.will_come()) {
+      if (start_ended()) restarts.served();
+    } else if (none_left && !restarts.will_come(now)) {
       return;
     }
   }

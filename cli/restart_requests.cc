@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -15,6 +14,10 @@
 
 namespace cli {
 namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kept_for{10};
 
 sigset_t signals_of_restarts() {
   sigset_t set;
@@ -35,28 +38,28 @@ RestartRequests::RestartRequests() {
 
 RestartRequests::~RestartRequests() {
   // What has come meanwhile must not end the process now.
-  drain();
+  drain(steady_clock::now());
   close(descriptor_);
   const sigset_t set = signals_of_restarts();
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-void RestartRequests::drain() {
+void RestartRequests::drain(steady_clock::time_point now) {
   signalfd_siginfo info{};
   while (read(descriptor_, &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
-    if (info.ssi_signo == static_cast<uint32_t>(signal_to_start_again)) asked_ = true;
+    if (info.ssi_signo == static_cast<uint32_t>(signal_to_start_again)) asked_at_ = now;
     if (info.ssi_signo == static_cast<uint32_t>(signal_of_a_drill)) drill_ = static_cast<pid_t>(info.ssi_pid);
   }
+  if (asked_at_ && now - *asked_at_ >= kept_for) asked_at_.reset();
 }
 
-bool RestartRequests::take() {
-  drain();
-  return std::exchange(asked_, false);
+bool RestartRequests::is_open(steady_clock::time_point now) {
+  drain(now);
+  return asked_at_.has_value();
 }
 
-bool RestartRequests::will_come() {
-  drain();
-  return asked_ || (drill_ > 0 && command_of_process(drill_) == "drill");
+bool RestartRequests::will_come(steady_clock::time_point now) {
+  return is_open(now) || (drill_ > 0 && command_of_process(drill_) == "drill");
 }
 
 std::string command_of_process(pid_t process) {

@@ -5,7 +5,9 @@
 #pragma once
 #include <sys/types.h>
 
+#include <chrono>
 #include <csignal>
+#include <optional>
 #include <string>
 
 namespace cli {
@@ -21,16 +23,19 @@ class RestartRequests {
   RestartRequests(const RestartRequests&) = delete;
   RestartRequests& operator=(const RestartRequests&) = delete;
 
-  // True: somebody has asked since the last time that what has ended be started again.
-  [[nodiscard]] bool take();
+  // Whether somebody has asked that what has ended be started again, and has not been served. What it is about may take
+  // a moment to die; a request that nothing has come of after seconds is forgotten, or it would bring back a broker
+  // that ends much later.
+  [[nodiscard]] bool is_open(std::chrono::steady_clock::time_point now);
+  void served() { asked_at_.reset(); }
   // Whether a drill that is still running has said that it will ask.
-  [[nodiscard]] bool will_come();
+  [[nodiscard]] bool will_come(std::chrono::steady_clock::time_point now);
 
  private:
-  void drain();
+  void drain(std::chrono::steady_clock::time_point now);
   int descriptor_ = -1;
   pid_t drill_ = -1;
-  bool asked_ = false;
+  std::optional<std::chrono::steady_clock::time_point> asked_at_;
 };
 
 // Which of naru's commands a process is, by its command line ("dev"); empty: there is no such process any more.

@@ -131,7 +131,7 @@ std::vector<char*> pointers_to(const std::vector<std::string>& words) {
   return pointers;
 }
 
-// What follows the name in /proc/PID/stat: state, parent, ... Empty: it is gone.
+// What follows the name in /proc/PID/stat, from field 3 on: state, parent, ... Empty: it is gone.
 std::vector<std::string> state_of(pid_t pid) {
   std::ifstream file(fmt::format("/proc/{}/stat", pid));
   std::string text;
@@ -198,9 +198,13 @@ Outcome<void> LocalProcess::signal(int number) const {
 }
 
 bool LocalProcess::is_running() const {
-  // A zombie has ended; only its parent has not looked yet.
+  // A zombie has ended, and only its parent has not looked yet; unless other threads than its first are still dying.
+  // Until the last of them is gone it holds its ports and directories, and its parent is not told.
+  constexpr size_t num_threads = 17;
   const std::vector<std::string> state = state_of(pid_);
-  return !state.empty() && state.front() != "Z" && state.front() != "X";
+  if (state.size() <= num_threads) return false;
+  const bool has_exited = state.front() == "Z" || state.front() == "X";
+  return !has_exited || (state[num_threads] != "1" && state[num_threads] != "0");
 }
 
 void LocalProcess::announce_end() const {
