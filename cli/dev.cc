@@ -361,7 +361,7 @@ bool DevCluster::start_ended() {
 void DevCluster::serve(Interruption& interruption, RestartRequests& restarts) {
   while (!interruption.wait(milliseconds(100))) {
     const auto now = steady_clock::now();
-    // Before looking: whoever asks has seen the end of what it asks for, or that is still dying and will be found later.
+    // Before looking: whoever asks has seen the end of what it asks for. What is still dying is found in a later round.
     const bool asked = restarts.is_open(now);
     const bool none_left = reap(Stage::serving);
     if (asked) {

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import urllib.request
 
-from naru_cluster import Cluster, clean_environment, naru_binary
+from naru_cluster import Cluster, clean_environment, naru_binary, wait_until
 from support import equal, true
 
 
@@ -100,6 +100,26 @@ def test_dev_keeps_and_ends_a_broker_that_a_drill_had_killed():
             equal(process.returncode, 0, f"exit code of naru dev: {output}")
             true("broker 1 is started again" in output, output)
             equal(brokers_of(folder), {}, "brokers after Ctrl-C")
+
+
+def test_dev_keeps_a_request_for_a_broker_that_is_still_dying():
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        with running(folder, "--port", port) as (process, _):
+            (broker,) = brokers_of(folder)
+            process.send_signal(signal.SIGUSR1)
+
+            def is_taken():
+                status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+                pending = int(re.search(r"^ShdPnd:\s*(\w+)$", status, re.MULTILINE)[1], 16)
+                return not pending >> (signal.SIGUSR1 - 1) & 1
+            wait_until(is_taken, "naru dev to take the request")
+            os.kill(broker, signal.SIGKILL)
+            wait_until(lambda: process.poll() is not None or set(brokers_of(folder)) - {broker}, "another broker in its place")
+            equal(process.poll(), None, "end of naru dev, which was asked to start its broker again")
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=60)
+            true("broker 1 is started again" in output, output)
 
 
 def test_dev_ends_with_its_last_broker_when_no_drill_is_under_way():
