@@ -1,5 +1,5 @@
-// Ctrl-C as something to wait for: while an Interruption lives, SIGINT and SIGTERM end a wait instead of the process.
-// One at a time in a process; thread-compatible.
+// Ctrl-C as something to wait for: while an Interruption lives, SIGINT, SIGTERM and SIGHUP (but where it is ignored)
+// end a wait instead of the process. One at a time in a process; thread-compatible.
 #pragma once
 #include <chrono>
 
@@ -12,8 +12,8 @@ class Interruption {
   Interruption(const Interruption&) = delete;
   Interruption& operator=(const Interruption&) = delete;
 
-  // Waits at most `time`; true as soon as an interruption has come. The second and later SIGINTs are counted; a SIGTERM
-  // is not, after the first signal, because timeout(1) and others send it to the process and then to its group.
+  // Waits at most `time`; true as soon as an interruption has come. The second and later SIGINTs are counted; another
+  // signal is not, after the first, because timeout(1) and others send it to the process and then to its group.
   bool wait(std::chrono::milliseconds time);
   [[nodiscard]] int count();
   // A descriptor that becomes readable when one has come, for those who wait for other things too.

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <functional>
 #include <random>
+#include <thread>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -78,7 +79,6 @@ class Drill {
       clients.recorder().fault_began(command_.harm);
       say(fmt::format("{} of broker {}", command_.harm, victims_[i].id));
       if (Outcome<void> done = harm(i); !done) return done;
-      harmed_ = i;
       const bool in_time = pass(command_.harm_time);
       if (Outcome<void> done = heal(i); !done) return done;
       harmed_.reset();
@@ -185,18 +185,36 @@ class Drill {
                    fmt::format("`{}` ended with {}", line, WIFEXITED(status) ? WEXITSTATUS(status) : -1));
   }
 
+  // It is remembered as harmed as soon as it may be, also where the harm is not what it should be in the end.
   Outcome<void> harm(size_t i) {
-    if (by_command()) return shell(filled(command_.harm_with, victims_[i]));
-    if (command_.harm == "fill-disk") return fill();
-    if (command_.harm == "pause") return processes_[i].signal(SIGSTOP);
+    if (by_command()) {
+      harmed_ = i;
+      return shell(filled(command_.harm_with, victims_[i]));
+    }
+    if (command_.harm == "fill-disk") {
+      Outcome<void> full = fill();
+      if (full) harmed_ = i;  // else the file is somebody else's
+      return full;
+    }
+    if (command_.harm == "pause") return hit(i, SIGSTOP);
     processes_[i].announce_end();
-    if (Outcome<void> sent = processes_[i].signal(command_.harm == "rolling-restart" ? SIGTERM : SIGKILL); !sent)
-      return sent;
+    if (Outcome<void> sent = hit(i, command_.harm == "rolling-restart" ? SIGTERM : SIGKILL); !sent) return sent;
+    return wait_ended(i);
+  }
+
+  Outcome<void> hit(size_t i, int number) {
+    Outcome<void> sent = processes_[i].signal(number);
+    if (sent) harmed_ = i;
+    return sent;
+  }
+
+  // Also after an interruption: what has not ended cannot be started again.
+  Outcome<void> wait_ended(size_t i) const {
     const auto until = steady_clock::now() + std::chrono::seconds(60);
     while (processes_[i].is_running()) {
       if (steady_clock::now() > until)
         return problem(Exit::unreachable, fmt::format("broker {} does not end", victims_[i].id));
-      pass(milliseconds(20));
+      std::this_thread::sleep_for(milliseconds(20));
     }
     return {};
   }

@@ -225,6 +225,9 @@ Outcome<void> LocalProcess::start_apart() const {
   if (child == 0) {
     setsid();
     if (fork() != 0) _exit(0);  // not our child: it stays when the drill ends
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
     if (chdir(folder_.c_str()) != 0) _exit(127);
     const int nothing = ::open("/dev/null", O_RDONLY);
     if (nothing >= 0) dup2(nothing, STDIN_FILENO);

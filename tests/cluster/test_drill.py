@@ -3,8 +3,9 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
 
-from naru_cluster import Cluster
+from naru_cluster import Cluster, clean_environment, naru_binary, wait_until
 from support import equal, smoke, true
 from test_disks import small_disk
 
@@ -66,6 +67,26 @@ def test_pause_of_a_leader():
         equal(cluster.naru("topic", "list", "-o", "name"), "", "topics after the drill")
         nowhere = cluster.run("drill", "partition", "--yes")
         equal(nowhere.returncode, 2, "exit code of a cut that nobody knows how to make")
+
+
+def test_a_drill_whose_terminal_closes_makes_good():
+    with Cluster(3) as cluster:
+        cluster.start()
+        drill = subprocess.Popen([naru_binary(), "drill", "pause", "--broker", "2", "--yes", "--quiet-time", "100ms", "--for", "10m", "--rate", "100",
+                                  "-b", cluster[1].address], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean_environment(),
+                                 preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))  # these tests may run under nohup
+        try:
+            def is_stopped():
+                return pathlib.Path(f"/proc/{cluster[2].pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+            wait_until(lambda: is_stopped() or drill.poll() is not None, "the drill to stop broker 2")
+            drill.send_signal(signal.SIGHUP)
+            said, _ = drill.communicate(timeout=240)
+            equal(drill.returncode, 130, f"exit code of the drill: {said}")
+            true(not is_stopped(), f"broker 2 is left stopped: {said}")
+        finally:
+            drill.kill()
+            drill.communicate()
+            cluster[2].signal(signal.SIGCONT)
 
 
 def test_kill_by_command():
