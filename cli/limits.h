@@ -16,7 +16,7 @@ struct Finding {
   std::string next_step;  // may be empty
 };
 
-// Empty where nothing can be said: of one or two brokers.
+// Empty where nothing can be said, as of one broker.
 [[nodiscard]] std::vector<Finding> find_limits(const ClusterFacts& cluster);
 
 }  // namespace cli
