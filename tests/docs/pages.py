@@ -132,7 +132,7 @@ class Reading:
         self.blocks = [b for b in (blocks(page) if found is None else found) if b.by == suite and b.commands()]
         self.left = {(b.line, n): c for b in self.blocks for n, c in enumerate(b.commands())}
         for beginning, file in self.elsewhere.items():
-            if beginning.split("/")[-1] not in (TOP / file).read_text():
+            if "/".join(beginning.split("/")[-2:]) not in (TOP / file).read_text():  # "build" alone is in many
                 raise Failed(f"{page}: `{beginning}` is said to be run by {file}, which does not name it")
             if not any(c.startswith(beginning) for c in self.left.values()):
                 raise Failed(f"{page} shows no `{beginning}`, which is said to be run by {file}")

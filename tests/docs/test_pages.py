@@ -1,4 +1,5 @@
 """Every command that a page shows is run as it stands there, and what the page says it prints is what it prints."""
+import ast
 import re
 import shlex
 import subprocess
@@ -63,16 +64,38 @@ def test_testing():
     true(run_page("docs/testing.md") + run_page("docs/simulator.md") >= 7, "commands")
 
 
+def begun_in(*programs):
+    """What their code begins, whatever their comments and docstrings speak of: run_page(X), and `with` Reading(X) or
+    Section(X), at whose end all of it is asked for."""
+    nodes = [node for program in programs for node in ast.walk(ast.parse(program))]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "run_page"]
+    calls += [item.context_expr for node in nodes if isinstance(node, ast.With) for item in node.items]
+    return {(call.func.id, call.args[0].value) for call in calls
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.args and isinstance(call.args[0], ast.Constant)}
+
+
+def test_what_is_only_spoken_of_is_not_begun():
+    program = """
+def one():
+    "As with Section('a') as section: ..., and run_page('b')."
+    # with Reading("c") as reading:
+    Section("d")
+    with place() as there, Section("e") as section:
+        true(run_page("f") + run_page(g), "commands")
+"""
+    equal(begun_in(program, 'with Reading("h", suite="") as reading:\n    pass\n'),
+          {("Section", "e"), ("run_page", "f"), ("Reading", "h")}, "what is begun")
+
+
 def test_every_block_has_its_run():
     """Where it is run, every block of the page is, or that is an error there: run_page() leaves none out, a Reading ends
     with all commands of its suite, a Section with all of its heading."""
-    texts = {"": (TOP / "tests/docs/test_pages.py").read_text(),
-             DEPLOY: "".join(p.read_text() for p in (TOP / DEPLOY).glob("*/test_docs.py")),
-             CLUSTER: "".join(p.read_text() for p in (TOP / CLUSTER).glob("test_*.py"))}
+    begun = {"": begun_in((TOP / "tests/docs/test_pages.py").read_text()),
+             DEPLOY: begun_in(*(p.read_text() for p in (TOP / DEPLOY).glob("*/test_docs.py"))),
+             CLUSTER: begun_in(*(p.read_text() for p in (TOP / CLUSTER).glob("test_*.py")))}
     for block in (b for page in pages() for b in blocks(page) if b.commands()):
-        run = {"": f'run_page("{block.page}"', DEPLOY: f'Reading("{block.page}"', CLUSTER: f'Section("{block.heading}"'}[block.by]
-        begun = re.search(("with .*" if block.by else "") + re.escape(run), texts[block.by])  # at the end of `with` it is asked for
-        true(begun, f"{block.place} shows `{block.commands()[0]}`, and {block.by or 'tests/docs'} has no `{run})`")
+        run = {"": ("run_page", block.page), DEPLOY: ("Reading", block.page), CLUSTER: ("Section", block.heading)}[block.by]
+        true(run in begun[block.by], f"{block.place} shows `{block.commands()[0]}`, and {block.by or 'tests/docs'} has no `{run[0]}({run[1]!r})`")
 
 
 def test_a_block_that_nobody_runs_is_noticed():
