@@ -222,9 +222,12 @@ def test_a_partition_whose_directory_is_gone_is_missed():
         shutil.rmtree(cluster[victim].data / "load-0")
         cluster[victim].start()
         cluster.wait_isr("load")
-        true("load-0 had records here" in cluster[victim].log(), "its own log says so")
-        said = [line for b in cluster.brokers for line in b.log().splitlines() if f"broker {victim} registered" in line]
-        true(any("after an unclean stop" in line for line in said), f"the controller says so: {said}")
+        # A log is written by a thread of its own, somewhat later.
+        wait_until(lambda: "load-0 had records here" in cluster[victim].log(), "its own log to say so")
+
+        def said():
+            return [line for b in cluster.brokers for line in b.log().splitlines() if f"broker {victim} registered" in line]
+        wait_until(lambda: any("after an unclean stop" in line for line in said()), "the controller to say so")
         equal(len(cluster.naru("consume", "load", "-e").splitlines()), 200, "records")
 
 
