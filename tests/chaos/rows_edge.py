@@ -161,7 +161,7 @@ def slowloris(run):
                 c.send(request[step:step + 1])
         run.run_for(2.0)
         left = [c for c in left if is_open(c)]
-        early = len(held) - len(left) if step == 2 else early
+        early = len(held) - len(left) if step <= 2 else early
         if not left:
             break
     run.fired(f"{len(held)} connections sent up to {step + 1} of {len(request)} bytes, one every 2 s")

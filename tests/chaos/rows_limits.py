@@ -107,6 +107,8 @@ def memory_claims(run):
     size = int(pathlib.Path(f"/proc/{victim.pid}/statm").read_text().split()[0]) * resource.getpagesize()
     subprocess.run(["prlimit", f"--pid={victim.pid}", f"--as={size + (1 << 30)}:"], check=True)
     connections = idle_connections(victim, 300)
+    if len(connections) < 200:
+        raise Invalid(f"only {len(connections)} connections stood")
     for one in connections:
         with contextlib.suppress(OSError):  # a broker that died of it is looked for below
             one.sendall((100 << 20).to_bytes(4, "big") + b"\0\0")
