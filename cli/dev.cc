@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -63,15 +64,17 @@ class DevCluster {
   enum class Stage { starting, serving, stopping };
   // Notices children that ended; true when none is left. Says so, but for those whose start has failed.
   bool reap(Stage stage);
+  [[nodiscard]] std::string what_next(Stage stage, const Child& ended);
   [[nodiscard]] bool any_running() const;
   bool start_ended();
-  void serve(Interruption& interruption, RestartRequests& restarts);
+  void serve(Interruption& interruption);
   void stop_all(Interruption& interruption);
   [[nodiscard]] std::string bootstrap() const;
   [[nodiscard]] static std::string last_error(const Child& child);
   [[nodiscard]] static Problem why_not_started(const Child& child);
 
   const DevCommand& command_;
+  RestartRequests restarts_;
   std::vector<Child> children_;
   bool all_in_order_ = true;  // no child has ended in another way than by itself and with code 0
   steady_clock::time_point began_ = steady_clock::now();
@@ -225,26 +228,40 @@ Problem DevCluster::why_not_started(const Child& child) {
 }
 
 bool DevCluster::reap(Stage stage) {
+  struct Ended {
+    const Child* child;
+    pid_t pid;
+    int status;
+  };
+  std::vector<Ended> all;  // before anything is said: what can be done about one depends on who is left
   int status = 0;
   for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
-    for (Child& child : children_) {
-      if (child.pid != pid) continue;
-      child.pid = -1;
-      if (stage == Stage::stopping && WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
-      all_in_order_ = false;
-      if (stage == Stage::starting && WIFEXITED(status)) continue;  // is told with its cause
-      const std::string how =
-          WIFSIGNALED(status)
-              ? fmt::format("was killed by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)))
-              : fmt::format("ended with code {}: {}", WEXITSTATUS(status), last_error(child));
-      const std::string next = stage == Stage::stopping ? fmt::format("its log: {}", (child.dir / "naru.log").string())
-                               : any_running()          ? fmt::format("to bring it back: kill -USR1 {}", getpid())
-                                                        : fmt::format("to bring it back: naru start -c {}",
-                                                                      (child.dir / "server.properties").string());
-      fmt::print(stderr, "broker {} (process {}) {}; {}\n", child.id, pid, how, next);
-    }
+    const auto child = std::ranges::find(children_, pid, &Child::pid);
+    if (child == children_.end()) continue;
+    child->pid = -1;
+    all.push_back({.child = &*child, .pid = pid, .status = status});
+  }
+  for (const Ended& ended : all) {
+    const bool exited = WIFEXITED(ended.status);
+    if (stage == Stage::stopping && exited && WEXITSTATUS(ended.status) == 0) continue;
+    all_in_order_ = false;
+    if (stage == Stage::starting && exited) continue;  // is told with its cause
+    const int number = WTERMSIG(ended.status);
+    const std::string how =
+        exited ? fmt::format("ended with code {}: {}", WEXITSTATUS(ended.status), last_error(*ended.child))
+               : fmt::format("was killed by signal {} ({})", number, strsignal(number));
+    fmt::print(stderr, "broker {} (process {}) {}{}\n", ended.child->id, ended.pid, how,
+               what_next(stage, *ended.child));
   }
   return !any_running();
+}
+
+std::string DevCluster::what_next(Stage stage, const Child& ended) {
+  if (stage != Stage::serving) return fmt::format("; its log: {}", (ended.dir / "naru.log").string());
+  const auto now = steady_clock::now();
+  if (restarts_.is_open(now)) return "";  // it is started again at once
+  if (any_running() || restarts_.will_come(now)) return fmt::format("; to bring it back: kill -USR1 {}", getpid());
+  return fmt::format("; to bring it back: naru start -c {}", (ended.dir / "server.properties").string());
 }
 
 bool DevCluster::any_running() const {
@@ -358,15 +375,15 @@ bool DevCluster::start_ended() {
 }
 
 // Until an interruption, or until no broker is left and nobody will ask for one.
-void DevCluster::serve(Interruption& interruption, RestartRequests& restarts) {
+void DevCluster::serve(Interruption& interruption) {
   while (!interruption.wait(milliseconds(100))) {
     const auto now = steady_clock::now();
     // Before looking: whoever asks has seen the end of what it asks for. What is still dying is found in a later round.
-    const bool asked = restarts.is_open(now);
+    const bool asked = restarts_.is_open(now);
     const bool none_left = reap(Stage::serving);
     if (asked) {
-      if (start_ended()) restarts.served();
-    } else if (none_left && !restarts.will_come(now)) {
+      if (start_ended()) restarts_.served();
+    } else if (none_left && !restarts_.will_come(now)) {
       return;
     }
   }
@@ -375,7 +392,6 @@ void DevCluster::serve(Interruption& interruption, RestartRequests& restarts) {
 Exit DevCluster::run() {
   if (Outcome<void> prepared = prepare(); !prepared) return report(prepared.error());
   Interruption interruption;
-  RestartRequests restarts;
   for (Child& child : children_) {
     if (Outcome<void> started = start(child); !started) {
       stop_all(interruption);
@@ -388,7 +404,7 @@ Exit DevCluster::run() {
   }
   say_where();
   if (!command_.ready_file.empty()) std::ofstream(command_.ready_file) << bootstrap() << "\n";
-  serve(interruption, restarts);
+  serve(interruption);
   if (interruption.count() == 0)
     return report({.exit = Exit::refused, .message = "no broker is left", .next_step = {}});
   fmt::print(stderr, "stopping\n");

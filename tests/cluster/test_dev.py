@@ -18,11 +18,15 @@ def run(*words):
     return subprocess.run([naru_binary(), "dev", *map(str, words)], capture_output=True, text=True, timeout=60, env=clean_environment())
 
 
-def free_port():
-    """One that is free with the one 10000 further on, which is for the other brokers; both below those that connections get."""
+def free_port(brokers=1):
+    """The first of so many that are free, each with the one 10000 further on, which is for the other brokers; all below those
+    that connections get."""
     while True:
         port = random.randrange(12_000, 22_000)
-        with contextlib.suppress(OSError), socket.create_server(("", port)), socket.create_server(("", port + 10_000)):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as held:
+            for i in range(brokers):
+                held.enter_context(socket.create_server(("", port + i)))
+                held.enter_context(socket.create_server(("", port + i + 10_000)))
             return port
 
 
@@ -120,6 +124,32 @@ def test_dev_keeps_a_request_for_a_broker_that_is_still_dying():
             process.send_signal(signal.SIGINT)
             output, _ = process.communicate(timeout=60)
             true("broker 1 is started again" in output, output)
+            true("to bring it back" not in output, output)
+
+
+def has_ended(pid):
+    """Its last thread too, but its parent has not looked yet."""
+    state = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return state[0] == "Z" and state[17] == "1"
+
+
+def test_dev_does_not_say_how_to_ask_it_for_brokers_when_none_is_left():
+    port = free_port(3)
+    with tempfile.TemporaryDirectory() as folder:
+        with running(folder, "--port", port, "--brokers", 3) as (process, _):
+            process.send_signal(signal.SIGSTOP)
+            try:
+                brokers = brokers_of(folder)
+                equal(len(brokers), 3, "brokers")
+                for broker in brokers:
+                    os.kill(broker, signal.SIGKILL)
+                wait_until(lambda: all(has_ended(b) for b in brokers), "the end of all brokers")
+            finally:
+                process.send_signal(signal.SIGCONT)
+            output, _ = process.communicate(timeout=60)
+            equal(process.returncode, 1, f"exit code of naru dev: {output}")
+            equal([output.count(f"naru start -c {folder}/{i}/server.properties") for i in (1, 2, 3)], [1, 1, 1], output)
+            true("kill -USR1" not in output, output)
 
 
 def test_dev_ends_with_its_last_broker_when_no_drill_is_under_way():
