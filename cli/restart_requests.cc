@@ -37,11 +37,7 @@ RestartRequests::RestartRequests() {
 }
 
 RestartRequests::~RestartRequests() {
-  // What has come meanwhile must not end the process now.
-  drain(steady_clock::now());
   close(descriptor_);
-  const sigset_t set = signals_of_restarts();
-  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
 void RestartRequests::drain(steady_clock::time_point now) {

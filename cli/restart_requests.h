@@ -15,7 +15,8 @@ namespace cli {
 constexpr int signal_of_a_drill = SIGUSR2;
 constexpr int signal_to_start_again = SIGUSR1;
 
-// The side of naru dev. To be made before its first broker is started: without it the signals end the process.
+// The side of naru dev. To be made before its first broker is started: without it the signals end the process. They are
+// held back also when it is gone: one that comes late finds a process that is about to end in order.
 class RestartRequests {
  public:
   RestartRequests();

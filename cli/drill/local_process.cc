@@ -154,15 +154,19 @@ bool takes_signal(pid_t pid, int signal) {
   return false;
 }
 
-// The naru dev that runs a process of this program. One of before a drill could ask it for anything is not asked.
+// Whether a process is a naru dev of this program that takes a signal. One of before a drill could ask it for anything
+// would end by it, and so would a stranger that has its number by now.
+bool is_dev_that_takes(pid_t pid, const std::string& program, int signal) {
+  return command_of_process(pid) == "dev" && link_of(fmt::format("/proc/{}/exe", pid)) == program &&
+         takes_signal(pid, signal);
+}
+
+// The naru dev that runs a process of this program.
 std::optional<pid_t> dev_of(pid_t pid, const std::string& program) {
   const std::vector<std::string> state = state_of(pid);
   if (state.size() < 2) return std::nullopt;
   const auto parent = static_cast<pid_t>(std::stol(state[1]));
-  if (command_of_process(parent) != "dev" || link_of(fmt::format("/proc/{}/exe", parent)) != program ||
-      !takes_signal(parent, signal_of_a_drill))
-    return std::nullopt;
-  return parent;
+  return is_dev_that_takes(parent, program, signal_of_a_drill) ? std::optional(parent) : std::nullopt;
 }
 
 }  // namespace
@@ -208,12 +212,12 @@ bool LocalProcess::is_running() const {
 }
 
 void LocalProcess::announce_end() const {
-  if (dev_ > 0) kill(dev_, signal_of_a_drill);
+  if (dev_ > 0 && is_dev_that_takes(dev_, program_, signal_of_a_drill)) kill(dev_, signal_of_a_drill);
 }
 
 Outcome<void> LocalProcess::start_again() const {
   if (dev_ <= 0) return start_apart();
-  if (command_of_process(dev_) == "dev" && kill(dev_, signal_to_start_again) == 0) return {};
+  if (is_dev_that_takes(dev_, program_, signal_to_start_again) && kill(dev_, signal_to_start_again) == 0) return {};
   return problem(Exit::refused, fmt::format("the naru dev that ran it (process {}) has ended", dev_));
 }
 
