@@ -217,6 +217,21 @@ def test_two_regions_have_two_zones():
         equal(zones_of(ec2), {}, "zones after both are gone")
 
 
+def test_hosts_that_got_other_names_are_shown_once():
+    with StandIn() as ec2:
+        before = ec2.everything()
+        ec2.run(*up_words(ec2, "--hosts", "peter-kafka01"))
+        ec2.run(*up_words(ec2, "--hosts", "anna-kafka01"))
+        shown = ec2.run("deploy/ec2/status").stdout
+        equal([line.split()[:2] for line in shown.splitlines()[1:]], [["1", "anna-kafka01.foo.bar"]], f"brokers of\n{shown}")
+        volume = next(i["Ebs"]["VolumeId"] for n in instances(ec2) for i in n["BlockDeviceMappings"] if i["DeviceName"] == "/dev/sdf")
+        ec2.client("ec2").terminate_instances(InstanceIds=[i["InstanceId"] for i in instances(ec2)])
+        lost = ec2.run("deploy/ec2/status", expect=10).stdout
+        true("absent" in lost and volume in lost, f"status without the host: {lost}")
+        ec2.run("deploy/ec2/down", "--yes")
+        equal(ec2.everything(), before, "what is left is what was there")
+
+
 def test_down_keeps_data_where_told():
     with StandIn() as ec2:
         before = ec2.everything()
