@@ -54,7 +54,14 @@ make_file_system() {
   blkid -p "$disk" >/dev/null || answer=$?
   case $answer in
     0) say "$disk has a file system: its data is kept" ;;
-    2) mkfs.ext4 -q -m 1 -L naru-data "$disk" ;;
+    2)
+      # And the same of one that it cannot read.
+      if ! dd if="$disk" of=/dev/null bs=1M count=1 status=none; then
+        say "$disk cannot be read: it is not formatted"
+        return 1
+      fi
+      mkfs.ext4 -q -m 1 -L naru-data "$disk"
+      ;;
     *) say "blkid says $answer of $disk, which may hold data: it is not formatted" && return 1 ;;
   esac
 }

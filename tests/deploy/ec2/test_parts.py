@@ -196,18 +196,20 @@ def test_only_an_empty_disk_is_formatted():
     """By real blkid and mkfs, in files: nothing on it, a file system, and signatures of two kinds, of which blkid is not sure."""
     code = functions_of_first_boot("say", "make_file_system")
     with tempfile.TemporaryDirectory(prefix="naru-disks-") as top:
-        def tried(name):
+        def tried(name, first=""):
             disk = pathlib.Path(top, name)
             before = disk.read_bytes()
-            said = shell(f"{code}\nPATH=$PATH:/sbin:/usr/sbin; disk={disk}; if make_file_system; then echo well; else echo badly; fi")
+            said = shell(f"{code}\nPATH=$PATH:/sbin:/usr/sbin; {first} disk={disk}; if make_file_system; then echo well; else echo badly; fi")
             return said[-1], "".join(said[:-1]).removeprefix("naru first boot: ").replace(str(disk), "it"), disk.read_bytes() != before
-        make = f"PATH=$PATH:/sbin:/usr/sbin; cd {top}; truncate -s 32M empty full both; mkfs.ext4 -q full; mkfs.ext4 -q both"
+        make = f"PATH=$PATH:/sbin:/usr/sbin; cd {top}; truncate -s 32M empty full both unread; mkfs.ext4 -q full; mkfs.ext4 -q both"
         # The signature of another kind before ext4's own.
         shell(f"{make}; printf -- -rom1fs- | dd of=both conv=notrunc status=none; blkid -p both || test $? = 8")
         equal(tried("empty"), ("well", "", True), "an empty disk")
         equal(tried("full"), ("well", "it has a file system: its data is kept", False), "a file system")
         equal(tried("empty"), ("well", "it has a file system: its data is kept", False), "the one that was made")
         equal(tried("both"), ("badly", "blkid says 8 of it, which may hold data: it is not formatted", False), "two signatures")
+        equal(tried("unread", "dd() { return 1; };"), ("badly", "it cannot be read: it is not formatted", False),
+              "of which blkid says the same as of an empty one")
 
 
 def test_names_of_clusters():
