@@ -34,8 +34,7 @@ constexpr auto other_tools = std::to_array<Instead>({
     {"kafka-producer-perf-test", "`naru bench produce TOPIC -n RECORDS --size BYTES --rate PER_SECOND`"},
     {"kafka-reassign-partitions",
      "`naru partition move TOPIC --to 1,2,3 --yes`; `naru partition balance` makes a plan, `naru partition moves` "
-     "shows "
-     "how far it is, and with --cancel turns it back"},
+     "shows how far it is, and with --cancel turns it back"},
     {"kafka-replica-verification", verifies},
     {"kafka-server-stop",
      "`systemctl stop naru` or `docker stop`, Ctrl-C where it runs in the foreground, or SIGTERM to the process"},
