@@ -23,6 +23,7 @@ struct Doubt {
   std::shared_ptr<disk::File> file;
   uint64_t size_bytes = 0;
   TimestampMs said;
+  bool is_found_out = false;      // false: it could not be read just now, and is asked again
   std::optional<BatchAt> newest;  // set: nothing of what was said holds
 };
 
@@ -37,13 +38,18 @@ bool contradicts(const IoResult<size_t>& read, const Head& head, TimestampMs sai
 
 void find_out(Doubt& doubt) {
   Head head;
-  if (!contradicts(doubt.file->read_at(0, head), head, doubt.said)) return;
+  const auto first = doubt.file->read_at(0, head);
+  if (!contradicts(first, head, doubt.said)) {
+    doubt.is_found_out = first || !disk::may_pass(first.error().fault);
+    return;
+  }
   std::optional<BatchAt> newest;
   const auto walked = walk_headers(*doubt.file, 0, doubt.size_bytes, Waiting::allowed, [&](const BatchAt& batch) {
     if (!newest || batch.largest_timestamp > newest->largest_timestamp) newest = batch;
     return records::Visit::go_on;
   });
-  if (walked && *walked) doubt.newest = newest;
+  doubt.is_found_out = walked && *walked;  // it stays, whatever else is wrong with it: its first batch is younger
+  if (doubt.is_found_out) doubt.newest = newest;
 }
 
 }  // namespace
@@ -81,7 +87,7 @@ void Log::Impl::find_ages(size_t first) {
           const auto found = std::ranges::find_if(segments, [&](const auto& s) { return s->file == doubt.file; });
           if (found == segments.end()) continue;
           Segment& s = **found;
-          if (!s.is_age_hearsay || s.size_bytes != doubt.size_bytes) continue;
+          if (!s.is_age_hearsay || s.size_bytes != doubt.size_bytes || !doubt.is_found_out) continue;
           s.is_age_hearsay = false;
           if (!doubt.newest) continue;
           environment.logger.warn("{}: its time index is damaged and made anew", s.file->path());
