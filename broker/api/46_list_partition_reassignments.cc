@@ -2,9 +2,12 @@
 // `kafka-topics.sh --describe` asks for it every time.
 #include "kafka/list_partition_reassignments.h"
 
+#include <map>
+#include <set>
+#include <string_view>
+
 #include "broker/api/cluster_view.h"
 #include "broker/api/controller_call.h"
-#include "broker/api/first_mentions.h"
 #include "broker/api/handler.h"
 #include "broker/api/table.h"
 
@@ -38,12 +41,13 @@ Awaitable<ListPartitionReassignmentsResponse> handle(RequestContext& ctx, ListPa
     if (!ongoing.partitions.empty()) response.topics.push_back(std::move(ongoing));
   };
   if (request.topics) {
-    keep_first_mentions(*request.topics, [](const auto& asked) { return asked.name; });
-    for (auto& asked : *request.topics) {
-      keep_first_mentions(asked.partition_indexes, [](int32_t index) { return index; });
+    std::map<std::string_view, std::set<int32_t>> answered;  // a topic may be named again, with other partitions
+    for (const auto& asked : *request.topics) {
+      std::set<int32_t>& of_topic = answered[asked.name];
       Ongoing ongoing;
       ongoing.name = asked.name;
       for (const int32_t index : asked.partition_indexes) {
+        if (!of_topic.insert(index).second) continue;
         const meta::PartitionImage* partition = ctx.image().partition(asked.name, PartitionIndex(index));
         if (partition != nullptr) add(ongoing, PartitionIndex(index), *partition);
       }

@@ -685,6 +685,8 @@ TEST_CASE("ListPartitionReassignments lists what is being moved") {
   const auto once = broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0);
   REQUIRE(once.topics.size() == 1);
   REQUIRE(once.topics[0].partitions.size() == 1);
+  request.topics = {{"orders", {0}}, {"orders", {1}}};
+  REQUIRE(broker.ask<kafka::ListPartitionReassignmentsResponse>(request, 0).topics.size() == 1);
 
   // Never what is older than the request.
   quorum.high_watermark = broker.context.image->offset()->next();
