@@ -228,12 +228,14 @@ Result<void> CoordinatorActor::replay_batch(const BatchView& batch, Offset from)
 
 // ---- Running ----
 
+bool CoordinatorActor::is_of_no_use_to(const Request& request) const {
+  // Offsets are answered from memory, and never with an older value than another coordinator has acknowledged.
+  return log_->is_cut_off() || (std::holds_alternative<FetchRequest>(request) && log_->may_be_outdated());
+}
+
 Awaitable<Answer> CoordinatorActor::ask(Request request, Instant patience) {
   const std::shared_ptr<CoordinatorActor> self = shared_from_this();
-  if (log_->is_cut_off()) co_return refusal(request, told_while_unusable(request));
-  // Answered from memory, and never with an older value than another coordinator has acknowledged (design 2.4).
-  if (std::holds_alternative<FetchRequest>(request) && log_->may_be_outdated())
-    co_return refusal(request, told_while_unusable(request));
+  if (is_of_no_use_to(request)) co_return refusal(request, told_while_unusable(request));
   if (state_ == State::loading && !load_failed_) {
     ++awaiting_load_;
     co_await common::until(loaded_, patience);
@@ -247,6 +249,7 @@ Awaitable<Answer> CoordinatorActor::ask(Request request, Instant patience) {
     co_return refusal(request, load_failed_ ? told_while_unusable(request) : told_while_loading(request));
   }
   if (state_ == State::stopped) co_return refusal(request, ErrorCode::not_coordinator);
+  if (is_of_no_use_to(request)) co_return refusal(request, told_while_unusable(request));  // by now
   if (only_writes(request) && queue_bytes_ > options_.queue_bytes_max)
     co_return refusal(request, ErrorCode::coordinator_not_available);
   if (const auto* commit = std::get_if<CommitRequest>(&request); commit != nullptr && is_for_other_topics(*commit))

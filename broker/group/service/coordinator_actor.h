@@ -73,6 +73,7 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
   common::model::Result<void> replay_batch(const common::records::BatchView& batch, Offset from);
 
   void forget_deleted_topics();
+  [[nodiscard]] bool is_of_no_use_to(const Request& request) const;
   void leave_out_former_topics(FetchAnswer& answer, bool asks_for_all) const;
   [[nodiscard]] bool is_for_other_topics(const CommitRequest& request) const;
   void perform(Effects effects);
