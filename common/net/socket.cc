@@ -190,10 +190,15 @@ uint64_t Socket::bytes_written() const {
 namespace {
 
 // What this process or its host lacks for a connection: nothing has been asked of the other end.
-bool is_ours(const boost::system::error_code& error) {
+bool is_lack(const boost::system::error_code& error) {
   using namespace boost::system;
   return error == errc::too_many_files_open || error == errc::too_many_files_open_in_system ||
-         error == errc::no_buffer_space || error == errc::not_enough_memory || error == errc::address_not_available;
+         error == errc::no_buffer_space || error == errc::not_enough_memory;
+}
+
+// Also a kind of address that is not to be had here, as where IPv6 is switched off.
+bool is_ours(const boost::system::error_code& error) {
+  return is_lack(error) || error == boost::system::errc::address_not_available;
 }
 
 ErrorCode code_of(const boost::system::error_code& error) {
@@ -245,9 +250,10 @@ Awaitable<Result<Socket>> Connector::connect(std::string host, uint16_t port) {
     impl->socket.close(closed);
     co_await impl->socket.async_connect(candidate, asio::redirect_error(asio::use_awaitable, error));
     if (!error) break;
+    if (is_lack(error)) break;  // the others have not been asked: that one refused says nothing of them
     if (!is_ours(error)) told = error;
   }
-  if (error && told) error = told;
+  if (error && told && !is_lack(error)) error = told;
   if (error) co_return model::fail(code_of(error), error.message());
   const int descriptor = impl->socket.release(error);
   if (error) co_return model::fail(ErrorCode::network_exception, error.message());
