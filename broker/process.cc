@@ -22,6 +22,7 @@
 
 #include "common/config/config.h"
 #include "common/log_set_up.h"
+#include "common/model/check_hook.h"
 
 namespace broker {
 namespace {
@@ -45,7 +46,9 @@ int wait_for_signal() {
 // A line needs memory, too: this is all that can be said.
 [[noreturn]] void end_without_memory() {
   static constexpr std::string_view line = "naru: this broker cannot go on: the process gets no more memory\n";
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  if (common::model::takes_words(STDERR_FILENO)) {
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  }
   ::_exit(1);
 }
 

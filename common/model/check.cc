@@ -14,14 +14,13 @@ namespace {
 
 std::atomic<void (*)()> hook_before = nullptr;
 
-// Who reads standard error may stand still, and this process must not go on for as long as that.
+}  // namespace
+
 bool takes_words(int descriptor) {
   constexpr int patience_ms = 1000;
   pollfd asked{.fd = descriptor, .events = POLLOUT, .revents = 0};
   return ::poll(&asked, 1, patience_ms) != 0;
 }
-
-}  // namespace
 
 void before_check_fails(void (*hook)()) {
   hook_before = hook;

@@ -7,4 +7,8 @@ namespace common::model {
 // Called by the thread whose check failed; must come back soon, whatever state the process is in. The last one set.
 void before_check_fails(void (*hook)());
 
+// Whether a short write would get through. Who reads standard error may stand still, and a process that is at its end
+// must not go on for as long as that: waits for a second at most. Allocates nothing.
+bool takes_words(int descriptor);
+
 }  // namespace common::model
