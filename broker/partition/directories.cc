@@ -16,8 +16,18 @@ using common::model::fail;
 using common::model::mutant;
 using common::model::Result;
 
+namespace {
+
+bool is_less_than_before(const std::vector<std::unique_ptr<LogDirectory>>& directories) {
+  std::vector<const LogDirectory*> all;
+  for (const auto& directory : directories) all.push_back(directory.get());
+  return std::ranges::any_of(all, &LogDirectory::was_new) || !common::log::lost_partitions(all).empty();
+}
+
+}  // namespace
+
 Directories::Directories(DirectoriesOptions options, std::vector<std::unique_ptr<LogDirectory>> directories)
-    : options_(std::move(options)), directories_(std::move(directories)) {
+    : options_(std::move(options)), directories_(std::move(directories)), found_less_(is_less_than_before(directories_)) {
   for (const auto& directory : directories_) {
     for (const auto& found : directory->partitions()) {
       if (found.topic_id) occupied_.emplace(found.partition, Occupant{*found.topic_id, directory.get(), false});

@@ -133,6 +133,9 @@ class Directories {
   [[nodiscard]] common::Awaitable<common::model::Result<void>> close();
   // How things stand with each directory; one that does not answer by `deadline` is offline.
   [[nodiscard]] common::Awaitable<std::vector<Volume>> volumes(common::Instant deadline);
+  // Whether this start may have found less than this broker had: a directory that is new, in the place of one whose disk
+  // is not there, or a partition that is gone (R44, R46). Any thread.
+  [[nodiscard]] bool found_less() const { return found_less_; }
   // How many directories have not failed.
   [[nodiscard]] size_t usable() const;
   [[nodiscard]] common::Shard& home() const { return *options_.home; }
@@ -191,6 +194,7 @@ class Directories {
 
   DirectoriesOptions options_;
   std::vector<std::unique_ptr<common::log::LogDirectory>> directories_;
+  const bool found_less_;
   std::vector<common::Shard*> shards_;
   std::vector<ReplicaManager*> managers_;
   std::map<TopicPartition, Occupant> occupied_;

@@ -7,6 +7,7 @@
 
 namespace broker::partition {
 
+using common::log::NewCopy;
 using common::model::fail;
 using common::model::mutant;
 namespace metadata = controller::metadata;
@@ -212,6 +213,7 @@ bool ReplicaManager::start_over(const TopicIdPartition& id, const metadata::Part
 
 void ReplicaManager::forget_unusable(const TopicIdPartition& id) {
   unusable_.erase(id);
+  making_.erase(id);
   lost_ends_.erase(id);
   const auto damaged = damaged_.extract(id);
   if (!damaged.empty() && damaged.mapped()) dispose(*damaged.mapped(), Fate::deleted);
@@ -261,23 +263,28 @@ void ReplicaManager::tell_role(const std::shared_ptr<Partition>& partition) {
 void ReplicaManager::create(const TopicIdPartition& id, const std::string& topic) {
   if (const auto found = unusable_.find(id); found != unusable_.end() && found->second != Unusable::not_made) return;
   if (!creations_.begin(id)) return;
-  const metadata::PartitionImage* state = image_->partition(id.topic_id, id.partition);
-  // A replica that is only being added has lost nothing, and is asked for nothing before it has been in sync.
-  const bool counts_now = state == nullptr || !contains(state->last_known_elr, options_.self);
-  if (!counts_now && !state->leader) {
+  const auto [making, is_first] = making_.try_emplace(id, NewCopy::counts_now);
+  if (is_first && is_in_place_of_another(id)) {
+    making->second = NewCopy::counts_later;
     options_.logger.error(
-        "{}-{}: nobody leads, and the copy that this broker had is not here. If its disk is not mounted, mount it and "
-        "start this broker again; an unclean election gives up what only that copy holds",
+        "{}-{}: the copy that this broker had is not here. If its disk is not mounted, mount it and start this broker "
+        "again; where nobody leads, an unclean election gives up what only that copy holds",
         topic, id.partition);
   }
-  options_.directories->create({topic, id.partition}, id.topic_id,
-                               counts_now ? common::log::NewCopy::counts_now : common::log::NewCopy::counts_later,
-                               *options_.shard,
+  options_.directories->create({topic, id.partition}, id.topic_id, making->second, *options_.shard,
                                [this, alive = std::weak_ptr(alive_), id, topic](Result<PlacedLog> placed) {
                                  if (alive.expired()) return;
                                  on_created(id, topic, std::move(placed));
                                  creations_.end(id);
                                });
+}
+
+// R46: it is looked for here, and may have been in what this start did not find. Where nothing is missing it was never
+// made, or never durably: then nothing was acknowledged that only it has. A replica that is only being added is asked for
+// nothing before it has been in sync.
+bool ReplicaManager::is_in_place_of_another(const TopicIdPartition& id) const {
+  const metadata::PartitionImage* state = image_->partition(id.topic_id, id.partition);
+  return state != nullptr && contains(state->last_known_elr, options_.self) && options_.directories->found_less();
 }
 
 void ReplicaManager::on_created(const TopicIdPartition& id, const std::string& topic, Result<PlacedLog> placed) {
@@ -291,6 +298,7 @@ void ReplicaManager::on_created(const TopicIdPartition& id, const std::string& t
   // The cluster may have moved on meanwhile.
   const metadata::PartitionImage* state = image_->partition(id.topic_id, id.partition);
   if (state == nullptr || !contains(state->replicas, options_.self)) {
+    making_.erase(id);
     options_.directories->remove(placed->partition, id.topic_id);
     return;
   }
@@ -300,6 +308,7 @@ void ReplicaManager::on_created(const TopicIdPartition& id, const std::string& t
     return failed(opened.error());
   }
   unusable_.erase(id);
+  making_.erase(id);
   const std::shared_ptr<Partition> partition = partitions_.emplace(id, std::move(*opened)).first->second;
   if (placed->never_in_sync) never_in_sync_.insert(id);
   assign(partition, *state);

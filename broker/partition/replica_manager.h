@@ -164,6 +164,7 @@ class ReplicaManager {
   void sweep_unknown();
   void create(const TopicIdPartition& id, const std::string& topic);
   [[nodiscard]] bool counts(const controller::metadata::PartitionState& state) const;
+  [[nodiscard]] bool is_in_place_of_another(const TopicIdPartition& id) const;
   void note_in_sync(const Partition& partition);
   void on_created(const TopicIdPartition& id, const std::string& topic, Result<PlacedLog> placed);
   [[nodiscard]] Result<std::shared_ptr<Partition>> open(const PlacedLog& placed, const TopicSettings& settings);
@@ -202,6 +203,9 @@ class ReplicaManager {
   enum class Unusable : uint8_t { lost, not_made, damaged };
   std::map<TopicIdPartition, Unusable> unusable_;
   std::map<TopicIdPartition, CopyEnd> lost_ends_;  // of those that are `lost`
+  // Not made yet, and what they were to be when that was first tried: what the cluster makes of a failure does not change
+  // what this broker had (R46).
+  std::map<TopicIdPartition, common::log::NewCopy> making_;
   // R46: of partitions_, those in the place of what is gone: it may lie on a disk that is not there.
   std::set<TopicIdPartition> never_in_sync_;
   // R72: what was acknowledged is damaged here, as recovery found (then with its place: there is no Partition) or a

@@ -146,7 +146,12 @@ std::optional<ReplicaManager::CopyEnd> ReplicaManager::end_of_copy(const TopicId
                    .end = found->second->log_end_offset(),
                    .never_in_sync = never_in_sync_.contains(id)};
   if (const auto lost = lost_ends_.find(id); lost != lost_ends_.end()) return lost->second;
-  if (unusable_.contains(id)) return CopyEnd{.last_epoch = std::nullopt, .end = Offset(0)};
+  if (unusable_.contains(id)) {
+    const auto making = making_.find(id);
+    return CopyEnd{.last_epoch = std::nullopt,
+                   .end = Offset(0),
+                   .never_in_sync = making != making_.end() && making->second == common::log::NewCopy::counts_later};
+  }
   return std::nullopt;
 }
 

@@ -204,6 +204,7 @@ Result<std::unique_ptr<LogDirectory>> LogDirectory::open(disk::Disk& disk, std::
   if (!machine) return disk::storage_error(machine.error());
   self->machine_ = *machine;
   if (auto read = self->read_identity(); !read) return tl::unexpected(read.error());
+  self->was_new_ = !self->identity_;
   if (auto read = self->read_partitions(); !read) return tl::unexpected(read.error());
   if (auto read = self->read_checkpoints(); !read) return tl::unexpected(read.error());
   if (auto read = self->read_markers(); !read) return tl::unexpected(read.error());

@@ -82,6 +82,8 @@ class LogDirectory {
   [[nodiscard]] const std::optional<DirectoryIdentity>& identity() const { return identity_; }
   // Durable when it returns. A directory that has an identity keeps it: INVALID_CONFIG for another one.
   [[nodiscard]] Result<void> give_identity(const DirectoryIdentity& identity);
+  // It had no identity when it was opened: nothing that this broker had can lie in it.
+  [[nodiscard]] bool was_new() const { return was_new_; }
   // True if there is neither identity nor partition.
   [[nodiscard]] bool is_empty() const { return !identity_ && found_.empty(); }
 
@@ -164,6 +166,7 @@ class LogDirectory {
   std::unique_ptr<disk::FileLock> lock_;
   disk::MachineIdentity machine_;
   std::optional<DirectoryIdentity> identity_;
+  bool was_new_ = false;
   PreviousEnd previous_end_ = PreviousEnd::unknown;
   std::optional<BrokerEpoch> previous_epoch_;
   std::optional<BrokerEpoch> epoch_;

@@ -235,6 +235,50 @@ TEST_CASE("a copy in the place of one that is looked for is told from it until i
   }
 }
 
+TEST_CASE("what could not be made at once is at the next attempt what it was to be, and says so meanwhile (R46)") {
+  Broker b;
+  b.register_broker();
+  const auto is_new = [&] { return b.manager->end_of_copy({orders, PartitionIndex(0)}).value().never_in_sync; };
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::create,
+                     .path_contains = "orders-0",
+                     .fault = common::disk::IoFault::exhausted});
+  metadata::PartitionRecord record = Broker::partition_record(orders, 0);
+  record.state.replicas = {BrokerId(1), other};
+  metadata::PartitionChangeRecord relieved{orders, PartitionIndex(0)};
+  relieved.leader = metadata::LeaderChoice{std::nullopt};
+  relieved.isr = std::vector<BrokerId>{};
+  relieved.last_known_elr = std::vector<BrokerId>{BrokerId(1)};
+  const bool is_looked_for = GENERATE(false, true);
+  if (is_looked_for) {
+    b.apply({metadata::TopicRecord{orders, "orders"}, record, relieved});
+  } else {
+    b.apply({metadata::TopicRecord{orders, "orders"}, record});
+    REQUIRE(b.why_not(orders) == ErrorCode::kafka_storage_error);
+    b.apply({relieved});
+  }
+  b.advance(30s);
+  REQUIRE(b.troubles.back() == nothing);
+  REQUIRE(is_new() == is_looked_for);
+  REQUIRE(b.has_path("never-in-sync") == is_looked_for);
+}
+
+TEST_CASE("a copy that was never made though its topic is there counts at once, where nothing is missing (R46)") {
+  Broker b;
+  b.register_broker();
+  b.stop();
+  b.start();
+  b.register_broker();
+  metadata::PartitionRecord record = Broker::partition_record(orders, 0);
+  record.state.replicas = {BrokerId(1), other};
+  metadata::PartitionChangeRecord nobody{orders, PartitionIndex(0)};
+  nobody.leader = metadata::LeaderChoice{std::nullopt};
+  nobody.isr = std::vector<BrokerId>{};
+  nobody.last_known_elr = std::vector<BrokerId>{BrokerId(1)};
+  b.apply({metadata::TopicRecord{orders, "orders"}, record, nobody});
+  b.advance(1s);
+  REQUIRE_FALSE(b.manager->end_of_copy({orders, PartitionIndex(0)}).value().never_in_sync);
+}
+
 TEST_CASE("a new copy that is in sync is not taken for one that never was, though that could not be noted (R46)") {
   Broker b;
   b.register_broker();
