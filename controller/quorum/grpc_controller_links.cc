@@ -73,6 +73,11 @@ class ClientSession final : public grpc::ClientBidiReactor<pb::SessionRequest, p
       : shard_(shard), owner_(std::move(owner)), in_flight_(std::move(in_flight)) {
     in_flight_->begin(context_);
     stub.async()->Session(context_.get(), this);
+  }
+
+  // From here on OnDone may come, on gRPC's threads, as soon as a read has failed: it lets go of `self`, which it must find.
+  void start(std::shared_ptr<ClientSession> self) {
+    self_ = std::move(self);
     AddHold();
     StartRead(&incoming_);
     StartCall();
@@ -123,9 +128,6 @@ class ClientSession final : public grpc::ClientBidiReactor<pb::SessionRequest, p
     self_.reset();  // the last touch
   }
 
-  // Keeps this alive until OnDone, whoever else lets go.
-  std::shared_ptr<ClientSession> self_;
-
  private:
   void write_next() {
     writing_ = true;
@@ -143,6 +145,7 @@ class ClientSession final : public grpc::ClientBidiReactor<pb::SessionRequest, p
   const std::shared_ptr<StreamOwner> owner_;
   const std::shared_ptr<InFlight> in_flight_;
   const InFlight::Context context_ = std::make_shared<grpc::ClientContext>();
+  std::shared_ptr<ClientSession> self_;  // keeps this alive until OnDone, whoever else lets go
   pb::SessionResponse incoming_;
 
   std::mutex mutex_;
@@ -225,7 +228,7 @@ class GrpcControllerLinks::Impl {
       on_closed(why);
     };
     auto session = std::make_shared<ClientSession>(shard_, *stub, owner, in_flight_);
-    session->self_ = session;
+    session->start(session);
     return std::make_unique<GrpcSessionStream>(std::move(session), std::move(owner));
   }
 
