@@ -6,6 +6,25 @@
 
 using namespace sim;
 
+namespace {
+
+metadata::PartitionRecord shared_record() {
+  metadata::PartitionRecord record = Broker::partition_record(orders, 0);
+  record.state.replicas = {BrokerId(1), other};
+  return record;
+}
+
+// Nobody leads, and this broker may have what is looked for (R46).
+metadata::PartitionChangeRecord looked_for_here() {
+  metadata::PartitionChangeRecord change{orders, PartitionIndex(0)};
+  change.leader = metadata::LeaderChoice{std::nullopt};
+  change.isr = std::vector<BrokerId>{};
+  change.last_known_elr = std::vector<BrokerId>{BrokerId(1)};
+  return change;
+}
+
+}  // namespace
+
 TEST_CASE("a log that recovery finds damaged is offline, and begun anew only once another replica leads (R72)") {
   Broker b;
   b.register_broker();
@@ -202,13 +221,7 @@ TEST_CASE("a copy in the place of one that is looked for is told from it until i
     REQUIRE_FALSE(is_new());
   }
   SECTION("in the place of one that is gone") {
-    metadata::PartitionRecord record = Broker::partition_record(orders, 0);
-    record.state.replicas = {BrokerId(1), other};
-    metadata::PartitionChangeRecord nobody{orders, PartitionIndex(0)};
-    nobody.leader = metadata::LeaderChoice{std::nullopt};
-    nobody.isr = std::vector<BrokerId>{};
-    nobody.last_known_elr = std::vector<BrokerId>{BrokerId(1)};
-    b.apply({metadata::TopicRecord{orders, "orders"}, record, nobody});
+    b.apply({metadata::TopicRecord{orders, "orders"}, shared_record(), looked_for_here()});
     b.advance(1s);
     REQUIRE(is_new());
     const bool is_killed = GENERATE(true, false);
@@ -242,19 +255,13 @@ TEST_CASE("what could not be made at once is at the next attempt what it was to 
   b.disk->add_fault({.operation = SimulatedDisk::Operation::create,
                      .path_contains = "orders-0",
                      .fault = common::disk::IoFault::exhausted});
-  metadata::PartitionRecord record = Broker::partition_record(orders, 0);
-  record.state.replicas = {BrokerId(1), other};
-  metadata::PartitionChangeRecord relieved{orders, PartitionIndex(0)};
-  relieved.leader = metadata::LeaderChoice{std::nullopt};
-  relieved.isr = std::vector<BrokerId>{};
-  relieved.last_known_elr = std::vector<BrokerId>{BrokerId(1)};
   const bool is_looked_for = GENERATE(false, true);
   if (is_looked_for) {
-    b.apply({metadata::TopicRecord{orders, "orders"}, record, relieved});
+    b.apply({metadata::TopicRecord{orders, "orders"}, shared_record(), looked_for_here()});
   } else {
-    b.apply({metadata::TopicRecord{orders, "orders"}, record});
+    b.apply({metadata::TopicRecord{orders, "orders"}, shared_record()});
     REQUIRE(b.why_not(orders) == ErrorCode::kafka_storage_error);
-    b.apply({relieved});
+    b.apply({looked_for_here()});
   }
   b.advance(30s);
   REQUIRE(b.troubles.back() == nothing);
@@ -268,13 +275,7 @@ TEST_CASE("a copy that was never made though its topic is there counts at once, 
   b.stop();
   b.start();
   b.register_broker();
-  metadata::PartitionRecord record = Broker::partition_record(orders, 0);
-  record.state.replicas = {BrokerId(1), other};
-  metadata::PartitionChangeRecord nobody{orders, PartitionIndex(0)};
-  nobody.leader = metadata::LeaderChoice{std::nullopt};
-  nobody.isr = std::vector<BrokerId>{};
-  nobody.last_known_elr = std::vector<BrokerId>{BrokerId(1)};
-  b.apply({metadata::TopicRecord{orders, "orders"}, record, nobody});
+  b.apply({metadata::TopicRecord{orders, "orders"}, shared_record(), looked_for_here()});
   b.advance(1s);
   REQUIRE_FALSE(b.manager->end_of_copy({orders, PartitionIndex(0)}).value().never_in_sync);
 }
