@@ -43,7 +43,7 @@ def check_three(project, ports, inner):
 
 
 def test_our_compose_file():
-    """up, clients on both sides, a restart of everything with its data, down."""
+    """up, clients on both sides, other containers with the same data, down."""
     for compose in compose_commands():
         project, ports = own_project(compose)
         with project:
@@ -55,6 +55,7 @@ def test_our_compose_file():
             project("stop", "-t", "60")
             codes = [project.inspect(s)["State"]["ExitCode"] for s in SERVICES]
             assert codes == [0, 0, 0], codes
+            project("down")  # containers and networks; records are in the named volumes
             project("up", "-d", "--no-build")
             project.wait_healthy(SERVICES)
             got = naru("consume", "t", "-e", brokers=f"127.0.0.1:{ports[0]}").stdout.count("\n")
@@ -166,6 +167,11 @@ def test_a_drill_cuts_a_broker_off():
                     "--harm-with", f"docker network disconnect {network} {container}",
                     "--heal-with", f"docker network connect --alias kafka-2.brokers --alias kafka-2 {network} {container}",
                     brokers=",".join(f"127.0.0.1:{p}" for p in ports), check=False)
-        assert done.returncode == 0, (done.stdout, done.stderr)
+        assert done.returncode in (0, 10), (done.stdout, done.stderr)
         verdict = json.loads(done.stdout)
-        assert verdict["anomalies"]["lost"] == 0 and len(verdict["faults"]) == 1, verdict
+        # Clients still reach it: it tells an older end until it learns that it leads no longer (scripts/lib/failover.py).
+        stale = verdict["anomalies"].pop("stale", 0)
+        assert done.returncode == (10 if stale else 0), (done.stdout, done.stderr)
+        assert not any(verdict["anomalies"].values()) and verdict["valid"] and verdict["complete"], verdict
+        assert len(verdict["faults"]) == 1, verdict["faults"]
+        assert network in project.inspect("kafka-2")["NetworkSettings"]["Networks"], "it is left cut off"

@@ -1,7 +1,10 @@
 """What of the deployments can be tried where no container engine is: compose files as processes, the image's conventions,
 and the script that boots hosts."""
 import json
+import os
+import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -81,6 +84,42 @@ def test_an_upgrade_waits_for_no_cluster():
         stubs = f'systemctl() {{ if [ "$1" = show ]; then echo {state}; else echo "$@"; fi; }}; getent() {{ :; }}; install() {{ :; }}'
         done = subprocess.run(["sh", "-s", "configure", before], input=f"{stubs}\n{script}", capture_output=True, text=True, check=True)
         equal(done.stdout.splitlines(), asked, f"what systemd is asked for after {before or 'nothing'}, {state}")
+
+
+@needs()
+def test_a_purge_speaks_of_records_only_where_there_are_some():
+    """A package that never ran leaves an empty directory, or one that has an empty one: they go, and nothing is said."""
+    script = (TOP / "deploy/deb/postrm").read_text()
+    for made, stays in (([], False), (["data"], False), (["data/orders-0"], True)):
+        with tempfile.TemporaryDirectory(prefix="naru-purge-") as top:
+            home = pathlib.Path(top, "naru")
+            home.mkdir()
+            for folder in made:
+                (home / folder).mkdir(parents=True)
+            told = script.replace("/var/lib/naru", str(home)).replace("/run/systemd/system", f"{top}/no-systemd")
+            done = subprocess.run(["sh", "-s", "purge"], input=told, capture_output=True, text=True, check=True)
+            equal((home.exists(), f"the records in {home} stay" in done.stderr), (stays, stays), f"what is left of {made}: {done.stderr}")
+
+
+@needs()
+def test_an_image_is_not_built_with_half_of_its_tools():
+    """Where packages cannot be installed the step fails, or its layer would be used again and again. Programs of the system
+    are other ones here: nothing is installed, and apt-get says so."""
+    step = re.search(r'^RUN (\["bash", .*install_packages.*\])$', (TOP / "deploy/docker/Dockerfile").read_text(), re.M)[1]
+    words = json.loads(step.replace("/var/lib/apt/lists", "lists"))
+    with tempfile.TemporaryDirectory(prefix="naru-tools-") as top:
+        shutil.copytree(TOP / "scripts/lib", pathlib.Path(top, "scripts/lib"))
+        # A Boost that is there already: it must not be what notices that all the rest is missing.
+        header = pathlib.Path(top, "build/boost/usr/include/boost/version.hpp")
+        header.parent.mkdir(parents=True)
+        header.write_text("#define BOOST_VERSION 108100\n")
+        for name, code in (("apt-get", 100), ("dpkg-query", 1), ("sudo", 1)):
+            stub = pathlib.Path(top, "bin", name)
+            stub.parent.mkdir(exist_ok=True)
+            stub.write_text(f"#!/bin/sh\nexit {code}\n")
+            stub.chmod(0o755)
+        done = subprocess.run(words, cwd=top, env=os.environ | {"PATH": f"{top}/bin:{os.environ['PATH']}"}, capture_output=True, text=True, check=False)
+        true(done.returncode != 0, f"a step whose packages cannot be installed succeeds: {done.stderr[-1000:]}")
 
 
 @needs()
