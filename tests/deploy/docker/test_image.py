@@ -14,10 +14,17 @@ def test_small_and_without_root():
     found = json.loads(run("docker", "image", "inspect", image()).stdout)[0]
     megabytes = found["Size"] / 1e6
     assert megabytes < 30, WRONG_BY.format(megabytes)
-    assert found["Config"]["User"] == "1000:1000", found["Config"]["User"]
-    assert found["Config"]["Healthcheck"]["Test"][:3] == ["CMD", "/naru", "health"], found["Config"]["Healthcheck"]
+    check_config(found["Config"])
     shell = run("docker", "run", "--rm", "--entrypoint", "/bin/sh", image(), "-c", "true", check=False)
     assert shell.returncode == 127, f"there is a shell: {shell}"
+
+
+def check_config(config):
+    """What engines and people read of an image, the same of both."""
+    assert config["Healthcheck"]["Test"][:4] == ["CMD", "/naru", "health", "--local"], config["Healthcheck"]
+    assert (config["User"], config["StopSignal"]) == ("1000:1000", "SIGTERM"), config
+    assert set(config["ExposedPorts"]) == {"9092/tcp", "9644/tcp"} and set(config["Volumes"]) == {"/var/lib/kafka/data"}, config
+    assert config["Labels"]["org.opencontainers.image.title"] == "naru", config["Labels"]
 
 
 def test_one_container_is_a_broker():
@@ -151,6 +158,11 @@ def test_a_wrong_setting_is_said_and_ends_it():
 
 
 def test_debian_target_has_a_shell():
-    done = run("docker", "run", "--rm", image("debian"), "sh", "-c", "kafka-storage.sh random-uuid && id -u && naru version")
-    uuid, uid, version = done.stdout.split("\n")[:3]
+    """And the binary with its symbols, which alone is larger than the other image; certificates are in both."""
+    done = run("docker", "run", "--rm", image("debian"), "sh", "-c", "kafka-storage.sh random-uuid && id -u && naru version && "
+               "stat -c %s /naru /etc/ssl/certs/ca-certificates.crt")
+    uuid, uid, version, binary, certificates = done.stdout.split("\n")[:5]
     assert len(uuid) == 22 and uid == "1000" and version.startswith("naru "), done.stdout
+    small = json.loads(run("docker", "image", "inspect", image()).stdout)[0]["Size"]
+    assert int(binary) > small and int(certificates) > 100_000, done.stdout
+    check_config(json.loads(run("docker", "image", "inspect", image("debian")).stdout)[0]["Config"])
