@@ -16,6 +16,7 @@ STACK_TAG = "aws:cloudformation:stack-name"  # given by CloudFormation
 CLIENT_PORT = 9092
 PEER_PORT = 9093
 SSH_PORT = 22
+DATA_DEVICE = "/dev/sdf"      # what the host calls /dev/xvdf or /dev/nvme1n1
 GONE = ("terminated", "shutting-down")
 
 
@@ -62,11 +63,13 @@ class Deployment:
         return self.one("describe-key-pairs", "KeyPairs")
 
     def volumes(self):
-        """Data volumes by broker."""
+        """Data volumes by broker. A stack marks the system volume with the tags of its host as well."""
         found = {}
         for volume in self._list("describe-volumes", "Volumes"):
             if volume["State"] not in ("deleting", "deleted") and BROKER_TAG in tags(volume):
-                found[int(tags(volume)[BROKER_TAG])] = volume
+                number = int(tags(volume)[BROKER_TAG])
+                if number not in found or any(a["Device"] == DATA_DEVICE for a in volume.get("Attachments", [])):
+                    found[number] = volume
         return found
 
     def zones(self):

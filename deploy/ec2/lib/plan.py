@@ -153,6 +153,41 @@ def refuse_without_names(aws, vpc, zone_id):
                  + "\n".join(f"  aws ec2 modify-vpc-attribute --vpc-id {vpc} {options[name]}" for name in lacking))
 
 
+def refuse_zone(aws, zone_id, domain, vpc):
+    """Where the zone has no such names Route 53 would say so when all the rest is there; where it is not of this VPC nobody would,
+    and the brokers would wait for each other's names for ever. `vpc` is None for one that is still to be made."""
+    answer = aws.read("route53", "get-hosted-zone", "--id", zone_id)
+    name = answer["HostedZone"]["Name"].rstrip(".")
+    if not f".{domain.lower()}".endswith(f".{name}"):
+        sys.exit(f"--zone-id {zone_id} is the zone {name}, where no host of --domain {domain} can be")
+    if not answer["HostedZone"]["Config"]["PrivateZone"] or vpc in [v["VPCId"] for v in answer.get("VPCs", [])]:
+        return
+    if vpc is None:
+        sys.exit(f"--zone-id {zone_id} is a private zone, which does not resolve in a VPC that is only made now: name --subnets of one of its own")
+    sys.exit(f"--zone-id {zone_id} does not resolve in {vpc}:\n"
+             f"  aws route53 associate-vpc-with-hosted-zone --hosted-zone-id {zone_id} --vpc VPCRegion={aws.region},VPCId={vpc}")
+
+
+def refuse_names_of_others(zone_id, there, own):
+    """`there`: the records that the zone has of the hosts' names; `own`: names that are noted as this cluster's. What somebody
+    else entered is not to be led here, nor deleted by `down`."""
+    taken = sorted(there.keys() - set(own))
+    if taken:
+        sys.exit(f"--zone-id {zone_id} has {', '.join(taken)} already, and not of this cluster: --hosts or --domain, or delete them there")
+
+
+def all_names(asked, before):
+    """Those that are asked for, by number, then those that there are names of from before: `down` deletes them all."""
+    return asked + [h for h in before[len(asked):] + before[:len(asked)] if h not in asked]
+
+
+def refuse_long_names(hosts):
+    """They are noted in a tag, of which AWS takes 256 characters; that is how `down` knows them."""
+    length = len(" ".join(hosts))
+    if length > 256:
+        sys.exit(f"--hosts: the names of all brokers, those from before included, are {length} characters together; 256 are possible")
+
+
 def free_address(aws, subnet, taken):
     """The first address from .10 on that nobody has."""
     used = {a["PrivateIpAddress"] for n in aws.read("ec2", "describe-network-interfaces", "--filters",

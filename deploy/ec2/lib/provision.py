@@ -9,11 +9,11 @@ import tempfile
 import uuid
 
 from aws import tags
-from deployment import BROKER_TAG, CLIENT_PORT, HOSTS_TAG, PEER_PORT, SSH_PORT, ZONE_TAG, specification
+from deployment import BROKER_TAG, CLIENT_PORT, DATA_DEVICE, HOSTS_TAG, PEER_PORT, SSH_PORT, ZONE_TAG, specification
+from plan import all_names
 
 HERE = pathlib.Path(__file__).resolve().parent
 PRESIGNED_SECONDS = 12 * 3600  # a first boot takes minutes; a host that comes later gets a fresh one from `up`
-DATA_DEVICE = "/dev/sdf"       # what the host calls /dev/xvdf or /dev/nvme1n1
 RECORD_TTL = 60
 
 
@@ -96,7 +96,7 @@ class Provision:
 
     def security_group(self, vpc_id):
         group = self.there.security_group()
-        noted = {ZONE_TAG: self.plan.zone_id or "own", HOSTS_TAG: " ".join(self._hosts())}
+        noted = {ZONE_TAG: self.plan.zone_id or "own", HOSTS_TAG: " ".join(all_names([b.host for b in self.plan.brokers], self.there.hosts()))}
         group_id = group["GroupId"] if group else self._create(
             "GroupId", "(security group)", "create-security-group", "--group-name", f"naru-{self.plan.name}", "--description",
             f"Brokers of {self.plan.name}", "--vpc-id", vpc_id, *self._spec("security-group", f"naru-{self.plan.name}", **noted))
@@ -115,16 +115,11 @@ class Provision:
             self.aws.change("ec2", "revoke-security-group-ingress", "--group-id", group_id, *self._rule(port, source))
         return group_id
 
-    def _hosts(self):
-        """Those that are asked for, by number, then those that there are names of from before: `down` deletes them all."""
-        asked = [b.host for b in self.plan.brokers]
-        before = self.there.hosts()
-        return asked + [h for h in before[len(asked):] + before[:len(asked)] if h not in asked]
-
     @staticmethod
     def _present_rules(permissions):
-        """Those of the kind that `up` makes: one TCP port from one IPv4 network or group. Others are the user's own."""
-        return {(p["FromPort"], source) for p in permissions if p["IpProtocol"] == "tcp" and p["FromPort"] == p["ToPort"]
+        """Those of the kind that `up` makes: one of its TCP ports from one IPv4 network or group. Others are the user's own."""
+        own = (SSH_PORT, CLIENT_PORT, PEER_PORT)
+        return {(p["FromPort"], source) for p in permissions if p["IpProtocol"] == "tcp" and p["FromPort"] == p["ToPort"] and p["FromPort"] in own
                 for source in [r["CidrIp"] for r in p["IpRanges"]] + [g["GroupId"] for g in p["UserIdGroupPairs"]]}
 
     @staticmethod
@@ -171,7 +166,7 @@ class Provision:
         changes = [{"Action": "UPSERT", "ResourceRecordSet": {"Name": host, "Type": "A", "TTL": RECORD_TTL,
                                                               "ResourceRecords": [{"Value": address}]}}
                    for host, address in hosts.items()
-                   if host not in present or present[host]["ResourceRecords"] != [{"Value": address}]]
+                   if host not in present or present[host].get("ResourceRecords") != [{"Value": address}]]
         if changes:
             self.aws.change("route53", "change-resource-record-sets", "--hosted-zone-id", zone_id, "--change-batch",
                             json.dumps({"Changes": changes}))

@@ -115,7 +115,8 @@ def check_package(ec2, script):
 
 def check_tags(ec2):
     api = ec2.client("ec2")
-    listed = [*api.describe_vpcs()["Vpcs"], *api.describe_subnets()["Subnets"], *api.describe_route_tables()["RouteTables"],
+    groups = [g for g in api.describe_security_groups()["SecurityGroups"] if g["GroupName"] != "default"]  # that comes with a VPC
+    listed = [*groups, *instances(ec2), *api.describe_vpcs()["Vpcs"], *api.describe_subnets()["Subnets"], *api.describe_route_tables()["RouteTables"],
               *api.describe_internet_gateways()["InternetGateways"], *api.describe_volumes()["Volumes"], *api.describe_key_pairs()["KeyPairs"]]
     default = {v["VpcId"] for v in api.describe_vpcs()["Vpcs"] if v["IsDefault"]}
     bare = [i for i in listed if i.get("VpcId") not in default and tags(i).get("naru:cluster") != "naru"]
@@ -123,6 +124,8 @@ def check_tags(ec2):
     zone = ec2.client("route53").list_hosted_zones()["HostedZones"][0]["Id"].rsplit("/", 1)[-1]
     marked = ec2.client("route53").list_tags_for_resource(ResourceType="hostedzone", ResourceId=zone)["ResourceTagSet"]["Tags"]
     true({"Key": "naru:cluster", "Value": "naru"} in marked, f"tags of the zone: {marked}")
+    bucket = ec2.client("s3").get_bucket_tagging(Bucket=f"naru-naru-123456789012-{REGION}")["TagSet"]
+    true({"Key": "naru:cluster", "Value": "naru"} in bucket, f"tags of the bucket: {bucket}")
 
 
 def changes(done):

@@ -11,10 +11,11 @@ import tempfile
 from unittest import mock
 
 from missing import TOP, needs
-from support import equal
+from support import equal, true
 
 sys.path.insert(0, str(TOP / "deploy/ec2/lib"))
-import plan  # noqa: E402  (needs the path above)
+import deployment  # noqa: E402  (needs the path above)
+import plan  # noqa: E402
 import provision  # noqa: E402
 import session  # noqa: E402
 
@@ -71,6 +72,35 @@ def test_a_stack_detaches_no_mounted_volume():
     for number in (1, 2, 3):
         equal(resources[f"Broker{number}"]["Properties"]["Volumes"], [{"Device": "/dev/sdf", "VolumeId": {"Ref": f"Volume{number}"}}],
               f"the data volume of broker {number}")
+
+
+@needs("yaml")
+def test_all_of_a_stack_carries_its_tag():
+    """All that can carry any: the rest are rules, routes, records, which are parts of something."""
+    bare = {"VPCGatewayAttachment", "Route", "SubnetRouteTableAssociation", "SecurityGroupIngress", "RecordSet"}
+    tag, checked = {"Key": "naru:cluster", "Value": {"Ref": "ClusterName"}}, 0
+    for name, resource in template()["Resources"].items():
+        if resource["Type"].rsplit("::", 1)[1] in bare:
+            continue
+        properties = resource["Properties"]
+        found = properties.get("HostedZoneTags") or properties.get("Tags") or properties["TagSpecifications"][0]["Tags"]
+        equal([t for t in found if t["Key"] == "naru:cluster"], [tag], f"the tag of {name}")
+        checked += 1
+    equal(checked, 15, "resources that carry tags")  # VPC, gateway, routes, group, zone, template; a subnet, volume and host three times
+
+
+def test_the_system_volume_of_a_host_is_not_its_data_volume():
+    """A stack gives it the tags of the host, the broker's number too; AWS lists volumes in any order."""
+    def volume(name, *devices):
+        return {"VolumeId": name, "State": "in-use" if devices else "available", "Attachments": [{"Device": d} for d in devices],
+                "Tags": [{"Key": deployment.BROKER_TAG, "Value": "1"}]}
+    system, data = volume("vol-system", "/dev/xvda"), volume("vol-data", "/dev/sdf")
+    for listed in ([system, data], [data, system]):
+        there = deployment.Deployment(Answers(describe_volumes={"Volumes": listed}), "naru")
+        equal({n: v["VolumeId"] for n, v in there.volumes().items()}, {1: "vol-data"}, "the data volume")
+    for one in (volume("vol-free"), volume("vol-elsewhere", "/dev/sdg")):
+        there = deployment.Deployment(Answers(describe_volumes={"Volumes": [one]}), "naru")
+        equal({n: v["VolumeId"] for n, v in there.volumes().items()}, {1: one["VolumeId"]}, "the only volume")
 
 
 def test_a_host_that_replaces_another_is_not_taken_for_it():
@@ -154,6 +184,36 @@ def test_brokers_are_only_where_their_machine_is_offered():
           [("z1", "10.42.1.10"), ("z2", "10.42.2.10"), ("z3", "10.42.3.10"), ("z1", "10.42.4.10")], "places")
     equal([b.zone for b in plan.place_in_own(["a", "b", "c"], network, ["z2", "z3"], {1: "z1", 2: "z2"})], ["z1", "z2", "z2"],
           "places while a zone of three has failed: what is there stays")
+
+
+def test_a_zone_that_cannot_have_the_names_is_refused_at_once():
+    """Of another domain, or of another network: there the brokers would wait for each other's names for ever."""
+    def said(domain, vpc, name="foo.bar.", private=True, own="vpc-1"):
+        zone = {"HostedZone": {"Name": name, "Config": {"PrivateZone": private}}} | ({"VPCs": [{"VPCId": own}]} if private else {})
+        return refused(plan.refuse_zone, Answers(get_hosted_zone=zone), "Z1", domain, vpc)
+    for well in (("foo.bar", "vpc-1"), ("a.foo.bar", "vpc-1"), ("Foo.bar", "vpc-1"), ("foo.bar", None, "foo.bar.", False)):
+        equal(said(*well), None, f"what is said of {well}")
+    for domain in ("bar", "foo.bar.com", "xfoo.bar"):
+        equal(said(domain, "vpc-1"), f"--zone-id Z1 is the zone foo.bar, where no host of --domain {domain} can be", "another domain")
+    true("name --subnets" in (said("foo.bar", None) or ""), "a network that is only made now")
+    other = said("foo.bar", "vpc-2") or ""
+    true(other.endswith("associate-vpc-with-hosted-zone --hosted-zone-id Z1 --vpc VPCRegion=us-east-1,VPCId=vpc-2"), f"another network: {other}")
+
+
+def test_names_of_somebody_else_are_left_alone():
+    """In a zone of the user's: a second cluster with the names of the first would take its clients, and its brokers, away."""
+    there = {"peter-kafka01.foo.bar": {"Name": "peter-kafka01.foo.bar."}}
+    equal(refused(plan.refuse_names_of_others, "Z1", there, ["peter-kafka01.foo.bar"]), None, "names of its own")
+    equal(refused(plan.refuse_names_of_others, "Z1", {}, []), None, "no names")
+    equal(refused(plan.refuse_names_of_others, "Z1", there, []), "--zone-id Z1 has peter-kafka01.foo.bar already, and not of this cluster: "
+          "--hosts or --domain, or delete them there", "a name of another")
+
+
+def test_names_that_no_tag_holds_are_refused_at_once():
+    names = [f"{'long' * 7}{n}.foo.bar" for n in range(7)]  # 37 characters each
+    equal(refused(plan.refuse_long_names, names[:6]), None, "what is said of 227 characters")
+    true("265 characters" in (refused(plan.refuse_long_names, names) or ""), "265 characters")
+    equal(plan.all_names(["a", "x"], ["a", "b", "c"]), ["a", "x", "c", "b"], "those that are asked for, and those from before")
 
 
 def found_disk(volume, serials, disks):
@@ -240,6 +300,15 @@ def test_a_question_that_is_not_answered_is_a_no():
     for answer in (EOFError(), "", "n", "nay"):
         with mock.patch("sys.stdin.isatty", return_value=True), mock.patch("builtins.input", side_effect=[answer]):
             equal(refused(session.confirm, "Do it?", mock.Mock(yes=False)), "nothing was done", f"after {answer!r}")
+
+
+def test_rules_for_other_ports_are_the_users():
+    """Such as that of the page: `up` takes away only what it would have made."""
+    def rule(protocol="tcp", **more):
+        return {"IpProtocol": protocol, "IpRanges": [{"CidrIp": CLIENTS}], "UserIdGroupPairs": [], **more}
+    permissions = [rule(FromPort=9092, ToPort=9092), rule(FromPort=9644, ToPort=9644), rule(FromPort=22, ToPort=22), rule(protocol="-1"),
+                   rule(FromPort=9092, ToPort=9093), rule(protocol="udp", FromPort=9093, ToPort=9093)]
+    equal(provision.Provision._present_rules(permissions), {(9092, CLIENTS), (22, CLIENTS)}, "rules that are those of `up`")
 
 
 class Hosts:

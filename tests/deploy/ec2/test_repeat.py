@@ -3,7 +3,7 @@ import subprocess
 
 from stand_in import REGION, StandIn
 from support import equal, true
-from test_api import CLIENTS, changes, some_package, zones_of
+from test_api import CLIENTS, changes, instances, some_package, zones_of
 
 NEEDS = ("moto",)
 
@@ -81,8 +81,33 @@ def test_down_knows_the_names_that_came_later():
         equal(ec2.everything(), before, "what is left is what was there")
 
 
+def address_of(ec2, name):
+    """Of a host's name, in the zone that `up` made."""
+    route53 = ec2.client("route53")
+    zone = next(z["Id"] for z in route53.list_hosted_zones()["HostedZones"] if z["Config"]["Comment"].startswith("cluster naru of Naru"))
+    listed = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    return [r["ResourceRecords"][0]["Value"] for r in listed if r["Type"] == "A" and r["Name"].rstrip(".") == name]
+
+
+def test_a_name_follows_its_host_to_another_address():
+    """A host is lost, and somebody else has its address by the time another one takes its place."""
+    with StandIn() as ec2:
+        _, subnet = own_network(ec2)
+        ec2.run(*one_broker(ec2, subnet))
+        lost, = instances(ec2)
+        equal(address_of(ec2, "peter-kafka01.foo.bar"), [lost["PrivateIpAddress"]], "the address of the name")
+        api = ec2.client("ec2")
+        api.terminate_instances(InstanceIds=[lost["InstanceId"]])
+        api.create_network_interface(SubnetId=subnet, PrivateIpAddress=lost["PrivateIpAddress"])
+        ec2.run(*one_broker(ec2, subnet))
+        new, = instances(ec2)
+        true(new["PrivateIpAddress"] != lost["PrivateIpAddress"], f"another address than {lost['PrivateIpAddress']}")
+        equal(address_of(ec2, "peter-kafka01.foo.bar"), [new["PrivateIpAddress"]], "the address of the name, with the new host")
+        equal(changes(ec2.run(*one_broker(ec2, subnet))), [], "what another run changes")
+
+
 def test_rules_that_the_user_added_stay():
-    """Of another protocol, of a range of ports, of IPv6: neither read as rules of `up`, nor taken away."""
+    """Of another protocol, of a range of ports, of the page's port, of IPv6: neither read as rules of `up`, nor taken away."""
     with StandIn() as ec2:
         _, subnet = own_network(ec2)
         ec2.run(*one_broker(ec2, subnet))
@@ -91,7 +116,7 @@ def test_rules_that_the_user_added_stay():
         everybody = {"IpRanges": [{"CidrIp": "198.19.0.0/24"}]}
         api.authorize_security_group_ingress(GroupId=group, IpPermissions=[
             {"IpProtocol": "-1", **everybody}, {"IpProtocol": "udp", "FromPort": 9092, "ToPort": 9092, **everybody},
-            {"IpProtocol": "tcp", "FromPort": 9092, "ToPort": 9999, **everybody},
+            {"IpProtocol": "tcp", "FromPort": 9092, "ToPort": 9999, **everybody}, {"IpProtocol": "tcp", "FromPort": 9644, "ToPort": 9644, **everybody},
             {"IpProtocol": "tcp", "FromPort": 9644, "ToPort": 9644, "Ipv6Ranges": [{"CidrIpv6": "2001:db8::/32"}]}])
         equal(changes(ec2.run(*one_broker(ec2, subnet))), [], "what another run changes")
         words = one_broker(ec2, subnet)
