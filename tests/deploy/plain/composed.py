@@ -14,11 +14,15 @@ from naru_cluster import Failed, _die_with_parent, clean_environment, wait_until
 FREE = random.SystemRandom()
 
 
-def services(file):
-    """Name and environment of each service; ${NAME:-default} has its default."""
+def composed(file):
+    """What a compose file says; ${NAME:-default} has its default."""
     import yaml
-    text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", pathlib.Path(file).read_text())
-    return {name: {k: str(v) for k, v in service["environment"].items()} for name, service in yaml.safe_load(text)["services"].items()}
+    return yaml.safe_load(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", pathlib.Path(file).read_text()))
+
+
+def services(file):
+    """Name and environment of each service."""
+    return {name: {k: str(v) for k, v in service["environment"].items()} for name, service in composed(file)["services"].items()}
 
 
 class Composed:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-from composed import Composed, services
+from composed import Composed, composed, services
 from missing import TOP, needs
 from support import equal, true
 
@@ -35,6 +35,25 @@ def form_a_cluster(environments, cluster_id):
 
 def test_our_compose_file():
     form_a_cluster(services(TOP / "deploy/docker/compose.yaml"), "bmFydS1jb21wb3NlLTAwMQ")
+
+
+@needs("yaml")
+def test_what_our_compose_file_gives_each_broker():
+    """The ports of the host that the page names, a volume of its own, and a health check that asks this broker alone."""
+    file = composed(TOP / "deploy/docker/compose.yaml")
+    page = (TOP / "docs/docker.md").read_text()
+    volumes = set()
+    for number, name in enumerate(("kafka-1", "kafka-2", "kafka-3"), 1):
+        service = file["services"][name]
+        client, http = 9092 + 100 * (number - 1), 9644 + 100 * (number - 1)
+        equal(service["ports"], [f"{client}:9092", f"{http}:9644"], f"ports of {name}")
+        equal(service["environment"]["KAFKA_NARU_HTTP_ADVERTISED"], f":{http}", f"where browsers find {name}")
+        true(f":{client}`" in page and (f":{http}`" in page or f":{http}/" in page), f"docs/docker.md names {client} and {http}")
+        volume, place = service["volumes"][0].split(":")
+        equal((place, volume in file["volumes"], volume in volumes), ("/var/lib/kafka/data", True, False), f"the volume of {name}")
+        volumes.add(volume)
+        equal(service["healthcheck"]["test"][:4], ["CMD", "/naru", "health", "--local"], f"the health check of {name}")
+        equal(set(service["networks"]), {"clients", "brokers"}, f"networks of {name}")
 
 
 def test_a_compose_file_of_apache_kafka():
