@@ -65,6 +65,7 @@ class Drill {
       for (const BrokerFacts& b : facts_.brokers) {
         if (b.id == *id) victims_.push_back(b);
       }
+      if (victims_.empty()) return problem(Exit::refused, fmt::format("there is no broker {}", *id));
     }
     for (const BrokerFacts& b : victims_) {
       if (Outcome<void> found = find_means(b); !found) return tl::unexpected(std::move(found.error()));
@@ -178,8 +179,9 @@ class Drill {
                     std::to_string(b.port));
   }
 
+  // Standard output is for the verdict: what a command says, as `docker start` does, is told beside it.
   static Outcome<void> shell(const std::string& line) {
-    const int status = std::system(line.c_str());
+    const int status = std::system(("exec >&2\n" + line).c_str());
     if (status == 0) return {};
     return problem(Exit::refused,
                    fmt::format("`{}` ended with {}", line, WIFEXITED(status) ? WEXITSTATUS(status) : -1));

@@ -67,6 +67,8 @@ def test_pause_of_a_leader():
         equal(cluster.naru("topic", "list", "-o", "name"), "", "topics after the drill")
         nowhere = cluster.run("drill", "partition", "--yes")
         equal(nowhere.returncode, 2, "exit code of a cut that nobody knows how to make")
+        nobody = cluster.run("drill", "pause", "--broker", 99, "--yes")
+        equal((nobody.returncode, "there is no broker 99" in nobody.stderr), (1, True), f"a broker that there is not: {nobody.stderr}")
 
 
 def test_a_drill_whose_terminal_closes_makes_good():
@@ -98,9 +100,10 @@ def test_kill_by_command():
         words.mkdir()
         for broker_id, pid in pids.items():
             (words / str(broker_id)).write_text(str(pid))
-        verdict, _ = drilled(cluster, "kill-controller", "--harm-with", f"kill -STOP $(cat {words}/{{id}})",
-                             "--heal-with", f"kill -CONT $(cat {words}/{{id}})", lasts=SHORT)
+        verdict, said = drilled(cluster, "kill-controller", "--harm-with", f"echo harmed {{id}}; kill -STOP $(cat {words}/{{id}})",
+                                "--heal-with", f"kill -CONT $(cat {words}/{{id}})", lasts=SHORT)
         equal(len(verdict["faults"]), 1, "faults in the verdict")
+        true(any(f"\nharmed {n}\n" in said for n in (1, 2, 3)), f"what the command says stands beside the verdict: {said}")
 
 
 def test_a_rolling_restart():
