@@ -188,10 +188,11 @@ def refuse_long_names(hosts):
         sys.exit(f"--hosts: the names of all brokers, those from before included, are {length} characters together; 256 are possible")
 
 
-def free_address(aws, subnet, taken):
-    """The first address from .10 on that nobody has."""
-    used = {a["PrivateIpAddress"] for n in aws.read("ec2", "describe-network-interfaces", "--filters",
-                                                    f"Name=subnet-id,Values={subnet['SubnetId']}")["NetworkInterfaces"]
+def free_address(aws, subnet, taken, going=()):
+    """The first address from .10 on that nobody has. Those of hosts that are `going` are free when the next one is made: it
+    takes the place of one of them, and clients and brokers that know its address need not ask for another."""
+    listed = aws.read("ec2", "describe-network-interfaces", "--filters", f"Name=subnet-id,Values={subnet['SubnetId']}")["NetworkInterfaces"]
+    used = {a["PrivateIpAddress"] for n in listed if n.get("Attachment", {}).get("InstanceId") not in going
             for a in n.get("PrivateIpAddresses", [])} | set(taken)
     network = ipaddress.ip_network(subnet["CidrBlock"])
     for number in range(FIRST_HOST, network.num_addresses - 1):
@@ -200,7 +201,7 @@ def free_address(aws, subnet, taken):
     sys.exit(f"subnet {subnet['SubnetId']} ({network}) has no free address from .{FIRST_HOST} on")
 
 
-def place_in_given(aws, hosts, subnet_ids, addresses, instances):
+def place_in_given(aws, hosts, subnet_ids, addresses, instances, going=()):
     """Brokers over the given subnets in turn. One that runs already keeps its address."""
     subnets = given_subnets(aws, subnet_ids)
     brokers = []
@@ -212,7 +213,7 @@ def place_in_given(aws, hosts, subnet_ids, addresses, instances):
         elif addresses:
             address = addresses[number - 1]
         else:
-            address = free_address(aws, subnet, taken)
+            address = free_address(aws, subnet, taken, going)
         brokers.append(Broker(number, host, subnet["AvailabilityZone"], address, subnet["SubnetId"]))
     return brokers, subnets[0]["VpcId"]
 

@@ -186,6 +186,22 @@ def test_brokers_are_only_where_their_machine_is_offered():
           "places while a zone of three has failed: what is there stays")
 
 
+def test_a_new_host_gets_the_address_of_the_one_that_is_going():
+    """`up` waits until that is gone before it makes another; its name leads to the same address then, as it did before."""
+    def interface(address, instance=None):
+        attached = {"Attachment": {"InstanceId": instance}} if instance else {}
+        return {"PrivateIpAddresses": [{"PrivateIpAddress": address}], **attached}
+    subnet = {"SubnetId": "subnet-1", "VpcId": "vpc-1", "AvailabilityZone": "z1", "CidrBlock": "10.0.0.0/24"}
+    aws = Answers(describe_subnets={"Subnets": [subnet]}, describe_network_interfaces={"NetworkInterfaces": [
+        interface("10.0.0.10", "i-1"), interface("10.0.0.11", "i-2"), interface("10.0.0.12", "i-mine"), interface("10.0.0.13")]})
+    lives = {1: {"PrivateIpAddress": "10.0.0.10"}}
+
+    def placed(going):
+        return [b.address for b in plan.place_in_given(aws, ["a", "b", "c"], ["subnet-1"], [], lives, going)[0]]
+    equal(placed(["i-2"]), ["10.0.0.10", "10.0.0.11", "10.0.0.14"], "addresses while the second host is going")
+    equal(placed([]), ["10.0.0.10", "10.0.0.14", "10.0.0.15"], "addresses while nobody is")
+
+
 def test_a_zone_that_cannot_have_the_names_is_refused_at_once():
     """Of another domain, or of another network: there the brokers would wait for each other's names for ever."""
     def said(domain, vpc, name="foo.bar.", private=True, own="vpc-1"):
