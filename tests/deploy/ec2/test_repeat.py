@@ -67,6 +67,7 @@ def test_down_knows_the_names_that_came_later():
         zone = ec2.client("route53").create_hosted_zone(
             Name="foo.bar", CallerReference="x", VPC={"VPCRegion": REGION, "VPCId": vpc},
             HostedZoneConfig={"Comment": "mine", "PrivateZone": True})["HostedZone"]["Id"].rsplit("/", 1)[-1]
+        _, elsewhere = own_network(ec2, "198.19.208.0/20")
         before = ec2.everything()
         ec2.run(*one_broker(ec2, subnet, "--zone-id", zone))
         words = one_broker(ec2, subnet, "--zone-id", zone)
@@ -76,6 +77,9 @@ def test_down_knows_the_names_that_came_later():
         true("peter-kafka02.foo.bar" in ec2.run("deploy/ec2/status").stdout, "status has the second host's name")
         equal(changes(ec2.run(*words)), [], "what a third run changes")
         equal(changes(ec2.run(*one_broker(ec2, subnet, "--zone-id", zone))), [], "what a run for fewer hosts changes")
+        for other, said in ((one_broker(ec2, subnet, "--name", "second"), "peter-kafka01.foo.bar already, and not of this cluster"),
+                            (one_broker(ec2, elsewhere, "--name", "second"), "associate-vpc-with-hosted-zone")):
+            true(said in ec2.run(*other, "--zone-id", zone, expect=1).stderr, f"a second cluster hears `{said}`")
         true(f"names are in --zone-id {zone}" in ec2.run(*one_broker(ec2, subnet), expect=1).stderr, "names do not move to another zone")
         ec2.run("deploy/ec2/down", "--yes")
         equal(ec2.everything(), before, "what is left is what was there")
