@@ -112,7 +112,7 @@ def test_bitnamis_variables_and_volume():
     run("docker", "volume", "create", volume)
     words = ["-p", f"127.0.0.1:{port}:9094", "--hostname", "kafka", "-v", f"{volume}:/bitnami/kafka"]
     for variable in ("KAFKA_ENABLE_KRAFT=yes", "KAFKA_CFG_NODE_ID=0", "KAFKA_CFG_PROCESS_ROLES=controller,broker", "ALLOW_PLAINTEXT_LISTENER=yes",
-                     "KAFKA_CFG_LISTENERS=PLAINTEXT://:9092,CONTROLLER://:9093,EXTERNAL://:9094", "KAFKA_KRAFT_CLUSTER_ID=abcdefghijklmnopqrstuv",
+                     "KAFKA_CFG_LISTENERS=PLAINTEXT://:9092,CONTROLLER://:9093,EXTERNAL://:9094", "KAFKA_KRAFT_CLUSTER_ID=abcdefghijklmnopqrstug",
                      f"KAFKA_CFG_ADVERTISED_LISTENERS=PLAINTEXT://kafka:9092,EXTERNAL://127.0.0.1:{port}",
                      "KAFKA_CFG_LISTENER_SECURITY_PROTOCOL_MAP=CONTROLLER:PLAINTEXT,EXTERNAL:PLAINTEXT,PLAINTEXT:PLAINTEXT",
                      "KAFKA_CFG_CONTROLLER_QUORUM_VOTERS=0@kafka:9093", "KAFKA_CFG_CONTROLLER_LISTENER_NAMES=CONTROLLER"):
@@ -123,6 +123,8 @@ def test_bitnamis_variables_and_volume():
                 wait_container_healthy(broker)
                 naru("produce", "t", brokers=f"127.0.0.1:{port}", text_in=records)
                 got = naru("consume", "t", "-e", brokers=f"127.0.0.1:{port}").stdout
+                named = json.loads(naru("status", "-o", "json", brokers=f"127.0.0.1:{port}").stdout)["cluster_id"]
+                assert named == "abcdefghijklmnopqrstug", named
                 run("docker", "stop", "-t", "30", broker)
         assert got == "one\ntwo\n", got
     finally:

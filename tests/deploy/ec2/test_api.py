@@ -350,6 +350,9 @@ def test_the_template_is_deployed_and_deleted():
             attached = ec2.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"][0]["Attachments"]
             equal([(a["InstanceId"], a["Device"]) for a in attached], [(instance["InstanceId"], "/dev/sdf")], "the data volume")
         check_group_of_stack(ec2)
+        shown = ec2.run("deploy/ec2/status", "--name", "stack", expect=None).stdout  # moto gives a stack's volumes no tags
+        for instance in found:
+            true(tags(instance)["Name"] in shown and instance["InstanceId"] in shown, f"status of a stack:\n{shown}")
         for command in ("up --package x --client-cidr 10.0.0.0/8", "down", "failover-demo --identity x"):
             done = ec2.run(*f"deploy/ec2/{command} --name stack --yes".split(), expect=None)
             true(done.returncode in (1, 3) and "was made by" in done.stderr, f"{command} leaves a stack alone: {done.stderr}")
