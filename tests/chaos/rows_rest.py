@@ -11,8 +11,8 @@ from naru_cluster import Failed, wait_until
 from rows_edge import unharmed, watched
 from rows_signals import laid_out, layout
 from views import described, epochs
-from wire import (connect, exchange, find_coordinator, frame, header, join_request, leave_request, parse_join, read_frame,
-                  sync_request)
+from wire import (connect, exchange, find_coordinator, frame, group_state, header, join_request, leave_request, parse_join,
+                  read_frame, sync_request)
 
 
 @scenario(55, "new-address", "a broker comes back with another address", "R112: found at the new one, clients too", needs=("namespaces",))
@@ -156,9 +156,9 @@ def kill_coordinator(run):
         victim = wait_until(lambda: coordinator(cluster, group), "a coordinator")
         if kind == "rebalancing":
             # A member that joins and never syncs: the group is in the middle of a rebalance when its coordinator dies.
-            with connect(cluster[victim]) as c:
+            with connect(cluster[victim]) as c, connect(cluster[victim]) as asking:
                 c.sendall(frame(join_request(group, "")))
-                time.sleep(0.05)
+                wait_until(lambda asking=asking: group_state(asking, group).endswith("Rebalance"), "the group to rebalance", pause=0.001)
                 cluster[victim].kill()
         else:
             cluster[victim].kill()
