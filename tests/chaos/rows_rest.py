@@ -139,6 +139,17 @@ def coordinator(cluster, group):
     raise Failed("no coordinator")
 
 
+def kill_within_a_rebalance(cluster, group):
+    """A member joins and never syncs: the group is in the middle of a rebalance when its coordinator dies. Returns that one;
+    Failed where the group does not rebalance there, as when another broker leads it by now."""
+    victim = coordinator(cluster, group)
+    with connect(cluster[victim]) as joining, connect(cluster[victim]) as asking:
+        joining.sendall(frame(join_request(group, "")))
+        wait_until(lambda: group_state(asking, group).endswith("Rebalance"), "the group to rebalance", timeout=5, pause=0.001)
+        cluster[victim].kill()
+    return victim
+
+
 @scenario(62, "kill-coordinator", "kill -9 of the group's coordinator, four times: while it serves, rebalances and loads", "R104: no committed offset goes back")
 def kill_coordinator(run):
     cluster = laid_out(run)
@@ -153,14 +164,10 @@ def kill_coordinator(run):
             highest[key] = offset
     wait_until(lambda: look() or highest, "commits")
     for kind in ("serving", "rebalancing", "loading", "serving"):
-        victim = wait_until(lambda: coordinator(cluster, group), "a coordinator")
         if kind == "rebalancing":
-            # A member that joins and never syncs: the group is in the middle of a rebalance when its coordinator dies.
-            with connect(cluster[victim]) as c, connect(cluster[victim]) as asking:
-                c.sendall(frame(join_request(group, "")))
-                wait_until(lambda asking=asking: group_state(asking, group).endswith("Rebalance"), "the group to rebalance", pause=0.001)
-                cluster[victim].kill()
+            victim = wait_until(lambda: kill_within_a_rebalance(cluster, group), "a coordinator that rebalances")
         else:
+            victim = wait_until(lambda: coordinator(cluster, group), "a coordinator")
             cluster[victim].kill()
         kills += 1
         if kind == "loading":
