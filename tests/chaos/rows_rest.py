@@ -143,10 +143,13 @@ def kill_within_a_rebalance(cluster, group):
     """A member joins and never syncs: the group is in the middle of a rebalance when its coordinator dies. Returns that one;
     Failed where the group does not rebalance there, as when another broker leads it by now."""
     victim = coordinator(cluster, group)
-    with connect(cluster[victim]) as joining, connect(cluster[victim]) as asking:
-        joining.sendall(frame(join_request(group, "")))
-        wait_until(lambda: group_state(asking, group).endswith("Rebalance"), "the group to rebalance", timeout=5, pause=0.001)
-        cluster[victim].kill()
+    try:
+        with connect(cluster[victim]) as joining, connect(cluster[victim]) as asking:
+            joining.sendall(frame(join_request(group, "")))
+            wait_until(lambda: group_state(asking, group).endswith("Rebalance"), "the group to rebalance", timeout=5, pause=0.001)
+            cluster[victim].kill()
+    except OSError as error:
+        raise Failed(f"broker {victim}: {error}") from None
     return victim
 
 
