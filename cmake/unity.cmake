@@ -1,5 +1,6 @@
 # The sanitizer presets compile several files of a target as one: headers are read once for all of them, which halves
-# the build. For developing it would be a loss (who changes one file compiles eight), so release and debug do not.
+# the build. For developing it would be a loss (who changes one file compiles eight), so the presets release and debug do
+# not. The scripts, which build everything once, ask for it with every preset (scripts/lib/common.sh).
 #
 # Files that share a unit share their unnamed namespaces. Where two of one folder use the same name for different
 # things, one of them is named here; "redefinition of ..." from a sanitizer build means that a line is missing.

@@ -1,5 +1,6 @@
 // The real file system. Reads ask the page cache first (preadv2 with RWF_NOWAIT), syncs run on pool threads with one
-// fdatasync for all who asked meanwhile, and descriptors are kept in an LRU list, so that an idle partition holds none.
+// fdatasync for all who asked meanwhile, and descriptors are kept in an LRU list of bounded length, so that idle partitions
+// hold none that others need.
 // A DiskPool is thread-safe and shared by the disks of all shards; each shard makes a KernelDisk of its own.
 #pragma once
 #include <memory>

@@ -42,6 +42,8 @@ BANNED_EVERYWHERE = [
     (r"\basio::detached\b", "an error is swallowed; use Shard::spawn (R113)"),
     (r"using namespace std;", "names come in by name"),
 ]
+# A path relative to the file would find what the target's include folders do not show (cmake/naru.cmake).
+RELATIVE_INCLUDE = re.compile(r'\s*#include\s*"\.\.?/')
 SOURCE = re.compile(r"\.(h|cc)$")
 
 
@@ -89,6 +91,22 @@ def pages(top):
     return {os.path.basename(f) for f in listed.stdout.splitlines()}
 
 
+def missing_in_the_map(top):
+    """Folders that the table in docs/architecture.md does not name: by their path, or in the row of the folder they lie in."""
+    listed = subprocess.run(["git", "-C", top, "ls-files", "-co", "--exclude-standard"], check=True, capture_output=True, text=True)
+    parts = [f.split("/")[:-1][:2] for f in listed.stdout.splitlines() if os.path.isfile(os.path.join(top, f))]
+    folders = {tuple(p[:n]) for p in parts for n in range(1, len(p) + 1)}
+    page = os.path.join(top, "docs/architecture.md")
+    with open(page, encoding="utf-8") as source:
+        rows = [line.split("|") for line in source if line.startswith("| `")]
+    named = set()
+    for row in rows:
+        for path in re.findall(r"`([\w.]+(?:/[\w.]+)*)/", row[1]):
+            words = tuple(path.split("/"))
+            named |= {words[:1], words[:2]} | {(words[0], inner) for inner in re.findall(r"`(\w+)/`", row[2]) if len(words) == 1}
+    return sorted("/".join(f) for f in folders - named)
+
+
 def main():
     top = sys.argv[1]
     breaches = []
@@ -114,6 +132,8 @@ def main():
                     breach(path, number, f"{folder}/ may not include {root}/")
                 if root == "kafka" and not path.startswith(KAFKA_CODEC_USERS):
                     breach(path, number, "Kafka codecs stay in the handlers and the command")
+            if RELATIVE_INCLUDE.match(line):
+                breach(path, number, "an include begins at the top of the tree")
             if core:
                 if BANNED_INCLUDES_IN_CORES.match(line):
                     breach(path, number, "a pure core includes " + line.split()[1])
@@ -141,6 +161,8 @@ def main():
             breach(path, 1, "does not open with why it exists")
     for path, number, what in idle_settings(top, all_files):
         breach(path, number, what)
+    for folder in missing_in_the_map(top):
+        breach("docs/architecture.md", 1, f"the table of folders does not name {folder}/")
     for line in breaches:
         print(line)
     print(f"check_sources: {len(all_files)} files, {len(breaches)} breaches", file=sys.stderr)

@@ -4,6 +4,7 @@ Each cluster lives on a loopback address of its own (127.x.y.z), so that cluster
 the machine never meet on a port. A broker that this module started does not outlive the Python process.
 Nothing here sleeps for a time: it waits for a condition, and says which one when it does not come.
 """
+import contextlib
 import ctypes
 import json
 import os
@@ -17,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -54,6 +56,25 @@ def wait_until(condition, what, timeout=60.0, pause=0.02):
         if time.monotonic() > deadline:
             raise Failed(f"waited {timeout} s for {what}; last seen: {last}")
         time.sleep(pause)  # between two looks at the condition
+
+
+@contextlib.contextmanager
+def said_while_it_lasts(what, every=10.0):
+    """A line every so many seconds for whoever watches: what takes long says its own name only at its end."""
+    began = time.monotonic()
+    over = threading.Event()
+    stream = sys.stderr  # of now: what is tried may put another one in its place
+
+    def tell():
+        while not over.wait(every):
+            print(f"    {what}: {time.monotonic() - began:.0f} s so far", file=stream, flush=True)
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
 
 
 def _die_with_parent():

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Adds up test results: summarize.py FILE... where each file is a JUnit report (ctest, pytest-like) or lines "ok NAME" /
-"not ok NAME" / "skip NAME". Prints each failure, then the totals of cases as "P F S" on the last line."""
+"not ok NAME" / "skip NAME". A line "SKIPPED: WHAT" in the output of a program is something that it left out. Prints each failure
+and what was skipped, then the totals of cases as "P F S" on the last line."""
 import re
 import sys
 import xml.etree.ElementTree as xml
@@ -30,6 +31,9 @@ def junit(path):
             print(f"FAILED {name}: did not run", file=sys.stderr)
             failed += 1
             continue
+        for what in re.findall(r"^\s*SKIPPED: (.+)$", output, re.M):
+            print(f"SKIPPED {name}: {what}", file=sys.stderr)
+            skipped += 1
         counts = catch_cases(output)
         if counts:
             passed += counts[0]

@@ -11,8 +11,8 @@ from naru_cluster import Failed, wait_until
 from rows_edge import unharmed, watched
 from rows_signals import laid_out, layout
 from views import described, epochs
-from wire import (connect, exchange, find_coordinator, frame, header, join_request, leave_request, parse_join, read_frame,
-                  sync_request)
+from wire import (connect, exchange, find_coordinator, frame, group_state, header, join_request, leave_request, parse_join,
+                  read_frame, sync_request)
 
 
 @scenario(55, "new-address", "a broker comes back with another address", "R112: found at the new one, clients too", needs=("namespaces",))
@@ -139,6 +139,20 @@ def coordinator(cluster, group):
     raise Failed("no coordinator")
 
 
+def kill_within_a_rebalance(cluster, group):
+    """A member joins and never syncs: the group is in the middle of a rebalance when its coordinator dies. Returns that one;
+    Failed where the group does not rebalance there, as when another broker leads it by now."""
+    victim = coordinator(cluster, group)
+    try:
+        with connect(cluster[victim]) as joining, connect(cluster[victim]) as asking:
+            joining.sendall(frame(join_request(group, "")))
+            wait_until(lambda: group_state(asking, group).endswith("Rebalance"), "the group to rebalance", timeout=5, pause=0.001)
+            cluster[victim].kill()
+    except OSError as error:
+        raise Failed(f"broker {victim}: {error}") from None
+    return victim
+
+
 @scenario(62, "kill-coordinator", "kill -9 of the group's coordinator, four times: while it serves, rebalances and loads", "R104: no committed offset goes back")
 def kill_coordinator(run):
     cluster = laid_out(run)
@@ -153,14 +167,10 @@ def kill_coordinator(run):
             highest[key] = offset
     wait_until(lambda: look() or highest, "commits")
     for kind in ("serving", "rebalancing", "loading", "serving"):
-        victim = wait_until(lambda: coordinator(cluster, group), "a coordinator")
         if kind == "rebalancing":
-            # A member that joins and never syncs: the group is in the middle of a rebalance when its coordinator dies.
-            with connect(cluster[victim]) as c:
-                c.sendall(frame(join_request(group, "")))
-                time.sleep(0.05)
-                cluster[victim].kill()
+            victim = wait_until(lambda: kill_within_a_rebalance(cluster, group), "a coordinator that rebalances")
         else:
+            victim = wait_until(lambda: coordinator(cluster, group), "a coordinator")
             cluster[victim].kill()
         kills += 1
         if kind == "loading":

@@ -9,6 +9,7 @@ import statistics
 import sys
 
 import harness
+from naru_cluster import said_while_it_lasts
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -64,7 +65,8 @@ def run_all(chosen, runs, seed, targets, keep=False, results_file=None, tell=Non
         for index in range(runs):
             for target in targets:
                 run_seed = seed + index
-                result = harness.execute(one, run_seed, target, keep)
+                with said_while_it_lasts(f"chaos {one.name}"):
+                    result = harness.execute(one, run_seed, target, keep)
                 results.append(result)
                 print(result.line(), flush=True)
                 if result.outcome in ("FAIL", "INVALID"):
