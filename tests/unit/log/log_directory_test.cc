@@ -541,6 +541,32 @@ TEST_CASE("a copy says whether it ever was in sync, durably (R46)") {
   REQUIRE(restarted() == std::map<TopicPartition, bool>{{again, false}, {later, false}, {orders, false}});
 }
 
+TEST_CASE("that something was missing is told to the next starts, until its place is taken (R46)") {
+  SimulatedDisk disk;
+  std::vector<std::unique_ptr<LogDirectory>> all;
+  all.push_back(open(disk));
+  const auto restarted = [&] {
+    all.clear();
+    disk.crash(SimulatedDisk::Unsynced::lost);
+    all.push_back(open(disk));
+    return found_less({all.front().get()});
+  };
+  REQUIRE(found_less({all.front().get()}));
+  note_if_less(all);
+  REQUIRE(all.front()->give_identity(ours));
+  REQUIRE(restarted());
+  REQUIRE_FALSE(all.front()->was_new());
+  note_if_less(all);
+  REQUIRE(restarted());
+  bool is_forgotten = false;
+  all.front()->forget_missing_copies([&](const auto& r) { is_forgotten = r.has_value(); });
+  disk.run_until_idle();
+  REQUIRE(is_forgotten);
+  REQUIRE_FALSE(restarted());
+  note_if_less(all);
+  REQUIRE_FALSE(restarted());
+}
+
 TEST_CASE("a partition is not made where records of another one lie (R42)") {
   SimulatedDisk disk;
   auto directory = begun(disk);
