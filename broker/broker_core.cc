@@ -239,6 +239,7 @@ Result<void> BrokerCore::give_identities() {
     }
     if (auto given = directory->give_identity(identity); !given) return given;
   }
+  common::log::note_siblings(opened_);
   return {};
 }
 

@@ -30,6 +30,8 @@ constexpr std::string_view identity_name = "meta.properties";
 constexpr std::string_view clean_name = ".kafka_cleanshutdown";
 constexpr std::string_view running_name = ".naru_running";
 constexpr std::string_view missing_name = ".naru_copies_missing";
+constexpr std::string_view siblings_name = ".naru_directories";
+constexpr std::string_view siblings_version = "version=0";
 constexpr std::string_view delete_suffix = "-delete";
 constexpr std::string_view stray_suffix = "-stray";
 constexpr std::string_view damaged_suffix = "-damaged";
@@ -114,6 +116,21 @@ std::optional<Marker> decode_marker(std::string_view text) {
   if (*epoch >= 0) marker.epoch = BrokerEpoch(*epoch);
   if (encode_marker(marker) != text && !mutant<"R73-reads-a-torn-marker">()) return std::nullopt;
   return marker;
+}
+
+std::string encode_siblings(const std::vector<DirectoryId>& all) {
+  return fmt::format("{}\n{}\n", siblings_version, fmt::join(all, "\n"));
+}
+
+// One that is damaged says nothing: it is compared with what it would be written as.
+std::vector<DirectoryId> decode_siblings(std::string_view text) {
+  std::vector<DirectoryId> all;
+  for (std::string_view rest = text; !rest.empty();) {
+    const size_t end = rest.find('\n');
+    if (const auto id = DirectoryId::parse(rest.substr(0, end))) all.push_back(*id);
+    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+  }
+  return encode_siblings(all) == text ? all : std::vector<DirectoryId>();
 }
 
 std::optional<TopicPartition> partition_in_name(std::string_view name) {
@@ -209,6 +226,7 @@ Result<std::unique_ptr<LogDirectory>> LogDirectory::open(disk::Disk& disk, std::
   if (auto read = self->read_partitions(); !read) return tl::unexpected(read.error());
   if (auto read = self->read_checkpoints(); !read) return tl::unexpected(read.error());
   if (auto read = self->read_markers(); !read) return tl::unexpected(read.error());
+  if (auto read = self->read_what_is_missed(); !read) return tl::unexpected(read.error());
   return self;
 }
 
@@ -228,9 +246,6 @@ Result<void> LogDirectory::read_identity() {
 
 // R70, R75.
 Result<void> LogDirectory::read_markers() {
-  auto missing = disk_.read_file(file(missing_name), small_file);
-  if (!missing && !is_missing(missing.error().fault)) return disk::storage_error(missing.error());
-  misses_copies_ = missing.has_value();
   const auto read = [&](std::string_view name) -> Result<std::optional<Marker>> {
     auto text = disk_.read_file(file(name), small_file);
     if (text) return decode_marker(text->text());
@@ -324,6 +339,23 @@ void LogDirectory::disown(const TopicPartition& partition) {
   for (PartitionDirectory& found : found_) {
     if (found.partition == partition) found.topic_id.reset();
   }
+}
+
+Result<void> LogDirectory::read_what_is_missed() {
+  auto missing = disk_.read_file(file(missing_name), small_file);
+  if (!missing && !is_missing(missing.error().fault)) return disk::storage_error(missing.error());
+  misses_copies_ = missing.has_value();
+  auto siblings = disk_.read_file(file(siblings_name), small_file);
+  if (!siblings && !is_missing(siblings.error().fault)) return disk::storage_error(siblings.error());
+  if (siblings) siblings_ = decode_siblings(siblings->text());
+  return {};
+}
+
+void LogDirectory::note_siblings(const std::vector<DirectoryId>& all) {
+  if (all == siblings_ || (all.size() == 1 && siblings_.empty())) return;
+  const std::string text = encode_siblings(all);
+  if (auto noted = disk_.replace_file(file(siblings_name), as_bytes(text), Durability::medium); !noted)
+    logger_.warn("{}: which directories this broker has is not noted: {}", path_, noted.error().message);
 }
 
 void LogDirectory::note_missing_copies() {
@@ -671,9 +703,17 @@ Result<disk::Space> LogDirectory::space() const {
 }
 
 bool found_less(const std::vector<const LogDirectory*>& directories) {
-  const auto misses_something = [](const LogDirectory* directory) {
+  std::set<DirectoryId> here;
+  for (const LogDirectory* directory : directories) {
+    if (directory->identity()) here.insert(directory->identity()->directory_id);
+  }
+  const auto is_gone = [&](const DirectoryId& id) {
+    return !here.contains(id) && !mutant<"R46-does-not-miss-a-directory">();
+  };
+  const auto misses_something = [&](const LogDirectory* directory) {
     return directory->was_new() ||
-           (directory->misses_copies() && !mutant<"R46-forgets-at-the-next-start-what-is-missing">());
+           (directory->misses_copies() && !mutant<"R46-forgets-at-the-next-start-what-is-missing">()) ||
+           std::any_of(directory->siblings().begin(), directory->siblings().end(), is_gone);
   };
   return std::any_of(directories.begin(), directories.end(), misses_something) || !lost_partitions(directories).empty();
 }
@@ -683,6 +723,21 @@ void note_if_less(const std::vector<std::unique_ptr<LogDirectory>>& directories)
   for (const auto& directory : directories) views.push_back(directory.get());
   if (!found_less(views)) return;
   for (const auto& directory : directories) directory->note_missing_copies();
+}
+
+void note_siblings(const std::vector<std::unique_ptr<LogDirectory>>& directories) {
+  std::vector<const LogDirectory*> views;
+  std::vector<DirectoryId> all;
+  for (const auto& directory : directories) {
+    views.push_back(directory.get());
+    if (directory->identity()) all.push_back(directory->identity()->directory_id);
+  }
+  std::sort(all.begin(), all.end());
+  const bool less = found_less(views);
+  for (const auto& directory : directories) {
+    // The next start misses it by one note or the other.
+    if (!less || directory->misses_copies()) directory->note_siblings(all);
+  }
 }
 
 std::vector<TopicPartition> make_way(const std::vector<std::unique_ptr<LogDirectory>>& directories) {

@@ -7,6 +7,7 @@
 //   .naru_running                       a run has begun: kernel and file system it ran on (R75)
 //   .naru_copies_missing                empty: a start found less than this broker had, and not all copies in the place
 //                                       of those are made (R46)
+//   .naru_directories                   the ids of all directories of this broker at its last start, if it had several
 //   recovery-point-offset-checkpoint    and replication-offset-checkpoint, log-start-offset-checkpoint,
 //                                       cleaner-offset-checkpoint
 //   orders-0/                           a partition
@@ -106,6 +107,10 @@ class LogDirectory {
   void note_missing_copies();
   // All copies are made. On the pool.
   void forget_missing_copies(disk::Done<void> done);
+  // All of this broker's directories at the start before this one, by what this one says; none if it was the only one.
+  [[nodiscard]] const std::vector<DirectoryId>& siblings() const { return siblings_; }
+  // Sorted; durable when it returns. Where it cannot be noted, that is logged.
+  void note_siblings(const std::vector<DirectoryId>& all);
 
   // The partitions found at open, without those marked for deletion (which are removed by begin_run) and strays.
   [[nodiscard]] const std::vector<PartitionDirectory>& partitions() const { return found_; }
@@ -164,6 +169,7 @@ class LogDirectory {
   struct Pending;
   Result<void> read_identity();
   Result<void> read_markers();
+  Result<void> read_what_is_missed();
   Result<void> read_partitions();
   Result<PartitionDirectory> read_partition(std::string path, TopicPartition partition);
   Result<void> read_checkpoints();
@@ -189,6 +195,7 @@ class LogDirectory {
   bool is_page_cache_doubted_ = false;  // what the last run left may be nowhere else
   bool has_lost_records_ = false;
   bool misses_copies_ = false;
+  std::vector<DirectoryId> siblings_;
   std::vector<PartitionDirectory> found_;
   std::vector<std::string> strays_;
   std::vector<std::string> to_delete_;
@@ -198,10 +205,13 @@ class LogDirectory {
 };
 
 // R46: whether what this broker had may be missing: in a directory that is new, in the place of one whose disk is not
-// there, or a partition that is gone; or it was at an earlier start, and not all copies have been made since.
+// there, or that is not in log.dirs any more, or a partition that is gone; or it was at an earlier start, and not all
+// copies have been made since.
 [[nodiscard]] bool found_less(const std::vector<const LogDirectory*>& directories);
 // Durably, for the next starts, where it is so. Before any of them is given its identity.
 void note_if_less(const std::vector<std::unique_ptr<LogDirectory>>& directories);
+// What the next start is to find, apart from partitions. Once all have their identities.
+void note_siblings(const std::vector<std::unique_ptr<LogDirectory>>& directories);
 // A copy that was begun because the disk of the real one was not mounted, and has got nothing since, makes way for that
 // one, which is here again: its directory disowns it. Returns which.
 [[nodiscard]] std::vector<TopicPartition> make_way(const std::vector<std::unique_ptr<LogDirectory>>& directories);

@@ -57,6 +57,7 @@ struct Broker {
       if (!all[i]->identity())
         REQUIRE(all[i]->give_identity({"c", BrokerId(1), Uuid::from_halves(5, 5 + i)}).has_value());
     }
+    common::log::note_siblings(all);
     previous_end = all.front()->previous_end();
     previous_epoch = common::log::agreed_previous_epoch(views);
     lost = common::log::lost_partitions(views);
