@@ -148,6 +148,7 @@ Result<void> BrokerCore::open_directories() {
   }
   std::vector<const common::log::LogDirectory*> all;
   for (const auto& directory : opened_) all.push_back(directory.get());
+  take_back_what_returned();
   if (auto once = common::log::check_each_partition_once(all); !once) return once;
   if (const auto lost = common::log::lost_partitions(all); !lost.empty()) {
     // R44: the others must not take an empty copy for what this broker had.
@@ -174,6 +175,16 @@ Result<void> BrokerCore::open_directories() {
                                       : common::model::random_uuid(host_.random->next(), host_.random->next()));
   }
   return {};
+}
+
+// A disk is mounted again. The copies that were begun meanwhile are worth nothing, and no more is claimed for those that
+// are back than was when they were missing (R44).
+void BrokerCore::take_back_what_returned() {
+  const auto returned = common::log::make_way(opened_);
+  if (returned.empty()) return;
+  log_.warn("{}{} is here again: the empty copy that was begun in its place is set aside", returned.front(),
+            returned.size() > 1 ? fmt::format(" (and {} more)", returned.size() - 1) : "");
+  for (const auto& directory : opened_) directory->forget_previous_epoch();
 }
 
 void BrokerCore::make_controller(std::vector<metadata::Listener> listeners) {
@@ -214,6 +225,7 @@ Awaitable<Result<void>> BrokerCore::find_cluster() {
 }
 
 Result<void> BrokerCore::give_identities() {
+  common::log::note_if_less(opened_);  // R46: first, as a directory with an identity is none that is new
   for (size_t i = 0; i < opened_.size(); ++i) {
     const auto& directory = opened_[i];
     common::log::DirectoryIdentity identity;
@@ -227,6 +239,7 @@ Result<void> BrokerCore::give_identities() {
     }
     if (auto given = directory->give_identity(identity); !given) return given;
   }
+  common::log::note_siblings(opened_);
   return {};
 }
 

@@ -93,6 +93,7 @@ class BrokerCore {
   common::Awaitable<common::model::Result<void>> find_cluster();
   common::Awaitable<common::model::Result<void>> open_logs();
   common::Awaitable<common::model::Result<void>> open_logs_of(ShardParts& part, int index);
+  void take_back_what_returned();
   common::model::Result<void> give_identities();
   common::Awaitable<void> connect_shards(std::vector<partition::ReplicaManager*> managers);
   common::Awaitable<common::model::Result<void>> register_broker();

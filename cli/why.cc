@@ -44,6 +44,30 @@ Reason bad(std::string sentence, std::string next_step = {}) {
   return {.well = false, .sentence = std::move(sentence), .next_step = std::move(next_step)};
 }
 
+// All of its brokers are up, and none of them can be elected: what they had is not there, or damaged (R44, R46).
+std::optional<Reason> without_a_copy(const ClusterFacts& cluster, const TopicFacts& topic, const std::string& which) {
+  for (const PartitionFacts& p : topic.partitions) {
+    if (p.led() || !p.isr.empty() || !p.eligible.empty()) continue;
+    const std::string next_step =
+        fmt::format("start {} again once the disk is there; `naru partition elect {} --unclean` gives up what only "
+                    "that copy holds",
+                    p.replicas.size() == 1 ? "it" : "them", topic.name);
+    for (const int32_t id : p.replicas) {
+      const BrokerFacts* broker = find_broker(cluster, id);
+      if (broker == nullptr || broker->offline_dirs.empty()) continue;
+      return bad(fmt::format("{}, because no copy of partition {} is in sync, and broker {} has lost its data "
+                             "directory {}",
+                             which, p.index, id, broker->offline_dirs.front()),
+                 next_step);
+    }
+    return bad(fmt::format("{}, because no copy of partition {} is in sync: what {} held was not there, or damaged, "
+                           "when {} started (the log there says which)",
+                           which, p.index, brokers_text(p.replicas), p.replicas.size() == 1 ? "it" : "they"),
+               next_step);
+  }
+  return std::nullopt;
+}
+
 // What stands in the way of everybody: no such topic, no leader.
 std::optional<Reason> obstacle(const ClusterFacts& cluster, const std::string& name, const TopicFacts*& topic) {
   const auto found =
@@ -86,6 +110,7 @@ std::optional<Reason> obstacle(const ClusterFacts& cluster, const std::string& n
   if (lost_majority)
     return bad(fmt::format("{}, because there is no controller to elect one", which),
                "a majority of the voters must run: `naru status` shows which are missing");
+  if (auto reason = without_a_copy(cluster, *topic, which)) return reason;
   return bad(fmt::format("{} at this moment", which), "an election takes less than a second: ask again");
 }
 

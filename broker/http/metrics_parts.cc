@@ -71,14 +71,19 @@ void write_follower_lag(MetricsText& out, int32_t node_id, const BrokerSample& s
     return std::max<int64_t>(0, leader.facts.log_end_offset.value - end.value);
   };
   int64_t largest = 0;
+  size_t failing = 0;
   for (const ShardSample& shard : sample.shards) {
     for (const ReplicaSample& replica : shard.replicas) {
+      failing += replica.facts.fetch_fails ? 1 : 0;
       for (const auto& follower : replica.facts.followers) largest = std::max(largest, lag_of(replica, follower));
     }
   }
   out.family("kafka_server_replicafetchermanager_maxlag", "gauge",
              "Records by which the follower that is furthest behind lags; said by the leader.");
   out.sample({{"clientId", "Replica"}}, number(largest));
+  out.family("kafka_server_replicafetchermanager_failedpartitionscount", "gauge",
+             "Replicas here that could not take what their leader last sent, and try again after a while.");
+  out.sample({{"clientId", "Replica"}}, number(failing));
   out.family("kafka_server_fetcherlagmetrics_consumerlag", "gauge",
              "Records by which each follower lags behind; said by the leader, the follower is a label.");
   for (const ReplicaSample* replica : replicas) {

@@ -18,16 +18,18 @@ using common::model::Result;
 
 namespace {
 
-bool is_less_than_before(const std::vector<std::unique_ptr<LogDirectory>>& directories) {
+std::vector<const LogDirectory*> views_of(const std::vector<std::unique_ptr<LogDirectory>>& directories) {
   std::vector<const LogDirectory*> all;
   for (const auto& directory : directories) all.push_back(directory.get());
-  return std::ranges::any_of(all, &LogDirectory::was_new) || !common::log::lost_partitions(all).empty();
+  return all;
 }
 
 }  // namespace
 
 Directories::Directories(DirectoriesOptions options, std::vector<std::unique_ptr<LogDirectory>> directories)
-    : options_(std::move(options)), directories_(std::move(directories)), found_less_(is_less_than_before(directories_)) {
+    : options_(std::move(options)),
+      directories_(std::move(directories)),
+      found_less_(common::log::found_less(views_of(directories_))) {
   for (const auto& directory : directories_) {
     for (const auto& found : directory->partitions()) {
       if (found.topic_id) occupied_.emplace(found.partition, Occupant{*found.topic_id, directory.get(), false});
@@ -92,8 +94,19 @@ void Directories::start(std::vector<common::Shard*> shards, std::vector<ReplicaM
     }
     for (const std::string& path : directory->strays()) strays_.emplace(now + options_.stray_delay, path);
   }
+  forget_what_is_lost();
   look_at_space();
   arm();
+}
+
+// R44: this start gives up every claim for them, which its marker says. The next one need not miss them once more: that
+// copies are still to be made in their place is noted (R46).
+void Directories::forget_what_is_lost() {
+  for (const TopicPartition& lost : common::log::lost_partitions(views_of(directories_))) {
+    for (const auto& directory : directories_) {
+      if (directory->misses_copies() && !directory->failure()) directory->forget_checkpoints(lost, [](const auto&) {});
+    }
+  }
 }
 
 // ---- making and removing ----
@@ -235,6 +248,22 @@ void Directories::note_in_sync(TopicPartition partition, TopicId topic_id) {
           if (!common::disk::may_pass(noted.error().fault))
             report_failure(where->path(), {ErrorCode::kafka_storage_error, noted.error().message});
         });
+  });
+}
+
+void Directories::note_copies_made() {
+  on_home([this] {
+    if (++have_made_all_ != managers_.size()) return;
+    for (const auto& directory : directories_) {
+      if (!directory->misses_copies() || directory->failure()) continue;
+      directory->forget_missing_copies([this, alive = std::weak_ptr(alive_),
+                                        where = directory.get()](const common::disk::IoResult<void>& forgotten) {
+        if (forgotten || alive.expired()) return;
+        options_.logger.warn("{}: that all copies are made is not noted: {}", where->path(), forgotten.error().message);
+        if (!common::disk::may_pass(forgotten.error().fault))
+          report_failure(where->path(), {ErrorCode::kafka_storage_error, forgotten.error().message});
+      });
+    }
   });
 }
 

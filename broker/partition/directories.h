@@ -110,6 +110,9 @@ class Directories {
   void create(TopicPartition partition, TopicId topic_id, common::log::NewCopy copy, common::Shard& reply, Placed done);
   // R46: a copy that was to count later does from now on.
   void note_in_sync(TopicPartition partition, TopicId topic_id);
+  // R46: one manager, once, has all copies that were not here when it began. When all have said so, the next start is
+  // told no more that this one found less.
+  void note_copies_made();
   // Deletes it for good (R42: the caller has seen the committed deletion of this very topic id). The log is destroyed;
   // `jobs` is its gate, if there was one.
   void remove(TopicPartition partition, TopicId topic_id, std::shared_ptr<common::log::JobGate> jobs = {});
@@ -133,8 +136,7 @@ class Directories {
   [[nodiscard]] common::Awaitable<common::model::Result<void>> close();
   // How things stand with each directory; one that does not answer by `deadline` is offline.
   [[nodiscard]] common::Awaitable<std::vector<Volume>> volumes(common::Instant deadline);
-  // Whether this start may have found less than this broker had: a directory that is new, in the place of one whose disk
-  // is not there, or a partition that is gone (R44, R46). Any thread.
+  // Whether this start may have found less than this broker had (common::log::found_less). Any thread.
   [[nodiscard]] bool found_less() const { return found_less_; }
   // How many directories have not failed.
   [[nodiscard]] size_t usable() const;
@@ -149,6 +151,7 @@ class Directories {
     Placed done;
   };
   void on_home(std::function<void()> f);
+  void forget_what_is_lost();
   void tell_failed(size_t manager, const std::string& directory);
   // A name in use: by this topic id, in this directory; `leaving` while it is being removed or set aside.
   struct Occupant {
@@ -199,6 +202,7 @@ class Directories {
   std::vector<ReplicaManager*> managers_;
   std::map<TopicPartition, Occupant> occupied_;
   uint64_t made_ = 0;
+  size_t have_made_all_ = 0;  // of managers_
   // Since the last checkpoint began: what that has gathered may be older.
   struct Lowered {
     common::log::Ceilings most;

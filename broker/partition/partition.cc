@@ -92,6 +92,7 @@ PartitionDescription Partition::describe() const {
   d.last_stable_offset = last_stable_offset();
   d.segments = log_ ? log_->segment_count() : 0;
   d.min_isr = settings_.min_isr;
+  d.fetch_fails = fetch_fails_;
   if (role_ != Role::none) d.leader_epoch = leader_epoch_;
   if (log_) d.producers = log_->producers().size();
   if (tracker_) {
@@ -214,6 +215,7 @@ void Partition::become_nothing(const Assignment& a) {
 void Partition::end_role(ErrorCode code) {
   role_ = Role::none;
   leader_counts_synced_ = false;
+  fetch_fails_ = false;
   // What was refused a moment before we led must not be overtaken once we do.
   std::erase_if(unwritten_, [&](const auto& entry) { return shard_.now() - entry.second.at > own_gap_patience; });
   tracker_.reset();

@@ -152,6 +152,7 @@ struct PartitionDescription {
     std::optional<Offset> log_end;  // none: has not spoken in this leader epoch
   };
   std::vector<Follower> followers;  // of a leader
+  bool fetch_fails = false;         // of a follower: what the leader last answered could not be taken (R69)
 };
 
 // Whoever else wants to know of a partition's progress (coordinators). Called on the home shard, inside the event;
@@ -384,6 +385,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   template <class Call>
   void for_observers(Call call);
 
+  Applied take(const LeaderAnswer& answer, BufferChain records);
   Applied truncate(Offset offset, const LeaderAnswer& answer);
   void restart_at(Offset offset);
   // Where a log stood before it was cut.
@@ -430,6 +432,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   common::TimerHandle restart_again_;             // a disk was full when the log was to be started over
   bool restarting_ = false;                       // the log is being started over, or a cut of it noted
   bool cut_off_ = false;
+  bool fetch_fails_ = false;           // and is tried again after a while (R69)
   bool leader_counts_synced_ = false;  // of the leader that is followed
   // R86: gaps that we made ourselves: batches of producers that could not be written, though nothing was wrong with
   // them; and when one of that producer was last refused so.

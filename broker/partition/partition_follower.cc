@@ -28,6 +28,12 @@ ReplicaPosition Partition::position() const {
 }
 
 Applied Partition::apply(const LeaderAnswer& answer, BufferChain records) {
+  const Applied outcome = take(answer, std::move(records));
+  fetch_fails_ = outcome == Applied::back_off && role_ == Role::follower;
+  return outcome;
+}
+
+Applied Partition::take(const LeaderAnswer& answer, BufferChain records) {
   check_on_shard();
   if (is_offline()) return Applied::back_off;
   if (restarting_) return Applied::busy;  // asked on a stream that began meanwhile; tell_position() comes at the end

@@ -76,6 +76,7 @@ void ReplicaManager::take_part() {
     }
   }
   tell_trouble();  // what recovery found damaged
+  note_if_all_are_made();
 }
 
 // R42: what lies on disk and is not ours by the image. A topic that was deleted while we were down cannot be told from
@@ -214,6 +215,7 @@ bool ReplicaManager::start_over(const TopicIdPartition& id, const metadata::Part
 void ReplicaManager::forget_unusable(const TopicIdPartition& id) {
   unusable_.erase(id);
   making_.erase(id);
+  note_if_all_are_made();
   lost_ends_.erase(id);
   const auto damaged = damaged_.extract(id);
   if (!damaged.empty() && damaged.mapped()) dispose(*damaged.mapped(), Fate::deleted);
@@ -299,6 +301,7 @@ void ReplicaManager::on_created(const TopicIdPartition& id, const std::string& t
   const metadata::PartitionImage* state = image_->partition(id.topic_id, id.partition);
   if (state == nullptr || !contains(state->replicas, options_.self)) {
     making_.erase(id);
+    note_if_all_are_made();
     options_.directories->remove(placed->partition, id.topic_id);
     return;
   }
@@ -313,6 +316,13 @@ void ReplicaManager::on_created(const TopicIdPartition& id, const std::string& t
   if (placed->never_in_sync) never_in_sync_.insert(id);
   assign(partition, *state);
   tell_trouble();
+  note_if_all_are_made();
+}
+
+// R46: those that were not here say themselves, from now on, whether they may be taken for what this broker had.
+void ReplicaManager::note_if_all_are_made() {
+  if (!takes_part_ || !making_.empty() || std::exchange(has_made_all_, true)) return;
+  options_.directories->note_copies_made();
 }
 
 bool ReplicaManager::counts(const metadata::PartitionState& state) const {

@@ -166,6 +166,7 @@ class ReplicaManager {
   [[nodiscard]] bool counts(const controller::metadata::PartitionState& state) const;
   [[nodiscard]] bool is_in_place_of_another(const TopicIdPartition& id) const;
   void note_in_sync(const Partition& partition);
+  void note_if_all_are_made();
   void on_created(const TopicIdPartition& id, const std::string& topic, Result<PlacedLog> placed);
   [[nodiscard]] Result<std::shared_ptr<Partition>> open(const PlacedLog& placed, const TopicSettings& settings);
   void assign(const std::shared_ptr<Partition>& partition, const controller::metadata::PartitionImage& state);
@@ -206,6 +207,7 @@ class ReplicaManager {
   // Not made yet, and what they were to be when that was first tried: what the cluster makes of a failure does not change
   // what this broker had (R46).
   std::map<TopicIdPartition, common::log::NewCopy> making_;
+  bool has_made_all_ = false;  // once since this manager took part
   // R46: of partitions_, those in the place of what is gone: it may lie on a disk that is not there.
   std::set<TopicIdPartition> never_in_sync_;
   // R72: what was acknowledged is damaged here, as recovery found (then with its place: there is no Partition) or a

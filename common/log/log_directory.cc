@@ -29,6 +29,9 @@ constexpr std::string_view lock_name = ".lock";
 constexpr std::string_view identity_name = "meta.properties";
 constexpr std::string_view clean_name = ".kafka_cleanshutdown";
 constexpr std::string_view running_name = ".naru_running";
+constexpr std::string_view missing_name = ".naru_copies_missing";
+constexpr std::string_view siblings_name = ".naru_directories";
+constexpr std::string_view siblings_version = "version=0";
 constexpr std::string_view delete_suffix = "-delete";
 constexpr std::string_view stray_suffix = "-stray";
 constexpr std::string_view damaged_suffix = "-damaged";
@@ -113,6 +116,21 @@ std::optional<Marker> decode_marker(std::string_view text) {
   if (*epoch >= 0) marker.epoch = BrokerEpoch(*epoch);
   if (encode_marker(marker) != text && !mutant<"R73-reads-a-torn-marker">()) return std::nullopt;
   return marker;
+}
+
+std::string encode_siblings(const std::vector<DirectoryId>& all) {
+  return fmt::format("{}\n{}\n", siblings_version, fmt::join(all, "\n"));
+}
+
+// One that is damaged says nothing: it is compared with what it would be written as.
+std::vector<DirectoryId> decode_siblings(std::string_view text) {
+  std::vector<DirectoryId> all;
+  for (std::string_view rest = text; !rest.empty();) {
+    const size_t end = rest.find('\n');
+    if (const auto id = DirectoryId::parse(rest.substr(0, end))) all.push_back(*id);
+    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+  }
+  return encode_siblings(all) == text ? all : std::vector<DirectoryId>();
 }
 
 std::optional<TopicPartition> partition_in_name(std::string_view name) {
@@ -208,6 +226,7 @@ Result<std::unique_ptr<LogDirectory>> LogDirectory::open(disk::Disk& disk, std::
   if (auto read = self->read_partitions(); !read) return tl::unexpected(read.error());
   if (auto read = self->read_checkpoints(); !read) return tl::unexpected(read.error());
   if (auto read = self->read_markers(); !read) return tl::unexpected(read.error());
+  if (auto read = self->read_what_is_missed(); !read) return tl::unexpected(read.error());
   return self;
 }
 
@@ -302,17 +321,62 @@ Result<PartitionDirectory> LogDirectory::read_partition(std::string path, TopicP
   auto unproven = disk_.read_file(found.path + "/" + std::string(never_in_sync_file_name), small_file);
   if (!unproven && !is_missing(unproven.error().fault)) return disk::storage_error(unproven.error());
   found.never_in_sync = unproven.has_value();
-  if (found.topic_id) return found;
-  // Whoever died while it was made left no records.
+  if (found.topic_id && !found.never_in_sync) return found;
   auto files = disk_.list(found.path);
   if (!files) return disk::storage_error(files.error());
-  for (const disk::DirectoryEntry& file : *files) {
-    if (!offset_in_name(file.name, log_suffix) || file.size_bytes == 0) continue;
-    logger_.error("{} has records, but its topic id is missing or damaged: they are set aside", found.path);
-    has_lost_records_ = true;
-    break;
-  }
+  const bool has_records = std::any_of(files->begin(), files->end(), [](const disk::DirectoryEntry& entry) {
+    return offset_in_name(entry.name, log_suffix) && entry.size_bytes > 0;
+  });
+  found.is_blank = found.never_in_sync && !has_records;
+  // Whoever died while it was made left no records.
+  if (found.topic_id || !has_records) return found;
+  logger_.error("{} has records, but its topic id is missing or damaged: they are set aside", found.path);
+  has_lost_records_ = true;
   return found;
+}
+
+void LogDirectory::disown(const TopicPartition& partition) {
+  for (PartitionDirectory& found : found_) {
+    if (found.partition == partition) found.topic_id.reset();
+  }
+}
+
+Result<void> LogDirectory::read_what_is_missed() {
+  auto missing = disk_.read_file(file(missing_name), small_file);
+  if (!missing && !is_missing(missing.error().fault)) return disk::storage_error(missing.error());
+  misses_copies_ = missing.has_value();
+  auto siblings = disk_.read_file(file(siblings_name), small_file);
+  if (!siblings && !is_missing(siblings.error().fault)) return disk::storage_error(siblings.error());
+  if (siblings) siblings_ = decode_siblings(siblings->text());
+  return {};
+}
+
+void LogDirectory::note_siblings(const std::vector<DirectoryId>& all) {
+  if (all == siblings_ || (all.size() == 1 && siblings_.empty())) return;
+  const std::string text = encode_siblings(all);
+  if (auto noted = disk_.replace_file(file(siblings_name), as_bytes(text), Durability::medium); !noted)
+    logger_.warn("{}: which directories this broker has is not noted: {}", path_, noted.error().message);
+}
+
+void LogDirectory::note_missing_copies() {
+  if (misses_copies_) return;
+  auto made = disk_.open(file(missing_name), disk::OpenMode::create_if_missing);
+  IoResult<void> noted = made ? IoResult<void>() : tl::unexpected(made.error());
+  if (noted) noted = disk_.sync_directory(path_);
+  misses_copies_ = noted.has_value();
+  if (!noted) logger_.warn("{}: that this broker may have had more is not noted: {}", path_, noted.error().message);
+}
+
+void LogDirectory::forget_missing_copies(disk::Done<void> done) {
+  misses_copies_ = false;
+  disk_.offload(
+      disk::Job::changes,
+      [d = &disk_, mark = file(missing_name), where = path_]() -> IoResult<void> {
+        auto removed = d->remove_file(mark);
+        if (!removed) return removed.error().fault == IoFault::not_found ? IoResult<void>() : removed;
+        return d->sync_directory(where);
+      },
+      std::move(done));
 }
 
 // R73: one that is missing or damaged can be done without. One that cannot be read may say what must not be cut (R72).
@@ -638,16 +702,88 @@ Result<disk::Space> LogDirectory::space() const {
   return *space;
 }
 
+bool found_less(const std::vector<const LogDirectory*>& directories) {
+  std::set<DirectoryId> here;
+  for (const LogDirectory* directory : directories) {
+    if (directory->identity()) here.insert(directory->identity()->directory_id);
+  }
+  const auto is_gone = [&](const DirectoryId& id) {
+    return !here.contains(id) && !mutant<"R46-does-not-miss-a-directory">();
+  };
+  const auto misses_something = [&](const LogDirectory* directory) {
+    return directory->was_new() ||
+           (directory->misses_copies() && !mutant<"R46-forgets-at-the-next-start-what-is-missing">()) ||
+           std::any_of(directory->siblings().begin(), directory->siblings().end(), is_gone);
+  };
+  return std::any_of(directories.begin(), directories.end(), misses_something) || !lost_partitions(directories).empty();
+}
+
+void note_if_less(const std::vector<std::unique_ptr<LogDirectory>>& directories) {
+  std::vector<const LogDirectory*> views;
+  for (const auto& directory : directories) views.push_back(directory.get());
+  if (!found_less(views)) return;
+  for (const auto& directory : directories) directory->note_missing_copies();
+}
+
+void note_siblings(const std::vector<std::unique_ptr<LogDirectory>>& directories) {
+  std::vector<const LogDirectory*> views;
+  std::vector<DirectoryId> all;
+  for (const auto& directory : directories) {
+    views.push_back(directory.get());
+    if (directory->identity()) all.push_back(directory->identity()->directory_id);
+  }
+  std::sort(all.begin(), all.end());
+  const bool less = found_less(views);
+  for (const auto& directory : directories) {
+    // The next start misses it by one note or the other.
+    if (!less || directory->misses_copies()) directory->note_siblings(all);
+  }
+}
+
+std::vector<TopicPartition> make_way(const std::vector<std::unique_ptr<LogDirectory>>& directories) {
+  struct Place {
+    LogDirectory* directory;
+    PartitionDirectory found;
+  };
+  std::map<TopicPartition, std::vector<Place>> places;
+  for (const auto& directory : directories) {
+    for (const PartitionDirectory& found : directory->partitions()) {
+      if (found.topic_id) places[found.partition].push_back({directory.get(), found});
+    }
+  }
+  std::vector<TopicPartition> returned;
+  for (const auto& [partition, there] : places) {
+    if (there.size() != 2 || there[0].found.topic_id != there[1].found.topic_id) continue;
+    if (there[0].found.never_in_sync == there[1].found.never_in_sync) continue;
+    const Place& stand_in = there[0].found.never_in_sync ? there[0] : there[1];
+    // Where it has records it is for a person to say: it may have been in sync without having been noted to be.
+    if (!stand_in.found.is_blank) continue;
+    stand_in.directory->disown(partition);
+    returned.push_back(partition);
+  }
+  return returned;
+}
+
 Result<void> check_each_partition_once(const std::vector<const LogDirectory*>& directories) {
-  std::map<TopicPartition, const LogDirectory*> seen;
+  struct Place {
+    const LogDirectory* directory;
+    bool never_in_sync;
+  };
+  std::map<TopicPartition, Place> seen;
   for (const LogDirectory* directory : directories) {
     for (const PartitionDirectory& found : directory->partitions()) {
       if (!found.topic_id) continue;  // a stray
-      const auto [there, is_new] = seen.emplace(found.partition, directory);
+      const auto [there, is_new] = seen.emplace(found.partition, Place{directory, found.never_in_sync});
       if (is_new) continue;
+      const Place& first = there->second;
+      std::string remedy = "one of the two is old: move the old one away";
+      if (first.never_in_sync != found.never_in_sync)
+        remedy = fmt::format("that in {} was begun while the other was not there, and is not known to have been in sync: "
+                             "move that one away",
+                             (found.never_in_sync ? directory : first.directory)->path());
       return fail(ErrorCode::invalid_config,
-                  fmt::format("{} lies in two of log.dirs, {} and {}, and one of the two is old: move the old one away",
-                              found.partition, there->second->path(), directory->path()));
+                  fmt::format("{} lies in two of log.dirs, {} and {}, and {}", found.partition,
+                              first.directory->path(), directory->path(), remedy));
     }
   }
   return {};

@@ -5,6 +5,9 @@
 //   meta.properties                     whose directory this is
 //   .kafka_cleanshutdown                last run ended clean; deleted before the first write (R70)
 //   .naru_running                       a run has begun: kernel and file system it ran on (R75)
+//   .naru_copies_missing                empty: a start found less than this broker had, and not all copies in the place
+//                                       of those are made (R46)
+//   .naru_directories                   the ids of all directories of this broker at its last start, if it had several
 //   recovery-point-offset-checkpoint    and replication-offset-checkpoint, log-start-offset-checkpoint,
 //                                       cleaner-offset-checkpoint
 //   orders-0/                           a partition
@@ -56,6 +59,7 @@ struct PartitionDirectory {
   TopicPartition partition;
   std::optional<TopicId> topic_id;  // none: partition.metadata is missing or bad: a stray (R42)
   bool never_in_sync = false;       // NewCopy::counts_later, and note_in_sync has not been called
+  bool is_blank = false;            // never_in_sync, and has no records
 };
 
 // counts_later: the cluster may look for the copy that this broker had, and this is not it before it has been in sync
@@ -95,8 +99,23 @@ class LogDirectory {
   // ended (R44). Before begin_run; a partition with records and no readable id has this effect by itself.
   void forget_previous_epoch();
 
+  // R46: this start, or one before it, found less than this broker had, and the copies in the place of what is gone
+  // have not all been made since.
+  [[nodiscard]] bool misses_copies() const { return misses_copies_; }
+  // Durable when it returns. Before a directory that is new is given its identity, or the next start would take it for
+  // one that has all that it ever had. Where it cannot be noted, that is logged: a new one cannot get its identity then.
+  void note_missing_copies();
+  // All copies are made. On the pool.
+  void forget_missing_copies(disk::Done<void> done);
+  // All of this broker's directories at the start before this one, by what this one says; none if it was the only one.
+  [[nodiscard]] const std::vector<DirectoryId>& siblings() const { return siblings_; }
+  // Sorted; durable when it returns. Where it cannot be noted, that is logged.
+  void note_siblings(const std::vector<DirectoryId>& all);
+
   // The partitions found at open, without those marked for deletion (which are removed by begin_run) and strays.
   [[nodiscard]] const std::vector<PartitionDirectory>& partitions() const { return found_; }
+  // What was found of that name is from now on as one without its id: not this broker's copy, but set aside.
+  void disown(const TopicPartition& partition);
   [[nodiscard]] const std::vector<std::string>& strays() const { return strays_; }
   // Those that had records when the checkpoints were written.
   [[nodiscard]] std::set<TopicPartition> checkpointed() const;
@@ -150,6 +169,7 @@ class LogDirectory {
   struct Pending;
   Result<void> read_identity();
   Result<void> read_markers();
+  Result<void> read_what_is_missed();
   Result<void> read_partitions();
   Result<PartitionDirectory> read_partition(std::string path, TopicPartition partition);
   Result<void> read_checkpoints();
@@ -174,6 +194,8 @@ class LogDirectory {
   bool is_distrusted_ = false;
   bool is_page_cache_doubted_ = false;  // what the last run left may be nowhere else
   bool has_lost_records_ = false;
+  bool misses_copies_ = false;
+  std::vector<DirectoryId> siblings_;
   std::vector<PartitionDirectory> found_;
   std::vector<std::string> strays_;
   std::vector<std::string> to_delete_;
@@ -182,7 +204,18 @@ class LogDirectory {
   std::optional<Error> failure_;
 };
 
-// A partition that lies in two directories has a stale copy in one of them, and nobody can tell which.
+// R46: whether what this broker had may be missing: in a directory that is new, in the place of one whose disk is not
+// there, or that is not in log.dirs any more, or a partition that is gone; or it was at an earlier start, and not all
+// copies have been made since.
+[[nodiscard]] bool found_less(const std::vector<const LogDirectory*>& directories);
+// Durably, for the next starts, where it is so. Before any of them is given its identity.
+void note_if_less(const std::vector<std::unique_ptr<LogDirectory>>& directories);
+// What the next start is to find, apart from partitions. Once all have their identities.
+void note_siblings(const std::vector<std::unique_ptr<LogDirectory>>& directories);
+// A copy that was begun because the disk of the real one was not mounted, and has got nothing since, makes way for that
+// one, which is here again: its directory disowns it. Returns which.
+[[nodiscard]] std::vector<TopicPartition> make_way(const std::vector<std::unique_ptr<LogDirectory>>& directories);
+// A partition that lies in two directories has a stale copy in one of them, and nobody can tell which (but make_way).
 [[nodiscard]] Result<void> check_each_partition_once(const std::vector<const LogDirectory*>& directories);
 // Partitions that had records by the checkpoints, and lie in none of the directories any more. That one which was
 // deleted or set aside in order is not among them is the business of whoever did that: a checkpoint must not outlive

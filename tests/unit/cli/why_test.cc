@@ -89,6 +89,27 @@ TEST_CASE("why a topic has no leader") {
         "no partition of t has a leader, because there is no controller to elect one");
 }
 
+TEST_CASE("why a topic waits for a disk, though all of its brokers are up (R46)") {
+  ClusterFacts waiting = cluster({}, std::nullopt);
+  waiting.topics[0].partitions[0].replicas = {3};
+  const Reason reason = why_produce(waiting, "t");
+  CHECK(reason.sentence ==
+        "no partition of t has a leader, because no copy of partition 0 is in sync: what broker 3 held was not there, "
+        "or damaged, when it started (the log there says which)");
+  CHECK(reason.next_step ==
+        "start it again once the disk is there; `naru partition elect t --unclean` gives up what only that copy holds");
+  ClusterFacts failed = waiting;
+  failed.brokers[2].offline_dirs = {"/data"};
+  CHECK(why_consume(failed, "t").sentence ==
+        "no partition of t has a leader, because no copy of partition 0 is in sync, and broker 3 has lost its data "
+        "directory /data");
+  // Somebody can be elected, and is about to be.
+  CHECK(why_produce(cluster({3}, std::nullopt), "t").sentence == "no partition of t has a leader at this moment");
+  ClusterFacts eligible = cluster({}, std::nullopt);
+  eligible.topics[0].partitions[0].eligible = {2};
+  CHECK(why_produce(eligible, "t").sentence == "no partition of t has a leader at this moment");
+}
+
 TEST_CASE("a full disk and a lost one") {
   ClusterFacts full = cluster({1, 2, 3}, 1);
   full.brokers[0].disk_free = 1 << 20;

@@ -78,6 +78,7 @@ TEST_CASE("a broker's page: leaders speak for partitions, sums cover what is lef
   sample.shards[1].partitions.retired_in_all.bad_checksums = 2;
   sample.shards[1].partitions.commit_latency.observe(std::chrono::milliseconds(3));
   sample.shards[0].replicas[0].counters.missing_keys = 1;
+  sample.shards[0].replicas[1].facts.fetch_fails = true;
   sample.shards[0].replicas[0].counters.reassignment_bytes_in = 21;
   sample.shards[0].replicas[0].counters.reassignment_bytes_out = 22;
   std::vector<GroupLag> lags;
@@ -118,6 +119,7 @@ TEST_CASE("a broker's page: leaders speak for partitions, sums cover what is lef
   CHECK(value_of(text, lag + R"(replica="2"})") == 3);
   CHECK(value_of(text, lag + R"(replica="3"})") == 12);  // has not spoken: all of it
   CHECK(value_of(text, R"(kafka_server_replicafetchermanager_maxlag{clientId="Replica"})") == 12);
+  CHECK(value_of(text, R"(kafka_server_replicafetchermanager_failedpartitionscount{clientId="Replica"})") == 1);
   CHECK(value_of(text, "kafka_log_log_logendoffset{topic=\"orders\",partition=\"1\"}") == 12);
   CHECK(value_of(text, "kafka_topic_partition_current_offset{topic=\"orders\",partition=\"0\"}") == 10);
   CHECK_FALSE(value_of(text, "kafka_topic_partition_current_offset{topic=\"orders\",partition=\"1\"}"));

@@ -541,6 +541,94 @@ TEST_CASE("a copy says whether it ever was in sync, durably (R46)") {
   REQUIRE(restarted() == std::map<TopicPartition, bool>{{again, false}, {later, false}, {orders, false}});
 }
 
+TEST_CASE("that something was missing is told to the next starts, until its place is taken (R46)") {
+  SimulatedDisk disk;
+  std::vector<std::unique_ptr<LogDirectory>> all;
+  all.push_back(open(disk));
+  const auto restarted = [&] {
+    all.clear();
+    disk.crash(SimulatedDisk::Unsynced::lost);
+    all.push_back(open(disk));
+    return found_less({all.front().get()});
+  };
+  REQUIRE(found_less({all.front().get()}));
+  note_if_less(all);
+  REQUIRE(all.front()->give_identity(ours));
+  REQUIRE(restarted());
+  REQUIRE_FALSE(all.front()->was_new());
+  note_if_less(all);
+  REQUIRE(restarted());
+  bool is_forgotten = false;
+  all.front()->forget_missing_copies([&](const auto& r) { is_forgotten = r.has_value(); });
+  disk.run_until_idle();
+  REQUIRE(is_forgotten);
+  REQUIRE_FALSE(restarted());
+  note_if_less(all);
+  REQUIRE_FALSE(restarted());
+}
+
+TEST_CASE("an entry that is not in log.dirs any more is missed, until its place is taken (R46)") {
+  SimulatedDisk disk;
+  using All = std::vector<std::unique_ptr<LogDirectory>>;
+  const auto started_with = [&](const std::vector<std::string>& paths) {
+    disk.crash(SimulatedDisk::Unsynced::lost);
+    All all;
+    for (const std::string& path : paths) all.push_back(std::move(*LogDirectory::open(disk, path)));
+    return all;
+  };
+  const auto is_less = [](const All& all) {
+    std::vector<const LogDirectory*> views;
+    for (const auto& directory : all) views.push_back(directory.get());
+    return found_less(views);
+  };
+  const auto take_place = [&](const All& all) {
+    for (const auto& directory : all) directory->forget_missing_copies([](const auto&) {});
+    disk.run_until_idle();
+  };
+  All all = started_with({"data", "other"});
+  note_if_less(all);
+  DirectoryIdentity second = ours;
+  second.directory_id = Uuid::from_halves(3, 4);
+  REQUIRE(all[0]->give_identity(ours));
+  REQUIRE(all[1]->give_identity(second));
+  note_siblings(all);
+  take_place(all);
+  all.clear();
+  all = started_with({"data", "other"});
+  REQUIRE_FALSE(is_less(all));
+  all.clear();
+  all = started_with({"data"});
+  REQUIRE(is_less(all));
+  note_if_less(all);
+  note_siblings(all);
+  REQUIRE(is_less(all));
+  all.clear();
+  all = started_with({"data"});
+  REQUIRE(is_less(all));
+  take_place(all);
+  all.clear();
+  all = started_with({"data"});
+  REQUIRE_FALSE(is_less(all));
+  all.clear();
+  all = started_with({"other", "data"});
+  REQUIRE_FALSE(is_less(all));
+}
+
+TEST_CASE("what a damaged list of directories says is not missed (R73)") {
+  SimulatedDisk disk;
+  auto directory = begun(disk);
+  directory->note_siblings({ours.directory_id, Uuid::from_halves(3, 4)});
+  directory.reset();
+  disk.kill();
+  directory = open(disk);
+  REQUIRE(found_less({directory.get()}));
+  directory.reset();
+  disk.kill();
+  disk.flip_bit("data/.naru_directories", 8 * 12);
+  directory = open(disk);
+  REQUIRE_FALSE(found_less({directory.get()}));
+}
+
 TEST_CASE("a partition is not made where records of another one lie (R42)") {
   SimulatedDisk disk;
   auto directory = begun(disk);

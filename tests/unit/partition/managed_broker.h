@@ -48,11 +48,16 @@ struct Broker {
     for (size_t i = 0; i < paths.size(); ++i) {
       auto opened = LogDirectory::open(*disk, paths[i]);
       REQUIRE(opened.has_value());
-      if (!(*opened)->identity())
-        REQUIRE((*opened)->give_identity({"c", BrokerId(1), Uuid::from_halves(5, 5 + i)}).has_value());
       all.push_back(std::move(*opened));
       views.push_back(all.back().get());
     }
+    returned = common::log::make_way(all);
+    common::log::note_if_less(all);
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (!all[i]->identity())
+        REQUIRE(all[i]->give_identity({"c", BrokerId(1), Uuid::from_halves(5, 5 + i)}).has_value());
+    }
+    common::log::note_siblings(all);
     previous_end = all.front()->previous_end();
     previous_epoch = common::log::agreed_previous_epoch(views);
     lost = common::log::lost_partitions(views);
@@ -225,7 +230,8 @@ struct Broker {
   std::vector<metadata::ReplicaTrouble> troubles;
   common::log::PreviousEnd previous_end = common::log::PreviousEnd::unknown;
   std::optional<common::model::BrokerEpoch> previous_epoch;
-  std::vector<TopicPartition> lost;  // missed by the last start
+  std::vector<TopicPartition> lost;      // missed by the last start
+  std::vector<TopicPartition> returned;  // of which it found what had been missing
   std::unique_ptr<SimShard> shard;
   std::unique_ptr<Directories> directories;
   std::unique_ptr<ReplicaManager> manager;

@@ -794,6 +794,32 @@ TEST_CASE("a leader tells how far its followers are, who writes, and which chang
   REQUIRE(f.partition->counters().failed_isr_updates == 1);
 }
 
+TEST_CASE("a follower that cannot take what its leader sends says so until it can, or leads itself (R69)") {
+  Fixture f;
+  f.assign(Fixture::assignment(2, 1, {1, 2, 3}));
+  const auto fails = [&] {
+    bool answer = false;
+    f.run([&] { answer = f.partition->describe().fetch_fails; });
+    return answer;
+  };
+  const auto answered = [&](ErrorCode error) {
+    LeaderAnswer answer;
+    answer.asked = f.partition->position().ask;
+    answer.error = error;
+    Applied outcome = Applied::done;
+    f.run([&] { outcome = f.partition->apply(answer, {}); });
+    return outcome;
+  };
+  REQUIRE_FALSE(fails());
+  REQUIRE(answered(ErrorCode::kafka_storage_error) == Applied::back_off);
+  REQUIRE(fails());
+  REQUIRE(answered(ErrorCode::none) == Applied::done);
+  REQUIRE_FALSE(fails());
+  REQUIRE(answered(ErrorCode::kafka_storage_error) == Applied::back_off);
+  f.assign(Fixture::assignment(1, 2, {1, 2, 3}, 1));
+  REQUIRE_FALSE(fails());
+}
+
 TEST_CASE("a follower starts over at the leader's log start, and metadata that comes meanwhile waits") {
   Fixture f;
   f.assign(Fixture::assignment(2, 1, {1, 2, 3}));

@@ -248,6 +248,62 @@ TEST_CASE("a copy in the place of one that is looked for is told from it until i
   }
 }
 
+TEST_CASE("what one start misses the next one does, until a copy is made in its place that says so itself (R46)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  b.write(orders, 5);
+  b.advance(70s);  // into the checkpoints
+  b.stop();
+  b.disk->kill();
+  SECTION("its disk is not mounted") {
+    REQUIRE(b.disk->rename("data", "unmounted"));
+  }
+  SECTION("its directory is gone: the checkpoints tell only the first start (R44)") {
+    REQUIRE(b.disk->remove_tree("data/orders-0"));
+  }
+  b.start();
+  REQUIRE(b.directories->found_less());
+  b.advance(1s);
+  b.stop();  // before it is registered
+  b.disk->kill();
+  b.start();
+  REQUIRE(b.lost.empty());
+  REQUIRE(b.directories->found_less());
+  b.apply({looked_for_here()});
+  b.register_broker();
+  b.advance(1s);
+  REQUIRE(b.manager->end_of_copy({orders, PartitionIndex(0)}).value().never_in_sync);
+  b.stop();
+  b.disk->kill();
+  b.start();
+  REQUIRE_FALSE(b.directories->found_less());
+  b.register_broker();
+  REQUIRE(b.manager->end_of_copy({orders, PartitionIndex(0)}).value().never_in_sync);
+}
+
+TEST_CASE("as long as a copy cannot be made the next start is told that this one found less (R46)") {
+  Broker b;
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::create,
+                     .path_contains = "orders-0",
+                     .times = 1000,
+                     .fault = common::disk::IoFault::exhausted});
+  b.apply({metadata::TopicRecord{orders, "orders"}, shared_record(), looked_for_here()});
+  b.register_broker();
+  REQUIRE(b.why_not(orders) == ErrorCode::kafka_storage_error);
+  const bool is_made = GENERATE(false, true);
+  if (is_made) {
+    b.disk->clear_faults();
+    b.advance(30s);
+    REQUIRE(b.why_not(orders) == ErrorCode::none);
+  }
+  b.stop();
+  b.disk->kill();
+  b.disk->clear_faults();
+  b.start();
+  REQUIRE(b.directories->found_less() == !is_made);
+}
+
 TEST_CASE("what could not be made at once is at the next attempt what it was to be, and says so meanwhile (R46)") {
   Broker b;
   b.register_broker();

@@ -6,6 +6,7 @@
 #include "partition/managed_broker.h"
 
 using namespace sim;
+using common::log::NewCopy;
 
 TEST_CASE("a process without descriptors keeps its directories: checkpoints and records wait (fault 40)") {
   Broker b;
@@ -261,6 +262,74 @@ TEST_CASE("a partition that lies in two directories is a reason not to start") {
   REQUIRE(checked.error().message.find("orders-0 lies in two of log.dirs, a and b") == 0);
   views.pop_back();
   REQUIRE(common::log::check_each_partition_once(views).has_value());
+}
+
+TEST_CASE("an empty copy that was begun while a disk was not mounted makes way for what lies there (R46)") {
+  Broker b({"a", "b"});
+  b.register_broker();
+  create_shared(b);
+  b.write(orders, 5);
+  b.advance(10s);
+  const std::string mounted = b.find(orders)->directory();
+  const std::string other_one = mounted == "a" ? "b" : "a";
+  b.stop();
+  b.disk->kill();
+  {
+    auto meanwhile = LogDirectory::open(*b.disk, other_one);
+    REQUIRE(meanwhile.has_value());
+    const auto made = (*meanwhile)->create_partition({"orders", PartitionIndex(0)}, orders, NewCopy::counts_later);
+    REQUIRE(made.has_value());
+  }
+  b.start();
+  REQUIRE(b.returned == std::vector<TopicPartition>{{"orders", PartitionIndex(0)}});
+  b.register_broker();
+  b.advance(1s);
+  REQUIRE(b.find(orders)->directory() == mounted);
+  REQUIRE(b.find(orders)->log_end_offset() == Offset(5));
+  REQUIRE_FALSE(b.manager->end_of_copy({orders, PartitionIndex(0)}).value().never_in_sync);
+  REQUIRE(b.has_path("-stray"));
+  REQUIRE_FALSE(b.has_path(other_one + "/orders-0/"));
+  b.stop();
+  b.disk->kill();
+  b.start();
+  REQUIRE(b.returned.empty());
+  REQUIRE(b.find(orders)->log_end_offset() == Offset(5));
+}
+
+TEST_CASE("of two copies none makes way that has records, was in sync or is another topic's: a person has to say") {
+  SimulatedDisk disk;
+  const TopicPartition partition{"orders", PartitionIndex(0)};
+  const std::string second_log = "b/orders-0/00000000000000000000.log";
+  NewCopy copy = NewCopy::counts_later;
+  Uuid id = orders;
+  bool has_records = false;
+  SECTION("it has records") {
+    has_records = true;
+  }
+  SECTION("it was made to count at once, or has been in sync") {
+    copy = NewCopy::counts_now;
+  }
+  SECTION("it is another topic's") {
+    id = orders_again;
+  }
+  {
+    auto first = LogDirectory::open(disk, "a");
+    auto second = LogDirectory::open(disk, "b");
+    REQUIRE((*first)->create_partition(partition, orders).has_value());
+    REQUIRE((*second)->create_partition(partition, id, copy).has_value());
+  }
+  if (has_records) disk.overwrite(second_log, common::model::as_bytes("something"));
+  std::vector<std::unique_ptr<LogDirectory>> all;
+  std::vector<const LogDirectory*> views;
+  for (const char* path : {"a", "b"}) {
+    all.push_back(std::move(*LogDirectory::open(disk, path)));
+    views.push_back(all.back().get());
+  }
+  REQUIRE(common::log::make_way(all).empty());
+  const auto checked = common::log::check_each_partition_once(views);
+  REQUIRE_FALSE(checked.has_value());
+  const bool names_the_new_one = checked.error().message.find("that in b was begun while") != std::string::npos;
+  REQUIRE(names_the_new_one == (copy == NewCopy::counts_later));
 }
 
 TEST_CASE(
