@@ -206,6 +206,10 @@ Result<void> check_topic_configs(const ConfigMap& overrides) {
     }
     if (Result<void> fits = check_value(*property, value); !fits) return fits;
   }
+  return check_topic_configs_together(overrides);
+}
+
+Result<void> check_topic_configs_together(const ConfigMap& overrides) {
   const int64_t least = number_of(overrides, "min.compaction.lag.ms", "0");
   const int64_t most = number_of(overrides, "max.compaction.lag.ms", "9223372036854775807");
   if (least > most) {

@@ -91,6 +91,18 @@ std::optional<std::string> value_to_write(const ConfigResource& resource, const 
 // The new value of each named key; unset: back to the default.
 using Settings = std::map<std::string, std::optional<std::string>>;
 
+// All that is set on the resource then.
+ConfigMap with_settings(ConfigMap values, const Settings& settings) {
+  for (const auto& [key, value] : settings) {
+    if (value) {
+      values.insert_or_assign(key, *value);
+    } else {
+      values.erase(key);
+    }
+  }
+  return values;
+}
+
 Result<Settings> new_settings(const MetadataImage& image, const AlterConfigs::Resource& asked,
                               ConfigAlteration alteration, const ConfigSchema& schema) {
   const ConfigMap& old = image.config(asked.resource);
@@ -122,6 +134,8 @@ Result<Settings> new_settings(const MetadataImage& image, const AlterConfigs::Re
   if (alteration == ConfigAlteration::full) {
     for (const auto& [key, value] : old) settings.try_emplace(key, std::nullopt);
   }
+  if (auto good = schema.validate_together(asked.resource, with_settings(old, settings)); !good)
+    return Unexpected(std::move(good).error());
   return settings;
 }
 
