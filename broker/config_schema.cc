@@ -33,6 +33,12 @@ Result<void> TableSchema::validate(const metadata::ConfigResource& resource, std
   }
 }
 
+Result<void> TableSchema::validate_together(const metadata::ConfigResource& resource,
+                                            const std::map<std::string, std::string, std::less<>>& values) const {
+  if (resource.type != ResourceType::topic) return {};
+  return common::config::check_topic_configs_together(values);
+}
+
 std::string TableSchema::canonical(ResourceType type, std::string_view key, std::string_view value) const {
   using common::config::ValueType;
   const std::string as_given(common::config::trimmed(value));

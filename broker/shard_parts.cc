@@ -134,7 +134,7 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   replicas_->set_traffic(&pace_);
   if (shared_.isolated) replicas_->set_isolation(shared_.isolated, shared_.behind, shared_.has_lost_session);
 
-  if (!shared_.config->cleaner_enabled || shared_.config->cleaner_threads < 1) return;
+  if (!shared_.config->cleaner_enabled) return;
   cleaner::LogCleanerOptions cleaner;
   cleaner.shard = &shard_;
   cleaner.replicas = replicas_.get();
@@ -158,6 +158,7 @@ void ShardParts::apply_broker_configs(const metadata::ImageDelta& delta) {
                                        metadata::ResourceType::broker, std::to_string(shared_.config->node_id.value))),
                                    common::config::lookup_in(image.config(metadata::ResourceType::broker, "")));
   cleaner_->set_limits(cleaner_limits(now));
+  shared_.cleaner_turns->set_at_a_time(now.cleaner_threads);  // the same from each shard
 }
 
 void ShardParts::on_peer_lost(BrokerId id) {

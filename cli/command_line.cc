@@ -242,7 +242,7 @@ void Parser::add_record_commands() {
   app->add_option(
       "--from", consume->from,
       "start, end, -10 (the last ten of each partition), 1234 (an offset), 2h (two hours ago), @1700000000000 or "
-      "@2026-11-23T12:00:00Z; start with -e, else end");
+      "@2026-11-23T12:00:00Z; start with -e or -g, else end. With -g only start or end, where nothing is committed");
   app->add_option("-g,--group", consume->group, "As a member of this group, from what it committed");
   app->add_option(
       "-f,--format", consume->format,
@@ -255,6 +255,13 @@ void Parser::add_record_commands() {
       ->check(between(0, 2'147'483'647))
       ->type_name("NUMBER");
   add_shared(app, consume, true);
+  // The group says which partitions a member reads, and from where: what is asked for besides would not come true.
+  on_parsed(app, consume, [consume] {
+    if (consume->group.empty()) return;
+    if (consume->partition >= 0) throw CLI::ValidationError("-p", "not with -g: a group shares its partitions out");
+    if (!consume->from.empty() && consume->from != "start" && consume->from != "beginning" && consume->from != "end")
+      throw CLI::ValidationError("--from", "only start or end with -g; `naru group seek` says where a group goes on");
+  });
 }
 
 void Parser::add_group_commands() {

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <map>
 #include <memory>
 
@@ -50,6 +52,7 @@ class Producing {
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point told_ = began_;
   bool input_ended_ = false;
+  int read_error_ = 0;  // what ended the input instead
 };
 
 void Producing::on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void* self) {
@@ -101,7 +104,12 @@ bool Producing::read_some(std::string& buffer, Interruption& interruption) {
   if (ready <= 0 || entries[0].revents == 0) return interruption.count() == 0;
   std::array<char, 65536> chunk;
   const ssize_t got = ::read(STDIN_FILENO, chunk.data(), chunk.size());
-  if (got <= 0) {
+  if (got < 0) {
+    if (errno == EINTR || errno == EAGAIN) return interruption.count() == 0;
+    read_error_ = errno;
+    return false;
+  }
+  if (got == 0) {
     input_ended_ = true;
     return false;
   }
@@ -178,6 +186,11 @@ Exit Producing::conclude(bool interrupted) {
   if (told_ != began_) fmt::print(stderr, "\n");
   int64_t failed = 0;
   Exit exit = Exit::done;
+  if (read_error_ != 0) {
+    exit = report({.exit = Exit::refused,
+                   .message = fmt::format("cannot read standard input: {}", std::strerror(read_error_)),
+                   .next_step = {}});
+  }
   for (const auto& [error, count] : failures_) {
     failed += count;
     exit =

@@ -1,9 +1,9 @@
 // Fetch (key 1), versions 4-18: records from several partitions, as they are stored.
 //
 // Waits until min_bytes are there, an error must be told, max_wait_ms (at most five minutes) are over, or the client
-// has gone. Answers whole batches, at least one even if it is larger than the limits (KIP-74), up to the high
-// watermark, or with isolation level 1 up to the last stable offset with the list of aborted transactions. Partitions
-// are read shard by shard, in the order in which the request first names a partition of each shard.
+// has gone or asks nothing more. Answers whole batches, at least one even if it is larger than the limits (KIP-74), up
+// to the high watermark, or with isolation level 1 up to the last stable offset with the list of aborted transactions.
+// Partitions are read shard by shard, in the order in which the request first names a partition of each shard.
 //
 // New by version: 5 log start offset; 6 KAFKA_STORAGE_ERROR (before: NOT_LEADER_OR_FOLLOWER); 7 fetch sessions
 // (KIP-227), an error for the whole answer; 9 leader-epoch fencing; 11 rack id; 12 flexible, divergence by last fetched
@@ -245,7 +245,7 @@ Awaitable<void> read_or_wait(RequestContext& ctx, std::shared_ptr<Fetch> fetch, 
     std::shared_ptr<FetchWaiter> waiter;
     // A large request that waits would hold back those of everybody for as long as it likes (R109).
     const bool may_wait = !ctx.is_memory_scarce() || mutant<"R109-holds-what-waits-for-records">();
-    if (!fetch->plan.targets.empty() && ctx.shard().now() < deadline && may_wait)
+    if (!fetch->plan.targets.empty() && ctx.shard().now() < deadline && may_wait && !ctx.is_hurried())
       waiter = FetchWaiter::make(ctx.shard());
     const FetchBudget found = co_await read_all(ctx, fetch, waiter);
     if (found.is_enough() || !waiter) co_return;

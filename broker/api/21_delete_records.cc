@@ -37,9 +37,7 @@ struct Parts {
 ErrorCode check(const RequestContext& ctx, const Target& target, int64_t before) {
   if (target.error != ErrorCode::none) return target.error;
   if (before < high_watermark) return ErrorCode::offset_out_of_range;
-  if (is_internal_topic(target.topic->name) && ctx.client_id() != "__admin_client") {
-    return ErrorCode::invalid_topic_exception;
-  }
+  if (is_internal_topic(target.topic->name)) return ErrorCode::invalid_topic_exception;
   const std::optional<std::string> policy = ctx.image().topic_setting(target.topic->name, "cleanup.policy");
   if (policy && policy->find("delete") == std::string::npos && policy->find("compact") != std::string::npos) {
     return ErrorCode::policy_violation;

@@ -126,6 +126,8 @@ class RequestContext {
   }
   // The connection has ended: nobody takes the answer.
   [[nodiscard]] bool is_abandoned() const { return in_flight_.is_abandoned(); }
+  // The client asks nothing more and may have gone: no long wait any more.
+  [[nodiscard]] bool is_hurried() const { return in_flight_.is_hurried(); }
   // The protocol has no response to this request (acks=0), or nobody takes it.
   void send_nothing() { answer_ = server::Outcome::Kind::nothing; }
   // Closes the connection instead of answering; `why` is logged, rate-limited.

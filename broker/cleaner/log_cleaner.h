@@ -57,7 +57,7 @@ class LogCleaner {
   void start();
   // Ends the run under way, if there is one; nothing begins any more.
   void stop();
-  // at_a_time is fixed at start; the rest holds from the next run on.
+  // From the next run on. How many there are at a time is CleanerTurns' business.
   void set_limits(const CleanerLimits& limits) { options_.limits = limits; }
 
   [[nodiscard]] uint64_t runs_done() const { return runs_done_; }

@@ -1,8 +1,9 @@
 // How many logs of a broker are compacted at a time (log.cleaner.threads), over all shards, in the order asked for.
-// Lives on one shard; ask() and give_back() may be called on any, and the turn comes on the shard of whoever asked.
+// Lives on one shard; all may be called on any, and the turn comes on the shard of whoever asked.
 #pragma once
 #include <deque>
 #include <functional>
+#include <utility>
 
 #include "common/shard.h"
 
@@ -10,7 +11,15 @@ namespace broker::cleaner {
 
 class CleanerTurns {
  public:
-  CleanerTurns(common::Shard& home, int at_a_time) : home_(home), free_(at_a_time) {}
+  CleanerTurns(common::Shard& home, int at_a_time) : home_(home), at_a_time_(at_a_time), free_(at_a_time) {}
+
+  // From now on. Turns that were given end first: for a while fewer than none may be free.
+  void set_at_a_time(int count) {
+    home_.post([this, count] {
+      free_ += count - std::exchange(at_a_time_, count);
+      serve();
+    });
+  }
 
   void ask(common::Shard& asker, std::function<void()> turn) {
     home_.post([this, &asker, turn = std::move(turn)]() mutable {
@@ -40,6 +49,7 @@ class CleanerTurns {
   }
 
   common::Shard& home_;
+  int at_a_time_;
   int free_;
   std::deque<Waiting> waiting_;
 };

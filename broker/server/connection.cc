@@ -40,6 +40,7 @@ Buffer length_prefix(size_t length) {
 
 Awaitable<bool> InFlight::wait_for(common::Event& news, common::Instant deadline) {
   if (is_abandoned_) co_return false;
+  if (is_hurried_) co_return true;
   // Also where the wait ends with its shard.
   struct Awaited {
     explicit Awaited(common::Event*& at, common::Event& event) : place(at) { place = &event; }
@@ -104,10 +105,26 @@ void Connection::check_deadlines(common::Instant now) {
   } else if (in_flight_.empty() && now - last_activity_ > limits_.idle_max &&
              !mutant<"R111-keeps-idle-connections">()) {
     close("");
-  } else if (!in_flight_.empty() && !write_began_ && now - last_activity_ > limits_.unheard_max && has_peer_gone() &&
-             !mutant<"R111-keeps-who-has-gone">()) {
-    close("");
+  } else if (!in_flight_.empty() && !write_began_ && now - last_activity_ > limits_.unheard_max &&
+             (has_ended_ || has_peer_gone()) && !mutant<"R111-keeps-who-has-gone">()) {
+    if (has_ended_) {
+      close("");
+    } else {
+      end_requests();
+    }
   }
+}
+
+// The client has ended its side. That may be all that it ended (shutdown): it is told what it asked, as by Kafka, which
+// reads on only once it has answered. Or it has gone: then the answers show it, and nobody waits long for them.
+void Connection::end_requests() {
+  if (in_flight_.empty()) {
+    close("");
+    return;
+  }
+  has_ended_ = true;
+  last_activity_ = shard_.now();
+  for (const auto& slot : in_flight_) slot->request.hurry();
 }
 
 // Nothing is read behind a request that waits, and so nobody hears the end of the connection. What was sent before the
@@ -152,7 +169,7 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::read_frame() {
   frame_began_.reset();
   std::array<std::byte, 4> prefix{};
   if (!co_await fill(prefix.data(), prefix.size())) {
-    close("");
+    end_requests();
     co_return nullptr;
   }
   if (!frame_began_) frame_began_ = shard_.now();
@@ -173,9 +190,12 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::read_frame() {
     const common::Instant asked = shard_.now();
     if (!mutant<"R109-reads-beyond-its-budget">()) co_await charge.grow(step);
     frame_began_ = began + (shard_.now() - asked);  // who waits for memory is not late
-    const bool has_room = memory.make_room(filled + step);
-    if (!has_room || closed_ || !co_await fill(memory.data() + filled, step)) {
-      close(has_room ? "" : fmt::format("there is no memory for its request of {} bytes", length));
+    if (!memory.make_room(filled + step)) {
+      close(fmt::format("there is no memory for its request of {} bytes", length));
+      co_return nullptr;
+    }
+    if (closed_ || !co_await fill(memory.data() + filled, step)) {
+      end_requests();
       co_return nullptr;
     }
     filled += step;
@@ -242,6 +262,7 @@ Awaitable<void> Connection::write_responses(std::shared_ptr<Connection> self) {
     self->last_activity_ = self->shard_.now();
     self->unsent_bytes_ -= size;
     self->in_flight_.pop_front();
+    if (self->has_ended_ && self->in_flight_.empty()) self->close("");
     if (!self->in_flight_.empty()) self->in_flight_.front()->request.give_turn();
     self->room_.pulse();
   }

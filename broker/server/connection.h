@@ -59,10 +59,16 @@ class InFlight {
   // By who keeps the order: others are ahead; none is any more, or the connection has ended.
   void stand_in_line() { turn_.reset(); }
   void give_turn() { turn_.set(); }
-  // A long wait for what others do: for `news`, until `deadline`, or until nobody would take the answer any more
-  // (is_abandoned), which sets `news` as well. false: no news. One at a time.
+  // A long wait for what others do: for `news`, until `deadline`, until nobody would take the answer any more
+  // (is_abandoned) or it is to be given now (is_hurried); both set `news` as well. false: no news. One at a time.
   Awaitable<bool> wait_for(common::Event& news, common::Instant deadline);
   [[nodiscard]] bool is_abandoned() const { return is_abandoned_; }
+  [[nodiscard]] bool is_hurried() const { return is_hurried_; }
+  // By who keeps the connection: the client asks nothing more, and may have gone. It is answered with what there is.
+  void hurry() {
+    is_hurried_ = true;
+    if (awaited_ != nullptr) awaited_->set();
+  }
   // By who keeps the connection: it has ended.
   void abandon() {
     is_abandoned_ = true;
@@ -101,6 +107,7 @@ class InFlight {
   common::Event turn_;
   common::Event* awaited_ = nullptr;  // while wait_for() waits
   bool is_abandoned_ = false;
+  bool is_hurried_ = false;
 };
 
 struct Outcome {
@@ -160,6 +167,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Awaitable<std::shared_ptr<Slot>> read_frame();
   [[nodiscard]] bool may_read_on() const;
   [[nodiscard]] bool has_peer_gone();
+  void end_requests();
   Awaitable<bool> fill(std::byte* into, size_t size);
 
   common::Shard& shard_;
@@ -177,6 +185,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   common::Event outcome_ready_;  // the writer waits
   common::Event room_;           // the reader waits
   bool closed_ = false;
+  bool has_ended_ = false;  // nothing more is read: closed once everything is answered
   common::Instant last_activity_;
   std::optional<common::Instant> frame_began_;
   std::optional<common::Instant> write_began_;  // of the write under way, moved on by progress

@@ -56,6 +56,7 @@ std::optional<Exit> parse(Options& o, int argc, const char* const* argv) {
   if (o.partition && o.topic.empty()) return fail("The topic is required when partition is specified.");
   if (o.from_beginning && !o.offset.empty())
     return fail("Options from-beginning and offset cannot be specified together.");
+  if (o.partition && !o.group.empty()) return fail("Options group and partition cannot be specified together.");
   return std::nullopt;
 }
 

@@ -319,15 +319,10 @@ void Loader::read_rest() {
   if (is_given("authorizer.class.name") && !text("authorizer.class.name").empty()) {
     problem("authorizer.class.name", "access control is not offered yet; must be empty or left out");
   }
-  for (const std::string& entry : split_list(text("max.connections.per.ip.overrides"))) {
-    const size_t colon = entry.rfind(':');
-    const std::optional<int64_t> count =
-        colon == std::string::npos ? std::nullopt : parse_integer(entry.substr(colon + 1));
-    if (!count || *count < 0 || *count > std::numeric_limits<int32_t>::max()) {
-      problem("max.connections.per.ip.overrides", fmt::format("'{}' must be address:count", entry));
-      continue;
-    }
-    config_.max_connections_per_ip_overrides[entry.substr(0, colon)] = static_cast<int32_t>(*count);
+  if (auto overrides = parse_connection_overrides(text("max.connections.per.ip.overrides"))) {
+    config_.max_connections_per_ip_overrides = std::move(*overrides);
+  } else {
+    problem("max.connections.per.ip.overrides", overrides.error());
   }
   for (const Listener& listener : config_.listeners) {
     const auto it = config_.given.find(listener_property(listener.name, "max.connections"));

@@ -130,4 +130,18 @@ Parsed<std::vector<Voter>> parse_voters(std::string_view text) {
   return all;
 }
 
+Parsed<std::map<std::string, int32_t>> parse_connection_overrides(std::string_view text) {
+  std::map<std::string, int32_t> all;
+  for (const std::string& entry : split_list(text)) {
+    const size_t colon = entry.rfind(':');
+    const std::optional<int64_t> count =
+        colon == std::string::npos ? std::nullopt : parse_integer(entry.substr(colon + 1));
+    if (!count || *count < 0 || *count > std::numeric_limits<int32_t>::max()) {
+      return wrong(fmt::format("'{}' must be address:count", entry));
+    }
+    all[entry.substr(0, colon)] = static_cast<int32_t>(*count);
+  }
+  return all;
+}
+
 }  // namespace common::config

@@ -23,6 +23,8 @@ Parsed<std::vector<Listener>> parse_listeners(std::string_view text);
 Parsed<HostPort> parse_host_port(std::string_view text);
 // "1@host:port,2@host:port"
 Parsed<std::vector<Voter>> parse_voters(std::string_view text);
+// "10.0.0.1:5,::1:7": how many connections each address may have.
+Parsed<std::map<std::string, int32_t>> parse_connection_overrides(std::string_view text);
 std::string_view to_string(SecurityProtocol protocol);
 // The name of `property` for one listener alone: "listener.name.internal.max.connections".
 std::string listener_property(std::string_view listener, std::string_view property);

@@ -148,6 +148,7 @@ std::vector<Property> topic_rows() {
        .max = 2147483639,
        .update = Update::cluster_wide,
        .doc = "Largest single record accepted after decompression: a guard against zip bombs (new in 4.4).",
+       .note = "Whatever is set, a batch decompresses to 256 MiB at most, and beyond 16 MiB to 1024 times its size.",
        .topic_member = &TopicConfig::max_decompressed_message_bytes,
        .synonyms = {{"max.decompressed.message.bytes"}}},
       {.key = "max.message.bytes",

@@ -25,6 +25,8 @@ bool is_agreed(std::string_view key) {
   return key == "min.insync.replicas" || key == "unclean.leader.election.enable";
 }
 
+constexpr std::string_view connection_overrides = "max.connections.per.ip.overrides";
+
 std::optional<std::string> given(const BrokerConfig* broker, std::string_view key) {
   if (broker == nullptr) return std::nullopt;
   const auto it = broker->given.find(key);
@@ -206,6 +208,10 @@ Result<void> check_topic_configs(const ConfigMap& overrides) {
     }
     if (Result<void> fits = check_value(*property, value); !fits) return fits;
   }
+  return check_topic_configs_together(overrides);
+}
+
+Result<void> check_topic_configs_together(const ConfigMap& overrides) {
   const int64_t least = number_of(overrides, "min.compaction.lag.ms", "0");
   const int64_t most = number_of(overrides, "max.compaction.lag.ms", "9223372036854775807");
   if (least > most) {
@@ -233,6 +239,9 @@ Result<void> check_dynamic_broker_configs(const ConfigMap& values, bool cluster_
                   fmt::format("{}: all brokers must agree on it; set it for the cluster or for a topic", key));
     }
     if (Result<void> fits = check_value(*property, value); !fits) return fits;
+    if (key != connection_overrides) continue;
+    if (const auto parsed = parse_connection_overrides(value); !parsed)
+      return fail(ErrorCode::invalid_config, fmt::format("{}={}: {}", key, value, parsed.error()));
   }
   return {};
 }
@@ -246,6 +255,10 @@ BrokerConfig with_dynamic(const BrokerConfig& base, const Lookup& dynamic_broker
     if (!value) value = look(dynamic_default, property.key);
     if (value && check_value(property, *value)) set_member(config, property, *value);
   }
+  std::optional<std::string> overrides = look(dynamic_broker, connection_overrides);
+  if (!overrides) overrides = look(dynamic_default, connection_overrides);
+  if (auto parsed = parse_connection_overrides(overrides.value_or("")); overrides && parsed)
+    config.max_connections_per_ip_overrides = std::move(*parsed);
   const Property& most = *find_broker_property("max.connections");
   for (const Listener& listener : config.listeners) {
     const std::string key = listener_property(listener.name, most.key);

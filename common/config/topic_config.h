@@ -69,6 +69,8 @@ std::vector<DescribedConfig> describe_dynamic_defaults(const ConfigMap& dynamic_
 // Whether a set of topic overrides may be stored (CreateTopics, AlterConfigs): unknown name, bad value, cross-field
 // rules. One message that names property, value and what is allowed.
 model::Result<void> check_topic_configs(const ConfigMap& overrides);
+// Only the cross-field rules: of all that would be set on the topic, also by others and before.
+model::Result<void> check_topic_configs_together(const ConfigMap& overrides);
 // Whether a set of dynamic broker values may be stored: known, changeable while running, value in bounds.
 model::Result<void> check_dynamic_broker_configs(const ConfigMap& values, bool cluster_wide);
 

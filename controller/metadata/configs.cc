@@ -15,6 +15,7 @@ using common::model::mutant;
 using common::model::Unexpected;
 
 constexpr const char* min_isr_key = "min.insync.replicas";
+constexpr const char* unclean_key = "unclean.leader.election.enable";
 
 std::vector<std::string> split(std::string_view list) {
   std::vector<std::string> items;
@@ -91,6 +92,18 @@ std::optional<std::string> value_to_write(const ConfigResource& resource, const 
 // The new value of each named key; unset: back to the default.
 using Settings = std::map<std::string, std::optional<std::string>>;
 
+// All that is set on the resource then.
+ConfigMap with_settings(ConfigMap values, const Settings& settings) {
+  for (const auto& [key, value] : settings) {
+    if (value) {
+      values.insert_or_assign(key, *value);
+    } else {
+      values.erase(key);
+    }
+  }
+  return values;
+}
+
 Result<Settings> new_settings(const MetadataImage& image, const AlterConfigs::Resource& asked,
                               ConfigAlteration alteration, const ConfigSchema& schema) {
   const ConfigMap& old = image.config(asked.resource);
@@ -122,13 +135,28 @@ Result<Settings> new_settings(const MetadataImage& image, const AlterConfigs::Re
   if (alteration == ConfigAlteration::full) {
     for (const auto& [key, value] : old) settings.try_emplace(key, std::nullopt);
   }
+  if (auto good = schema.validate_together(asked.resource, with_settings(old, settings)); !good)
+    return Unexpected(std::move(good).error());
   return settings;
 }
 
-// Writes what differs. A changed minISR may end the eligibility of replicas, in the same batch (R43).
+// The topics for which a setting of the resource counts, as the draft has them now.
+template <class F>
+void for_topics_of(const Draft& draft, const ConfigResource& resource, F f) {
+  const MetadataImage now = draft.image();
+  if (resource.type == ResourceType::topic) {
+    f(*now.topic_by_name(resource.name));
+  } else if (resource.type == ResourceType::broker && resource.name.empty()) {
+    for (const auto& [id, topic] : now.topics()) f(*topic);
+  }
+}
+
+// Writes what differs, and what follows from it in the same batch: a changed minISR may end the eligibility of replicas
+// (R43), and who allows unclean elections does so because there is a partition that waits for one (R39).
 void write(Draft& draft, const ConfigResource& resource, const Settings& settings, const ControllerOptions& options) {
   const ConfigMap old = draft.image().config(resource);
   bool min_isr_changed = false;
+  bool unclean_changed = false;
   for (const auto& [key, wanted] : settings) {
     const auto current = old.find(key);
     const std::optional<std::string> value = value_to_write(resource, key, wanted, options);
@@ -138,14 +166,12 @@ void write(Draft& draft, const ConfigResource& resource, const Settings& setting
     draft.note("{} '{}': {} = {}", resource.type == ResourceType::topic ? "topic" : "broker", resource.name, key,
                value.value_or("(default)"));
     min_isr_changed = min_isr_changed || key == min_isr_key;
+    unclean_changed = unclean_changed || key == unclean_key;
   }
-  if (!min_isr_changed) return;
-  const MetadataImage now = draft.image();
-  if (resource.type == ResourceType::topic) {
-    revise_eligible(draft, *now.topic_by_name(resource.name), options);
-  } else if (resource.type == ResourceType::broker && resource.name.empty()) {
-    for (const auto& [id, topic] : now.topics()) revise_eligible(draft, *topic, options);
-  }
+  if (min_isr_changed)
+    for_topics_of(draft, resource, [&](const TopicImage& topic) { revise_eligible(draft, topic, options); });
+  if (unclean_changed)
+    for_topics_of(draft, resource, [&](const TopicImage& topic) { elect_leaderless(draft, topic, options); });
 }
 
 }  // namespace

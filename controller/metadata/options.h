@@ -2,6 +2,7 @@
 // Immutable values.
 #pragma once
 #include <chrono>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -64,6 +65,11 @@ class ConfigSchema {
   // Whether `key` may be set on such a resource to `value`; the error is what the client is told (INVALID_CONFIG, ...).
   [[nodiscard]] virtual Result<void> validate(const ConfigResource& resource, std::string_view key,
                                               std::string_view value) const = 0;
+  // Whether all that would be set on such a resource, each valid by itself, may stand together.
+  [[nodiscard]] virtual Result<void> validate_together(
+      const ConfigResource& /*resource*/, const std::map<std::string, std::string, std::less<>>& /*values*/) const {
+    return {};
+  }
   // How a valid value is stored: the same for every way of writing it (" +1", "TRUE").
   [[nodiscard]] virtual std::string canonical(ResourceType /*type*/, std::string_view /*key*/,
                                               std::string_view value) const {

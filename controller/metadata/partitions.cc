@@ -217,6 +217,12 @@ void elect_leaderless(Draft& draft, BrokerId broker, const ControllerOptions& op
       [](const PartitionState&) { return PartitionPlan{}; });
 }
 
+void elect_leaderless(Draft& draft, const TopicImage& topic, const ControllerOptions& options) {
+  for (const auto& [index, state] : topic.partitions) {
+    if (!state->leader) change_partition(draft, topic, index, *state, {}, options);
+  }
+}
+
 void revise_eligible(Draft& draft, const TopicImage& topic, const ControllerOptions& options) {
   for (const auto& [index, state] : topic.partitions) {
     if (!state->elr.empty() || !state->last_known_elr.empty() || is_reassigning(*state))

@@ -28,6 +28,8 @@ void leave_isrs(Draft& draft, BrokerId broker, const ControllerOptions& options)
 void lose_claims(Draft& draft, BrokerId broker, const ControllerOptions& options);
 // The broker has just become active: partitions without a leader may have one now.
 void elect_leaderless(Draft& draft, BrokerId broker, const ControllerOptions& options);
+// The topic may allow unclean elections now (R39).
+void elect_leaderless(Draft& draft, const TopicImage& topic, const ControllerOptions& options);
 // minISR changed: who was eligible under the old one no longer is, if the ISR now is large enough to commit (R43).
 void revise_eligible(Draft& draft, const TopicImage& topic, const ControllerOptions& options);
 

@@ -129,15 +129,16 @@ Result<Assignments> automatic_assignments(const MetadataImage& image, const Crea
 }
 
 Result<void> check_configs(const CreateTopics::Topic& topic, const ConfigSchema& schema) {
-  std::set<std::string_view> seen;
+  const ConfigResource resource{ResourceType::topic, topic.name};
+  ConfigMap all;
   for (const auto& [key, value] : topic.configs) {
     if (!value)
       return fail(ErrorCode::invalid_config, fmt::format("Null value not supported for topic configs: {}", key));
-    if (!seen.insert(key).second)
+    if (!all.emplace(key, *value).second)
       return fail(ErrorCode::invalid_request, fmt::format("Duplicate topic config {}", key));
-    if (auto good = schema.validate({ResourceType::topic, topic.name}, key, *value); !good) return good;
+    if (auto good = schema.validate(resource, key, *value); !good) return good;
   }
-  return {};
+  return schema.validate_together(resource, all);
 }
 
 // Its partitions' directories would be the metadata log's own, or what was set aside of it.

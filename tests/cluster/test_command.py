@@ -208,6 +208,19 @@ def test_what_cannot_be_written_out_is_no_success():
         equal(cluster.naru("consume", "t", "-e", "-g", "readers"), "", "what was written is")
 
 
+def test_what_cannot_be_read_is_no_success():
+    with Cluster(1) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "-p", 1)
+        directory = os.open(cluster.dir, os.O_RDONLY)
+        try:
+            done = run("produce", "t", "-b", cluster.bootstrap, stdin=directory)
+        finally:
+            os.close(directory)
+        equal(done.returncode, 1, f"exit code for an input that cannot be read: {done.stderr}")
+        true("cannot read standard input: Is a directory" in done.stderr, done.stderr)
+
+
 def test_without_a_quorum_nothing_is_made_up():
     with Cluster(3) as cluster:
         cluster.start()

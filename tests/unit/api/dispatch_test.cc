@@ -83,8 +83,14 @@ TEST_CASE("versions that real clients insist on are announced") {
       {"DeleteGroups", {0, 1, 2}},          // sarama, kafkajs, Java
       {"OffsetDelete", {0}},                // Java
       {"DeleteRecords", {0, 1, 2}},         // Kafka Streams
-      {"DescribeCluster", {0, 1}},          // Java
+      {"DescribeCluster", {0, 1, 2}},       // Java, sarama
       {"DescribeAcls", {2}},                // kafka-python reads the broker's release from it
+      {"DescribeLogDirs", {0, 1, 4}},       // kafka-python, Java, sarama
+      {"ElectLeaders", {0, 1, 2}},          // kafka-go, kafka-python, Java
+      {"AlterPartitionReassignments", {0, 1}},  // sarama, Java
+      {"ListPartitionReassignments", {0}},      // kafka-topics.sh with each description
+      {"DescribeQuorum", {0, 1, 2}},            // Java 2.8, 3.4, 3.9
+      {"DescribeTopicPartitions", {0}},         // Java's describeTopics since 3.8
   };
   for (const Need& need : needs) {
     INFO(need.api);

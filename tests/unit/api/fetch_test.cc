@@ -152,6 +152,23 @@ TEST_CASE("a fetch waits no longer than its connection lasts (R111)") {
   REQUIRE(f.sessions.session_count() == 0);
 }
 
+TEST_CASE("a fetch of a client that asks nothing more answers with what there is (R111)") {
+  DataFixture f;
+  f.create_topic("t", 1);
+  const bool is_there = GENERATE(false, true);
+  if (is_there) produce(f, "t", 0, {"less than it waits for"});
+  FetchRequest request = fetch_from({{"t", 0}});
+  request.max_wait_ms = 60'000;
+  request.min_bytes = 1000;
+  const auto waiting = f.start(request, 12);
+  f.settle();
+  REQUIRE_FALSE(waiting->outcome.has_value());
+  waiting->in_flight.hurry();
+  const auto response = f.read<FetchResponse>(waiting, 12);
+  const auto values = values_in(*response.responses[0].partitions[0].records);
+  REQUIRE(values == (is_there ? Values{{0, "less than it waits for"}} : Values{}));
+}
+
 TEST_CASE("a fetch that waits does not hold back other clients' requests (R109)") {
   DataFixture f;
   f.create_topic("t", 1);

@@ -137,6 +137,18 @@ TEST_CASE("a setting is stored in one form, however it was written (R43)") {
   CHECK(stored("min.cleanable.dirty.ratio", " 0.25 ") == "0.25");
 }
 
+TEST_CASE("a topic whose records may be compacted only after they must be is refused") {
+  const broker::TableSchema schema;
+  const controller::metadata::ConfigResource topic{ResourceType::topic, "t"};
+  const auto refused = schema.validate_together(topic, {{"min.compaction.lag.ms", "10"}, {"max.compaction.lag.ms", "5"}});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == common::model::ErrorCode::invalid_config);
+  CHECK(refused.error().message == "min.compaction.lag.ms=10: must not be more than max.compaction.lag.ms=5");
+  CHECK(schema.validate_together(topic, {{"min.compaction.lag.ms", "5"}, {"max.compaction.lag.ms", "5"}}));
+  // Stored by a broker that allowed it: no reason to refuse what else is set.
+  CHECK(schema.validate_together(topic, {{"max.message.bytes", "200000000"}}));
+}
+
 TEST_CASE("no topic configuration is called used without a case here") {
   for (const common::config::Property& property : common::config::topic_properties()) {
     if (property.effect != common::config::Effect::used) continue;

@@ -39,10 +39,14 @@ TEST_CASE("commands with their options") {
   CHECK(create.shared.format == Format::json);
 
   const auto consume =
-      parsed<ConsumeCommand>({"consume", "t", "--from", "-10", "-e", "-n", "5", "-g", "g", "-f", "%v"});
+      parsed<ConsumeCommand>({"consume", "t", "--from", "-10", "-e", "-n", "5", "-p", "0", "-f", "%v"});
   CHECK(consume.from == "-10");
   CHECK(consume.exit_at_end);
   CHECK(consume.count == 5);
+  CHECK(parsed<ConsumeCommand>({"consume", "t", "--from", "end", "-g", "g"}).group == "g");
+  CHECK(parse({"consume", "t", "--from", "-10", "-g", "g"}).error() == Exit::usage);
+  CHECK(parse({"consume", "t", "--from", "2h", "-g", "g"}).error() == Exit::usage);
+  CHECK(parse({"consume", "t", "-p", "0", "-g", "g"}).error() == Exit::usage);
 
   const auto produce = parsed<ProduceCommand>({"produce", "t", "-k", "", "-z", "zstd"});
   CHECK(produce.has_key);

@@ -47,6 +47,14 @@ TEST_CASE("A program is a tool by the last part of its name, with or without .sh
   }
 }
 
+TEST_CASE("kafka-console-consumer refuses a group beside a partition, as Kafka's does") {
+  const std::vector<const char*> words = {"kafka-console-consumer", "--bootstrap-server", "localhost:1", "--topic", "t",
+                                          "--partition", "0", "--group", "g"};
+  const auto tool = kafka_tool_named(words.front());
+  REQUIRE(tool);
+  CHECK((*tool)(static_cast<int>(words.size()), words.data()) == cli::Exit::refused);
+}
+
 TEST_CASE("A tool of Kafka's that naru does not stand for names the command that does its job") {
   using cli::kafka_tools::instead_of_tool;
   const auto says = [](std::string_view tool, std::string_view word, std::string_view command) {

@@ -130,6 +130,22 @@ TEST_CASE("dynamic values change what may change") {
   CHECK(now.num_partitions == 1);
 }
 
+TEST_CASE("connections of single addresses come from the file, or change while it runs") {
+  const BrokerConfig base = broker("log.dirs=/d\nmax.connections.per.ip.overrides=10.0.0.1:7");
+  using Counts = std::map<std::string, int32_t>;
+  CHECK(base.max_connections_per_ip_overrides == Counts{{"10.0.0.1", 7}});
+  const ConfigMap cluster{{"max.connections.per.ip.overrides", "10.0.0.2:5, ::1:0"}};
+  REQUIRE(check_dynamic_broker_configs(cluster, true));
+  CHECK(with_dynamic(base, {}, lookup_in(cluster)).max_connections_per_ip_overrides ==
+        Counts{{"10.0.0.2", 5}, {"::1", 0}});
+  const ConfigMap none{{"max.connections.per.ip.overrides", ""}};
+  CHECK(with_dynamic(base, lookup_in(none), lookup_in(cluster)).max_connections_per_ip_overrides.empty());
+  CHECK(with_dynamic(base, {}, {}).max_connections_per_ip_overrides == base.max_connections_per_ip_overrides);
+  const auto refused = check_dynamic_broker_configs({{"max.connections.per.ip.overrides", "10.0.0.2"}}, true);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message == "max.connections.per.ip.overrides=10.0.0.2: '10.0.0.2' must be address:count");
+}
+
 TEST_CASE("a listener's own bound of connections comes from the file, or changes while it runs") {
   const BrokerConfig base = broker(
       "log.dirs=/d\nlisteners=INTERNAL://:9092,OUTSIDE://:9094\n"

@@ -15,20 +15,32 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Knows three keys, as much as the rules need.
+// Knows five keys, as much as the rules need.
 class FewKeys final : public ConfigSchema {
  public:
   Result<void> validate(const ConfigResource&, std::string_view key, std::string_view value) const override {
-    if (key != "min.insync.replicas" && key != "unclean.leader.election.enable" && key != "cleanup.policy") {
+    if (key != "min.insync.replicas" && key != "unclean.leader.election.enable" && key != "cleanup.policy" &&
+        key != least_lag && key != most_lag) {
       return common::model::fail(ErrorCode::invalid_config, fmt::format("Unknown topic config name: {}", key));
     }
     if (value.empty()) return common::model::fail(ErrorCode::invalid_config, fmt::format("Invalid value for {}", key));
     return {};
   }
+  Result<void> validate_together(const ConfigResource&,
+                                 const std::map<std::string, std::string, std::less<>>& values) const override {
+    const auto least = values.find(least_lag);
+    const auto most = values.find(most_lag);
+    if (least == values.end() || most == values.end() || std::stoi(least->second) <= std::stoi(most->second)) return {};
+    return common::model::fail(ErrorCode::invalid_config, fmt::format("{} > {}", least->second, most->second));
+  }
   bool is_list(ResourceType, std::string_view key) const override { return key == "cleanup.policy"; }
   std::optional<std::string> default_value(ResourceType, std::string_view key) const override {
     return key == "cleanup.policy" ? std::optional<std::string>("delete") : std::nullopt;
   }
+
+ private:
+  static constexpr std::string_view least_lag = "min.compaction.lag.ms";
+  static constexpr std::string_view most_lag = "max.compaction.lag.ms";
 };
 
 std::string list(const std::vector<BrokerId>& brokers) {

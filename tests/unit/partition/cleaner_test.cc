@@ -144,3 +144,25 @@ TEST_CASE("turns are given in the order asked for, as many at a time as allowed"
   world.settle();
   CHECK(order.substr(2) == "cd");
 }
+
+TEST_CASE("how many turns there are at a time may change while some are given (log.cleaner.threads)") {
+  sim::World world(1);
+  sim::SimShard home(0, world.clock());
+  world.add(home);
+  CleanerTurns turns(home, 0);
+  std::string order;
+  for (const char name : {'a', 'b', 'c', 'd'}) turns.ask(home, [&order, name] { order += name; });
+  world.settle();
+  CHECK(order.empty());
+  turns.set_at_a_time(2);
+  turns.set_at_a_time(2);  // each shard says it
+  world.settle();
+  CHECK(order == "ab");
+  turns.set_at_a_time(1);
+  turns.give_back();
+  world.settle();
+  CHECK(order == "ab");
+  turns.give_back();
+  world.settle();
+  CHECK(order == "abc");
+}
