@@ -333,6 +333,8 @@ void stored_records() {
   group.group = "group";
   write("group_records_fuzz", "offset", record(offset));
   write("group_records_fuzz", "group", record(group) + record(offset));
+  const std::string subscription = short_of(3) + short_of(0) + short_of(2) + short_of(6) + "orders" + short_of(0);
+  write("group_records_fuzz", "subscription", byte(0) + byte(subscription.size()) + subscription);
   for (unsigned which = 0; which < 40; which += 8)
     write("kafka_decode_fuzz", fmt::format("message-{}", which),
           short_of(which) + byte(0) + byte(1) + short_of(4) + byte(7));
