@@ -1,7 +1,7 @@
 // Whatever lies in a __consumer_offsets partition, loading it either fails or gives a coordinator that works: nothing
 // stored may crash a broker, and what was understood survives being written again.
 //
-//   input = { key_length:u8 key value_length:u8(255: tombstone) value }...     each value is read as a subscription, too
+//   input = { key_length:u8 key value_length:u8(255: tombstone) value }...     each value is a subscription, too
 #include <cstdint>
 
 #include "broker/group/consumer_subscription.h"

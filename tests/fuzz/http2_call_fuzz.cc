@@ -27,7 +27,7 @@ namespace {
 using namespace broker::replication;
 using common::model::as_text;
 using common::model::BytesView;
-using test_support::Http2Peer;
+using test_support::SocketPeer;
 using test_support::http2_frame;
 
 constexpr size_t message_bytes_max = 3000;  // within what a fuzzer writes
@@ -101,16 +101,16 @@ class Conversation {
     Http2Call::Options options;
     options.message_bytes_max = message_bytes_max;
     owner_.set_call(is_follower
-                        ? Http2Call::client(Http2Peer::shard(), peer_.our_socket(), owner_, "leader:1", 0, options)
-                        : Http2Call::server(Http2Peer::shard(), peer_.our_socket(), owner_, options));
-    Http2Peer::turn();
+                        ? Http2Call::client(SocketPeer::shard(), peer_.our_socket(), owner_, "leader:1", 0, options)
+                        : Http2Call::server(SocketPeer::shard(), peer_.our_socket(), owner_, options));
+    SocketPeer::turn();
     if (begins_well) say(is_follower ? test_support::leader_opening() : test_support::follower_opening());
   }
   ~Conversation() {
     peer_.hang_up();
     NARU_CHECK(!owner_.listens(), "the peer has hung up, and nobody was told");
     const auto call = owner_.let_go();
-    Http2Peer::turn();
+    SocketPeer::turn();
     NARU_CHECK(call.expired(), "something holds a call that is over");
   }
 
@@ -127,7 +127,7 @@ class Conversation {
   }
   void send(size_t parts) {
     owner_.send(parts);
-    Http2Peer::turn();
+    SocketPeer::turn();
   }
   void read() { (void)peer_.hear(); }
 
@@ -138,7 +138,7 @@ class Conversation {
                owner_.messages(), owner_.bytes());
   }
 
-  Http2Peer peer_;
+  SocketPeer peer_;
   Owner owner_;
   bool is_well_;  // only messages so far, as a peer sends them
   size_t said_ = 0;

@@ -308,6 +308,30 @@ void calls() {
         first_bytes + std::string(http2_preface) + http2_frame(settings_frame, 0, 0, "nr" + big_endian(3, 4)));
 }
 
+// ---- clients ----
+
+// Each of what a broker does with a request, one behind the other, and what it does not take.
+void client_frames() {
+  const std::string target = "client_frames_fuzz";
+  const std::string go_on = byte(3), read = byte(4), minute = byte(5) + byte(60);
+  const auto request = [](unsigned deed, size_t size = 9) { return framed(1, byte(deed) + std::string(size, 'x')); };
+  write(target, "answers", request(0) + request(0, 700) + read + request(0) + request(8) + read);
+  write(target, "settled", request(1) + request(1) + request(0) + go_on + read);
+  write(target, "waits", request(2) + request(0) + go_on + read);
+  write(target, "closes", request(0) + request(3) + request(0) + read);
+  write(target, "nothing", request(4) + request(0) + read);
+  write(target, "turns", request(1) + request(5) + request(5) + go_on + read);
+  write(target, "news", request(6) + minute + go_on + read);
+  write(target, "last", request(7) + request(0) + read);
+  write(target, "crowd", request(1) + request(1) + request(1) + request(1) + request(1) + request(0) + go_on + read);
+  write(target, "unread", request(0, 900) + request(0, 900) + request(0, 900) + minute);
+  write(target, "memory", request(2, 900) + request(0, 900) + request(0, 900) + go_on + read);
+  write(target, "claimed", byte(2) + short_of(0) + short_of(2000) + framed(0, "some of it") + minute + read);
+  write(target, "half", framed(0, std::string(2, '\0')) + framed(0, std::string("\0\3abc", 5)) + read);
+  write(target, "huge", request(0) + byte(2) + short_of(0x7fff) + short_of(0xffff) + read);
+  write(target, "empty", request(0) + byte(2) + short_of(0) + short_of(0) + read);
+}
+
 // ---- records ----
 
 void stored_records() {
@@ -353,6 +377,7 @@ int main(int argc, char** argv) {
   quorum_files();
   replication_frames();
   calls();
+  client_frames();
   stored_records();
   return 0;
 }

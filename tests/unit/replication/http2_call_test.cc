@@ -19,9 +19,9 @@ struct Heard final : Http2Call::Events {
 };
 
 struct LeadersEnd {
-  LeadersEnd() : call(Http2Call::server(Http2Peer::shard(), peer.our_socket(), heard, {})) { Http2Peer::turn(); }
+  LeadersEnd() : call(Http2Call::server(SocketPeer::shard(), peer.our_socket(), heard, {})) { SocketPeer::turn(); }
   ~LeadersEnd() { call->close(); }
-  Http2Peer peer;
+  SocketPeer peer;
   Heard heard;
   std::shared_ptr<Http2Call> call;
 };
