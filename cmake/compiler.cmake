@@ -2,6 +2,8 @@
 option(NARU_WERROR "treat warnings as errors" OFF)
 set(NARU_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize=")
 option(NARU_FUZZ "build the libFuzzer targets" OFF)
+set(NARU_OPTIMIZE 2 CACHE STRING "how much RelWithDebInfo is optimized: 2 or 3")
+option(NARU_LTO "optimize across files when linking (ThinLTO, with lld)" OFF)
 option(NARU_MUTANTS "build the switches that remove safety rules, for scripts/mutants (common/model/mutant.h)" OFF)
 
 # GCC 12 destroys braced aggregates inside co_await expressions twice, without a warning. Ask the compiler itself.
@@ -20,7 +22,7 @@ if(NARU_WERROR)
   add_compile_options(-Werror)
 endif()
 set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
-set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O${NARU_OPTIMIZE} -g1")
 add_compile_options(-gz)
 if(NARU_SANITIZE MATCHES address)
   set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1")  # with -O0 logs, Raft and fuzz targets run two to four times longer
@@ -40,7 +42,13 @@ endmacro()
 
 find_program(NARU_MOLD mold)
 find_program(NARU_LLD NAMES ld.lld-19 ld.lld)
-if(NARU_MOLD)
+if(NARU_LTO)
+  if(NOT NARU_LLD)
+    message(FATAL_ERROR "NARU_LTO needs lld: apt-get install lld-19")
+  endif()
+  add_compile_options($<$<COMPILE_LANGUAGE:C,CXX>:-flto=thin>)
+  add_link_options(-flto=thin -fuse-ld=lld)  # lld looks into archives itself: they need no index, which ar could not make
+elseif(NARU_MOLD)
   add_link_options(-fuse-ld=mold)
 elseif(NARU_LLD)
   add_link_options(-fuse-ld=lld)

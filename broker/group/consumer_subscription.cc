@@ -2,8 +2,13 @@
 
 #include <cstdint>
 
+#include "common/model/mutant.h"
+
 namespace broker::group {
 namespace {
+
+// As many as a request may have elements (R109): two bytes of the request name nothing, and make a string of us.
+constexpr int32_t names_max = 200'000;
 
 // Big-endian numbers off the front; nothing is read beyond the end.
 class Cursor {
@@ -36,6 +41,7 @@ std::optional<std::vector<std::string>> subscribed_topics_in(common::model::Byte
   if (!version || *version < 0) return std::nullopt;
   const std::optional<int32_t> count = cursor.number(4);
   if (!count || *count < 0) return std::nullopt;
+  if (*count > names_max && !common::model::mutant<"R109-takes-any-number-of-names">()) return std::nullopt;
   std::vector<std::string> topics;
   for (int32_t i = 0; i < *count; ++i) {
     const std::optional<int32_t> length = cursor.number(2);

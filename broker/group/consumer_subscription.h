@@ -13,7 +13,7 @@
 
 namespace broker::group {
 
-// None if the bytes are not such a subscription.
+// None if the bytes are not such a subscription, or name more topics than a request may have elements.
 [[nodiscard]] std::optional<std::vector<std::string>> subscribed_topics_in(common::model::BytesView metadata);
 
 }  // namespace broker::group

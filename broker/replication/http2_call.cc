@@ -66,7 +66,7 @@ struct Http2Call::Callbacks {
   static Http2Call& of(void* user) { return *static_cast<Http2Call*>(user); }
 
   static int on_data(nghttp2_session*, uint8_t, int32_t, const uint8_t* data, size_t length, void* user) {
-    of(user).on_data({reinterpret_cast<const std::byte*>(data), length});
+    if (!of(user).is_refused_) of(user).on_data({reinterpret_cast<const std::byte*>(data), length});
     return 0;
   }
   static int on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user) {
@@ -256,6 +256,9 @@ void Http2Call::on_bytes(BytesView bytes) {
       return end({.status = status_, .why = status_ ? status_message_ : "closed by the other side"});
     }
   }
+  // nghttp2 has told the peer what it did wrong, and would go on swallowing what it says.
+  if (nghttp2_session_want_read(session_.get()) == 0)
+    return end({.status = {}, .why = "the other side broke the rules of HTTP/2"});
   tell_if_drained();
 }
 
@@ -372,6 +375,7 @@ void Http2Call::on_request() {
                            header("grpc-status", status)};
   nghttp2_submit_response(session_.get(), stream_, headers.data(), headers.size(), nullptr);
   has_responded_ = true;
+  is_refused_ = true;
 }
 
 // nghttp2 asks what may go into the next DATA frame.

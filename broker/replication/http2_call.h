@@ -114,6 +114,7 @@ class Http2Call : public std::enable_shared_from_this<Http2Call> {
   size_t outgoing_left_ = 0;
   std::optional<std::pair<CallStatus, std::string>> last_word_;
   bool has_responded_ = false;
+  bool is_refused_ = false;  // the call was for something else: what it says is not for us
   std::vector<Buffer> wire_;
   bool is_blocked_ = false;
   bool is_wanted_ = false;  // somebody waits for on_drained

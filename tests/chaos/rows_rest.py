@@ -10,7 +10,7 @@ from hosts import Hosts
 from naru_cluster import Failed, wait_until
 from rows_edge import unharmed, watched
 from rows_signals import laid_out, layout
-from views import described, epochs
+from views import described, epochs, others, registrations, takeover
 from wire import (connect, exchange, find_coordinator, frame, group_state, header, join_request, leave_request, parse_join,
                   read_frame, sync_request)
 
@@ -112,6 +112,59 @@ def recreate(run):
     cluster[first].start()
     cluster.wait_healthy()
     cluster.wait_isr("load")
+    run.load.flow(timeout=60)
+    run.gap()
+
+
+@scenario(58, "move-under-faults", "partitions move while a target is away, a leader killed, the controller paused; a move back is called off",
+          "nothing lost, the last wish holds, what moved away is deleted")
+def move_under_faults(run):
+    run.stale_reads_allowed = True  # of the paused broker, in the moment before it learns
+    cluster = run.cluster(observers=2)
+    run.topic(assign=layout(cluster))
+    run.clients()
+
+    def moving():
+        return cluster.json("partition", "moves")
+
+    def replicas():
+        return [sorted(p["replicas"]) for p in cluster.topic("load")["partition_list"]]
+
+    def copies(*ids):
+        return [f.name for n in ids for f in cluster[n].data.glob("load-*") if not f.name.endswith("-delete")]
+    # A target that is away holds the move up, so that all the harm falls into it.
+    cluster[5].kill()
+    cluster.naru("partition", "move", "load", "--to", "3,4,5", "--yes")
+    victim = cluster.leader("load")
+    lives = registrations(cluster, victim)
+    cluster[victim].kill()
+    cluster.wait_leader("load", other_than=victim)
+    run.load.flow(timeout=60)
+    cluster[victim].start()
+    wait_until(lambda: registrations(cluster, victim) > lives, f"broker {victim} to be registered again")
+    run.must(moving() != [], "a move to a broker that is away is not done")
+    controller = cluster.wait_controller()
+    taken = takeover(cluster, controller)
+    cluster[controller].pause()
+    wait_until(taken, "another controller while the old one is paused")
+    cluster[5].start()
+    cluster[controller].resume()
+    run.fired(f"a move to 3, 4, 5 with 5 away, leader {victim} killed, controller {controller} paused")
+    wait_until(lambda: moving() == [], "the end of the move", 90)
+    run.must(replicas() == [[3, 4, 5]] * 3, f"the replicas are where they were to be: {replicas()}")
+    cluster.wait_isr("load")
+    run.load.flow(timeout=90)
+    wait_until(lambda: not copies(1, 2), "the copies of brokers 1 and 2 to be deleted")
+    # Back, and called off before it can end.
+    cluster[1].kill()
+    cluster.naru("partition", "move", "load", "--to", "1,2,3", "--yes", bootstrap=others(cluster, 1))
+    run.load.flow(timeout=60)
+    cluster.naru("partition", "moves", "--cancel", bootstrap=others(cluster, 1))
+    wait_until(lambda: moving() == [] and replicas() == [[3, 4, 5]] * 3, "the move back to be called off")
+    cluster[1].start()
+    cluster.wait_healthy()
+    cluster.wait_isr("load")
+    wait_until(lambda: not copies(1, 2), "what broker 2 had begun to copy to be deleted")
     run.load.flow(timeout=60)
     run.gap()
 

@@ -1,9 +1,10 @@
 // Whatever lies in a __consumer_offsets partition, loading it either fails or gives a coordinator that works: nothing
 // stored may crash a broker, and what was understood survives being written again.
 //
-//   input = { key_length:u8 key value_length:u8(255: tombstone) value }...
+//   input = { key_length:u8 key value_length:u8(255: tombstone) value }...     each value is a subscription, too
 #include <cstdint>
 
+#include "broker/group/consumer_subscription.h"
 #include "broker/group/coordinator.h"
 #include "broker/group/service/record_codec.h"
 #include "common/model/check.h"
@@ -35,6 +36,15 @@ void check_round_trip(const GroupRecord& record) {
   NARU_CHECK(again && again->key.text() == encoded->key.text() &&
              again->value.has_value() == encoded->value.has_value() &&
              (!again->value || again->value->text() == encoded->value->text()));
+}
+
+// What a member says of itself comes from any client.
+void look_into(BytesView subscription) {
+  const auto topics = subscribed_topics_in(subscription);
+  if (!topics) return;
+  size_t bytes = 0;
+  for (const std::string& topic : *topics) bytes += 2 + topic.size();
+  NARU_CHECK(bytes <= subscription.size(), "more is named than is there");
 }
 
 void use(GroupCoordinator& coordinator) {
@@ -76,6 +86,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const size_t length = take_length(input);
     std::optional<BytesView> value;
     if (length != 255) value = take(input, length);
+    if (value) look_into(*value);
     const auto decoded = decode_record(key, value);
     if (!decoded) return 0;  // the partition does not load
     if (!*decoded) continue;

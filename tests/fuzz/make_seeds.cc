@@ -11,6 +11,7 @@
 #include "controller/quorum/raft_codec.h"
 #include "controller/quorum/raft_files.h"
 #include "controller/quorum/session_wire.h"
+#include "replication/http2_peer.h"
 
 namespace {
 
@@ -268,6 +269,69 @@ void replication_frames() {
   write(target, "welcome", framed(3, bytes_of(encode(LeaderHello{}))));
 }
 
+// A call at either end: its opening, messages of ours, what ends it.
+void calls() {
+  using namespace broker::replication;
+  using namespace test_support;
+  const std::string target = "http2_call_fuzz";
+  const std::string leader = byte(2), follower = byte(3), answers = byte(2 + 4), closes = byte(2 + 8);
+  const std::string finishes = byte(2 + 12), raw = byte(0), first_bytes = byte(240), read = byte(5);
+  const auto send = [](unsigned parts) { return byte(4) + byte(parts); };
+  const auto whole = [](uint8_t type, uint8_t flags, uint8_t stream, const std::string& content) {
+    return byte(1) + byte(type) + byte(flags) + byte(stream) + short_of(content.size()) + content;
+  };
+  const std::string hello = framed(3, bytes_of(encode(FollowerHello{})));
+  const std::string welcome = framed(3, bytes_of(encode(LeaderHello{})));
+  constexpr unsigned status_name = 6, message_name = 7;  // their places in the target's table
+  const std::string trailers = byte(2) + byte(1) + byte(2) + byte(status_name) + byte(1) + "9" + byte(message_name) +
+                               byte(5) + "not%2";
+  write(target, "leader", leader + hello + send(2) + hello + read + send(100) + read);
+  write(target, "follower", follower + welcome + send(2) + welcome + read + send(100) + read);
+  write(target, "answers", answers + hello + hello + read + hello);
+  write(target, "closes", closes + hello + hello);
+  write(target, "finishes", finishes + hello + read + hello);
+  write(target, "trailers", follower + welcome + trailers);
+  write(target, "raw", raw + framed(0, follower_opening()) + hello + read);
+  write(target, "other-path", raw + framed(0, follower_opening("/other")) + hello + read);
+  write(target, "settings",
+        leader + hello + whole(4, 0, 0, short_of(4) + short_of(0) + short_of(100)) + send(3) + read);
+  write(target, "rules", leader + hello + whole(4, 0, 0, "five?") + hello);
+  write(target, "reset", leader + hello + send(100) + whole(3, 0, 1, short_of(0) + short_of(8)) + read);
+  write(target, "leaves", leader + hello + whole(data_frame, 1, 1, "") + hello);
+  write(target, "pings", follower + welcome + whole(6, 0, 0, "12345678") + whole(7, 0, 0, std::string(8, '\0')) + read);
+  write(target, "pushed", follower + whole(5, end_headers, 1, big_endian(2, 4) + http2_header(":path", "/")) + welcome);
+  write(target, "continued", raw + framed(0, follower_opening()) + whole(headers_frame, 0, 3, http2_header("x", "y")) +
+                                 whole(9, end_headers, 3, http2_header("z", "")));
+  write(target, "padded", leader + hello + whole(data_frame, 8, 1, byte(3) + grpc_message("frame") + "..."));
+  write(target, "large", leader + whole(data_frame, 0, 1, byte(0) + "\x7f\xff\xff\xff"));
+  write(target, "sorted",
+        first_bytes + std::string(http2_preface) + http2_frame(settings_frame, 0, 0, "nr" + big_endian(3, 4)));
+}
+
+// ---- clients ----
+
+// Each of what a broker does with a request, one behind the other, and what it does not take.
+void client_frames() {
+  const std::string target = "client_frames_fuzz";
+  const std::string go_on = byte(3), read = byte(4), minute = byte(5) + byte(60);
+  const auto request = [](unsigned deed, size_t size = 9) { return framed(1, byte(deed) + std::string(size, 'x')); };
+  write(target, "answers", request(0) + request(0, 700) + read + request(0) + request(8) + read);
+  write(target, "settled", request(1) + request(1) + request(0) + go_on + read);
+  write(target, "waits", request(2) + request(0) + go_on + read);
+  write(target, "closes", request(0) + request(3) + request(0) + read);
+  write(target, "nothing", request(4) + request(0) + read);
+  write(target, "turns", request(1) + request(5) + request(5) + go_on + read);
+  write(target, "news", request(6) + minute + go_on + read);
+  write(target, "last", request(7) + request(0) + read);
+  write(target, "crowd", request(1) + request(1) + request(1) + request(1) + request(1) + request(0) + go_on + read);
+  write(target, "unread", request(0, 900) + request(0, 900) + request(0, 900) + minute);
+  write(target, "memory", request(2, 900) + request(0, 900) + request(0, 900) + go_on + read);
+  write(target, "claimed", byte(2) + short_of(0) + short_of(2000) + framed(0, "some of it") + minute + read);
+  write(target, "half", framed(0, std::string(2, '\0')) + framed(0, std::string("\0\3abc", 5)) + read);
+  write(target, "huge", request(0) + byte(2) + short_of(0x7fff) + short_of(0xffff) + read);
+  write(target, "empty", request(0) + byte(2) + short_of(0) + short_of(0) + read);
+}
+
 // ---- records ----
 
 void stored_records() {
@@ -293,6 +357,8 @@ void stored_records() {
   group.group = "group";
   write("group_records_fuzz", "offset", record(offset));
   write("group_records_fuzz", "group", record(group) + record(offset));
+  const std::string subscription = short_of(3) + short_of(0) + short_of(2) + short_of(6) + "orders" + short_of(0);
+  write("group_records_fuzz", "subscription", byte(0) + byte(subscription.size()) + subscription);
   for (unsigned which = 0; which < 40; which += 8)
     write("kafka_decode_fuzz", fmt::format("message-{}", which),
           short_of(which) + byte(0) + byte(1) + short_of(4) + byte(7));
@@ -310,6 +376,8 @@ int main(int argc, char** argv) {
   controller_messages();
   quorum_files();
   replication_frames();
+  calls();
+  client_frames();
   stored_records();
   return 0;
 }

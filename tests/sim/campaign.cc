@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
-#include <future>
 
 #include <fmt/format.h>
 
@@ -63,6 +62,59 @@ void append_result(const std::string& file, std::string_view verdict, const std:
   std::ofstream(file, std::ios::app) << verdict << ' ' << run << (text.empty() ? "" : ": ") << text << '\n';
 }
 
+namespace {
+
+// The processes run side by side; this one only waits for them (child.h).
+std::vector<Outcome> run_side_by_side(const CampaignSettings& s, const std::vector<uint64_t>& seeds) {
+  std::vector<Child> children;
+  for (const uint64_t seed : seeds) {
+    ChildSettings child{.run = s.settings_of(seed), .quiet = true, .wall_limit = std::chrono::seconds(300)};
+    child.run.trace = false;
+    children.push_back(begin_in_child(child));
+  }
+  std::vector<Outcome> outcomes;
+  for (const Child& child : children) outcomes.push_back(end_of(child));
+  return outcomes;
+}
+
+// What a seed does, it does each time. Returns how many were run once more.
+size_t run_some_again(const CampaignSettings& s, const std::vector<uint64_t>& seeds, std::vector<Outcome>& outcomes) {
+  std::vector<size_t> chosen;
+  std::vector<uint64_t> again;
+  for (size_t i = 0; i < seeds.size(); ++i) {
+    if (s.twice_share <= 0 || !Rng(seeds[i], "twice").chance(s.twice_share) || !outcomes[i].failure.empty()) continue;
+    chosen.push_back(i);
+    again.push_back(seeds[i]);
+  }
+  const std::vector<Outcome> repeated = run_side_by_side(s, again);
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    Outcome& first = outcomes[chosen[i]];
+    if (repeated[i].trace_hash == first.trace_hash) continue;
+    first.failure =
+        fmt::format("not deterministic: trace {:016x}, then {:016x}", first.trace_hash, repeated[i].trace_hash);
+  }
+  return chosen.size();
+}
+
+void account_for(const CampaignSettings& s, uint64_t seed, const Outcome& outcome, Totals& totals) {
+  totals.add(outcome);
+  const bool is_known = !outcome.failure.empty() && s.known.contains(seed);
+  if (is_known) --totals.failures, ++totals.known_failures;
+  append_result(s.results,
+                outcome.failure.empty() ? "ok"
+                : is_known              ? "skip"
+                                        : "not ok",
+                fmt::format("{} --seed {}", s.repeat_command, seed), outcome);
+  if (!outcome.invalid.empty()) std::printf("a run says nothing (--seed %lu): %s\n", seed, outcome.invalid.c_str());
+  if (outcome.failure.empty()) return;
+  if (!is_known) totals.failed_seeds.push_back(seed);
+  std::printf("seed %lu %s: %s\n  %s\n  repeat with: %s --seed %lu\n", seed,
+              is_known ? "fails, as is known" : "FAILED", outcome.failure.c_str(),
+              describe(s.settings_of(seed).options).c_str(), s.repeat_command.c_str(), seed);
+}
+
+}  // namespace
+
 Totals run_campaign(const CampaignSettings& s) {
   Totals totals;
   const auto began = Clock::now();
@@ -74,46 +126,14 @@ Totals run_campaign(const CampaignSettings& s) {
     if (s.hours > 0) return totals.simulated_seconds >= s.hours * 3600;
     return seed > s.last_seed;
   };
-  // Each job forks; the parent only waits.
-  const auto one = [&s](uint64_t n) {
-    ChildSettings child{.run = s.settings_of(n), .quiet = true, .wall_limit = std::chrono::seconds(300)};
-    child.run.trace = false;
-    Outcome outcome = run_in_child(child);
-    const bool twice = s.twice_share > 0 && Rng(n, "twice").chance(s.twice_share);
-    if (twice && outcome.failure.empty()) {
-      const Outcome again = run_in_child(child);
-      if (again.trace_hash != outcome.trace_hash) {
-        outcome.failure = fmt::format("not deterministic: trace {:016x}, then {:016x}", outcome.trace_hash, again.trace_hash);
-      }
-    }
-    return std::pair(std::move(outcome), twice);
-  };
   while (!is_over()) {
-    std::vector<std::pair<uint64_t, std::future<std::pair<Outcome, bool>>>> batch;
-    for (int j = 0; j < s.jobs && (s.hours > 0 || seed <= s.last_seed); ++j, ++seed) {
-      batch.emplace_back(seed, std::async(s.jobs == 1 ? std::launch::deferred : std::launch::async, one, seed));
-    }
-    for (auto& [n, future] : batch) {
-      const auto [outcome, twice] = future.get();
-      totals.add(outcome);
-      const bool is_known = !outcome.failure.empty() && s.known.contains(n);
-      if (is_known) --totals.failures, ++totals.known_failures;
-      if (twice) ++totals.run_twice;
-      append_result(s.results,
-                    outcome.failure.empty() ? "ok"
-                    : is_known              ? "skip"
-                                            : "not ok",
-                    fmt::format("{} --seed {}", s.repeat_command, n), outcome);
-      totals.wall_seconds = seconds_since(began);
-      totals.cpu_seconds = cpu_of_children();
-      if (!outcome.invalid.empty()) std::printf("a run says nothing (--seed %lu): %s\n", n, outcome.invalid.c_str());
-      if (!outcome.failure.empty()) {
-        if (!is_known) totals.failed_seeds.push_back(n);
-        std::printf("seed %lu %s: %s\n  %s\n  repeat with: %s --seed %lu\n", n,
-                    is_known ? "fails, as is known" : "FAILED", outcome.failure.c_str(),
-                    describe(s.settings_of(n).options).c_str(), s.repeat_command.c_str(), n);
-      }
-    }
+    std::vector<uint64_t> seeds;
+    for (int j = 0; j < s.jobs && (s.hours > 0 || seed <= s.last_seed); ++j) seeds.push_back(seed++);
+    std::vector<Outcome> outcomes = run_side_by_side(s, seeds);
+    totals.run_twice += run_some_again(s, seeds, outcomes);
+    for (size_t i = 0; i < seeds.size(); ++i) account_for(s, seeds[i], outcomes[i], totals);
+    totals.wall_seconds = seconds_since(began);
+    totals.cpu_seconds = cpu_of_children();
     if (totals.wall_seconds - told_at >= progress_interval) {
       told_at = totals.wall_seconds;
       std::printf("%6.0f s: %s\n", totals.wall_seconds, totals.line().c_str());

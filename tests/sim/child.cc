@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 #include <vector>
 
 #include <fmt/format.h>
@@ -116,10 +115,7 @@ std::optional<Outcome> from_text(const std::string& text) {
 
 }  // namespace
 
-Outcome run_in_child(const ChildSettings& settings) {
-  // One at a time until the parent has let go of the children's ends: another child would inherit them and keep them open.
-  static std::mutex forking;
-  std::unique_lock lock(forking);
+Child begin_in_child(const ChildSettings& settings) {
   int result[2];
   int words[2];
   NARU_CHECK(::pipe(result) == 0 && ::pipe(words) == 0);
@@ -131,15 +127,19 @@ Outcome run_in_child(const ChildSettings& settings) {
     ::close(words[0]);
     be_child(settings, result[1], words[1]);
   }
+  // Before another one is forked, which would keep them open.
   ::close(result[1]);
   ::close(words[1]);
-  lock.unlock();
-  std::string said = read_all(words[0]);
-  const std::string text = read_all(result[0]);
-  ::close(result[0]);
-  ::close(words[0]);
+  return {.process = pid, .result = result[0], .words = words[0]};
+}
+
+Outcome end_of(const Child& child) {
+  std::string said = read_all(child.words);
+  const std::string text = read_all(child.result);
+  ::close(child.result);
+  ::close(child.words);
   int status = 0;
-  ::waitpid(pid, &status, 0);
+  ::waitpid(child.process, &status, 0);
   if (auto outcome = from_text(text)) return *outcome;
   if (said.size() > words_kept) said = said.substr(said.size() - words_kept);
   Outcome crashed;
