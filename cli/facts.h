@@ -59,6 +59,13 @@ struct BrokerFacts {
   std::optional<std::chrono::milliseconds> up;
 };
 
+// What the brokers last saw change: who leads, who is in sync, who is there.
+struct ChangeFacts {
+  std::string text;
+  std::string reason;  // may be empty
+  std::chrono::milliseconds ago{0};
+};
+
 struct ClusterFacts {
   std::string cluster_id;
   std::optional<int32_t> controller;
@@ -67,6 +74,7 @@ struct ClusterFacts {
   std::vector<int32_t> voters;     // empty where the broker does not tell
   std::vector<int32_t> observers;  // with a voter's id too: its vote went with an earlier disk
   std::vector<TopicFacts> topics;
+  std::optional<ChangeFacts> last_change;  // absent where no broker tells
   [[nodiscard]] int partitions() const;
   [[nodiscard]] int leaderless() const;
   [[nodiscard]] int under_replicated() const;
@@ -80,7 +88,8 @@ Outcome<std::vector<TopicFacts>> fetch_topics(client::Cluster& cluster,
 void fetch_eligible(client::Cluster& cluster, std::vector<TopicFacts>& topics);
 // min.insync.replicas of each topic, filled in.
 void fetch_min_isr(client::Cluster& cluster, std::vector<TopicFacts>& topics);
-enum class WithDisks { no, yes };  // and with what else each broker alone knows: traffic, time of its start
+// And with what else each broker alone knows: traffic, time of its start, what it last saw change.
+enum class WithDisks { no, yes };
 Outcome<ClusterFacts> fetch_cluster(client::Cluster& cluster, WithDisks disks);
 
 // Whose copies are missing where a partition is not fully replicated. Sorted.

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <future>
 
+#include "broker/api/context.h"
+#include "broker/api/last_change.h"
 #include "broker/http/console.h"
 #include "broker/http/gather.h"
 #include "broker/http/health.h"
@@ -34,6 +36,7 @@ struct Service::Impl {
         server(
             *process.here, limits(*process.config),
             [this](std::shared_ptr<const Request> r) { return route(std::move(r)); }, log) {
+    console.timeline().set_last_change(&last_change);
     server.on_stop([this] { console.timeline().changed().pulse(); });
   }
 
@@ -105,6 +108,7 @@ struct Service::Impl {
   Health health;
   MetricsPage page;
   LagMeter lag_meter;
+  api::LastChange last_change;
   Console console;
   std::unique_ptr<TimelineTap> tap;
   common::Event idle;
@@ -165,6 +169,10 @@ void Service::set_serving(BrokerParts parts) {
     done.set_value();
   });
   done.get_future().wait();
+  // The service outlives the broker's core, whose requests look there.
+  for (api::BrokerContext* context : impl_->broker->contexts) {
+    context->shard->post([context, last_change = &impl_->last_change] { context->last_change = last_change; });
+  }
 }
 
 void Service::stop() {

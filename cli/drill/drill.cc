@@ -57,7 +57,7 @@ class Drill {
     if (!facts) return tl::unexpected(std::move(facts.error()));
     facts_ = std::move(*facts);
     topic_ = topic;
-    // Asked before the health, which another drill has spoiled, and said after it: brokers that do not answer are no drill.
+    // Before the health, which another drill has spoiled. Brokers that do not answer here are told by the health, too.
     const Outcome<DrillsSeen> seen = look_for_drills();
     if (seen && !seen->other.empty()) return another_is_under_way(seen->other);
     if (const Health health = assess(facts_, 0); !health.healthy())
@@ -114,7 +114,7 @@ class Drill {
   // False: interrupted.
   bool pass(milliseconds time) { return !interruption_.wait(time); }
 
-  // A drill is under way as long as its group has members: that can be seen from every machine, and does not outlive it.
+  // A drill is under way as long as its group has members: seen from every machine, and gone soon after the drill.
   struct DrillsSeen {
     bool own = false;
     std::string other;

@@ -278,6 +278,14 @@ def test_health_and_status_tell_a_missing_broker():
         true("unhealthy" in text.stdout and "broker 3" in text.stdout, text.stdout)
         true("naru topic list --problems" in text.stdout, f"the command that says more in {text.stdout}")
 
+        def told():
+            change = json.loads(cluster.run("status", "-o", "json").stdout)["last_change"] or {}
+            return change if "broker 3 is fenced" in f"{change.get('text')} {change.get('reason')}" else None
+        change = wait_until(told, "the death of broker 3 as the last change")
+        true(change["ms_ago"] >= 0, f"how long ago: {change}")
+        text = cluster.run("status").stdout.splitlines()[-1]
+        true(re.fullmatch(r"last change: .*(leader 3 -> [12]|broker 3 is fenced).*, \d+ (ms|s) ago \(.+\)", text), f"the last line of naru status: {text}")
+
 
 def test_without_a_broker_the_command_says_so():
     for words in (["status"], ["topic", "list"], ["group", "list"], ["topic", "create", "t"], ["consume", "t", "-e"], ["produce", "t"]):
