@@ -149,6 +149,7 @@ void add_disks(client::Cluster& cluster, ClusterFacts& facts) {
     if (answer->bytes_in_per_second >= 0) broker.bytes_in_per_second = answer->bytes_in_per_second;
     if (answer->bytes_out_per_second >= 0) broker.bytes_out_per_second = answer->bytes_out_per_second;
     if (answer->up_ms >= 0) broker.up = std::chrono::milliseconds(answer->up_ms);
+    broker.version = answer->version;
     add_change(*answer, facts);
     int64_t used = 0;
     int64_t total = 0;

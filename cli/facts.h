@@ -57,6 +57,7 @@ struct BrokerFacts {
   std::optional<int64_t> bytes_in_per_second;
   std::optional<int64_t> bytes_out_per_second;
   std::optional<std::chrono::milliseconds> up;
+  std::string version;  // empty where the broker does not tell
 };
 
 // What the brokers last saw change: who leads, who is in sync, who is there.

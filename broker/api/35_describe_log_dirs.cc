@@ -4,8 +4,8 @@
 // has failed or does not answer is KAFKA_STORAGE_ERROR.
 // New by version: 2 flexible; 3 top-level error; 4 size of the volume; 5 cordoned directories.
 // Left out: moves between directories (no future replicas) and cordoning.
-// Naru's own: who asks for it by a tag (naru status) is told this broker's traffic, how long it is up, and what it last
-// saw change in the cluster, in tags too; nobody else hears of them, and Kafka passes over the question.
+// Naru's own: who asks for it by a tag (naru status) is told this broker's traffic, how long it is up, its version, and
+// what it last saw change in the cluster, in tags too; nobody else hears of them, and Kafka passes over the question.
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -146,6 +146,7 @@ Awaitable<DescribeLogDirsResponse> handle(RequestContext& ctx, DescribeLogDirsRe
   if (request.traffic) {
     co_await add_traffic(ctx, response);
     add_last_change(ctx, response);
+    response.version = NARU_VERSION;
   }
   co_return response;
 }

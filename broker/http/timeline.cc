@@ -19,8 +19,8 @@ namespace {
 constexpr size_t items_max = 2000;
 constexpr size_t bytes_max = 4 << 20;
 
-// Of a batch, what somebody wants to know who asks what has happened: whom clients have to follow, before what led to it.
-// Null: nothing of that kind, but topics and settings.
+// Of a batch, what somebody wants to know who asks what has happened: whom clients have to follow, before what led to
+// it. Null: nothing of that kind, but topics and settings.
 const TimelineEvent* most_telling(const BatchStory& story) {
   const TimelineEvent* found = nullptr;
   for (const TimelineEvent& event : story.events) {

@@ -143,8 +143,8 @@ class Drill {
                    "members for up to 45 s");
   }
 
-  // Of two drills that begin at the same time, each looks for the other once its own clients are seen: so at least one of
-  // them finds it, and harms nothing.
+  // Of two drills that begin at the same time, each looks for the other once its own clients are seen: so at least one
+  // of them finds it, and harms nothing.
   Outcome<void> wait_to_be_seen_alone() {
     const auto until = steady_clock::now() + command_.patience;
     for (bool was_seen = false;;) {
@@ -223,9 +223,20 @@ class Drill {
                          duration_text(command_.harm_time));
     }
     return fmt::format(
-        "This will {}. Broker {} leads {} partitions{}: their clients will notice.\n"
-        "Meanwhile clients write {} records a second to topic {}, which is deleted afterwards.",
-        what, b.id, b.leaders, facts_.controller == b.id ? " and is the controller" : "", command_.rate, topic_);
+        "This will {}. {}: their clients will notice.\n"
+        "Meanwhile clients write {} records a second to topic {}, which is deleted afterwards unless something was "
+        "broken.",
+        what, victims_text(), command_.rate, topic_);
+  }
+
+  // "Broker 1 leads 4 partitions and is the controller", of each that will be harmed.
+  std::string victims_text() const {
+    std::vector<std::string> all;
+    for (const BrokerFacts& b : victims_) {
+      all.push_back(fmt::format("{} {} leads {} partitions{}", all.empty() ? "Broker" : "broker", b.id, b.leaders,
+                                facts_.controller == b.id ? " and is the controller" : ""));
+    }
+    return fmt::format("{}", fmt::join(all, ", "));
   }
 
   static std::string filled(const std::string& text, const BrokerFacts& b) {

@@ -151,7 +151,7 @@ def test_a_rolling_restart():
         cluster.start()
         try:
             verdict, said = drilled(cluster, "rolling-restart")
-            true("one after the other" in said, said)
+            true("one after the other" in said and all(f"roker {n} leads " in said for n in (1, 2, 3)), said)
             equal(len(verdict["faults"]), 3, "faults in the verdict")
             equal(verdict["anomalies"]["lost"], 0, "records lost")
             equal(len(started_by_the_drill(cluster)), 3, "brokers that the drill started again")

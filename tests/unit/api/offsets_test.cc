@@ -277,6 +277,7 @@ TEST_CASE("log directories list the replicas of all shards") {
   with_traffic.traffic = true;
   const auto busy = f.ask<DescribeLogDirsResponse>(with_traffic, 4);
   REQUIRE(busy.up_ms >= 0);
+  REQUIRE_FALSE(busy.version.empty());
   REQUIRE(busy.bytes_in_per_second == -1);                               // not looked at often enough yet
   REQUIRE(busy.last_change_ms == -1);                                    // nothing has changed yet
   REQUIRE(f.ask<DescribeLogDirsResponse>(with_traffic, 1).up_ms == -1);  // no tags
