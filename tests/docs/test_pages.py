@@ -1,5 +1,6 @@
 """Every command that a page shows is run as it stands there, and what the page says it prints is what it prints."""
 import ast
+import hashlib
 import re
 import shlex
 import subprocess
@@ -189,6 +190,13 @@ def test_what_is_said_to_try_a_row_is_there():
             for word in words if program.endswith("/run") else []:
                 names = list(names_of_tests(program.removesuffix("/run")))
                 true(any(word in name or (program.startswith(DEPLOY) and name.startswith(word)) for name in names), f"{page}:{line}: {program} has no {word}")
+
+
+def test_vendored_files_are_what_they_are_said_to_be():
+    """Each file in the page's vendor folder stands in its README, with the sum that it has; scripts/vendor reads that table."""
+    folder = TOP / "broker/http/page/vendor"
+    said = dict(re.findall(r"^\| (\S+) \| \S+ \| [\w.-]+ \| \S+ \| .* \| ([0-9a-f]{64}) \|$", (folder / "README.md").read_text(), re.MULTILINE))
+    equal(said, {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir() if file.name != "README.md"}, "files and their sums")
 
 
 def test_the_readme_opens_every_page():
