@@ -366,7 +366,7 @@ def test_colour_is_for_terminals_and_can_be_refused():
         red = "\x1b[31m"
         true(red in on_a_terminal(status, {}), "red on a terminal")
         true(red in on_a_terminal(status, {"NO_COLOR": ""}), "red with an empty NO_COLOR")
-        for words, environment in ((status, {"NO_COLOR": "1"}), ([*status, "--no-color"], {})):
+        for words, environment in ((status, {"NO_COLOR": "1"}), ([*status, "--no-color"], {}), ([*status, "-q"], {})):
             text = on_a_terminal(words, environment)
             true("unhealthy" in text and "\x1b" not in text, f"{words} {environment}: {text!r}")
         true("\x1b" not in cluster.run("status").stdout, "no colour in a pipe")
