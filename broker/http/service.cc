@@ -79,8 +79,8 @@ struct Service::Impl {
     in.version = NARU_VERSION;
     in.process = sample_process();
     const server::ServerStats stats = process.clients->stats();
-    in.connections = {.open = stats.connections, .accepted = stats.accepted, .refused = stats.refused, .listeners = {}};
-    for (const auto& listener : process.config->listeners) in.connections.listeners.push_back(listener.name);
+    in.connections = {.accepted = stats.accepted, .refused = stats.refused, .listeners = {}};
+    for (const auto& of : stats.listeners) in.connections.listeners.push_back({of.name, of.connections, of.accepted});
     in.controllers_seen = console.timeline().controllers_seen();
     in.sessions_lost = console.timeline().sessions_lost();
     in.partitions_max = request->parameter("detail") == "partition"

@@ -1,4 +1,5 @@
 // The framing layer against a plain blocking socket: order of answers, limits, bad lengths.
+#include <algorithm>
 #include <arpa/inet.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -233,6 +234,11 @@ TEST_CASE("a client that leaves while its request waits is noticed, and nobody w
   leaves.reset();
   while (broker.abandoned_polls == 0) std::this_thread::yield();
   CHECK(broker.server->stats().connections == 1);  // who is there and says nothing is left in peace
+  const std::vector<ServerStats::OfListener> listeners = broker.server->stats().listeners;
+  const auto own = std::ranges::find(listeners, "PLAINTEXT", &ServerStats::OfListener::name);
+  REQUIRE(own != listeners.end());
+  CHECK(own->connections == 1);
+  CHECK(own->accepted == 2);
   CHECK(broker.abandoned_polls == 1);
   CHECK(broker.answered_polls == 0);
 }
