@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """assets.py OUT.S OUT.cc ROOT FILE...: the page's files as part of the binary.
 
-OUT.S takes each file in by .incbin, and a compressed copy of it (OUT.S.N.gz) where that is smaller; OUT.cc is the table of
-them, which assets.h declares. Paths are relative to ROOT. The output depends on the files alone.
+OUT.S takes each file in by .incbin, and a compressed copy of it (OUT.S.N.gz) where that is smaller; OUT.cc is the table
+of them, which assets.h declares. Paths are relative to ROOT. The output depends on the files alone.
 """
 import gzip
 import pathlib

@@ -1,10 +1,10 @@
 // The framing layer against a plain blocking socket: order of answers, limits, bad lengths.
-#include <algorithm>
 #include <arpa/inet.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <fstream>
 #include <future>
