@@ -192,6 +192,14 @@ def test_what_is_said_to_try_a_row_is_there():
                 true(any(word in name or (program.startswith(DEPLOY) and name.startswith(word)) for name in names), f"{page}:{line}: {program} has no {word}")
 
 
+def test_the_readme_names_what_is_answered():
+    """The table of requests in the README is that of docs/kafka.md, which a broker is asked for."""
+    answered = {name: versions for name, versions in re.findall(r"^\| (\w+) \| \d+ \| ([\d-]*\d) \|$", (TOP / "docs/kafka.md").read_text(), re.MULTILINE)}
+    table = re.search(r"^\| for \| requests \|\n\|---\|---\|\n((?:\|.*\n)+)", (TOP / "README.md").read_text(), re.MULTILINE)
+    true(table and len(answered) > 30, f"the tables of requests: {answered}")
+    equal(dict(re.findall(r"\b([A-Z]\w+) (\d+(?:-\d+)?)", table[1])), answered, "requests of the README")
+
+
 def test_vendored_files_are_what_they_are_said_to_be():
     """Each file in the page's vendor folder stands in its README, with the sum that it has; scripts/vendor reads that table."""
     folder = TOP / "broker/http/page/vendor"
