@@ -20,11 +20,11 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view list_shape =
     R"([{"id": 1, "host": "text", "port": 9092, "rack": "text" or null, "role": "controller|voter|observer" or null,
   "state": "up|down" or null, "leaders": 0, "replicas": 0, "disk_used": bytes or null, "disk_total": bytes or null,
-  "up_ms": 0 or null}]
+  "up_ms": 0 or null, "version": "text" or null}]
 )";
 constexpr std::string_view describe_shape =
     R"({"id": 1, "host": "text", "port": 9092, "rack": "text" or null, "role": "text" or null, "state": "up|down" or null,
- "leaders": 0, "replicas": 0,
+ "leaders": 0, "replicas": 0, "up_ms": 0 or null, "version": "text" or null,
  "directories": [{"path": "text", "error": "CODE" or null, "used": bytes, "total": bytes or null, "free": bytes or null,
                   "replicas": [{"topic": "text", "partition": 0, "size": bytes, "lag": records}]}]}
 )";
@@ -106,6 +106,7 @@ Exit run(const BrokerListCommand& command) {
                {"REPLICAS", Align::right},
                {"DISK", Align::right, true},
                {"UP", Align::right, true},
+               {"VERSION", Align::left, true},
                {"RACK", Align::left, true}});
   std::string names;
   for (const BrokerFacts& b : facts->brokers) {
@@ -113,10 +114,11 @@ Exit run(const BrokerListCommand& command) {
     one["disk_used"] = or_null(b.disk_used);
     one["disk_total"] = or_null(b.disk_total);
     one["up_ms"] = b.up ? Json(b.up->count()) : Json(nullptr);
+    one["version"] = known_or_null(b.version);
     all.push_back(std::move(one));
     table.add({std::to_string(b.id), common::model::address_text(b.host, b.port), std::string(role_of(b, *facts)),
                std::string(state_of(b, *facts)), std::to_string(b.leaders), std::to_string(b.replicas), disk_text(b),
-               b.up ? duration_text(*b.up) : std::string(), b.rack.value_or("")});
+               b.up ? duration_text(*b.up) : std::string(), b.version, b.rack.value_or("")});
     names += fmt::format("{}\n", b.id);
   }
   print_out(command.shared.format == Format::json   ? all.dump(2) + "\n"
@@ -138,29 +140,34 @@ Exit run(const BrokerDescribeCommand& command) {
                    .message = fmt::format("no such broker: {}", command.id),
                    .next_step = "`naru broker list` shows what there is"});
   }
-  std::vector<Directory> directories;
+  kafka::DescribeLogDirsResponse told;
   if (!found->fenced) {
     kafka::DescribeLogDirsRequest request;
     request.topics.reset();
-    const auto answer = cluster->call_on<kafka::DescribeLogDirsResponse>(
+    request.traffic = true;  // and with it whatever the broker says of itself
+    auto answer = cluster->call_on<kafka::DescribeLogDirsResponse>(
         client::Broker{.id = found->id, .address = {.host = found->host, .port = found->port}}, request);
     if (!answer) return report(answer.error());
-    directories = answer->results;
+    told = std::move(*answer);
   }
   if (command.shared.format == Format::json) {
     Json one = broker_json(*found, *facts);
+    one["up_ms"] = told.up_ms >= 0 ? Json(told.up_ms) : Json(nullptr);
+    one["version"] = known_or_null(told.version);
     one["directories"] = Json::array();
-    for (const Directory& d : directories) one["directories"].push_back(directory_json(d));
+    for (const Directory& d : told.results) one["directories"].push_back(directory_json(d));
     print_out(one.dump(2) + "\n");
     return Exit::done;
   }
   const auto known = [](std::string_view text) { return std::string(text.empty() ? "-" : text); };
   const std::string state = known(state_of(*found, *facts));
-  print_out(fmt::format("broker {}   {}   {}   {}   leads {} of its {} replicas{}\n", found->id,
+  print_out(fmt::format("broker {}   {}   {}   {}   leads {} of its {} replicas{}{}{}\n", found->id,
                         common::model::address_text(found->host, found->port), known(role_of(*found, *facts)),
                         state == "down" ? red(state) : state, found->leaders, found->replicas,
-                        found->rack ? "   rack " + *found->rack : ""));
-  if (!directories.empty()) print_out(directories_table(directories));
+                        found->rack ? "   rack " + *found->rack : "",
+                        told.version.empty() ? "" : "   version " + told.version,
+                        told.up_ms >= 0 ? "   for " + duration_text(std::chrono::milliseconds(told.up_ms)) : ""));
+  if (!told.results.empty()) print_out(directories_table(told.results));
   return Exit::done;
 }
 

@@ -109,7 +109,14 @@ void CommandBuilder::add_shared(CLI::App* app, const std::shared_ptr<C>& command
          "How long to try: 500ms, 30s, 2m")
       ->type_name("TIME")
       ->group("Cluster");
-  app->add_flag("-q,--quiet", command->shared.quiet, "No progress, no remarks")->group("Output");
+  app->add_flag_callback(
+         "-q,--quiet",
+         [command] {
+           command->shared.quiet = true;
+           without_color();
+         },
+         "No progress, no remarks, no colour")
+      ->group("Output");
   app->add_flag_callback("--no-color", &without_color, "No colour on a terminal either (as NO_COLOR)")->group("Output");
   if (!with_output) return;
   app->add_option_function<std::string>(

@@ -241,7 +241,8 @@ void add_drill(CommandBuilder& tree) {
       "  naru drill pause --for 10s\n  naru drill rolling-restart\n  naru drill fill-disk --broker 2\n"
       "  naru drill partition --harm-with 'docker network disconnect net naru-{id}' \\\n"
       "                       --heal-with 'docker network connect net naru-{id}'\n\n"
-      "Brokers of this machine are harmed by signals; others by the commands that you name.\n"
+      "Brokers of this machine are harmed by signals; others by the commands that you name. One drill at a time: a\n"
+      "second one on the same cluster is refused.\n"
       "Exit codes: 0 only if nothing was broken and the run shows something; 10 otherwise.",
       drill);
   app->add_option("harm", drill->harm, "kill-leader, kill-controller, pause, partition, fill-disk or rolling-restart")

@@ -126,6 +126,14 @@ void add_quorum(client::Cluster& cluster, ClusterFacts& facts) {
   std::sort(facts.observers.begin(), facts.observers.end());
 }
 
+// All brokers see the same changes, each since its own start: the youngest is the last.
+void add_change(const kafka::DescribeLogDirsResponse& answer, ClusterFacts& facts) {
+  if (answer.last_change_ms < 0 || answer.last_change.empty()) return;
+  const std::chrono::milliseconds ago(answer.last_change_ms);
+  if (facts.last_change && facts.last_change->ago <= ago) return;
+  facts.last_change = ChangeFacts{.text = answer.last_change, .reason = answer.last_change_reason, .ago = ago};
+}
+
 void add_disks(client::Cluster& cluster, ClusterFacts& facts) {
   for (BrokerFacts& broker : facts.brokers) {
     if (broker.fenced) continue;
@@ -141,6 +149,8 @@ void add_disks(client::Cluster& cluster, ClusterFacts& facts) {
     if (answer->bytes_in_per_second >= 0) broker.bytes_in_per_second = answer->bytes_in_per_second;
     if (answer->bytes_out_per_second >= 0) broker.bytes_out_per_second = answer->bytes_out_per_second;
     if (answer->up_ms >= 0) broker.up = std::chrono::milliseconds(answer->up_ms);
+    broker.version = answer->version;
+    add_change(*answer, facts);
     int64_t used = 0;
     int64_t total = 0;
     for (const auto& dir : answer->results) {

@@ -57,6 +57,14 @@ struct BrokerFacts {
   std::optional<int64_t> bytes_in_per_second;
   std::optional<int64_t> bytes_out_per_second;
   std::optional<std::chrono::milliseconds> up;
+  std::string version;  // empty where the broker does not tell
+};
+
+// What the brokers last saw change: who leads, who is in sync, who is there.
+struct ChangeFacts {
+  std::string text;
+  std::string reason;  // may be empty
+  std::chrono::milliseconds ago{0};
 };
 
 struct ClusterFacts {
@@ -67,6 +75,7 @@ struct ClusterFacts {
   std::vector<int32_t> voters;     // empty where the broker does not tell
   std::vector<int32_t> observers;  // with a voter's id too: its vote went with an earlier disk
   std::vector<TopicFacts> topics;
+  std::optional<ChangeFacts> last_change;  // absent where no broker tells
   [[nodiscard]] int partitions() const;
   [[nodiscard]] int leaderless() const;
   [[nodiscard]] int under_replicated() const;
@@ -80,7 +89,8 @@ Outcome<std::vector<TopicFacts>> fetch_topics(client::Cluster& cluster,
 void fetch_eligible(client::Cluster& cluster, std::vector<TopicFacts>& topics);
 // min.insync.replicas of each topic, filled in.
 void fetch_min_isr(client::Cluster& cluster, std::vector<TopicFacts>& topics);
-enum class WithDisks { no, yes };  // and with what else each broker alone knows: traffic, time of its start
+// And with what else each broker alone knows: traffic, time of its start, what it last saw change.
+enum class WithDisks { no, yes };
 Outcome<ClusterFacts> fetch_cluster(client::Cluster& cluster, WithDisks disks);
 
 // Whose copies are missing where a partition is not fully replicated. Sorted.

@@ -248,9 +248,11 @@ Outcome<StartPosition> parse_from(std::string_view text, int64_t now_ms, std::st
                          : unit_letter == "h" ? 3'600'000
                          : unit_letter == "d" ? 86'400'000
                                               : 0;
-    const std::optional<int64_t> count = integer(text.substr(0, text.size() - 1));
+    const size_t sign = text.starts_with('-') ? 1 : 0;  // "-1h" means the same as "1h": there is no other direction
+    const std::optional<int64_t> count = integer(text.substr(sign, text.size() - 1 - sign));
     if (unit != 0 && count && *count >= 0 && *count < 10'000'000)
       return StartPosition{Kind::time, now_ms - *count * unit};
+    if (const std::optional<int64_t> ms = parse_date(text)) return StartPosition{Kind::time, *ms};
   }
   return problem(
       Exit::usage,

@@ -27,12 +27,26 @@ constexpr std::string_view status_shape = R"({"cluster_id": "text", "healthy": t
               "offline_dirs": ["path"], "bytes_in_per_second": 0 or null, "bytes_out_per_second": 0 or null,
               "up_ms": 0 or null}],
  "topics": 0, "partitions": 0, "led": 0, "fully_replicated": 0, "leaderless": 0, "under_replicated": 0,
- "under_min_isr": 0}
+ "under_min_isr": 0, "last_change": {"text": "text", "reason": "text" or null, "ms_ago": 0} or null}
 )";
 constexpr std::string_view health_shape =
     R"({"healthy": true, "reasons": ["text"], "controller": 1 or null, "brokers": [1],
  "brokers_down": [1], "leaderless": 0, "under_replicated": 0, "under_min_isr": 0}
 )";
+
+Json change_json(const ClusterFacts& cluster) {
+  if (!cluster.last_change) return nullptr;
+  const ChangeFacts& change = *cluster.last_change;
+  return {{"text", change.text}, {"reason", known_or_null(change.reason)}, {"ms_ago", change.ago.count()}};
+}
+
+// "last change: orders-3: leader 2 -> 3, 4 min ago (broker 2 is fenced)"
+std::string change_text(const ClusterFacts& cluster) {
+  if (!cluster.last_change) return "";
+  const ChangeFacts& change = *cluster.last_change;
+  const std::string reason = change.reason.empty() ? "" : fmt::format(" ({})", change.reason);
+  return fmt::format("last change: {}, {} ago{}\n", change.text, duration_text(change.ago), reason);
+}
 
 Json status_json(const ClusterFacts& cluster, const Health& health) {
   Json brokers = Json::array();
@@ -66,7 +80,8 @@ Json status_json(const ClusterFacts& cluster, const Health& health) {
           {"fully_replicated", partitions - cluster.under_replicated()},
           {"leaderless", cluster.leaderless()},
           {"under_replicated", cluster.under_replicated()},
-          {"under_min_isr", cluster.under_min_isr()}};
+          {"under_min_isr", cluster.under_min_isr()},
+          {"last_change", change_json(cluster)}};
 }
 
 std::string count_text(size_t n, std::string_view one, std::string_view many) {
@@ -114,7 +129,7 @@ std::string status_table(const ClusterFacts& cluster, const Health& health) {
                      count_text(static_cast<size_t>(partitions), "partition", "partitions"),
                      count_text(cluster.topics.size(), "topic", "topics"), partitions - cluster.leaderless(),
                      partitions - cluster.under_replicated());
-  return out;
+  return out + change_text(cluster);
 }
 
 Exit print_status_once(client::Cluster& cluster, const StatusCommand& command) {

@@ -4,8 +4,8 @@
 // has failed or does not answer is KAFKA_STORAGE_ERROR.
 // New by version: 2 flexible; 3 top-level error; 4 size of the volume; 5 cordoned directories.
 // Left out: moves between directories (no future replicas) and cordoning.
-// Naru's own: who asks for it by a tag (naru status) is told this broker's traffic and how long it is up, in tags too;
-// nobody else hears of them, and Kafka passes over the question.
+// Naru's own: who asks for it by a tag (naru status) is told this broker's traffic, how long it is up, its version, and
+// what it last saw change in the cluster, in tags too; nobody else hears of them, and Kafka passes over the question.
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -13,6 +13,7 @@
 #include <set>
 
 #include "broker/api/handler.h"
+#include "broker/api/last_change.h"
 #include "broker/api/long_names.h"
 #include "broker/api/partition_work.h"
 #include "broker/api/table.h"
@@ -110,6 +111,16 @@ Awaitable<void> add_traffic(RequestContext& ctx, DescribeLogDirsResponse& respon
   response.bytes_out_per_second = static_cast<int64_t>(sum->out);
 }
 
+void add_last_change(const RequestContext& ctx, DescribeLogDirsResponse& response) {
+  if (ctx.broker().last_change == nullptr) return;
+  std::optional<LastChange::Told> told = ctx.broker().last_change->told();
+  if (!told) return;
+  response.last_change = std::move(told->text);
+  response.last_change_reason = std::move(told->reason);
+  const common::model::Duration ago = std::max(common::model::Duration::zero(), ctx.shard().now() - told->at);
+  response.last_change_ms = std::chrono::duration_cast<std::chrono::milliseconds>(ago).count();
+}
+
 Awaitable<DescribeLogDirsResponse> handle(RequestContext& ctx, DescribeLogDirsRequest request) {
   const Wanted wanted = wanted_by(request);
   const Replicas replicas = co_await find_replicas(ctx, wanted);
@@ -132,7 +143,11 @@ Awaitable<DescribeLogDirsResponse> handle(RequestContext& ctx, DescribeLogDirsRe
     }
     response.results.push_back(std::move(directory));
   }
-  if (request.traffic) co_await add_traffic(ctx, response);
+  if (request.traffic) {
+    co_await add_traffic(ctx, response);
+    add_last_change(ctx, response);
+    response.version = NARU_VERSION;
+  }
   co_return response;
 }
 

@@ -40,6 +40,7 @@ using common::model::Result;
 using controller::metadata::MetadataImage;
 
 class FetchSessionCache;  // KIP-227, one per shard (fetch_session.h)
+class LastChange;         // last_change.h
 class RequestMetrics;     // counted by dispatch, one per shard (request_metrics.h)
 class ProducerIdSource;   // blocks from the controller (producer_id_source.h)
 
@@ -60,7 +61,8 @@ struct BrokerContext {
   group::GroupService* groups = nullptr;
   FetchSessionCache* fetch_sessions = nullptr;
   ProducerIdSource* producer_ids = nullptr;
-  RequestMetrics* metrics = nullptr;  // may be null
+  RequestMetrics* metrics = nullptr;        // may be null
+  const LastChange* last_change = nullptr;  // any thread; may be null
   // Who leads the metadata quorum, as far as this broker knows; any thread.
   std::function<std::optional<BrokerId>()> active_controller;
   // R33: somebody else may lead what this broker's metadata says that it leads; any thread, may be absent.

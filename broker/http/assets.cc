@@ -28,18 +28,21 @@ std::optional<Response> find_asset(const Request& request) {
                                                                  : std::string_view(request.path);
   for (const Asset& asset : assets()) {
     if (asset.path != path) continue;
-    const auto size = static_cast<size_t>(asset.end - asset.begin);
-    const std::string tag = fmt::format("\"{:016x}\"", XXH3_64bits(asset.begin, size));
+    const bool is_compressed = request.accepts_gzip && !asset.compressed.empty();
+    const std::string_view content = is_compressed ? asset.compressed : asset.plain;
+    const std::string tag = fmt::format("\"{:016x}\"", XXH3_64bits(content.data(), content.size()));
     Response response;
     response.content_type = type_of(path);
     response.headers = {{"ETag", tag},
                         {"Cache-Control", "no-cache"},
+                        {"Vary", "Accept-Encoding"},
                         {"Content-Security-Policy", policy},
                         {"Referrer-Policy", "no-referrer"}};
+    if (is_compressed) response.headers.emplace_back("Content-Encoding", "gzip");
     if (request.if_none_match == tag) {
       response.status = 304;
     } else {
-      response.body.assign(asset.begin, size);
+      response.body = content;
     }
     return response;
   }

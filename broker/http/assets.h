@@ -11,8 +11,8 @@ namespace broker::http {
 
 struct Asset {
   std::string_view path;
-  const char* begin = nullptr;
-  const char* end = nullptr;
+  std::string_view plain;
+  std::string_view compressed;  // by gzip; empty where that is no gain
 };
 std::span<const Asset> assets();
 

@@ -105,7 +105,9 @@ Request RequestReader::take() {
   request.origin = std::string(message[bhttp::field::origin]);
   request.last_event_id = std::string(message["Last-Event-ID"]);
   request.if_none_match = std::string(message[bhttp::field::if_none_match]);
-  request.accepts_gzip = message[bhttp::field::accept_encoding].find("gzip") != beast::string_view::npos;
+  const auto encodings = message[bhttp::field::accept_encoding];
+  request.accepts_gzip = encodings.find("gzip") != beast::string_view::npos &&
+                         encodings.find("gzip;q=0") == beast::string_view::npos;  // "gzip;q=0.1" had rather not, too
   request.keep_alive = message.keep_alive();
   impl_->begin();
   return request;

@@ -288,11 +288,11 @@ void MetricsPage::idle(MetricsText& out, const BrokerSample& sample) {
 }
 
 void MetricsPage::paces(MetricsText& out, const MetricsInput& in, const BrokerSample& sample) {
-  const std::string& listener =
-      in.connections.listeners.empty() ? std::string("PLAINTEXT") : in.connections.listeners.front();
   out.family("kafka_server_socket_server_metrics_connection_creation_rate", "gauge", "New connections a second.");
-  out.sample({{"listener", listener}, {"networkProcessor", "0"}},
-             connections_.of(number(in.connections.accepted), sample.taken));
+  for (const ConnectionSample::OfListener& listener : in.connections.listeners) {
+    out.sample({{"listener", listener.name}, {"networkProcessor", "0"}},
+               connections_[listener.name].of(number(listener.accepted), sample.taken));
+  }
   if (!sample.quorum) return;
   const double rate = appended_.of(number(sample.quorum->log_end.value), sample.taken);
   const bool leads = sample.quorum->role == controller::raft::Role::leader;

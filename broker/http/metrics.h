@@ -34,10 +34,14 @@ struct ProcessSample {
 [[nodiscard]] ProcessSample sample_process();
 
 struct ConnectionSample {
-  uint64_t open = 0;
   uint64_t accepted = 0;
   uint64_t refused = 0;
-  std::vector<std::string> listeners;
+  struct OfListener {
+    std::string name;
+    uint64_t open = 0;
+    uint64_t accepted = 0;
+  };
+  std::vector<OfListener> listeners;
 };
 
 struct MetricsInput {
@@ -97,7 +101,8 @@ class MetricsPage {
     double share_ = 1;
   };
   IdleShare shards_idle_, controller_idle_;
-  Pace connections_, appended_;
+  std::map<std::string, Pace> connections_;  // of each listener
+  Pace appended_;
 };
 
 }  // namespace broker::http

@@ -176,10 +176,9 @@ void write_process(MetricsText& out, const MetricsInput& in) {
   out.family("process_start_time_seconds", "gauge", "When the process started.");
   out.sample(in.process.start_time_seconds);
   // One thread accepts and spreads connections over the shards: there is one "processor" to name.
-  const std::string& listener =
-      in.connections.listeners.empty() ? std::string("PLAINTEXT") : in.connections.listeners.front();
   out.family("kafka_server_socket_server_metrics_connection_count", "gauge", "Clients connected.");
-  out.sample({{"listener", listener}, {"networkProcessor", "0"}}, number(in.connections.open));
+  for (const ConnectionSample::OfListener& listener : in.connections.listeners)
+    out.sample({{"listener", listener.name}, {"networkProcessor", "0"}}, number(listener.open));
   out.family("naru_connections_accepted_total", "counter", "Connections taken.");
   out.sample(number(in.connections.accepted));
   out.family("naru_connections_refused_total", "counter", "Connections refused by a limit.");

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <future>
 
+#include "broker/api/context.h"
+#include "broker/api/last_change.h"
 #include "broker/http/console.h"
 #include "broker/http/gather.h"
 #include "broker/http/health.h"
@@ -34,6 +36,7 @@ struct Service::Impl {
         server(
             *process.here, limits(*process.config),
             [this](std::shared_ptr<const Request> r) { return route(std::move(r)); }, log) {
+    console.timeline().set_last_change(&last_change);
     server.on_stop([this] { console.timeline().changed().pulse(); });
   }
 
@@ -76,8 +79,8 @@ struct Service::Impl {
     in.version = NARU_VERSION;
     in.process = sample_process();
     const server::ServerStats stats = process.clients->stats();
-    in.connections = {.open = stats.connections, .accepted = stats.accepted, .refused = stats.refused, .listeners = {}};
-    for (const auto& listener : process.config->listeners) in.connections.listeners.push_back(listener.name);
+    in.connections = {.accepted = stats.accepted, .refused = stats.refused, .listeners = {}};
+    for (const auto& of : stats.listeners) in.connections.listeners.push_back({of.name, of.connections, of.accepted});
     in.controllers_seen = console.timeline().controllers_seen();
     in.sessions_lost = console.timeline().sessions_lost();
     in.partitions_max = request->parameter("detail") == "partition"
@@ -105,6 +108,7 @@ struct Service::Impl {
   Health health;
   MetricsPage page;
   LagMeter lag_meter;
+  api::LastChange last_change;
   Console console;
   std::unique_ptr<TimelineTap> tap;
   common::Event idle;
@@ -165,6 +169,10 @@ void Service::set_serving(BrokerParts parts) {
     done.set_value();
   });
   done.get_future().wait();
+  // The service outlives the broker's core, whose requests look there.
+  for (api::BrokerContext* context : impl_->broker->contexts) {
+    context->shard->post([context, last_change = &impl_->last_change] { context->last_change = last_change; });
+  }
 }
 
 void Service::stop() {

@@ -1,5 +1,6 @@
 #include "broker/http/timeline.h"
 
+#include "broker/api/last_change.h"
 #include "broker/http/cluster_json.h"
 #include "controller/quorum/metadata_codec.h"
 
@@ -17,6 +18,27 @@ using nlohmann::json;
 namespace {
 constexpr size_t items_max = 2000;
 constexpr size_t bytes_max = 4 << 20;
+
+// Of a batch, what somebody wants to know who asks what has happened: whom clients have to follow, before what led to
+// it. Null: nothing of that kind, but topics and settings.
+const TimelineEvent* most_telling(const BatchStory& story) {
+  const TimelineEvent* found = nullptr;
+  for (const TimelineEvent& event : story.events) {
+    if (event.kind == "election") return &event;
+    if (event.kind == "isr" || event.kind == "fence" || event.kind == "broker" || event.kind == "quorum")
+      found = &event;
+  }
+  return found;
+}
+
+// Not every terminal has the arrow.
+std::string in_ascii(std::string text) {
+  constexpr std::string_view arrow = "\u2192";
+  for (size_t at = text.find(arrow); at != std::string::npos; at = text.find(arrow, at)) {
+    text.replace(at, arrow.size(), "->");
+  }
+  return text;
+}
 }  // namespace
 
 std::string json_of(const BatchStory& story, int64_t offset, int64_t time) {
@@ -87,6 +109,8 @@ void Timeline::on_committed(const std::vector<raft::Entry>& entries) {
     } else {
       story.events.push_back({"quorum", "the members of the quorum are set", ""});
     }
+    if (const TimelineEvent* event = most_telling(story); event != nullptr && live_ && last_change_ != nullptr)
+      last_change_->tell({in_ascii(event->text), in_ascii(event->reason), changed_.shard().now()});
     keep(offset_, json_of(story, offset_, wall_now()));
   }
   image_ = std::make_shared<const metadata::MetadataImage>(editor.take_image());

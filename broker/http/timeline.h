@@ -15,6 +15,10 @@
 #include "common/shard.h"
 #include "controller/quorum/raft_api.h"
 
+namespace broker::api {
+class LastChange;
+}
+
 namespace broker::http {
 
 class Timeline {
@@ -32,6 +36,8 @@ class Timeline {
   void on_snapshot(const common::model::Buffer& state, common::model::LogIndex end);
   void on_committed(const std::vector<controller::raft::Entry>& entries);
   void on_leader(std::optional<common::model::BrokerId> leader, common::model::Term term);
+  // Where each change that people look for is told; null: nowhere. Outlives the timeline.
+  void set_last_change(api::LastChange* last_change) { last_change_ = last_change; }
   // What came before was history when this process started: its time is not known.
   void go_live() { live_ = true; }
 
@@ -56,6 +62,7 @@ class Timeline {
   [[nodiscard]] int64_t wall_now() const;
 
   common::Event changed_;
+  api::LastChange* last_change_ = nullptr;
   controller::metadata::ImagePtr image_;
   int64_t offset_ = -1;
   int64_t forgotten_ = -1;  // the largest offset that is no longer kept

@@ -39,6 +39,9 @@ struct Server::Listener {
   // On the first shard, where accepting happens.
   std::unordered_map<std::string, uint32_t> per_ip;
   uint32_t open = 0;
+  // For who looks from elsewhere.
+  std::atomic<uint64_t> connected{0};
+  std::atomic<uint64_t> accepted{0};
 };
 
 Server::Server(std::vector<common::Shard*> shards, ServerLimits limits, std::vector<Dispatch> dispatch,
@@ -147,6 +150,8 @@ void Server::hand_over(Listener& listener, common::net::Acceptor::Accepted accep
   ++listener.open;
   ++open_;
   ++accepted_;
+  ++listener.connected;
+  ++listener.accepted;
   PerShard& part = *per_shard_[listener.next_shard++ % per_shard_.size()];
   part.shard.post([this, &part, &listener, accepted, ip] {
     common::net::Socket socket(part.shard, accepted.descriptor);
@@ -171,6 +176,7 @@ void Server::hand_over(Listener& listener, common::net::Acceptor::Accepted accep
         --listener.open;
         listener.connection_closed->pulse();
       });
+      --listener.connected;
       --open_;  // after that: where none is open, none is counted for long
     };
     auto connection = std::make_shared<Connection>(part.shard, std::move(socket), std::move(info), limits_.connection,
@@ -212,7 +218,10 @@ uint64_t Server::request_bytes_held(size_t shard) const {
 }
 
 ServerStats Server::stats() const {
-  return {.connections = open_, .accepted = accepted_, .refused = refused_};
+  ServerStats stats{.connections = open_, .accepted = accepted_, .refused = refused_, .listeners = {}};
+  for (const auto& listener : listeners_)
+    stats.listeners.push_back({listener->spec.name, listener->connected, listener->accepted});
+  return stats;
 }
 
 }  // namespace broker::server

@@ -44,9 +44,15 @@ struct ServerLimits {
 };
 
 struct ServerStats {
+  struct OfListener {
+    std::string name;
+    uint64_t connections = 0;
+    uint64_t accepted = 0;
+  };
   uint64_t connections = 0;
   uint64_t accepted = 0;
   uint64_t refused = 0;
+  std::vector<OfListener> listeners;
 };
 
 class Server {

@@ -19,6 +19,7 @@
 
 #include "cli/drill/local_process.h"
 #include "cli/facts.h"
+#include "cli/group_facts.h"
 #include "cli/items.h"
 #include "cli/output.h"
 #include "cli/session.h"
@@ -37,6 +38,8 @@ using drill::LocalProcess;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
+constexpr std::string_view drill_prefix = "naru-drill-";  // of a drill's topic, whose name its group has too
+
 std::string replaced(std::string text, std::string_view what, const std::string& by) {
   for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size()))
     text.replace(at, what.size(), by);
@@ -53,10 +56,14 @@ class Drill {
     Outcome<ClusterFacts> facts = fetch_cluster(cluster_, WithDisks::yes);
     if (!facts) return tl::unexpected(std::move(facts.error()));
     facts_ = std::move(*facts);
+    topic_ = topic;
+    // Before the health, which another drill has spoiled. Brokers that do not answer here are told by the health, too.
+    const Outcome<DrillsSeen> seen = look_for_drills();
+    if (seen && !seen->other.empty()) return another_is_under_way(seen->other);
     if (const Health health = assess(facts_, 0); !health.healthy())
       return problem(Exit::unhealthy, "the cluster is not healthy: " + health.reasons.front(),
                      "a drill begins with a whole one");
-    topic_ = topic;
+    if (!seen) return tl::unexpected(seen.error());
     if (command_.harm == "rolling-restart") {
       for (const BrokerFacts& b : facts_.brokers) victims_.push_back(b);
     } else {
@@ -77,6 +84,9 @@ class Drill {
   Outcome<void> run(verify::Clients& clients) {
     for (size_t i = 0; i < victims_.size(); ++i) {
       if (!pass(command_.quiet_time)) return interrupted();
+      if (i == 0) {
+        if (Outcome<void> alone = wait_to_be_seen_alone(); !alone) return alone;
+      }
       clients.recorder().fault_began(command_.harm);
       say(fmt::format("{} of broker {}", command_.harm, victims_[i].id));
       if (Outcome<void> done = harm(i); !done) return done;
@@ -104,6 +114,51 @@ class Drill {
   }
   // False: interrupted.
   bool pass(milliseconds time) { return !interruption_.wait(time); }
+
+  // A drill is under way as long as its group has members: seen from every machine, and gone soon after the drill.
+  struct DrillsSeen {
+    bool own = false;
+    std::string other;
+  };
+  Outcome<DrillsSeen> look_for_drills() {
+    Outcome<std::vector<std::string>> names = fetch_group_names(cluster_);
+    if (!names) return tl::unexpected(std::move(names.error()));
+    std::erase_if(*names, [](const std::string& name) { return !name.starts_with(drill_prefix); });
+    const Outcome<std::vector<GroupFacts>> groups = fetch_groups(cluster_, *names);
+    if (!groups) return tl::unexpected(groups.error());
+    DrillsSeen seen;
+    for (const GroupFacts& group : *groups) {
+      if (group.members.empty()) continue;
+      if (group.name == topic_) {
+        seen.own = true;
+      } else {
+        seen.other = group.name;
+      }
+    }
+    return seen;
+  }
+
+  static tl::unexpected<Problem> another_is_under_way(const std::string& group) {
+    return problem(Exit::refused, fmt::format("another drill is under way: group {} has members", group),
+                   "each would take the other's harm for its own, so only one at a time; one that was killed keeps its "
+                   "members for up to 45 s");
+  }
+
+  // Of two drills that begin at the same time, each looks for the other once its own clients are seen: so at least one
+  // of them finds it, and harms nothing.
+  Outcome<void> wait_to_be_seen_alone() {
+    const auto until = steady_clock::now() + command_.patience;
+    for (bool was_seen = false;;) {
+      const Outcome<DrillsSeen> seen = look_for_drills();
+      if (!seen) return tl::unexpected(seen.error());
+      if (!seen->other.empty()) return another_is_under_way(seen->other);
+      if (was_seen) return {};
+      was_seen = seen->own;
+      if (steady_clock::now() > until)
+        return problem(Exit::unreachable, "the clients of this drill have not joined their group");
+      if (!was_seen && !pass(milliseconds(100))) return interrupted();
+    }
+  }
 
   std::optional<int32_t> victim() {
     if (command_.broker >= 0) return command_.broker;
@@ -169,9 +224,20 @@ class Drill {
                          duration_text(command_.harm_time));
     }
     return fmt::format(
-        "This will {}. Broker {} leads {} partitions{}: their clients will notice.\n"
-        "Meanwhile clients write {} records a second to topic {}, which is deleted afterwards.",
-        what, b.id, b.leaders, facts_.controller == b.id ? " and is the controller" : "", command_.rate, topic_);
+        "This will {}. {}: their clients will notice.\n"
+        "Meanwhile clients write {} records a second to topic {}, which is deleted afterwards unless something was "
+        "broken.",
+        what, victims_text(), command_.rate, topic_);
+  }
+
+  // "Broker 1 leads 4 partitions and is the controller", of each that will be harmed.
+  std::string victims_text() const {
+    std::vector<std::string> all;
+    for (const BrokerFacts& b : victims_) {
+      all.push_back(fmt::format("{} {} leads {} partitions{}", all.empty() ? "Broker" : "broker", b.id, b.leaders,
+                                facts_.controller == b.id ? " and is the controller" : ""));
+    }
+    return fmt::format("{}", fmt::join(all, ", "));
   }
 
   static std::string filled(const std::string& text, const BrokerFacts& b) {
@@ -321,7 +387,7 @@ Exit run(const DrillCommand& command) {
   Outcome<client::Cluster> cluster = open_cluster(command.shared, Properties::are_for_the_library_too);
   if (!cluster) return report(cluster.error());
   std::random_device random;
-  const std::string topic = fmt::format("naru-drill-{:08x}", random());
+  const std::string topic = fmt::format("{}{:08x}", drill_prefix, random());
   if (Outcome<void> made = verify::create_topic(*cluster, topic, 6, -1); !made) return report(made.error());
   const auto clean_up = [&](Exit exit) {
     if (exit == Exit::unhealthy) {

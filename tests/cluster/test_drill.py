@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import pty
 import signal
 import subprocess
 
@@ -91,6 +92,48 @@ def test_a_drill_whose_terminal_closes_makes_good():
             cluster[2].signal(signal.SIGCONT)
 
 
+def begin_drill(cluster, *words, **options):
+    return subprocess.Popen([naru_binary(), "drill", *words, "--rate", "100", "-b", cluster.bootstrap], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, env=clean_environment(), **options)
+
+
+def test_one_drill_at_a_time():
+    """A second one is refused, whether it comes later or was about to begin; neither harms anything."""
+    with Cluster(3) as cluster:
+        cluster.start()
+        mine, its = pty.openpty()
+        asking = begin_drill(cluster, "pause", "--quiet-time", "100ms", "--for", SHORT, stdin=its)
+        os.close(its)
+        first = None
+        try:
+            said = ""
+            while "Go on?" not in said:  # so it has looked for others already
+                said += (chunk := asking.stderr.read(1))
+                true(chunk, f"the drill ended: {said}")
+            first = begin_drill(cluster, "pause", "--quiet-time", "10m", "--yes", stdin=subprocess.DEVNULL)
+            wait_until(lambda: any(g["name"].startswith("naru-drill-") and g["members"] for g in cluster.json("group", "list")),
+                       "the clients of the first drill in their group")
+            later = cluster.run("drill", "kill-leader", "--yes")
+            equal(later.returncode, 1, f"exit code of a later drill: {later.stderr}")
+            true("another drill is under way" in later.stderr and "kill -9" not in later.stderr, later.stderr)
+            os.write(mine, b"y\n")
+            out, rest = asking.communicate(timeout=240)
+            equal(asking.returncode, 1, f"exit code of the one that had asked before: {out}{rest}")
+            true("another drill is under way" in rest and "pause of broker" not in rest, rest)
+            first.send_signal(signal.SIGINT)
+            out, rest = first.communicate(timeout=240)
+            equal(first.returncode, 130, f"exit code of the first drill, interrupted: {out}{rest}")
+            true("pause of broker" not in rest, rest)
+            equal([b.running for b in cluster.brokers], [True] * 3, "brokers that run")
+            equal(cluster.naru("topic", "list", "-o", "name"), "", "topics after the drills")
+        finally:
+            os.close(mine)
+            for drill in (asking, first):
+                if drill is not None:
+                    drill.kill()
+                    drill.communicate()
+
+
 def test_kill_by_command():
     """The harm is a command that the test serves, as it is for brokers in containers."""
     with Cluster(3) as cluster:
@@ -111,7 +154,7 @@ def test_a_rolling_restart():
         cluster.start()
         try:
             verdict, said = drilled(cluster, "rolling-restart")
-            true("one after the other" in said, said)
+            true("one after the other" in said and all(f"roker {n} leads " in said for n in (1, 2, 3)), said)
             equal(len(verdict["faults"]), 3, "faults in the verdict")
             equal(verdict["anomalies"]["lost"], 0, "records lost")
             equal(len(started_by_the_drill(cluster)), 3, "brokers that the drill started again")

@@ -1,7 +1,8 @@
 """What scripts/failover-demo prints for each kill, from runs that are told by hand."""
 import io
+import re
 
-from failover import page
+from failover import Screen, page
 from failover_report import judge, print_report
 from support import equal, true
 from timeline import Timeline
@@ -47,3 +48,33 @@ def test_the_page_shows_the_same():
     shown = page(told(), lines)
     for words in ("1,260", "1,254", "acked", "duplicated"):
         true(words in shown, f"{words} on the page")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_the_cluster_is_seen_live():
+    stream = Terminal()
+    screen = Screen(stream)
+    screen.load_began = screen.now()
+
+    def drawn(brokers, leaders, controller, **progress):
+        """What is written for it, and how many lines up it begins."""
+        begin = stream.tell()
+        screen.see(brokers, leaders, controller)
+        screen.progress({"sent": 0, "acknowledged": 0, "polled": 0, "silent_ms": 0} | progress)
+        text = stream.getvalue()[begin:]
+        up = re.match(r"\x1b\[(\d+)A\r\x1b\[J", text)
+        return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text).strip("\r\n").splitlines(), int(up[1]) if up else 0
+    before, above = drawn({1: True, 2: True, 3: True}, [1, 2], 3, at_ms=0)
+    equal(above, 0, "lines that are drawn over at first")
+    equal([line.split() for line in before[:2]], [["brokers", "1", "●", "2", "●", "3", "●"], ["leaders", "0", "→", "1", "1", "→", "2", "controller", "3"]],
+          "the picture of a whole cluster")
+    after, above = drawn({1: False, 2: True, 3: True}, [None, 2], 3, at_ms=500, sent=300, acknowledged=200, silent_ms=400)
+    equal(above, len(before), "lines that are drawn over")
+    equal([line.split() for line in after[:2]], [["brokers", "1", "✗", "down", "2", "●", "3", "●"], ["leaders", "0", "→", "—", "1", "→", "2", "controller", "3"]],
+          "the picture without broker 1")
+    true("400/s" in after[2], f"the rate: {after[2]}")
+    true("waiting 100" in after[3] and "no acknowledgement for 0.4 s" in after[3], f"the gap: {after[3]}")

@@ -1,4 +1,6 @@
 """Health and metrics of real brokers: what they say is compared with what was sent and with what was done to them."""
+import gzip
+import http.client
 import json
 import shutil
 import subprocess
@@ -6,7 +8,7 @@ import subprocess
 from http import HTTPStatus
 
 import looks
-from naru_cluster import Cluster, Failed, Workload, wait_until
+from naru_cluster import TOP, Cluster, Failed, Workload, wait_until
 from support import clean, equal, smoke, true
 
 COUNT = 1000
@@ -191,3 +193,27 @@ def test_the_default_port_gives_way():
         for broker, port in zip(cluster.brokers, ports):
             broker.settings["naru.http.port"] = port
             wait_until(lambda b=broker: looks.get(b, "/livez")[0] == 200, "alive")
+
+
+def test_the_pages_files_are_served_as_they_are_and_compressed():
+    with looks.give_ports(Cluster(1)) as cluster:
+        cluster.start()
+        port = cluster[1].settings["naru.http.port"]
+
+        def ask(path, method="GET", **headers):
+            connection = http.client.HTTPConnection(cluster[1].host, port, timeout=20)
+            connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        for path, file in (("/", "index.html"), ("/app.js", "app.js"), ("/vendor/uplot.js", "vendor/uplot.js"), ("/favicon.ico", "icon.svg")):
+            source = (TOP / "broker/http/page" / file).read_bytes()
+            status, headers, plain = ask(path)
+            equal((status, plain == source, headers["Content-Encoding"]), (200, True, None), f"{path} as it is")
+            true(headers["Content-Security-Policy"].startswith("default-src 'self';"), f"policy of {path}: {headers}")
+            status, small_headers, small = ask(path, Accept_Encoding="gzip, br")
+            equal((status, small_headers["Content-Encoding"], gzip.decompress(small) == source), (200, "gzip", True), f"{path} compressed")
+            true(len(small) < len(plain) and small_headers["ETag"] != headers["ETag"], f"{path}: {len(small)} of {len(plain)} bytes")
+            for tag, encoding in ((headers["ETag"], "identity"), (small_headers["ETag"], "gzip")):
+                status, _, body = ask(path, If_None_Match=tag, Accept_Encoding=encoding)
+                equal((status, body), (304, b""), f"{path} that the browser has")
+        equal(ask("/", "POST")[0], 405, "status of a POST")

@@ -59,7 +59,8 @@ if (mode === "many") {
 const page = await open(desktop);
 await page.locator(".link.live").waitFor();
 await page.waitForFunction(() => document.querySelectorAll(".flow .bar.in i").length >= 3);
-await page.waitForTimeout(4000); // for a picture with a curve in it
+const curve = (page) => page.locator(".chart canvas").waitFor({ state: "attached" }); // drawn once there is one
+await curve(page);
 await shot(page, "desktop-light-map", { fullPage: true });
 const headings = {};
 for (const key of ["2", "3", "4", "5", "6", "7", "1"]) {
@@ -118,22 +119,23 @@ say({ step: "messages", keys: [...new Set(keys)], pretty });
 
 // 3. In the dark, and on a phone.
 const dark = await open({ ...desktop, colorScheme: "dark" });
-await dark.waitForTimeout(3000);
+await curve(dark);
 await shot(dark, "desktop-dark-map", { fullPage: true });
 await dark.close();
 const small = await open(phone);
-await small.waitForTimeout(1500);
 const widths = {};
-for (const [key, name] of ["map", "topics", "messages", "groups", "events", "config", "quorum"].entries()) {
+// Each view with what it shows in the end: a width without that says nothing.
+const views = { map: ".chart canvas", topics: "tbody tr", messages: "main [role=status]", groups: "tbody tr", events: ".timeline li", config: "table.configs tbody tr", quorum: "tbody tr" };
+for (const [key, [name, content]] of Object.entries(views).entries()) {
   await small.goto(`${base}/#/${name}`);
   await small.locator(`nav a:nth-child(${key + 1})[aria-current=page]`).waitFor();
-  await small.waitForTimeout(700);
+  await small.locator(content).first().waitFor({ state: "attached" });
   widths[name] = await small.evaluate(() => document.documentElement.scrollWidth);
   await shot(small, `phone-dark-${name}`);
 }
 await small.close();
 const bright = await open({ ...phone, colorScheme: "light" });
-await bright.waitForTimeout(1500);
+await curve(bright);
 await shot(bright, "phone-light-map", { fullPage: true });
 await bright.close();
 say({ step: "small", widths });

@@ -1,8 +1,10 @@
 """Every command that a page shows is run as it stands there, and what the page says it prints is what it prints."""
 import ast
+import hashlib
 import re
 import shlex
 import subprocess
+import time
 
 from naru_cluster import TOP, Failed, Skipped, naru_binary
 from pages import CLUSTER, DEPLOY, Reading, blocks, pages, shape
@@ -18,6 +20,7 @@ def run_block(place, block):
         if command.lstrip().startswith("#"):
             continue
         print(f"    {block.page}: {command}", flush=True)
+        began = time.monotonic()
         bare = re.sub(r"\s+#.*", "", command)
         try:
             if bare in block.stays:
@@ -26,6 +29,7 @@ def run_block(place, block):
                 printed = place.run(command, typed="\n".join(block.lines[1:]) + "\n" if block.typed else None)
         except Failed as failure:
             raise Failed(f"{block.place} shows `{bare}`, which {failure}") from None
+        print(f"        took {time.monotonic() - began:.2f} s", flush=True)
     return printed
 
 
@@ -150,6 +154,57 @@ def test_paths_and_links():
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
             if "://" not in link:
                 true(((TOP / page).parent / link).exists(), f"{page} links to {link}, which is not there")
+
+
+def tried_by(page):
+    """(line, the last cell) of each row of the page's tables whose last column is "tried by"."""
+    inside = False
+    for number, line in enumerate((TOP / page).read_text().splitlines(), 1):
+        cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")] if line.startswith("|") else []
+        if inside and cells and not line.startswith("|---"):
+            yield number, line.rstrip("| ").rsplit("| ", 1)[-1] if not line.endswith("| |") else ""
+        inside = bool(cells) and (inside or cells[-1] == "tried by")
+
+
+def names_of_tests(suite):
+    """As the suite's `run` has them: what a pattern there is looked for in."""
+    for path in sorted((TOP / suite).glob("*/test_*.py" if suite == DEPLOY else "test_*.py")):
+        place = f"{path.parent.name}." if suite == DEPLOY else ""
+        for name in re.findall(r"^def test_(\w+)\(", path.read_text(), re.MULTILINE):
+            yield f"{place}{path.stem[5:]}.{name}"
+
+
+def test_what_is_said_to_try_a_row_is_there():
+    scenarios = {name for path in (TOP / "tests/chaos").glob("rows_*.py")
+                 for name in re.findall(r'^@scenario\(\d+, "([\w-]+)"', path.read_text(), re.MULTILINE)}
+    true(len(scenarios) > 50, f"scenarios found: {sorted(scenarios)}")
+    rows = [(page, *row) for page in ("docs/failures.md", "docs/kafka.md") for row in tried_by(page)]
+    true(len(rows) > 15, f"rows found: {rows}")
+    for page, line, cell in rows:
+        found = re.findall(r"`([^`]+)`", cell)
+        true(found, f"{page}:{line} names nothing that tries it")
+        for program, *words in (span.split() for span in found):
+            true(program == "naru" or (TOP / program).exists(), f"{page}:{line}: there is no {program}")
+            for word in words if program == "scripts/chaos" else []:
+                true(word in scenarios, f"{page}:{line}: scripts/chaos has no {word}")
+            for word in words if program.endswith("/run") else []:
+                names = list(names_of_tests(program.removesuffix("/run")))
+                true(any(word in name or (program.startswith(DEPLOY) and name.startswith(word)) for name in names), f"{page}:{line}: {program} has no {word}")
+
+
+def test_the_readme_names_what_is_answered():
+    """The table of requests in the README is that of docs/kafka.md, which a broker is asked for."""
+    answered = {name: versions for name, versions in re.findall(r"^\| (\w+) \| \d+ \| ([\d-]*\d) \|$", (TOP / "docs/kafka.md").read_text(), re.MULTILINE)}
+    table = re.search(r"^\| for \| requests \|\n\|---\|---\|\n((?:\|.*\n)+)", (TOP / "README.md").read_text(), re.MULTILINE)
+    true(table and len(answered) > 30, f"the tables of requests: {answered}")
+    equal(dict(re.findall(r"\b([A-Z]\w+) (\d+(?:-\d+)?)", table[1])), answered, "requests of the README")
+
+
+def test_vendored_files_are_what_they_are_said_to_be():
+    """Each file in the page's vendor folder stands in its README, with the sum that it has; scripts/vendor reads that table."""
+    folder = TOP / "broker/http/page/vendor"
+    said = dict(re.findall(r"^\| (\S+) \| \S+ \| [\w.-]+ \| \S+ \| .* \| ([0-9a-f]{64}) \|$", (folder / "README.md").read_text(), re.MULTILINE))
+    equal(said, {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir() if file.name != "README.md"}, "files and their sums")
 
 
 def test_the_readme_opens_every_page():

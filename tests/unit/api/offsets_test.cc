@@ -1,3 +1,4 @@
+#include "broker/api/last_change.h"
 #include "data_fixture.h"
 #include "kafka/delete_records.h"
 #include "kafka/describe_log_dirs.h"
@@ -278,8 +279,19 @@ TEST_CASE("log directories list the replicas of all shards") {
   with_traffic.traffic = true;
   const auto busy = f.ask<DescribeLogDirsResponse>(with_traffic, 4);
   REQUIRE(busy.up_ms >= 0);
+  REQUIRE_FALSE(busy.version.empty());
   REQUIRE(busy.bytes_in_per_second == -1);                               // not looked at often enough yet
+  REQUIRE(busy.last_change_ms == -1);                                    // nothing has changed yet
   REQUIRE(f.ask<DescribeLogDirsResponse>(with_traffic, 1).up_ms == -1);  // no tags
+  LastChange last_change;
+  last_change.tell({"t-0: leader 2 -> 1", "broker 2 is fenced", f.context.shard->now()});
+  f.context.last_change = &last_change;
+  const auto changed = f.ask<DescribeLogDirsResponse>(with_traffic, 4);
+  REQUIRE(changed.last_change == "t-0: leader 2 -> 1");
+  REQUIRE(changed.last_change_reason == "broker 2 is fenced");
+  REQUIRE(changed.last_change_ms >= 0);
+  REQUIRE(f.ask<DescribeLogDirsResponse>(all, 4).last_change.empty());  // nobody asked
+  f.context.last_change = nullptr;
 
   DescribeLogDirsRequest some;
   some.topics.emplace();

@@ -93,6 +93,10 @@ TEST_CASE("where --from begins") {
   CHECK(*parse_from("@1700000000000", now) == StartPosition{Kind::time, 1'700'000'000'000});
   CHECK(*parse_from("@2023-11-14T22:13:20Z", now) == StartPosition{Kind::time, 1'700'000'000'000});
   CHECK(*parse_from("@2023-11-14", now) == StartPosition{Kind::time, 1'699'920'000'000});
-  for (const std::string_view wrong : {"", "soon", "2w", "@", "@x", "h", "1.5"}) CHECK_FALSE(parse_from(wrong, now));
+  CHECK(*parse_from("-1h", now) == StartPosition{Kind::time, now - 3'600'000});
+  CHECK(*parse_from("2023-11-14", now) == StartPosition{Kind::time, 1'699'920'000'000});
+  CHECK(*parse_from("2023-11-14T22:13:20Z", now) == StartPosition{Kind::time, 1'700'000'000'000});
+  for (const std::string_view wrong : {"", "soon", "2w", "@", "@x", "h", "1.5", "--1h", "-h", "2023-11-14x"})
+    CHECK_FALSE(parse_from(wrong, now));
   CHECK(parse_from("soon", now, "--to").error().message.starts_with("--to soon: must be start, end"));
 }

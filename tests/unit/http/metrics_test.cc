@@ -293,3 +293,12 @@ TEST_CASE("the process is seen by the kernel") {
   CHECK(process.open_descriptors > 2);
   CHECK(process.uptime_seconds >= 0);
 }
+
+TEST_CASE("connections are told by the listener that they came in on") {
+  MetricsInput in;
+  in.connections.listeners = {{"INSIDE", 4, 10}, {"OUTSIDE", 1, 20}};
+  const std::string text = MetricsPage().render(in);
+  const std::string name = "kafka_server_socket_server_metrics_connection_count";
+  CHECK(value_of(text, name + R"({listener="INSIDE",networkProcessor="0"})") == 4);
+  CHECK(value_of(text, name + R"({listener="OUTSIDE",networkProcessor="0"})") == 1);
+}

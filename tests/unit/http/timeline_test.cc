@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "broker/api/last_change.h"
 #include "broker/http/cluster_json.h"
 #include "broker/http/service.h"
 #include "broker/http/timeline.h"
@@ -162,6 +163,43 @@ TEST_CASE("a topic that goes is named") {
   const BatchStory story = cluster.commit({metadata::RemoveTopicRecord{orders}});
   CHECK(story.gone_topics == std::vector<std::string>{"orders"});
   CHECK(says(story, "topic", "topic orders is deleted", ""));
+}
+
+TEST_CASE("the last change is what clients have to follow, and not what was before this process") {
+  common::SystemClock clock;
+  boost::asio::io_context io;
+  const auto shard = common::make_manual_shard(0, clock, io);
+  Timeline timeline(*shard);
+  broker::api::LastChange last_change;
+  timeline.set_last_change(&last_change);
+  int64_t next = 0;
+  const auto commit = [&](const std::vector<metadata::MetadataRecord>& records) {
+    raft::Entry entry;
+    entry.index = LogIndex(next++);
+    entry.term = Term(1);
+    entry.payload = controller::quorum::encode_records(records);
+    timeline.on_committed({entry});
+  };
+  metadata::RegisterBrokerRecord first;
+  first.broker_id = BrokerId(1);
+  metadata::RegisterBrokerRecord second;
+  second.broker_id = BrokerId(2);
+  metadata::PartitionRecord partition{.topic_id = orders, .partition = PartitionIndex(0), .state = {}};
+  partition.state.replicas = ids({1, 2});
+  partition.state.isr = ids({1, 2});
+  partition.state.leader = BrokerId(1);
+  commit({first, second, metadata::TopicRecord{orders, "orders"}, partition});
+  CHECK_FALSE(last_change.told());
+  timeline.go_live();
+  auto moved = Cluster::change(0);
+  moved.leader = metadata::LeaderChoice{BrokerId(2)};
+  moved.isr = ids({2});
+  commit({metadata::FenceBrokerRecord{BrokerId(1), {}}, moved});
+  REQUIRE(last_change.told());
+  CHECK(last_change.told()->text == "orders-0: leader 1 -> 2");
+  CHECK(last_change.told()->reason == "broker 1 is fenced");
+  commit({metadata::ConfigRecord{{metadata::ResourceType::broker, ""}, "k", "v"}});
+  CHECK(last_change.told()->text == "orders-0: leader 1 -> 2");
 }
 
 TEST_CASE("a page goes on from the offset that it has seen, or starts over") {

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <fstream>
 #include <future>
@@ -240,6 +241,11 @@ TEST_CASE("a client that leaves while its request waits is noticed, and nobody w
   while (broker.server->stats().connections > 1) std::this_thread::yield();
   CHECK(broker.answered_polls == 1);  // who is there and says nothing is left in peace
   CHECK(broker.abandoned_polls == 0);
+  const std::vector<ServerStats::OfListener> listeners = broker.server->stats().listeners;
+  const auto own = std::ranges::find(listeners, "PLAINTEXT", &ServerStats::OfListener::name);
+  REQUIRE(own != listeners.end());
+  CHECK(own->connections == 1);
+  CHECK(own->accepted == 2);
 }
 
 TEST_CASE("who only ends its side of the connection is answered all that it asked, and then closed (R111)") {
