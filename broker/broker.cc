@@ -1,5 +1,6 @@
 #include "broker/broker.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -404,6 +405,14 @@ void Broker::stop() {
   log_.info("stopped");
 }
 
+// What only the start needed lies free between what stays: the command line's parser alone leaves 400 KB. malloc gives back
+// by itself only what is at the end of its heaps.
+void give_back_memory_of_the_start() {
+#ifdef __GLIBC__
+  ::malloc_trim(0);
+#endif
+}
+
 int run(const BrokerConfig& given, const std::vector<std::string>& warnings) {
   BrokerConfig config = given;
   const std::optional<std::string> fitted = fit_memory(config, read_cgroup("memory.max"));
@@ -432,6 +441,7 @@ int run(const BrokerConfig& given, const std::vector<std::string>& warnings) {
   const uint16_t page = broker.http_port();
   tell_service_manager(
       fmt::format("READY=1\nSTATUS=serves clients{}", page == 0 ? "" : fmt::format("\nX_NARU_PAGE_PORT={}", page)));
+  give_back_memory_of_the_start();
   lifeline.wait_for_end();
   if (const auto failure = lifeline.failure()) {
     log.error("{}", *failure);

@@ -4,15 +4,18 @@
 
 #include <atomic>
 #include <cerrno>
+#include <condition_variable>
 #include <csignal>
 #include <ctime>
+#include <deque>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 
-#include <spdlog/async_logger.h>
 #include <spdlog/details/log_msg.h>
-#include <spdlog/details/thread_pool.h>
+#include <spdlog/details/log_msg_buffer.h>
 #include <spdlog/sinks/sink.h>
 
 #include "common/log_set_up.h"
@@ -21,23 +24,55 @@
 namespace common {
 namespace {
 
-// A start or a failover of thousands of partitions fits; some 1.5 MB.
+// A start or a failover of thousands of partitions fits. Some 400 bytes a line, while it waits: spdlog's own queue takes
+// 1.7 MB for as many at once, and keeps them.
 constexpr size_t lines_kept = 4096;
 // While more is logged than can be written, a loss is not told before each line.
 constexpr uint64_t lines_between_losses_told = 1000;
 
+using Line = spdlog::details::log_msg_buffer;
+
 // What drain_log() reads may be read in a signal handler: atomics, and nothing that is ever destroyed.
 struct LogWriter {
-  LogWriter() : queue(lines_kept, 1, [] { ::pthread_setname_np(::pthread_self(), "log"); }) {}
-
-  spdlog::details::thread_pool queue;
-  std::shared_ptr<spdlog::details::thread_pool> shared{&queue, [](auto*) {}};  // as spdlog wants it
+  std::mutex mutex;
+  std::condition_variable has_lines;
+  std::deque<Line> lines;
+  std::atomic<uint64_t> lost = 0;
   std::atomic<uint64_t> handed_over = 0;
-  std::atomic<uint64_t> done_with = 0;  // of these: written, or lost
+  std::atomic<uint64_t> done_with = 0;     // of these: written, or lost
   std::atomic<bool> has_given_up = false;  // a drain has waited in vain
 };
 std::atomic<LogWriter*> newest_writer = nullptr;
 static_assert(std::atomic<LogWriter*>::is_always_lock_free && std::atomic<uint64_t>::is_always_lock_free);
+
+// Where lines are logged: takes them into the queue. What they look like is the business of the sink behind it.
+class QueueSink final : public spdlog::sinks::sink {
+ public:
+  QueueSink(spdlog::sink_ptr behind, LogWriter& writer) : behind_(std::move(behind)), writer_(writer) {}
+
+  void log(const spdlog::details::log_msg& line) override {
+    bool is_waited_for = false;
+    {
+      const std::lock_guard lock(writer_.mutex);
+      is_waited_for = writer_.lines.empty();
+      if (writer_.lines.size() >= lines_kept) {
+        writer_.lines.pop_front();
+        ++writer_.lost;
+      }
+      writer_.lines.emplace_back(line);
+    }
+    if (is_waited_for) writer_.has_lines.notify_one();
+  }
+  void flush() override {}  // the writer does after each line
+  void set_pattern(const std::string& pattern) override { behind_->set_pattern(pattern); }
+  void set_formatter(std::unique_ptr<spdlog::formatter> formatter) override {
+    behind_->set_formatter(std::move(formatter));
+  }
+
+ private:
+  spdlog::sink_ptr behind_;
+  LogWriter& writer_;
+};
 
 // The sink of the writer's thread, in front of the real one: counts what is written, says what is missing.
 class CountingSink final : public spdlog::sinks::sink {
@@ -61,17 +96,22 @@ class CountingSink final : public spdlog::sinks::sink {
   struct Counted {
     CountingSink& sink;
     // Only older lines than one that waits are lost, so that after the last one this is all of them.
-    ~Counted() { sink.writer_.done_with = ++sink.written_ + sink.writer_.queue.overrun_counter(); }
+    ~Counted() { sink.writer_.done_with = ++sink.written_ + sink.writer_.lost; }
   };
 
   void tell_losses(const spdlog::details::log_msg& before) {
     ++since_told_;
-    const uint64_t lost = writer_.queue.overrun_counter();
+    const uint64_t lost = writer_.lost;
     if (lost == told_) return;
-    if (since_told_ < lines_between_losses_told && writer_.queue.queue_size() > 0) return;
+    if (since_told_ < lines_between_losses_told && is_more_waiting()) return;
     const std::string text = loss_text_(lost - std::exchange(told_, lost));
     since_told_ = 0;
     inner_->log(spdlog::details::log_msg(before.logger_name, spdlog::level::warn, text));
+  }
+
+  [[nodiscard]] bool is_more_waiting() {
+    const std::lock_guard lock(writer_.mutex);
+    return !writer_.lines.empty();
   }
 
   spdlog::sink_ptr inner_;
@@ -81,6 +121,21 @@ class CountingSink final : public spdlog::sinks::sink {
   uint64_t told_ = 0;
   uint64_t since_told_ = lines_between_losses_told;
 };
+
+// The writer's thread, as long as the process lives. What a sink throws is told by spdlog's logger, and the next line
+// tried.
+void write_lines(LogWriter& writer, const std::shared_ptr<CountingSink>& sink) {
+  spdlog::logger out("naru", sink);
+  out.set_level(spdlog::level::trace);  // who logged has chosen
+  for (;;) {
+    std::unique_lock lock(writer.mutex);
+    writer.has_lines.wait(lock, [&] { return !writer.lines.empty(); });
+    const Line line = std::move(writer.lines.front());
+    writer.lines.pop_front();
+    lock.unlock();
+    out.log(line.time, line.source, line.level, line.payload);
+  }
+}
 
 void drain_and_crash(int signal) {
   const int error = errno;
@@ -109,11 +164,15 @@ std::shared_ptr<spdlog::logger> make_queued_logger(spdlog::sink_ptr sink, LossTe
   // Never deleted: that would wait for the thread, and who takes the lines may stand still for ever.
   auto* const writer = new LogWriter;
   auto counting = std::make_shared<CountingSink>(std::move(sink), *writer, loss_text);
+  auto logger = std::make_shared<spdlog::logger>("naru", std::make_shared<QueueSink>(counting, *writer));
+  std::thread([writer, counting] {
+    ::pthread_setname_np(::pthread_self(), "log");
+    write_lines(*writer, counting);
+  }).detach();
   newest_writer = writer;
   model::before_check_fails([] { drain_log(); });
   drain_at_crash();
-  return std::make_shared<spdlog::async_logger>("naru", std::move(counting), writer->shared,
-                                                spdlog::async_overflow_policy::overrun_oldest);
+  return logger;
 }
 
 void count_queued_line() {

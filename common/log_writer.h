@@ -1,7 +1,7 @@
 // Who takes the log may stand still: a journal whose disk is full, a pipe that nobody reads, the hanging disk of
 // naru.log.file. Lines that a broker logs therefore wait in a bounded queue for a thread that writes nothing else, so
 // that neither Raft nor a shard ever waits for them; when the queue is full the oldest are lost, and the log says how
-// many (R32, R78). For logging.cc; spdlog does the work.
+// many (R32, R78). An empty queue takes no memory. For logging.cc; spdlog formats and writes.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -52,6 +52,9 @@ constexpr int32_t debugging_replica_id = -2;
 // for one.
 constexpr std::chrono::milliseconds wait_max = std::chrono::minutes(5);
 
+// To copy and check so much takes a shard's turn or more: its others come first before the next partition is read.
+constexpr size_t large_read_bytes = 256 << 10;
+
 // One partition of the plan.
 struct Part {
   Target target;
@@ -206,6 +209,7 @@ Awaitable<void> visit(std::shared_ptr<Fetch> fetch, const partition::PartitionRo
       continue;
     }
     co_await read_one(**partition, *fetch, index, budget, part);
+    if (part.read.records.size() >= large_read_bytes) co_await common::yield_to(router.shard(router.home_of(id)));
     read.emplace_back(std::move(*partition), index);
   }
   if (!waiter || budget.is_enough()) co_return;

@@ -52,11 +52,10 @@ struct Waiting {
 class RequestMetrics {
  public:
   static constexpr size_t keys_max = 96;
-  RequestMetrics() : by_key_(keys_max) {}
 
   void count(int16_t key, int16_t version, size_t bytes, server::Outcome::Kind kind, common::Duration took) {
     if (key < 0 || static_cast<size_t>(key) >= keys_max) return;
-    ApiMetrics& api = by_key_[static_cast<size_t>(key)];
+    ApiMetrics& api = of(key);
     api.time.observe(took);
     api.bytes += bytes;
     if (kind == server::Outcome::Kind::close) ++api.closed;
@@ -68,7 +67,7 @@ class RequestMetrics {
   template <class Response>
   void count_errors(int16_t key, const Response& response, server::Outcome::Kind kind) {
     if (key < 0 || static_cast<size_t>(key) >= keys_max) return;
-    ApiMetrics& api = by_key_[static_cast<size_t>(key)];
+    ApiMetrics& api = of(key);
     bool faulty = false;
     for_each_error(response, [&](common::model::ErrorCode code) {
       if (code == common::model::ErrorCode::none) return;
@@ -77,11 +76,19 @@ class RequestMetrics {
     });
     if (faulty && kind != server::Outcome::Kind::close) ++api.faulty;
   }
+  // Up to the largest key that was asked for.
   [[nodiscard]] const std::vector<ApiMetrics>& by_key() const { return by_key_; }
   [[nodiscard]] const Waiting& waiting() const { return waiting_; }
   [[nodiscard]] Waiting& waiting() { return waiting_; }
 
  private:
+  // More than a kilobyte each: most clients ask for keys below 25.
+  [[nodiscard]] ApiMetrics& of(int16_t key) {
+    const auto index = static_cast<size_t>(key);
+    if (index >= by_key_.size()) by_key_.resize(index + 1);
+    return by_key_[index];
+  }
+
   std::vector<ApiMetrics> by_key_;
   Waiting waiting_;
 };

@@ -233,7 +233,7 @@ void LeaderFetchSession::note_high_watermark(uint32_t number) {
   if (slot == nullptr || slot->standing != Standing::matching || slot->high_watermark_noted) return;
   slot->high_watermark_noted = true;
   high_watermarks_.push_back(number);
-  on_work_();
+  if (!high_watermarks_due_) on_work_();  // else next_deadline() has been told
 }
 
 void LeaderFetchSession::answer(uint32_t number, LeaderFrame& frame, size_t& frame_bytes, Instant now) {

@@ -1,6 +1,7 @@
 #include "broker/replication/replication_follower.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "broker/replication/patience.h"
@@ -60,9 +61,10 @@ class ReplicationFollower::Stream final : public ToLeaderEvents {
     heard_at_ = shard_.now();
     patience_.on_heard(heard_at_);
     if (!fetcher_) return;
-    if (auto taken = fetcher_->on_frame(std::move(frame), heard_at_); !taken) {
-      return end({BreakKind::rejected, taken.error().message});
-    }
+    const bool was_scheduled = std::exchange(is_scheduled_, true);  // what is to be said is said below
+    const auto taken = fetcher_->on_frame(std::move(frame), heard_at_);
+    is_scheduled_ = was_scheduled;
+    if (!taken) return end({BreakKind::rejected, taken.error().message});
     pump();
   }
   void on_writable() override { pump(); }

@@ -23,7 +23,10 @@ class ReplicationLeader::Stream final : public ToFollowerEvents {
 
   void on_frame(FollowerFrame frame) override {
     heard_at_ = shard_.now();
-    if (auto taken = session_.on_frame(frame, heard_at_); !taken) return end(taken.error().message);
+    const bool was_scheduled = std::exchange(is_scheduled_, true);  // what is to be said is said below
+    const auto taken = session_.on_frame(frame, heard_at_);
+    is_scheduled_ = was_scheduled;
+    if (!taken) return end(taken.error().message);
     pump();
   }
   void on_writable() override { pump(); }

@@ -23,6 +23,8 @@ constexpr size_t charge_step_min = 4 << 10;
 constexpr size_t charge_step_max = 1 << 20;
 constexpr size_t proven_bytes_max = 2 << 20;
 static_assert(FrameBuffer::least_room == 5 * charge_step_min);  // the first two steps: nothing is moved
+// Small answers that are ready together go out together; a large one goes by itself.
+constexpr size_t answer_bytes_together = 64 << 10;
 
 uint32_t read_u32(const std::byte* p) {
   uint32_t v = 0;
@@ -241,27 +243,48 @@ Awaitable<void> Connection::handle(std::shared_ptr<Connection> self, std::shared
   self->outcome_ready_.pulse();
 }
 
+// Those from the front on that are ready: one commit often answers several requests of a producer.
+std::vector<std::shared_ptr<Connection::Slot>> Connection::ready_answers() const {
+  std::vector<std::shared_ptr<Slot>> ready;
+  size_t bytes = 0;
+  for (const std::shared_ptr<Slot>& slot : in_flight_) {
+    if (!slot->outcome) break;
+    bytes += slot->outcome->response.size();
+    if (!ready.empty() && bytes > answer_bytes_together) break;
+    ready.push_back(slot);
+    if (slot->outcome->is_last) break;
+  }
+  return ready;
+}
+
 Awaitable<void> Connection::write_responses(std::shared_ptr<Connection> self) {
   while (!self->closed_) {
-    if (self->in_flight_.empty() || !self->in_flight_.front()->outcome) {
+    const std::vector<std::shared_ptr<Slot>> ready = self->ready_answers();
+    if (ready.empty()) {
       co_await common::until(self->outcome_ready_);
       continue;
     }
-    const std::shared_ptr<Slot> slot = self->in_flight_.front();
-    const size_t size = slot->outcome->response.size();
-    if (slot->outcome->kind == Outcome::Kind::answer) {
-      BufferChain framed(length_prefix(size));
+    BufferChain framed;
+    size_t bytes = 0;
+    for (const std::shared_ptr<Slot>& slot : ready) {
+      const size_t size = slot->outcome->response.size();
+      bytes += size;
+      if (slot->outcome->kind != Outcome::Kind::answer) continue;
+      framed.append(length_prefix(size));
       framed.append(std::move(slot->outcome->response));
+    }
+    if (!framed.empty()) {
       self->write_began_ = self->shard_.now();
       const auto written = co_await self->socket_.write(framed);
       self->write_began_.reset();
       if (!written) self->close("");
-      if (slot->outcome->is_last) self->close(slot->outcome->reason);
+      const Outcome& last = *ready.back()->outcome;
+      if (last.kind == Outcome::Kind::answer && last.is_last) self->close(last.reason);
       if (self->closed_) co_return;
     }
     self->last_activity_ = self->shard_.now();
-    self->unsent_bytes_ -= size;
-    self->in_flight_.pop_front();
+    self->unsent_bytes_ -= bytes;
+    self->in_flight_.erase(self->in_flight_.begin(), self->in_flight_.begin() + static_cast<std::ptrdiff_t>(ready.size()));
     if (self->has_ended_ && self->in_flight_.empty()) self->close("");
     if (!self->in_flight_.empty()) self->in_flight_.front()->request.give_turn();
     self->room_.pulse();

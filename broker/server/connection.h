@@ -165,6 +165,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   static Awaitable<void> handle(std::shared_ptr<Connection> self, std::shared_ptr<Slot> slot);
   static Awaitable<void> write_responses(std::shared_ptr<Connection> self);
   Awaitable<std::shared_ptr<Slot>> read_frame();
+  [[nodiscard]] std::vector<std::shared_ptr<Slot>> ready_answers() const;
   [[nodiscard]] bool may_read_on() const;
   [[nodiscard]] bool has_peer_gone();
   void end_requests();

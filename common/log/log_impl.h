@@ -31,6 +31,7 @@ struct ReadPlan {
   std::optional<uint64_t> exact_position;  // where the batch with request.from begins
   std::optional<OffsetEntry> hint;         // an index entry at or before it
   IndexReader<OffsetEntry> index;          // to be asked if there is no hint; file null: begin at the start
+  bool goes_on_from_medium = false;        // what came before it was read on the pool
 };
 struct ReadOutcome {
   ReadResult result;
@@ -85,7 +86,7 @@ class Log::Impl {
   [[nodiscard]] Result<bool> check_readable(const ReadRequest& request) const;  // false: nothing there yet
   [[nodiscard]] Segment* segment_for(Offset offset);
   [[nodiscard]] Result<ReadPlan> plan(const ReadRequest& request, Segment& segment, Waiting waiting);
-  void remember_position(Offset next_offset, const Segment& segment, uint64_t position);
+  void remember_position(Offset next_offset, const Segment& segment, uint64_t position, bool is_from_medium);
 
   // -- log_find.cc --
   void find_timestamp(TimestampMs at, Offset limit, FindDone done);
@@ -205,6 +206,7 @@ class Log::Impl {
     Offset next_offset;
     Offset segment_base;
     uint64_t position = 0;
+    bool is_from_medium = false;  // read on the pool up to here
   };
   std::array<std::optional<Position>, 4> positions;
   size_t next_position = 0;

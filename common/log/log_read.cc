@@ -190,8 +190,14 @@ Segment* Log::Impl::segment_for(Offset offset) {
   return after == segments.begin() ? segments.front().get() : std::prev(after)->get();
 }
 
-void Log::Impl::remember_position(Offset next_offset, const Segment& segment, uint64_t position) {
-  positions[next_position] = Position{next_offset, segment.base, position};
+void Log::Impl::remember_position(Offset next_offset, const Segment& segment, uint64_t position, bool is_from_medium) {
+  const Position now{next_offset, segment.base, position, is_from_medium};
+  for (auto& known : positions) {
+    if (!known || known->next_offset != next_offset || known->segment_base != segment.base) continue;
+    known = now;
+    return;
+  }
+  positions[next_position] = now;
   next_position = (next_position + 1) % positions.size();
 }
 
@@ -206,6 +212,7 @@ Result<ReadPlan> Log::Impl::plan(const ReadRequest& request, Segment& segment, W
     if (known && known->next_offset == request.from && known->segment_base == segment.base &&
         known->position < segment.size_bytes) {
       plan.exact_position = known->position;
+      plan.goes_on_from_medium = known->is_from_medium;
       return plan;
     }
   }
@@ -246,12 +253,17 @@ Result<ReadResult> Log::Impl::look(const ReadRequest& request, Waiting waiting) 
   for (Segment* segment = segment_for(request.from);;) {
     auto planned = plan(request, *segment, waiting);
     if (!planned) return tl::unexpected(planned.error());
+    // The kernel reads ahead of who reads the medium from one end to the other, so that all but the first megabyte would
+    // be found in memory: to copy and to check it here takes milliseconds, in which producers wait. Such a reader stays
+    // with the pool until the tail cache has what it asks for.
+    if (waiting == Waiting::never && planned->goes_on_from_medium) return ReadResult{{}, request.from, true};
     auto outcome = carry_out(*planned, waiting);
     if (!outcome) return tl::unexpected(outcome.error());
     if (!*outcome) return ReadResult{{}, request.from, true};
     ReadOutcome& read = **outcome;
     if (read.end_position) {
-      if (!read.result.records.empty()) remember_position(read.result.next_offset, *segment, *read.end_position);
+      if (!read.result.records.empty())
+        remember_position(read.result.next_offset, *segment, *read.end_position, false);
       return std::move(read.result);
     }
     const auto next = std::upper_bound(segments.begin(), segments.end(), segment->base,
@@ -286,7 +298,8 @@ void Log::Impl::read_cold(const ReadRequest& request, ReadDone done) {
           auto next = this->read(request, Waiting::allowed);  // a gap before the next segment: rare
           return done(std::move(next));
         }
-        if (!read.result.records.empty()) remember_position(read.result.next_offset, *now, *read.end_position);
+        if (!read.result.records.empty())
+          remember_position(read.result.next_offset, *now, *read.end_position, true);
         done(std::move(read.result));
       }));
 }

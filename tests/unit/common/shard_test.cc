@@ -19,6 +19,11 @@ Awaitable<void> wait_for(Event& event, std::optional<Instant> deadline, std::pro
   done.set_value(co_await until(event, deadline));
 }
 
+Awaitable<void> look_after_a_turn(Shard& shard, const int& links, std::promise<int>& done) {
+  co_await yield_to(shard);
+  done.set_value(links);
+}
+
 }  // namespace
 
 TEST_CASE("work crosses to another shard and comes back") {
@@ -28,6 +33,45 @@ TEST_CASE("work crosses to another shard and comes back") {
   std::promise<bool> done;
   a->spawn("cross", cross(*a, *b, done));
   REQUIRE(done.get_future().get());
+}
+
+TEST_CASE("what a shard's own work leads to is done before the loop turns") {
+  SystemClock clock;
+  int links = 0;
+  std::promise<int> done;
+  auto shard = make_thread_shard(0, clock, "a");  // ends before what its thread touches
+  shard->post([&] {
+    shard->post([&] {
+      ++links;
+      shard->post([&] {
+        ++links;
+        shard->post([&] { ++links; });
+      });
+    });
+    shard->spawn("look", look_after_a_turn(*shard, links, done));
+  });
+  REQUIRE(done.get_future().get() == 3);
+}
+
+TEST_CASE("work that leads to work without end keeps nobody out") {
+  SystemClock clock;
+  std::atomic<bool> is_enough = false;
+  std::promise<void> let_in;
+  std::promise<void> fired;
+  TimerHandle timer;
+  std::function<void()> again;
+  auto shard = make_thread_shard(0, clock, "a");  // ends before what its thread touches
+  again = [&] {
+    if (!is_enough) shard->post(again);
+  };
+  shard->post([&] {
+    timer = shard->call_at(shard->now() + 1ms, [&] { fired.set_value(); });
+    again();
+  });
+  REQUIRE(fired.get_future().wait_for(1min) == std::future_status::ready);
+  shard->post([&] { let_in.set_value(); });
+  REQUIRE(let_in.get_future().wait_for(1min) == std::future_status::ready);
+  is_enough = true;
 }
 
 TEST_CASE("a timer that is set after the machine has slept does not wait for those from before") {

@@ -89,7 +89,7 @@ struct Leader {
   }
   void run() {
     io.restart();
-    io.poll();
+    turns = io.poll();
   }
 
   common::SystemClock clock;
@@ -100,6 +100,7 @@ struct Leader {
   std::unique_ptr<ReplicationLeader> side;
   ToFollowerEvents* events = nullptr;
   uint64_t sequence = 0;
+  size_t turns = 0;  // of the loop, in the last run
 };
 
 }  // namespace
@@ -140,4 +141,14 @@ TEST_CASE("what comes during a write goes out at its end") {
   leader.end_write();
   REQUIRE(leader.answered() == 2);
   REQUIRE(leader.wire.written.back().answers.back().records.size() == 50);
+}
+
+TEST_CASE("what a frame leads to goes out with it, and the loop does not turn once more for it") {
+  Leader leader;
+  leader.append(100);
+  leader.end_write();
+  leader.append(50);
+  leader.says_position(100);
+  REQUIRE(leader.answered() == 2);
+  REQUIRE(leader.turns == 0);
 }
