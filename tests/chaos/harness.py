@@ -57,7 +57,6 @@ NOT_HERE = {
     29: "power cut: only a simulated disk loses what was not synced",
     33: "misdirected and stale blocks: needs a block device of our own",
     54: "mixed versions, rolling restart: there is one version yet",
-    58: "a reassignment with kills: tests/cluster/test_reassign.py does it to real processes, without pauses",
     59: "producer in an open transaction: no transactions yet",
     60: "delayed EndTxn: no transactions yet",
     61: "coordinator killed in a transaction: no transactions yet",

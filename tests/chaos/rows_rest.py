@@ -11,8 +11,8 @@ from naru_cluster import Failed, wait_until
 from rows_edge import unharmed, watched
 from rows_signals import laid_out, layout
 from views import described, epochs
-from wire import (connect, exchange, find_coordinator, frame, group_state, header, join_request, leave_request, parse_join,
-                  read_frame, sync_request)
+from wire import (connect, exchange, find_coordinator, frame, header, join_request, leave_request, parse_join, read_frame,
+                  sync_request)
 
 
 @scenario(55, "new-address", "a broker comes back with another address", "R112: found at the new one, clients too", needs=("namespaces",))
@@ -137,6 +137,14 @@ def coordinator(cluster, group):
                 if error == 0:
                     return node
     raise Failed("no coordinator")
+
+
+def group_state(connection, group):
+    """As its coordinator says it: Stable, PreparingRebalance, ... (DescribeGroups v0)."""
+    answer = exchange(connection, header(15, 0) + struct.pack(">ih", 1, len(group)) + group.encode())
+    at = 4 + 2 + 2 + len(group)  # after the number of groups, the error and the group's name
+    (size,) = struct.unpack_from(">h", answer, at)
+    return answer[at + 2:at + 2 + size].decode()
 
 
 def kill_within_a_rebalance(cluster, group):
