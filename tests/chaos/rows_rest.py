@@ -192,6 +192,14 @@ def coordinator(cluster, group):
     raise Failed("no coordinator")
 
 
+def group_state(connection, group):
+    """As its coordinator says it: Stable, PreparingRebalance, ... (DescribeGroups v0)."""
+    answer = exchange(connection, header(15, 0) + struct.pack(">ih", 1, len(group)) + group.encode())
+    at = 4 + 2 + 2 + len(group)  # after the number of groups, the error and the group's name
+    (size,) = struct.unpack_from(">h", answer, at)
+    return answer[at + 2:at + 2 + size].decode()
+
+
 def kill_within_a_rebalance(cluster, group):
     """A member joins and never syncs: the group is in the middle of a rebalance when its coordinator dies. Returns that one;
     Failed where the group does not rebalance there, as when another broker leads it by now."""

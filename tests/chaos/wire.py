@@ -70,14 +70,6 @@ def find_coordinator(connection, group):
     return error, node
 
 
-def group_state(connection, group):
-    """As its coordinator says it: Stable, PreparingRebalance, ... (DescribeGroups v0)."""
-    answer = exchange(connection, header(15, 0) + struct.pack(">i", 1) + string(group))
-    at = 4 + 2 + 2 + len(group)  # after the number of groups, the error and the group's name
-    (size,) = struct.unpack_from(">h", answer, at)
-    return answer[at + 2:at + 2 + size].decode()
-
-
 def join_request(group, member, session_ms=10000, rebalance_ms=10000):
     return (header(11, 2) + string(group) + struct.pack(">ii", session_ms, rebalance_ms) + string(member) + string("consumer") +
             struct.pack(">i", 1) + string("range") + struct.pack(">i", 0))
