@@ -257,8 +257,8 @@ Result<ReadResult> Log::Impl::look(const ReadRequest& request, Waiting waiting) 
   for (Segment* segment = segment_for(request.from);;) {
     auto planned = plan(request, *segment, waiting);
     if (!planned) return tl::unexpected(planned.error());
-    // The kernel reads ahead of who reads the medium from one end to the other, so that all but the first megabyte would
-    // be found in memory: to copy and to check it here takes milliseconds, in which producers wait. Such a reader stays
+    // The kernel reads ahead of who reads the medium from one end to the other, so that all but the first megabyte is
+    // found in memory: to copy and to check it here takes milliseconds, in which producers wait. Such a reader stays
     // with the pool until it has nearly caught up.
     if (waiting == Waiting::never && planned->goes_on_from_medium) return ReadResult{{}, request.from, true};
     auto outcome = carry_out(*planned, waiting);
