@@ -141,7 +141,7 @@ class Broker {
   common::Logger log_;
   common::SystemClock clock_;
   DeviceRandom random_;
-  common::disk::DiskPool disk_pool_{{}};
+  common::disk::DiskPool disk_pool_{{.read_niceness = 5}};
   common::disk::DiskPool metadata_pool_{{.sync_threads = 1, .read_threads = 1}};
 
   // Threads first: everything else dies before them.
@@ -405,8 +405,8 @@ void Broker::stop() {
   log_.info("stopped");
 }
 
-// What only the start needed lies free between what stays: the command line's parser alone leaves 400 KB. malloc gives back
-// by itself only what is at the end of its heaps.
+// What only the start needed lies free between what stays: the command line's parser alone leaves 400 KB. malloc gives
+// back by itself only what is at the end of its heaps.
 void give_back_memory_of_the_start() {
 #ifdef __GLIBC__
   ::malloc_trim(0);

@@ -24,8 +24,8 @@
 namespace common {
 namespace {
 
-// A start or a failover of thousands of partitions fits. Some 400 bytes a line, while it waits: spdlog's own queue takes
-// 1.7 MB for as many at once, and keeps them.
+// A start or a failover of thousands of partitions fits. Some 400 bytes a line, while it waits: spdlog's own queue
+// takes 1.6 MB for as many at once, and keeps them.
 constexpr size_t lines_kept = 4096;
 // While more is logged than can be written, a loss is not told before each line.
 constexpr uint64_t lines_between_losses_told = 1000;

@@ -96,8 +96,8 @@ class ThreadShard final : private OwnedLoop, public LoopShard {
   }
   ~ThreadShard() override { stop(); }
 
-  // Asio asks the kernel what else there is (epoll_wait) between a handler and what it posts; a produce goes through four
-  // such steps. What this thread posts is therefore done in one go, in its order.
+  // Asio asks the kernel what else there is (epoll_wait) between a handler and what it posts; a produce goes through
+  // four such steps. What this thread posts is therefore done in one go, in its order.
   void post(std::function<void()> f) override {
     if (!is_current()) return LoopShard::post(std::move(f));
     own_->push_back(std::move(f));

@@ -284,7 +284,8 @@ Awaitable<void> Connection::write_responses(std::shared_ptr<Connection> self) {
     }
     self->last_activity_ = self->shard_.now();
     self->unsent_bytes_ -= bytes;
-    self->in_flight_.erase(self->in_flight_.begin(), self->in_flight_.begin() + static_cast<std::ptrdiff_t>(ready.size()));
+    const auto first = self->in_flight_.begin();
+    self->in_flight_.erase(first, first + static_cast<std::ptrdiff_t>(ready.size()));
     if (self->has_ended_ && self->in_flight_.empty()) self->close("");
     if (!self->in_flight_.empty()) self->in_flight_.front()->request.give_turn();
     self->room_.pulse();

@@ -17,6 +17,10 @@ using records::BatchView;
 
 namespace {
 
+// Of a segment: a reader of the medium that has come so near to its end is looked for in memory again. Where the tail
+// cache holds nothing it would else stay with the pool for ever.
+constexpr uint64_t little_left = 64 << 10;
+
 model::Unexpected corrupt(const disk::File& file, uint64_t position, std::string_view what) {
   return fail(ErrorCode::corrupt_message, fmt::format("{} at byte {}: {}", file.path(), position, what));
 }
@@ -253,9 +257,9 @@ Result<ReadResult> Log::Impl::look(const ReadRequest& request, Waiting waiting) 
   for (Segment* segment = segment_for(request.from);;) {
     auto planned = plan(request, *segment, waiting);
     if (!planned) return tl::unexpected(planned.error());
-    // The kernel reads ahead of who reads the medium from one end to the other, so that all but the first megabyte would
-    // be found in memory: to copy and to check it here takes milliseconds, in which producers wait. Such a reader stays
-    // with the pool until the tail cache has what it asks for.
+    // The kernel reads ahead of who reads the medium from one end to the other, so that all but the first megabyte is
+    // found in memory: to copy and to check it here takes milliseconds, in which producers wait. Such a reader stays
+    // with the pool until it has nearly caught up.
     if (waiting == Waiting::never && planned->goes_on_from_medium) return ReadResult{{}, request.from, true};
     auto outcome = carry_out(*planned, waiting);
     if (!outcome) return tl::unexpected(outcome.error());
@@ -298,8 +302,10 @@ void Log::Impl::read_cold(const ReadRequest& request, ReadDone done) {
           auto next = this->read(request, Waiting::allowed);  // a gap before the next segment: rare
           return done(std::move(next));
         }
-        if (!read.result.records.empty())
-          remember_position(read.result.next_offset, *now, *read.end_position, true);
+        if (!read.result.records.empty()) {
+          const bool goes_on = now->size_bytes > *read.end_position + little_left;
+          remember_position(read.result.next_offset, *now, *read.end_position, goes_on);
+        }
         done(std::move(read.result));
       }));
 }

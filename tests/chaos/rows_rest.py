@@ -11,8 +11,8 @@ from naru_cluster import Failed, wait_until
 from rows_edge import unharmed, watched
 from rows_signals import laid_out, layout
 from views import described, epochs, others, registrations, takeover
-from wire import (connect, exchange, find_coordinator, frame, group_state, header, join_request, leave_request, parse_join,
-                  read_frame, sync_request)
+from wire import (connect, exchange, find_coordinator, frame, header, join_request, leave_request, parse_join, read_frame,
+                  sync_request)
 
 
 @scenario(55, "new-address", "a broker comes back with another address", "R112: found at the new one, clients too", needs=("namespaces",))
