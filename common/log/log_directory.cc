@@ -740,42 +740,59 @@ void note_siblings(const std::vector<std::unique_ptr<LogDirectory>>& directories
   }
 }
 
-std::vector<TopicPartition> make_way(const std::vector<std::unique_ptr<LogDirectory>>& directories) {
-  struct Place {
-    LogDirectory* directory;
-    PartitionDirectory found;
-  };
+namespace {
+
+struct Place {
+  LogDirectory* directory;
+  PartitionDirectory found;
+};
+
+const Place* worth_less(const Place& a, const Place& b) {
+  if (a.found.topic_id != b.found.topic_id) return nullptr;
+  if (a.found.never_in_sync != b.found.never_in_sync) {
+    const Place& stand_in = a.found.never_in_sync ? a : b;
+    // With records it is for a person to say: it may have been in sync without having been noted to be.
+    return stand_in.found.is_blank ? &stand_in : nullptr;
+  }
+  if (a.found.never_in_sync) return nullptr;
+  // A life in which both were here would not have begun: so the one that missed the last life is the stale one.
+  const auto life_a = a.directory->previous_broker_epoch();
+  const auto life_b = b.directory->previous_broker_epoch();
+  if (!life_a || !life_b || life_a == life_b) return nullptr;
+  return *life_a < *life_b ? &a : &b;
+}
+
+}  // namespace
+
+std::vector<MadeWay> make_way(const std::vector<std::unique_ptr<LogDirectory>>& directories) {
   std::map<TopicPartition, std::vector<Place>> places;
   for (const auto& directory : directories) {
     for (const PartitionDirectory& found : directory->partitions()) {
       if (found.topic_id) places[found.partition].push_back({directory.get(), found});
     }
   }
-  std::vector<TopicPartition> returned;
+  std::vector<MadeWay> made;
   for (const auto& [partition, there] : places) {
-    if (there.size() != 2 || there[0].found.topic_id != there[1].found.topic_id) continue;
-    if (there[0].found.never_in_sync == there[1].found.never_in_sync) continue;
-    const Place& stand_in = there[0].found.never_in_sync ? there[0] : there[1];
-    // Where it has records it is for a person to say: it may have been in sync without having been noted to be.
-    if (!stand_in.found.is_blank) continue;
-    stand_in.directory->disown(partition);
-    returned.push_back(partition);
+    const Place* stale = there.size() == 2 ? worth_less(there[0], there[1]) : nullptr;
+    if (stale == nullptr) continue;
+    stale->directory->disown(partition);
+    made.push_back({partition, stale->found.path});
   }
-  return returned;
+  return made;
 }
 
 Result<void> check_each_partition_once(const std::vector<const LogDirectory*>& directories) {
-  struct Place {
+  struct Seen {
     const LogDirectory* directory;
     bool never_in_sync;
   };
-  std::map<TopicPartition, Place> seen;
+  std::map<TopicPartition, Seen> seen;
   for (const LogDirectory* directory : directories) {
     for (const PartitionDirectory& found : directory->partitions()) {
       if (!found.topic_id) continue;  // a stray
-      const auto [there, is_new] = seen.emplace(found.partition, Place{directory, found.never_in_sync});
+      const auto [there, is_new] = seen.emplace(found.partition, Seen{directory, found.never_in_sync});
       if (is_new) continue;
-      const Place& first = there->second;
+      const Seen& first = there->second;
       std::string remedy = "one of the two is old: move the old one away";
       if (first.never_in_sync != found.never_in_sync)
         remedy = fmt::format("that in {} was begun while the other was not there, and is not known to have been in sync: "

@@ -212,10 +212,15 @@ class LogDirectory {
 void note_if_less(const std::vector<std::unique_ptr<LogDirectory>>& directories);
 // What the next start is to find, apart from partitions. Once all have their identities.
 void note_siblings(const std::vector<std::unique_ptr<LogDirectory>>& directories);
-// A copy that was begun because the disk of the real one was not mounted, and has got nothing since, makes way for that
-// one, which is here again: its directory disowns it. Returns which.
-[[nodiscard]] std::vector<TopicPartition> make_way(const std::vector<std::unique_ptr<LogDirectory>>& directories);
-// A partition that lies in two directories has a stale copy in one of them, and nobody can tell which (but make_way).
+struct MadeWay {
+  TopicPartition partition;
+  std::string path;
+};
+// Where a disk was not mounted for a while a partition may lie in two directories. What can be told to be worth less
+// than the other copy makes way for it: its directory disowns it. That is a copy in the place of what was missing that
+// has got nothing since, and what was away while the other one was this broker's (R44).
+[[nodiscard]] std::vector<MadeWay> make_way(const std::vector<std::unique_ptr<LogDirectory>>& directories);
+// Any other partition that lies in two directories has a stale copy in one of them, and nobody can tell which.
 [[nodiscard]] Result<void> check_each_partition_once(const std::vector<const LogDirectory*>& directories);
 // Partitions that had records by the checkpoints, and lie in none of the directories any more. That one which was
 // deleted or set aside in order is not among them is the business of whoever did that: a checkpoint must not outlive
