@@ -752,14 +752,15 @@ const Place* worth_less(const Place& a, const Place& b) {
   if (a.found.never_in_sync != b.found.never_in_sync) {
     const Place& stand_in = a.found.never_in_sync ? a : b;
     // With records it is for a person to say: it may have been in sync without having been noted to be.
-    return stand_in.found.is_blank ? &stand_in : nullptr;
+    return stand_in.found.is_blank || mutant<"R46-drops-a-stand-in-with-records">() ? &stand_in : nullptr;
   }
   if (a.found.never_in_sync) return nullptr;
   // A life in which both were here would not have begun: so the one that missed the last life is the stale one.
   const auto life_a = a.directory->previous_broker_epoch();
   const auto life_b = b.directory->previous_broker_epoch();
   if (!life_a || !life_b || life_a == life_b) return nullptr;
-  return *life_a < *life_b ? &a : &b;
+  const bool is_a_stale = mutant<"R44-keeps-what-missed-a-life">() ? *life_a > *life_b : *life_a < *life_b;
+  return is_a_stale ? &a : &b;
 }
 
 }  // namespace
