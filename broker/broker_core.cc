@@ -4,6 +4,7 @@
 
 #include "broker/controller_settings.h"
 #include "broker/kafka_directory.h"
+#include "common/log/log_directories.h"
 #include "common/model/mutant.h"
 
 namespace broker {

@@ -5,6 +5,7 @@
 
 #include "broker/partition/replica_manager.h"
 #include "common/disk/simulated_disk.h"
+#include "common/log/log_directories.h"
 #include "partition/partition_fixture.h"
 
 namespace sim {
