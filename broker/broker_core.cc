@@ -4,6 +4,7 @@
 
 #include "broker/controller_settings.h"
 #include "broker/kafka_directory.h"
+#include "common/log/log_directories.h"
 #include "common/model/mutant.h"
 
 namespace broker {
@@ -177,13 +178,12 @@ Result<void> BrokerCore::open_directories() {
   return {};
 }
 
-// A disk is mounted again. The copies that were begun meanwhile are worth nothing, and no more is claimed for those that
-// are back than was when they were missing (R44).
+// A disk is mounted again. No more is claimed for what is back than was when it was missing (R44).
 void BrokerCore::take_back_what_returned() {
-  const auto returned = common::log::make_way(opened_);
-  if (returned.empty()) return;
-  log_.warn("{}{} is here again: the empty copy that was begun in its place is set aside", returned.front(),
-            returned.size() > 1 ? fmt::format(" (and {} more)", returned.size() - 1) : "");
+  const auto stale = common::log::make_way(opened_);
+  if (stale.empty()) return;
+  log_.warn("{} lies in two of log.dirs: {} is worth less and set aside{}", stale.front().partition, stale.front().path,
+            stale.size() > 1 ? fmt::format(" (and {} more)", stale.size() - 1) : "");
   for (const auto& directory : opened_) directory->forget_previous_epoch();
 }
 

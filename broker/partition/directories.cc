@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "broker/partition/replica_manager.h"
+#include "common/log/log_directories.h"
 #include "common/model/mutant.h"
 
 namespace broker::partition {

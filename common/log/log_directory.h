@@ -204,24 +204,4 @@ class LogDirectory {
   std::optional<Error> failure_;
 };
 
-// R46: whether what this broker had may be missing: in a directory that is new, in the place of one whose disk is not
-// there, or that is not in log.dirs any more, or a partition that is gone; or it was at an earlier start, and not all
-// copies have been made since.
-[[nodiscard]] bool found_less(const std::vector<const LogDirectory*>& directories);
-// Durably, for the next starts, where it is so. Before any of them is given its identity.
-void note_if_less(const std::vector<std::unique_ptr<LogDirectory>>& directories);
-// What the next start is to find, apart from partitions. Once all have their identities.
-void note_siblings(const std::vector<std::unique_ptr<LogDirectory>>& directories);
-// A copy that was begun because the disk of the real one was not mounted, and has got nothing since, makes way for that
-// one, which is here again: its directory disowns it. Returns which.
-[[nodiscard]] std::vector<TopicPartition> make_way(const std::vector<std::unique_ptr<LogDirectory>>& directories);
-// A partition that lies in two directories has a stale copy in one of them, and nobody can tell which (but make_way).
-[[nodiscard]] Result<void> check_each_partition_once(const std::vector<const LogDirectory*>& directories);
-// Partitions that had records by the checkpoints, and lie in none of the directories any more. That one which was
-// deleted or set aside in order is not among them is the business of whoever did that: a checkpoint must not outlive
-// its name.
-[[nodiscard]] std::vector<TopicPartition> lost_partitions(const std::vector<const LogDirectory*>& directories);
-// A clean end counts only if all directories agree on the broker epoch (R70).
-[[nodiscard]] std::optional<BrokerEpoch> agreed_previous_epoch(const std::vector<const LogDirectory*>& directories);
-
 }  // namespace common::log

@@ -1,5 +1,5 @@
 // A data directory over its runs: lock, identity, markers, checkpoints, partitions (R42, R70, R73, R75, R83).
-#include "common/log/log_directory.h"
+#include "common/log/log_directories.h"
 #include "log/log_fixture.h"
 
 using namespace log_test;

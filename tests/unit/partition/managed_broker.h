@@ -5,6 +5,7 @@
 
 #include "broker/partition/replica_manager.h"
 #include "common/disk/simulated_disk.h"
+#include "common/log/log_directories.h"
 #include "partition/partition_fixture.h"
 
 namespace sim {
@@ -51,7 +52,7 @@ struct Broker {
       all.push_back(std::move(*opened));
       views.push_back(all.back().get());
     }
-    returned = common::log::make_way(all);
+    made_way = common::log::make_way(all);
     common::log::note_if_less(all);
     for (size_t i = 0; i < all.size(); ++i) {
       if (!all[i]->identity())
@@ -230,8 +231,8 @@ struct Broker {
   std::vector<metadata::ReplicaTrouble> troubles;
   common::log::PreviousEnd previous_end = common::log::PreviousEnd::unknown;
   std::optional<common::model::BrokerEpoch> previous_epoch;
-  std::vector<TopicPartition> lost;      // missed by the last start
-  std::vector<TopicPartition> returned;  // of which it found what had been missing
+  std::vector<TopicPartition> lost;            // missed by the last start
+  std::vector<common::log::MadeWay> made_way;  // copies that it disowned
   std::unique_ptr<SimShard> shard;
   std::unique_ptr<Directories> directories;
   std::unique_ptr<ReplicaManager> manager;

@@ -281,7 +281,8 @@ TEST_CASE("an empty copy that was begun while a disk was not mounted makes way f
     REQUIRE(made.has_value());
   }
   b.start();
-  REQUIRE(b.returned == std::vector<TopicPartition>{{"orders", PartitionIndex(0)}});
+  REQUIRE(b.made_way.size() == 1);
+  REQUIRE(b.made_way[0].path == other_one + "/orders-0");
   b.register_broker();
   b.advance(1s);
   REQUIRE(b.find(orders)->directory() == mounted);
@@ -292,8 +293,30 @@ TEST_CASE("an empty copy that was begun while a disk was not mounted makes way f
   b.stop();
   b.disk->kill();
   b.start();
-  REQUIRE(b.returned.empty());
+  REQUIRE(b.made_way.empty());
   REQUIRE(b.find(orders)->log_end_offset() == Offset(5));
+}
+
+TEST_CASE("of two copies the one makes way that missed the last life of this broker (R44)") {
+  SimulatedDisk disk;
+  const TopicPartition partition{"orders", PartitionIndex(0)};
+  const auto [first_life, second_life] = GENERATE(std::pair(3, 7), std::pair(7, 3), std::pair(7, 7));
+  for (const auto& [path, life, id] : {std::tuple("a", first_life, 1), std::tuple("b", second_life, 2)}) {
+    auto opened = LogDirectory::open(disk, path);
+    REQUIRE((*opened)->give_identity({"c", BrokerId(1), Uuid::from_halves(5, static_cast<uint64_t>(id))}).has_value());
+    REQUIRE((*opened)->begin_run().has_value());
+    REQUIRE((*opened)->create_partition(partition, orders).has_value());
+    (*opened)->note_broker_epoch(common::model::BrokerEpoch(life), {});
+    disk.run_until_idle();
+    REQUIRE((*opened)->end_run().has_value());
+  }
+  std::vector<std::unique_ptr<LogDirectory>> all;
+  for (const char* path : {"a", "b"}) all.push_back(std::move(*LogDirectory::open(disk, path)));
+  const auto made_way = common::log::make_way(all);
+  REQUIRE(made_way.size() == (first_life == second_life ? 0 : 1));
+  if (!made_way.empty()) REQUIRE(made_way[0].path == (first_life < second_life ? "a/orders-0" : "b/orders-0"));
+  const bool is_clear = common::log::check_each_partition_once({all[0].get(), all[1].get()}).has_value();
+  REQUIRE(is_clear == (first_life != second_life));
 }
 
 TEST_CASE("of two copies none makes way that has records, was in sync or is another topic's: a person has to say") {
