@@ -90,15 +90,11 @@ Outcome<std::vector<Cut>> plan(client::Cluster& cluster, const TopicTrimCommand&
   for (const TopicPartition& p : partitions) {
     const auto start = at(*starts, p);
     const auto end = at(*ends, p);
-    if (!start || !end)
+    const auto before = start && end ? offset_meant(*until, *start, *end, at(by_time, p)) : std::nullopt;
+    if (!before)
       return problem(Exit::refused, fmt::format("{} has no leader that tells its offsets", p),
                      fmt::format("`naru why consume {}` says why", command.topic));
-    int64_t before = *start;
-    if (until->kind == Kind::end) before = *end;
-    if (until->kind == Kind::tail) before = *end - until->number;
-    if (until->kind == Kind::offset) before = until->number;
-    if (until->kind == Kind::time) before = at(by_time, p).value_or(-1) >= 0 ? *at(by_time, p) : *end;
-    cuts.push_back({p, *start, std::clamp(before, *start, *end)});
+    cuts.push_back({p, *start, *before});
   }
   return cuts;
 }
