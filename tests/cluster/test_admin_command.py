@@ -35,6 +35,17 @@ def test_settings_with_their_origin():
         equal(cluster.json("config", "get", "topic", "t", "retention.ms")[0]["source"], "cluster", "source of the cluster's default")
 
 
+def test_any_broker_leads_to_the_settings_of_each():
+    with Cluster(3) as cluster:
+        cluster.start()
+        for broker in cluster.brokers:
+            told = cluster.json("config", "get", "broker", broker.id, "node.id", bootstrap=cluster[1].address)
+            equal(told[0]["value"], str(broker.id), f"node.id of broker {broker.id}, asked of broker 1")
+        absent = cluster.run("config", "get", "broker", 9)
+        equal(absent.returncode, 1, "exit code of a broker that is not there")
+        true("broker 9 is not up" in absent.stderr, absent.stderr)
+
+
 def test_groups_are_moved_and_deleted():
     with Cluster(1) as cluster:
         cluster.start()
