@@ -204,6 +204,11 @@ Exit run(const TopicTrimCommand& command) {
         items.push_back({fmt::format("{}-{}", t.name, p.partition_index), p.error_code, ""});
     }
   }
+  for (const Cut& cut : *cuts) {
+    const std::string name = fmt::format("{}-{}", cut.partition.topic, cut.partition.partition.value);
+    if (std::ranges::find(items, name, &ItemOutcome::name) == items.end())  // its leader has gone meanwhile
+      items.push_back({name, ErrorCode::leader_not_available, ""});
+  }
   return print_items(command.shared.format, "trim", "trimmed", items);
 }
 
