@@ -13,6 +13,7 @@
 #include "cli/session.h"
 #include "kafka/describe_configs.h"
 #include "kafka/incremental_alter_configs.h"
+#include "kafka/metadata.h"
 
 namespace cli {
 namespace {
@@ -81,6 +82,30 @@ std::string next_origin(const Config& config) {
   return fmt::format("{} ({})", next.value.value_or("-"), source_text(next.source));
 }
 
+Outcome<client::Broker> living_broker(client::Cluster& cluster, const std::string& id) {
+  kafka::MetadataRequest brokers_only;
+  brokers_only.topics.emplace();
+  brokers_only.allow_auto_topic_creation = false;
+  const auto answer = cluster.call<kafka::MetadataResponse>(brokers_only);
+  if (!answer) return tl::unexpected(answer.error());
+  for (const auto& b : answer->brokers) {
+    if (std::to_string(b.node_id) == id) return client::Broker{b.node_id, {b.host, static_cast<uint16_t>(b.port)}};
+  }
+  return problem(Exit::refused, fmt::format("broker {} is not up, and only it knows its settings", id),
+                 "`naru broker list` shows which are");
+}
+
+// Of topics and of the cluster any broker tells; of a broker, only that one.
+Outcome<kafka::DescribeConfigsResponse> ask(client::Cluster& cluster, const Resource& resource,
+                                            const kafka::DescribeConfigsRequest& request) {
+  constexpr int8_t of_brokers = 4;
+  if (resource.type != of_brokers || resource.name.empty())
+    return cluster.call<kafka::DescribeConfigsResponse>(request);
+  const Outcome<client::Broker> broker = living_broker(cluster, resource.name);
+  if (!broker) return tl::unexpected(broker.error());
+  return cluster.call_on<kafka::DescribeConfigsResponse>(*broker, request);
+}
+
 Outcome<std::vector<Config>> fetch(client::Cluster& cluster, const ConfigGetCommand& command,
                                    const Resource& resource) {
   kafka::DescribeConfigsRequest request;
@@ -91,7 +116,7 @@ Outcome<std::vector<Config>> fetch(client::Cluster& cluster, const ConfigGetComm
   one.configuration_keys.reset();
   if (!command.keys.empty()) one.configuration_keys = command.keys;
   request.resources.push_back(std::move(one));
-  const auto answer = cluster.call<kafka::DescribeConfigsResponse>(request);
+  const auto answer = ask(cluster, resource, request);
   if (!answer) return tl::unexpected(answer.error());
   if (answer->results.empty()) return std::vector<Config>{};
   const auto& result = answer->results.front();

@@ -15,7 +15,8 @@ using common::model::ErrorCode;
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view list_shape =
-    R"([{"name": "text", "state": "text", "members": 0, "lag": 0, "lag_seconds": 0.0 or null, "coordinator": 1 or null}]
+    R"([{"name": "text", "state": "text", "members": 0, "lag": 0, "lag_seconds": 0.0 or null, "coordinator": 1 or null,
+  "error": "CODE" or null}]
 "lag_seconds" is null without --behind.
 )";
 constexpr std::string_view describe_shape =
@@ -30,6 +31,10 @@ constexpr std::string_view describe_shape =
 
 std::string or_empty(const std::optional<int64_t>& value) {
   return value ? std::to_string(*value) : std::string();
+}
+
+Json error_json(ErrorCode code) {
+  return code == ErrorCode::none ? Json(nullptr) : Json(std::string(common::model::to_string(code)));
 }
 
 using LagTime = std::optional<std::chrono::milliseconds>;
@@ -79,8 +84,7 @@ Json describe_json(const GroupFacts& group, SystemTime now) {
           {"coordinator", or_null(group.coordinator)},
           {"lag", group.total_lag()},
           {"lag_seconds", seconds_json(lag_time(group, now))},
-          {"error",
-           group.error == ErrorCode::none ? Json(nullptr) : Json(std::string(common::model::to_string(group.error)))},
+          {"error", error_json(group.error)},
           {"members", std::move(members)},
           {"offsets", std::move(offsets)}};
 }
@@ -129,6 +133,18 @@ Problem group_problem(const GroupFacts& group) {
   return refused(fmt::format("cannot describe group {}", group.name), group.error, group.error_message);
 }
 
+// Says of which groups something could not be learnt.
+Exit told_of(const std::vector<GroupFacts>& groups) {
+  size_t failed = 0;
+  for (const GroupFacts& group : groups) {
+    if (group.error == ErrorCode::none) continue;
+    ++failed;
+    report(group_problem(group));
+  }
+  if (failed == 0) return Exit::done;
+  return failed < groups.size() ? Exit::partly : Exit::refused;
+}
+
 }  // namespace
 
 Exit run(const GroupListCommand& command) {
@@ -161,13 +177,14 @@ Exit run(const GroupListCommand& command) {
                    {"members", g.members.size()},
                    {"lag", g.total_lag()},
                    {"lag_seconds", seconds_json(time)},
-                   {"coordinator", or_null(g.coordinator)}});
+                   {"coordinator", or_null(g.coordinator)},
+                   {"error", error_json(g.error)}});
     text += g.name + "\n";
   }
   print_out(command.shared.format == Format::json   ? all.dump(2) + "\n"
             : command.shared.format == Format::name ? text
                                                     : table.text());
-  return Exit::done;
+  return told_of(*groups);
 }
 
 Exit run(const GroupDescribeCommand& command) {
@@ -180,22 +197,14 @@ Exit run(const GroupDescribeCommand& command) {
   const SystemTime now = std::chrono::system_clock::now();
   Json all = Json::array();
   std::string text;
-  size_t failed = 0;
   for (const GroupFacts& group : *groups) {
     all.push_back(describe_json(group, now));
-    if (group.error != ErrorCode::none) {
-      ++failed;
-    } else {
-      text += command.shared.format == Format::name ? group.name + "\n"
-                                                    : (text.empty() ? "" : "\n") + describe_table(group, now);
-    }
+    if (group.error != ErrorCode::none) continue;
+    text += command.shared.format == Format::name ? group.name + "\n"
+                                                  : (text.empty() ? "" : "\n") + describe_table(group, now);
   }
   print_out(command.shared.format == Format::json ? all.dump(2) + "\n" : text);
-  for (const GroupFacts& group : *groups) {
-    if (group.error != ErrorCode::none) report(group_problem(group));
-  }
-  if (failed == 0) return Exit::done;
-  return failed < groups->size() ? Exit::partly : Exit::refused;
+  return told_of(*groups);
 }
 
 }  // namespace cli

@@ -52,24 +52,20 @@ Outcome<std::vector<TopicPartition>> chosen_partitions(client::Cluster& cluster,
     return chosen;
   }
   for (const std::string& text : command.topics) {
-    const size_t colon = text.find(':');
-    const std::string name = text.substr(0, colon);
+    const Outcome<TopicChoice> choice = parse_topic_choice(text);
+    if (!choice) return tl::unexpected(choice.error());
+    const std::string& name = choice->topic;
     const Outcome<std::vector<TopicFacts>> topics = fetch_topics(cluster, std::vector{name});
     if (!topics) return tl::unexpected(topics.error());
     const TopicFacts& topic = topics->front();
     if (topic.error != ErrorCode::none)
       return tl::unexpected(refused(fmt::format("cannot read topic {}", name), topic.error));
-    std::set<int32_t> wanted;
-    for (size_t at = colon; at != std::string::npos; at = text.find(',', at + 1))
-      wanted.insert(std::atoi(&text[at + 1]));
+    std::set<int32_t> missing = choice->partitions;
     for (const PartitionFacts& p : topic.partitions) {
-      if (wanted.empty() || wanted.erase(p.index) > 0)
-        chosen.push_back({name, PartitionIndex(p.index)});
-      else if (colon == std::string::npos)
-        chosen.push_back({name, PartitionIndex(p.index)});
+      if (choice->partitions.empty() || missing.erase(p.index) > 0) chosen.push_back({name, PartitionIndex(p.index)});
     }
-    if (!wanted.empty())
-      return problem(Exit::usage, fmt::format("topic {} has no partition {}", name, *wanted.begin()));
+    if (!missing.empty())
+      return problem(Exit::usage, fmt::format("topic {} has no partition {}", name, *missing.begin()));
   }
   return chosen;
 }
@@ -97,28 +93,16 @@ Outcome<std::vector<Step>> plan(client::Cluster& cluster, const GroupSeekCommand
   for (const TopicPartition& p : *partitions) {
     const auto start = starts->find(p);
     const auto end = ends->find(p);
-    if (start == starts->end() || end == ends->end())
+    const auto found = at_time.find(p);
+    std::optional<int64_t> target;
+    if (start != starts->end() && end != ends->end()) {
+      target = offset_meant(*to, start->second, end->second,
+                            found == at_time.end() ? std::nullopt : std::optional(found->second));
+    }
+    if (!target)
       return problem(Exit::refused, fmt::format("{} has no leader that tells its offsets", p),
                      "`naru why consume` says why");
-    int64_t target = 0;
-    switch (to->kind) {
-      case Kind::start:
-        target = start->second;
-        break;
-      case Kind::end:
-        target = end->second;
-        break;
-      case Kind::tail:
-        target = end->second - to->number;
-        break;
-      case Kind::offset:
-        target = to->number;
-        break;
-      case Kind::time:
-        target = at_time.contains(p) && at_time[p] >= 0 ? at_time[p] : end->second;  // none that young: the end
-        break;
-    }
-    Step step{.partition = p, .from = std::nullopt, .to = std::clamp(target, start->second, end->second)};
+    Step step{.partition = p, .from = std::nullopt, .to = *target};
     for (const GroupOffset& offset : group.offsets) {
       if (offset.partition == p) step.from = offset.committed;
     }

@@ -106,10 +106,24 @@ struct Plan {
   }
 };
 
+bool holds_any(const ClusterFacts& facts, int32_t id) {
+  return std::ranges::any_of(facts.topics, [&](const TopicFacts& topic) {
+    return std::ranges::any_of(topic.partitions, [&](const PartitionFacts& p) {
+      return std::ranges::find(p.replicas, id) != p.replicas.end();
+    });
+  });
+}
+
 Outcome<std::vector<Move>> plan(const PartitionMoveCommand& command, const ClusterFacts& facts) {
   for (const int id : command.to) {
     if (std::none_of(facts.brokers.begin(), facts.brokers.end(), [&](const BrokerFacts& b) { return b.id == id; }))
       return problem(Exit::usage, fmt::format("--to {}: no such broker", id), "`naru broker list` shows what there is");
+  }
+  for (const int id : command.off) {  // or whoever mistypes it believes that it is empty
+    const bool is_known = std::ranges::find(facts.brokers, id, &BrokerFacts::id) != facts.brokers.end();
+    if (!is_known && !holds_any(facts, id))
+      return problem(Exit::usage, fmt::format("--off {}: no such broker", id),
+                     "`naru broker list` shows what there is");
   }
   const auto topics = topics_of(command, facts);
   if (!topics) return tl::unexpected(topics.error());

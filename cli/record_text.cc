@@ -1,7 +1,9 @@
 #include "cli/record_text.h"
 
+#include <algorithm>
 #include <charconv>
 #include <ctime>
+#include <limits>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -258,6 +260,45 @@ Outcome<StartPosition> parse_from(std::string_view text, int64_t now_ms, std::st
       Exit::usage,
       fmt::format("{} {}: must be start, end, -10, an offset, 30s, 5m, 2h, 1d, @milliseconds or @2026-11-23T12:00:00Z",
                   option, text));
+}
+
+std::optional<int64_t> offset_meant(const StartPosition& position, int64_t start, int64_t end,
+                                    const std::optional<int64_t>& at_time) {
+  using Kind = StartPosition::Kind;
+  int64_t target = start;
+  switch (position.kind) {
+    case Kind::start:
+      break;
+    case Kind::end:
+      target = end;
+      break;
+    case Kind::tail:
+      target = end - position.number;
+      break;
+    case Kind::offset:
+      target = position.number;
+      break;
+    case Kind::time:
+      if (!at_time) return std::nullopt;
+      target = *at_time >= 0 ? *at_time : end;
+      break;
+  }
+  return std::clamp(target, start, end);
+}
+
+Outcome<TopicChoice> parse_topic_choice(std::string_view text) {
+  const size_t colon = text.find(':');
+  TopicChoice choice{.topic = std::string(text.substr(0, colon)), .partitions = {}};
+  if (colon == std::string_view::npos) return choice;
+  for (size_t at = colon; at < text.size();) {
+    const size_t end = std::min(text.find(',', at + 1), text.size());
+    const std::optional<int64_t> index = integer(text.substr(at + 1, end - at - 1));
+    if (!index || *index < 0 || *index > std::numeric_limits<int32_t>::max())
+      return problem(Exit::usage, fmt::format("--topic {}: must be a topic, or one with partitions as orders:0,3", text));
+    choice.partitions.insert(static_cast<int32_t>(*index));
+    at = end;
+  }
+  return choice;
 }
 
 }  // namespace cli

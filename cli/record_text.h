@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -72,5 +73,16 @@ struct StartPosition {
 };
 // `option` is what the message calls it.
 Outcome<StartPosition> parse_from(std::string_view text, int64_t now_ms, std::string_view option = "--from");
+// The offset that it means in a partition that holds [start, end). `at_time`: what the partition's leader said of the
+// time, -1 if no record is that young, which means the end; absent if it said nothing, and then nobody knows.
+std::optional<int64_t> offset_meant(const StartPosition& position, int64_t start, int64_t end,
+                                    const std::optional<int64_t>& at_time);
+
+// "orders" or "orders:0,3", as --topic takes it.
+struct TopicChoice {
+  std::string topic;
+  std::set<int32_t> partitions;  // empty: all
+};
+Outcome<TopicChoice> parse_topic_choice(std::string_view text);
 
 }  // namespace cli

@@ -90,15 +90,11 @@ Outcome<std::vector<Cut>> plan(client::Cluster& cluster, const TopicTrimCommand&
   for (const TopicPartition& p : partitions) {
     const auto start = at(*starts, p);
     const auto end = at(*ends, p);
-    if (!start || !end)
+    const auto before = start && end ? offset_meant(*until, *start, *end, at(by_time, p)) : std::nullopt;
+    if (!before)
       return problem(Exit::refused, fmt::format("{} has no leader that tells its offsets", p),
                      fmt::format("`naru why consume {}` says why", command.topic));
-    int64_t before = *start;
-    if (until->kind == Kind::end) before = *end;
-    if (until->kind == Kind::tail) before = *end - until->number;
-    if (until->kind == Kind::offset) before = until->number;
-    if (until->kind == Kind::time) before = at(by_time, p).value_or(-1) >= 0 ? *at(by_time, p) : *end;
-    cuts.push_back({p, *start, std::clamp(before, *start, *end)});
+    cuts.push_back({p, *start, *before});
   }
   return cuts;
 }
@@ -207,6 +203,11 @@ Exit run(const TopicTrimCommand& command) {
       for (const auto& p : t.partitions)
         items.push_back({fmt::format("{}-{}", t.name, p.partition_index), p.error_code, ""});
     }
+  }
+  for (const Cut& cut : *cuts) {
+    const std::string name = fmt::format("{}-{}", cut.partition.topic, cut.partition.partition.value);
+    if (std::ranges::find(items, name, &ItemOutcome::name) == items.end())  // its leader has gone meanwhile
+      items.push_back({name, ErrorCode::leader_not_available, ""});
   }
   return print_items(command.shared.format, "trim", "trimmed", items);
 }

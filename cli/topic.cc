@@ -361,6 +361,11 @@ Exit run(const PartitionElectCommand& command) {
   for (const PartitionFacts& p : topics->front().partitions) {
     if (command.partition < 0 || command.partition == p.index) wanted.partitions.push_back(p.index);
   }
+  if (wanted.partitions.empty()) {
+    return report({.exit = Exit::usage,
+                   .message = fmt::format("topic {} has no partition {}", command.topic, command.partition),
+                   .next_step = {}});
+  }
   request.topic_partitions = std::vector{std::move(wanted)};
   const auto answer = cluster->call<kafka::ElectLeadersResponse>(request);
   if (!answer) return report(answer.error());

@@ -174,22 +174,41 @@ std::optional<int64_t> committed_of(const GroupFacts& group, const TopicPartitio
 
 Outcome<ResetOffsets> offsets_at(client::Cluster& cluster, const std::set<TopicPartition>& wanted, int64_t timestamp,
                                  const Offsets& ends) {
-  auto found = fetch_offsets(cluster, wanted, timestamp);
+  const auto found = fetch_offsets_at(cluster, {wanted.begin(), wanted.end()}, timestamp);
   if (!found) return tl::unexpected(found.error());
-  ResetOffsets result{.offsets = std::move(*found), .at_end = {}};
+  ResetOffsets result;
   for (const TopicPartition& p : wanted) {
-    if (result.offsets.contains(p) || !ends.contains(p)) continue;
-    result.offsets[p] = ends.at(p);
-    result.at_end.push_back(p);
+    const auto at = found->find(p);
+    if (at == found->end()) {  // not asked or not answered: that it has no record so young is not known
+      return problem(Exit::refused, fmt::format("Error getting offset by timestamp of topic partition: {}-{}", p.topic,
+                                                p.partition.value));
+    }
+    const bool is_there = at->second >= 0;
+    result.offsets[p] = is_there ? at->second : ends.at(p);
+    if (!is_there) result.at_end.push_back(p);
   }
   return result;
 }
 
+// All of them, or nothing is reset.
+Outcome<Offsets> all_offsets(client::Cluster& cluster, const std::set<TopicPartition>& wanted, int64_t timestamp,
+                             std::string_view which) {
+  auto found = fetch_offsets(cluster, wanted, timestamp);
+  if (!found) return tl::unexpected(found.error());
+  for (const TopicPartition& p : wanted) {
+    if (!found->contains(p)) {
+      return problem(Exit::refused, fmt::format("Error getting {} offset of topic partition: {}-{}", which, p.topic,
+                                                p.partition.value));
+    }
+  }
+  return std::move(*found);
+}
+
 Outcome<ResetOffsets> new_offsets(client::Cluster& cluster, const GroupFacts& group,
                                   const std::set<TopicPartition>& wanted, const OffsetReset& reset) {
-  const auto starts = fetch_offsets(cluster, wanted, earliest);
+  const auto starts = all_offsets(cluster, wanted, earliest, "starting");
   if (!starts) return tl::unexpected(starts.error());
-  const auto ends = fetch_offsets(cluster, wanted, latest);
+  const auto ends = all_offsets(cluster, wanted, latest, "ending");
   if (!ends) return tl::unexpected(ends.error());
   if (reset.to_latest) return ResetOffsets{.offsets = *ends, .at_end = {}};
   if (reset.to_earliest) return ResetOffsets{.offsets = *starts, .at_end = {}};
@@ -206,17 +225,12 @@ Outcome<ResetOffsets> new_offsets(client::Cluster& cluster, const GroupFacts& gr
                      fmt::format("Cannot shift offset for partition {}-{} since there is no current committed offset",
                                  p.topic, p.partition.value));
     }
-    const auto end = ends->find(p);
-    const auto start = starts->find(p);
-    if (end == ends->end() || start == starts->end()) {
-      return problem(Exit::refused,
-                     fmt::format("Error getting ending offset of topic partition: {}-{}", p.topic, p.partition.value));
-    }
+    const int64_t start = starts->at(p);
+    const int64_t end = ends->at(p);
     if (reset.to_current) {
-      result.offsets[p] = current.value_or(end->second);  // wherever it is: as Kafka, not brought within the log
+      result.offsets[p] = current.value_or(end);  // wherever it is: as Kafka, not brought within the log
     } else {
-      result.offsets[p] =
-          std::clamp(reset.to_offset ? *reset.to_offset : *current + *reset.shift_by, start->second, end->second);
+      result.offsets[p] = std::clamp(reset.to_offset ? *reset.to_offset : *current + *reset.shift_by, start, end);
     }
   }
   return result;

@@ -35,6 +35,17 @@ def test_settings_with_their_origin():
         equal(cluster.json("config", "get", "topic", "t", "retention.ms")[0]["source"], "cluster", "source of the cluster's default")
 
 
+def test_any_broker_leads_to_the_settings_of_each():
+    with Cluster(3) as cluster:
+        cluster.start()
+        for broker in cluster.brokers:
+            told = cluster.json("config", "get", "broker", broker.id, "node.id", bootstrap=cluster[1].address)
+            equal(told[0]["value"], str(broker.id), f"node.id of broker {broker.id}, asked of broker 1")
+        absent = cluster.run("config", "get", "broker", 9)
+        equal(absent.returncode, 1, "exit code of a broker that is not there")
+        true("broker 9 is not up" in absent.stderr, absent.stderr)
+
+
 def test_groups_are_moved_and_deleted():
     with Cluster(1) as cluster:
         cluster.start()
@@ -54,6 +65,10 @@ def test_groups_are_moved_and_deleted():
         done = cluster.json("group", "seek", "g", "--to", "-3", "--topic", "t:1", "--yes")
         equal([(o["partition"], o["from"], o["to"]) for o in done["offsets"]], [(1, 10, 7)], "the move")
         equal(committed(), {0: 10, 1: 7}, "offsets after it")
+        done = cluster.json("group", "seek", "g", "--to", "8", "--topic", "t:0", "--yes")
+        equal([(o["partition"], o["from"], o["to"]) for o in done["offsets"]], [(0, 10, 8)], "the first partition alone")
+        equal(cluster.run("group", "seek", "g", "--to", "8", "--topic", "t:x", "--yes").returncode, 2, "exit code of no partition")
+        equal(committed(), {0: 8, 1: 7}, "offsets after that")
         cluster.naru("group", "seek", "g", "--to", "4", "--yes")
         equal(committed(), {0: 4, 1: 4}, "offsets after moving to an offset")
         cluster.naru("group", "seek", "new", "--to", "end", "--topic", "t", "--yes")

@@ -144,6 +144,8 @@ def test_replicas_can_be_named_and_preferred_leaders_elected():
         equal([p["replicas"] for p in cluster.topic("t")["partition_list"]], [[3, 1, 2], [1, 2, 3]], "replicas")
         cluster.naru("partition", "elect", "t")
         equal([p["leader"] for p in cluster.topic("t")["partition_list"]], [3, 1], "leaders")
+        equal(cluster.run("partition", "move", "--off", 9, "--yes").returncode, 2, "exit code of emptying a broker that is not there")
+        equal(cluster.run("partition", "elect", "t", "-p", 9).returncode, 2, "exit code of a partition that is not there")
         equal(cluster.run("topic", "create", "u", "--assign", "1:x").returncode, 2, "exit code of a wrong assignment")
 
 

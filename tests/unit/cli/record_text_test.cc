@@ -100,3 +100,25 @@ TEST_CASE("where --from begins") {
     CHECK_FALSE(parse_from(wrong, now));
   CHECK(parse_from("soon", now, "--to").error().message.starts_with("--to soon: must be start, end"));
 }
+
+TEST_CASE("the offset that a position means, within what the partition holds") {
+  using Kind = StartPosition::Kind;
+  CHECK(offset_meant({Kind::start, 0}, 5, 20, std::nullopt) == 5);
+  CHECK(offset_meant({Kind::end, 0}, 5, 20, std::nullopt) == 20);
+  CHECK(offset_meant({Kind::tail, 3}, 5, 20, std::nullopt) == 17);
+  CHECK(offset_meant({Kind::tail, 30}, 5, 20, std::nullopt) == 5);
+  CHECK(offset_meant({Kind::offset, 7}, 5, 20, std::nullopt) == 7);
+  CHECK(offset_meant({Kind::offset, 99}, 5, 20, std::nullopt) == 20);
+  CHECK(offset_meant({Kind::time, 1}, 5, 20, 9) == 9);
+  CHECK(offset_meant({Kind::time, 1}, 5, 20, -1) == 20);  // nothing is that young
+  CHECK_FALSE(offset_meant({Kind::time, 1}, 5, 20, std::nullopt));  // nobody said so: not the end
+}
+
+TEST_CASE("a topic with some of its partitions") {
+  CHECK(parse_topic_choice("orders")->topic == "orders");
+  CHECK(parse_topic_choice("orders")->partitions.empty());
+  CHECK(parse_topic_choice("orders:0,3")->topic == "orders");
+  CHECK(parse_topic_choice("orders:0,3")->partitions == std::set<int32_t>{0, 3});
+  for (const std::string_view wrong : {"orders:", "orders:x", "orders:0,", "orders:,1", "orders:-1", "orders:1x"})
+    CHECK(parse_topic_choice(wrong).error().exit == Exit::usage);
+}
