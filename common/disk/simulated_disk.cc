@@ -39,8 +39,11 @@ class SimulatedDisk::SimulatedFile final : public File, public std::enable_share
   IoResult<void> write_at(uint64_t position, std::span<const BytesView> parts) override {
     auto inode = get();
     if (!inode) return tl::unexpected(inode.error());
-    std::vector<std::byte> all;
-    for (const BytesView part : parts) all.insert(all.end(), part.begin(), part.end());
+    std::vector<std::byte> joined;
+    if (parts.size() > 1) {
+      for (const BytesView part : parts) joined.insert(joined.end(), part.begin(), part.end());
+    }
+    const BytesView all = parts.size() == 1 ? parts.front() : BytesView(joined);
     size_t fits = all.size();
     auto allowed = disk_.change(Operation::write, path_, all.size(), &fits);
     IoResult<void> result = allowed;
@@ -51,7 +54,7 @@ class SimulatedDisk::SimulatedFile final : public File, public std::enable_share
       fits = std::min<uint64_t>(fits, old_size + room > position ? old_size + room - position : 0);
       if (result) result = io_failure(IoFault::no_space, fmt::format("write {}: No space left on device", path_));
     }
-    if (fits > 0) disk_.write(**inode, position, BytesView(all).first(fits));
+    if (fits > 0) disk_.write(**inode, position, all.first(fits));
     return result;
   }
 
@@ -253,8 +256,10 @@ void SimulatedDisk::crash(Unsynced unsynced, size_t block_bytes) {
   if (unsynced == Unsynced::torn) names_kept = random(name_changes_.size() + 1);
   for (size_t i = 0; i < names_kept; ++i) apply(durable_names_, name_changes_[i]);
   name_changes_.clear();
+  for (auto& [path, inode] : cached_names_) inode->names = 0;
   cached_names_ = durable_names_;
   for (auto& [path, inode] : cached_names_) lose_unsynced(*inode, unsynced, block_bytes);
+  count_used_bytes();
 }
 
 void SimulatedDisk::lose_unsynced(Inode& inode, Unsynced unsynced, size_t block_bytes) {
@@ -324,15 +329,38 @@ IoResult<SimulatedDisk::InodeRef> SimulatedDisk::find(const std::string& path) c
   return it->second;
 }
 
-uint64_t SimulatedDisk::used_bytes() const {
-  uint64_t sum = 0;
-  for (const auto& [path, inode] : cached_names_) sum += inode->cached.size();
-  return sum;
+void SimulatedDisk::name(const std::string& path, const InodeRef& inode) {
+  unname(path);
+  cached_names_[path] = inode;
+  ++inode->names;
+  used_bytes_ += inode->cached.size();
+}
+
+void SimulatedDisk::unname(const std::string& path) {
+  const auto found = cached_names_.find(path);
+  if (found == cached_names_.end()) return;
+  --found->second->names;
+  used_bytes_ -= found->second->cached.size();
+  cached_names_.erase(found);
+}
+
+void SimulatedDisk::set_size(Inode& inode, uint64_t size) {
+  used_bytes_ += (size - inode.cached.size()) * inode.names;  // modulo 2^64, if it gets smaller
+  inode.cached.resize(size);
+}
+
+// Of names that are new, all of them.
+void SimulatedDisk::count_used_bytes() {
+  used_bytes_ = 0;
+  for (const auto& [path, inode] : cached_names_) {
+    ++inode->names;
+    used_bytes_ += inode->cached.size();
+  }
 }
 
 void SimulatedDisk::resize(Inode& inode, uint64_t size) {
   const uint64_t old_size = inode.cached.size();
-  inode.cached.resize(size);
+  set_size(inode, size);
   inode.modified = now_;
   for (uint64_t s = std::min(old_size, size) / sector; s * sector < std::max(old_size, size); ++s) {
     inode.dirty[s] = ++change_number_;
@@ -340,7 +368,7 @@ void SimulatedDisk::resize(Inode& inode, uint64_t size) {
 }
 
 void SimulatedDisk::write(Inode& inode, uint64_t position, BytesView bytes) {
-  if (inode.cached.size() < position + bytes.size()) inode.cached.resize(position + bytes.size());
+  if (inode.cached.size() < position + bytes.size()) set_size(inode, position + bytes.size());
   std::memcpy(inode.cached.data() + position, bytes.data(), bytes.size());
   inode.modified = now_;
   for (uint64_t s = position / sector; s * sector < position + bytes.size(); ++s) inode.dirty[s] = ++change_number_;
@@ -358,8 +386,14 @@ void SimulatedDisk::apply(Names& names, const NameChange& change) {
   for (const NameChange& each : change.inside) apply(names, each);
 }
 
+void SimulatedDisk::apply_cached(const NameChange& change) {
+  if (!change.removed.empty()) unname(change.removed);
+  if (!change.added.empty()) name(change.added, change.inode);
+  for (const NameChange& each : change.inside) apply_cached(each);
+}
+
 void SimulatedDisk::change_name(NameChange change) {
-  apply(cached_names_, change);
+  apply_cached(change);
   name_changes_.push_back(std::move(change));
 }
 
@@ -545,16 +579,18 @@ std::vector<std::pair<std::string, size_t>> SimulatedDisk::misdirect(const std::
 }
 
 void SimulatedDisk::overwrite(const std::string& path, BytesView content) {
-  InodeRef& inode = cached_names_[path];
-  if (!inode) inode = std::make_shared<Inode>();
-  inode->cached.assign(content.begin(), content.end());
+  const auto there = cached_names_.find(path);
+  const InodeRef inode = there != cached_names_.end() ? there->second : std::make_shared<Inode>();
+  if (there == cached_names_.end()) name(path, inode);
+  set_size(*inode, content.size());
+  std::copy(content.begin(), content.end(), inode->cached.begin());
   inode->durable = inode->cached;
   inode->dirty.clear();
   durable_names_[path] = inode;
 }
 
 void SimulatedDisk::erase(const std::string& path) {
-  cached_names_.erase(path);
+  unname(path);
   durable_names_.erase(path);
 }
 
@@ -595,10 +631,14 @@ std::unique_ptr<SimulatedDisk> SimulatedDisk::clone() const {
   const auto of = [&](const InodeRef& inode) {
     if (!inode) return InodeRef();
     InodeRef& made = copies[inode.get()];
-    if (!made) made = std::make_shared<Inode>(*inode);
+    if (!made) {
+      made = std::make_shared<Inode>(*inode);
+      made->names = 0;
+    }
     return made;
   };
   for (const auto& [path, inode] : cached_names_) copy->cached_names_[path] = of(inode);
+  copy->count_used_bytes();
   for (const auto& [path, inode] : durable_names_) copy->durable_names_[path] = of(inode);
   for (const NameChange& c : name_changes_) {
     NameChange& change = copy->name_changes_.emplace_back(c);

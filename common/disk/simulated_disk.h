@@ -116,6 +116,7 @@ class SimulatedDisk final : public Disk {
     std::vector<std::byte> durable;
     std::map<uint64_t, uint64_t> dirty;  // sector -> number of the change that wrote it last
     model::TimestampMs modified;
+    uint64_t names = 0;  // of the cached ones: a file that is open only takes no space that is counted
   };
   using InodeRef = std::shared_ptr<Inode>;
   using Names = std::map<std::string, InodeRef>;
@@ -133,11 +134,16 @@ class SimulatedDisk final : public Disk {
   IoResult<void> check_alive(const std::string& path) const;
   std::optional<IoError> due_fault(Operation operation, const std::string& path);
   IoResult<InodeRef> find(const std::string& path) const;
-  uint64_t used_bytes() const;
+  [[nodiscard]] uint64_t used_bytes() const { return used_bytes_; }
+  void name(const std::string& path, const InodeRef& inode);
+  void unname(const std::string& path);
+  void set_size(Inode& inode, uint64_t size);
+  void count_used_bytes();
   void resize(Inode& inode, uint64_t size);
   void write(Inode& inode, uint64_t position, BytesView bytes);
   void make_durable(Inode& inode);
   void change_name(NameChange change);
+  void apply_cached(const NameChange& change);
   static void apply(Names& names, const NameChange& change);
   void later(model::Duration delay, std::function<void()> f);
   uint64_t random(uint64_t bound);
@@ -146,6 +152,7 @@ class SimulatedDisk final : public Disk {
   Options options_;
   uint64_t random_state_;
   Names cached_names_;
+  uint64_t used_bytes_ = 0;  // by what has a cached name; asked for all the time, so it is not counted each time
   Names durable_names_;
   std::vector<NameChange> name_changes_;  // oldest first
   std::deque<std::function<void()>> queue_;

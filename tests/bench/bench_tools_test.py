@@ -15,6 +15,7 @@ import limit  # noqa: E402
 import measure  # noqa: E402
 import report  # noqa: E402
 import rounds  # noqa: E402
+import soak_table  # noqa: E402
 from measure import Figure, Floor, Invalid, Outcome, Spread  # noqa: E402
 from workloads import Workload  # noqa: E402
 
@@ -253,6 +254,23 @@ class Instructions(unittest.TestCase):
         rows = instructions.compared({"same": 1000, "more": 1000, "less": 1000, "gone": 1}, {"same": 1099, "more": 1101, "less": 500, "new": 7})
         self.assertEqual([row.name for row in rows if row.verdict], ["more", "new", "gone"])
         self.assertIn("+10.1%", instructions.table(rows))
+
+
+class SoakTable(unittest.TestCase):
+    ROW = ("2026-11-29", "abc1234", "1.00", "1..10", "36.0", 1, 2, 3, 0, 0, 0, "0", 0)
+
+    def test_a_page_gets_a_table_then_lines_and_what_they_add_up_to(self):
+        page = soak_table.with_row("# Page\n\nWords.\n", self.ROW)
+        self.assertTrue(page.startswith("# Page\n\nWords.\n\n## Soak runs\n\n| day |"))
+        self.assertTrue(page.endswith("| 0 |\n\nIn all: 1.5 simulated days.\n"))
+        page = soak_table.with_row(page, self.ROW)
+        self.assertEqual(page.count("| 2026-11-29 |"), 2)
+        self.assertTrue(page.endswith("| 0 |\n\nIn all: 3.0 simulated days.\n"))
+
+    def test_what_stands_behind_the_table_stays_there(self):
+        page = soak_table.with_row("", self.ROW) + "\n## More\n\n| other | table |\n"
+        page = soak_table.with_row(page, self.ROW)
+        self.assertTrue(page.endswith("In all: 3.0 simulated days.\n\n## More\n\n| other | table |\n"))
 
 
 if __name__ == "__main__":

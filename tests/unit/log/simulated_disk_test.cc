@@ -81,3 +81,42 @@ TEST_CASE("a directory that was renamed is under one of its names with all that 
     REQUIRE(disk.list("/d/old")->empty());
   }
 }
+
+TEST_CASE("the space that is used is what the files that have a name take, whatever was done to them") {
+  const auto is_counted = [](SimulatedDisk& disk) {
+    uint64_t all = 0;
+    for (const std::string& path : disk.paths()) all += disk.content(path).size();
+    const auto space = disk.space("/");
+    return space && space->total_bytes - space->free_bytes == all;
+  };
+  SimulatedDisk disk;
+  make_file(disk, "/d/a", 'a', 1000);
+  make_file(disk, "/d/b", 'b', 700);
+  REQUIRE(is_counted(disk));
+  const auto open = disk.open("/d/b", OpenMode::existing);
+  REQUIRE(open);
+  REQUIRE((*open)->truncate(300));
+  REQUIRE((*open)->allocate(2000));
+  REQUIRE(disk.sync_file_system("/"));
+  REQUIRE(is_counted(disk));
+  REQUIRE(disk.rename("/d/a", "/d/b"));  // in its place; the former one is still open
+  const BytesView more[] = {common::model::as_bytes("more")};
+  REQUIRE((*open)->write_at(5000, more));
+  REQUIRE(is_counted(disk));
+  REQUIRE(disk.rename("/d", "/e"));
+  make_file(disk, "/e/c", 'c', 40);
+  disk.overwrite("/e/c", common::model::as_bytes("another"));
+  disk.overwrite("/e/d", common::model::as_bytes("new"));
+  REQUIRE(is_counted(disk));
+  const auto copy = disk.clone();
+  disk.erase("/e/d");
+  REQUIRE(disk.remove_file("/e/c"));
+  REQUIRE(is_counted(disk));
+  disk.crash(GENERATE(SimulatedDisk::Unsynced::lost, SimulatedDisk::Unsynced::torn, SimulatedDisk::Unsynced::kept));
+  REQUIRE(is_counted(disk));
+  make_file(disk, "/f/f", 'f', 5);
+  REQUIRE(is_counted(disk));
+  REQUIRE(is_counted(*copy));
+  REQUIRE(copy->remove_tree("/e"));
+  REQUIRE(is_counted(*copy));
+}
