@@ -46,6 +46,37 @@ std::string replaced(std::string text, std::string_view what, const std::string&
   return text;
 }
 
+// A drill is under way as long as its group has members: seen from every machine, and gone soon after the drill.
+struct DrillsSeen {
+  bool own = false;
+  std::string other;
+};
+
+Outcome<DrillsSeen> look_for_drills(client::Cluster& cluster, const std::string& own) {
+  Outcome<std::vector<std::string>> names = fetch_group_names(cluster);
+  if (!names) return tl::unexpected(std::move(names.error()));
+  std::erase_if(*names, [](const std::string& name) { return !name.starts_with(drill_prefix); });
+  const Outcome<std::vector<GroupFacts>> groups = fetch_groups(cluster, *names);
+  if (!groups) return tl::unexpected(groups.error());
+  DrillsSeen seen;
+  for (const GroupFacts& group : *groups) {
+    if (group.members.empty()) continue;
+    if (group.name == own) {
+      seen.own = true;
+    } else {
+      seen.other = group.name;
+    }
+  }
+  return seen;
+}
+
+Problem another_is_under_way(const std::string& group) {
+  return {.exit = Exit::refused,
+          .message = fmt::format("another drill is under way: group {} has members", group),
+          .next_step = "each would take the other's harm for its own, so only one at a time; one that was killed keeps "
+                       "its members for up to 45 s"};
+}
+
 class Drill {
  public:
   Drill(const DrillCommand& command, client::Cluster& cluster, Interruption& interruption)
@@ -56,14 +87,10 @@ class Drill {
     Outcome<ClusterFacts> facts = fetch_cluster(cluster_, WithDisks::yes);
     if (!facts) return tl::unexpected(std::move(facts.error()));
     facts_ = std::move(*facts);
-    topic_ = topic;
-    // Before the health, which another drill has spoiled. Brokers that do not answer here are told by the health, too.
-    const Outcome<DrillsSeen> seen = look_for_drills();
-    if (seen && !seen->other.empty()) return another_is_under_way(seen->other);
     if (const Health health = assess(facts_, 0); !health.healthy())
       return problem(Exit::unhealthy, "the cluster is not healthy: " + health.reasons.front(),
                      "a drill begins with a whole one");
-    if (!seen) return tl::unexpected(seen.error());
+    topic_ = topic;
     if (command_.harm == "rolling-restart") {
       for (const BrokerFacts& b : facts_.brokers) victims_.push_back(b);
     } else {
@@ -115,43 +142,14 @@ class Drill {
   // False: interrupted.
   bool pass(milliseconds time) { return !interruption_.wait(time); }
 
-  // A drill is under way as long as its group has members: seen from every machine, and gone soon after the drill.
-  struct DrillsSeen {
-    bool own = false;
-    std::string other;
-  };
-  Outcome<DrillsSeen> look_for_drills() {
-    Outcome<std::vector<std::string>> names = fetch_group_names(cluster_);
-    if (!names) return tl::unexpected(std::move(names.error()));
-    std::erase_if(*names, [](const std::string& name) { return !name.starts_with(drill_prefix); });
-    const Outcome<std::vector<GroupFacts>> groups = fetch_groups(cluster_, *names);
-    if (!groups) return tl::unexpected(groups.error());
-    DrillsSeen seen;
-    for (const GroupFacts& group : *groups) {
-      if (group.members.empty()) continue;
-      if (group.name == topic_) {
-        seen.own = true;
-      } else {
-        seen.other = group.name;
-      }
-    }
-    return seen;
-  }
-
-  static tl::unexpected<Problem> another_is_under_way(const std::string& group) {
-    return problem(Exit::refused, fmt::format("another drill is under way: group {} has members", group),
-                   "each would take the other's harm for its own, so only one at a time; one that was killed keeps its "
-                   "members for up to 45 s");
-  }
-
   // Of two drills that begin at the same time, each looks for the other once its own clients are seen: so at least one
   // of them finds it, and harms nothing.
   Outcome<void> wait_to_be_seen_alone() {
     const auto until = steady_clock::now() + command_.patience;
     for (bool was_seen = false;;) {
-      const Outcome<DrillsSeen> seen = look_for_drills();
+      const Outcome<DrillsSeen> seen = look_for_drills(cluster_, topic_);
       if (!seen) return tl::unexpected(seen.error());
-      if (!seen->other.empty()) return another_is_under_way(seen->other);
+      if (!seen->other.empty()) return tl::unexpected(another_is_under_way(seen->other));
       if (was_seen) return {};
       was_seen = seen->own;
       if (steady_clock::now() > until)
@@ -386,6 +384,9 @@ Exit run(const DrillCommand& command) {
   if (command.shared.format == Format::help) return print_out(verify::json_shape()) ? Exit::done : Exit::refused;
   Outcome<client::Cluster> cluster = open_cluster(command.shared, Properties::are_for_the_library_too);
   if (!cluster) return report(cluster.error());
+  // Before anything is made there. If it cannot be learnt, the cluster is not whole, which is told later.
+  if (const Outcome<DrillsSeen> seen = look_for_drills(*cluster, ""); seen && !seen->other.empty())
+    return report(another_is_under_way(seen->other));
   std::random_device random;
   const std::string topic = fmt::format("{}{:08x}", drill_prefix, random());
   if (Outcome<void> made = verify::create_topic(*cluster, topic, 6, -1); !made) return report(made.error());

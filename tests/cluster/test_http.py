@@ -2,6 +2,7 @@
 import gzip
 import http.client
 import json
+import re
 import shutil
 import subprocess
 
@@ -217,3 +218,55 @@ def test_the_pages_files_are_served_as_they_are_and_compressed():
                 status, _, body = ask(path, If_None_Match=tag, Accept_Encoding=encoding)
                 equal((status, body), (304, b""), f"{path} that the browser has")
         equal(ask("/", "POST")[0], 405, "status of a POST")
+
+
+# What existing dashboards and alerts ask for: names of the JMX exporter and of kafka_exporter, with their labels.
+DASHBOARDS = {
+    "topic": ["kafka_server_brokertopicmetrics_messagesin_total", "kafka_server_brokertopicmetrics_bytesin_total",
+              "kafka_server_brokertopicmetrics_bytesout_total", "kafka_server_brokertopicmetrics_totalproducerequests_total",
+              "kafka_server_brokertopicmetrics_failedproducerequests_total", "kafka_server_brokertopicmetrics_totalfetchrequests_total",
+              "kafka_server_brokertopicmetrics_failedfetchrequests_total", "kafka_topic_partitions"],
+    "partition topic": ["kafka_log_log_size", "kafka_cluster_partition_underminisr", "kafka_cluster_partition_atminisr",
+                        "kafka_cluster_partition_underreplicated", "kafka_topic_partition_current_offset", "kafka_topic_partition_oldest_offset",
+                        "kafka_topic_partition_in_sync_replica", "kafka_topic_partition_leader", "kafka_topic_partition_leader_is_preferred",
+                        "kafka_topic_partition_replicas", "kafka_topic_partition_under_replicated_partition"],
+    "": ["kafka_log_logmanager_offlinelogdirectorycount", "kafka_controller_controllerstats_uncleanleaderelections_total",
+         "kafka_controller_kafkacontroller_activecontrollercount", "kafka_controller_kafkacontroller_offlinepartitionscount",
+         "kafka_server_replicamanager_underreplicatedpartitions", "kafka_server_replicamanager_underminisrpartitioncount",
+         "kafka_server_replicamanager_partitioncount", "kafka_server_replicamanager_leadercount",
+         "kafka_server_replicamanager_isrshrinks_total", "kafka_server_replicamanager_isrexpands_total",
+         "kafka_network_socketserver_networkprocessoravgidle_percent", "kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent",
+         "kafka_server_kafkaserver_brokerstate", "kafka_server_kafkaserver_linux_disk_read_bytes", "kafka_server_kafkaserver_linux_disk_write_bytes",
+         "kafka_brokers", *(f"kafka_server_{style}_{name}" for style in ("raftmetrics", "raft_metrics")
+                            for name in ("current_leader", "current_vote", "current_epoch", "high_watermark", "log_end_offset",
+                                         "append_records_rate", "fetch_records_rate", "commit_latency_avg"))],
+    "state": ["kafka_server_raftmetrics_current_state", "kafka_server_raft_metrics_current_state"],
+    "listener networkProcessor": ["kafka_server_socket_server_metrics_connection_count", "kafka_server_socket_server_metrics_connection_creation_rate"],
+    "address id": ["kafka_broker_info"],
+    "consumergroup": ["kafka_consumergroup_members"],
+    "consumergroup topic": ["kafka_consumergroup_current_offset_sum", "kafka_consumergroup_lag_sum"],
+    "consumergroup partition topic": ["kafka_consumergroup_current_offset", "kafka_consumergroup_lag"],
+}
+
+
+def test_existing_dashboards_find_their_names_and_labels():
+    wanted = {(name, labels) for labels, names in DASHBOARDS.items() for name in names}
+    with looks.give_ports(Cluster(3)) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "orders", "-p", 3)
+        cluster.naru("produce", "orders", text_in="".join(f"{i}\n" for i in range(100)))
+        cluster.naru("consume", "orders", "-g", "readers", "--from", "start", "-n", 40)
+
+        def missing():
+            found = set()
+            for samples in scraped(cluster).values():
+                for series in samples:
+                    name, _, labels = series.partition("{")
+                    found.add((name, " ".join(sorted(re.findall(r'(\w+)="', labels)))))
+            return sorted(wanted - found)
+
+        def nothing_is():
+            if left := missing():
+                raise Failed(f"nobody says {left}")
+            return True
+        wait_until(nothing_is, "every name that a dashboard asks for, with its labels")  # those of a group once it has committed

@@ -104,13 +104,13 @@ CALLED_OTHERWISE = {'up{job="kafka", instance="kafka-1"}': "1x5", 'up{job="kafka
                     'naru_disk_total_bytes{job="kafka", instance="kafka-1", directory="/data"}': "1000x5"}
 
 
-def fired(directory, name, series):
+def fired(directory, name, series, at="5m"):
     """The labels of alerts of that name, as promtool's own evaluation of the rules has them."""
     shutil.copy(GRAFANA / "alerts.yml", directory)
     # What is expected is nothing: what there is stands in what promtool says then.
     tests = {"rule_files": ["alerts.yml"], "evaluation_interval": "1m", "tests": [{
         "interval": "1m", "input_series": [{"series": s, "values": v} for s, v in series.items()],
-        "alert_rule_test": [{"eval_time": "5m", "alertname": name, "exp_alerts": []}]}]}
+        "alert_rule_test": [{"eval_time": at, "alertname": name, "exp_alerts": []}]}]}
     (directory / "test.yml").write_text(json.dumps(tests))  # which is YAML, too
     done = subprocess.run(["promtool", "test", "rules", "test.yml"], cwd=directory, capture_output=True, text=True, timeout=60, check=False)
     said = done.stdout + done.stderr
@@ -126,6 +126,38 @@ def test_clusters_in_one_prometheus_are_told_apart():
                                        ("NaruNoController", SECOND_IS_DOWN, ["naru-two"]), ("NaruBrokerDown", SECOND_IS_DOWN, ["naru-two"] * 3),
                                        ("NaruNoController", SECOND_HAS_TWO, ["naru-two"]), ("NaruBrokerDown", CALLED_OTHERWISE, ["kafka"])):
             equal(fired(directory, name, series), expected, f"jobs of {name}")
+
+
+BROKER = 'job="naru", instance="naru-1"'
+COMMITS = f"naru_commit_latency_seconds_bucket{{{BROKER}, "
+# Each rule: values of its series, from minute to minute, when it is to fire after half an hour, and when not.
+SIGNS = {
+    "NaruBrokerDown": {f"up{{{BROKER}}}": ("0x40", "1x40")},
+    "NaruOfflinePartitions": {f"kafka_controller_kafkacontroller_offlinepartitionscount{{{BROKER}}}": ("1x40", "0x40")},
+    "NaruNoController": {f"{CONTROLLER}{{{BROKER}}}": ("0x40", "1x40")},
+    "NaruUnderMinIsr": {f"kafka_server_replicamanager_underminisrpartitioncount{{{BROKER}}}": ("1x40", "0x40")},
+    "NaruUnderReplicated": {f"kafka_server_replicamanager_underreplicatedpartitions{{{BROKER}}}": ("1x40", "0x40")},
+    "NaruIsrFlapping": {f"kafka_server_replicamanager_isrshrinks_total{{{BROKER}}}": ("0+12x40", "0+1x40")},
+    "NaruUncleanElection": {f"kafka_controller_controllerstats_uncleanleaderelections_total{{{BROKER}}}": ("0+1x40", "3x40")},
+    "NaruOfflineLogDirectory": {f"kafka_log_logmanager_offlinelogdirectorycount{{{BROKER}}}": ("1x40", "0x40")},
+    "NaruDiskLow": {f'naru_disk_free_bytes{{{BROKER}, directory="/data"}}': ("14x40", "16x40"),
+                    f'naru_disk_total_bytes{{{BROKER}, directory="/data"}}': ("100x40", "100x40")},
+    "NaruDescriptorsLow": {f"process_open_fds{{{BROKER}}}": ("90x40", "80x40"), f"process_max_fds{{{BROKER}}}": ("100x40", "100x40")},
+    "NaruConsumerLag": {f'naru_consumergroup_lag_seconds{{{BROKER}, consumergroup="g", topic="t", partition="0"}}': ("400x40", "200x40")},
+    "NaruSlowCommits": {f'{COMMITS}le="1"}}': ("0x40", "0+60x40"), f'{COMMITS}le="4"}}': ("0+60x40", "0+60x40"),
+                        f'{COMMITS}le="+Inf"}}': ("0+60x40", "0+60x40")},
+    "NaruUncleanable": {f'kafka_log_logcleanermanager_uncleanable_partitions_count{{{BROKER}, logDirectory="/data"}}': ("1x40", "0x40")},
+    "NaruMetricsLeftOut": {f'naru_metrics_left_out{{{BROKER}, kind="topic"}}': ("1x40", "0x40")},
+}
+
+
+def test_each_alert_fires_on_its_sign_and_on_nothing_else():
+    equal(sorted(re.findall(r"alert: (\w+)", (GRAFANA / "alerts.yml").read_text())), sorted(SIGNS), "the rules that are tried here")
+    with tempfile.TemporaryDirectory() as made:
+        directory = pathlib.Path(made)
+        for name, series in SIGNS.items():
+            equal(fired(directory, name, {s: ill for s, (ill, _) in series.items()}, at="30m"), ["naru"], f"jobs of {name}, where it is to fire")
+            equal(fired(directory, name, {s: well for s, (_, well) in series.items()}, at="30m"), [], f"jobs of {name}, where all is well")
 
 
 def test_a_real_prometheus_answers_the_dashboard_and_alerts_on_a_kill():

@@ -119,6 +119,21 @@ def test_a_block_that_nobody_runs_is_noticed():
     true("shows no `six`" in read("A", "B", elsewhere={"six": "tests/docs/test_pages.py"}), "what is run elsewhere and not shown")
 
 
+def test_what_is_shown_and_takes_too_long_is_there():
+    """What a page says is not run here (hours, a build of its own) is a program that there is, with options that it has."""
+    shown = [(block.place, line) for page in pages() for block in blocks(page) for line in block.lines
+             if any(line.startswith(beginning) for beginning, _ in block.skipped)]
+    true(len(shown) > 8, f"commands that are shown and not run: {shown}")
+    for place, line in shown:
+        program, *words = shlex.split(line, comments=True)
+        if program.startswith("build/release/") and not (TOP / program).exists():
+            raise Skipped(f"there is no {program}")
+        done = subprocess.run([TOP / program, "--help"], capture_output=True, text=True, check=False, timeout=60)
+        equal(done.returncode, 0, f"exit code of `{program} --help`, which {place} shows")
+        for option in (word.split("=")[0] for word in words if word.startswith("--")):
+            true(re.search(rf"(^|[\s,\[|(]){option}\b", done.stdout), f"{place}: `{line}`: there is no option {option}")
+
+
 def spans(page):
     """What a page shows between backquotes, in tables and text, without its blocks."""
     text = "\n".join(line for line in (TOP / page).read_text().splitlines() if not line.startswith("    "))

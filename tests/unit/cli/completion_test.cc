@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <sstream>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -29,6 +30,49 @@ const CommandNode* find(const CommandNode& node, const std::string& name) {
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
+}
+
+std::string replaced(std::string text, std::string_view what, std::string_view by) {
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size()))
+    text.replace(at, what.size(), by);
+  return text;
+}
+
+// The lines of a help's examples, without what is said of them; those that go on are joined.
+std::vector<std::string> example_lines(const CommandNode& node) {
+  constexpr std::string_view head = "Examples:\n";
+  const size_t begin = node.footer.find(head);
+  if (begin == std::string::npos) return {};
+  std::istringstream examples(replaced(node.footer.substr(begin + head.size()), "\\\n", ""));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(examples, line) && line.starts_with("  ");) {
+    const size_t at = line.find("   ", 2);
+    const size_t word = line.find_first_not_of(' ', at);
+    const bool goes_on = at != std::string::npos && word != std::string::npos && line[word] == '-';
+    lines.push_back(at == std::string::npos || goes_on ? line.substr(2) : line.substr(2, at - 2));
+  }
+  return lines;
+}
+
+// Words as a shell has them, up to a redirection; 'what is quoted' is one.
+std::vector<std::string> shell_words(std::string_view text) {
+  std::vector<std::string> words;
+  bool is_quoted = false;
+  bool is_within = false;
+  for (const char c : text) {
+    if (c == ' ' && !is_quoted) {
+      is_within = false;
+      continue;
+    }
+    if (!is_quoted && (c == '<' || c == '>')) break;
+    if (!std::exchange(is_within, true)) words.emplace_back();
+    if (c == '\'') {
+      is_quoted = !is_quoted;
+    } else {
+      words.back() += c;
+    }
+  }
+  return words;
 }
 }  // namespace
 
@@ -84,6 +128,26 @@ TEST_CASE("the help of a command ends with its own examples, never with those of
   const CommandNode* version = find(tree, "version");
   REQUIRE(version != nullptr);
   CHECK(version->footer.empty());
+}
+
+TEST_CASE("the examples of a help are commands that the parser takes") {
+  size_t tried = 0;
+  each("naru", command_tree(), [&](const std::string& path, const CommandNode& node) {
+    for (const std::string& line : example_lines(node)) {
+      std::istringstream commands(replaced(replaced(line, " | ", "\n"), " && ", "\n"));
+      for (std::string command; std::getline(commands, command);) {
+        if (!command.starts_with("naru ")) continue;
+        const std::vector<std::string> words = shell_words(command);
+        std::vector<const char*> argv;
+        for (const std::string& word : words) argv.push_back(word.c_str());
+        INFO(fmt::format("{}: {}", path, command));
+        const auto parsed = parse_command_line(static_cast<int>(argv.size()), argv.data());
+        CHECK((parsed || parsed.error() == Exit::done));
+        ++tried;
+      }
+    }
+  });
+  CHECK(tried > 100);
 }
 
 TEST_CASE("every choice that completion offers is one that the parser takes") {
