@@ -86,10 +86,13 @@ def test_a_run_that_breaks_off_is_no_report():
     def breaks_off(_):
         raise Failed("nobody answers")
     for as_json in (False, True):
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.suppress(SystemExit):
-            conclude(breaks_off, as_json)
-            true(False, "it goes on")
+        out, err, code = io.StringIO(), io.StringIO(), None
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                conclude(breaks_off, as_json)
+            except SystemExit as end:
+                code = end.code
+        equal(code, 1, f"exit code, json {as_json}")
         told, silent = (err, out) if as_json else (out, err)
         true("nobody answers" in told.getvalue() and "FAIL" in told.getvalue(), f"json {as_json}: {told.getvalue()}")
         equal(silent.getvalue(), "", f"the other stream, json {as_json}")
