@@ -209,7 +209,7 @@ def conclude(make_report, as_json, html=None):
         report = make_report(screen)
     except Failed as failure:
         screen.say(str(failure))
-        print("FAIL")
+        screen.say("FAIL")  # standard output is for a report, where programs read it
         sys.exit(1)
     if html:
         pathlib.Path(html).write_text(page(report, screen.timeline), encoding="utf-8")

@@ -1,9 +1,11 @@
 """What scripts/failover-demo prints for each kill, from runs that are told by hand."""
+import contextlib
 import io
 import re
 
-from failover import Screen, page
+from failover import Screen, conclude, page
 from failover_report import judge, print_report
+from naru_cluster import Failed
 from support import equal, true
 from timeline import Timeline
 
@@ -78,3 +80,19 @@ def test_on_a_terminal_the_cluster_is_seen_live():
           "the picture without broker 1")
     true("400/s" in after[2], f"the rate: {after[2]}")
     true("waiting 100" in after[3] and "no acknowledgement for 0.4 s" in after[3], f"the gap: {after[3]}")
+
+
+def test_a_run_that_breaks_off_is_no_report():
+    def breaks_off(_):
+        raise Failed("nobody answers")
+    for as_json in (False, True):
+        out, err, code = io.StringIO(), io.StringIO(), None
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                conclude(breaks_off, as_json)
+            except SystemExit as end:
+                code = end.code
+        equal(code, 1, f"exit code, json {as_json}")
+        told, silent = (err, out) if as_json else (out, err)
+        true("nobody answers" in told.getvalue() and "FAIL" in told.getvalue(), f"json {as_json}: {told.getvalue()}")
+        equal(silent.getvalue(), "", f"the other stream, json {as_json}")
