@@ -280,10 +280,27 @@ Exit wait_for_all(client::Cluster& cluster, bool quiet) {
 
 }  // namespace
 
+Outcome<void> count_as_moved(client::Cluster& cluster, ClusterFacts& facts) {
+  const Outcome<std::vector<Ongoing>> ongoing = fetch_ongoing(cluster);
+  if (!ongoing) return tl::unexpected(ongoing.error());
+  for (const Ongoing& o : *ongoing) {
+    const auto topic = std::ranges::find(facts.topics, o.place.first, &TopicFacts::name);
+    if (topic == facts.topics.end()) continue;
+    const auto p = std::ranges::find(topic->partitions, o.place.second, &PartitionFacts::index);
+    if (p == topic->partitions.end()) continue;
+    p->replicas = o.replicas;
+    std::erase_if(p->replicas, [&](int32_t id) { return std::ranges::find(o.removing, id) != o.removing.end(); });
+  }
+  return {};
+}
+
 Exit run_moves(client::Cluster& cluster, const ClusterFacts& facts, std::vector<Move> moves, const MoveRun& how) {
   const bool json = how.shared.format == Format::json;
   const Plan plan = moves.empty() ? Plan{} : with_bytes(cluster, facts, std::move(moves));
   if (plan.moves.empty()) {
+    if (how.wait && !how.dry_run) {  // for what somebody began before
+      if (const Exit waited = wait_for_all(cluster, how.shared.quiet); waited != Exit::done) return waited;
+    }
     print_out(json ? plan_json(plan, true).dump(2) + "\n" : "everything is where it should be\n");
     return Exit::done;
   }
@@ -307,8 +324,9 @@ Exit run(const PartitionMoveCommand& command) {
   if (command.shared.format == Format::help) return print_out(move_shape) ? Exit::done : Exit::refused;
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
-  const Outcome<ClusterFacts> facts = fetch_cluster(*cluster, WithDisks::no);
+  Outcome<ClusterFacts> facts = fetch_cluster(*cluster, WithDisks::no);
   if (!facts) return report(facts.error());
+  if (const Outcome<void> counted = count_as_moved(*cluster, *facts); !counted) return report(counted.error());
   auto moves = plan(command, *facts);
   if (!moves) return report(moves.error());
   return run_moves(*cluster, *facts, std::move(*moves),

@@ -194,7 +194,9 @@ Exit run(const StatusCommand& command) {
   if (!cluster) return report(cluster.error());
   if (!command.watch) return print_status_once(*cluster, command);
   Interruption interruption;
-  while (output_is_good() && !interruption.wait(std::chrono::seconds(1))) print_status_once(*cluster, command);
+  do {
+    print_status_once(*cluster, command);
+  } while (output_is_good() && !interruption.wait(std::chrono::seconds(1)));
   return Exit::interrupted;
 }
 

@@ -274,6 +274,21 @@ def test_a_consumer_without_an_end_is_interrupted():
                 process.kill()
 
 
+def test_a_watched_status_comes_again_until_it_is_interrupted():
+    with Cluster(1) as cluster:
+        cluster.start()
+        for words in (["status", "-w"], ["top"]):
+            with subprocess.Popen([naru_binary(), *words, "-o", "json"], stdout=subprocess.PIPE, text=True,
+                                  env=clean_environment() | {"NARU_BROKERS": cluster.bootstrap}) as process:
+                try:
+                    told = [json.loads(process.stdout.readline())["controller"] for _ in range(2)]
+                    equal(told, [1, 1], f"the controller, twice, of naru {' '.join(words)}")
+                    process.send_signal(signal.SIGINT)
+                    equal(process.wait(30), 130, "exit code after Ctrl-C")
+                finally:
+                    process.kill()
+
+
 def test_health_and_status_tell_a_missing_broker():
     with Cluster(3) as cluster:
         cluster.start()

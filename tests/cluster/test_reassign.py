@@ -47,6 +47,22 @@ def test_move_under_load_with_a_kill_in_the_middle():
         wait_until(lambda: folders(cluster, "load") == [1, 2, 3], "the copies of brokers 4 and 5 to be deleted")
 
 
+def test_a_plan_counts_from_where_partitions_are_going():
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "--assign", "1:2")
+        cluster.wait_isr("t")
+        cluster[3].kill()
+        cluster.wait_fenced(3)
+        cluster.naru("partition", "move", "t", "--to", "1,3", "--yes")
+        going = cluster.json("partition", "moves")[0]
+        equal((going["adding"], going["removing"]), ([3], [2]), "under way, until the broker is there")
+        plan = cluster.json("partition", "move", "t", "--off", 3, "--dry-run")
+        equal([(sorted(m["from"]), sorted(m["to"])) for m in plan["moves"]], [([1, 3], [1, 2])], "a plan meanwhile: two copies, not three")
+        same = cluster.json("partition", "move", "t", "--to", "1,3", "--dry-run")
+        equal(same["moves"], [], "what is under way is not planned again")
+
+
 def test_turn_back_and_more_and_fewer_replicas():
     with Cluster(3) as cluster:
         cluster.start()
