@@ -240,10 +240,12 @@ Awaitable<Answer> CoordinatorActor::ask(Request request, Instant patience) {
     ++awaiting_load_;
     co_await common::until(loaded_, patience);
     --awaiting_load_;
-  } else {
-    // Commits of one connection must not overtake those that have just been woken (R87).
-    while (awaiting_load_ > 0 && state_ == State::active && !mutant<"R87-overtakes-who-waits-for-the-load">())
-      co_await common::yield_to(shard_);
+  } else if (awaiting_load_ > 0 && state_ == State::active && !mutant<"R87-overtakes-who-waits-for-the-load">()) {
+    // Commits of one connection must not overtake those that have just been woken (R87): these stand before us in the
+    // loop's queue. Nor may who comes next overtake us, so we are one of those who wait.
+    ++awaiting_load_;
+    co_await common::yield_to(shard_);
+    --awaiting_load_;
   }
   if (state_ == State::loading && !(mutant<"R104-answers-while-loading">() && coordinator_)) {
     co_return refusal(request, load_failed_ ? told_while_unusable(request) : told_while_loading(request));

@@ -101,7 +101,7 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
   size_t queue_bytes_ = 0;
   std::map<RequestToken, Waiter*> waiters_;
   uint64_t last_token_ = 0;
-  int awaiting_load_ = 0;     // requests
+  int awaiting_load_ = 0;     // requests that wait for it, or behind one that did
   bool load_failed_ = false;  // at the last attempt
   std::optional<common::Duration> load_time_;
   std::set<std::pair<std::string, std::optional<Uuid>>> deleted_meanwhile_;  // topics, while it loads
