@@ -118,15 +118,19 @@ class ThreadShard final : private OwnedLoop, public LoopShard {
   }
 
   void do_own_work(Work& own) {
-    for (int links = links_per_turn; links > 0 && !own.empty(); --links) {
-      for (size_t left = own.size(); left > 0; --left) {
-        const std::function<void()> f = std::move(own.front());
-        own.pop_front();
-        f();
-      }
+    for (int link = 1; link < links_per_turn && !own.empty(); ++link) do_one_link(own);
+    // What the last link posts asks for its turn as it comes: what is given to the loop after that, by hop() as well,
+    // stands behind it (R87).
+    is_own_work_due_ = false;
+    do_one_link(own);
+  }
+
+  static void do_one_link(Work& own) {
+    for (size_t left = own.size(); left > 0; --left) {
+      const std::function<void()> f = std::move(own.front());
+      own.pop_front();
+      f();
     }
-    is_own_work_due_ = !own.empty();
-    if (is_own_work_due_) do_own_work_soon();
   }
 
   const std::shared_ptr<Work> own_ = std::make_shared<Work>();

@@ -1,6 +1,8 @@
 #include <atomic>
 #include <future>
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <catch2/catch.hpp>
 
 #include "common/shard.h"
@@ -51,6 +53,24 @@ TEST_CASE("what a shard's own work leads to is done before the loop turns") {
     shard->spawn("look", look_after_a_turn(*shard, links, done));
   });
   REQUIRE(done.get_future().get() == 3);
+}
+
+TEST_CASE("what the loop is given stands behind what its thread has posted before, however deep (R87)") {
+  SystemClock clock;
+  for (int depth = 0; depth <= 20; ++depth) {
+    int posted = 0;
+    std::promise<int> seen;
+    std::function<void(int)> go_down;
+    auto shard = make_thread_shard(0, clock, "a");  // ends before what its thread touches
+    go_down = [&](int left) {
+      if (left > 0) return shard->post([&, left] { go_down(left - 1); });
+      shard->post([&] { ++posted; });
+      boost::asio::post(shard->io_context(), [&] { seen.set_value(posted); });  // as hop() does
+    };
+    shard->post([&] { go_down(depth); });
+    INFO(depth);
+    REQUIRE(seen.get_future().get() == 1);
+  }
 }
 
 TEST_CASE("work that leads to work without end keeps nobody out") {
