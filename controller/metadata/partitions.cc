@@ -121,8 +121,10 @@ bool change_partition(Draft& draft, const TopicImage& topic, PartitionIndex inde
     return std::ranges::find(state.isr, id) != state.isr.end() || std::ranges::find(state.elr, id) != state.elr.end();
   };
   const std::optional<BrokerId> chosen = record->leader ? record->leader->broker : std::nullopt;
-  const bool is_ordered = plan.election == Election::unclean && chosen && !was_eligible(*chosen);
-  if (record->recovery_state == RecoveryState::recovering || is_ordered) {
+  // Ordered, or the next one before the last one has been recovered from: which the record does not say again.
+  const bool may_lose = plan.election == Election::unclean || state.recovery_state == RecoveryState::recovering;
+  const bool is_repeated = may_lose && chosen && !was_eligible(*chosen);
+  if (record->recovery_state == RecoveryState::recovering || is_repeated) {
     draft.note("{}-{}: unclean election of {}; acknowledged records may be lost", topic.name, index, chosen->value);
   }
   draft.add(std::move(*record));

@@ -34,7 +34,7 @@ TEST_CASE("what comes on a second stream is not a part of the call's messages") 
   leader.peer.say(follower_opening() + http2_frame(data_frame, 0, 1, grpc_message("first").substr(0, 7)) +
                   http2_frame(headers_frame, end_headers, 3,
                               http2_header(":method", "POST") + http2_header(":scheme", "http") +
-                                  http2_header(":path", fetch_path)) +
+                                  http2_header(":path", fetch_path) + http2_header(":authority", "leader:1")) +
                   http2_frame(data_frame, 0, 3, "???") +
                   http2_frame(data_frame, 0, 1, grpc_message("first").substr(7)));
   REQUIRE(leader.heard.messages == std::vector<std::string>{"first"});

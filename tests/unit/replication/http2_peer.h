@@ -41,7 +41,7 @@ inline std::string follower_opening(std::string_view path = fetch_path) {
   return std::string(http2_preface) + http2_frame(settings_frame, 0, 0, "") +
          http2_frame(headers_frame, end_headers, 1,
                      http2_header(":method", "POST") + http2_header(":scheme", "http") + http2_header(":path", path) +
-                         http2_header("te", "trailers"));
+                         http2_header(":authority", "leader:1") + http2_header("te", "trailers"));
 }
 inline std::string leader_opening() {
   return http2_frame(settings_frame, 0, 0, "") +
