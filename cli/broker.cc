@@ -166,7 +166,7 @@ Exit run(const BrokerDescribeCommand& command) {
                         state == "down" ? red(state) : state, found->leaders, found->replicas,
                         found->rack ? "   rack " + *found->rack : "",
                         told.version.empty() ? "" : "   version " + told.version,
-                        told.up_ms >= 0 ? "   for " + duration_text(std::chrono::milliseconds(told.up_ms)) : ""));
+                        told.up_ms >= 0 ? "   runs for " + duration_text(std::chrono::milliseconds(told.up_ms)) : ""));
   if (!told.results.empty()) print_out(directories_table(told.results));
   return Exit::done;
 }

@@ -102,14 +102,15 @@ Exit run(const BrokerDrainCommand& command) {
   if (command.shared.format == Format::help) return print_out(drain_shape) ? Exit::done : Exit::refused;
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
-  Outcome<ClusterFacts> facts = fetch_cluster(*cluster, WithDisks::no);
+  const Outcome<ClusterFacts> facts = fetch_as_moved(*cluster);
   if (!facts) return report(facts.error());
-  if (const Outcome<void> counted = count_as_moved(*cluster, *facts); !counted) return report(counted.error());
   const MoveRules rules = rules_of(command, *facts);
   const auto moves = plan(command, *facts, rules);
   if (!moves) return report(moves.error());
+  // Where only leaders go, what somebody else moves is no reason to wait: it may take hours.
+  const bool wait = !command.leaders || !moves->empty();
   const Exit exit = run_moves(*cluster, *facts, *moves,
-                              {.shared = command.shared, .yes = command.yes, .wait = true, .dry_run = command.dry_run});
+                              {.shared = command.shared, .yes = command.yes, .wait = wait, .dry_run = command.dry_run});
   if (exit != Exit::done || command.dry_run) return exit;
   if (command.leaders || command.back) {
     const std::vector<Move> changed = command.leaders ? with_led(*moves, facts->topics, rules, command.id) : *moves;

@@ -155,6 +155,8 @@ Exit run(const GroupListCommand& command) {
   if (!names) return report(names.error());
   Outcome<std::vector<GroupFacts>> groups = fetch_groups(*cluster, *names);
   if (!groups) return report(groups.error());
+  // Deleted since it was listed, as the group of a tool that ends: no failure, and nothing to list.
+  std::erase_if(*groups, [](const GroupFacts& group) { return group.error == ErrorCode::group_id_not_found; });
   const bool behind = command.behind || command.shared.format == Format::wide;
   if (behind) add_times(*cluster, *groups, command.shared);
   const SystemTime now = std::chrono::system_clock::now();

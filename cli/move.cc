@@ -280,18 +280,21 @@ Exit wait_for_all(client::Cluster& cluster, bool quiet) {
 
 }  // namespace
 
-Outcome<void> count_as_moved(client::Cluster& cluster, ClusterFacts& facts) {
+Outcome<ClusterFacts> fetch_as_moved(client::Cluster& cluster) {
+  // Asked first: what ends before the next question has these replicas, too.
   const Outcome<std::vector<Ongoing>> ongoing = fetch_ongoing(cluster);
   if (!ongoing) return tl::unexpected(ongoing.error());
+  Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
+  if (!facts) return facts;
   for (const Ongoing& o : *ongoing) {
-    const auto topic = std::ranges::find(facts.topics, o.place.first, &TopicFacts::name);
-    if (topic == facts.topics.end()) continue;
+    const auto topic = std::ranges::find(facts->topics, o.place.first, &TopicFacts::name);
+    if (topic == facts->topics.end()) continue;
     const auto p = std::ranges::find(topic->partitions, o.place.second, &PartitionFacts::index);
     if (p == topic->partitions.end()) continue;
     p->replicas = o.replicas;
     std::erase_if(p->replicas, [&](int32_t id) { return std::ranges::find(o.removing, id) != o.removing.end(); });
   }
-  return {};
+  return facts;
 }
 
 Exit run_moves(client::Cluster& cluster, const ClusterFacts& facts, std::vector<Move> moves, const MoveRun& how) {
@@ -301,7 +304,14 @@ Exit run_moves(client::Cluster& cluster, const ClusterFacts& facts, std::vector<
     if (how.wait && !how.dry_run) {  // for what somebody began before
       if (const Exit waited = wait_for_all(cluster, how.shared.quiet); waited != Exit::done) return waited;
     }
-    print_out(json ? plan_json(plan, true).dump(2) + "\n" : "everything is where it should be\n");
+    if (json) {
+      print_out(plan_json(plan, true).dump(2) + "\n");
+      return Exit::done;
+    }
+    const Outcome<std::vector<Ongoing>> ongoing = fetch_ongoing(cluster);
+    if (!ongoing) return report(ongoing.error());
+    print_out(ongoing->empty() ? "everything is where it should be\n"
+                               : "nothing to move beside what is under way: `naru partition moves` shows it\n");
     return Exit::done;
   }
   if (!json) print_out(plan_table(plan));
@@ -324,9 +334,8 @@ Exit run(const PartitionMoveCommand& command) {
   if (command.shared.format == Format::help) return print_out(move_shape) ? Exit::done : Exit::refused;
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
-  Outcome<ClusterFacts> facts = fetch_cluster(*cluster, WithDisks::no);
+  const Outcome<ClusterFacts> facts = fetch_as_moved(*cluster);
   if (!facts) return report(facts.error());
-  if (const Outcome<void> counted = count_as_moved(*cluster, *facts); !counted) return report(counted.error());
   auto moves = plan(command, *facts);
   if (!moves) return report(moves.error());
   return run_moves(*cluster, *facts, std::move(*moves),

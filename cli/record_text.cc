@@ -294,7 +294,8 @@ Outcome<TopicChoice> parse_topic_choice(std::string_view text) {
     const size_t end = std::min(text.find(',', at + 1), text.size());
     const std::optional<int64_t> index = integer(text.substr(at + 1, end - at - 1));
     if (!index || *index < 0 || *index > std::numeric_limits<int32_t>::max())
-      return problem(Exit::usage, fmt::format("--topic {}: must be a topic, or one with partitions as orders:0,3", text));
+      return problem(Exit::usage,
+                     fmt::format("--topic {}: must be a topic, or one with partitions as orders:0,3", text));
     choice.partitions.insert(static_cast<int32_t>(*index));
     at = end;
   }

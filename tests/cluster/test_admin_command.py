@@ -181,7 +181,7 @@ def test_brokers_and_their_directories():
         true("VERSION" in table[0] and all(version in row for row in table[1:4]), f"versions in the table: {table}")
         one = cluster.json("broker", "describe", 2)
         true(one["version"] == version and one["up_ms"] >= 0, f"what broker 2 says of itself: {one}")
-        true(f"version {version}   for " in cluster.naru("broker", "describe", 2), "version and time since the start")
+        true(f"version {version}   runs for " in cluster.naru("broker", "describe", 2), "version and time since the start")
         equal(one["directories"][0]["path"], str(cluster[2].data), "its directory")
         equal(len(one["directories"][0]["replicas"]), 3, "its replicas")
         equal(cluster.run("broker", "describe", 9).returncode, 1, "exit code of a broker that is not there")

@@ -61,6 +61,9 @@ def test_a_plan_counts_from_where_partitions_are_going():
         equal([(sorted(m["from"]), sorted(m["to"])) for m in plan["moves"]], [([1, 3], [1, 2])], "a plan meanwhile: two copies, not three")
         same = cluster.json("partition", "move", "t", "--to", "1,3", "--dry-run")
         equal(same["moves"], [], "what is under way is not planned again")
+        true("under way" in cluster.naru("partition", "move", "t", "--to", "1,3", "--yes"), "nor is it said to be done")
+        cluster.naru("broker", "drain", 2, "--leaders", "--yes")  # does not wait for what broker 3 is to get
+        true(cluster.json("partition", "moves") != [], "still under way")
 
 
 def test_turn_back_and_more_and_fewer_replicas():

@@ -163,7 +163,8 @@ say({ step: "before", link, leaders: before });
 const [victim, at] = (await hear()).split(" ").map(Number);
 killing = true;
 await page.waitForFunction((id) => !document.querySelector(`[data-broker="${id}"] .squares i.leads`) && document.querySelector(`[data-broker="${id}"]`).classList.contains("down"), victim);
-const moved = await page.evaluate((id) => window.seen.find((s) => !Object.values(JSON.parse(s.text)).includes(id))?.at, victim);
+// Not what it drew before there was a map, where nobody leads anything.
+const moved = await page.evaluate((id) => window.seen.find((s) => s.text !== "{}" && !Object.values(JSON.parse(s.text)).includes(id))?.at, victim);
 await shot(page, "desktop-light-killed", { fullPage: true });
 await page.waitForFunction(() => document.querySelector(".link.live"));
 await page.waitForFunction((n) => document.querySelectorAll(".squares i.leads").length === n, Object.keys(before).length); // it draws anew what the other broker tells

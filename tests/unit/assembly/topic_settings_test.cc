@@ -140,7 +140,8 @@ TEST_CASE("a setting is stored in one form, however it was written (R43)") {
 TEST_CASE("a topic whose records may be compacted only after they must be is refused") {
   const broker::TableSchema schema;
   const controller::metadata::ConfigResource topic{ResourceType::topic, "t"};
-  const auto refused = schema.validate_together(topic, {{"min.compaction.lag.ms", "10"}, {"max.compaction.lag.ms", "5"}});
+  const auto refused =
+      schema.validate_together(topic, {{"min.compaction.lag.ms", "10"}, {"max.compaction.lag.ms", "5"}});
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == common::model::ErrorCode::invalid_config);
   CHECK(refused.error().message == "min.compaction.lag.ms=10: must not be more than max.compaction.lag.ms=5");
