@@ -15,10 +15,16 @@ namespace cli {
 using common::model::ErrorCode;
 using Json = nlohmann::ordered_json;
 
+ItemOutcome not_done(std::string name, Problem why) {
+  // Where no answer came, Kafka's word for what may have been done or not.
+  const ErrorCode error =
+      why.exit == Exit::unreachable ? ErrorCode::request_timed_out : ErrorCode::unknown_server_error;
+  return {.name = std::move(name), .error = error, .message = "", .problem = std::move(why)};
+}
+
 ItemOutcome unanswered(std::string_view what, std::string name, Problem why) {
   why.message = fmt::format("cannot {} {}: {}", what, name, why.message);
-  // Kafka's word for what may have been done or not.
-  return {.name = std::move(name), .error = ErrorCode::request_timed_out, .message = "", .problem = std::move(why)};
+  return not_done(std::move(name), std::move(why));
 }
 
 void add_unanswered(std::vector<ItemOutcome>& items, const std::vector<std::string>& asked, ErrorCode error) {

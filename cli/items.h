@@ -17,6 +17,7 @@ struct ItemOutcome {
   std::string message;
   std::optional<Problem> problem;  // to be reported instead, where `error` is not what a broker answered
 };
+ItemOutcome not_done(std::string name, Problem why);
 // Of one that could not be asked for, or whose answer is missing: "cannot delete group g: broker 2 does not answer".
 ItemOutcome unanswered(std::string_view what, std::string name, Problem why);
 
