@@ -93,7 +93,12 @@ Outcome<void> describe_members(client::Cluster& cluster, const client::Broker& c
   return {};
 }
 
-void add_offset(GroupFacts& facts, const std::string& topic, int32_t partition, int64_t offset) {
+// One that is refused is no partition without an offset: who moves a group must not take it for that.
+void add_offset(GroupFacts& facts, const std::string& topic, int32_t partition, int64_t offset, ErrorCode error) {
+  if (error != ErrorCode::none) {
+    facts.error = error;
+    return;
+  }
   GroupOffset entry;
   entry.partition = {topic, PartitionIndex(partition)};
   if (offset >= 0) entry.committed = offset;
@@ -148,7 +153,8 @@ Outcome<void> fetch_committed(client::Cluster& cluster, const client::Broker& co
     return {};
   }
   for (const auto& topic : answer->topics) {
-    for (const auto& p : topic.partitions) add_offset(facts, topic.name, p.partition_index, p.committed_offset);
+    for (const auto& p : topic.partitions)
+      add_offset(facts, topic.name, p.partition_index, p.committed_offset, p.error_code);
   }
   for (const auto& g : answer->groups) {
     for (const auto& topic : g.topics) {
@@ -158,7 +164,8 @@ Outcome<void> fetch_committed(client::Cluster& cluster, const client::Broker& co
         if (!found) return tl::unexpected(std::move(found.error()));
         name = std::move(*found);
       }
-      for (const auto& p : topic.partitions) add_offset(facts, name, p.partition_index, p.committed_offset);
+      for (const auto& p : topic.partitions)
+        add_offset(facts, name, p.partition_index, p.committed_offset, p.error_code);
     }
   }
   return {};
