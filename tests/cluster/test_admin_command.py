@@ -154,6 +154,19 @@ def test_what_a_deletion_loses_is_said_before_it_is_done():
         equal((shown, code), ("deleted t\n", 0), "what a yes did")
 
 
+def test_what_a_deletion_loses_is_no_sum_over_those_who_answer():
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "--assign", "1,2")
+        for p in (0, 1):
+            cluster.naru("produce", "t", "-p", p, text_in="a\nb\n")
+        true("t: 4 records, " in cluster.run("topic", "delete", "t", "--dry-run").stderr, "what is lost with all brokers there")
+        cluster[2].kill()
+        tried = cluster.run("topic", "delete", "t", "--dry-run")
+        equal(tried.returncode, 0, tried.stderr)
+        true(tried.stderr.startswith("t: at least ") and "records" not in tried.stderr, f"with one that does not answer: {tried.stderr}")
+
+
 def test_records_are_looked_up_and_trimmed():
     with Cluster(1) as cluster:
         cluster.start()
