@@ -116,6 +116,11 @@ Exit run(const BrokerDrainCommand& command) {
     if (const Exit elected = changed.empty() ? Exit::done : elect(*cluster, changed); elected != Exit::done)
       return elected;
   }
+  if (!command.leaders && !command.back) {
+    facts = fetch_cluster(*cluster, WithDisks::no);
+    if (!facts) return report(facts.error());
+    if (const auto left = what_is_left(facts->topics, command.id)) return report(*left);
+  }
   if (!command.shared.quiet) fmt::print(stderr, "{}\n", next_step(command, *facts, rules));
   return Exit::done;
 }
