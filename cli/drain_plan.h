@@ -11,8 +11,8 @@ namespace cli {
 // it stays as it is.
 Outcome<std::vector<Move>> plan_drain(const std::vector<TopicFacts>& topics, const MoveRules& rules, int32_t broker);
 
-// What it holds after that all the same, or nothing. Moves can be turned back by others while they are waited for, and a
-// broker that is up gets its part of what is made new: who takes it for empty may stop it with the only copy.
+// What it holds after that all the same, or nothing. Moves can be turned back by others while they are waited for, and
+// a broker that is up gets its part of what is made new: who takes it for empty may stop it with the only copy.
 std::optional<Problem> what_is_left(const std::vector<TopicFacts>& topics, int32_t broker);
 
 // The broker keeps its replicas, is no longer the first of any, and leads none for one that is down: others of

@@ -31,7 +31,7 @@ void add_unanswered(std::vector<ItemOutcome>& items, const std::vector<std::stri
   std::set<std::string> known;
   for (const ItemOutcome& item : items) known.insert(item.name);
   for (const std::string& name : asked) {
-    if (known.insert(name).second) items.push_back({.name = name, .error = error, .message = "", .problem = std::nullopt});
+    if (known.insert(name).second) items.push_back({.name = name, .error = error, .message = {}, .problem = {}});
   }
 }
 

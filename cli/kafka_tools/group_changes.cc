@@ -280,9 +280,10 @@ Outcome<void> may_be_reset(const GroupFacts& group) {
   }
   const std::string& state = group.state;
   if (state == "Empty" || state == "Dead" || state.empty()) return {};
-  return problem(Exit::partly,
-                 fmt::format("Assignments can only be reset if the group '{}' is inactive, but the current state is {}.",
-                             group.name, state));
+  return problem(
+      Exit::partly,
+      fmt::format("Assignments can only be reset if the group '{}' is inactive, but the current state is {}.",
+                  group.name, state));
 }
 
 Outcome<ResetOffsets> reset_offsets(client::Cluster& cluster, const std::string& name, const OffsetReset& reset) {

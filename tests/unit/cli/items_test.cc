@@ -36,7 +36,8 @@ TEST_CASE("a missing answer says of what, and why it is missing") {
   const ItemOutcome lost = unanswered("delete group", "b", no_answer);
   CHECK(lost.name == "b");
   CHECK(lost.error == ErrorCode::request_timed_out);
-  CHECK(not_done("9", {.exit = Exit::refused, .message = "broker 9 is no voter", .next_step = {}}).error != ErrorCode::none);
+  const Problem no_voter{.exit = Exit::refused, .message = "broker 9 is no voter", .next_step = {}};
+  CHECK(not_done("9", no_voter).error != ErrorCode::none);
   REQUIRE(lost.problem);
   CHECK(lost.problem->message == "cannot delete group b: broker 2 does not answer");
 }
