@@ -102,9 +102,8 @@ Exit run(const BrokerDrainCommand& command) {
   if (command.shared.format == Format::help) return print_out(drain_shape) ? Exit::done : Exit::refused;
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
-  Outcome<ClusterFacts> facts = fetch_cluster(*cluster, WithDisks::no);
+  Outcome<ClusterFacts> facts = fetch_as_moved(*cluster);
   if (!facts) return report(facts.error());
-  if (const Outcome<void> counted = count_as_moved(*cluster, *facts); !counted) return report(counted.error());
   const MoveRules rules = rules_of(command, *facts);
   const auto moves = plan(command, *facts, rules);
   if (!moves) return report(moves.error());
