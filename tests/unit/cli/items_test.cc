@@ -7,7 +7,7 @@ using common::model::ErrorCode;
 
 namespace {
 
-const Problem no_answer{.exit = Exit::unreachable, .message = "broker 2 does not answer", .next_step = {}};
+const Problem lost_answer{.exit = Exit::unreachable, .message = "broker 2 does not answer", .next_step = {}};
 
 }  // namespace
 
@@ -23,7 +23,7 @@ TEST_CASE("what the brokers said nothing of is not taken for done") {
 
 TEST_CASE("the exit code of several: none, one kind, or only some of them") {
   const ItemOutcome done{"a", ErrorCode::none, ""};
-  const ItemOutcome lost = unanswered("delete group", "b", no_answer);
+  const ItemOutcome lost = unanswered("delete group", "b", lost_answer);
   CHECK(conclude("delete group", {done}) == Exit::done);
   CHECK(conclude("delete group", {{"a", ErrorCode::non_empty_group, ""}}) == Exit::refused);
   CHECK(conclude("delete group", {lost}) == Exit::unreachable);
@@ -33,7 +33,7 @@ TEST_CASE("the exit code of several: none, one kind, or only some of them") {
 }
 
 TEST_CASE("a missing answer says of what, and why it is missing") {
-  const ItemOutcome lost = unanswered("delete group", "b", no_answer);
+  const ItemOutcome lost = unanswered("delete group", "b", lost_answer);
   CHECK(lost.name == "b");
   CHECK(lost.error == ErrorCode::request_timed_out);
   const Problem no_voter{.exit = Exit::refused, .message = "broker 9 is no voter", .next_step = {}};
