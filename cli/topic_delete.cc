@@ -149,6 +149,46 @@ void tell_losses(client::Cluster& cluster, const std::vector<TopicFacts>& topics
   fmt::print(stderr, "{}", losses_text(losses));
 }
 
+using Request = kafka::DeleteTopicsRequest;
+
+// By id where the topic is known: what goes is the topic that was shown, not one that somebody, or a client that makes
+// topics by itself, has made under its name while the question stood there or an answer was lost.
+Request request_for(const std::vector<std::string>& names, const std::vector<TopicFacts>& topics) {
+  Request request;
+  for (const std::string& name : names) {
+    Request::DeleteTopicState& state = request.topics.emplace_back();
+    const auto known = std::ranges::find(topics, name, &TopicFacts::name);
+    const auto id = known == topics.end() ? std::nullopt : common::model::Uuid::parse(known->id);
+    state.name = id ? std::nullopt : std::optional(name);
+    state.topic_id = id.value_or(common::model::Uuid{});
+  }
+  return request;
+}
+
+Outcome<std::vector<ItemOutcome>> ask_for(client::Cluster& cluster, const std::vector<std::string>& names,
+                                          const std::vector<TopicFacts>& topics) {
+  Request request = request_for(names, topics);
+  request.timeout_ms = static_cast<int32_t>(cluster.timeout().count());
+  auto answer = cluster.call<kafka::DeleteTopicsResponse>(request);
+  if (!answer && answer.error().exit == Exit::usage) {
+    // Before version 6 the request carries plain names, and the codec refuses to drop the newer list.
+    request.topics.clear();
+    request.topic_names = names;
+    answer = cluster.call<kafka::DeleteTopicsResponse>(request);
+  }
+  if (!answer) return tl::unexpected(answer.error());
+  std::vector<ItemOutcome> items;
+  for (const auto& result : answer->responses) {
+    const auto asked = std::ranges::find(topics, result.topic_id.to_string(), &TopicFacts::id);
+    const std::string name = asked == topics.end() ? result.name.value_or("") : asked->name;
+    const bool is_gone = result.error_code == ErrorCode::unknown_topic_id;
+    items.push_back(
+        {name, result.error_code, is_gone ? "it was deleted meanwhile" : result.error_message.value_or("")});
+  }
+  add_unanswered(items, names, ErrorCode::unknown_server_error);
+  return items;
+}
+
 Exit show_deletion(client::Cluster& cluster, const TopicDeleteCommand& command) {
   const Outcome<std::vector<TopicFacts>> topics = fetch_topics(cluster, command.names);
   if (!topics) return report(topics.error());
@@ -168,29 +208,14 @@ Exit run(const TopicDeleteCommand& command) {
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
   if (command.dry_run) return show_deletion(*cluster, command);
+  const auto topics = fetch_topics(*cluster, command.names);
   if (asks) {
-    if (const auto topics = fetch_topics(*cluster, command.names)) tell_losses(*cluster, *topics);
+    if (topics) tell_losses(*cluster, *topics);
     if (!confirmed(command.yes, "deletes", question)) return Exit::usage;
   }
-  kafka::DeleteTopicsRequest request;
-  request.timeout_ms = static_cast<int32_t>(command.shared.timeout.count());
-  for (const std::string& name : command.names) {
-    kafka::DeleteTopicsRequest::DeleteTopicState state;
-    state.name = name;
-    request.topics.push_back(std::move(state));
-  }
-  auto answer = cluster->call<kafka::DeleteTopicsResponse>(request);
-  if (!answer && answer.error().exit == Exit::usage) {
-    // Before version 6 the request carries plain names, and the codec refuses to drop the newer list.
-    request.topics.clear();
-    request.topic_names = command.names;
-    answer = cluster->call<kafka::DeleteTopicsResponse>(request);
-  }
+  const auto answer = ask_for(*cluster, command.names, topics ? *topics : std::vector<TopicFacts>());
   if (!answer) return report(answer.error());
-  std::vector<ItemOutcome> items;
-  for (const auto& result : answer->responses)
-    items.push_back({result.name.value_or(""), result.error_code, result.error_message.value_or("")});
-  return print_items(command.shared.format, "delete topic", "deleted", items);
+  return print_items(command.shared.format, "delete topic", "deleted", *answer);
 }
 
 }  // namespace cli

@@ -154,6 +154,33 @@ def test_what_a_deletion_loses_is_said_before_it_is_done():
         equal((shown, code), ("deleted t\n", 0), "what a yes did")
 
 
+def test_a_topic_that_was_made_while_the_question_stood_is_not_deleted():
+    with Cluster(1) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t")
+        terminal, its_end = pty.openpty()
+        with subprocess.Popen([naru_binary(), "topic", "delete", "t"], stdin=its_end, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, env=clean_environment() | {"NARU_BROKERS": cluster.bootstrap}) as process:
+            os.close(its_end)
+            try:
+                said = ""
+                while "[y/N]" not in said:
+                    more = process.stderr.read(1)
+                    true(more, f"the question is asked: {said}")
+                    said += more
+                cluster.naru("topic", "delete", "t", "--yes")
+                cluster.naru("topic", "create", "t")
+                cluster.naru("produce", "t", text_in="new\n")
+                os.write(terminal, b"y\n")
+                _, said = process.communicate(timeout=60)
+            finally:
+                process.kill()
+                os.close(terminal)
+        equal(process.returncode, 1, f"exit code: {said}")
+        true("deleted meanwhile" in said, said)
+        equal(cluster.naru("consume", "t", "-e", "--from", "start"), "new\n", "the new one's record")
+
+
 def test_what_a_deletion_loses_is_no_sum_over_those_who_answer():
     with Cluster(3) as cluster:
         cluster.start()
