@@ -75,6 +75,15 @@ struct Plan {
   std::vector<Cut> cuts;
 };
 
+// An offset that a partition has not reached yet is refused, as brokers refuse it: meant for another partition, or a
+// date without its dashes, it would delete everything.
+Outcome<void> check_reached(const StartPosition& until, const TopicPartition& partition, int64_t end) {
+  if (until.kind != StartPosition::Kind::offset || until.number <= end) return {};
+  return problem(Exit::refused, fmt::format("{} ends at {}: there is no offset {} to delete records before", partition,
+                                            end, until.number),
+                 "-p names one partition; --before end deletes all of it");
+}
+
 // A time names the first record that stays.
 Outcome<Plan> plan(client::Cluster& cluster, const TopicTrimCommand& command) {
   const Outcome<StartPosition> until = parse_from(command.before, now_ms(), "--before");
@@ -103,6 +112,8 @@ Outcome<Plan> plan(client::Cluster& cluster, const TopicTrimCommand& command) {
     if (!before)
       return problem(Exit::refused, fmt::format("{} has no leader that tells its offsets", p),
                      fmt::format("`naru why consume {}` says why", command.topic));
+    if (const Outcome<void> reached = check_reached(*until, p, *end); !reached)
+      return tl::unexpected(reached.error());
     plan.cuts.push_back({p, *start, *before});
   }
   return plan;

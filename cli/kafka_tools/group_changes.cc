@@ -156,7 +156,7 @@ Outcome<int64_t> parse_datetime(const std::string& text) {
 
 // "P1DT2H3M4S"
 Outcome<int64_t> parse_duration(const std::string& text) {
-  static const std::regex form(R"(P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.\d+)?S)?)?)");
+  static const std::regex form(R"(P(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})(?:\.\d+)?S)?)?)");
   std::smatch found;
   if (!std::regex_match(text, found, form) || text.size() < 3) {
     return problem(Exit::refused, "Text cannot be parsed to a Duration");

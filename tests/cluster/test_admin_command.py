@@ -203,6 +203,10 @@ def test_records_are_looked_up_and_trimmed():
         offsets = cluster.json("topic", "offsets", "t", "--at", "1h")[0]
         equal((offsets["start"], offsets["end"], offsets["at"]), (0, 3, 2), "offsets")
         equal(cluster.run("topic", "trim", "t", "--before", "1").returncode, 2, "exit code without --yes")
+        beyond = cluster.run("topic", "trim", "t", "--before", "20261101", "--yes")  # a date without its dashes
+        equal(beyond.returncode, 1, f"exit code of an offset behind the end: {beyond.stderr}")
+        true("ends at 3" in beyond.stderr, beyond.stderr)
+        equal(cluster.json("topic", "offsets", "t")[0]["start"], 0, "start after that")
         cluster.naru("topic", "trim", "t", "--before", "1h", "--yes")
         equal(cluster.naru("consume", "t", "-e", "--from", "start"), "new\n", "what is left")
 
