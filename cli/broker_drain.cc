@@ -102,7 +102,7 @@ Exit run(const BrokerDrainCommand& command) {
   if (command.shared.format == Format::help) return print_out(drain_shape) ? Exit::done : Exit::refused;
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
-  const Outcome<ClusterFacts> facts = fetch_as_moved(*cluster);
+  Outcome<ClusterFacts> facts = fetch_as_moved(*cluster);
   if (!facts) return report(facts.error());
   const MoveRules rules = rules_of(command, *facts);
   const auto moves = plan(command, *facts, rules);
@@ -116,6 +116,11 @@ Exit run(const BrokerDrainCommand& command) {
     const std::vector<Move> changed = command.leaders ? with_led(*moves, facts->topics, rules, command.id) : *moves;
     if (const Exit elected = changed.empty() ? Exit::done : elect(*cluster, changed); elected != Exit::done)
       return elected;
+  }
+  if (!command.leaders && !command.back) {
+    facts = fetch_cluster(*cluster, WithDisks::no);
+    if (!facts) return report(facts.error());
+    if (const auto left = what_is_left(facts->topics, command.id)) return report(*left);
   }
   if (!command.shared.quiet) fmt::print(stderr, "{}\n", next_step(command, *facts, rules));
   return Exit::done;

@@ -28,6 +28,17 @@ Outcome<std::vector<std::string>> properties_of_file(const std::string& path) {
   return lines;
 }
 
+// Whoever uses a profile means its cluster. If it is gone, or does not say where that is, this machine's own must not get
+// what was meant for it, such as a deletion.
+Outcome<std::vector<std::string>> properties_of_profile(const std::string& path) {
+  constexpr const char* way_out = "`naru profile save` makes it anew, `naru profile use` without a name uses none";
+  auto lines = properties_of_file(path);
+  if (!lines) lines.error().next_step = way_out;
+  if (lines && std::ranges::none_of(*lines, names_brokers))
+    return problem(Exit::usage, fmt::format("{}, the profile in use, names no bootstrap.servers", path), way_out);
+  return lines;
+}
+
 }  // namespace
 
 bool names_brokers(std::string_view property) {
@@ -39,9 +50,14 @@ Outcome<ClientProperties> client_properties(const Shared& shared) {
   const bool are_named_by_property = std::ranges::any_of(shared.properties, names_brokers);
   // Whoever names brokers means these, and not the cluster of a profile, whose passwords are none of theirs. A file
   // that is named, too, is meant for them.
-  std::string path = shared.command_config;
-  if (path.empty() && shared.brokers.empty() && !are_named_by_property) path = current_profile_file().value_or("");
-  if (!path.empty()) {
+  const std::string& path = shared.command_config;
+  if (path.empty() && shared.brokers.empty() && !are_named_by_property) {
+    if (const auto profile = current_profile_file()) {
+      auto lines = properties_of_profile(*profile);
+      if (!lines) return tl::unexpected(std::move(lines.error()));
+      properties.before = std::move(*lines);
+    }
+  } else if (!path.empty()) {
     auto lines = properties_of_file(path);
     if (!lines) return tl::unexpected(std::move(lines.error()));
     properties.before = std::move(*lines);

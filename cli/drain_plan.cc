@@ -113,6 +113,18 @@ Outcome<std::vector<Move>> plan_drain(const std::vector<TopicFacts>& topics, con
   return moves;
 }
 
+std::optional<Problem> what_is_left(const std::vector<TopicFacts>& topics, int32_t broker) {
+  int held = 0;
+  for (const TopicFacts& topic : topics) {
+    for (const PartitionFacts& p : topic.partitions) held += is_held_by(p.replicas, broker) ? 1 : 0;
+  }
+  if (held == 0) return std::nullopt;
+  return Problem{.exit = Exit::refused,
+                 .message = fmt::format("broker {} still holds {} {}: made, or turned back, meanwhile", broker, held,
+                                        held == 1 ? "replica" : "replicas"),
+                 .next_step = fmt::format("`naru broker drain {} --yes` once more moves them", broker)};
+}
+
 std::vector<Move> leaders_away(const std::vector<TopicFacts>& topics, const MoveRules& rules, int32_t broker) {
   std::vector<TopicFacts> then = topics;
   std::map<int32_t, int> firsts = count_firsts(topics);

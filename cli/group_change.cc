@@ -181,6 +181,9 @@ Outcome<std::vector<ItemOutcome>> commit(client::Cluster& cluster, const std::st
     for (const auto& p : topic.partitions)
       items.push_back({fmt::format("{}-{}", name, p.partition_index), p.error_code, ""});
   }
+  std::vector<std::string> asked;
+  for (const Step& s : steps) asked.push_back(fmt::format("{}-{}", s.partition.topic, s.partition.partition.value));
+  add_unanswered(items, asked, ErrorCode::unknown_server_error);
   return items;
 }
 
@@ -220,8 +223,9 @@ Exit run(const GroupSeekCommand& command) {
   if (!confirmed(command.yes, "seeks", fmt::format("move group {}?", command.group))) return Exit::usage;
   const auto items = commit(*cluster, command.group, *steps);
   if (!items) return report(items.error());
-  if (json) print_out(seek_json(command, *steps, true).dump(2) + "\n");
-  return conclude("move", *items);
+  const Exit exit = conclude("move", *items);
+  if (json) print_out(seek_json(command, *steps, exit == Exit::done).dump(2) + "\n");
+  return exit;
 }
 
 namespace {
@@ -241,6 +245,18 @@ Exit show_deletion(const GroupDeleteCommand& command) {
   return print_items(command.shared.format, "delete group", "would delete", items);
 }
 
+Outcome<ItemOutcome> delete_one(client::Cluster& cluster, const std::string& name) {
+  const Outcome<client::Broker> coordinator = fetch_coordinator(cluster, name);
+  if (!coordinator) return tl::unexpected(coordinator.error());
+  kafka::DeleteGroupsRequest request;
+  request.groups_names = {name};
+  const auto answer = cluster.call_on<kafka::DeleteGroupsResponse>(*coordinator, request);
+  if (!answer) return tl::unexpected(answer.error());
+  if (answer->results.empty()) return problem(Exit::refused, "nothing was answered");
+  const auto& result = answer->results.front();
+  return ItemOutcome{result.group_id, result.error_code, result.error_message.value_or("")};
+}
+
 }  // namespace
 
 Exit run(const GroupDeleteCommand& command) {
@@ -251,15 +267,9 @@ Exit run(const GroupDeleteCommand& command) {
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
   std::vector<ItemOutcome> items;
-  for (const std::string& name : command.names) {
-    const Outcome<client::Broker> coordinator = fetch_coordinator(*cluster, name);
-    if (!coordinator) return report(coordinator.error());
-    kafka::DeleteGroupsRequest request;
-    request.groups_names = {name};
-    const auto answer = cluster->call_on<kafka::DeleteGroupsResponse>(*coordinator, request);
-    if (!answer) return report(answer.error());
-    for (const auto& result : answer->results)
-      items.push_back({result.group_id, result.error_code, result.error_message.value_or("")});
+  for (const std::string& name : command.names) {  // each by itself: those before and behind one that fails are told of
+    const auto deleted = delete_one(*cluster, name);
+    items.push_back(deleted ? *deleted : unanswered("delete group", name, deleted.error()));
   }
   return print_items(command.shared.format, "delete group", "deleted", items);
 }

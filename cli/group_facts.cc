@@ -93,7 +93,12 @@ Outcome<void> describe_members(client::Cluster& cluster, const client::Broker& c
   return {};
 }
 
-void add_offset(GroupFacts& facts, const std::string& topic, int32_t partition, int64_t offset) {
+// One that is refused is no partition without an offset: who moves a group must not take it for that.
+void add_offset(GroupFacts& facts, const std::string& topic, int32_t partition, int64_t offset, ErrorCode error) {
+  if (error != ErrorCode::none) {
+    facts.error = error;
+    return;
+  }
   GroupOffset entry;
   entry.partition = {topic, PartitionIndex(partition)};
   if (offset >= 0) entry.committed = offset;
@@ -148,7 +153,8 @@ Outcome<void> fetch_committed(client::Cluster& cluster, const client::Broker& co
     return {};
   }
   for (const auto& topic : answer->topics) {
-    for (const auto& p : topic.partitions) add_offset(facts, topic.name, p.partition_index, p.committed_offset);
+    for (const auto& p : topic.partitions)
+      add_offset(facts, topic.name, p.partition_index, p.committed_offset, p.error_code);
   }
   for (const auto& g : answer->groups) {
     for (const auto& topic : g.topics) {
@@ -158,7 +164,8 @@ Outcome<void> fetch_committed(client::Cluster& cluster, const client::Broker& co
         if (!found) return tl::unexpected(std::move(found.error()));
         name = std::move(*found);
       }
-      for (const auto& p : topic.partitions) add_offset(facts, name, p.partition_index, p.committed_offset);
+      for (const auto& p : topic.partitions)
+        add_offset(facts, name, p.partition_index, p.committed_offset, p.error_code);
     }
   }
   return {};
@@ -327,6 +334,22 @@ Outcome<std::map<TopicPartition, int64_t>> fetch_offsets_at(client::Cluster& clu
   return fetch_log_offsets(cluster, *leaders, {partitions.begin(), partitions.end()}, timestamp);
 }
 
+namespace {
+
+// A broker tells nothing at all while it loads a part of its groups: to take that for none would leave them out.
+Outcome<kafka::ListGroupsResponse> list_groups(client::Cluster& cluster, const client::Broker& broker,
+                                               client::Deadline until) {
+  auto answer = ask_again_until(
+      until,
+      [&] { return cluster.call_on_until<kafka::ListGroupsResponse>(broker, kafka::ListGroupsRequest{}, until); },
+      [](const kafka::ListGroupsResponse& listed) { return coordinator_may_come(listed.error_code); });
+  if (answer && answer->error_code != ErrorCode::none)
+    return tl::unexpected(refused(fmt::format("cannot list the groups of broker {}", broker.id), answer->error_code));
+  return answer;
+}
+
+}  // namespace
+
 Outcome<std::vector<std::string>> fetch_group_names(client::Cluster& cluster) {
   kafka::MetadataRequest all_brokers;
   all_brokers.allow_auto_topic_creation = false;
@@ -335,16 +358,15 @@ Outcome<std::vector<std::string>> fetch_group_names(client::Cluster& cluster) {
   // Each broker knows the groups it coordinates.
   std::set<std::string> names;
   std::optional<Problem> failure;
+  const client::Deadline until = cluster.deadline();
   for (const auto& b : metadata->brokers) {
     const client::Broker broker{b.node_id, {b.host, static_cast<uint16_t>(b.port)}};
-    const auto answer = cluster.call_on<kafka::ListGroupsResponse>(broker, kafka::ListGroupsRequest{});
+    const auto answer = list_groups(cluster, broker, until);
     if (!answer) {
       failure = answer.error();
-    } else if (answer->error_code != ErrorCode::none && !coordinator_may_come(answer->error_code)) {
-      failure = refused(fmt::format("cannot list the groups of broker {}", b.node_id), answer->error_code);
-    } else {
-      for (const auto& group : answer->groups) names.insert(group.group_id);
+      continue;
     }
+    for (const auto& group : answer->groups) names.insert(group.group_id);
   }
   if (failure) return tl::unexpected(std::move(*failure));
   return std::vector<std::string>(names.begin(), names.end());

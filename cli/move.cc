@@ -223,6 +223,15 @@ Outcome<std::vector<Ongoing>> fetch_ongoing(client::Cluster& cluster) {
   return all;
 }
 
+void count_as_moved(ClusterFacts& facts, const Ongoing& o) {
+  const auto topic = std::ranges::find(facts.topics, o.place.first, &TopicFacts::name);
+  if (topic == facts.topics.end()) return;
+  const auto p = std::ranges::find(topic->partitions, o.place.second, &PartitionFacts::index);
+  if (p == topic->partitions.end()) return;
+  p->replicas = o.replicas;
+  std::erase_if(p->replicas, [&](int32_t id) { return std::ranges::find(o.removing, id) != o.removing.end(); });
+}
+
 // A bar on a terminal; in a pipe a line every ten seconds.
 class Progress {
  public:
@@ -281,20 +290,23 @@ Exit wait_for_all(client::Cluster& cluster, bool quiet) {
 }  // namespace
 
 Outcome<ClusterFacts> fetch_as_moved(client::Cluster& cluster) {
-  // Asked first: what ends before the next question has these replicas, too.
-  const Outcome<std::vector<Ongoing>> ongoing = fetch_ongoing(cluster);
-  if (!ongoing) return tl::unexpected(ongoing.error());
-  Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
-  if (!facts) return facts;
-  for (const Ongoing& o : *ongoing) {
-    const auto topic = std::ranges::find(facts->topics, o.place.first, &TopicFacts::name);
-    if (topic == facts->topics.end()) continue;
-    const auto p = std::ranges::find(topic->partitions, o.place.second, &PartitionFacts::index);
-    if (p == topic->partitions.end()) continue;
-    p->replicas = o.replicas;
-    std::erase_if(p->replicas, [&](int32_t id) { return std::ranges::find(o.removing, id) != o.removing.end(); });
+  Outcome<std::vector<Ongoing>> before = fetch_ongoing(cluster);
+  if (!before) return tl::unexpected(before.error());
+  for (;;) {
+    Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
+    if (!facts) return facts;
+    Outcome<std::vector<Ongoing>> ongoing = fetch_ongoing(cluster);
+    if (!ongoing) return tl::unexpected(ongoing.error());
+    // What has ended between the two questions is in `facts` with both its old and its new replicas, perhaps.
+    const bool has_one_ended = std::ranges::any_of(*before, [&](const Ongoing& o) {
+      return std::ranges::find(*ongoing, o.place, &Ongoing::place) == ongoing->end();
+    });
+    if (!has_one_ended) {
+      for (const Ongoing& o : *ongoing) count_as_moved(*facts, o);
+      return facts;
+    }
+    before = std::move(ongoing);
   }
-  return facts;
 }
 
 Exit run_moves(client::Cluster& cluster, const ClusterFacts& facts, std::vector<Move> moves, const MoveRun& how) {

@@ -15,8 +15,9 @@ struct MoveRun {
   bool wait = false;
   bool dry_run = false;
 };
-// What a plan begins with. A partition that is being moved has its old and its new replicas together: here it has those
-// that it is to have, so that the plan neither takes it for one with more copies nor counts on those that go.
+// The cluster as it will be once what is under way is done, and not older than this question. A partition that is
+// being moved has its old and its new replicas together: here it has those that it is to have, so that a plan neither
+// takes it for one with more copies nor counts on those that go.
 Outcome<ClusterFacts> fetch_as_moved(client::Cluster& cluster);
 Exit run_moves(client::Cluster& cluster, const ClusterFacts& facts, std::vector<Move> moves, const MoveRun& how);
 

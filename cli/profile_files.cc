@@ -65,10 +65,7 @@ Problem no_such_profile(const std::string& name) {
 std::optional<std::string> current_profile_file() {
   const std::string name = current_profile_name();
   if (name.empty()) return std::nullopt;
-  std::error_code error;
-  const fs::path path = profile_file_of(name);
-  if (!fs::exists(path, error)) return std::nullopt;
-  return path.string();
+  return profile_file_of(name).string();
 }
 
 std::vector<Profile> profiles() {

@@ -16,7 +16,7 @@ struct Profile {
   bool is_current = false;
 };
 
-// The file of the profile in use; none: no profile is in use.
+// The file of the profile in use, which may be gone; none: no profile is in use.
 [[nodiscard]] std::optional<std::string> current_profile_file();
 [[nodiscard]] std::vector<Profile> profiles();  // by name
 // Letters, digits, '-', '_' and '.', not beginning with '.'.

@@ -103,8 +103,11 @@ Exit change_each(const QuorumCommand& command, std::string_view what, std::strin
   if (!cluster) return report(cluster.error());
   std::vector<ItemOutcome> items;
   for (const int id : command.ids) {
-    const Outcome<void> done = change(*cluster, id, command.dry_run);
-    if (!done) return report(done.error());
+    if (const Outcome<void> done = change(*cluster, id, command.dry_run); !done) {
+      // Nobody is asked for the next one: each change moves the majority. What was changed before is told.
+      items.push_back(not_done(std::to_string(id), done.error()));
+      break;
+    }
     items.push_back({std::to_string(id), ErrorCode::none, {}});
   }
   return print_items(command.shared.format, what, past, items);

@@ -66,8 +66,26 @@ struct Cut {
   int64_t before = 0;
 };
 
+std::string name_of(const TopicPartition& partition) {
+  return fmt::format("{}-{}", partition.topic, partition.partition.value);
+}
+
+struct Plan {
+  std::string topic_id;
+  std::vector<Cut> cuts;
+};
+
+// An offset that a partition has not reached yet is refused, as brokers refuse it: meant for another partition, or a
+// date without its dashes, it would delete everything.
+Outcome<void> check_reached(const StartPosition& until, const TopicPartition& partition, int64_t end) {
+  if (until.kind != StartPosition::Kind::offset || until.number <= end) return {};
+  return problem(Exit::refused, fmt::format("{} ends at {}: there is no offset {} to delete records before", partition,
+                                            end, until.number),
+                 "-p names one partition; --before end deletes all of it");
+}
+
 // A time names the first record that stays.
-Outcome<std::vector<Cut>> plan(client::Cluster& cluster, const TopicTrimCommand& command) {
+Outcome<Plan> plan(client::Cluster& cluster, const TopicTrimCommand& command) {
   const Outcome<StartPosition> until = parse_from(command.before, now_ms(), "--before");
   if (!until) return tl::unexpected(until.error());
   using Kind = StartPosition::Kind;
@@ -86,7 +104,7 @@ Outcome<std::vector<Cut>> plan(client::Cluster& cluster, const TopicTrimCommand&
     if (!found) return tl::unexpected(found.error());
     by_time = std::move(*found);
   }
-  std::vector<Cut> cuts;
+  Plan plan{.topic_id = topic->id, .cuts = {}};
   for (const TopicPartition& p : partitions) {
     const auto start = at(*starts, p);
     const auto end = at(*ends, p);
@@ -94,9 +112,63 @@ Outcome<std::vector<Cut>> plan(client::Cluster& cluster, const TopicTrimCommand&
     if (!before)
       return problem(Exit::refused, fmt::format("{} has no leader that tells its offsets", p),
                      fmt::format("`naru why consume {}` says why", command.topic));
-    cuts.push_back({p, *start, *before});
+    if (const Outcome<void> reached = check_reached(*until, p, *end); !reached)
+      return tl::unexpected(reached.error());
+    plan.cuts.push_back({p, *start, *before});
   }
-  return cuts;
+  return plan;
+}
+
+// Where they lie and who leads them now: between the plan and the answer to the question much may happen. Offsets of a
+// topic that is gone say nothing about another one that has its name since.
+Outcome<TopicFacts> topic_of_plan(client::Cluster& cluster, const std::string& name, const Plan& plan) {
+  Outcome<TopicFacts> topic = one_topic(cluster, name);
+  if (topic && topic->id != plan.topic_id)
+    return problem(Exit::refused, fmt::format("topic {} is another one than a moment ago: nothing is trimmed", name));
+  return topic;
+}
+
+// What a leader deletes of its partitions.
+kafka::DeleteRecordsRequest request_to(int32_t leader, const TopicFacts& topic, const std::vector<Cut>& cuts) {
+  kafka::DeleteRecordsRequest request;
+  kafka::DeleteRecordsRequest::DeleteRecordsTopic one;
+  one.name = topic.name;
+  for (const PartitionFacts& p : topic.partitions) {
+    for (const Cut& cut : cuts) {
+      if (cut.partition.partition.value == p.index && p.leader == leader)
+        one.partitions.push_back({.partition_index = p.index, .offset = cut.before});
+    }
+  }
+  if (!one.partitions.empty()) request.topics.push_back(std::move(one));
+  return request;
+}
+
+// One after the other; a leader that does not answer keeps nobody from hearing what the others have deleted.
+Outcome<std::vector<ItemOutcome>> carry_out(client::Cluster& cluster, const TopicFacts& topic,
+                                            const std::vector<Cut>& cuts) {
+  const Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
+  if (!facts) return tl::unexpected(facts.error());
+  std::vector<ItemOutcome> items;
+  for (const BrokerFacts& broker : facts->brokers) {
+    kafka::DeleteRecordsRequest request = request_to(broker.id, topic, cuts);
+    if (request.topics.empty()) continue;
+    request.timeout_ms = static_cast<int32_t>(cluster.timeout().count());
+    const auto answer = cluster.call_on<kafka::DeleteRecordsResponse>(
+        client::Broker{.id = broker.id, .address = {.host = broker.host, .port = broker.port}}, request);
+    if (!answer) {
+      for (const auto& p : request.topics.front().partitions)
+        items.push_back(unanswered("trim", fmt::format("{}-{}", topic.name, p.partition_index), answer.error()));
+      continue;
+    }
+    for (const auto& t : answer->topics) {
+      for (const auto& p : t.partitions)
+        items.push_back({fmt::format("{}-{}", t.name, p.partition_index), p.error_code, ""});
+    }
+  }
+  std::vector<std::string> asked;
+  for (const Cut& cut : cuts) asked.push_back(name_of(cut.partition));
+  add_unanswered(items, asked, ErrorCode::leader_not_available);  // who led it has gone meanwhile
+  return items;
 }
 
 }  // namespace
@@ -159,12 +231,13 @@ Exit run(const TopicTrimCommand& command) {
   if (command.shared.format == Format::help) return print_out(trim_shape) ? Exit::done : Exit::refused;
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
-  const Outcome<std::vector<Cut>> cuts = plan(*cluster, command);
-  if (!cuts) return report(cuts.error());
+  const Outcome<Plan> planned = plan(*cluster, command);
+  if (!planned) return report(planned.error());
+  const std::vector<Cut>& cuts = planned->cuts;
   int64_t records = 0;
   Table table(
       {{"PARTITION", Align::right}, {"START", Align::right}, {"THEN", Align::right}, {"DELETED", Align::right}});
-  for (const Cut& cut : *cuts) {
+  for (const Cut& cut : cuts) {
     records += cut.before - cut.start;
     table.add({std::to_string(cut.partition.partition.value), std::to_string(cut.start), std::to_string(cut.before),
                std::to_string(cut.before - cut.start)});
@@ -172,44 +245,16 @@ Exit run(const TopicTrimCommand& command) {
   if (command.shared.format != Format::json && command.shared.format != Format::name) print_out(table.text());
   if (command.dry_run) {
     std::vector<ItemOutcome> items;
-    for (const Cut& cut : *cuts)
-      items.push_back({fmt::format("{}-{}", cut.partition.topic, cut.partition.partition.value), ErrorCode::none, ""});
+    for (const Cut& cut : cuts) items.push_back({name_of(cut.partition), ErrorCode::none, ""});
     return print_items(command.shared.format, "trim", "would trim", items);
   }
   if (!confirmed(command.yes, "deletes records", fmt::format("delete {} records of {}?", records, command.topic)))
     return Exit::usage;
-  const auto topic = one_topic(*cluster, command.topic);
+  const Outcome<TopicFacts> topic = topic_of_plan(*cluster, command.topic, *planned);
   if (!topic) return report(topic.error());
-  const Outcome<ClusterFacts> facts = fetch_cluster(*cluster, WithDisks::no);
-  if (!facts) return report(facts.error());
-  std::vector<ItemOutcome> items;
-  for (const BrokerFacts& broker : facts->brokers) {  // each leader deletes for its partitions
-    kafka::DeleteRecordsRequest request;
-    request.timeout_ms = static_cast<int32_t>(command.shared.timeout.count());
-    kafka::DeleteRecordsRequest::DeleteRecordsTopic one;
-    one.name = command.topic;
-    for (const PartitionFacts& p : topic->partitions) {
-      for (const Cut& cut : *cuts) {
-        if (cut.partition.partition.value == p.index && p.leader == broker.id)
-          one.partitions.push_back({.partition_index = p.index, .offset = cut.before});
-      }
-    }
-    if (one.partitions.empty()) continue;
-    request.topics.push_back(std::move(one));
-    const auto answer = cluster->call_on<kafka::DeleteRecordsResponse>(
-        client::Broker{.id = broker.id, .address = {.host = broker.host, .port = broker.port}}, request);
-    if (!answer) return report(answer.error());
-    for (const auto& t : answer->topics) {
-      for (const auto& p : t.partitions)
-        items.push_back({fmt::format("{}-{}", t.name, p.partition_index), p.error_code, ""});
-    }
-  }
-  for (const Cut& cut : *cuts) {
-    const std::string name = fmt::format("{}-{}", cut.partition.topic, cut.partition.partition.value);
-    if (std::ranges::find(items, name, &ItemOutcome::name) == items.end())  // its leader has gone meanwhile
-      items.push_back({name, ErrorCode::leader_not_available, ""});
-  }
-  return print_items(command.shared.format, "trim", "trimmed", items);
+  const Outcome<std::vector<ItemOutcome>> items = carry_out(*cluster, *topic, cuts);
+  if (!items) return report(items.error());
+  return print_items(command.shared.format, "trim", "trimmed", *items);
 }
 
 }  // namespace cli

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ constexpr std::string_view deletion_shape = R"([{"name": "text", "error": "CODE"
 struct Loss {
   std::optional<int64_t> records;
   std::optional<int64_t> bytes;  // of all replicas
+  bool has_more_bytes = false;   // on brokers that did not tell
   std::optional<std::vector<std::string>> readers;
 };
 using Losses = std::map<std::string, Loss>;
@@ -44,24 +46,38 @@ void add_records(client::Cluster& cluster, const std::vector<TopicFacts>& topics
   const auto starts = fetch_offsets_at(cluster, partitions, timestamp_start);
   const auto ends = fetch_offsets_at(cluster, partitions, timestamp_end);
   if (!starts || !ends) return;
-  for (const auto& [partition, end] : *ends) {
+  std::set<std::string> incomplete;  // a sum over some of the partitions would be less than what is lost
+  for (const TopicPartition& partition : partitions) {
     const auto start = starts->find(partition);
-    if (start == starts->end()) continue;
+    const auto end = ends->find(partition);
     Loss& loss = losses[partition.topic];
-    loss.records = loss.records.value_or(0) + std::max<int64_t>(0, end - start->second);
+    if (start == starts->end() || end == ends->end()) {
+      incomplete.insert(partition.topic);
+    } else {
+      loss.records = loss.records.value_or(0) + std::max<int64_t>(0, end->second - start->second);
+    }
   }
+  for (const std::string& topic : incomplete) losses[topic].records.reset();
 }
 
-void add_bytes(client::Cluster& cluster, Losses& losses) {
+bool has_replicas_beside(const TopicFacts& topic, const std::set<int32_t>& brokers) {
+  return std::ranges::any_of(topic.partitions, [&](const PartitionFacts& p) {
+    return std::ranges::any_of(p.replicas, [&](int32_t id) { return !brokers.contains(id); });
+  });
+}
+
+void add_bytes(client::Cluster& cluster, const std::vector<TopicFacts>& topics, Losses& losses) {
   const Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
   if (!facts) return;
   kafka::DescribeLogDirsRequest request;
   request.topics.reset();
+  std::set<int32_t> asked;
   for (const BrokerFacts& broker : facts->brokers) {
     if (broker.fenced) continue;
     const auto answer = cluster.call_on<kafka::DescribeLogDirsResponse>(
         client::Broker{.id = broker.id, .address = {.host = broker.host, .port = broker.port}}, request);
     if (!answer) continue;
+    asked.insert(broker.id);
     for (const auto& dir : answer->results) {
       for (const auto& topic : dir.topics) {
         const auto found = losses.find(topic.name);
@@ -70,6 +86,9 @@ void add_bytes(client::Cluster& cluster, Losses& losses) {
       }
     }
   }
+  for (const TopicFacts& topic : topics) {
+    if (has_replicas_beside(topic, asked)) losses[topic.name].has_more_bytes = true;
+  }
 }
 
 void add_readers(client::Cluster& cluster, Losses& losses) {
@@ -77,6 +96,10 @@ void add_readers(client::Cluster& cluster, Losses& losses) {
   if (!names) return;
   const auto groups = fetch_groups(cluster, *names);
   if (!groups) return;
+  const auto is_told = [](const GroupFacts& group) {
+    return group.error == ErrorCode::none || group.error == ErrorCode::group_id_not_found;
+  };
+  if (!std::ranges::all_of(*groups, is_told)) return;  // "read by no group" would be a guess
   for (auto& [topic, loss] : losses) {
     const auto is_of_it = [&](const TopicPartition& p) { return p.topic == topic; };
     loss.readers.emplace();
@@ -97,7 +120,9 @@ std::string losses_text(const Losses& losses) {
   for (const auto& [topic, loss] : losses) {
     std::vector<std::string> parts;
     if (loss.records) parts.push_back(fmt::format("{} records", *loss.records));
-    if (loss.bytes) parts.push_back(fmt::format("{} on all replicas", bytes_text(*loss.bytes)));
+    if (loss.bytes)
+      parts.push_back(
+          fmt::format("{}{} on all replicas", loss.has_more_bytes ? "at least " : "", bytes_text(*loss.bytes)));
     if (loss.readers && loss.readers->empty()) parts.emplace_back("read by no group");
     if (loss.readers && !loss.readers->empty()) {
       const std::vector<std::string>& readers = *loss.readers;
@@ -119,9 +144,49 @@ void tell_losses(client::Cluster& cluster, const std::vector<TopicFacts>& topics
   }
   if (losses.empty()) return;
   add_records(cluster, topics, losses);
-  add_bytes(cluster, losses);
+  add_bytes(cluster, topics, losses);
   add_readers(cluster, losses);
   fmt::print(stderr, "{}", losses_text(losses));
+}
+
+using Request = kafka::DeleteTopicsRequest;
+
+// By id where the topic is known: what goes is the topic that was shown, not one that somebody, or a client that makes
+// topics by itself, has made under its name while the question stood there or an answer was lost.
+Request request_for(const std::vector<std::string>& names, const std::vector<TopicFacts>& topics) {
+  Request request;
+  for (const std::string& name : names) {
+    Request::DeleteTopicState& state = request.topics.emplace_back();
+    const auto known = std::ranges::find(topics, name, &TopicFacts::name);
+    const auto id = known == topics.end() ? std::nullopt : common::model::Uuid::parse(known->id);
+    state.name = id ? std::nullopt : std::optional(name);
+    state.topic_id = id.value_or(common::model::Uuid{});
+  }
+  return request;
+}
+
+Outcome<std::vector<ItemOutcome>> ask_for(client::Cluster& cluster, const std::vector<std::string>& names,
+                                          const std::vector<TopicFacts>& topics) {
+  Request request = request_for(names, topics);
+  request.timeout_ms = static_cast<int32_t>(cluster.timeout().count());
+  auto answer = cluster.call<kafka::DeleteTopicsResponse>(request);
+  if (!answer && answer.error().exit == Exit::usage) {
+    // Before version 6 the request carries plain names, and the codec refuses to drop the newer list.
+    request.topics.clear();
+    request.topic_names = names;
+    answer = cluster.call<kafka::DeleteTopicsResponse>(request);
+  }
+  if (!answer) return tl::unexpected(answer.error());
+  std::vector<ItemOutcome> items;
+  for (const auto& result : answer->responses) {
+    const auto asked = std::ranges::find(topics, result.topic_id.to_string(), &TopicFacts::id);
+    const std::string name = asked == topics.end() ? result.name.value_or("") : asked->name;
+    const bool is_gone = result.error_code == ErrorCode::unknown_topic_id;
+    items.push_back(
+        {name, result.error_code, is_gone ? "it was deleted meanwhile" : result.error_message.value_or("")});
+  }
+  add_unanswered(items, names, ErrorCode::unknown_server_error);
+  return items;
 }
 
 Exit show_deletion(client::Cluster& cluster, const TopicDeleteCommand& command) {
@@ -143,29 +208,14 @@ Exit run(const TopicDeleteCommand& command) {
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
   if (command.dry_run) return show_deletion(*cluster, command);
+  const auto topics = fetch_topics(*cluster, command.names);
   if (asks) {
-    if (const auto topics = fetch_topics(*cluster, command.names)) tell_losses(*cluster, *topics);
+    if (topics) tell_losses(*cluster, *topics);
     if (!confirmed(command.yes, "deletes", question)) return Exit::usage;
   }
-  kafka::DeleteTopicsRequest request;
-  request.timeout_ms = static_cast<int32_t>(command.shared.timeout.count());
-  for (const std::string& name : command.names) {
-    kafka::DeleteTopicsRequest::DeleteTopicState state;
-    state.name = name;
-    request.topics.push_back(std::move(state));
-  }
-  auto answer = cluster->call<kafka::DeleteTopicsResponse>(request);
-  if (!answer && answer.error().exit == Exit::usage) {
-    // Before version 6 the request carries plain names, and the codec refuses to drop the newer list.
-    request.topics.clear();
-    request.topic_names = command.names;
-    answer = cluster->call<kafka::DeleteTopicsResponse>(request);
-  }
+  const auto answer = ask_for(*cluster, command.names, topics ? *topics : std::vector<TopicFacts>());
   if (!answer) return report(answer.error());
-  std::vector<ItemOutcome> items;
-  for (const auto& result : answer->responses)
-    items.push_back({result.name.value_or(""), result.error_code, result.error_message.value_or("")});
-  return print_items(command.shared.format, "delete topic", "deleted", items);
+  return print_items(command.shared.format, "delete topic", "deleted", *answer);
 }
 
 }  // namespace cli

@@ -156,7 +156,7 @@ Outcome<int64_t> parse_datetime(const std::string& text) {
 
 // "P1DT2H3M4S"
 Outcome<int64_t> parse_duration(const std::string& text) {
-  static const std::regex form(R"(P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.\d+)?S)?)?)");
+  static const std::regex form(R"(P(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})(?:\.\d+)?S)?)?)");
   std::smatch found;
   if (!std::regex_match(text, found, form) || text.size() < 3) {
     return problem(Exit::refused, "Text cannot be parsed to a Duration");
@@ -270,16 +270,26 @@ int ways(const OffsetReset& r) {
 
 }  // namespace
 
+Outcome<void> may_be_reset(const GroupFacts& group) {
+  // A group of which nothing was learnt looks like one that has committed nothing, and --to-current takes such a one to
+  // the end of each partition.
+  if (group.error != ErrorCode::none && group.error != ErrorCode::group_id_not_found) {
+    const std::string_view why = group.error_message;
+    return problem(Exit::refused, why.empty() ? exception_text(group.error)
+                                              : fmt::format("{}: {}", exception_name(group.error), why));
+  }
+  const std::string& state = group.state;
+  if (state == "Empty" || state == "Dead" || state.empty()) return {};
+  return problem(
+      Exit::partly,
+      fmt::format("Assignments can only be reset if the group '{}' is inactive, but the current state is {}.",
+                  group.name, state));
+}
+
 Outcome<ResetOffsets> reset_offsets(client::Cluster& cluster, const std::string& name, const OffsetReset& reset) {
   const auto group = find_group(cluster, name);
   if (!group) return tl::unexpected(group.error());
-  const std::string& state = group->facts.state;
-  if (state != "Empty" && state != "Dead" && !state.empty()) {
-    return problem(
-        Exit::partly,
-        fmt::format("Assignments can only be reset if the group '{}' is inactive, but the current state is {}.", name,
-                    state));
-  }
+  if (const auto may_be = may_be_reset(group->facts); !may_be) return tl::unexpected(may_be.error());
   const auto topics = fetch_topics(cluster, std::nullopt);
   if (!topics) return tl::unexpected(topics.error());
   const auto wanted = partitions_of(*topics, group->facts, reset);
@@ -314,7 +324,9 @@ Outcome<DeletedOffsets> delete_offsets(client::Cluster& cluster, const std::stri
   if (!answer) return tl::unexpected(answer.error());
   DeletedOffsets result{
       .group_error = answer->error_code, .partitions = {}, .unknown_topics = std::move(wanted->unknown_topics)};
-  for (const TopicPartition& p : wanted->partitions) result.partitions[p] = answer->error_code;
+  // What is not answered is not known to be deleted.
+  const ErrorCode of_all = answer->error_code != ErrorCode::none ? answer->error_code : ErrorCode::unknown_server_error;
+  for (const TopicPartition& p : wanted->partitions) result.partitions[p] = of_all;
   for (const auto& topic : answer->topics) {
     for (const auto& p : topic.partitions)
       result.partitions[{topic.name, PartitionIndex(p.partition_index)}] = p.error_code;

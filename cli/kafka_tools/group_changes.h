@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/client/cluster.h"
+#include "cli/group_facts.h"
 #include "cli/kafka_tools/offsets.h"
 #include "common/model/error_code.h"
 
@@ -22,6 +23,10 @@ struct OffsetReset {
   std::optional<int64_t> to_offset, shift_by;
   std::string to_datetime, by_duration;
 };
+
+// Whether that is done to a group at all: of which its coordinator has told everything, and which has no members.
+// Problems as of reset_offsets.
+Outcome<void> may_be_reset(const GroupFacts& group);
 
 // What came of it, committed if `execute` is set.
 struct ResetOffsets {

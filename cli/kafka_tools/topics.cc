@@ -61,6 +61,10 @@ std::optional<Exit> parse(Options& o, int argc, const char* const* argv) {
   }
   if (o.target.brokers.empty()) return fail("--bootstrap-server must be specified");
   if (o.topic.empty() && (o.create || o.alter || o.remove)) return fail("Missing required argument \"[topic]\"");
+  // Only --describe has it: --delete would take the topic of that id, and not the one that --topic names.
+  const char* const changes = o.create ? "create" : o.alter ? "alter" : o.remove ? "delete" : nullptr;
+  if (!o.topic_id.empty() && changes != nullptr)
+    return fail(fmt::format("Option \"[topic-id]\" can't be used with option \"[{}]\"", changes));
   return std::nullopt;
 }
 
@@ -94,6 +98,15 @@ Outcome<std::vector<TopicFacts>> chosen(client::Cluster& cluster, const Options&
                                       ? fmt::format("Topic '{}' does not exist as expected", o.topic)
                                       : fmt::format("TopicId '{}' does not exist as expected", o.topic_id));
   }
+  return topics;
+}
+
+// Of those that are changed, one whose name stands there letter by letter is meant alone: to Kafka's tool "a.b" is a
+// regular expression even so, and --delete takes a-b and axb with it.
+Outcome<std::vector<TopicFacts>> chosen_to_change(client::Cluster& cluster, const Options& o) {
+  Outcome<std::vector<TopicFacts>> topics = chosen(cluster, o);
+  if (topics && std::ranges::find(*topics, o.topic, &TopicFacts::name) != topics->end())
+    std::erase_if(*topics, [&](const TopicFacts& topic) { return topic.name != o.topic; });
   return topics;
 }
 
@@ -240,7 +253,7 @@ Exit create(client::Cluster& cluster, const Options& o) {
 }
 
 Exit alter(client::Cluster& cluster, const Options& o) {
-  const auto topics = chosen(cluster, o);
+  const auto topics = chosen_to_change(cluster, o);
   if (!topics) return refuse(topics.error());
   if (!o.partitions) return fail("Missing required argument \"[partitions]\"");
   kafka::CreatePartitionsRequest request;
@@ -271,7 +284,7 @@ Exit alter(client::Cluster& cluster, const Options& o) {
 }
 
 Exit remove(client::Cluster& cluster, const Options& o) {
-  const auto topics = chosen(cluster, o);
+  const auto topics = chosen_to_change(cluster, o);
   if (!topics) return refuse(topics.error());
   kafka::DeleteTopicsRequest request;
   request.timeout_ms = request_timeout_ms;

@@ -335,8 +335,28 @@ CreateTopicsAnswer create_topics(Draft& draft, const CreateTopics& request, cons
   return answer;
 }
 
+namespace {
+
+// Topics that one item names and another one gives the id of: as with one that is named twice, and in Kafka, neither
+// counts. It is known here only: a broker's metadata may be older.
+std::set<TopicId> asked_both_ways(const MetadataImage& image, const DeleteTopics& request) {
+  std::set<TopicId> named;
+  for (const DeleteTopics::Topic& asked : request.topics) {
+    const TopicImage* topic = asked.name ? image.topic_by_name(*asked.name) : nullptr;
+    if (topic != nullptr) named.insert(topic->id);
+  }
+  std::set<TopicId> both;
+  for (const DeleteTopics::Topic& asked : request.topics) {
+    if (!asked.name && asked.topic_id && named.contains(*asked.topic_id)) both.insert(*asked.topic_id);
+  }
+  return both;
+}
+
+}  // namespace
+
 DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request) {
   DeleteTopicsAnswer answer;
+  const std::set<TopicId> both_ways = asked_both_ways(draft.image(), request);
   for (const DeleteTopics::Topic& asked : request.topics) {
     DeleteTopicsAnswer::Topic item;
     item.name = asked.name;
@@ -349,6 +369,8 @@ DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request) {
       item.error = asked.name
                        ? Error{ErrorCode::unknown_topic_or_partition, "This server does not host this topic-partition."}
                        : Error{ErrorCode::unknown_topic_id, "This server does not host this topic ID."};
+    } else if (both_ways.contains(topic->id)) {
+      item.error = {ErrorCode::invalid_request, "The provided topic name maps to an ID that was already supplied."};
     } else {
       item.name = topic->name;
       item.topic_id = topic->id;

@@ -133,6 +133,13 @@ def topics(tools):
     for words in (["--describe"], ["--describe", "--topic", "p.*"], ["--describe", "--topics-with-overrides"]):
         tools.same("kafka-topics", *words, form=sorted_settings)
     tools.ok("kafka-topics", "--delete", "--topic", "placed")
+    # "a.b" is a regular expression, which "a-b" matches, and the name of a topic: that one alone is meant.
+    for name in ("a.b", "a-b"):
+        tools.ok("kafka-topics", "--create", "--topic", name)
+    tools.ok("kafka-topics", "--delete", "--topic", "a.b")
+    assert {"a.b", "a-b"} & set(tools.ok("kafka-topics", "--list").split()) == {"a-b"}
+    tools.ok("kafka-topics", "--delete", "--topic", "a.b")  # no topic is called so now
+    assert "a-b" not in tools.ok("kafka-topics", "--list").split()
     tools.same("kafka-topics", "--list")
 
 

@@ -154,6 +154,46 @@ def test_what_a_deletion_loses_is_said_before_it_is_done():
         equal((shown, code), ("deleted t\n", 0), "what a yes did")
 
 
+def test_a_topic_that_was_made_while_the_question_stood_is_not_deleted():
+    with Cluster(1) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t")
+        terminal, its_end = pty.openpty()
+        with subprocess.Popen([naru_binary(), "topic", "delete", "t"], stdin=its_end, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, env=clean_environment() | {"NARU_BROKERS": cluster.bootstrap}) as process:
+            os.close(its_end)
+            try:
+                said = ""
+                while "[y/N]" not in said:
+                    more = process.stderr.read(1)
+                    true(more, f"the question is asked: {said}")
+                    said += more
+                cluster.naru("topic", "delete", "t", "--yes")
+                cluster.naru("topic", "create", "t")
+                cluster.naru("produce", "t", text_in="new\n")
+                os.write(terminal, b"y\n")
+                _, said = process.communicate(timeout=60)
+            finally:
+                process.kill()
+                os.close(terminal)
+        equal(process.returncode, 1, f"exit code: {said}")
+        true("deleted meanwhile" in said, said)
+        equal(cluster.naru("consume", "t", "-e", "--from", "start"), "new\n", "the new one's record")
+
+
+def test_what_a_deletion_loses_is_no_sum_over_those_who_answer():
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "--assign", "1,2")
+        for p in (0, 1):
+            cluster.naru("produce", "t", "-p", p, text_in="a\nb\n")
+        true("t: 4 records, " in cluster.run("topic", "delete", "t", "--dry-run").stderr, "what is lost with all brokers there")
+        cluster[2].kill()
+        tried = cluster.run("topic", "delete", "t", "--dry-run")
+        equal(tried.returncode, 0, tried.stderr)
+        true(tried.stderr.startswith("t: at least ") and "records" not in tried.stderr, f"with one that does not answer: {tried.stderr}")
+
+
 def test_records_are_looked_up_and_trimmed():
     with Cluster(1) as cluster:
         cluster.start()
@@ -163,6 +203,10 @@ def test_records_are_looked_up_and_trimmed():
         offsets = cluster.json("topic", "offsets", "t", "--at", "1h")[0]
         equal((offsets["start"], offsets["end"], offsets["at"]), (0, 3, 2), "offsets")
         equal(cluster.run("topic", "trim", "t", "--before", "1").returncode, 2, "exit code without --yes")
+        beyond = cluster.run("topic", "trim", "t", "--before", "20261101", "--yes")  # a date without its dashes
+        equal(beyond.returncode, 1, f"exit code of an offset behind the end: {beyond.stderr}")
+        true("ends at 3" in beyond.stderr, beyond.stderr)
+        equal(cluster.json("topic", "offsets", "t")[0]["start"], 0, "start after that")
         cluster.naru("topic", "trim", "t", "--before", "1h", "--yes")
         equal(cluster.naru("consume", "t", "-e", "--from", "start"), "new\n", "what is left")
 

@@ -141,6 +141,19 @@ TEST_CASE("a profile stands in for -b until another one is used") {
   CHECK_FALSE(all[0].is_current);
   CHECK(all[1].is_current);
 
+  // Not this machine's cluster in place of one that was meant and cannot be found.
+  REQUIRE(save_profile("nowhere", {"linger.ms=5"}));
+  REQUIRE(use_profile("nowhere"));
+  CHECK(client_properties({}).error().exit == Exit::usage);
+  CHECK(own_of(named).brokers == "b:1");
+  REQUIRE(std::filesystem::remove(home.path() / "naru/profiles/nowhere.properties"));
+  REQUIRE_FALSE(client_properties({}));
+  CHECK(client_properties({}).error().next_step.find("naru profile use") != std::string::npos);
+  CHECK(own_of(named).brokers == "b:1");
+  REQUIRE(use_profile(""));
+  CHECK(own_of({}).brokers == "localhost:9092");
+
+  REQUIRE(use_profile("test"));
   REQUIRE(remove_profile("test"));
   CHECK(own_of({}).brokers == "localhost:9092");
   CHECK(use_profile("test").error().exit == Exit::usage);

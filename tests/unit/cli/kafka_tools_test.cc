@@ -9,6 +9,7 @@
 #include "cli/kafka_tools/controller_config.h"
 #include "cli/kafka_tools/dispatch.h"
 #include "cli/kafka_tools/flags.h"
+#include "cli/kafka_tools/group_changes.h"
 #include "cli/kafka_tools/instead.h"
 
 namespace {
@@ -53,6 +54,33 @@ TEST_CASE("kafka-console-consumer refuses a group beside a partition, as Kafka's
   const auto tool = kafka_tool_named(words.front());
   REQUIRE(tool);
   CHECK((*tool)(static_cast<int>(words.size()), words.data()) == cli::Exit::refused);
+}
+
+TEST_CASE("Offsets are reset of a group that its coordinator has told all about, and that nobody is in") {
+  using common::model::ErrorCode;
+  using cli::kafka_tools::may_be_reset;
+  const auto group = [](ErrorCode error, std::string state) {
+    cli::GroupFacts facts;
+    facts.name = "g";
+    facts.error = error;
+    facts.state = std::move(state);
+    return facts;
+  };
+  CHECK(may_be_reset(group(ErrorCode::none, "Empty")));
+  CHECK(may_be_reset(group(ErrorCode::group_id_not_found, "Dead")));  // the commit makes it
+  const auto busy = may_be_reset(group(ErrorCode::none, "Stable"));
+  REQUIRE_FALSE(busy);
+  CHECK(busy.error().exit == cli::Exit::partly);
+  // Nothing of its offsets is known: --to-current would take it to the end of every partition.
+  for (const ErrorCode error : {ErrorCode::coordinator_load_in_progress, ErrorCode::not_coordinator,
+                                ErrorCode::group_authorization_failed, ErrorCode::unstable_offset_commit}) {
+    CAPTURE(error);
+    for (const char* state : {"", "Empty", "Dead"}) {
+      const auto unknown = may_be_reset(group(error, state));
+      REQUIRE_FALSE(unknown);
+      CHECK(unknown.error().exit == cli::Exit::refused);
+    }
+  }
 }
 
 TEST_CASE("A tool of Kafka's that naru does not stand for names the command that does its job") {

@@ -185,6 +185,14 @@ TEST_CASE("a broker that nobody can stand in for is not drained") {
   CHECK(moves.error().next_step.find("--leaders") != std::string::npos);
 }
 
+TEST_CASE("a broker that got a replica while it was drained is not said to be empty") {
+  CHECK_FALSE(what_is_left(topics({{1, 2}, {2, 4}}), 3));
+  const auto left = what_is_left(topics({{1, 2}, {2, 3}}), 3);
+  REQUIRE(left);
+  CHECK(left->exit == Exit::refused);
+  CHECK(left->message == "broker 3 still holds 1 replica: made, or turned back, meanwhile");
+}
+
 TEST_CASE("leaderships go to those that have the fewest, and replicas stay") {
   const auto moves = leaders_away(topics({{1, 2, 3}, {1, 2, 3}, {2, 3, 1}, {1}}), among({2, 3}), 1);
   CHECK(targets(moves) == std::vector<std::vector<int32_t>>{{3, 1, 2}, {2, 1, 3}});

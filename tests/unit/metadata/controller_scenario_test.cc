@@ -290,6 +290,7 @@ class Scenario {
     if (c.has("topic")) t.name = c.text("topic");
     if (c.has("id")) t.topic_id = Uuid::from_halves(0, uint64_t(c.number("id")));
     r.topics = {t};
+    if (c.has("and-by-id")) r.topics.push_back({std::nullopt, state().image().topic_by_name(*t.name)->id});
     const auto answer = std::get<DeleteTopicsAnswer>(handle(r));
     for (const auto& topic : answer.topics) lines_.push_back(show(topic.error));
   }
