@@ -141,7 +141,7 @@ class Broker {
   common::Logger log_;
   common::SystemClock clock_;
   DeviceRandom random_;
-  common::disk::DiskPool disk_pool_{{.read_niceness = 5}};
+  common::disk::DiskPool disk_pool_{{}};
   common::disk::DiskPool metadata_pool_{{.sync_threads = 1, .read_threads = 1}};
 
   // Threads first: everything else dies before them.

@@ -31,13 +31,9 @@ namespace common::disk {
 
 class DiskPool::Workers {
  public:
-  Workers(int count, const char* name, int niceness) {
+  Workers(int count, const char* name) {
     for (int i = 0; i < std::max(1, count); ++i) {
-      threads_.emplace_back([this, niceness] {
-        // Of this thread alone, on Linux. Where it is not allowed, reads compete as all else does.
-        if (niceness != 0) [[maybe_unused]] const int now = ::nice(niceness);
-        work();
-      });
+      threads_.emplace_back([this] { work(); });
       pthread_setname_np(threads_.back().native_handle(), name);
     }
   }
@@ -86,8 +82,8 @@ class DiskPool::Workers {
 };
 
 DiskPool::DiskPool(Options options)
-    : sync_(std::make_unique<Workers>(options.sync_threads, "disk-sync", 0)),
-      read_(std::make_unique<Workers>(options.read_threads, "disk-read", options.read_niceness)) {}
+    : sync_(std::make_unique<Workers>(options.sync_threads, "disk-sync")),
+      read_(std::make_unique<Workers>(options.read_threads, "disk-read")) {}
 DiskPool::~DiskPool() = default;
 void DiskPool::run_sync(std::function<void()> job) {
   sync_->run(std::move(job));

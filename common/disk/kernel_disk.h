@@ -15,9 +15,6 @@ class DiskPool {
   struct Options {
     int sync_threads = 2;
     int read_threads = 2;
-    // How much the reading threads stand back from all others of the process, as for nice(2): copying and checking what
-    // was cold takes processors that whoever serves the rest of the clients needs, too.
-    int read_niceness = 0;
   };
   explicit DiskPool(Options options);
   ~DiskPool();  // finishes what is queued

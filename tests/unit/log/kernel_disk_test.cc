@@ -141,17 +141,6 @@ TEST_CASE("an urgent change goes before the changes that wait") {
   REQUIRE(order == std::vector<int>{0, 1, 2, 3});
 }
 
-TEST_CASE("threads that read stand back, and those that sync do not") {
-  DiskPool pool{{.read_niceness = 3}};
-  const int here = ::getpriority(PRIO_PROCESS, 0);
-  std::promise<int> of_reads;
-  std::promise<int> of_syncs;
-  pool.run_read([&] { of_reads.set_value(::getpriority(PRIO_PROCESS, 0)); });
-  pool.run_sync([&] { of_syncs.set_value(::getpriority(PRIO_PROCESS, 0)); });
-  CHECK(of_reads.get_future().get() == std::min(here + 3, 19));
-  CHECK(of_syncs.get_future().get() == here);
-}
-
 TEST_CASE("a disk that goes away waits for what its files have asked of the pool, as its owner goes next") {
   Owner o;
   o.make(4);
