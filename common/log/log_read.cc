@@ -19,7 +19,7 @@ namespace {
 
 // Of a segment: a reader of the medium that has come so near to its end is looked for in memory again. Where the tail
 // cache holds nothing it would else stay with the pool for ever.
-constexpr uint64_t little_left = 64 << 10;
+constexpr uint64_t little_left = 256 << 10;
 
 model::Unexpected corrupt(const disk::File& file, uint64_t position, std::string_view what) {
   return fail(ErrorCode::corrupt_message, fmt::format("{} at byte {}: {}", file.path(), position, what));
