@@ -69,7 +69,7 @@ def check_completion_words(machine):
     bash = r'''source /usr/share/bash-completion/completions/naru
 offer() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _naru; printf '%s\n' "${COMPREPLY[@]}"; }
 '''
-    for words, expected in ((["naru", "to"], ["topic"]), (["naru", "topic", "cr"], ["create"]), (["naru", "status", "-o", "j"], ["json"]),
+    for words, expected in ((["naru", "topi"], ["topic"]), (["naru", "topic", "cr"], ["create"]), (["naru", "status", "-o", "j"], ["json"]),
                             (["naru", "topic", "create", "--if"], ["--if-absent"]), (["naru", "completion", "z"], ["zsh"]),
                             (["naru", "drill", "rolling"], ["rolling-restart"]), (["naru", "config", "get", "cl"], ["cluster"]),
                             (["naru", "why", "produce", ""], [])):
