@@ -260,7 +260,8 @@ def settings_and_cluster(tools):
         "Completed updating default config for brokers in the cluster.\n"
     for words in (["--describe", *topic], ["--describe", *topic, "--all"],
                   ["--describe", "--entity-type", "brokers", "--entity-default"], ["--describe", "--entity-type", "brokers"],
-                  ["--describe", "--entity-type", "topics", "--entity-name", "nope"], ["--alter", *topic, "--add-config", "nonsense=1"]):
+                  ["--describe", "--entity-type", "topics", "--entity-name", "nope"], ["--alter", *topic, "--add-config", "nonsense=1"],
+                  ["--alter", *topic, "--delete-config", "retention.mss"]):
         tools.same(configs, *words)
     tools.same(configs, "--describe", "--entity-type", "topics", form=sorted_lines)
     tools.same("kafka-broker-api-versions", form=blocks_by_broker)
