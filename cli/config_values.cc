@@ -11,6 +11,7 @@
 #include "cli/json_or_null.h"
 #include "cli/output.h"
 #include "cli/session.h"
+#include "common/config/config_table.h"
 #include "kafka/describe_configs.h"
 #include "kafka/incremental_alter_configs.h"
 #include "kafka/metadata.h"
@@ -129,6 +130,19 @@ Outcome<std::vector<Config>> fetch(client::Cluster& cluster, const ConfigGetComm
   return configs;
 }
 
+// Brokers take anything for a name to unset, as Kafka's do: who misspells one would hear that it is unset, and what was
+// meant goes on, such as a retention that deletes.
+Outcome<void> check_is_known(const ConfigTarget& target, const std::string& name) {
+  const bool is_of_topic = target.kind == "topic";
+  if (target.kind == "group" || name.starts_with("listener.name.")) return {};
+  if ((is_of_topic ? common::config::find_topic_property(name) : common::config::find_broker_property(name)) != nullptr)
+    return {};
+  const auto nearest =
+      is_of_topic ? common::config::nearest_topic_property(name) : common::config::nearest_broker_property(name);
+  return problem(Exit::refused, fmt::format("{} has no setting {}", text_of(target), name),
+                 nearest ? fmt::format("did you mean {}?", *nearest) : "");
+}
+
 // "a=b" or, to unset, "a".
 Outcome<kafka::IncrementalAlterConfigsRequest> change_of(const ConfigSetCommand& command, const Resource& resource) {
   kafka::IncrementalAlterConfigsRequest request;
@@ -142,6 +156,10 @@ Outcome<kafka::IncrementalAlterConfigsRequest> change_of(const ConfigSetCommand&
     if (command.unset == (equals != std::string::npos) || equals == 0)
       return problem(Exit::usage, fmt::format("{}: must be {}", setting, command.unset ? "a name" : "name=value"));
     config.name = setting.substr(0, equals);
+    if (command.unset) {
+      if (const Outcome<void> known = check_is_known(command.target, config.name); !known)
+        return tl::unexpected(known.error());
+    }
     config.config_operation = command.unset ? 1 : 0;
     if (!command.unset) config.value = setting.substr(equals + 1);
     one.configs.push_back(std::move(config));

@@ -102,11 +102,18 @@ Outcome<std::vector<TopicFacts>> chosen(client::Cluster& cluster, const Options&
 }
 
 // Of those that are changed, one whose name stands there letter by letter is meant alone: to Kafka's tool "a.b" is a
-// regular expression even so, and --delete takes a-b and axb with it.
+// regular expression even so, and --delete takes a-b and axb with it. And what all groups have committed goes only
+// where it is named: --delete --topic '.*' hardly means that.
 Outcome<std::vector<TopicFacts>> chosen_to_change(client::Cluster& cluster, const Options& o) {
   Outcome<std::vector<TopicFacts>> topics = chosen(cluster, o);
-  if (topics && std::ranges::find(*topics, o.topic, &TopicFacts::name) != topics->end())
+  if (!topics || topics->empty()) return topics;
+  if (std::ranges::find(*topics, o.topic, &TopicFacts::name) != topics->end()) {
     std::erase_if(*topics, [&](const TopicFacts& topic) { return topic.name != o.topic; });
+  } else if (o.remove) {
+    std::erase_if(*topics, [](const TopicFacts& topic) { return topic.internal; });
+    if (topics->empty())
+      return problem(Exit::refused, fmt::format("Only internal topics match '{}': name the one to delete", o.topic));
+  }
   return topics;
 }
 

@@ -377,7 +377,15 @@ void ControllerRuntime::tick() {
     if (active()) arm_tick();
     return;
   }
-  for (Deferred& d : std::exchange(deferred_, {})) handle(d.request, d.deadline, std::move(d.done));
+  for (Deferred& d : std::exchange(deferred_, {})) {
+    // Who was told that it timed out may have asked for something else since: a deletion that is carried out then takes
+    // what has the name by now. Sessions have no deadline.
+    if (is_by_client(d.request) && d.deadline <= shard_.now()) {
+      d.done(refused(ErrorCode::request_timed_out, "the controller had no time for it"));
+    } else {
+      handle(d.request, d.deadline, std::move(d.done));
+    }
+  }
   if (!active()) return;
   for (metadata::Decision& decision : state_->on_tick(shard_.now())) {
     submit(std::move(decision), std::nullopt, nullptr);

@@ -197,6 +197,12 @@ def offsets_and_groups(tools):
     rows = [line.split() for line in out.splitlines() if line.startswith("readers")]
     assert [row[3] for row in rows] == ["0", "0"] and sum(int(row[5]) for row in rows) == 3, out
     tools.same(groups, "--describe", "--group", "readers")
+    # An expression takes no internal topic with it.
+    tools.ok("kafka-topics", "--create", "--topic", "zz")
+    tools.ok("kafka-topics", "--delete", "--topic", "(__consumer_offsets|zz)")
+    assert {"__consumer_offsets", "zz"} & set(tools.ok("kafka-topics", "--list").split()) == {"__consumer_offsets"}
+    only = tools.ours("kafka-topics", "--delete", "--topic", "__consumer_.*")
+    assert only.returncode == 1 and "Only internal topics match" in only.stdout, only
     deleted = tools.ok(groups, "--delete", "--group", "others")
     assert deleted == "Deletion of requested consumer groups ('others') was successful.\n", deleted
     tools.same(groups, "--list", form=sorted_lines)
@@ -260,7 +266,8 @@ def settings_and_cluster(tools):
         "Completed updating default config for brokers in the cluster.\n"
     for words in (["--describe", *topic], ["--describe", *topic, "--all"],
                   ["--describe", "--entity-type", "brokers", "--entity-default"], ["--describe", "--entity-type", "brokers"],
-                  ["--describe", "--entity-type", "topics", "--entity-name", "nope"], ["--alter", *topic, "--add-config", "nonsense=1"]):
+                  ["--describe", "--entity-type", "topics", "--entity-name", "nope"], ["--alter", *topic, "--add-config", "nonsense=1"],
+                  ["--alter", *topic, "--delete-config", "retention.mss"]):
         tools.same(configs, *words)
     tools.same(configs, "--describe", "--entity-type", "topics", form=sorted_lines)
     tools.same("kafka-broker-api-versions", form=blocks_by_broker)

@@ -259,6 +259,30 @@ TEST_CASE("R10: nothing is decided while leadership is handed over, and all of i
   REQUIRE(cluster.quorum.leader() == BrokerId{takes_over ? 2 : 1});
 }
 
+TEST_CASE("R10: what waited for the end of a hand-over for longer than its client is not carried out after all") {
+  SimCluster cluster(3);
+  cluster.create(1, "t", {{1, 2, 3}});
+  cluster.quorum.room = quorum::Room::none;
+  DeleteTopics r;
+  DeleteTopics::Topic t;
+  t.name = "t";
+  r.topics = {t};
+  std::optional<ControllerAnswer> late;
+  std::optional<ControllerAnswer> in_time;
+  cluster.node(2).client.ask(r, cluster.world.clock().now() + 100ms, {},
+                             [&](ControllerAnswer a) { late = std::move(a); });
+  cluster.world.run_for(400ms);
+  REQUIRE(late);
+  REQUIRE(std::get<Refused>(*late).error.code == ErrorCode::request_timed_out);
+  cluster.quorum.room = quorum::Room::enough;
+  cluster.world.run_for(1s);
+  REQUIRE(cluster.image_of(1).topic_by_name("t") != nullptr);
+  cluster.node(2).client.ask(r, cluster.world.clock().now() + 10s, {},
+                             [&](ControllerAnswer a) { in_time = std::move(a); });
+  REQUIRE(cluster.run_until([&] { return in_time.has_value(); }));
+  REQUIRE(cluster.image_of(1).topic_by_name("t") == nullptr);
+}
+
 TEST_CASE("requests of clients are told to come later while too many changes wait, and the controller stays") {
   SimCluster cluster(3);
   cluster.create(1, "t", {{1, 2, 3}});
