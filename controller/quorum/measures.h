@@ -26,6 +26,7 @@ struct ControllerMeasures {
   uint64_t requests = 0;
   uint64_t timed_out = 0;  // answered before every leader had applied what was decided
   size_t waiting = 0;      // answers that wait for a commit, or for brokers
+  size_t slow_brokers = 0;  // metadata/slow_brokers.h
 };
 
 }  // namespace controller::quorum
