@@ -1,5 +1,5 @@
-// How long something takes that a shard waits for, as a mean of the last moments: an addition where it happens, and looks
-// at regular times, each of which forgets what lies more than one look back.
+// How long something takes that a shard waits for, as a mean of the last moments: an addition where it happens, and
+// looks at regular times, each of which forgets what lies more than one look back.
 //
 // Thread-compatible: lives on its shard.
 #pragma once

@@ -147,7 +147,8 @@ class ReplicaManager {
   [[nodiscard]] std::chrono::milliseconds sync_stalled() const {
     return std::chrono::milliseconds(sync_stalled_ms_.load(std::memory_order_relaxed));
   }
-  // How long a write takes, and a sync that acknowledgements wait for, as of the last ticks ("gray failure"). Any thread.
+  // How long a write takes, and a sync that acknowledgements wait for, as of the last ticks ("gray failure"). Any
+  // thread.
   [[nodiscard]] std::optional<std::chrono::milliseconds> write_time() const { return known(write_ms_); }
   [[nodiscard]] std::optional<std::chrono::milliseconds> sync_time() const { return known(sync_ms_); }
   void directory_failed(const std::string& directory);

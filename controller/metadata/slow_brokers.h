@@ -1,7 +1,7 @@
 // Who is alive but slow ("gray failure", correctness section 4): a broker whose writes, or whose syncs before an
 // acknowledgement, have taken far longer than those of its peers for seconds. Only the comparison tells: a load or a
-// machine that makes all of them slow is nobody's failure, and moving leaders would mend nothing. So a majority is never
-// slow, and among two brokers nobody is.
+// machine that makes all of them slow is nobody's failure, and moving leaders would mend nothing. So a majority is
+// never slow, and among two brokers nobody is.
 //
 // Nothing rests on it: a wrong suspicion costs elections, never data. A new controller begins with no history (R28).
 //
@@ -20,7 +20,7 @@ namespace controller::metadata {
 
 class SlowBrokers {
  public:
-  // What a broker in service says of its work. Returns a line for the log if it becomes slow by that, or is so no longer.
+  // What a broker in service says of its work. A line for the log, if it becomes slow by that or is so no longer.
   [[nodiscard]] std::optional<std::string> on_heartbeat(BrokerId id, BrokerEpoch epoch, const Progress& progress,
                                                         Instant now);
   // It is no member of the cluster any more.

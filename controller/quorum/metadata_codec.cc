@@ -185,7 +185,8 @@ PartitionChangeRecord get(const pb::PartitionChangeRecord& m, Reader& in) {
   if (m.has_leader()) {
     r.leader.emplace();
     if (m.leader().has_broker()) r.leader->broker = BrokerId{m.leader().broker()};
-    if (pb::LeaderReason_IsValid(m.leader().reason())) r.leader->reason = static_cast<LeaderReason>(m.leader().reason());
+    const auto reason = m.leader().reason();
+    if (pb::LeaderReason_IsValid(reason)) r.leader->reason = static_cast<LeaderReason>(reason);
   }
   if (m.has_isr()) r.isr = get_brokers(m.isr().brokers());
   if (m.has_elr()) r.elr = get_brokers(m.elr().brokers());
