@@ -432,7 +432,12 @@ quorum::SessionHooks BrokerCore::session_hooks() {
   hooks.cluster_id = [this] { return cluster_id(); };
   hooks.progress = [this] {
     metadata::Progress progress = pulse_->progress(host_.controller_shard->now());
-    for (const auto& part : parts_) progress.sync_stalled = std::max(progress.sync_stalled, part->replicas().sync_stalled());
+    for (const auto& part : parts_) {
+      const partition::ReplicaManager& replicas = part->replicas();
+      progress.sync_stalled = std::max(progress.sync_stalled, replicas.sync_stalled());
+      progress.write_time = std::max(progress.write_time, replicas.write_time());
+      progress.sync_time = std::max(progress.sync_time, replicas.sync_time());
+    }
     return progress;
   };
   hooks.log_ends = [this](std::vector<metadata::LogEndQuery> queries, auto answer) {

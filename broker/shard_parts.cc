@@ -109,6 +109,7 @@ void ShardParts::connect(partition::PartitionRouter& router) {
     if (broker == nullptr) return std::nullopt;
     return replication::Endpoint{broker->cluster_endpoint.host, broker->cluster_endpoint.port};
   };
+  follower.writes = &replicas_->metrics().writes;
   follower.fetch.backoff = shared_.config->replica_fetch_backoff;
   follower.on_broken = [this](BrokerId leader_id, const replication::Broken& broken) {
     if (broken.kind == replication::BreakKind::rejected) return;

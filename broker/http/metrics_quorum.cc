@@ -124,6 +124,9 @@ void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSamp
         number(counts.active));
   gauge("kafka_controller_kafkacontroller_fencedbrokercount", "Fenced brokers; on the active controller.",
         number(counts.fenced));
+  gauge("naru_slow_brokers",
+        "Brokers whose writes take far longer than their peers', for as long; on the active controller.",
+        active ? number(sample.controller.slow_brokers) : 0);
   if (active) {
     gauge("kafka_brokers", "Brokers in the cluster; said by the active controller.", number(counts.active));
     out.family("kafka_broker_info", "gauge", "One per broker; said by the active controller.");

@@ -125,7 +125,7 @@ class Teller {
     if (r.leader && before->leader != after.leader) {
       const std::string from = before->leader ? fmt::to_string(before->leader->value) : "nobody";
       const std::string to = after.leader ? fmt::to_string(after.leader->value) : "nobody";
-      say_of_partition("election", name, fmt::format("leader {} \u2192 {}", from, to), why_leader(*before, after));
+      say_of_partition("election", name, fmt::format("leader {} \u2192 {}", from, to), why_leader(*before, after, r.leader->reason));
     }
     if (r.isr && (!missing_from(before->isr, after.isr).empty() || !missing_from(after.isr, before->isr).empty())) {
       say_of_partition("isr", name, fmt::format("in sync {} \u2192 {}", ids(before->isr), ids(after.isr)),
@@ -170,7 +170,10 @@ class Teller {
     if (before != nullptr && before->in_controlled_shutdown) return "it has shut down in order";
     return "its process is gone, or nothing was heard of it for a session";
   }
-  [[nodiscard]] std::string why_leader(const PartitionState& before, const PartitionState& after) const {
+  [[nodiscard]] std::string why_leader(const PartitionState& before, const PartitionState& after,
+                                       LeaderReason reason) const {
+    if (reason == LeaderReason::slow && before.leader)
+      return fmt::format("broker {} is slow: it writes far more slowly than the others", *before.leader);
     if (after.recovery_state == RecoveryState::recovering) return "unclean election: no replica in sync was left";
     if (before.leader && fenced_.contains(*before.leader)) return fmt::format("broker {} is fenced", *before.leader);
     if (before.leader && leaving_.contains(*before.leader)) return fmt::format("broker {} is leaving", *before.leader);

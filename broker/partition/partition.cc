@@ -401,8 +401,11 @@ void Partition::flush_if_needed() {
   log_->flush([weak = weak_from_this()](Result<Offset> flushed) {
     const auto self = weak.lock();
     if (!self) return;
-    if (self->state_.metrics != nullptr && self->flushing_since_)
-      self->state_.metrics->sync_latency.observe(self->shard_.now() - *self->flushing_since_);
+    if (self->state_.metrics != nullptr && self->flushing_since_) {
+      const common::Duration took = self->shard_.now() - *self->flushing_since_;
+      self->state_.metrics->sync_latency.observe(took);
+      self->state_.metrics->syncs.add(took);
+    }
     self->flushing_since_.reset();
     if (!flushed || !self->log_) return;  // the log's failure takes the directory offline (R76)
     complete(self->synced_waiters_, *flushed, ErrorCode::none);

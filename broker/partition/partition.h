@@ -367,7 +367,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   [[nodiscard]] std::optional<ProduceResult> refuse_unseen(const ProduceOptions& options) const;
   [[nodiscard]] std::optional<Appended> answer_by_producers(const std::vector<common::records::BatchFacts>& facts,
                                                             const ProduceOptions& options);
-  void note_appended(const std::vector<common::records::BatchFacts>& facts, size_t bytes);
+  void note_appended(const std::vector<common::records::BatchFacts>& facts, size_t bytes, Instant begun);
   Awaitable<ErrorCode> wait_for(std::vector<Waiter*>& list, Offset required, Instant deadline);
   static void complete(std::vector<Waiter*>& list, Offset reached, ErrorCode outcome);
   void complete_committed();

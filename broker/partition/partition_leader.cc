@@ -199,7 +199,7 @@ std::optional<Partition::Appended> Partition::answer_by_producers(const std::vec
   return std::nullopt;
 }
 
-void Partition::note_appended(const std::vector<common::records::BatchFacts>& facts, size_t bytes) {
+void Partition::note_appended(const std::vector<common::records::BatchFacts>& facts, size_t bytes, Instant begun) {
   if (!unwritten_.empty()) {
     for (const common::records::BatchFacts& batch : facts) {
       if (batch.producer) unwritten_.erase(batch.producer->id);
@@ -208,8 +208,10 @@ void Partition::note_appended(const std::vector<common::records::BatchFacts>& fa
   counters_.bytes_in += bytes;
   for (const common::records::BatchFacts& batch : facts)
     counters_.messages_in += static_cast<uint64_t>(batch.record_count);
-  if (state_.traffic != nullptr) state_.traffic->on_appended(bytes, shard_.now());
-  perform(tracker_->on_append(log_->log_end_offset(), shard_.now()));
+  const Instant now = shard_.now();
+  if (state_.metrics != nullptr) state_.metrics->writes.add(now - begun);
+  if (state_.traffic != nullptr) state_.traffic->on_appended(bytes, now);
+  perform(tracker_->on_append(log_->log_end_offset(), now));
   for_observers([](FollowerObserver& o, uint32_t slot) { o.on_log_end(slot); });
   flush_if_needed();
 }
@@ -241,6 +243,7 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
                               : stored_form(batches, settings_.stored, facts->front(), limits.max_batch_bytes);
   if (!stored) return {refused(stored.error().code, std::move(stored.error().message))};
   const bool is_anew = stored->view().data() != batches.view().data();
+  const Instant begun = shard_.now();
   Result<common::log::AppendInfo> info =
       log_->append_as_leader(*stored, *facts, leader_epoch_, now, is_anew ? stored->size() : options.frame_bytes);
   if (!info) {
@@ -257,7 +260,7 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
     in_doubt.result.message = failure->message;
     return in_doubt;
   }
-  note_appended(*facts, batches.size());
+  note_appended(*facts, batches.size(), begun);
 
   Appended appended;
   appended.result.first_offset = info->first_offset;

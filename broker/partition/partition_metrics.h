@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "broker/partition/recent_mean.h"
 #include "common/histogram.h"
 
 namespace broker::partition {
@@ -62,6 +63,9 @@ struct ShardPartitionMetrics {
   common::Histogram commit_latency;  // from the append to the high watermark, of what acks=all waited for
   common::Histogram sync_latency;    // of syncs that acknowledgements waited for
   common::Histogram failover;        // from the loss of the old leader to leading here
+  // What the heartbeat tells of ("gray failure"): appends, as leader and as follower, and those syncs.
+  RecentMean writes;
+  RecentMean syncs;
   uint64_t unclean_recoveries = 0;   // leaderships begun after an unclean election
   // What partitions counted that have left this shard; by topic until it is deleted, so that counters never fall.
   std::map<std::string, PartitionCounters> retired;

@@ -452,6 +452,17 @@ void ReplicaManager::look_at_bytes(Instant now) {
   byte_rates_.look(now, counted);
 }
 
+void ReplicaManager::look_at_times(Instant now, Instant syncing_since) {
+  const auto ms = [](Duration d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d).count(); };
+  const auto said = [&](std::optional<Duration> mean) { return mean ? ms(*mean) : -1; };
+  sync_stalled_ms_ = ms(now - syncing_since);
+  write_ms_ = said(metrics_.writes.look());
+  // One that has not ended may be the first for long.
+  std::optional<Duration> sync = metrics_.syncs.look();
+  if (syncing_since < now) sync = std::max(sync, std::optional(now - syncing_since));
+  sync_ms_ = said(sync);
+}
+
 void ReplicaManager::tick() {
   const Instant now = options_.shard->now();
   look_at_bytes(now);
@@ -462,7 +473,7 @@ void ReplicaManager::tick() {
     partition->tick(spoken);
     syncing_since = std::min(syncing_since, partition->syncing_since().value_or(now));
   }
-  sync_stalled_ms_ = std::chrono::duration_cast<std::chrono::milliseconds>(now - syncing_since).count();
+  look_at_times(now, syncing_since);
   const TimestampMs wall = retention_clock_.read(now, options_.shard->clock().wall_now());
   if (now >= next_attempt_) {
     next_attempt_ = now + unmade_retry;

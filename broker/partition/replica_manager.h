@@ -147,6 +147,10 @@ class ReplicaManager {
   [[nodiscard]] std::chrono::milliseconds sync_stalled() const {
     return std::chrono::milliseconds(sync_stalled_ms_.load(std::memory_order_relaxed));
   }
+  // How long a write takes, and a sync that acknowledgements wait for, as of the last ticks ("gray failure"). Any
+  // thread.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> write_time() const { return known(write_ms_); }
+  [[nodiscard]] std::optional<std::chrono::milliseconds> sync_time() const { return known(sync_ms_); }
   void directory_failed(const std::string& directory);
   [[nodiscard]] std::vector<ReplicaOffsets> offsets() const;
   // Clean stop: every waiting request is answered, every log closed. Returns the final offsets.
@@ -187,6 +191,11 @@ class ReplicaManager {
   void arm();
   void tick();
   void look_at_bytes(Instant now);
+  void look_at_times(Instant now, Instant syncing_since);
+  static std::optional<std::chrono::milliseconds> known(const std::atomic<int64_t>& ms) {
+    const int64_t said = ms.load(std::memory_order_relaxed);
+    return said < 0 ? std::nullopt : std::optional(std::chrono::milliseconds(said));
+  }
 
   ReplicaManagerOptions options_;
   ShardState state_;
@@ -220,6 +229,8 @@ class ReplicaManager {
   Instant next_attempt_;  // to make what could not be made
   Instant next_retention_;
   std::atomic<int64_t> sync_stalled_ms_{0};
+  std::atomic<int64_t> write_ms_{-1};  // -1: there was none
+  std::atomic<int64_t> sync_ms_{-1};
   common::TimerHandle timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -62,10 +62,13 @@ class ReplicationFollower::Stream final : public ToLeaderEvents {
     patience_.on_heard(heard_at_);
     if (!fetcher_) return;
     const bool was_scheduled = std::exchange(is_scheduled_, true);  // what is to be said is said below
+    const auto batches = std::ranges::count_if(frame.answers, [](const SlotAnswer& a) { return !a.records.empty(); });
     const auto taken = fetcher_->on_frame(std::move(frame), heard_at_);
     is_scheduled_ = was_scheduled;
     if (!taken) return end({BreakKind::rejected, taken.error().message});
-    pump();
+    const Instant now = shard_.now();
+    if (batches > 0 && owner_.options_.writes != nullptr) owner_.options_.writes->add(now - heard_at_, batches);
+    pump(now);
   }
   void on_writable() override { pump(); }
   void on_broken(const Broken& broken) override { end(broken); }
@@ -128,12 +131,13 @@ class ReplicationFollower::Stream final : public ToLeaderEvents {
     });
   }
 
-  void pump() {
+  void pump() { pump(shard_.now()); }
+  void pump(Instant now) {
     if (!fetcher_ || is_ending_ || is_over_) return;
-    while (fetcher_->has_work(shard_.now()) && connection_->can_write()) {
-      std::optional<FollowerFrame> frame = fetcher_->next_frame(shard_.now());
+    while (fetcher_->has_work(now) && connection_->can_write()) {
+      std::optional<FollowerFrame> frame = fetcher_->next_frame(now);
       if (!frame) break;
-      spoke_at_ = shard_.now();
+      spoke_at_ = now = shard_.now();
       connection_->write(std::move(*frame));
     }
     arm();

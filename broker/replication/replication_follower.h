@@ -36,6 +36,8 @@ struct ReplicationFollowerOptions {
   Duration connect_timeout = std::chrono::seconds(1);
   Duration reconnect_pause_max = std::chrono::milliseconds(250);
   uint64_t first_session = 1;  // sessions of one process grow; different processes differ by broker epoch
+  // Told how long it takes to write what leaders send. May be null.
+  partition::RecentMean* writes = nullptr;
   // A stream to `leader` ended: evidence for the failure detector. May be empty.
   std::function<void(BrokerId leader, const Broken&)> on_broken;
   common::Logger logger;

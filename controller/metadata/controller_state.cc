@@ -54,6 +54,7 @@ ControllerState::ControllerState(const ControllerOptions& options, const ConfigS
       detector_(options.detector, now),
       reach_(options.detector.session_timeout),
       reach_looked_at_(now),
+      slow_looked_at_(now),
       rebalanced_at_(now) {
   recovery_.scan(image_);
   // R28: nobody is known to be alive; the deposed controller's own broker is the likeliest to be dead.
@@ -97,7 +98,9 @@ void ControllerState::follow_brokers(const MetadataImage& before, Instant now) {
     if (broker->fenced) detector_.unwatch(id);
   }
   for (const auto& [id, broker] : before.brokers()) {
-    if (image_.broker(id) == nullptr) detector_.unwatch(id);
+    if (image_.broker(id) != nullptr) continue;
+    detector_.unwatch(id);
+    slow_.forget(id);
   }
 }
 
@@ -164,6 +167,9 @@ ControllerAnswer ControllerState::answer(Draft& d, const BrokerHeartbeat& r, Ins
   BrokerHeartbeatAnswer a = registry_.heartbeat(d, r, now);
   if (a.error != ErrorCode::none) return a;
   detector_.on_heartbeat(r.broker_id, r.broker_epoch, now);
+  if (!a.fenced) {
+    if (const auto line = slow_.on_heartbeat(r.broker_id, r.broker_epoch, r.progress, now)) d.note("{}", *line);
+  }
   for (const LogEnd& end : r.log_ends) recovery_.on_log_end(r.broker_id, r.broker_epoch, end);
   a.log_end_queries = recovery_.queries_for(r.broker_id);
   return a;
@@ -185,6 +191,7 @@ ControllerAnswer ControllerState::answer(Draft&, const RemoveRaftVoter&, Instant
 std::vector<Decision> ControllerState::on_tick(Instant now) {
   std::vector<Decision> decisions;
   if (detector_.on_tick(now) == FailureDetector::OwnClock::paused) {
+    slow_.on_own_pause();
     Decision pause;
     pause.log.push_back("this controller stood still for a while: all broker sessions start afresh");
     decisions.push_back(std::move(pause));
@@ -192,6 +199,7 @@ std::vector<Decision> ControllerState::on_tick(Instant now) {
   }
   fence_the_gone(now, decisions);
   relieve_the_unreached(now, decisions);
+  relieve_the_slow(now, decisions);
   recover_by_longest_log(now, decisions);
   grow_internal(now, decisions);
   return_leaders(now, decisions);
@@ -246,6 +254,26 @@ void ControllerState::relieve_the_unreached(Instant now, std::vector<Decision>& 
   }
 }
 
+// "Gray failure": it stays a follower, in the ISR, and what only it can lead stays with it.
+void ControllerState::relieve_the_slow(Instant now, std::vector<Decision>& decisions) {
+  constexpr std::chrono::milliseconds look_interval{1000};
+  if (now - slow_looked_at_ < look_interval) return;
+  slow_looked_at_ = now;
+  for (const BrokerId leader : slow_.slow()) {
+    if (!slow_.may_move(now)) return;
+    Draft d = draft();
+    move_from_slow(
+        d, leader,
+        [&](BrokerId id, const TopicIdPartition& p) {
+          return registry_.is_reluctant(id, p) || reach_.is_shunned(id, now) || slow_.is_slow(id);
+        },
+        options_);
+    if (d.empty()) continue;
+    slow_.on_moved(now);
+    decisions.push_back(adopt(std::move(d), Refused{}, now));
+  }
+}
+
 bool ControllerState::has_no_copy(BrokerId id, const TopicIdPartition& partition) const {
   const BrokerImage* broker = image_.broker(id);
   return registry_.is_offline(id, partition) ||
@@ -273,18 +301,20 @@ void ControllerState::return_leaders(Instant now, std::vector<Decision>& decisio
   const std::set<BrokerId> settled = registry_.settled(image_, now);
   const uint64_t troubles = registry_.trouble_changes();
   const std::set<BrokerId> shunned = reach_.shunned(now);
+  const std::set<BrokerId> slow = slow_.slow();
   if (scanned_leaders_at_ == image_.offset() && scanned_settled_ == settled && scanned_troubles_ == troubles &&
-      scanned_shunned_ == shunned)
+      scanned_shunned_ == shunned && scanned_slow_ == slow)
     return;
   rebalanced_at_ = now;
   scanned_settled_ = settled;
   scanned_troubles_ = troubles;
   scanned_shunned_ = shunned;
+  scanned_slow_ = slow;
   Draft d = draft();
   rebalance_leaders(
       d, settled,
       [&](BrokerId id, const TopicIdPartition& p) {
-        return registry_.is_reluctant(id, p) || reach_.is_shunned(id, now);
+        return registry_.is_reluctant(id, p) || reach_.is_shunned(id, now) || slow.contains(id);
       },
       options_);
   if (!d.empty()) decisions.push_back(adopt(std::move(d), Refused{}, now));

@@ -18,6 +18,7 @@
 #include "controller/metadata/options.h"
 #include "controller/metadata/reach.h"
 #include "controller/metadata/recovery.h"
+#include "controller/metadata/slow_brokers.h"
 
 namespace controller::metadata {
 
@@ -58,6 +59,7 @@ class ControllerState {
   [[nodiscard]] const MetadataImage& image() const { return image_; }
   // What a broker said it has applied (CreateTopics waits for it).
   [[nodiscard]] std::optional<LogIndex> applied(BrokerId id) const { return registry_.applied(id); }
+  [[nodiscard]] size_t slow_brokers() const { return slow_.slow().size(); }
 
  private:
   [[nodiscard]] Draft draft() const {
@@ -88,6 +90,7 @@ class ControllerState {
   void fence_the_gone(Instant now, std::vector<Decision>& decisions);
   void recover_by_longest_log(Instant now, std::vector<Decision>& decisions);
   void relieve_the_unreached(Instant now, std::vector<Decision>& decisions);
+  void relieve_the_slow(Instant now, std::vector<Decision>& decisions);
   void grow_internal(Instant now, std::vector<Decision>& decisions);
   void return_leaders(Instant now, std::vector<Decision>& decisions);
 
@@ -101,11 +104,14 @@ class ControllerState {
   FailureDetector detector_;
   Reach reach_;
   Instant reach_looked_at_;
+  SlowBrokers slow_;
+  Instant slow_looked_at_;
   LongestLogRecovery recovery_;
   std::set<BrokerId> fast_fenced_;              // and not back in service yet
   std::optional<LogIndex> scanned_leaders_at_;  // image offset of the last look for leaders to return
   std::set<BrokerId> scanned_settled_;
   std::set<BrokerId> scanned_shunned_;
+  std::set<BrokerId> scanned_slow_;
   uint64_t scanned_troubles_ = 0;
   std::optional<LogIndex> scanned_internal_at_;
   Instant rebalanced_at_;

@@ -218,6 +218,7 @@ std::optional<PartitionChangeRecord> plan_change(const TopicId& topic, Partition
     any = true;
   };
   record.leader = out.leader;
+  if (record.leader) record.leader->reason = plan.leader_reason;
   set_if_changed(record.replicas, out.assignment.replicas, state.replicas);
   set_if_changed(record.adding, out.assignment.adding, state.adding);
   set_if_changed(record.removing, out.assignment.removing, state.removing);

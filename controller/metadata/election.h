@@ -34,6 +34,7 @@ struct PartitionPlan {
   std::set<BrokerId> lost_claim;             // came back from an unclean restart: out of ISR and ELR (R44)
   std::set<BrokerId> reluctant;              // lead only if nobody else can (R81)
   Election election = Election::if_needed;
+  LeaderReason leader_reason = LeaderReason::unknown;
   // This broker alone may be elected: the winner of a recovery by longest log (R46).
   std::optional<BrokerId> recovered_leader;
   std::optional<RecoveryState> recovery_state;

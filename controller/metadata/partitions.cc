@@ -319,6 +319,22 @@ void move_from_unreached(Draft& draft, BrokerId leader, const std::function<bool
   if (moved > 0) draft.note("broker {}: {} leadership(s) move away, its followers do not reach it", leader, moved);
 }
 
+void move_from_slow(Draft& draft, BrokerId leader, const Reluctance& is_reluctant, const ControllerOptions& options) {
+  const MetadataImage before = draft.image();
+  size_t moved = 0;
+  for_each_partition(before, [&](const TopicImage& topic, PartitionIndex index, const PartitionState& p) {
+    if (p.leader != leader || p.isr.size() < 2 || p.recovery_state != RecoveryState::recovered) return;
+    PartitionPlan plan;
+    plan.reluctant = {leader};
+    plan.leader_reason = LeaderReason::slow;
+    for (const BrokerId r : p.replicas) {
+      if (is_reluctant(r, {topic.id, index})) plan.reluctant.insert(r);
+    }
+    if (change_partition(draft, topic, index, p, plan, options)) ++moved;
+  });
+  if (moved > 0) draft.note("broker {}: {} leadership(s) move away, it is slow", leader, moved);
+}
+
 void rebalance_leaders(Draft& draft, const std::set<BrokerId>& settled, const Reluctance& is_reluctant,
                        const ControllerOptions& options) {
   const MetadataImage before = draft.image();

@@ -49,6 +49,10 @@ void relieve(Draft& draft, BrokerId broker, const ReplicaTrouble& trouble, const
 void move_from_unreached(Draft& draft, BrokerId leader, const std::function<bool(BrokerId follower)>& is_cut,
                          const Reluctance& is_reluctant, const ControllerOptions& options);
 
+// Moves what `leader` leads where another member of the ISR is not reluctant: it follows more slowly than others would
+// lead ("gray failure").
+void move_from_slow(Draft& draft, BrokerId leader, const Reluctance& is_reluctant, const ControllerOptions& options);
+
 // Moves leaderships to preferred replicas among `settled` that are in the ISR and not reluctant; at most
 // `options.rebalance_moves_max`.
 void rebalance_leaders(Draft& draft, const std::set<BrokerId>& settled, const Reluctance& is_reluctant,

@@ -177,9 +177,15 @@ struct PartitionRecord {
   friend bool operator==(const PartitionRecord&, const PartitionRecord&) = default;
 };
 
+// What the controller went by, where the batch does not tell it; a remark for people, which changes nothing.
+enum class LeaderReason : uint8_t {
+  unknown,
+  slow,  // the leader before
+};
 // Who leads; `broker` unset: nobody can. Naming a leader raises the leader epoch.
 struct LeaderChoice {
   std::optional<BrokerId> broker;
+  LeaderReason reason = LeaderReason::unknown;
   friend bool operator==(const LeaderChoice&, const LeaderChoice&) = default;
 };
 

@@ -224,6 +224,10 @@ struct Progress {
   std::chrono::milliseconds sync_stalled{0};
   std::chrono::milliseconds network_stalled{0};
   std::chrono::milliseconds apply_stalled{0};
+  // How long one write to a log took in the last second or so, and one sync that acknowledgements waited for: the mean
+  // ("gray failure"). Unset: there was none, or the broker's version does not say.
+  std::optional<std::chrono::milliseconds> write_time;
+  std::optional<std::chrono::milliseconds> sync_time;
 };
 
 // A partition lost every replica that was known to hold all its records (R46): where does this broker's copy end?

@@ -435,6 +435,7 @@ void ControllerRuntime::on_witness(BrokerId reporter, BrokerId id, common::model
 ControllerMeasures ControllerRuntime::measures() const {
   ControllerMeasures now = measures_;
   now.waiting = held_.size() + deferred_.size() + awaiting_brokers_.size();
+  now.slow_brokers = state_ ? state_->slow_brokers() : 0;
   return now;
 }
 

@@ -26,6 +26,8 @@ struct ControllerMeasures {
   uint64_t requests = 0;
   uint64_t timed_out = 0;  // answered before every leader had applied what was decided
   size_t waiting = 0;      // answers that wait for a commit, or for brokers
+  // Of controller/metadata/slow_brokers.h; none where another node is active.
+  size_t slow_brokers = 0;
 };
 
 }  // namespace controller::quorum

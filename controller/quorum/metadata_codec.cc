@@ -99,6 +99,7 @@ void put(pb::MetadataRecord& to, const PartitionChangeRecord& r) {
   if (r.leader) {
     pb::LeaderChoice* choice = m.mutable_leader();
     if (r.leader->broker) choice->set_broker(r.leader->broker->value);
+    choice->set_reason(static_cast<pb::LeaderReason>(r.leader->reason));
   }
   if (r.isr) put_brokers(m.mutable_isr()->mutable_brokers(), *r.isr);
   if (r.elr) put_brokers(m.mutable_elr()->mutable_brokers(), *r.elr);
@@ -184,6 +185,8 @@ PartitionChangeRecord get(const pb::PartitionChangeRecord& m, Reader& in) {
   if (m.has_leader()) {
     r.leader.emplace();
     if (m.leader().has_broker()) r.leader->broker = BrokerId{m.leader().broker()};
+    const auto reason = m.leader().reason();
+    if (pb::LeaderReason_IsValid(reason)) r.leader->reason = static_cast<LeaderReason>(reason);
   }
   if (m.has_isr()) r.isr = get_brokers(m.isr().brokers());
   if (m.has_elr()) r.elr = get_brokers(m.elr().brokers());

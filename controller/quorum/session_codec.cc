@@ -92,6 +92,8 @@ void put_heartbeat(pb::BrokerHeartbeat& to, const BrokerHeartbeat& h) {
   to.set_sync_stalled_ms(ms(h.progress.sync_stalled));
   to.set_network_stalled_ms(ms(h.progress.network_stalled));
   to.set_apply_stalled_ms(ms(h.progress.apply_stalled));
+  if (h.progress.write_time) to.set_write_time_ms(ms(*h.progress.write_time));
+  if (h.progress.sync_time) to.set_sync_time_ms(ms(*h.progress.sync_time));
   for (const LogEnd& e : h.log_ends) {
     pb::LogEnd& m = *to.add_log_ends();
     m.set_topic_id(bytes_of(e.partition.topic_id));
@@ -121,6 +123,8 @@ Result<BrokerHeartbeat> get_heartbeat(const pb::BrokerHeartbeat& m) {
   h.progress.sync_stalled = std::chrono::milliseconds(m.sync_stalled_ms());
   h.progress.network_stalled = std::chrono::milliseconds(m.network_stalled_ms());
   h.progress.apply_stalled = std::chrono::milliseconds(m.apply_stalled_ms());
+  if (m.has_write_time_ms()) h.progress.write_time = std::chrono::milliseconds(m.write_time_ms());
+  if (m.has_sync_time_ms()) h.progress.sync_time = std::chrono::milliseconds(m.sync_time_ms());
   for (const auto& from : m.log_ends()) {
     LogEnd e;
     e.partition = {in.uuid(from.topic_id()), PartitionIndex{from.partition()}};

@@ -273,6 +273,23 @@ def slow_disk_3s(run):
     slow(run, 3000)
 
 
+@scenario(37, "slow-disk-moves", "each sync of one broker takes 1 s (flush.messages=1)", "it leads no more, and stays in sync", needs=("shim",))
+def slow_disk_moves(run):
+    cluster, shims = shimmed(run, config=("flush.messages=1",), rate=50)
+    victim = victim_of(run, cluster)
+    led = leads(cluster, victim)
+    shims[victim].arm(0, SYNC, "*/load-*/*.log", wait_ms=1000)
+    wait_until(lambda: not leads(cluster, victim), f"the leaderships of {victim} to move away")
+    must_have_hit(run, shims[victim], f"each sync of {victim} (leader of {led}) takes 1 s")
+    run.must(all(victim in p["isr"] for p in described(cluster, "load").values()), "the slow broker stays in sync")
+    run.load.flow(timeout=90)
+    run.gap()
+    shims[victim].disarm(0)
+    cluster.wait_healthy(90)
+    cluster.wait_isr("load", timeout=90)
+    run.load.flow(timeout=60)
+
+
 # ---- 31, 32: damage on a stopped broker ---------------------------------------------------------------------------------
 
 # What: (pattern below the data directory, smallest size, where bits flip)

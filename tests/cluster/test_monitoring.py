@@ -146,6 +146,7 @@ SIGNS = {
     "NaruConsumerLag": {f'naru_consumergroup_lag_seconds{{{BROKER}, consumergroup="g", topic="t", partition="0"}}': ("400x40", "200x40")},
     "NaruSlowCommits": {f'{COMMITS}le="1"}}': ("0x40", "0+60x40"), f'{COMMITS}le="4"}}': ("0+60x40", "0+60x40"),
                         f'{COMMITS}le="+Inf"}}': ("0+60x40", "0+60x40")},
+    "NaruSlowBroker": {f"naru_slow_brokers{{{BROKER}}}": ("1x40", "0x40")},
     "NaruUncleanable": {f'kafka_log_logcleanermanager_uncleanable_partitions_count{{{BROKER}, logDirectory="/data"}}': ("1x40", "0x40")},
     "NaruMetricsLeftOut": {f'naru_metrics_left_out{{{BROKER}, kind="topic"}}': ("1x40", "0x40")},
 }

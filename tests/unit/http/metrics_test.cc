@@ -177,6 +177,7 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   sample.raft.snapshot_bytes = 4096;
   sample.controller.requests = 5;
   sample.controller.waiting = 2;
+  sample.controller.slow_brokers = 1;
   sample.controller.processing.observe(std::chrono::milliseconds(1));
   const std::string text = page.render(in);
   CHECK(value_of(text, "kafka_server_raft_metrics_append_records_rate") == 10);
@@ -194,6 +195,7 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   CHECK(value_of(text, "kafka_server_snapshotemitter_latestsnapshotgeneratedbytes") == 4096);
   CHECK(value_of(text, "kafka_server_snapshotemitter_latestsnapshotgeneratedagems") == 3000);
   CHECK(value_of(text, "kafka_controller_controllereventmanager_eventqueuesize") == 2);
+  CHECK(value_of(text, "naru_slow_brokers") == 1);
   CHECK(value_of(text, "kafka_controller_controllereventmanager_eventqueuetimems_count") == 0);
   CHECK(value_of(text, "kafka_controller_controllereventmanager_eventqueueprocessingtimems_count") == 1);
   CHECK(value_of(text, "kafka_controller_kafkacontroller_eventqueueoperationsstartedcount") == 5);

@@ -121,6 +121,18 @@ TEST_CASE("a fence says what the controller went by") {
   CHECK(story_of(FenceReason::stalled).sessions_lost == 0);
 }
 
+TEST_CASE("a leader that moves away because it is slow says so, also to its preferred replica") {
+  Cluster cluster;
+  auto away = Cluster::change(0);
+  away.leader = metadata::LeaderChoice{BrokerId(2), metadata::LeaderReason::slow};
+  CHECK(says(cluster.commit({away}), "election", "orders-0: leader 1 \u2192 2",
+             "broker 1 is slow: it writes far more slowly than the others"));
+  auto back = Cluster::change(0);
+  back.leader = metadata::LeaderChoice{BrokerId(1), metadata::LeaderReason::slow};
+  CHECK(says(cluster.commit({back}), "election", "orders-0: leader 2 \u2192 1",
+             "broker 2 is slow: it writes far more slowly than the others"));
+}
+
 TEST_CASE("reasons that are no fence") {
   Cluster cluster;
   auto behind = Cluster::change(0);

@@ -232,6 +232,7 @@ class Scenario {
   // Time passes in steps of 5 ms: ticks, heartbeats of the living every 100 ms, probes answered as told.
   void run_for(const Command& c) {
     const auto alive = c.numbers_or("alive", {});
+    const auto writes = c.numbers_or("write", {});  // ms, in the order of `alive`
     const auto refusing = c.numbers_or("refusing", {});
     const auto accepting = c.numbers_or("accepting", {});
     const auto unreached = c.numbers_or("unreached", {});  // a leader, then its followers
@@ -243,7 +244,11 @@ class Scenario {
     stamp_from_ = begin;
     for (; now_ < end; now_ += milliseconds(5)) {
       if ((now_ - begin) % milliseconds(100) == milliseconds(0)) {
-        for (const int64_t id : alive) handle(beat(BrokerId{int(id)}));
+        for (size_t i = 0; i < alive.size(); ++i) {
+          BrokerHeartbeat b = beat(BrokerId{int(alive[i])});
+          if (i < writes.size()) b.progress.write_time = milliseconds(writes[i]);
+          handle(b);
+        }
         for (size_t i = 1; i < unreached.size(); ++i) {
           const BrokerId leader{int(unreached[0])};
           state().on_witness(BrokerId{int(unreached[i])}, leader, epoch_of(leader), now_);
@@ -438,9 +443,12 @@ class Scenario {
     return answer;
   }
 
-  // What the log line says of a fencing, its record says too.
+  // What the log line says of a fencing, or of a leader that is slow, its record says too.
   static void require_reasons(const Decision& d) {
+    const bool is_slow = std::ranges::any_of(d.log, [](const auto& said) { return said.ends_with("it is slow"); });
     for (const auto& record : d.records) {
+      const auto* change = std::get_if<controller::metadata::PartitionChangeRecord>(&record);
+      if (change != nullptr && change->leader) REQUIRE((change->leader->reason == LeaderReason::slow) == is_slow);
       const auto* fence = std::get_if<controller::metadata::FenceBrokerRecord>(&record);
       if (fence == nullptr) continue;
       const std::string line = fmt::format("broker {} fenced: {}", fence->broker_id, to_string(fence->reason));

@@ -21,6 +21,7 @@ class FixedSettings final : public TopicSettingsSource {
     TopicSettings settings;
     if (const auto value = image.topic_setting(topic, "min.insync.replicas")) settings.min_isr = std::stoi(*value);
     if (image.topic_setting(topic, "retention.ms") == "-1") settings.log.retention_ms.reset();
+    settings.sync_before_ack = image.topic_setting(topic, "flush.messages") == "1";
     return settings;
   }
 };

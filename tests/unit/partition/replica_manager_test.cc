@@ -54,6 +54,36 @@ struct LatestToLook final : ReplicaListener {
 using Seen = std::vector<std::pair<int, ErrorCode>>;
 }  // namespace
 
+TEST_CASE("how long writes and syncs take is known as long as there are any") {
+  Broker b;
+  b.register_broker();
+  b.apply({metadata::ConfigRecord{{metadata::ResourceType::topic, "orders"}, "flush.messages", "1"}});
+  b.create(orders, "orders");
+  b.advance(2s);
+  REQUIRE_FALSE(b.manager->write_time().has_value());
+  REQUIRE_FALSE(b.manager->sync_time().has_value());
+  b.slower = 50ms;
+  b.write(orders, 1);
+  b.advance(1s);
+  REQUIRE(b.manager->write_time() == 0ms);  // into memory
+  REQUIRE(b.manager->sync_time() >= 50ms);
+  b.advance(2s);
+  REQUIRE_FALSE(b.manager->write_time().has_value());
+  REQUIRE_FALSE(b.manager->sync_time().has_value());
+}
+
+TEST_CASE("a recent mean forgets what lies more than a look back") {
+  RecentMean mean;
+  REQUIRE_FALSE(mean.look().has_value());
+  mean.add(100ms);
+  mean.add(500ms, 5);  // together
+  REQUIRE(mean.look() == 100ms);
+  mean.add(400ms, 1);
+  REQUIRE(mean.look() == common::model::Duration(1000ms) / 7);
+  REQUIRE(mean.look() == 400ms);
+  REQUIRE_FALSE(mean.look().has_value());
+}
+
 TEST_CASE("rates of bytes are those of the last looks") {
   using std::chrono::seconds;
   ByteRates rates;

@@ -52,7 +52,7 @@ std::vector<MetadataRecord> every_record() {
   change.recovery_state = RecoveryState::recovered;
   PartitionChangeRecord small;
   small.topic_id = topic;
-  small.leader = LeaderChoice{BrokerId{0}};
+  small.leader = LeaderChoice{BrokerId{0}, LeaderReason::slow};
   return {ClusterRecord{Uuid::from_halves(9, 9)},
           FeatureRecord{"metadata.version", 1},
           broker,
@@ -269,6 +269,7 @@ TEST_CASE("session messages survive the wire") {
   beat.metadata_offset = LogIndex{3};
   beat.ready = true;
   beat.progress.sync_stalled = std::chrono::milliseconds(17);
+  beat.progress.write_time = std::chrono::milliseconds(0);
   beat.log_ends = {{{topic, PartitionIndex{1}}, LeaderEpoch{2}, std::nullopt, Offset{9}, true}};
   beat.trouble.emplace();
   const Uuid other = Uuid::from_halves(9, 9);
@@ -282,6 +283,11 @@ TEST_CASE("session messages survive the wire") {
   const auto& copy = std::get<BrokerHeartbeat>(*up);
   CHECK(copy.metadata_offset == beat.metadata_offset);
   CHECK(copy.progress.sync_stalled == beat.progress.sync_stalled);
+  CHECK(copy.progress.write_time == std::chrono::milliseconds(0));
+  CHECK_FALSE(copy.progress.sync_time.has_value());  // not known is not the same as none at all
+  beat.progress.sync_time = std::chrono::milliseconds(450);
+  const auto slower = from_proto(to_proto(8, SessionUp(beat)));
+  CHECK(std::get<BrokerHeartbeat>(*slower).progress.sync_time == beat.progress.sync_time);
   CHECK(copy.log_ends == beat.log_ends);
   CHECK(copy.trouble == beat.trouble);
   beat.trouble.reset();  // as said before

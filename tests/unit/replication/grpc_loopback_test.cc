@@ -185,6 +185,7 @@ struct FollowerBroker {
     o.transport = transport.get();
     o.endpoint_of = [this](BrokerId) { return Endpoint{host, port}; };
     o.on_broken = [this](BrokerId, const Broken& broken) { breaks.push_back(broken); };
+    o.writes = &writes;
     side = std::make_unique<ReplicationFollower>(o);
     ask(*shard, [&] { side->set_broker_epoch(BrokerEpoch(200)); });
   }
@@ -201,6 +202,7 @@ struct FollowerBroker {
   uint16_t port;
   std::unique_ptr<Shard> shard;
   std::unique_ptr<FetchTransport> transport;
+  broker::partition::RecentMean writes;
   std::unique_ptr<ReplicationFollower> side;
   std::vector<Broken> breaks;
 };
@@ -302,6 +304,8 @@ TEST_CASE("a follower fetches over gRPC from a leader with another number of sha
   wait_until(*follower.shard, [&] { return replicas[2]->log.size() == 5'100'002u; });
   ask(leader.shard_of(2), [&] { leader.lead(2)->commit(5'100'002); });
   wait_until(*follower.shard, [&] { return replicas[2]->high_watermark == Offset(5'100'002); });
+  // What was written has been timed.
+  REQUIRE(ask(*follower.shard, [&] { return follower.writes.look().has_value(); }));
 }
 
 TEST_CASE("records of every size arrive whole, however full the connection is") {

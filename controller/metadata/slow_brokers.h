@@ -1,0 +1,59 @@
+// Who is alive but slow ("gray failure", correctness section 4): a broker whose writes, or whose syncs before an
+// acknowledgement, have taken far longer than those of its peers for seconds. Only the comparison tells: a load or a
+// machine that makes all of them slow is nobody's failure, and moving leaders would mend nothing. So a majority is
+// never slow, and among two brokers nobody is.
+//
+// Nothing rests on it: a wrong suspicion costs elections, never data. A new controller begins with no history (R28).
+//
+// Pure; thread-compatible, lives with its ControllerState, on its monotonic clock.
+#pragma once
+#include <chrono>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "controller/metadata/options.h"
+#include "controller/metadata/requests.h"
+
+namespace controller::metadata {
+
+class SlowBrokers {
+ public:
+  // What a broker in service says of its work. A line for the log, if it becomes slow by that or is so no longer.
+  [[nodiscard]] std::optional<std::string> on_heartbeat(BrokerId id, BrokerEpoch epoch, const Progress& progress,
+                                                        Instant now);
+  // It is no member of the cluster any more.
+  void forget(BrokerId id) { brokers_.erase(id); }
+  // This controller stood still: it does not know what lasted meanwhile.
+  void on_own_pause();
+
+  [[nodiscard]] bool is_slow(BrokerId id) const;
+  [[nodiscard]] std::set<BrokerId> slow() const;
+
+  // Leaderships are moved from one broker a minute: if that makes the next one slow, it was the load.
+  [[nodiscard]] bool may_move(Instant now) const;
+  void on_moved(Instant now) { moved_at_ = now; }
+
+ private:
+  using Figure = std::optional<std::chrono::milliseconds> Progress::*;
+  struct Broker {
+    BrokerEpoch epoch;
+    Instant heard_at;
+    Progress progress;
+    bool is_slow = false;
+    std::optional<Instant> since;  // its figures have spoken for the opposite of is_slow
+  };
+
+  // The upper one where there are two; unset where fewer than two of them say anything.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> median_of_others(BrokerId id, Figure figure,
+                                                                          Instant now) const;
+  [[nodiscard]] std::chrono::milliseconds limit(BrokerId id, Figure figure, Instant now) const;
+  [[nodiscard]] std::optional<std::string> look_for_slowness(BrokerId id, Broker& broker, Instant now) const;
+  [[nodiscard]] std::optional<std::string> look_for_recovery(BrokerId id, Broker& broker, Instant now) const;
+
+  std::map<BrokerId, Broker> brokers_;
+  std::optional<Instant> moved_at_;
+};
+
+}  // namespace controller::metadata
