@@ -1,5 +1,8 @@
 #include "broker/config_schema.h"
 
+#include <fmt/format.h>
+
+#include "broker/group/service/group_service.h"
 #include "common/config/config_table.h"
 #include "common/config/topic_config.h"
 #include "common/config/values.h"
@@ -20,6 +23,12 @@ const Property* find(ResourceType type, std::string_view key) {
   return nullptr;
 }
 
+// R104: unset, the policy is that of all topics.
+bool keeps_by_key(const std::map<std::string, std::string, std::less<>>& values) {
+  const auto policy = values.find("cleanup.policy");
+  return policy != values.end() && policy->second.find("compact") != std::string::npos;
+}
+
 }  // namespace
 
 Result<void> TableSchema::validate(const metadata::ConfigResource& resource, std::string_view key,
@@ -36,6 +45,12 @@ Result<void> TableSchema::validate(const metadata::ConfigResource& resource, std
 Result<void> TableSchema::validate_together(const metadata::ConfigResource& resource,
                                             const std::map<std::string, std::string, std::less<>>& values) const {
   if (resource.type != ResourceType::topic) return {};
+  if (resource.name == group::offsets_topic_name && !keeps_by_key(values)) {
+    return common::model::fail(ErrorCode::invalid_config,
+                               fmt::format("cleanup.policy: must be compact for {}: its records would be deleted by "
+                                           "age, and with them what groups have committed",
+                                           resource.name));
+  }
   return common::config::check_topic_configs_together(values);
 }
 

@@ -150,6 +150,20 @@ TEST_CASE("a topic whose records may be compacted only after they must be is ref
   CHECK(schema.validate_together(topic, {{"max.message.bytes", "200000000"}}));
 }
 
+TEST_CASE("committed offsets are not left to retention (R104)") {
+  const broker::TableSchema schema;
+  const controller::metadata::ConfigResource offsets{ResourceType::topic, "__consumer_offsets"};
+  CHECK(schema.validate_together(offsets, {{"cleanup.policy", "compact"}, {"segment.bytes", "1048576"}}));
+  CHECK(schema.validate_together({ResourceType::topic, "t"}, {}));
+  for (const char* policy : {"delete", ""}) {
+    std::map<std::string, std::string, std::less<>> values{{"segment.bytes", "1048576"}};
+    if (*policy != 0) values.emplace("cleanup.policy", policy);
+    const auto refused = schema.validate_together(offsets, values);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == common::model::ErrorCode::invalid_config);
+  }
+}
+
 TEST_CASE("no topic configuration is called used without a case here") {
   for (const common::config::Property& property : common::config::topic_properties()) {
     if (property.effect != common::config::Effect::used) continue;
