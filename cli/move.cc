@@ -290,6 +290,7 @@ Exit wait_for_all(client::Cluster& cluster, bool quiet) {
 }  // namespace
 
 Outcome<ClusterFacts> fetch_as_moved(client::Cluster& cluster) {
+  const client::Deadline until = cluster.deadline();
   Outcome<std::vector<Ongoing>> before = fetch_ongoing(cluster);
   if (!before) return tl::unexpected(before.error());
   for (;;) {
@@ -305,6 +306,10 @@ Outcome<ClusterFacts> fetch_as_moved(client::Cluster& cluster) {
       for (const Ongoing& o : *ongoing) count_as_moved(*facts, o);
       return facts;
     }
+    // Whoever moves partition after partition, as a balancer does, may have one end between any two questions.
+    if (std::chrono::steady_clock::now() >= until)
+      return problem(Exit::refused, "moves end faster than they can be looked at: there is no telling what a plan counts",
+                     "`naru partition moves` shows them; try again when they are done");
     before = std::move(ongoing);
   }
 }
