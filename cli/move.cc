@@ -308,7 +308,7 @@ Outcome<ClusterFacts> fetch_as_moved(client::Cluster& cluster) {
     }
     // Whoever moves partition after partition, as a balancer does, may have one end between any two questions.
     if (std::chrono::steady_clock::now() >= until)
-      return problem(Exit::refused, "moves end faster than they can be looked at: there is no telling what a plan counts",
+      return problem(Exit::refused, "moves end faster than they can be looked at: no plan would be of what is so",
                      "`naru partition moves` shows them; try again when they are done");
     before = std::move(ongoing);
   }

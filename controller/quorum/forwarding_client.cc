@@ -44,9 +44,9 @@ struct ForwardingClient::Attempt {
   uint64_t asked = 0;
   // An answer was lost, so what we ask for may have been done already.
   bool may_have_happened = false;
-  // Topics to delete, named or given by id, as this broker knew them when it was asked. Once an answer is lost all go by
-  // id: what a later attempt finds gone was deleted by an earlier one, and a topic that somebody made meanwhile under
-  // the name is spared.
+  // Topics to delete, named or given by id, as this broker knew them when it was asked. Once an answer is lost all go
+  // by id: what a later attempt finds gone was deleted by an earlier one, and a topic that somebody made meanwhile
+  // under the name is spared.
   std::map<std::string, TopicId> ids;
   std::map<TopicId, std::string> asked_by_id;
   bool finished = false;
