@@ -290,9 +290,10 @@ Exit wait_for_all(client::Cluster& cluster, bool quiet) {
 }  // namespace
 
 Outcome<ClusterFacts> fetch_as_moved(client::Cluster& cluster) {
+  constexpr int looks_max = 20;
   Outcome<std::vector<Ongoing>> before = fetch_ongoing(cluster);
   if (!before) return tl::unexpected(before.error());
-  for (;;) {
+  for (int look = 1;; ++look) {
     Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
     if (!facts) return facts;
     Outcome<std::vector<Ongoing>> ongoing = fetch_ongoing(cluster);
@@ -305,6 +306,10 @@ Outcome<ClusterFacts> fetch_as_moved(client::Cluster& cluster) {
       for (const Ongoing& o : *ongoing) count_as_moved(*facts, o);
       return facts;
     }
+    // Whoever moves partition after partition, as a balancer does, may have one end between any two questions.
+    if (look == looks_max)
+      return problem(Exit::refused, "moves end faster than they can be looked at: no plan would be of what is so",
+                     "`naru partition moves` shows them; try again when they are done");
     before = std::move(ongoing);
   }
 }

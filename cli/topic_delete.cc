@@ -208,12 +208,13 @@ Exit run(const TopicDeleteCommand& command) {
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
   if (command.dry_run) return show_deletion(*cluster, command);
-  const auto topics = fetch_topics(*cluster, command.names);
+  const Outcome<std::vector<TopicFacts>> topics = fetch_topics(*cluster, command.names);
+  if (!topics) return report(topics.error());
   if (asks) {
-    if (topics) tell_losses(*cluster, *topics);
+    tell_losses(*cluster, *topics);
     if (!confirmed(command.yes, "deletes", question)) return Exit::usage;
   }
-  const auto answer = ask_for(*cluster, command.names, topics ? *topics : std::vector<TopicFacts>());
+  const auto answer = ask_for(*cluster, command.names, *topics);
   if (!answer) return report(answer.error());
   return print_items(command.shared.format, "delete topic", "deleted", *answer);
 }

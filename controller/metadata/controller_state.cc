@@ -274,6 +274,11 @@ void ControllerState::relieve_the_slow(Instant now, std::vector<Decision>& decis
   }
 }
 
+size_t ControllerState::slow_brokers() const {
+  const std::set<BrokerId> slow = slow_.slow();
+  return static_cast<size_t>(std::ranges::count_if(slow, [this](BrokerId id) { return image_.is_active(id); }));
+}
+
 bool ControllerState::has_no_copy(BrokerId id, const TopicIdPartition& partition) const {
   const BrokerImage* broker = image_.broker(id);
   return registry_.is_offline(id, partition) ||

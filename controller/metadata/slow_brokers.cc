@@ -23,12 +23,16 @@ constexpr std::chrono::seconds well_for{60};
 constexpr std::chrono::minutes between_moves{1};
 // Heartbeats come every 100 ms: who has said nothing for so long is not compared.
 constexpr std::chrono::seconds heard_within{1};
+// Where acknowledgements wait for a slow broker, clients send the next records only then, and its peers have nothing to
+// write meanwhile: what they said last still counts. For no longer than slow_for, so that nobody becomes slow by what
+// peers said before that began.
+constexpr std::chrono::seconds said_within = slow_for;
 
 struct Kind {
   std::optional<milliseconds> Progress::*figure;
   const char* name;
 };
-constexpr Kind kinds[] = {{&Progress::write_time, "write"}, {&Progress::sync_time, "sync"}};
+constexpr Kind kind_of[] = {{&Progress::write_time, "write"}, {&Progress::sync_time, "sync"}};
 
 }  // namespace
 
@@ -42,14 +46,19 @@ std::optional<std::string> SlowBrokers::on_heartbeat(BrokerId id, BrokerEpoch ep
   if (now - broker.heard_at > heard_within) broker.since.reset();
   broker.heard_at = now;
   broker.progress = progress;
+  static_assert(std::size(kind_of) == kinds);
+  for (size_t kind = 0; kind < kinds; ++kind) {
+    if (const auto figure = progress.*kind_of[kind].figure) broker.said[kind] = Said{*figure, now};
+  }
   return broker.is_slow ? look_for_recovery(id, broker, now) : look_for_slowness(id, broker, now);
 }
 
-std::optional<milliseconds> SlowBrokers::median_of_others(BrokerId id, Figure figure, Instant now) const {
+std::optional<milliseconds> SlowBrokers::median_of_others(BrokerId id, size_t kind, Instant now) const {
   std::vector<milliseconds> said;
   for (const auto& [other, broker] : brokers_) {
-    if (other != id && now - broker.heard_at <= heard_within && broker.progress.*figure)
-      said.push_back(*(broker.progress.*figure));
+    if (other == id || now - broker.heard_at > heard_within) continue;
+    const std::optional<Said>& last = broker.said[kind];
+    if (last && now - last->at <= said_within) said.push_back(last->figure);
   }
   if (said.size() < peers_min) return std::nullopt;
   const auto middle = std::next(said.begin(), static_cast<std::ptrdiff_t>(said.size() / 2));
@@ -57,22 +66,22 @@ std::optional<milliseconds> SlowBrokers::median_of_others(BrokerId id, Figure fi
   return *middle;
 }
 
-milliseconds SlowBrokers::limit(BrokerId id, Figure figure, Instant now) const {
-  const milliseconds median = median_of_others(id, figure, now).value_or(milliseconds(0));
+milliseconds SlowBrokers::limit(BrokerId id, size_t kind, Instant now) const {
+  const milliseconds median = median_of_others(id, kind, now).value_or(milliseconds(0));
   return std::max(slow_at_least, times_the_median * median);
 }
 
 std::optional<std::string> SlowBrokers::look_for_slowness(BrokerId id, Broker& broker, Instant now) const {
-  for (const Kind& kind : kinds) {
-    const std::optional<milliseconds> figure = broker.progress.*kind.figure;
-    const std::optional<milliseconds> median = median_of_others(id, kind.figure, now);
-    if (!figure || !median || *figure < limit(id, kind.figure, now)) continue;
+  for (size_t kind = 0; kind < kinds; ++kind) {
+    const std::optional<milliseconds> figure = broker.progress.*kind_of[kind].figure;
+    const std::optional<milliseconds> median = median_of_others(id, kind, now);
+    if (!figure || !median || *figure < limit(id, kind, now)) continue;
     if (!broker.since) broker.since = now;
     if (now - *broker.since < slow_for) return std::nullopt;
     broker.is_slow = true;
     broker.since.reset();
-    return fmt::format("broker {} is slow: a {} takes {} ms, on its peers {} ms", id, kind.name, figure->count(),
-                       median->count());
+    return fmt::format("broker {} is slow: a {} takes {} ms, on its peers {} ms", id, kind_of[kind].name,
+                       figure->count(), median->count());
   }
   broker.since.reset();
   return std::nullopt;
@@ -81,11 +90,11 @@ std::optional<std::string> SlowBrokers::look_for_slowness(BrokerId id, Broker& b
 // A broker that has nothing to write says nothing of itself: it stays what it is.
 std::optional<std::string> SlowBrokers::look_for_recovery(BrokerId id, Broker& broker, Instant now) const {
   bool says_anything = false;
-  for (const Kind& kind : kinds) {
-    const std::optional<milliseconds> figure = broker.progress.*kind.figure;
+  for (size_t kind = 0; kind < kinds; ++kind) {
+    const std::optional<milliseconds> figure = broker.progress.*kind_of[kind].figure;
     if (!figure) continue;
     says_anything = true;
-    if (*figure < limit(id, kind.figure, now) / 2) continue;
+    if (*figure < limit(id, kind, now) / 2) continue;
     broker.since.reset();
     return std::nullopt;
   }

@@ -7,6 +7,7 @@
 //
 // Pure; thread-compatible, lives with its ControllerState, on its monotonic clock.
 #pragma once
+#include <array>
 #include <chrono>
 #include <map>
 #include <optional>
@@ -36,19 +37,23 @@ class SlowBrokers {
   void on_moved(Instant now) { moved_at_ = now; }
 
  private:
-  using Figure = std::optional<std::chrono::milliseconds> Progress::*;
+  static constexpr size_t kinds = 2;  // of figures: of writes, and of syncs
+  struct Said {
+    std::chrono::milliseconds figure{0};
+    Instant at;
+  };
   struct Broker {
     BrokerEpoch epoch;
     Instant heard_at;
     Progress progress;
+    std::array<std::optional<Said>, kinds> said;  // of each kind the last one
     bool is_slow = false;
     std::optional<Instant> since;  // its figures have spoken for the opposite of is_slow
   };
 
-  // The upper one where there are two; unset where fewer than two of them say anything.
-  [[nodiscard]] std::optional<std::chrono::milliseconds> median_of_others(BrokerId id, Figure figure,
-                                                                          Instant now) const;
-  [[nodiscard]] std::chrono::milliseconds limit(BrokerId id, Figure figure, Instant now) const;
+  // The upper one where there are two; unset where fewer than two of them have said anything lately.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> median_of_others(BrokerId id, size_t kind, Instant now) const;
+  [[nodiscard]] std::chrono::milliseconds limit(BrokerId id, size_t kind, Instant now) const;
   [[nodiscard]] std::optional<std::string> look_for_slowness(BrokerId id, Broker& broker, Instant now) const;
   [[nodiscard]] std::optional<std::string> look_for_recovery(BrokerId id, Broker& broker, Instant now) const;
 

@@ -44,9 +44,9 @@ struct ForwardingClient::Attempt {
   uint64_t asked = 0;
   // An answer was lost, so what we ask for may have been done already.
   bool may_have_happened = false;
-  // Topics to delete, as this broker knew them when it was asked. Once an answer is lost they go by id: what a later
-  // attempt finds gone was deleted by an earlier one, and a topic that somebody made meanwhile under the name is
-  // spared.
+  // Topics to delete, named or given by id, as this broker knew them when it was asked. Once an answer is lost all go
+  // by id: what a later attempt finds gone was deleted by an earlier one, and a topic that somebody made meanwhile
+  // under the name is spared.
   std::map<std::string, TopicId> ids;
   std::map<TopicId, std::string> asked_by_id;
   bool finished = false;
@@ -98,8 +98,10 @@ void ForwardingClient::ask(ControllerRequest request, Instant deadline, RequestO
   choose_topic_ids(request);
   if (const auto* remove = std::get_if<DeleteTopics>(&request)) {
     for (const DeleteTopics::Topic& topic : remove->topics) {
-      const auto* known = topic.name ? runtime_.image()->topic_by_name(*topic.name) : nullptr;
-      if (known != nullptr) attempt->ids.emplace(*topic.name, known->id);
+      const auto* known = topic.name       ? runtime_.image()->topic_by_name(*topic.name)
+                          : topic.topic_id ? runtime_.image()->topic_by_id(*topic.topic_id)
+                                           : nullptr;
+      if (known != nullptr) attempt->ids.emplace(known->name, known->id);
     }
   }
   attempt->request = std::move(request);
@@ -161,10 +163,10 @@ void ForwardingClient::on_lost(const std::shared_ptr<Attempt>& attempt) {
   attempt->waits_for.reset();
   ++attempt->asked;
   if (auto* request = std::get_if<DeleteTopics>(&attempt->request)) {
+    for (const auto& [name, id] : attempt->ids) attempt->asked_by_id.emplace(id, name);
     for (DeleteTopics::Topic& topic : request->topics) {
       const auto known = topic.name ? attempt->ids.find(*topic.name) : attempt->ids.end();
       if (known == attempt->ids.end()) continue;
-      attempt->asked_by_id.emplace(known->second, *topic.name);
       topic.topic_id = known->second;
       topic.name.reset();
     }

@@ -319,7 +319,8 @@ def test_health_and_status_tell_a_missing_broker():
 
 
 def test_without_a_broker_the_command_says_so():
-    for words in (["status"], ["topic", "list"], ["group", "list"], ["topic", "create", "t"], ["consume", "t", "-e"], ["produce", "t"]):
+    for words in (["status"], ["topic", "list"], ["group", "list"], ["topic", "create", "t"], ["topic", "delete", "t", "--yes"],
+                  ["consume", "t", "-e"], ["produce", "t"]):
         done = run(*words, "-b", "127.0.0.1:1", "--timeout", "2s", stdin=subprocess.DEVNULL)
         true("127.0.0.1:1 connection refused" in done.stderr, f"{words} name the address: {done.stderr}")
         equal(done.returncode, 3, f"exit code of {words}: {done.stderr}")

@@ -109,6 +109,22 @@ TEST_CASE("one other broker is nobody to compare with") {
   REQUIRE(w.slow() == Ids{});
 }
 
+TEST_CASE("peers that have nothing to write until the slow one has acknowledged are compared with all the same") {
+  Watched w;
+  for (int i = 0; i < 3; ++i) {
+    w.run(1s, {2, 900, 3});
+    w.run(2s, {unknown, 900, unknown});
+  }
+  REQUIRE(w.slow() == Ids{2});
+}
+
+TEST_CASE("what peers said before a broker took long does not make it slow") {
+  Watched w;
+  w.run(1s, {2, 3, 3});
+  w.run(1min, {unknown, 900, unknown});
+  REQUIRE(w.slow() == Ids{});
+}
+
 TEST_CASE("a peer that has fallen silent is not compared with") {
   Watched w;
   w.run(1s, {2, 3, 3});

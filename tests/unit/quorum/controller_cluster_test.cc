@@ -345,6 +345,7 @@ TEST_CASE("a request that would be an entry too large for the metadata log is re
 TEST_CASE("requests whose answer was lost are asked again and count as done") {
   SimCluster cluster(4);
   cluster.create(1, "old", {{1, 2, 3}});
+  cluster.create(1, "older", {{1, 2, 3}});
   cluster.create(1, "grown", {{1, 2, 3}});
   cluster.kill(4);
   REQUIRE(cluster.run_until([&] { return !cluster.image_of(3).is_active(BrokerId{4}); }));
@@ -354,7 +355,11 @@ TEST_CASE("requests whose answer was lost are asked again and count as done") {
   DeleteTopics remove;
   DeleteTopics::Topic old;
   old.name = "old";
-  remove.topics = {old};
+  DeleteTopics::Topic older;  // by its id
+  older.topic_id = cluster.image_of(3).topic_by_name("older")->id;
+  DeleteTopics::Topic unheard_of;
+  unheard_of.topic_id = Uuid::from_halves(4, 4);
+  remove.topics = {old, older, unheard_of};
   CreatePartitions grow;
   CreatePartitions::Topic grown;
   grown.name = "grown";
@@ -373,6 +378,9 @@ TEST_CASE("requests whose answer was lost are asked again and count as done") {
   REQUIRE(cluster.run_until([&] { return removed && added && unregistered; }));
   REQUIRE(std::get<DeleteTopicsAnswer>(*removed).topics.at(0).error.code == ErrorCode::none);
   REQUIRE(std::get<DeleteTopicsAnswer>(*removed).topics.at(0).name == "old");
+  REQUIRE(std::get<DeleteTopicsAnswer>(*removed).topics.at(1).error.code == ErrorCode::none);
+  REQUIRE(std::get<DeleteTopicsAnswer>(*removed).topics.at(1).name == "older");
+  REQUIRE(std::get<DeleteTopicsAnswer>(*removed).topics.at(2).error.code == ErrorCode::unknown_topic_id);
   REQUIRE(std::get<CreatePartitionsAnswer>(*added).topics.at(0).error.code == ErrorCode::none);
   REQUIRE(std::get<UnregisterBrokerAnswer>(*unregistered).error.code == ErrorCode::none);
   REQUIRE(cluster.image_of(3).topic_by_name("old") == nullptr);
