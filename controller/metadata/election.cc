@@ -183,8 +183,8 @@ class Planner {
     out_.leader = LeaderChoice{id};
   }
 
-  // R46: nothing is committed before the ISR has minISR members (R48). Until then the others hold all of it as they did,
-  // and this one may be lost before anybody has followed it.
+  // R46: nothing is committed before the ISR has minISR members (R48). Until then the others hold all of it as they
+  // did, and this one may be lost before anybody has followed it.
   void lead_recovered(BrokerId id) {
     lead_uncleanly(id);
     if (mutant<"R46-forgets-the-others">()) return;
