@@ -147,9 +147,11 @@ class Planner {
         return lead_recovered(*plan_.recovered_leader);
     }
     if (rules_.unclean == Enabled::yes || plan_.election == Election::unclean || mutant<"R39-unclean-by-default">()) {
-      // Those last known to hold everything are the better guess. A copy that cannot be used would begin with nothing,
-      // and empty the others: only a command takes it, and only if there is no other.
-      const Brokers* const guesses[] = {&std::as_const(out_.last_known_elr), &replicas};
+      // Those last known to hold everything are the better guess, then those that the partition had before a
+      // reassignment: one that is only being added may have nothing yet. A copy that cannot be used would begin with
+      // nothing, and empty the others: only a command takes it, and only if there is no other.
+      const Brokers before = minus(replicas, out_.assignment.adding);
+      const Brokers* const guesses[] = {&std::as_const(out_.last_known_elr), &before, &replicas};
       for (const bool any : {mutant<"R39-elects-a-copy-that-is-offline">(), plan_.election == Election::unclean}) {
         for (const Brokers* candidates : guesses) {
           for (const BrokerId r : *candidates) {
