@@ -144,12 +144,14 @@ class Planner {
         return lead(r);
       }
       if (plan_.recovered_leader && rules_.is_active(*plan_.recovered_leader))
-        return lead_uncleanly(*plan_.recovered_leader);
+        return lead_recovered(*plan_.recovered_leader);
     }
     if (rules_.unclean == Enabled::yes || plan_.election == Election::unclean || mutant<"R39-unclean-by-default">()) {
-      // Those last known to hold everything are the better guess. A copy that cannot be used would begin with nothing,
-      // and empty the others: only a command takes it, and only if there is no other.
-      const Brokers* const guesses[] = {&std::as_const(out_.last_known_elr), &replicas};
+      // Those last known to hold everything are the better guess, then those that the partition had before a
+      // reassignment: one that is only being added may have nothing yet. A copy that cannot be used would begin with
+      // nothing, and empty the others: only a command takes it, and only if there is no other.
+      const Brokers before = minus(replicas, out_.assignment.adding);
+      const Brokers* const guesses[] = {&std::as_const(out_.last_known_elr), &before, &replicas};
       for (const bool any : {mutant<"R39-elects-a-copy-that-is-offline">(), plan_.election == Election::unclean}) {
         for (const Brokers* candidates : guesses) {
           for (const BrokerId r : *candidates) {
@@ -181,6 +183,15 @@ class Planner {
     out_.last_known_elr.clear();
     if (!mutant<"R39-unclean-leaders-need-no-recovery">()) out_.recovery = RecoveryState::recovering;
     out_.leader = LeaderChoice{id};
+  }
+
+  // R46: nothing is committed before the ISR has minISR members (R48). Until then the others hold all of it as they
+  // did, and this one may be lost before anybody has followed it.
+  void lead_recovered(BrokerId id) {
+    lead_uncleanly(id);
+    if (mutant<"R46-forgets-the-others">()) return;
+    out_.last_known_elr = plan_.recovered_among;
+    forget_eligible_if_full();
   }
 
   void forget_eligible_if_full() {

@@ -35,8 +35,10 @@ struct PartitionPlan {
   std::set<BrokerId> reluctant;              // lead only if nobody else can (R81)
   Election election = Election::if_needed;
   LeaderReason leader_reason = LeaderReason::unknown;
-  // This broker alone may be elected: the winner of a recovery by longest log (R46).
+  // This broker alone may be elected: the winner of a recovery by longest log (R46). And the others of those last known
+  // to be complete, but for the unregistered.
   std::optional<BrokerId> recovered_leader;
+  std::vector<BrokerId> recovered_among;
   std::optional<RecoveryState> recovery_state;
 };
 

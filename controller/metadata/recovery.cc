@@ -144,6 +144,9 @@ void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const 
     if (offline > losses_max && !mutant<"R46-does-without-any-that-is-offline">()) continue;
     PartitionPlan plan;
     plan.recovered_leader = best;
+    for (const BrokerId candidate : pending.candidates) {
+      if (candidate != *best && before.broker(candidate) != nullptr) plan.recovered_among.push_back(candidate);
+    }
     auto record =
         plan_change(partition.topic_id, partition.partition, *state, plan, rules_for(before, topic.name, options));
     if (!record) continue;
