@@ -62,6 +62,9 @@ struct Place {
 
 const Place* worth_less(const Place& a, const Place& b) {
   if (a.found.topic_id != b.found.topic_id) return nullptr;
+  // No life of this broker began in a directory without an identity: what lies there was begun while another one in its
+  // place was going (a disk taken away meanwhile), and made anew in the other.
+  if (a.directory->was_new() != b.directory->was_new()) return a.directory->was_new() ? &a : &b;
   if (a.found.never_in_sync != b.found.never_in_sync) {
     const Place& stand_in = a.found.never_in_sync ? a : b;
     // With records it is for a person to say: it may have been in sync without having been noted to be.

@@ -319,6 +319,26 @@ TEST_CASE("of two copies the one makes way that missed the last life of this bro
   REQUIRE(is_clear == (first_life != second_life));
 }
 
+TEST_CASE("of two copies the one makes way that lies in a directory which was never this broker's (R44)") {
+  SimulatedDisk disk;
+  const TopicPartition partition{"orders", PartitionIndex(0)};
+  for (const char* path : {"a", "b"}) {
+    auto opened = LogDirectory::open(disk, path);
+    if (path == std::string("a"))
+      REQUIRE((*opened)->give_identity({"c", BrokerId(1), Uuid::from_halves(5, 1)}).has_value());
+    REQUIRE((*opened)->begin_run().has_value());
+    REQUIRE((*opened)->create_partition(partition, orders).has_value());
+    disk.run_until_idle();
+    REQUIRE((*opened)->end_run().has_value());
+  }
+  std::vector<std::unique_ptr<LogDirectory>> all;
+  for (const char* path : {"b", "a"}) all.push_back(std::move(*LogDirectory::open(disk, path)));
+  const auto made_way = common::log::make_way(all);
+  REQUIRE(made_way.size() == 1);
+  REQUIRE(made_way[0].path == "b/orders-0");
+  REQUIRE(common::log::check_each_partition_once({all[0].get(), all[1].get()}).has_value());
+}
+
 TEST_CASE("of two copies none makes way that has records, was in sync or is another topic's: a person has to say") {
   SimulatedDisk disk;
   const TopicPartition partition{"orders", PartitionIndex(0)};
