@@ -271,6 +271,7 @@ void BrokerSession::on(const RegisterBrokerAnswer& m, uint64_t) {
 void BrokerSession::on(const BrokerHeartbeatAnswer& m, uint64_t sequence) {
   if (const auto sent = unanswered_.find(sequence); sent != unanswered_.end()) {
     const auto applied = runtime_.publisher().applied();
+    // Without an offset the controller itself cannot tell whether it still is one.
     if (m.error == ErrorCode::none && m.metadata_offset) {
       // Fenced, and the records that say so are still to come: others lead already.
       if (m.fenced && applied < m.metadata_offset) confirmation_.on_doubt();

@@ -305,7 +305,11 @@ void ControllerRuntime::release(Held held) {
              last_committed_);
   log_changes(held.log);
   if (!held.done) return;
-  if (auto* beat = std::get_if<metadata::BrokerHeartbeatAnswer>(&held.reply.answer)) beat->metadata_offset = held.need;
+  // R33: nobody may take it for a confirmation if others may have decided meanwhile: this process stood still, or hears
+  // no majority.
+  auto* beat = std::get_if<metadata::BrokerHeartbeatAnswer>(&held.reply.answer);
+  if (beat != nullptr && (raft_->is_confirmed() || mutant<"R33-confirms-unconfirmed">()))
+    beat->metadata_offset = held.need;
   if (!held.leaders_until) return held.done(std::move(held.reply));
 
   // The leaders of the topics in question, as far as they are in service.

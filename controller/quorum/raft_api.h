@@ -65,6 +65,9 @@ class Raft {
 
   [[nodiscard]] virtual std::optional<BrokerId> leader() const = 0;
   [[nodiscard]] virtual bool is_leader() const = 0;
+  // This node leads, and a majority has said so lately enough that nobody else does yet (R33): not at once after this
+  // process stood still.
+  [[nodiscard]] virtual bool is_confirmed() const { return is_leader(); }
   [[nodiscard]] virtual Term term() const = 0;
   [[nodiscard]] virtual raft::QuorumStatus describe() const = 0;
   [[nodiscard]] virtual RaftMeasures measures() const { return {}; }

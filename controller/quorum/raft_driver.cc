@@ -287,6 +287,9 @@ std::optional<BrokerId> RaftDriver::leader() const {
 bool RaftDriver::is_leader() const {
   return node_ && node_->role() == raft::Role::leader;
 }
+bool RaftDriver::is_confirmed() const {
+  return node_ && node_->is_confirmed(shard_.now());
+}
 Term RaftDriver::term() const {
   return node_ ? node_->term() : Term(0);
 }

@@ -60,6 +60,7 @@ class RaftDriver final : public Raft {
   [[nodiscard]] Room room() const override;
   [[nodiscard]] std::optional<BrokerId> leader() const override;
   [[nodiscard]] bool is_leader() const override;
+  [[nodiscard]] bool is_confirmed() const override;
   [[nodiscard]] Term term() const override;
   [[nodiscard]] raft::QuorumStatus describe() const override;
   [[nodiscard]] RaftMeasures measures() const override { return measures_; }

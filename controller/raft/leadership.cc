@@ -10,6 +10,13 @@ namespace controller::raft {
 
 using common::model::mutant;
 
+namespace {
+
+// Reads (R17) make rounds as fast as they are confirmed: not each is worth remembering.
+constexpr std::chrono::milliseconds rounds_apart{10};
+
+}  // namespace
+
 Leadership::Leadership(const Config& config, LogIndex start, const VoterSet& voters, LogIndex log_end, Instant now)
     : config_(config), start_(start), heartbeat_due_(now), look_due_(now) {
   on_voters_changed(voters, log_end, now);
@@ -108,6 +115,8 @@ void Leadership::send_to(const NodeKey& key, Progress& progress, const LeaderVie
 void Leadership::send_heartbeats(const LeaderView& view, Instant now, std::vector<Message>& out) {
   heartbeat_due_ = now + config_.heartbeat;
   ++round_;
+  while (!rounds_.empty() && now - rounds_.front().sent > config_.leader_silence) rounds_.pop_front();
+  if (rounds_.empty() || now - rounds_.back().sent >= rounds_apart) rounds_.push_back({round_, now});
   for (auto& [key, progress] : peers_) {
     const size_t before = out.size();
     progress.allow_resend();  // one interval without an answer: what we sent may be lost
@@ -161,12 +170,24 @@ std::optional<Instant> Leadership::held_up_since(LogIndex own_durable, LogIndex 
   return held_up_since_;
 }
 
-std::vector<ReadReady> Leadership::take_confirmed_reads(const VoterSet& voters) {
-  const auto confirmed = majority_value<uint64_t>(voters, [&](const NodeKey& key) {
+std::optional<uint64_t> Leadership::confirmed_round(const VoterSet& voters) const {
+  return majority_value<uint64_t>(voters, [&](const NodeKey& key) {
     if (key == config_.self) return round_;
     const auto found = peers_.find(key);
     return found == peers_.end() || found->second.state_lost() ? uint64_t{0} : found->second.acked_round();
   });
+}
+
+bool Leadership::is_confirmed(const VoterSet& voters, Instant now) const {
+  if (voters.size() == 1 && voters.contains(config_.self)) return true;
+  const auto confirmed = confirmed_round(voters);
+  return confirmed && std::any_of(rounds_.begin(), rounds_.end(), [&](const Round& round) {
+           return round.number <= *confirmed && now - round.sent <= config_.leader_silence;
+         });
+}
+
+std::vector<ReadReady> Leadership::take_confirmed_reads(const VoterSet& voters) {
+  const auto confirmed = confirmed_round(voters);
   std::vector<ReadReady> ready;
   while (!reads_.empty() && ((confirmed && reads_.front().round <= *confirmed) || mutant<"R17-reads-unconfirmed">())) {
     ready.push_back({reads_.front().id, reads_.front().index});

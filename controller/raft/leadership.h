@@ -4,6 +4,7 @@
 //
 // Thread-compatible.
 #pragma once
+#include <deque>
 #include <map>
 #include <vector>
 
@@ -61,6 +62,9 @@ class Leadership {
   void note_gone(BrokerId peer);
   // When a majority had been heard last, this node included (R8).
   [[nodiscard]] Instant majority_contact(const VoterSet& voters, Instant now) const;
+  // A majority has answered what was sent no longer ago than it stands by a leader (R7): nobody else leads yet. Answers
+  // that waited for us while this process stood still are contact (R8), but say nothing of now.
+  [[nodiscard]] bool is_confirmed(const VoterSet& voters, Instant now) const;
 
   // Since when this node's own disk has not gone on though more is committed; none: it keeps up.
   [[nodiscard]] std::optional<Instant> held_up_since(LogIndex own_durable, LogIndex committed, Instant now);
@@ -95,6 +99,10 @@ class Leadership {
     uint64_t round = 0;
     LogIndex index;
   };
+  struct Round {
+    uint64_t number = 0;
+    Instant sent;
+  };
   struct Transfer {
     NodeKey target;
     Instant deadline;
@@ -105,6 +113,7 @@ class Leadership {
     return progress.has_answered() && !progress.state_lost() && !progress.is_gone() &&
            now - progress.last_contact() < config_.leader_silence;
   }
+  [[nodiscard]] std::optional<uint64_t> confirmed_round(const VoterSet& voters) const;
   void send_to(const NodeKey& key, Progress& progress, const LeaderView& view, std::vector<Message>& out);
   [[nodiscard]] Message message(const NodeKey& to, Term term, MessageBody body) const;
   [[nodiscard]] AppendRequest append_from(LogPosition previous, const LeaderView& view) const;
@@ -113,6 +122,7 @@ class Leadership {
   const LogIndex start_;
   std::map<NodeKey, Progress> peers_;  // every voter but this node, and observers
   uint64_t round_ = 0;                 // of the newest message that asks for contact
+  std::deque<Round> rounds_;           // those of the last leader_silence, some left out; never shifted
   Instant heartbeat_due_;
   Instant look_due_;
   std::vector<Read> reads_;  // rounds rising

@@ -22,6 +22,8 @@ class Membership {
 
   [[nodiscard]] const VoterSet& current() const { return history_.back().voters; }
   [[nodiscard]] const VoterSet& at(LogIndex end) const;
+  // What the last change replaced. One change at a time: everything before the last one is committed (R12).
+  [[nodiscard]] const VoterSet& former() const { return history_[history_.size() > 1 ? history_.size() - 2 : 0].voters; }
   // The last change lies before it: it is settled once this much is committed.
   [[nodiscard]] LogIndex settled_at() const { return history_.back().from; }
 

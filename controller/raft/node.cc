@@ -129,6 +129,9 @@ bool Node::is_handing_over() const {
 size_t Node::uncommitted_bytes() const {
   return impl_->leadership_ ? impl_->leadership_->uncommitted_bytes() : 0;
 }
+bool Node::is_confirmed(Instant now) const {
+  return impl_->leadership_ && impl_->leadership_->is_confirmed(impl_->membership_.current(), now);
+}
 std::optional<BrokerId> Node::leader() const {
   return impl_->leader_;
 }

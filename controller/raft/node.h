@@ -98,6 +98,8 @@ class Node {
   [[nodiscard]] bool is_handing_over() const;
   [[nodiscard]] size_t uncommitted_bytes() const;
   [[nodiscard]] QuorumStatus status() const;
+  // It leads, and as far as it can know nobody else does yet; a leader that stood still does not know (R33).
+  [[nodiscard]] bool is_confirmed(Instant now) const;
   // Entries still in memory, for tests and tools.
   [[nodiscard]] std::vector<Entry> entries_from(LogIndex from) const;
 

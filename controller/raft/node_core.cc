@@ -278,11 +278,8 @@ void Node::Impl::on_older_image(BrokerId peer) {
 void Node::Impl::on_tick() {
   if (role_ == Role::halted) return;
   if (is_leader()) return leader_tick();
-  if (is_voter()) {
-    if (now_ >= timers_.deadline()) on_election_deadline();
-  } else if (now_ >= hello_due_) {
-    say_hello();
-  }
+  if (may_stand() && now_ >= timers_.deadline()) on_election_deadline();
+  if (!is_voter() && now_ >= hello_due_) say_hello();
 }
 
 Instant Node::Impl::next_deadline() const {
@@ -290,7 +287,8 @@ Instant Node::Impl::next_deadline() const {
   if (is_leader())
     return std::min({leadership_->heartbeat_due(), leadership_->look_due(),
                      leadership_->transfer_deadline().value_or(Instant::max())});
-  return is_voter() ? timers_.deadline() : hello_due_;
+  if (is_voter()) return timers_.deadline();
+  return may_stand() ? std::min(timers_.deadline(), hello_due_) : hello_due_;
 }
 
 QuorumStatus Node::Impl::status() const {

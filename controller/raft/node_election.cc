@@ -1,4 +1,6 @@
 // How a node comes to lead: pre-vote, vote, hand-over (R3, R6-R8, R10, R13).
+#include <algorithm>
+
 #include "common/model/mutant.h"
 #include "controller/raft/node_impl.h"
 
@@ -15,6 +17,15 @@ auto rank(Term last_term, LogIndex end, BrokerId id) {
 
 }  // namespace
 
+// R13: who was removed may still be needed, until that is committed: perhaps nobody else has the entry, and those it
+// leaves are asked for their votes by it or, having a shorter log, by nobody. Its own vote does not count. Whoever has
+// missed the commit stands in vain, as a live leader's voters refuse (R7), and learns of it as an observer.
+bool Node::Impl::may_stand() const {
+  if (is_voter()) return true;
+  const bool is_settled = membership_.settled_at() <= std::max(committed_, committed_floor_);
+  return !is_settled && membership_.former().contains(config_.self) && !mutant<"R13-stands-only-if-in-the-set">();
+}
+
 // A new stream: whatever was sent before may be lost, and an election that had no majority may have one now.
 void Node::Impl::on_peer_connected(BrokerId peer) {
   if (role_ == Role::halted) return;
@@ -27,11 +38,10 @@ void Node::Impl::on_peer_connected(BrokerId peer) {
   if (ballot_) {
     const Voter* voter = membership_.current().find(peer);
     if (voter != nullptr) ask_for_vote(voter->key);
-  } else if (is_voter()) {
-    timers_.hurry(now_);
-  } else {
-    hello_due_ = now_;
+    return;
   }
+  if (may_stand()) timers_.hurry(now_);
+  if (!is_voter()) hello_due_ = now_;
 }
 
 // The leader's process is gone: kernel alive, connections refused. Others who still hear it will refuse (R7), so a
@@ -64,6 +74,7 @@ void Node::Impl::begin_pre_vote() {
   ballot_->record(config_.self, true);
   timers_.end_lease();
   timers_.begin_attempt(now_);
+  hello_due_ = timers_.deadline();
   set_role(Role::prospective, std::nullopt);
   if (ballot_->tally(membership_.current()) == Tally::won) return begin_election(VoteKind::vote);
   for (const Voter& voter : membership_.current().voters())
@@ -72,7 +83,7 @@ void Node::Impl::begin_pre_vote() {
 
 // The vote for itself is on disk before anybody hears of the new term: Durability holds the requests back (R1).
 void Node::Impl::begin_election(VoteKind kind) {
-  NARU_CHECK(is_voter() && !is_leader(), "{} stands for election", to_string(role_));
+  NARU_CHECK(may_stand() && !is_leader(), "{} stands for election", to_string(role_));
   attempt_ = kind;
   ballot_.emplace();
   ballot_->record(config_.self, true);
@@ -83,6 +94,7 @@ void Node::Impl::begin_election(VoteKind kind) {
   save_hard_state();
   timers_.end_lease();
   timers_.begin_attempt(now_);
+  hello_due_ = timers_.deadline();
   set_role(Role::candidate, std::nullopt);
   if (ballot_->tally(membership_.current()) == Tally::won) return become_leader();
   for (const Voter& voter : membership_.current().voters())
@@ -109,9 +121,10 @@ void Node::Impl::handle(const Message& message, const VoteRequest& request) {
 
   if (request.kind == VoteKind::pre_vote) {
     // Two who stand at the same moment would each vote for itself and lose an attempt's time: the better one goes on.
-    const bool rivals = role_ == Role::prospective && is_voter();
-    const bool defers = rivals && rank(request.last_term, request.log_end, message.from.id) >
-                                      rank(log_.end_position().last_term, log_.end(), config_.self.id);
+    // Whoever is no voter any more goes before nobody.
+    const bool rivals = role_ == Role::prospective;
+    const bool defers = rivals && (!is_voter() || rank(request.last_term, request.log_end, message.from.id) >
+                                                      rank(log_.end_position().last_term, log_.end(), config_.self.id));
     response.granted = message.term >= term_ && log_is_new_enough && !stands_by_leader && (!rivals || defers);
     if (response.granted && defers) {
       ballot_.reset();

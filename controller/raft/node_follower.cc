@@ -168,7 +168,7 @@ void Node::Impl::handle(const Message&, const VotersHint& hint) {
   note(VotersHinted{hinted_});
 }
 
-// A node that is not a voter cannot stand: it asks to be fed, and to be told who leads.
+// A node that is not a voter does not lead: it asks to be fed, and to be told who leads.
 void Node::Impl::say_hello() {
   hello_due_ = now_ + config_.observer_hello;
   if (leader_ && !timers_.has_lease(now_)) set_role(Role::follower, std::nullopt);

@@ -97,6 +97,7 @@ class Node::Impl {
   }
   [[nodiscard]] LeaderView view() const { return {term_, log_, membership_.current(), snapshot_, committed_}; }
   [[nodiscard]] bool is_voter() const { return membership_.current().contains(config_.self); }
+  [[nodiscard]] bool may_stand() const;
   [[nodiscard]] bool is_leader() const { return leadership_.has_value(); }
   // This node leads and an entry of its term is committed: it knows what is committed at all (R5, R12, R16).
   [[nodiscard]] bool knows_committed() const { return is_leader() && committed_ > leadership_->start(); }

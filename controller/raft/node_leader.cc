@@ -32,6 +32,7 @@ void Node::Impl::resign(std::string_view why) {
   log("resign term {}: {}", term_, why);
   end_leadership(TransferOutcome::gave_up);
   timers_.wait_for_leader(now_);
+  hello_due_ = now_;  // who is no voter any more asks who leads
   matched_ = committed_;
   set_role(Role::resigned, std::nullopt);
 }

@@ -539,6 +539,21 @@ TEST_CASE("R18: a node halts at a committed record that does not fit, instead of
   REQUIRE_FALSE(cluster.node(1).runtime.active());
 }
 
+TEST_CASE("R33: a controller that no majority confirms answers, and confirms no broker, its own process's included") {
+  SimCluster cluster(3);
+  cluster.world.run_for(1s);
+  cluster.quorum.hold_reads();
+  cluster.world.run_for(1s);
+  for (const int id : {1, 2, 3}) REQUIRE_FALSE(cluster.node(id).session.isolated());
+  cluster.world.run_for(1s);
+  for (const int id : {1, 2, 3}) {
+    REQUIRE(cluster.node(id).session.isolated());
+    REQUIRE(cluster.node(id).session.in_service());  // it is answered all the time
+  }
+  cluster.quorum.fail_reads();
+  REQUIRE(cluster.run_until([&] { return !cluster.node(1).session.isolated(); }, 1s));
+}
+
 TEST_CASE("R17: the quorum is described only once a majority has confirmed the leadership") {
   SimCluster cluster(3);
   cluster.quorum.hold_reads();

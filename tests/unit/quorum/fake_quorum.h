@@ -32,6 +32,7 @@ class FakeRaft final : public quorum::Raft {
   quorum::Room room() const override;
   std::optional<BrokerId> leader() const override;
   bool is_leader() const override;
+  bool is_confirmed() const override;
   Term term() const override;
   raft::QuorumStatus describe() const override;
   void read_index(std::function<void(Result<LogIndex>)> done) override;
@@ -215,6 +216,9 @@ inline std::optional<BrokerId> FakeRaft::leader() const {
 }
 inline bool FakeRaft::is_leader() const {
   return quorum_.leader_ == self_;
+}
+inline bool FakeRaft::is_confirmed() const {
+  return is_leader() && !quorum_.reads_held_;
 }
 inline Term FakeRaft::term() const {
   return quorum_.term_;
