@@ -243,7 +243,8 @@ TEST_CASE_METHOD(Fixture, "a deletion that is told late takes no offsets of the 
   CHECK(fetch("h").value() == 5);
 }
 
-TEST_CASE_METHOD(Fixture, "a deletion that is told late is not written behind a commit for the next topic of that name") {
+TEST_CASE_METHOD(Fixture,
+                 "a deletion that is told late is not written behind a commit for the next topic of that name") {
   const auto former = common::model::Uuid::from_halves(7, 1);
   disk.put(offset_batch("g", 7));  // of which topic nobody knows
   lead(1);
