@@ -134,6 +134,9 @@ class GroupCoordinator {
   void forget_write(const Pending& write);
   void time_out_writes(Turn& turn);
   void expire_offsets(Turn& turn);
+  // Whose newest write for a partition of `topic` is known to be for another topic of that name than `topic_id`.
+  [[nodiscard]] std::set<std::pair<std::string, PartitionIndex>> on_the_way_for_another(const std::string& topic,
+                                                                                        const Uuid& topic_id) const;
   void collect_unforgotten(const Pending& write, std::vector<OffsetStored>& values) const;
   void forget_again(Turn& turn);
   [[nodiscard]] std::vector<TopicPartition> expired_offsets(const Group& group, TimestampMs wall) const;

@@ -209,13 +209,37 @@ Effects GroupCoordinator::forget_all_but(const std::map<std::string, Uuid>& topi
   return finish(std::move(turn));
 }
 
+std::set<std::pair<std::string, PartitionIndex>> GroupCoordinator::on_the_way_for_another(
+    const std::string& topic, const Uuid& topic_id) const {
+  std::set<std::pair<std::string, PartitionIndex>> found;
+  for (const Pending& write : pending_) {
+    for (const GroupRecord& record : *write.records) {
+      const auto* stored = std::get_if<OffsetStored>(&record);
+      if (stored == nullptr || stored->partition.topic != topic) continue;
+      const std::pair key{stored->group, stored->partition.partition};
+      if (stored->value.topic_id.value_or(topic_id) == topic_id)
+        found.erase(key);  // the newest one counts
+      else
+        found.insert(key);
+    }
+  }
+  return found;
+}
+
 Effects GroupCoordinator::on_topic_deleted(const std::string& topic, Moment at, std::optional<Uuid> topic_id) {
   Turn turn{.at = at};
+  std::set<std::pair<std::string, PartitionIndex>> newer;
+  if (topic_id) newer = on_the_way_for_another(topic, *topic_id);
   for (auto& [id, group] : groups_) {
     std::vector<TopicPartition> gone = group.offsets.partitions_of(topic);
     std::erase_if(gone, [&](const TopicPartition& partition) {
       const StoredOffset* value = group.offsets.find(partition);
-      return topic_id && value != nullptr && value->topic_id && value->topic_id != topic_id;
+      if (topic_id && value != nullptr && value->topic_id && value->topic_id != topic_id) return true;
+      if (!newer.contains({id, partition.partition})) return false;
+      // A removal would come behind that commit in the log. What it replaces goes if it cannot be written.
+      if (to_forget_.empty()) next_removal_ = at.now + config_.removal_retry;
+      if (value != nullptr) to_forget_.push_back({id, partition, *value});
+      return true;
     });
     if (!gone.empty()) plan_removals(turn, group, std::move(gone), RemoveGroup::no, OffsetsForgotten{});
   }

@@ -148,6 +148,9 @@ class Group {
   void unload();  // a tombstone while loading
   // Whether the log holds, or is about to hold, a record of the group.
   [[nodiscard]] bool is_stored() const { return stored_ || writes_in_flight_ > 0; }
+  // A log that commits nothing, because the ISR is below its minimum, may do so for hours, and each try of a group to
+  // become stable, or of a static member to come back, is a record with all members in it.
+  [[nodiscard]] bool has_room_to_write() const { return writes_in_flight_ < writes_in_flight_max; }
   void on_write_planned() { ++writes_in_flight_; }
   void on_write_done() { --writes_in_flight_; }
   void set_stored(bool stored) { stored_ = stored; }
@@ -165,6 +168,8 @@ class Group {
   void count_protocols(const Member& member, int by);
   [[nodiscard]] std::string choose_protocol() const;
   void recompute_subscribed_topics();
+
+  static constexpr int writes_in_flight_max = 4;
 
   // After every event: (1) leader_ names a member, and is set exactly when there are members; (2) awaiting_join_ and
   // must_sync_ count the members of which it is true; (3) static_members_ and the members' instance ids agree; (4) an

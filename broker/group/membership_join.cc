@@ -106,8 +106,11 @@ bool Membership::has_room(const Group& group, const std::string& member_id) cons
 void Membership::join_new(Turn& turn, Group& group, RequestToken token, JoinRequest& request) const {
   std::string member_id = new_member_id(request);
   if (request.instance_id) {
-    if (const std::string* current = group.static_member_id(*request.instance_id))
+    if (const std::string* current = group.static_member_id(*request.instance_id)) {
+      if (group.state() == GroupState::stable && !group.has_room_to_write())
+        return turn.answer(token, join_refused({}, ErrorCode::coordinator_not_available));
       return replace_static_member(turn, group, token, request, std::string(*current), member_id);
+    }
     return add_member(turn, group, token, request, std::move(member_id));
   }
   if (request.member_id_rule == MemberIdRule::may_be_empty)

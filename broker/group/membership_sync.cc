@@ -30,6 +30,12 @@ ErrorCode check(const Group& group, const SyncRequest& request) {
   return ErrorCode::none;
 }
 
+// Whether what the member hands in is the assignment.
+bool is_to_be_stored(const Group& group, const Member& member) {
+  return group.state() == GroupState::completing_rebalance && group.is_leader(member.member_id) &&
+         !group.storing_assignment;
+}
+
 }  // namespace
 
 SyncAnswer sync_refused(ErrorCode error) {
@@ -42,6 +48,11 @@ void Membership::sync(Turn& turn, Group& group, RequestToken token, SyncRequest&
   const ErrorCode error = check(group, request);
   if (error != ErrorCode::none) return turn.answer(token, sync_refused(error));
   Member& member = *group.find(request.member_id);
+  if (is_to_be_stored(group, member) && !group.has_room_to_write()) {
+    // It joins again and is told the same generation, until what it hands in can be kept.
+    touch(group, member, turn.at.now);
+    return turn.answer(token, sync_refused(ErrorCode::coordinator_not_available));
+  }
   group.set_must_sync(member, false);
   if (group.all_synced()) group.set_sync_deadline(std::nullopt);
   if (group.state() == GroupState::stable) {
@@ -51,7 +62,7 @@ void Membership::sync(Turn& turn, Group& group, RequestToken token, SyncRequest&
   if (const auto earlier = std::exchange(member.awaiting_sync, token))
     turn.answer(*earlier, sync_refused(ErrorCode::rebalance_in_progress));
   group.set_session_deadline(member, std::nullopt);
-  if (!group.is_leader(member.member_id) || group.storing_assignment) return;
+  if (!is_to_be_stored(group, member)) return;
 
   group.storing_assignment = true;
   std::map<std::string, Buffer> assignments;  // those of members only; a member that was forgotten gets nothing

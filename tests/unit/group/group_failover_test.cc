@@ -394,7 +394,112 @@ class World {
   std::map<std::tuple<std::string, int, int32_t, std::string>, std::string> owners_;
 };
 
+// One static member, whose coordinator's log takes what is written and commits nothing until it is told to.
+class StuckLog {
+ public:
+  StuckLog() {
+    config_.initial_rebalance_delay = milliseconds(0);
+    coordinator_ = std::make_unique<GroupCoordinator>(config_);
+    take(coordinator_->start(at()));
+  }
+
+  JoinAnswer join(const std::string& member_id) {
+    JoinRequest r;
+    r.group = "g";
+    r.member_id = member_id;
+    r.instance_id = "i";
+    r.client_id = "c";
+    r.session_timeout = milliseconds(10'000);
+    r.rebalance_timeout = milliseconds(60'000);
+    r.protocol_type = "consumer";
+    r.protocols.push_back({"range", Buffer::copy_of(std::string_view("\0\0\0\0\0\1\0\1t", 9))});
+    r.fresh_id = Uuid::from_halves(1, last_token_ + 1);
+    return std::get<JoinAnswer>(ask(std::move(r)));
+  }
+  SyncAnswer sync(const JoinAnswer& joined) {
+    SyncRequest r;
+    r.group = "g";
+    r.generation = joined.generation.value();
+    r.member_id = joined.member_id;
+    r.instance_id = "i";
+    r.assignments.emplace_back(joined.member_id, Buffer::copy_of(std::string_view("t-0")));
+    return std::get<SyncAnswer>(ask(std::move(r)));
+  }
+
+  // From now on what is written is committed at once.
+  void heal() {
+    commits_ = true;
+    commit();
+  }
+  void stick() { commits_ = false; }
+  [[nodiscard]] size_t uncommitted() const { return writes_.size(); }
+
+ private:
+  [[nodiscard]] Moment at() const { return {now_, TimestampMs(1'700'000'000'000)}; }
+
+  // What is said at once, or when the write has timed out.
+  Answer ask(Request request) {
+    answer_.reset();
+    take(coordinator_->handle(RequestToken(++last_token_), std::move(request), at()));
+    if (commits_) commit();
+    if (!answer_) {
+      now_ += config_.write_timeout;
+      take(coordinator_->on_time(at()));
+    }
+    REQUIRE(answer_.has_value());
+    return *answer_;
+  }
+  void commit() {
+    if (writes_.empty()) return;
+    const WriteId last = writes_.back();
+    writes_.clear();
+    take(coordinator_->on_committed(last, at()));
+  }
+  void take(Effects effects) {
+    for (const Write& write : effects.writes) writes_.push_back(write.id);
+    for (Answered& answered : effects.answers) answer_ = std::move(answered.answer);
+  }
+
+  GroupConfig config_;
+  std::unique_ptr<GroupCoordinator> coordinator_;
+  Instant now_{};
+  uint64_t last_token_ = 0;
+  std::vector<WriteId> writes_;
+  std::optional<Answer> answer_;
+  bool commits_ = false;
+};
+
 }  // namespace
+
+TEST_CASE("a group that cannot become stable does not fill the memory with its attempts") {
+  StuckLog log;
+  JoinAnswer joined = log.join("");
+  REQUIRE(joined.error == ErrorCode::none);
+  for (int i = 0; i < 20; ++i) {
+    CHECK(log.sync(joined).error == ErrorCode::coordinator_not_available);
+    joined = log.join(joined.member_id);
+    REQUIRE(joined.error == ErrorCode::none);
+  }
+  CHECK(log.uncommitted() == 4);
+  log.heal();
+  const SyncAnswer synced = log.sync(joined);
+  CHECK(synced.error == ErrorCode::none);
+  CHECK(synced.assignment.text() == "t-0");
+}
+
+TEST_CASE("nor does a static member that cannot come back") {
+  StuckLog log;
+  log.heal();
+  const JoinAnswer first = log.join("");
+  REQUIRE(log.sync(first).error == ErrorCode::none);
+  log.stick();
+  for (int i = 0; i < 20; ++i) CHECK(log.join("").error == ErrorCode::coordinator_not_available);
+  CHECK(log.uncommitted() == 4);
+  log.heal();
+  const JoinAnswer back = log.join("");
+  CHECK(back.error == ErrorCode::none);
+  CHECK(back.generation == first.generation);
+}
 
 TEST_CASE("groups under failovers keep their promises") {
   int failovers = 0, acknowledged = 0, generations = 0;

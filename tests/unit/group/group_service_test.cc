@@ -243,6 +243,54 @@ TEST_CASE_METHOD(Fixture, "a deletion that is told late takes no offsets of the 
   CHECK(fetch("h").value() == 5);
 }
 
+TEST_CASE_METHOD(Fixture,
+                 "a deletion that is told late is not written behind a commit for the next topic of that name") {
+  const auto former = common::model::Uuid::from_halves(7, 1);
+  disk.put(offset_batch("g", 7));  // of which topic nobody knows
+  lead(1);
+  CHECK(fetch("g").value() == 7);
+  disk.hold = true;
+  const auto in_front = begin(commit("h", 1));
+  const auto begin_for = [&](uint64_t topic) {
+    CommitRequest request = commit("g", 2);
+    disk.topic_id = common::model::Uuid::from_halves(7, topic);
+    request.partitions[0].topic_id = disk.topic_id;
+    return begin(std::move(request));
+  };
+  const auto go_on = [&] {
+    disk.hold = false;
+    run([this] { disk.released->pulse(); });
+  };
+  SECTION("the commit is written") {
+    const auto next = begin_for(2);
+    run([&] { service->on_topic_deleted("t", former); });
+    go_on();
+    (void)wait(next);
+    CHECK(fetch("g").value() == 2);
+    lead(2);
+    CHECK(fetch("g").value() == 2);
+  }
+  SECTION("the commit cannot be written: what it was to replace goes") {
+    const auto next = begin_for(2);
+    run([&] { service->on_topic_deleted("t", former); });
+    disk.append_error = ErrorCode::not_enough_replicas;
+    go_on();
+    CHECK(wait(next).partitions.at(0) == ErrorCode::coordinator_not_available);
+    disk.append_error.reset();
+    while (fetch("g").value() != -1) run_for_a_moment();
+    lead(2);
+    CHECK(fetch("g").value() == -1);
+  }
+  SECTION("the commit is for the topic that is gone") {
+    const auto next = begin_for(1);
+    run([&] { service->on_topic_deleted("t", former); });
+    go_on();
+    (void)wait(next);
+    CHECK(fetch("g").value() == -1);
+  }
+  (void)wait(in_front);
+}
+
 TEST_CASE_METHOD(Fixture, "a commit for a topic that this shard does not know yet is asked for again, not lost") {
   lead(1);
   CommitRequest next = commit("g", 5);
