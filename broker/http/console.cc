@@ -270,16 +270,18 @@ Awaitable<Response> Console::groups() {
              {"state", group.state},
              {"members", group.members},
              {"coordinator", process_.config->node_id.value}};
-    int64_t sum = 0;
-    double oldest = 0;
+    // Null, not 0, where this broker knows of none: no replica of those partitions is here.
+    std::optional<int64_t> sum;
+    std::optional<double> oldest;
+    if (group.offsets.empty()) sum = 0, oldest = 0;
     json offsets = json::array();
     for (; at < lags.size() && lags[at].group == group.group; ++at) {
-      sum += lags[at].records.value_or(0);
-      oldest = std::max(oldest, lags[at].seconds.value_or(0));
+      if (lags[at].records) sum = sum.value_or(0) + *lags[at].records;
+      if (lags[at].seconds) oldest = std::max(oldest.value_or(0), *lags[at].seconds);
       offsets.push_back(lag_json(lags[at]));
     }
-    one["lag"] = sum;
-    one["seconds"] = oldest;
+    one["lag"] = sum ? json(*sum) : json();
+    one["seconds"] = oldest ? json(*oldest) : json();
     one["offsets"] = std::move(offsets);
     out.push_back(std::move(one));
   }
