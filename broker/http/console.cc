@@ -188,20 +188,27 @@ Response Console::events(const Request& request) {
   return response;
 }
 
+// Who controls which cluster: the offsets of another one, come to this address since, mean nothing to a page.
+std::string Console::standing() const {
+  const common::model::Uuid& cluster = timeline_.image()->cluster_id();
+  return dump({{"controller", timeline_.controller() ? json(timeline_.controller()->value) : json()},
+               {"term", timeline_.term().value},
+               {"cluster_id", cluster.is_zero() ? json() : json(cluster.to_string())}});
+}
+
 // Changes at once, but at most one message each 100 ms; traffic once a second.
 Awaitable<void> Console::follow(StreamWriter& writer, int64_t after) {
   constexpr std::chrono::milliseconds frame{100};
+  constexpr size_t frame_bytes_max = 256 << 10;  // that a slow reader makes us hold; and one change more
   constexpr std::chrono::seconds traffic_interval{1};
   common::Shard& here = *process_.here;
-  std::optional<common::model::BrokerId> told_controller;
+  std::string told;
   common::Instant next_traffic = here.now();
   std::string text = "retry: 500\n\n";
-  for (bool first = true; writer.is_open(); first = false) {
-    if (first || told_controller != timeline_.controller()) {
-      told_controller = timeline_.controller();
-      text += sse("controller", std::nullopt,
-                  dump({{"controller", told_controller ? json(told_controller->value) : json()},
-                        {"term", timeline_.term().value}}));
+  while (writer.is_open()) {
+    if (std::string now = standing(); now != told) {
+      told = std::move(now);
+      text += sse("controller", std::nullopt, told);
     }
     // A broker that has not come as far as the page has yet: it will.
     const bool ahead = after > timeline_.offset();
@@ -213,6 +220,7 @@ Awaitable<void> Console::follow(StreamWriter& writer, int64_t after) {
       for (const Timeline::Item& item : *items) {
         text += sse("change", item.offset, *item.json);
         after = item.offset;
+        if (text.size() >= frame_bytes_max) break;
       }
     }
     if (here.now() >= next_traffic) {
@@ -221,7 +229,7 @@ Awaitable<void> Console::follow(StreamWriter& writer, int64_t after) {
     }
     if (!text.empty() && !co_await writer.write(std::exchange(text, {}))) co_return;
     co_await common::sleep_until(here, here.now() + frame);
-    if (timeline_.offset() == after && told_controller == timeline_.controller()) {
+    if (timeline_.offset() == after && told == standing()) {
       co_await common::until(timeline_.changed(), next_traffic);
     }
   }

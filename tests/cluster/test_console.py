@@ -163,6 +163,20 @@ def test_the_api_resumes_on_another_broker_without_a_gap():
         equal(sorted(changes(cluster[2], middle, end)), [o for o in sorted(stories[1]) if o > middle], "what another broker tells from the middle on")
 
 
+def test_a_stream_says_whose_offsets_it_tells():
+    """A page that was left open goes by it when another cluster has come to the address."""
+    import urllib.request
+    with looks.give_ports(Cluster(1)) as cluster:
+        cluster.start()
+        snapshot = looks.get_json(cluster[1], "/api/v1/cluster")[1]
+        with urllib.request.urlopen(looks.url(cluster[1], f"/api/v1/events?after={snapshot['offset'] + 1000}"), timeout=30) as stream:
+            for raw in stream:
+                if raw.startswith(b"data: "):
+                    told = json.loads(raw[6:])
+                    break
+        equal({key: told[key] for key in ("cluster_id", "controller")}, {key: snapshot[key] for key in ("cluster_id", "controller")}, "the first that a stream says")
+
+
 def strip(change):
     return {key: value for key, value in change.items() if key != "time"}
 

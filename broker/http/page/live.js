@@ -103,7 +103,7 @@ function takeChange(change) {
     }
     if (state.cluster?.problems_only && !partitionProblem(p)) topic.partitions.delete(p.p);
     else topic.partitions.set(p.p, p);
-    topic.count = Math.max(topic.count, topic.partitions.size);
+    topic.count = Math.max(topic.count, p.p + 1); // not those that are drawn: these may be the ones with a problem only
   }
   for (const e of change.events ?? []) state.events.push({ ...e, offset: change.offset, time: change.time || Date.now() });
   if (state.events.length > EVENTS_KEPT) state.events.splice(0, state.events.length - EVENTS_KEPT);
@@ -144,7 +144,12 @@ function followOne(base) {
       });
     on("change", takeChange);
     on("traffic", takeTraffic);
-    on("controller", (c) => ((state.controller = c.controller), (state.term = c.term)));
+    on("controller", (c) => {
+      // Another cluster has come to this address (a demonstration begun anew): its offsets are not ours to go on from.
+      if (c.cluster_id && c.cluster_id !== state.cluster.cluster_id) return end("reset");
+      state.controller = c.controller;
+      state.term = c.term;
+    });
     on("reset", () => end("reset"));
     source.onerror = () => end("lost");
   });
