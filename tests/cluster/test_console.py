@@ -116,6 +116,7 @@ def test_the_page_in_a_browser_with_its_broker_killed():
             equal(views["dialog"], {"within": [True] * 4, "back": "Keys"}, "the focus while help is open, and after it")
             messages = look.step("messages")
             equal(messages["keys"], ["key-7"], "keys that the filter lets through")
+            equal(messages["focused"], "SELECT", "where the keys go after a partition was chosen by them")
             record = json.loads(messages["pretty"])
             equal([record["order"], record["id"]], [100, ODD + 100], "the first record of that key, its numbers as they were written")
             small = look.step("small")
