@@ -73,11 +73,15 @@ export async function askAll(path) {
 
 function takeSnapshot(snapshot) {
   const { brokers, topics, events, ...rest } = snapshot;
+  // A broker that began from a snapshot itself knows less of what was before than this page has seen.
+  const isSame = state.cluster?.cluster_id === snapshot.cluster_id;
+  const seen = isSame ? state.events.filter((e) => e.offset <= snapshot.offset) : [];
+  const news = isSame ? events.filter((e) => e.offset > state.offset) : events;
   state.cluster = rest;
   if (state.base === "") state.home = snapshot.self;
   state.brokers = new Map(brokers.map((b) => [b.id, b]));
   state.topics = new Map(topics.map((t) => [t.name, { ...t, partitions: new Map(t.partitions.map((p) => [p.p, p])) }]));
-  state.events = events.slice(-EVENTS_KEPT);
+  state.events = [...seen, ...news].slice(-EVENTS_KEPT);
   state.controller = snapshot.controller;
   state.term = snapshot.term;
   state.offset = snapshot.offset;
