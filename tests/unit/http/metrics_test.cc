@@ -229,6 +229,33 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   CHECK(value_of(text, "kafka_server_groupmetadatamanager_numgroupsempty") == 0);
 }
 
+TEST_CASE("where a partition ends is asked of replicas that keep up") {
+  const auto topic = common::model::TopicId::from_halves(7, 7);
+  metadata::ImageEditor editor{metadata::MetadataImage()};
+  const auto add = [&](const metadata::MetadataRecord& record) {
+    REQUIRE(editor.apply(record, common::model::LogIndex(1)));
+  };
+  add(metadata::TopicRecord{topic, "orders"});
+  for (int32_t p = 0; p < 4; ++p) {
+    metadata::PartitionRecord partition{.topic_id = topic, .partition = PartitionIndex(p), .state = {}};
+    partition.state.replicas = {BrokerId(2), BrokerId(1)};
+    partition.state.isr = p == 1 ? std::vector{BrokerId(2)} : std::vector{BrokerId(2), BrokerId(1)};
+    partition.state.leader = BrokerId(2);
+    add(partition);
+  }
+  BrokerSample sample;
+  sample.image = std::make_shared<const metadata::MetadataImage>(editor.take_image());
+  sample.shards.resize(1);
+  // 0: in sync; 1: fell behind; 2: its directory has failed; 3: leads, whatever the image has heard of it.
+  sample.shards[0].replicas = {replica("orders", 0, false), replica("orders", 1, false), replica("orders", 2, false),
+                               replica("orders", 3, true)};
+  sample.shards[0].replicas[2].offline = true;
+  const auto ends = known_ends(sample, BrokerId(1));
+  CHECK(ends.size() == 2);
+  CHECK(ends.contains({topic, PartitionIndex(0)}));
+  CHECK(ends.contains({topic, PartitionIndex(3)}));
+}
+
 TEST_CASE("a group's sums cover partitions that are left out, and say nothing where no lag is known") {
   BrokerSample sample;
   sample.image = std::make_shared<const metadata::MetadataImage>();
