@@ -29,7 +29,6 @@ constexpr size_t map_partitions_max = 2000;
 Response as_json(const json& value) {
   Response response;
   response.body = dump(value);
-  response.headers.emplace_back("Cache-Control", "no-store");
   return response;
 }
 
@@ -119,10 +118,10 @@ bool Console::is_ours(const Request& request) const {
 Awaitable<std::optional<Response>> Console::answer(std::shared_ptr<const Request> request) {
   if (!request->path.starts_with("/api/")) co_return find_asset(*request);
   Response response = co_await api(request);
-  if (!request->origin.empty() && is_ours(*request)) {
+  response.headers.emplace_back("Cache-Control", "no-store");  // records stay in no cache
+  response.headers.emplace_back("Vary", "Origin");
+  if (!request->origin.empty() && is_ours(*request))
     response.headers.emplace_back("Access-Control-Allow-Origin", request->origin);
-    response.headers.emplace_back("Vary", "Origin");
-  }
   co_return response;
 }
 
@@ -183,7 +182,6 @@ Response Console::events(const Request& request) {
   }
   Response response;
   response.content_type = "text/event-stream";
-  response.headers.emplace_back("Cache-Control", "no-store");
   response.stream = [this, after](StreamWriter& writer) { return follow(writer, after); };
   return response;
 }

@@ -69,8 +69,9 @@ export function MessagesView({ route }) {
       } catch (e) {
         // This broker has no replica of it; the leader has.
         const leader = e.status === 421 ? state.brokers.get(await leaderOf(topic, partition)) : undefined;
-        if (!leader) throw e;
-        answer = await ask(`/api/v1/messages?${query}`, { base: baseOf(leader) });
+        const base = baseOf(leader);
+        if (base === null) throw e;
+        answer = await ask(`/api/v1/messages?${query}`, { base });
       }
       if (turn !== asked.current) return;
       setPage(answer);
