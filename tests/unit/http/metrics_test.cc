@@ -267,7 +267,12 @@ TEST_CASE("a group's sums cover partitions that are left out, and say nothing wh
                     .end = Offset(7),
                     .records = 2,
                     .seconds = {}});
-  lags.push_back({.group = "lost", .partition = {"b", PartitionIndex(0)}, .committed = Offset(9), .end = {}, .records = {}, .seconds = {}});
+  lags.push_back({.group = "lost",
+                  .partition = {"b", PartitionIndex(0)},
+                  .committed = Offset(9),
+                  .end = {},
+                  .records = {},
+                  .seconds = {}});
   MetricsInput in;
   in.broker = &sample;
   in.lags = &lags;
