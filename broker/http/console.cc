@@ -29,7 +29,6 @@ constexpr size_t map_partitions_max = 2000;
 Response as_json(const json& value) {
   Response response;
   response.body = dump(value);
-  response.headers.emplace_back("Cache-Control", "no-store");
   return response;
 }
 
@@ -119,10 +118,10 @@ bool Console::is_ours(const Request& request) const {
 Awaitable<std::optional<Response>> Console::answer(std::shared_ptr<const Request> request) {
   if (!request->path.starts_with("/api/")) co_return find_asset(*request);
   Response response = co_await api(request);
-  if (!request->origin.empty() && is_ours(*request)) {
+  response.headers.emplace_back("Cache-Control", "no-store");  // records stay in no cache
+  response.headers.emplace_back("Vary", "Origin");
+  if (!request->origin.empty() && is_ours(*request))
     response.headers.emplace_back("Access-Control-Allow-Origin", request->origin);
-    response.headers.emplace_back("Vary", "Origin");
-  }
   co_return response;
 }
 
@@ -183,25 +182,31 @@ Response Console::events(const Request& request) {
   }
   Response response;
   response.content_type = "text/event-stream";
-  response.headers.emplace_back("Cache-Control", "no-store");
   response.stream = [this, after](StreamWriter& writer) { return follow(writer, after); };
   return response;
+}
+
+// Who controls which cluster: the offsets of another one, come to this address since, mean nothing to a page.
+std::string Console::standing() const {
+  const common::model::Uuid& cluster = timeline_.image()->cluster_id();
+  return dump({{"controller", timeline_.controller() ? json(timeline_.controller()->value) : json()},
+               {"term", timeline_.term().value},
+               {"cluster_id", cluster.is_zero() ? json() : json(cluster.to_string())}});
 }
 
 // Changes at once, but at most one message each 100 ms; traffic once a second.
 Awaitable<void> Console::follow(StreamWriter& writer, int64_t after) {
   constexpr std::chrono::milliseconds frame{100};
+  constexpr size_t frame_bytes_max = 256 << 10;  // that a slow reader makes us hold; and one change more
   constexpr std::chrono::seconds traffic_interval{1};
   common::Shard& here = *process_.here;
-  std::optional<common::model::BrokerId> told_controller;
+  std::string told;
   common::Instant next_traffic = here.now();
   std::string text = "retry: 500\n\n";
-  for (bool first = true; writer.is_open(); first = false) {
-    if (first || told_controller != timeline_.controller()) {
-      told_controller = timeline_.controller();
-      text += sse("controller", std::nullopt,
-                  dump({{"controller", told_controller ? json(told_controller->value) : json()},
-                        {"term", timeline_.term().value}}));
+  while (writer.is_open()) {
+    if (std::string now = standing(); now != told) {
+      told = std::move(now);
+      text += sse("controller", std::nullopt, told);
     }
     // A broker that has not come as far as the page has yet: it will.
     const bool ahead = after > timeline_.offset();
@@ -213,6 +218,7 @@ Awaitable<void> Console::follow(StreamWriter& writer, int64_t after) {
       for (const Timeline::Item& item : *items) {
         text += sse("change", item.offset, *item.json);
         after = item.offset;
+        if (text.size() >= frame_bytes_max) break;
       }
     }
     if (here.now() >= next_traffic) {
@@ -221,7 +227,7 @@ Awaitable<void> Console::follow(StreamWriter& writer, int64_t after) {
     }
     if (!text.empty() && !co_await writer.write(std::exchange(text, {}))) co_return;
     co_await common::sleep_until(here, here.now() + frame);
-    if (timeline_.offset() == after && told_controller == timeline_.controller()) {
+    if (timeline_.offset() == after && told == standing()) {
       co_await common::until(timeline_.changed(), next_traffic);
     }
   }
@@ -270,16 +276,18 @@ Awaitable<Response> Console::groups() {
              {"state", group.state},
              {"members", group.members},
              {"coordinator", process_.config->node_id.value}};
-    int64_t sum = 0;
-    double oldest = 0;
+    // Null, not 0, where this broker knows of none: no replica of those partitions is here.
+    std::optional<int64_t> sum;
+    std::optional<double> oldest;
+    if (group.offsets.empty()) sum = 0, oldest = 0;
     json offsets = json::array();
     for (; at < lags.size() && lags[at].group == group.group; ++at) {
-      sum += lags[at].records.value_or(0);
-      oldest = std::max(oldest, lags[at].seconds.value_or(0));
+      if (lags[at].records) sum = sum.value_or(0) + *lags[at].records;
+      if (lags[at].seconds) oldest = std::max(oldest.value_or(0), *lags[at].seconds);
       offsets.push_back(lag_json(lags[at]));
     }
-    one["lag"] = sum;
-    one["seconds"] = oldest;
+    one["lag"] = sum ? json(*sum) : json();
+    one["seconds"] = oldest ? json(*oldest) : json();
     one["offsets"] = std::move(offsets);
     out.push_back(std::move(one));
   }

@@ -34,6 +34,7 @@ class Console {
   [[nodiscard]] common::Awaitable<Response> quorum();
   [[nodiscard]] Response configs() const;
   [[nodiscard]] Response events(const Request& request);
+  [[nodiscard]] std::string standing() const;
   common::Awaitable<void> follow(StreamWriter& writer, int64_t after);
   [[nodiscard]] bool is_ours(const Request& request) const;
 

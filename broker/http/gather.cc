@@ -1,5 +1,6 @@
 #include "broker/http/gather.h"
 
+#include <algorithm>
 #include <ctime>
 
 #include "broker/api/context.h"
@@ -7,6 +8,7 @@
 #include "broker/partition/replica_manager.h"
 #include "broker/partition/router.h"
 #include "broker/server/server.h"
+#include "common/config/config.h"
 #include "common/records/batch.h"
 #include "controller/quorum/controller_node.h"
 #include "controller/quorum/raft_api.h"
@@ -90,14 +92,23 @@ Awaitable<BrokerSample> gather(const ProcessParts& process, const BrokerParts& p
   co_return sample;
 }
 
-Awaitable<std::vector<GroupLag>> LagMeter::measure(const ProcessParts& process, const BrokerParts& parts,
-                                                   const BrokerSample& sample) {
+std::map<TopicIdPartition, Offset> known_ends(const BrokerSample& sample, common::model::BrokerId self) {
   std::map<TopicIdPartition, Offset> ends;
   for (const ShardSample& shard : sample.shards) {
     for (const ReplicaSample& replica : shard.replicas) {
-      ends[{replica.facts.topic_id, replica.facts.partition}] = replica.facts.high_watermark;
+      const partition::PartitionDescription& facts = replica.facts;
+      const auto* state = sample.image->partition(facts.topic_id, facts.partition);
+      const bool is_in_sync =
+          facts.is_leader || (state != nullptr && std::ranges::find(state->isr, self) != state->isr.end());
+      if (is_in_sync && !replica.offline) ends[{facts.topic_id, facts.partition}] = facts.high_watermark;
     }
   }
+  return ends;
+}
+
+Awaitable<std::vector<GroupLag>> LagMeter::measure(const ProcessParts& process, const BrokerParts& parts,
+                                                   const BrokerSample& sample) {
+  const std::map<TopicIdPartition, Offset> ends = known_ends(sample, process.config->node_id);
   std::vector<GroupLag> all;
   std::map<Key, Known> still_known;
   size_t lookups = 0;

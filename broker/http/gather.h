@@ -65,6 +65,11 @@ struct GroupLag {
   std::optional<double> seconds;  // the age of the oldest record that the group has not read; 0 without lag
 };
 
+// Where partitions end, as far as a replica here can tell. One that is offline or out of sync stands where it stopped:
+// a group at that end would seem to lag by nothing while records come in elsewhere.
+[[nodiscard]] std::map<common::model::TopicIdPartition, common::model::Offset> known_ends(const BrokerSample& sample,
+                                                                                          common::model::BrokerId self);
+
 // When the record at which a group stands was written; kept between looks, as most groups stand still or move on.
 class LagMeter {
  public:

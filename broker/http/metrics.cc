@@ -37,8 +37,11 @@ ProcessSample sample_process() {
     double since_boot = 0;
     std::ifstream("/proc/uptime") >> since_boot;
     sample.uptime_seconds = since_boot - fields[start] / ticks;
-    const auto now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-    sample.start_time_seconds = now - sample.uptime_seconds;
+    // Once: the wall clock is set now and then, and whoever counts restarts by this value would see one each time.
+    static const double started =
+        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count() -
+        sample.uptime_seconds;
+    sample.start_time_seconds = started;
   }
   sample.max_descriptors = static_cast<double>(sysconf(_SC_OPEN_MAX));
   std::ifstream io("/proc/self/io");
@@ -358,7 +361,10 @@ std::string MetricsPage::render(const MetricsInput& in) {
   const size_t groups_left_out = write_groups(out, sample, in.lags, in.partitions_max);
   out.family("naru_metrics_left_out", "gauge",
              "Topics, partitions and group offsets beyond naru.metrics.partitions.max.");
-  out.sample({{"kind", "topic"}}, number(topics_here.size() - std::min(topics_here.size(), totals.by_topic.size())));
+  // Topics that had replicas here once are counted and named, too: they fill no gap of those that have.
+  out.sample({{"kind", "topic"}}, number(std::ranges::count_if(topics_here, [&](const std::string& topic) {
+               return !totals.by_topic.contains(topic);
+             })));
   out.sample({{"kind", "partition"}}, number(left_out));
   out.sample({{"kind", "group_partition"}}, number(groups_left_out));
   return out.take();

@@ -268,17 +268,24 @@ void write_volumes(MetricsText& out, const BrokerSample& sample) {
 
 namespace {
 
-// Lags come group by group, topic by topic.
-void write_sums(MetricsText& out, const std::vector<GroupLag>& lags, const char* name, const char* help, bool of_lag) {
+// Lags come group by group, topic by topic. Of as many topics of groups as may be shown, each with all its partitions:
+// a sum of some of them would be a wrong number. Where no lag is known there is none to sum, and 0 would be one.
+void write_sums(MetricsText& out, const std::vector<GroupLag>& lags, size_t most, const char* name, const char* help,
+                bool of_lag) {
   out.family(name, "gauge", help);
-  for (size_t i = 0; i < lags.size();) {
+  for (size_t i = 0, shown = 0; i < lags.size() && shown < most;) {
     double sum = 0;
+    bool known = false;
     size_t j = i;
     for (; j < lags.size() && lags[j].group == lags[i].group && lags[j].partition.topic == lags[i].partition.topic;
          ++j) {
+      known = known || !of_lag || lags[j].records;
       sum += of_lag ? number(lags[j].records.value_or(0)) : number(lags[j].committed.value);
     }
-    out.sample({{"consumergroup", lags[i].group}, {"topic", lags[i].partition.topic}}, sum);
+    if (known) {
+      out.sample({{"consumergroup", lags[i].group}, {"topic", lags[i].partition.topic}}, sum);
+      ++shown;
+    }
     i = j;
   }
 }
@@ -346,8 +353,8 @@ size_t write_groups(MetricsText& out, const BrokerSample& sample, const std::vec
            [](const GroupLag& l) -> Value { return l.records ? Value(number(*l.records)) : Value(); });
   each_lag("naru_consumergroup_lag_seconds", "Age of the oldest record that the group has not read.",
            [](const GroupLag& l) -> Value { return l.seconds; });
-  write_sums(out, some, "kafka_consumergroup_current_offset_sum", "Committed offsets summed.", false);
-  write_sums(out, some, "kafka_consumergroup_lag_sum", "Lag summed.", true);
+  write_sums(out, *lags, partitions_max, "kafka_consumergroup_current_offset_sum", "Committed offsets summed.", false);
+  write_sums(out, *lags, partitions_max, "kafka_consumergroup_lag_sum", "Lag summed, as far as it is known.", true);
   return lags->size() - some.size();
 }
 

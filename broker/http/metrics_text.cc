@@ -1,6 +1,8 @@
 #include "broker/http/metrics_text.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -8,15 +10,43 @@ namespace broker::http {
 
 namespace {
 
-// Backslash, quote and line feed are escaped in label values.
+unsigned at(std::string_view text, size_t i) {
+  return i < text.size() ? static_cast<unsigned char>(text[i]) : 0;
+}
+
+// Bytes of the character of UTF-8 that `text` begins with; 0: it is none (overlong, a surrogate, cut off, ...).
+size_t utf8_length(std::string_view text) {
+  const auto follows = [&](size_t i, unsigned least = 0x80, unsigned most = 0xbf) {
+    return at(text, i) >= least && at(text, i) <= most;
+  };
+  const unsigned first = at(text, 0);
+  if (first < 0x80) return 1;
+  if (first < 0xc2 || first > 0xf4) return 0;
+  if (first < 0xe0) return follows(1) ? 2 : 0;
+  if (first < 0xf0) {
+    const bool second = follows(1, first == 0xe0 ? 0xa0 : 0x80, first == 0xed ? 0x9f : 0xbf);
+    return second && follows(2) ? 3 : 0;
+  }
+  const bool second = follows(1, first == 0xf0 ? 0x90 : 0x80, first == 0xf4 ? 0x8f : 0xbf);
+  return second && follows(2) && follows(3) ? 4 : 0;
+}
+
+// Backslash, quote and line feed are escaped in label values. Names of groups and of client libraries are whatever
+// bytes clients have sent, and Prometheus refuses a whole scrape for one label that is no UTF-8: such a byte is shown
+// as \xff, so that two names stay two.
 void append_escaped(std::string& out, std::string_view text) {
-  for (const char c : text) {
-    if (c == '\\' || c == '"') out.push_back('\\');
-    if (c == '\n') {
+  while (!text.empty()) {
+    const char c = text.front();
+    const size_t length = utf8_length(text);
+    if (length == 0) {
+      fmt::format_to(std::back_inserter(out), "\\\\x{:02x}", static_cast<unsigned char>(c));
+    } else if (c == '\n') {
       out += "\\n";
     } else {
-      out.push_back(c);
+      if (c == '\\' || c == '"') out.push_back('\\');
+      out += text.substr(0, length);
     }
+    text.remove_prefix(std::max<size_t>(length, 1));
   }
 }
 
@@ -32,7 +62,8 @@ void MetricsText::number(double value) {
   if (std::floor(value) == value && std::abs(value) < exact) {
     fmt::format_to(std::back_inserter(text_), "{}\n", static_cast<int64_t>(value));
   } else {
-    fmt::format_to(std::back_inserter(text_), "{:.9g}\n", value);
+    // As many digits as it takes: nine leave a time since 1970 ten seconds wide.
+    fmt::format_to(std::back_inserter(text_), "{}\n", value);
   }
 }
 

@@ -28,6 +28,7 @@ class Server::Connection final : public StreamWriter {
 
   // None: the client is gone, or took too long.
   Awaitable<std::optional<Request>> read() {
+    waits_since_ = shard_.now();
     const auto timer = deadline(limits_.request_time_max);
     RequestReader::State state = reader_.put({});
     while (state == RequestReader::State::needs_more) {
@@ -41,12 +42,17 @@ class Server::Connection final : public StreamWriter {
       co_await write(encode_response(refuse(reader_.refusal(), "not an acceptable request"), none));
       co_return std::nullopt;
     }
+    waits_since_.reset();
     co_return reader_.take();
+  }
+  // Since when it has waited for a request or the rest of one; none: one is answered, or nothing more comes of it.
+  [[nodiscard]] std::optional<common::Instant> waits_since() const {
+    return closed_ ? std::nullopt : waits_since_;
   }
   Awaitable<bool> write(std::string text) override {
     constexpr size_t piece = 256 << 10;  // the deadline is for each of them
     const Buffer all = Buffer::copy_of(std::as_bytes(std::span(text)));
-    text = {};
+    std::string().swap(text);  // an assignment would keep the memory, as long as a slow client takes to read
     for (size_t at = 0; at < all.size() && !closed_; at += piece) {
       const auto timer = deadline(limits_.write_stall_max);
       const BufferChain chain(all.slice(at, std::min(piece, all.size() - at)));
@@ -71,6 +77,7 @@ class Server::Connection final : public StreamWriter {
   common::net::Socket socket_;
   RequestReader reader_;
   bool closed_ = false;
+  std::optional<common::Instant> waits_since_;
 };
 
 Server::Server(common::Shard& shard, ServerLimits limits, Handler handler, common::Logger log)
@@ -101,7 +108,8 @@ Awaitable<void> Server::accept_loop(Server* server) {
       co_await common::sleep_until(server->shard_, server->shard_.now() + std::chrono::milliseconds(200));
       continue;
     }
-    if (server->stopping_ || server->connections_.size() >= server->limits_.connections_max) {
+    const bool is_full = server->connections_.size() >= server->limits_.connections_max;
+    if (server->stopping_ || (is_full && !server->make_room())) {
       ::close(accepted.descriptor);
       continue;
     }
@@ -111,6 +119,16 @@ Awaitable<void> Server::accept_loop(Server* server) {
   }
   server->accepting_ = false;
   server->check_ended();
+}
+
+bool Server::make_room() {
+  std::shared_ptr<Connection> longest;
+  for (const auto& connection : connections_) {
+    if (!connection->waits_since()) continue;
+    if (!longest || *connection->waits_since() < *longest->waits_since()) longest = connection;
+  }
+  if (longest) longest->close();
+  return longest != nullptr;
 }
 
 Awaitable<Response> Server::answer(std::shared_ptr<const Request> request) {
@@ -132,14 +150,14 @@ Awaitable<void> Server::serve(Server* server, std::shared_ptr<Connection> connec
     if (response.stream && server->streams_ >= server->limits_.streams_max) {
       response = refuse(503, "too many streams are open");
     }
-    if (!co_await connection->write(encode_response(response, *request))) break;
-    if (response.stream && request->method != "HEAD") {
-      ++server->streams_;
-      co_await response.stream(*connection);
-      --server->streams_;
-      break;
-    }
-    if (!request->keep_alive) break;
+    std::string text = encode_response(response, *request);
+    std::string().swap(response.body);  // it is in there
+    const bool streams = response.stream && request->method != "HEAD";
+    if (streams) ++server->streams_;  // before its head is written: others who ask meanwhile are told of it
+    const bool is_written = co_await connection->write(std::move(text));
+    if (is_written && streams) co_await response.stream(*connection);
+    if (streams) --server->streams_;
+    if (!is_written || streams || !request->keep_alive) break;
   }
   connection->close();
   server->connections_.erase(connection);

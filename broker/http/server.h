@@ -50,6 +50,9 @@ class Server {
   static common::Awaitable<void> accept_loop(Server* server);
   static common::Awaitable<void> serve(Server* server, std::shared_ptr<Connection> connection);
   common::Awaitable<Response> answer(std::shared_ptr<const Request> request);
+  // Whoever has waited longest for its next request gives way to a newcomer: connections that say nothing must not have
+  // /livez refused, which would get the broker restarted. False: none waits.
+  bool make_room();
   void check_ended();
 
   common::Shard& shard_;

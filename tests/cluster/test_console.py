@@ -14,6 +14,7 @@ from support import equal, true
 HERE = pathlib.Path(__file__).resolve().parents[1] / "console"
 BUILD = HERE.parents[1] / "build" / "console"
 WIDTH_OF_A_PHONE = 360
+ODD = 2 ** 53 + 1  # browsers' numbers are all even from here on
 
 
 def browser():
@@ -101,7 +102,7 @@ def test_the_page_in_a_browser_with_its_broker_killed():
         for topic, partitions in (("orders", 12), ("payments", 6), ("audit.log", 3)):
             cluster.naru("topic", "create", topic, "-p", partitions)
             cluster.wait_isr(topic)
-        text = "".join(json.dumps({"order": i, "customer": f"customer {i % 50}", "total": i * 1.25}) + "\n" for i in range(300))
+        text = "".join(json.dumps({"order": i, "customer": f"customer {i % 50}", "total": i * 1.25, "id": ODD + i}) + "\n" for i in range(300))
         for line_start in range(0, 300, 100):
             cluster.naru("produce", "orders", "-p", 0, "-k", f"key-{line_start // 100 + 6}", text_in="".join(text.splitlines(True)[line_start:line_start + 100]))
         cluster.naru("consume", "orders", "-g", "billing", "--from", "start", "-n", 100)
@@ -115,7 +116,9 @@ def test_the_page_in_a_browser_with_its_broker_killed():
             equal(views["dialog"], {"within": [True] * 4, "back": "Keys"}, "the focus while help is open, and after it")
             messages = look.step("messages")
             equal(messages["keys"], ["key-7"], "keys that the filter lets through")
-            equal(json.loads(messages["pretty"])["order"], 100, "the first record of that key")
+            equal(messages["focused"], "SELECT", "where the keys go after a partition was chosen by them")
+            record = json.loads(messages["pretty"])
+            equal([record["order"], record["id"]], [100, ODD + 100], "the first record of that key, its numbers as they were written")
             small = look.step("small")
             equal({name: width for name, width in small["widths"].items() if width > WIDTH_OF_A_PHONE}, {}, "views wider than a phone")
             before = look.step("before")
@@ -161,6 +164,20 @@ def test_the_api_resumes_on_another_broker_without_a_gap():
             equal({o: strip(c) for o, c in stories[broker].items()}, {o: strip(c) for o, c in stories[1].items()}, f"offsets and changes on broker {broker}")
         middle = sorted(stories[1])[len(stories[1]) // 2]
         equal(sorted(changes(cluster[2], middle, end)), [o for o in sorted(stories[1]) if o > middle], "what another broker tells from the middle on")
+
+
+def test_a_stream_says_whose_offsets_it_tells():
+    """A page that was left open goes by it when another cluster has come to the address."""
+    import urllib.request
+    with looks.give_ports(Cluster(1)) as cluster:
+        cluster.start()
+        snapshot = looks.get_json(cluster[1], "/api/v1/cluster")[1]
+        with urllib.request.urlopen(looks.url(cluster[1], f"/api/v1/events?after={snapshot['offset'] + 1000}"), timeout=30) as stream:
+            for raw in stream:
+                if raw.startswith(b"data: "):
+                    told = json.loads(raw[6:])
+                    break
+        equal({key: told[key] for key in ("cluster_id", "controller")}, {key: snapshot[key] for key in ("cluster_id", "controller")}, "the first that a stream says")
 
 
 def strip(change):

@@ -218,6 +218,11 @@ def test_the_pages_files_are_served_as_they_are_and_compressed():
                 status, _, body = ask(path, If_None_Match=tag, Accept_Encoding=encoding)
                 equal((status, body), (304, b""), f"{path} that the browser has")
         equal(ask("/", "POST")[0], 405, "status of a POST")
+        for path in ("/api/v1/traffic", "/api/v1/messages?topic=none"):
+            for origin, allowed in (("http://elsewhere.example", None), (f"http://{cluster[1].host}:1", f"http://{cluster[1].host}:1")):
+                headers = ask(path, Origin=origin)[1]
+                equal([headers[name] for name in ("Cache-Control", "Vary", "Access-Control-Allow-Origin")], ["no-store", "Origin", allowed],
+                      f"who may keep or read {path} asked from {origin}")
 
 
 # What existing dashboards and alerts ask for: names of the JMX exporter and of kafka_exporter, with their labels.

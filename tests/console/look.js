@@ -115,7 +115,11 @@ const keys = await page.locator("table.records tbody tr td:nth-child(3)").allInn
 await page.locator("table.records tbody button").first().click();
 const pretty = await page.locator("tr.detail pre").innerText();
 await shot(page, "desktop-light-record");
-say({ step: "messages", keys: [...new Set(keys)], pretty });
+await page.getByLabel("Partition").focus();
+await page.getByLabel("Partition").selectOption("1");
+await page.waitForFunction(() => location.hash.endsWith("/1") && document.querySelector("tr.detail") === null);
+const chosen = await page.evaluate(() => document.activeElement.tagName);
+say({ step: "messages", keys: [...new Set(keys)], pretty, focused: chosen });
 
 // 3. In the dark, and on a phone.
 const dark = await open({ ...desktop, colorScheme: "dark" });

@@ -35,7 +35,15 @@ function useRoute() {
   const read = () => location.hash.replace(/^#\/?/, "").split("/").map(decoded);
   const [route, set] = useState(read());
   useEffect(() => {
-    const on = () => (set(read()), document.getElementById("view")?.focus({ preventScroll: true }), scrollTo(0, 0));
+    let at = read()[0];
+    const on = () => {
+      const next = read();
+      set(next);
+      if (next[0] === at) return; // another topic or partition of the same view: the keys stay where it was chosen
+      at = next[0];
+      document.getElementById("view")?.focus({ preventScroll: true });
+      scrollTo(0, 0);
+    };
     addEventListener("hashchange", on);
     return () => removeEventListener("hashchange", on);
   }, []);

@@ -58,3 +58,30 @@ export function hue(name) {
   for (let i = 0; i < name.length; ++i) h = Math.imul(h ^ name.charCodeAt(i), 16777619);
   return ((h >>> 0) * 137.508) % 360;
 }
+
+// JSON laid out for reading, every number as it was written: through JSON.parse 9007199254740993 would become another.
+// Null: it is no JSON.
+export function laidOut(text) {
+  try {
+    JSON.parse(text);
+  } catch {
+    return null;
+  }
+  const tokens = text.match(/"(?:\\.|[^"\\])*"|[[\]{},:]|[^\s[\]{},:"]+/g);
+  let out = "";
+  let depth = 0;
+  const line = () => `\n${"  ".repeat(depth)}`;
+  tokens.forEach((token, i) => {
+    const closes = token === "}" || token === "]";
+    const isEmpty = closes && (tokens[i - 1] === "{" || tokens[i - 1] === "[");
+    if (closes) --depth;
+    if (closes && !isEmpty) out += line();
+    out += token === ":" ? ": " : token;
+    if (token === "{" || token === "[") {
+      ++depth;
+      if (tokens[i + 1] !== "}" && tokens[i + 1] !== "]") out += line();
+    }
+    if (token === ",") out += line();
+  });
+  return out;
+}

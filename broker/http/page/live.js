@@ -73,11 +73,15 @@ export async function askAll(path) {
 
 function takeSnapshot(snapshot) {
   const { brokers, topics, events, ...rest } = snapshot;
+  // A broker that began from a snapshot itself knows less of what was before than this page has seen.
+  const isSame = state.cluster?.cluster_id === snapshot.cluster_id;
+  const seen = isSame ? state.events.filter((e) => e.offset <= snapshot.offset) : [];
+  const news = isSame ? events.filter((e) => e.offset > state.offset) : events;
   state.cluster = rest;
   if (state.base === "") state.home = snapshot.self;
   state.brokers = new Map(brokers.map((b) => [b.id, b]));
   state.topics = new Map(topics.map((t) => [t.name, { ...t, partitions: new Map(t.partitions.map((p) => [p.p, p])) }]));
-  state.events = events.slice(-EVENTS_KEPT);
+  state.events = [...seen, ...news].slice(-EVENTS_KEPT);
   state.controller = snapshot.controller;
   state.term = snapshot.term;
   state.offset = snapshot.offset;
@@ -103,7 +107,7 @@ function takeChange(change) {
     }
     if (state.cluster?.problems_only && !partitionProblem(p)) topic.partitions.delete(p.p);
     else topic.partitions.set(p.p, p);
-    topic.count = Math.max(topic.count, topic.partitions.size);
+    topic.count = Math.max(topic.count, p.p + 1); // not those that are drawn: these may be the ones with a problem only
   }
   for (const e of change.events ?? []) state.events.push({ ...e, offset: change.offset, time: change.time || Date.now() });
   if (state.events.length > EVENTS_KEPT) state.events.splice(0, state.events.length - EVENTS_KEPT);
@@ -144,7 +148,12 @@ function followOne(base) {
       });
     on("change", takeChange);
     on("traffic", takeTraffic);
-    on("controller", (c) => ((state.controller = c.controller), (state.term = c.term)));
+    on("controller", (c) => {
+      // Another cluster has come to this address (a demonstration begun anew): its offsets are not ours to go on from.
+      if (c.cluster_id && c.cluster_id !== state.cluster.cluster_id) return end("reset");
+      state.controller = c.controller;
+      state.term = c.term;
+    });
     on("reset", () => end("reset"));
     source.onerror = () => end("lost");
   });

@@ -1,7 +1,7 @@
 // The message browser: records of one partition from an offset, a time, the start or the end, with a filter for keys.
-import { html, useEffect, useState } from "/vendor/htm-preact.js";
+import { html, useEffect, useRef, useState } from "/vendor/htm-preact.js";
 import { ask, baseOf, state } from "/live.js";
-import { bytes, count, moment } from "/format.js";
+import { bytes, count, laidOut, moment } from "/format.js";
 
 function shown(field) {
   if (field === null || field === undefined) return html`<span class="dim">null</span>`;
@@ -11,11 +11,7 @@ function shown(field) {
 
 function pretty(field) {
   if (field?.text === undefined) return field?.hex ?? "null";
-  try {
-    return JSON.stringify(JSON.parse(field.text), null, 2);
-  } catch {
-    return field.text;
-  }
+  return laidOut(field.text) ?? field.text;
 }
 
 function Record({ record }) {
@@ -42,6 +38,14 @@ function Record({ record }) {
     </td></tr>`}`;
 }
 
+// Where there are many partitions this page knows only those with a problem, and asks.
+async function leaderOf(topic, partition) {
+  const known = state.topics.get(topic)?.partitions.get(partition);
+  if (known) return known.leader;
+  const { partitions } = await ask(`/api/v1/topic?name=${encodeURIComponent(topic)}`);
+  return partitions.find((p) => p.p === partition)?.leader;
+}
+
 export function MessagesView({ route }) {
   const topics = [...state.topics.values()].filter((t) => !t.internal).map((t) => t.name);
   const topic = route[1] || topics[0] || "";
@@ -53,8 +57,10 @@ export function MessagesView({ route }) {
   const [page, setPage] = useState(null);
   const [error, setError] = useState(null);
 
+  const asked = useRef(0);
   const load = async (where) => {
     if (!topic) return;
+    const turn = ++asked.current; // an answer that comes after a later question is not shown
     const query = new URLSearchParams({ topic, partition, count: 50, ...(key ? { key } : {}), ...where });
     try {
       let answer;
@@ -62,14 +68,16 @@ export function MessagesView({ route }) {
         answer = await ask(`/api/v1/messages?${query}`);
       } catch (e) {
         // This broker has no replica of it; the leader has.
-        const leader = state.brokers.get(state.topics.get(topic)?.partitions.get(partition)?.leader);
-        if (e.status !== 421 || !leader) throw e;
-        answer = await ask(`/api/v1/messages?${query}`, { base: baseOf(leader) });
+        const leader = e.status === 421 ? state.brokers.get(await leaderOf(topic, partition)) : undefined;
+        const base = baseOf(leader);
+        if (base === null) throw e;
+        answer = await ask(`/api/v1/messages?${query}`, { base });
       }
+      if (turn !== asked.current) return;
       setPage(answer);
       setError(null);
     } catch (e) {
-      setError(e.message);
+      if (turn === asked.current) setError(e.message);
     }
   };
   const where = () => {
@@ -82,7 +90,7 @@ export function MessagesView({ route }) {
     load(where());
   }, [topic, partition]);
   const go = (t, p) => (location.hash = `#/messages/${encodeURIComponent(t)}/${p}`);
-  const partitions = [...(state.topics.get(topic)?.partitions.keys() ?? [])];
+  const partitions = Array.from({ length: state.topics.get(topic)?.count ?? 0 }, (_, p) => p);
   return html`<section class="card">
     <h1>Messages</h1>
     <form class="controls" onSubmit=${(e) => (e.preventDefault(), load(where()))}>

@@ -61,7 +61,7 @@ export function TopicView({ name }) {
       <h1><a class="back" href="#/topics" aria-label="All topics">‹</a><i class="dot" style=${{ "--hue": hue(name) }}></i>${name}
         <a class="button" href=${`#/messages/${encodeURIComponent(name)}/0`}>Look at its records</a></h1>
       ${error && html`<p class="problem" role="alert">${error}</p>`}
-      ${detail && html`<p class="dim">${count(partitions.length)} partitions, ${count(sum("end") - sum("start"))} offsets in use, ${bytes(sum("size"))} on this broker. Id ${detail.id}</p>`}
+      ${detail && html`<p class="dim">${count(partitions.length)} partitions; on this broker ${count(sum("end") - sum("start"))} offsets in use, ${bytes(sum("size"))}. Id ${detail.id}</p>`}
       <div class="scroll"><table style=${{ "--hue": hue(name) }}>
         <thead><tr><th scope="col">Partition</th><th scope="col">Leader</th><th scope="col">Replicas</th><th scope="col" class="n">Epoch</th><th scope="col" class="n">First</th><th scope="col" class="n">End</th><th scope="col" class="n">Size</th><th scope="col"></th></tr></thead>
         <tbody>${partitions.map((p) => html`<tr key=${p.p}>

@@ -100,7 +100,7 @@ export function ConfigView() {
     <h1>Settings</h1>
     <div class="controls"><label>Broker <select onChange=${(e) => setId(Number(e.target.value))}>${brokers.map((b) => html`<option value=${b.id} selected=${b.id === id}>${b.id}</option>`)}</select></label></div>
     ${error && html`<p class="problem" role="alert">Broker ${id} does not answer: ${error}</p>`}
-    ${answer && html`<${ConfigTable} configs=${answer.configs} />`}
+    ${answer && (id === undefined || answer.broker === id) && html`<${ConfigTable} configs=${answer.configs} />`}
   </section>`;
 }
 

@@ -53,6 +53,30 @@ TEST_CASE("samples, escapes and whole numbers") {
         "# HELP a_total Help.\n# TYPE a_total counter\na_total 12345678\na_total{topic=\"a\\\"b\\\\c\\nd\"} 0.5\n");
 }
 
+// Prometheus throws away a whole scrape for one label that is no UTF-8; names of groups come from clients.
+TEST_CASE("labels are UTF-8 whatever clients send") {
+  const auto label = [](std::string_view content) {
+    MetricsText out;
+    out.family("a", "gauge", "Help.");
+    (void)out.take();
+    out.sample({{"l", content}}, 1);
+    return out.take();
+  };
+  CHECK(label("gr\u00fcn \u2192 \U0001f600") == "a{l=\"gr\u00fcn \u2192 \U0001f600\"} 1\n");
+  CHECK(label("a\xff" "b") == "a{l=\"a\\\\xffb\"} 1\n");
+  CHECK(label("\xc3") == "a{l=\"\\\\xc3\"} 1\n");                                 // cut off
+  CHECK(label("\xc0\x80") == "a{l=\"\\\\xc0\\\\x80\"} 1\n");                      // overlong
+  CHECK(label("\xed\xa0\x80") == "a{l=\"\\\\xed\\\\xa0\\\\x80\"} 1\n");            // half of a pair
+  CHECK(label("\xf4\x90\x80\x80") == "a{l=\"\\\\xf4\\\\x90\\\\x80\\\\x80\"} 1\n");  // beyond the last
+}
+
+TEST_CASE("a time since 1970 keeps its fractions of a second") {
+  MetricsText out;
+  out.family("t", "gauge", "Help.");
+  out.sample(1795957445.25);
+  CHECK(value_of(out.take(), "t") == 1795957445.25);
+}
+
 TEST_CASE("a histogram is cumulative and ends with everything") {
   common::Histogram h;
   h.observe(std::chrono::microseconds(100));
@@ -203,6 +227,64 @@ TEST_CASE("quorum and groups in the numbers of Kafka's beans") {
   CHECK(value_of(text, "kafka_server_group_coordinator_metrics_partition_load_time_avg") == 20);
   CHECK(value_of(text, "kafka_server_groupmetadatamanager_numgroupsstable") == 1);
   CHECK(value_of(text, "kafka_server_groupmetadatamanager_numgroupsempty") == 0);
+}
+
+TEST_CASE("where a partition ends is asked of replicas that keep up") {
+  const auto topic = common::model::TopicId::from_halves(7, 7);
+  metadata::ImageEditor editor{metadata::MetadataImage()};
+  const auto add = [&](const metadata::MetadataRecord& record) {
+    REQUIRE(editor.apply(record, common::model::LogIndex(1)));
+  };
+  add(metadata::TopicRecord{topic, "orders"});
+  for (int32_t p = 0; p < 4; ++p) {
+    metadata::PartitionRecord partition{.topic_id = topic, .partition = PartitionIndex(p), .state = {}};
+    partition.state.replicas = {BrokerId(2), BrokerId(1)};
+    partition.state.isr = p == 1 ? std::vector{BrokerId(2)} : std::vector{BrokerId(2), BrokerId(1)};
+    partition.state.leader = BrokerId(2);
+    add(partition);
+  }
+  BrokerSample sample;
+  sample.image = std::make_shared<const metadata::MetadataImage>(editor.take_image());
+  sample.shards.resize(1);
+  // 0: in sync; 1: fell behind; 2: its directory has failed; 3: leads, whatever the image has heard of it.
+  sample.shards[0].replicas = {replica("orders", 0, false), replica("orders", 1, false), replica("orders", 2, false),
+                               replica("orders", 3, true)};
+  sample.shards[0].replicas[2].offline = true;
+  const auto ends = known_ends(sample, BrokerId(1));
+  CHECK(ends.size() == 2);
+  CHECK(ends.contains({topic, PartitionIndex(0)}));
+  CHECK(ends.contains({topic, PartitionIndex(3)}));
+}
+
+TEST_CASE("a group's sums cover partitions that are left out, and say nothing where no lag is known") {
+  BrokerSample sample;
+  sample.image = std::make_shared<const metadata::MetadataImage>();
+  std::vector<GroupLag> lags;
+  for (int32_t p = 0; p < 3; ++p)
+    lags.push_back({.group = "far",
+                    .partition = {"a", PartitionIndex(p)},
+                    .committed = Offset(5),
+                    .end = Offset(7),
+                    .records = 2,
+                    .seconds = {}});
+  lags.push_back({.group = "lost",
+                  .partition = {"b", PartitionIndex(0)},
+                  .committed = Offset(9),
+                  .end = {},
+                  .records = {},
+                  .seconds = {}});
+  MetricsInput in;
+  in.broker = &sample;
+  in.lags = &lags;
+  in.partitions_max = 2;
+  MetricsPage page;
+  const std::string text = page.render(in);
+  CHECK(value_of(text, R"(kafka_consumergroup_lag{consumergroup="far",topic="a",partition="1"})") == 2);
+  CHECK(!value_of(text, R"(kafka_consumergroup_lag{consumergroup="far",topic="a",partition="2"})"));
+  CHECK(value_of(text, R"(kafka_consumergroup_lag_sum{consumergroup="far",topic="a"})") == 6);
+  CHECK(value_of(text, R"(kafka_consumergroup_current_offset_sum{consumergroup="lost",topic="b"})") == 9);
+  CHECK(!value_of(text, R"(kafka_consumergroup_lag_sum{consumergroup="lost",topic="b"})"));
+  CHECK(value_of(text, R"(naru_metrics_left_out{kind="group_partition"})") == 2);
 }
 
 TEST_CASE("errors by API and code, the answers without any, and who waits") {

@@ -117,10 +117,26 @@ TEST_CASE("who says half a request is closed when the time is over") {
 TEST_CASE("no more connections than allowed") {
   Running running(ServerLimits{.connections_max = 1});
   Client first(running.server->port());
-  first.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
-  first.until("/a");
+  first.send("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+  first.until("data: 3\n\n");
   Client second(running.server->port());
   CHECK(second.until_closed() == "<closed>");
+}
+
+TEST_CASE("who waits for its next request gives way to who comes: a probe is answered") {
+  Running running(ServerLimits{.connections_max = 2});
+  Client oldest(running.server->port());
+  oldest.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+  oldest.until("/a");
+  Client newer(running.server->port());
+  newer.send("GET /b HTTP/1.1\r\nHost: x\r\n\r\n");
+  newer.until("/b");
+  Client probe(running.server->port());
+  probe.send("GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  CHECK(probe.until_closed().ends_with("/livez<closed>"));
+  CHECK(oldest.until_closed().ends_with("/a<closed>"));
+  newer.send("GET /c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  CHECK(newer.until_closed().ends_with("/c<closed>"));
 }
 
 TEST_CASE("a stream goes on until the client leaves or the server ends") {
