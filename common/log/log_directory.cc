@@ -341,6 +341,16 @@ void LogDirectory::disown(const TopicPartition& partition) {
   }
 }
 
+IoResult<void> LogDirectory::set_disowned_aside(const TopicPartition& partition, const model::Uuid& unique) {
+  for (const PartitionDirectory& found : found_) {
+    if (found.partition != partition || found.topic_id) continue;
+    auto moved = set_aside(found.path, unique);
+    if (!moved) return tl::unexpected(moved.error());
+    strays_.push_back(*std::move(moved));
+  }
+  return {};
+}
+
 Result<void> LogDirectory::read_what_is_missed() {
   auto missing = disk_.read_file(file(missing_name), small_file);
   if (!missing && !is_missing(missing.error().fault)) return disk::storage_error(missing.error());

@@ -116,6 +116,9 @@ class LogDirectory {
   [[nodiscard]] const std::vector<PartitionDirectory>& partitions() const { return found_; }
   // What was found of that name is from now on as one without its id: not this broker's copy, but set aside.
   void disown(const TopicPartition& partition);
+  // Durable when it returns: its name is free, and the next start finds a stray. Still one of partitions() in this run,
+  // so that what the checkpoints say of it is forgotten.
+  [[nodiscard]] disk::IoResult<void> set_disowned_aside(const TopicPartition& partition, const model::Uuid& unique);
   [[nodiscard]] const std::vector<std::string>& strays() const { return strays_; }
   // Those that had records when the checkpoints were written.
   [[nodiscard]] std::set<TopicPartition> checkpointed() const;
