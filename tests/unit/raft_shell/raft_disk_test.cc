@@ -257,6 +257,22 @@ TEST_CASE("terms pass and votes are given while entries wait for room on a full 
     CHECK(opened->restored.hard_state.term == Term(4));
     CHECK(opened->restored.hard_state.voted_for == self);
   }
+  SECTION("a node that ends does not wait for room, and what was voted is there at its next start") {
+    bool is_closed = false;
+    f.storage->close([&] { is_closed = true; });
+    f.disk.run_until_idle();
+    REQUIRE(is_closed);
+    f.pass_time();
+    REQUIRE(f.stalls == 2);
+    REQUIRE(f.failure.empty());
+    f.storage.reset();
+    f.disk.set_capacity(std::nullopt);
+    const auto opened = f.open();
+    REQUIRE(opened.has_value());
+    REQUIRE_FALSE(opened->lost);
+    REQUIRE(opened->restored.hard_state.term == Term(4));
+    REQUIRE(opened->restored.entries.size() == 4);
+  }
   SECTION("with room everything goes on, in order") {
     f.persist(raft::TruncateLog{{LogIndex(4), Term(1), 0}});
     f.disk.set_capacity(std::nullopt);
