@@ -452,6 +452,14 @@ Result<void> LogDirectory::give_identity(const DirectoryIdentity& identity) {
   return {};
 }
 
+IoResult<void> LogDirectory::check_is_there() const {
+  if (!identity_ || mutant<"R44-makes-replicas-where-a-disk-was">()) return {};
+  const auto text = disk_.read_file(file(identity_name), small_file);
+  if (!text) return tl::unexpected(text.error());
+  if (decode_identity(text->text()) == identity_) return {};
+  return disk::io_failure(IoFault::failed, fmt::format("{} is not what it was at the start", file(identity_name)));
+}
+
 // The new marker comes before the old one goes: a crash in between finds the clean one and nothing written after it.
 Result<void> LogDirectory::begin_run() {
   const std::string text = encode_marker({machine_, epoch_});

@@ -88,6 +88,10 @@ class LogDirectory {
   [[nodiscard]] Result<void> give_identity(const DirectoryIdentity& identity);
   // It had no identity when it was opened: nothing that this broker had can lie in it.
   [[nodiscard]] bool was_new() const { return was_new_; }
+  // Whether its path still leads to what was opened: a disk that is taken away leaves an empty directory, or none, and
+  // what is made in its place is gone once the disk is back, without a checkpoint that knows of it (R44). May run on
+  // the pool.
+  [[nodiscard]] disk::IoResult<void> check_is_there() const;
   // True if there is neither identity nor partition.
   [[nodiscard]] bool is_empty() const { return !identity_ && found_.empty(); }
 

@@ -133,6 +133,30 @@ TEST_CASE("one of two directories fails: the other goes on, and the controller i
   REQUIRE(volumes[1].space.has_value());
 }
 
+TEST_CASE("no replica is made in the place of a disk that was taken away (R44, R76)") {
+  Broker b({"a", "b"});
+  b.register_broker();
+  const bool is_another_there = GENERATE(false, true);
+  REQUIRE(b.disk->remove_file("a/meta.properties").has_value());
+  if (is_another_there) {
+    auto other = LogDirectory::open(*b.disk, "other");
+    REQUIRE((*other)->give_identity({"c", BrokerId(1), Uuid::from_halves(6, 6)}).has_value());
+    REQUIRE(b.disk->rename("other/meta.properties", "a/meta.properties").has_value());
+  }
+  b.create(orders, "orders", 8);
+  b.advance(1s);
+  REQUIRE(b.failures == std::vector<std::string>{"a"});
+  REQUIRE_FALSE(b.has_path("a/orders-"));
+  REQUIRE(b.has_path("b/orders-"));
+  REQUIRE_FALSE(b.troubles.back().failed.empty());
+  // The cluster is told, and what it says next has them made where there is a disk.
+  std::vector<metadata::MetadataRecord> next;
+  for (int i = 0; i < 8; ++i) next.emplace_back(metadata::PartitionChangeRecord{orders, PartitionIndex(i)});
+  b.apply(next);
+  b.advance(1s);
+  for (int i = 0; i < 8; ++i) REQUIRE(b.find(orders, i)->directory() == "b");
+}
+
 TEST_CASE("who listens is told once of each replica that a failed directory takes: its stream closes them (R56, R76)") {
   struct Listener final : ReplicaListener {
     void on_leading(const std::shared_ptr<Partition>&) override {}
