@@ -100,7 +100,8 @@ std::vector<MadeWay> make_way(const std::vector<std::unique_ptr<LogDirectory>>& 
 
 void set_aside(const std::vector<MadeWay>& stale, model::Random& random, const Logger& logger) {
   for (const MadeWay& one : stale) {
-    const auto moved = one.directory->set_disowned_aside(one.partition, model::random_uuid(random.next(), random.next()));
+    const uint64_t high = random.next();
+    const auto moved = one.directory->set_disowned_aside(one.partition, model::random_uuid(high, random.next()));
     if (!moved) logger.warn("{} is not set aside yet: {}", one.path, moved.error().message);
   }
 }
