@@ -4,7 +4,6 @@
 
 #include "broker/controller_settings.h"
 #include "broker/kafka_directory.h"
-#include "common/log/log_directories.h"
 #include "common/model/mutant.h"
 
 namespace broker {
@@ -180,10 +179,10 @@ Result<void> BrokerCore::open_directories() {
 
 // A disk is mounted again. No more is claimed for what is back than was when it was missing (R44).
 void BrokerCore::take_back_what_returned() {
-  const auto stale = common::log::make_way(opened_);
-  if (stale.empty()) return;
-  log_.warn("{} lies in two of log.dirs: {} is worth less and set aside{}", stale.front().partition, stale.front().path,
-            stale.size() > 1 ? fmt::format(" (and {} more)", stale.size() - 1) : "");
+  stale_ = common::log::make_way(opened_);
+  if (stale_.empty()) return;
+  log_.warn("{} lies in two of log.dirs: {} is worth less and set aside{}", stale_.front().partition,
+            stale_.front().path, stale_.size() > 1 ? fmt::format(" (and {} more)", stale_.size() - 1) : "");
   for (const auto& directory : opened_) directory->forget_previous_epoch();
 }
 
@@ -225,18 +224,21 @@ Awaitable<Result<void>> BrokerCore::find_cluster() {
 }
 
 Result<void> BrokerCore::give_identities() {
+  // Nothing is written anywhere before all of them are known to be of this cluster.
+  for (const auto& directory : opened_) {
+    if (!directory->identity() || directory->identity()->cluster_id == quorum_->cluster_name()) continue;
+    return common::model::fail(common::model::ErrorCode::inconsistent_cluster_id,
+                               fmt::format("{} belongs to cluster {}, this is cluster {}", directory->path(),
+                                           directory->identity()->cluster_id, quorum_->cluster_name()));
+  }
   common::log::note_if_less(opened_);  // R46: first, as a directory with an identity is none that is new
+  common::log::set_aside(stale_, *host_.random, log_);
   for (size_t i = 0; i < opened_.size(); ++i) {
     const auto& directory = opened_[i];
     common::log::DirectoryIdentity identity;
     identity.cluster_id = quorum_->cluster_name();
     identity.node_id = config_.node_id;
     identity.directory_id = directory_ids_[i];
-    if (directory->identity() && directory->identity()->cluster_id != identity.cluster_id) {
-      return common::model::fail(common::model::ErrorCode::inconsistent_cluster_id,
-                                 fmt::format("{} belongs to cluster {}, this is cluster {}", directory->path(),
-                                             directory->identity()->cluster_id, identity.cluster_id));
-    }
     if (auto given = directory->give_identity(identity); !given) return given;
   }
   common::log::note_siblings(opened_);

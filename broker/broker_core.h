@@ -18,7 +18,7 @@
 #include "broker/http/parts.h"
 #include "broker/quorum_node.h"
 #include "broker/shard_parts.h"
-#include "common/log/log_directory.h"
+#include "common/log/log_directories.h"
 #include "controller/quorum/controller_node.h"
 
 namespace broker {
@@ -126,6 +126,7 @@ class BrokerCore {
 
   std::unique_ptr<common::disk::Disk> start_disk_;  // of the home shard; directories are opened with it
   std::vector<std::unique_ptr<common::log::LogDirectory>> opened_;
+  std::vector<common::log::MadeWay> stale_;  // of opened_: what is worth less than the same in another of them
   std::vector<common::model::DirectoryId> directory_ids_;
   std::optional<common::model::BrokerEpoch> previous_epoch_;
 

@@ -168,12 +168,14 @@ void Directories::make(LogDirectory& made_in, const TopicPartition& partition, C
   options_.disk->offload(
       common::disk::Job::changes,
       [directory, partition, id = creation.topic_id, copy = creation.copy, path]() -> common::disk::IoResult<void> {
-        *path = directory->create_partition(partition, id, copy);
-        return {};
+        auto there = directory->check_is_there();
+        *path = there ? directory->create_partition(partition, id, copy) : common::disk::storage_error(there.error());
+        return there;
       },
       [this, alive = std::weak_ptr(alive_), directory, partition, path,
-       creation = std::move(creation)](common::disk::IoResult<void>) {
+       creation = std::move(creation)](const common::disk::IoResult<void>& there) {
         if (alive.expired()) return;
+        if (!there && !common::disk::may_pass(there.error().fault)) report_failure(directory->path(), path->error());
         if (!*path) return fail_creation(partition, creation, path->error());
         if (directory->failure())
           return fail_creation(partition, creation,

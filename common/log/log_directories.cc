@@ -93,9 +93,17 @@ std::vector<MadeWay> make_way(const std::vector<std::unique_ptr<LogDirectory>>& 
     const Place* stale = there.size() == 2 ? worth_less(there[0], there[1]) : nullptr;
     if (stale == nullptr) continue;
     stale->directory->disown(partition);
-    made.push_back({partition, stale->found.path});
+    made.push_back({partition, stale->found.path, stale->directory});
   }
   return made;
+}
+
+void set_aside(const std::vector<MadeWay>& stale, model::Random& random, const Logger& logger) {
+  for (const MadeWay& one : stale) {
+    const uint64_t high = random.next();
+    const auto moved = one.directory->set_disowned_aside(one.partition, model::random_uuid(high, random.next()));
+    if (!moved) logger.warn("{} is not set aside yet: {}", one.path, moved.error().message);
+  }
 }
 
 Result<void> check_each_partition_once(const std::vector<const LogDirectory*>& directories) {

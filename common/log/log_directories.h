@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/log/log_directory.h"
+#include "common/model/random.h"
 
 namespace common::log {
 
@@ -21,11 +22,15 @@ void note_siblings(const std::vector<std::unique_ptr<LogDirectory>>& directories
 struct MadeWay {
   TopicPartition partition;
   std::string path;
+  LogDirectory* directory = nullptr;  // it lies in
 };
 // Where a disk was not mounted for a while a partition may lie in two directories. What can be told to be worth less
 // than the other copy makes way for it: its directory disowns it. That is a copy in the place of what was missing that
 // has got nothing since, and what was away while the other one was this broker's (R44).
 [[nodiscard]] std::vector<MadeWay> make_way(const std::vector<std::unique_ptr<LogDirectory>>& directories);
+// Durably, under names of their own: once the cluster is known to be theirs, and before an identity or a marker is
+// written. These are what the two are told apart by: a start after them that still found both could not.
+void set_aside(const std::vector<MadeWay>& stale, model::Random& random, const Logger& logger);
 // Any other partition that lies in two directories has a stale copy in one of them, and nobody can tell which.
 [[nodiscard]] Result<void> check_each_partition_once(const std::vector<const LogDirectory*>& directories);
 // Partitions that had records by the checkpoints, and lie in none of the directories any more. That one which was

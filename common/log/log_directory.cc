@@ -341,6 +341,16 @@ void LogDirectory::disown(const TopicPartition& partition) {
   }
 }
 
+IoResult<void> LogDirectory::set_disowned_aside(const TopicPartition& partition, const model::Uuid& unique) {
+  for (const PartitionDirectory& found : found_) {
+    if (found.partition != partition || found.topic_id) continue;
+    auto moved = set_aside(found.path, unique);
+    if (!moved) return tl::unexpected(moved.error());
+    strays_.push_back(*std::move(moved));
+  }
+  return {};
+}
+
 Result<void> LogDirectory::read_what_is_missed() {
   auto missing = disk_.read_file(file(missing_name), small_file);
   if (!missing && !is_missing(missing.error().fault)) return disk::storage_error(missing.error());
@@ -440,6 +450,14 @@ Result<void> LogDirectory::give_identity(const DirectoryIdentity& identity) {
     return as_result(written);
   identity_ = identity;
   return {};
+}
+
+IoResult<void> LogDirectory::check_is_there() const {
+  if (!identity_ || mutant<"R44-makes-replicas-where-a-disk-was">()) return {};
+  const auto text = disk_.read_file(file(identity_name), small_file);
+  if (!text) return tl::unexpected(text.error());
+  if (decode_identity(text->text()) == identity_) return {};
+  return disk::io_failure(IoFault::failed, fmt::format("{} is not what it was at the start", file(identity_name)));
 }
 
 // The new marker comes before the old one goes: a crash in between finds the clean one and nothing written after it.

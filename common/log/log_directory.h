@@ -88,6 +88,10 @@ class LogDirectory {
   [[nodiscard]] Result<void> give_identity(const DirectoryIdentity& identity);
   // It had no identity when it was opened: nothing that this broker had can lie in it.
   [[nodiscard]] bool was_new() const { return was_new_; }
+  // Whether its path still leads to what was opened: a disk that is taken away leaves an empty directory, or none, and
+  // what is made in its place is gone once the disk is back, without a checkpoint that knows of it (R44). May run on
+  // the pool.
+  [[nodiscard]] disk::IoResult<void> check_is_there() const;
   // True if there is neither identity nor partition.
   [[nodiscard]] bool is_empty() const { return !identity_ && found_.empty(); }
 
@@ -116,6 +120,9 @@ class LogDirectory {
   [[nodiscard]] const std::vector<PartitionDirectory>& partitions() const { return found_; }
   // What was found of that name is from now on as one without its id: not this broker's copy, but set aside.
   void disown(const TopicPartition& partition);
+  // Durable when it returns: its name is free, and the next start finds a stray. Still one of partitions() in this run,
+  // so that what the checkpoints say of it is forgotten.
+  [[nodiscard]] disk::IoResult<void> set_disowned_aside(const TopicPartition& partition, const model::Uuid& unique);
   [[nodiscard]] const std::vector<std::string>& strays() const { return strays_; }
   // Those that had records when the checkpoints were written.
   [[nodiscard]] std::set<TopicPartition> checkpointed() const;

@@ -65,7 +65,9 @@ void RaftDisk::fail_for_good(std::string reason) {
   if (has_failed_) return;
   has_failed_ = true;
   environment_.logger.error("metadata log {}: {}", directory_, reason);
+  const std::weak_ptr<bool> still(alive_);
   if (events_.on_failed) events_.on_failed(std::move(reason));
+  if (!still.expired()) close_if_nothing_comes();
 }
 
 void RaftDisk::stall(std::function<void()> retry) {
@@ -74,12 +76,14 @@ void RaftDisk::stall(std::function<void()> retry) {
   if (events_.on_stalled) events_.on_stalled();
   is_waiting_for_room_ = true;
   save_waiting_hard_state();
-  wait_for_room(std::move(retry));
+  const std::weak_ptr<bool> still(alive_);
+  close_if_nothing_comes();
+  if (!still.expired() && !is_closed_) wait_for_room(std::move(retry));
 }
 
 void RaftDisk::wait_for_room(std::function<void()> retry) {
   environment_.after(stall_retry, [this, alive = std::weak_ptr(alive_), retry = std::move(retry)]() mutable {
-    if (alive.expired() || has_failed_) return;
+    if (alive.expired() || has_failed_ || is_closed_) return;
     if (is_saving_aside_) return wait_for_room(std::move(retry));
     is_waiting_for_room_ = false;
     retry();
@@ -105,7 +109,9 @@ void RaftDisk::save_waiting_hard_state() {
     is_saving_aside_ = false;
     if (!saved) return fail_for_good(saved.error().message);
     if (events_.on_hard_state_durable) events_.on_hard_state_durable(token);
-    if (!alive.expired()) save_waiting_hard_state();
+    if (alive.expired()) return;
+    save_waiting_hard_state();
+    close_if_nothing_comes();
   });
 }
 
@@ -299,15 +305,22 @@ void RaftDisk::prune_snapshots() {
       });
 }
 
+// Room may never come, and nobody was told of what waits for it: a broker that is to end does not stay for that.
+void RaftDisk::close_if_nothing_comes() {
+  if (on_closed_ && (has_failed_ || (is_waiting_for_room_ && !is_saving_aside_))) std::exchange(on_closed_, nullptr)();
+}
+
 void RaftDisk::close(std::function<void()> done) {
   on_closed_ = [this, done = std::move(done)]() mutable {
+    is_closed_ = true;
     log_->close([this, done = std::move(done)](const Result<void>& closed) {
       if (!closed) environment_.logger.warn("metadata log: {}", closed.error().message);
       done();
     });
   };
-  if (has_failed_) return std::exchange(on_closed_, nullptr)();
-  step();
+  const std::weak_ptr<bool> still(alive_);
+  close_if_nothing_comes();
+  if (!still.expired() && !is_closed_) step();
 }
 
 }  // namespace controller::quorum

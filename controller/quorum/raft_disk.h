@@ -93,6 +93,7 @@ class RaftDisk final : public RaftStorage {
   void save_waiting_hard_state();
   void flush_written(raft::PersistToken token);
   void fail_for_good(std::string reason);
+  void close_if_nothing_comes();
   void prune_snapshots();
   void remove_dropped_soon();
 
@@ -115,6 +116,7 @@ class RaftDisk final : public RaftStorage {
   bool is_waiting_for_room_ = false;  // nothing else is under way, but for
   bool is_saving_aside_ = false;      // a hard state that overtakes what waits
   bool has_failed_ = false;
+  bool is_closed_ = false;
   bool is_removing_soon_ = false;
   size_t entries_done_ = 0;  // of the AppendEntries at the front, when the disk was full in the middle
   std::optional<raft::SnapshotMeta> piece_meta_;

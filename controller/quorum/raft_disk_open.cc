@@ -86,8 +86,14 @@ Result<RaftDisk::Opened> RaftDisk::open(Environment environment, std::string dir
   opened.restored.snapshot = *std::move(snapshot);
   if (auto done = self->open_log(opened.restored, opened.lost); !done) return tl::unexpected(done.error());
   if (opened.lost) return opened;
-  const bool is_new = !opened.restored.snapshot && opened.restored.entries.empty();
-  if (is_new && !first_voters.empty()) {
+  const bool is_empty = !opened.restored.snapshot && opened.restored.entries.empty();
+  // R4, R21: begun anew it would forget its vote, and what it has acknowledged, and go on as the same voter.
+  const bool was_begun = is_member && !mutant<"R21-begins-a-log-that-is-gone-anew">();
+  if (is_empty && !first_voters.empty() && was_begun) {
+    opened.lost = "the log of a node that founded its cluster is empty";
+    return opened;
+  }
+  if (is_empty && !first_voters.empty()) {
     if (auto done = self->make_bootstrap(first_voters, opened.restored); !done) return tl::unexpected(done.error());
   }
   // R21: what a majority may count on must still be here.

@@ -55,6 +55,7 @@ struct Broker {
     }
     made_way = common::log::make_way(all);
     common::log::note_if_less(all);
+    common::log::set_aside(made_way, world.random(), common::Logger());
     for (size_t i = 0; i < all.size(); ++i) {
       if (!all[i]->identity())
         REQUIRE(all[i]->give_identity({"c", BrokerId(1), Uuid::from_halves(5, 5 + i)}).has_value());

@@ -133,6 +133,30 @@ TEST_CASE("one of two directories fails: the other goes on, and the controller i
   REQUIRE(volumes[1].space.has_value());
 }
 
+TEST_CASE("no replica is made in the place of a disk that was taken away (R44, R76)") {
+  Broker b({"a", "b"});
+  b.register_broker();
+  const bool is_another_there = GENERATE(false, true);
+  REQUIRE(b.disk->remove_file("a/meta.properties").has_value());
+  if (is_another_there) {
+    auto other = LogDirectory::open(*b.disk, "other");
+    REQUIRE((*other)->give_identity({"c", BrokerId(1), Uuid::from_halves(6, 6)}).has_value());
+    REQUIRE(b.disk->rename("other/meta.properties", "a/meta.properties").has_value());
+  }
+  b.create(orders, "orders", 8);
+  b.advance(1s);
+  REQUIRE(b.failures == std::vector<std::string>{"a"});
+  REQUIRE_FALSE(b.has_path("a/orders-"));
+  REQUIRE(b.has_path("b/orders-"));
+  REQUIRE_FALSE(b.troubles.back().failed.empty());
+  // The cluster is told, and what it says next has them made where there is a disk.
+  std::vector<metadata::MetadataRecord> next;
+  for (int i = 0; i < 8; ++i) next.emplace_back(metadata::PartitionChangeRecord{orders, PartitionIndex(i)});
+  b.apply(next);
+  b.advance(1s);
+  for (int i = 0; i < 8; ++i) REQUIRE(b.find(orders, i)->directory() == "b");
+}
+
 TEST_CASE("who listens is told once of each replica that a failed directory takes: its stream closes them (R56, R76)") {
   struct Listener final : ReplicaListener {
     void on_leading(const std::shared_ptr<Partition>&) override {}
@@ -337,6 +361,50 @@ TEST_CASE("of two copies the one makes way that lies in a directory which was ne
   REQUIRE(made_way.size() == 1);
   REQUIRE(made_way[0].path == "b/orders-0");
   REQUIRE(common::log::check_each_partition_once({all[0].get(), all[1].get()}).has_value());
+}
+
+TEST_CASE("what makes way has gone before a start that could not tell the two apart any more (R44)") {
+  SimulatedDisk disk;
+  const TopicPartition partition{"orders", PartitionIndex(0)};
+  const bool was_never_ours = GENERATE(false, true);
+  const auto identity = [](uint64_t id) {
+    return common::log::DirectoryIdentity{"c", BrokerId(1), Uuid::from_halves(5, id)};
+  };
+  for (const auto& [path, life] : {std::pair("a", 3), std::pair("b", 7)}) {
+    auto opened = LogDirectory::open(disk, path);
+    if (life == 7 || !was_never_ours)
+      REQUIRE((*opened)->give_identity(identity(static_cast<uint64_t>(life))).has_value());
+    REQUIRE((*opened)->begin_run().has_value());
+    REQUIRE((*opened)->create_partition(partition, orders).has_value());
+    (*opened)->note_broker_epoch(common::model::BrokerEpoch(life), {});
+    disk.run_until_idle();
+    REQUIRE((*opened)->end_run().has_value());
+  }
+  const auto open_both = [&disk] {
+    std::vector<std::unique_ptr<LogDirectory>> all;
+    for (const char* path : {"a", "b"}) all.push_back(std::move(*LogDirectory::open(disk, path)));
+    return all;
+  };
+  {
+    const auto all = open_both();
+    const auto stale = common::log::make_way(all);
+    REQUIRE(stale.size() == 1);
+    REQUIRE(stale[0].path == "a/orders-0");
+    common::model::SeededRandom random(1);
+    common::log::set_aside(stale, random, common::Logger());
+    if (was_never_ours) REQUIRE(all[0]->give_identity(identity(3)).has_value());
+    for (const auto& directory : all) {
+      directory->forget_previous_epoch();
+      REQUIRE(directory->begin_run().has_value());
+    }
+  }
+  disk.crash(SimulatedDisk::Unsynced::lost);
+  const auto again = open_both();
+  REQUIRE(common::log::make_way(again).empty());
+  REQUIRE(common::log::check_each_partition_once({again[0].get(), again[1].get()}).has_value());
+  REQUIRE(again[0]->partitions().empty());
+  REQUIRE(again[0]->strays().size() == 1);
+  REQUIRE(again[1]->partitions().size() == 1);
 }
 
 TEST_CASE("of two copies none makes way that has records, was in sync or is another topic's: a person has to say") {

@@ -38,12 +38,15 @@ struct Fixture {
     REQUIRE(disk.sync_directory("meta").has_value());
   }
   quorum::Result<RaftDisk::Opened> open(bool is_member = true) {
+    return open(is_member, is_member ? raft::VoterSet() : voters);
+  }
+  quorum::Result<RaftDisk::Opened> open(bool is_member, const raft::VoterSet& first_voters) {
     storage.reset();
     RaftDisk::Environment environment;
     environment.disk = &disk;
     environment.clock = &clock;
     environment.after = [this](common::model::Duration, std::function<void()> f) { later.push_back(std::move(f)); };
-    return RaftDisk::open(environment, directory, is_member, is_member ? raft::VoterSet() : voters);
+    return RaftDisk::open(environment, directory, is_member, first_voters);
   }
   void use(quorum::Result<RaftDisk::Opened> opened) {
     REQUIRE(opened.has_value());
@@ -192,6 +195,24 @@ TEST_CASE("what was committed and is damaged, or gone, is lost state, and stays 
   }
 }
 
+TEST_CASE("who founded a cluster and has lost its log does not begin anew without its vote (R4, R21)") {
+  Fixture f;
+  f.use(f.open(false));
+  f.persist(raft::SaveHardState{{Term(5), self, LogIndex(0)}});
+  f.storage.reset();
+  {
+    const auto whole = f.open(true, voters);
+    REQUIRE(whole.has_value());
+    REQUIRE_FALSE(whole->lost);
+    REQUIRE(whole->restored.hard_state.term == Term(5));
+  }
+  REQUIRE(f.disk.remove_file(segment).has_value());
+  const auto opened = f.open(true, voters);
+  REQUIRE(opened.has_value());
+  REQUIRE(opened->lost);
+  REQUIRE_FALSE(opened->storage);
+}
+
 TEST_CASE("what a failed sync left in memory is written anew by the next process, before it counts (R2, R76)") {
   Fixture f;
   f.write_committed();
@@ -256,6 +277,22 @@ TEST_CASE("terms pass and votes are given while entries wait for room on a full 
     REQUIRE_FALSE(opened->lost);
     CHECK(opened->restored.hard_state.term == Term(4));
     CHECK(opened->restored.hard_state.voted_for == self);
+  }
+  SECTION("a node that ends does not wait for room, and what was voted is there at its next start") {
+    bool is_closed = false;
+    f.storage->close([&] { is_closed = true; });
+    f.disk.run_until_idle();
+    REQUIRE(is_closed);
+    f.pass_time();
+    REQUIRE(f.stalls == 2);
+    REQUIRE(f.failure.empty());
+    f.storage.reset();
+    f.disk.set_capacity(std::nullopt);
+    const auto opened = f.open();
+    REQUIRE(opened.has_value());
+    REQUIRE_FALSE(opened->lost);
+    REQUIRE(opened->restored.hard_state.term == Term(4));
+    REQUIRE(opened->restored.entries.size() == 4);
   }
   SECTION("with room everything goes on, in order") {
     f.persist(raft::TruncateLog{{LogIndex(4), Term(1), 0}});
