@@ -159,9 +159,9 @@ class Drill {
     }
   }
 
-  // A group that has just begun asks the leaders where partitions begin. To librdkafka (2.0.2, and newer) an answer that
-  // comes late, as those of a broker that dies and comes back do, is a reason to ask anew and to read from there, over
-  // whatever was committed: the brokers would be blamed for it. Who has an offset of its own does not ask.
+  // A group that has just begun asks the leaders where partitions begin. To librdkafka (2.0.2, and newer) an answer
+  // that comes late, as those of a broker that dies and comes back do, is a reason to ask anew and to read from there,
+  // over whatever was committed: the brokers would be blamed for it. Who has an offset of its own does not ask.
   Outcome<void> wait_for_offsets(const verify::Clients& clients) {
     const auto until = steady_clock::now() + command_.patience;
     while (!clients.has_group_offsets()) {
