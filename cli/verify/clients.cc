@@ -423,15 +423,18 @@ void Clients::ask_commits(rd_kafka_t* client) {
     calls.push_back(recorder_.commit_asked(the_group, p));
   }
   const auto error = rd_kafka_committed(client, offsets.get(), 5000);
+  int committed = 0;
   for (int i = 0; i < offsets->cnt; ++i) {
     const rd_kafka_topic_partition_t& told = offsets->elems[i];
     const int64_t call = calls[static_cast<size_t>(told.partition)];
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR && told.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
       recorder_.commit_told(call, told.offset < 0 ? -1 : told.offset);
+      if (told.offset >= 0) ++committed;
     } else {
       recorder_.call_failed(call);
     }
   }
+  if (committed == partitions_) has_group_offsets_ = true;
 }
 
 void Clients::watch_commits() {

@@ -66,6 +66,8 @@ class Clients {
 
   Recorder& recorder() { return recorder_; }
   [[nodiscard]] int32_t partitions() const { return partitions_; }
+  // The group has been seen to have committed an offset in every partition.
+  [[nodiscard]] bool has_group_offsets() const { return has_group_offsets_; }
 
  private:
   class Producer;
@@ -96,6 +98,7 @@ class Clients {
   std::atomic<bool> producing_ = true;
   std::atomic<bool> consuming_ = true;
   std::atomic<bool> watching_ = true;
+  std::atomic<bool> has_group_offsets_ = false;
 };
 
 }  // namespace cli::verify

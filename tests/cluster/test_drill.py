@@ -149,6 +149,20 @@ def test_kill_by_command():
         true(any(f"\nharmed {n}\n" in said for n in (1, 2, 3)), f"what the command says stands beside the verdict: {said}")
 
 
+def test_the_harm_waits_for_the_group_to_have_committed_everywhere():
+    """What a group without offsets asks of a dying broker makes librdkafka read anew, for which the brokers would be blamed."""
+    with Cluster(3) as cluster:
+        cluster.start()
+        seen = cluster.dir / "seen.json"
+        naru = f"{naru_binary()} group"
+        drilled(cluster, "partition", "--broker", 2, "--heal-with", "true", "--harm-with",
+                f"{naru} describe $({naru} list -o name | grep naru-drill-) -o json > {seen}", lasts=SHORT)
+        (group,) = json.loads(seen.read_text())
+        committed = {o["partition"]: o["committed"] for o in group["offsets"]}
+        equal(sorted(committed), list(range(6)), f"partitions of the group when the harm began: {group}")
+        true(all(offset is not None for offset in committed.values()), f"committed when the harm began: {committed}")
+
+
 def test_a_rolling_restart():
     with Cluster(3) as cluster:
         cluster.start()
