@@ -48,6 +48,8 @@ class Work:
         self.seen(lambda said: said.strip() == "", "topics", "--describe", "--under-replicated-partitions")
         self.seen(lambda said: said.strip() == "", "topics", "--describe", "--unavailable-partitions")
         t("topics", "--create", "--topic", "gone", "--if-not-exists")
+        # The tool looks for it at whichever broker it likes before it has it deleted.
+        wait_until(lambda: all("gone" in self.cluster.naru("topic", "list", bootstrap=b.address).split() for b in self.cluster.brokers), "every broker to know it")
         t("topics", "--delete", "--topic", "gone")
         again = t.run("topics", "--create", "--topic", "made")
         equal(again.code, 1, "exit code of creating a topic twice")
