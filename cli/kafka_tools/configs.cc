@@ -196,31 +196,9 @@ Outcome<kafka::IncrementalAlterConfigsRequest> changes_of(const Options& o) {
   return request;
 }
 
-// Those to delete that the entity does not have: Kafka's tool changes nothing then.
-Outcome<void> check_are_set(client::Cluster& cluster, const Entity& entity,
-                            const kafka::IncrementalAlterConfigsRequest& request) {
-  constexpr int8_t remove = 1;
-  std::vector<std::string> missing;
-  for (const auto& config : request.resources.front().configs) {
-    if (config.config_operation == remove) missing.push_back(config.name);
-  }
-  if (missing.empty()) return {};
-  const auto settings = fetch_settings(cluster, entity);
-  if (!settings) return tl::unexpected(settings.error());
-  const int8_t own = entity.is_topic() ? 1 : entity.name.empty() ? 3 : 2;
-  for (const Setting& setting : *settings) {
-    if (setting.config_source == own) std::erase(missing, setting.name);
-  }
-  if (missing.empty()) return {};
-  return problem(Exit::refused, fmt::format("Error while executing config command: Invalid config(s): {}",
-                                            fmt::join(missing, ",")));
-}
-
 Exit alter(client::Cluster& cluster, const Options& o) {
   const auto request = changes_of(o);
   if (!request) return fail(request.error());
-  const Entity changed{o.type == "topics" ? topic_type : broker_type, o.default_entity ? "" : o.name};
-  if (const auto set = check_are_set(cluster, changed, *request); !set) return fail(set.error());
   const auto answer = cluster.call<kafka::IncrementalAlterConfigsResponse>(*request);
   if (!answer) return fail(answer.error());
   for (const auto& result : answer->responses) {
