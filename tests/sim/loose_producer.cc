@@ -31,6 +31,7 @@ Awaitable<void> LooseProducer::run(LooseProducer& self) {
   while (self.running_.producers) {
     co_await self.client_.sleep(
         self.client_.random().between(self.options_.think_time / 2, self.options_.think_time * 3 / 2));
+    if (self.running_.paused) continue;
     std::vector<Value> values(1 + self.client_.random().below(static_cast<uint64_t>(self.options_.records_per_batch)));
     for (Value& value : values) {
       value = self.next_value_++;

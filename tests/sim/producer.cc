@@ -51,7 +51,7 @@ Awaitable<void> Producer::run(Producer& self) {
       continue;
     }
     const bool has_room = static_cast<int>(self.unacknowledged_.size()) < self.options_.pipelined;
-    const bool may_send = self.running_.producers && has_room;
+    const bool may_send = self.running_.producers && !self.running_.paused && has_room;
     if (may_send && self.client_.now() >= self.next_batch_at_) {
       self.next_batch_at_ = self.client_.now() + self.client_.random().between(self.options_.think_time / 2,
                                                                                self.options_.think_time * 3 / 2);

@@ -12,6 +12,7 @@ namespace sim {
 // The switch of all programs of a run.
 struct Running {
   bool producers = true;
+  bool paused = false;  // producers live on, and send nothing new
   bool moves = true;
   bool others = true;
 };

@@ -139,18 +139,28 @@ class Run final : public NodeObserver {
   }
 
   // A replica whose disk was wiped fetches everything again, and a run may allow it no more than a batch at a time:
-  // what is demanded within the limit is progress.
+  // what is demanded within the limit is progress. The clients of such a run may write faster than that for ever,
+  // because who is not in the ISR holds no acknowledgement back: they pause until it is.
   void demand_full_isrs(Duration limit) {
-    constexpr int rounds = 10;
+    constexpr int rounds = 20;
     for (int round = 0; round < rounds && !complaints_.any(); ++round) {
       const Outside before = outside_of_isrs();
-      if (run_until(cluster_.world().now() + limit, [this] { return all_in_sync(); })) return;
+      if (run_until(cluster_.world().now() + limit, [this] { return all_in_sync(); })) {
+        return workload_.resume_producing();
+      }
       const Outside after = outside_of_isrs();
       if (after.replicas >= before.replicas && after.log_ends <= before.log_ends) break;
+      if (fetches_by_the_batch()) workload_.pause_producing();
     }
     if (complaints_.any()) return;
     complaints_.broken("liveness",
                        fmt::format("every partition led, every ISR full not within {} s{}", limit / 1s, state()));
+  }
+  // Whether a message to a follower may have no room for two batches.
+  [[nodiscard]] bool fetches_by_the_batch() const {
+    const Options& o = settings_.options;
+    const int batch_bytes = o.records_per_batch * (o.record_bytes + 80);
+    return std::min(o.replica_fetch_response_bytes, o.replica_fetch_bytes) < 2 * batch_bytes;
   }
   struct Outside {
     int replicas = 0;

@@ -20,6 +20,9 @@ class Workload {
   void start();
   // No new reassignments: who is sent on before the copy is done never has a full ISR.
   void stop_moving() { running_.moves = false; }
+  // No new records until they are resumed.
+  void pause_producing() { running_.paused = true; }
+  void resume_producing() { running_.paused = false; }
   // No new records; what is unacknowledged is still carried to its end.
   void stop_producing() { running_.producers = false; }
   void stop() { running_.others = false; }
