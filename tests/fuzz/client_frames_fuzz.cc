@@ -101,7 +101,7 @@ class Broker {
  private:
   void say(std::string_view bytes) {
     said_ += bytes.size();
-    if (peer_.say(bytes) < bytes.size()) is_plain_ = false;  // it has ended, or takes no more for now
+    if (peer_.say(bytes) < bytes.size()) is_plain_ = false;  // it has ended, or its buffers are full
     NARU_CHECK(budget_->used() <= memory_bytes + limits().frame_bytes_max, "{} bytes of requests are held",
                budget_->used());
   }

@@ -46,7 +46,7 @@ TEST_CASE("a call of another path is refused, and what it says is not heard") {
   leader.peer.say(follower_opening("/naru.cluster.Replication/Other") +
                   http2_frame(data_frame, 0, 1, grpc_message("hello")));
   REQUIRE(leader.heard.messages.empty());
-  REQUIRE(leader.peer.hear().find("\x02" "12") != std::string::npos);  // grpc-status: UNIMPLEMENTED
+  REQUIRE(leader.peer.hear().find("\x02" "12") != std::string::npos);  // the grpc-status of a method that is not served
 }
 
 TEST_CASE("a peer that breaks the rules of HTTP/2 is left at once") {
