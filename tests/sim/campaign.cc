@@ -68,7 +68,7 @@ namespace {
 std::vector<Outcome> run_side_by_side(const CampaignSettings& s, const std::vector<uint64_t>& seeds) {
   std::vector<Child> children;
   for (const uint64_t seed : seeds) {
-    ChildSettings child{.run = s.settings_of(seed), .quiet = true, .wall_limit = std::chrono::seconds(300)};
+    ChildSettings child{.run = s.settings_of(seed), .quiet = true, .cpu_limit = std::chrono::seconds(300)};
     child.run.trace = false;
     children.push_back(begin_in_child(child));
   }

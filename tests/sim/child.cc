@@ -3,6 +3,7 @@
 #include <execinfo.h>
 #include <malloc.h>
 #include <sys/prctl.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -107,8 +108,12 @@ std::optional<Outcome> from_text(const std::string& text) {
   std::signal(SIGABRT, on_crash);
   std::signal(SIGSEGV, on_crash);
   std::signal(SIGFPE, on_crash);
-  if (settings.wall_limit) ::alarm(static_cast<unsigned>(settings.wall_limit->count()));
-  std::signal(SIGALRM, on_crash);
+  std::signal(SIGPROF, on_crash);
+  // Of the processor's time: a loop takes it, and a run that is starved of it by other programs has not failed.
+  if (settings.cpu_limit) {
+    const itimerval once{.it_interval = {}, .it_value = {.tv_sec = settings.cpu_limit->count(), .tv_usec = 0}};
+    NARU_CHECK(::setitimer(ITIMER_PROF, &once, nullptr) == 0);
+  }
   write_all(result, to_text(run(settings.run)));
   ::_exit(0);  // nothing that a destructor does matters any more
 }

@@ -123,7 +123,7 @@ int run_one(const Arguments& a, const std::string& command) {
   std::printf("seed %lu: %s\n", a.seed, sim::describe(settings.options).c_str());
   std::fflush(stdout);
   const auto began = std::chrono::steady_clock::now();
-  const sim::Outcome outcome = sim::run_in_child({.run = settings, .quiet = !a.trace && !a.log, .wall_limit = {}});
+  const sim::Outcome outcome = sim::run_in_child({.run = settings, .quiet = !a.trace && !a.log, .cpu_limit = {}});
   rusage usage{};
   ::getrusage(RUSAGE_CHILDREN, &usage);
   const double cpu = static_cast<double>(usage.ru_utime.tv_sec) + static_cast<double>(usage.ru_utime.tv_usec) / 1e6;

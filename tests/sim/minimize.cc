@@ -27,7 +27,7 @@ class Minimizer {
   bool try_it(const RunSettings& candidate) {
     if (best_.runs >= runs_max_) return false;
     ++best_.runs;
-    Outcome outcome = run_in_child({.run = candidate, .quiet = true, .wall_limit = std::chrono::seconds(120)});
+    Outcome outcome = run_in_child({.run = candidate, .quiet = true, .cpu_limit = std::chrono::seconds(120)});
     if (outcome.failure.empty() || kind_of_failure(outcome.failure) != kind_) return false;
     best_.settings = candidate;
     best_.outcome = std::move(outcome);
