@@ -95,6 +95,18 @@ TEST_CASE("every waiting produce ends: timeout, change of epoch, loss of leaders
   REQUIRE(f.produce(Fixture::batch())->value->error == ErrorCode::kafka_storage_error);
 }
 
+TEST_CASE("an assignment of an epoch that is over is nobody's, also where nobody leads in the present one (R54)") {
+  Fixture f;
+  f.lead(1);
+  REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::none);
+  f.assign(Fixture::assignment(std::nullopt, 4, {1, 2, 3}, 2));
+  f.assign(Fixture::assignment(1, 3, {1}, 1));
+  REQUIRE_FALSE(f.partition->is_leader());
+  REQUIRE(f.partition->leader_epoch() == LeaderEpoch(4));
+  REQUIRE(f.produce(Fixture::batch(), Acks::leader)->value->error == ErrorCode::not_leader_or_follower);
+  REQUIRE(f.partition->log_end_offset() == Offset(1));
+}
+
 TEST_CASE("too few in-sync replicas: refused before the append; later: nothing commits until there are enough") {
   Fixture f(with_min_isr(2));
   f.lead(1, {1});
