@@ -242,6 +242,8 @@ DASHBOARDS = {
          "kafka_server_replicamanager_isrshrinks_total", "kafka_server_replicamanager_isrexpands_total",
          "kafka_network_socketserver_networkprocessoravgidle_percent", "kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent",
          "kafka_server_kafkaserver_brokerstate", "kafka_server_kafkaserver_linux_disk_read_bytes", "kafka_server_kafkaserver_linux_disk_write_bytes",
+         "kafka_controller_kafkacontroller_metadataerrorcount", "kafka_server_broker_metadata_metrics_metadata_load_error_count",
+         "kafka_server_broker_metadata_metrics_metadata_apply_error_count",
          "kafka_brokers", *(f"kafka_server_{style}_{name}" for style in ("raftmetrics", "raft_metrics")
                             for name in ("current_leader", "current_vote", "current_epoch", "high_watermark", "log_end_offset",
                                          "append_records_rate", "fetch_records_rate", "commit_latency_avg"))],
