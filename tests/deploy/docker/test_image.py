@@ -1,7 +1,9 @@
 """The image by itself: what is in it, and that one container of it is a broker with nothing said."""
 import json
+import re
 
 from containers import container, folder, free_port, image, inspect, naru, run, wait_container_healthy
+from missing import TOP
 from naru_cluster import Failed, wait_until
 
 NEEDS = ("engine", "binary", "static")
@@ -14,6 +16,8 @@ def test_small_and_without_root():
     found = json.loads(run("docker", "image", "inspect", image()).stdout)[0]
     megabytes = found["Size"] / 1e6
     assert megabytes < 30, WRONG_BY.format(megabytes)
+    said = re.search(r"links: (\d+) MB", (TOP / "docs/docker.md").read_text())
+    assert said and abs(int(said[1]) - megabytes) <= 2, f"docs/docker.md says {said and said[0]}, and the image has {megabytes:.1f} MB"
     check_config(found["Config"])
     shell = run("docker", "run", "--rm", "--entrypoint", "/bin/sh", image(), "-c", "true", check=False)
     assert shell.returncode == 127, f"there is a shell: {shell}"
