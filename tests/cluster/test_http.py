@@ -256,6 +256,27 @@ DASHBOARDS = {
 }
 
 
+def named_by_the_page():
+    """Metrics that docs/monitoring.md calls by their whole name."""
+    spans = re.findall(r"`([^`\n]+)`", (TOP / "docs/monitoring.md").read_text())
+    return {name for span in spans for name in re.findall(r"(?<![\w.])(?:kafka|naru|process)_\w*[a-z0-9]\b(?!\*)", span)}
+
+
+def test_the_page_about_metrics_names_what_there_is():
+    named = named_by_the_page()
+    true(len(named) > 35, f"names on the page: {sorted(named)}")
+    # The cleaner says when it has looked last once it has looked.
+    with looks.give_ports(Cluster(3, settings={"log.cleaner.backoff.ms": 200})) as cluster:
+        cluster.start()
+
+        def all_are_there():
+            there = {name for broker in cluster.brokers for name in re.findall(r"^# TYPE (\S+)", looks.get(broker, "/metrics")[1], re.M)}
+            if missing := sorted(named - there):
+                raise Failed(f"docs/monitoring.md names {missing}, which nobody exports")
+            return True
+        wait_until(all_are_there, "every metric that the page names")
+
+
 def test_existing_dashboards_find_their_names_and_labels():
     wanted = {(name, labels) for labels, names in DASHBOARDS.items() for name in names}
     with looks.give_ports(Cluster(3)) as cluster:
