@@ -12,11 +12,11 @@ from test_pages import spans
 
 # Why a command is not run as it stands, where not because another suite does. Whatever is shown so must be run in some
 # other form somewhere: the same program in another block, or by scripts/test.
-TOO_MUCH = ("a day", "hours", "minutes", "a build with sanitizers", "fetches and starts Apache Kafka", "a test within the tests")
+TOO_MUCH = ("a day", "hours", "minutes", "a build with sanitizers", "fetches and starts Apache Kafka", "there is no Kubernetes here", "a test within the tests")
 RUN_BY = "scripts/test runs it"
 SUITES = (DEPLOY, CLUSTER)
 # What a line begins with that is a command, whatever the comment before the block says of it.
-PROGRAMS = {"naru", "kcat", "docker", "docker-compose", "curl", "systemctl", "apt-get", "dpkg", "aws", "cmake", "ctest", "cpack", "java", "mvn", "echo", "git",
+PROGRAMS = {"naru", "kcat", "docker", "docker-compose", "curl", "systemctl", "apt-get", "dpkg", "aws", "kubectl", "cmake", "ctest", "cpack", "java", "mvn", "echo", "git",
             "prometheus", "promtool", "python3", "cp", "rm", "ssh", "scp", "bash", "sh", "pip", "npm", "kill", "export"}
 
 
