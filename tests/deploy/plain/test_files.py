@@ -153,5 +153,10 @@ def test_the_image_has_the_names_that_compose_files_call():
     for tool in ("topics", "console-producer", "console-consumer", "consumer-groups", "configs", "broker-api-versions", "get-offsets", "metadata-quorum",
                  # Those that only say what does the job.
                  "reassign-partitions", "leader-election", "log-dirs", "run-class", "verifiable-producer"):
-        true(f"opt/kafka/bin/kafka-{tool}.sh" in links and f"usr/local/bin/kafka-{tool}" in links, f"kafka-{tool} is among {links}")
-    true("etc/kafka/docker/run" in links, "what the image starts")
+        for place in ("opt/kafka/bin", "usr/local/bin"):
+            for name in (f"{place}/kafka-{tool}", f"{place}/kafka-{tool}.sh"):
+                true(name in links, f"{name} is among {links}")
+    for name in ("etc/kafka/docker/run", "etc/confluent/docker/run"):
+        true(name in links, f"{name}, which starts a broker, is among {links}")
+    paths = re.findall(r"^ENV PATH=(\S+)$", (TOP / "deploy/docker/Dockerfile").read_text(), re.M)
+    true(len(paths) == 2 and all({"/opt/kafka/bin", "/usr/local/bin"} <= set(path.split(":")) for path in paths), f"where both images look for them: {paths}")
