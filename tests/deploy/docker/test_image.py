@@ -113,6 +113,29 @@ def test_a_client_that_never_arrives_is_named_once():
         run("docker", "network", "rm", network, check=False)
 
 
+def test_a_client_that_asks_once_and_never_arrives_is_named():
+    """As kafka-clients before 4.0 do: one question (Metadata, version 1, of all topics), and the connection stays open in silence."""
+    network = f"naru-silent-{free_port()}"
+    run("docker", "network", "create", network)
+    try:
+        with container("--network", network, "--network-alias", "broker", "-e", "KAFKA_LISTENERS=PLAINTEXT://:9092",
+                       "-e", "KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://nowhere.invalid:9092", image()) as broker:
+            wait_container_healthy(broker)
+            question = r"\0\0\0\022\0\003\0\001\0\0\0\001\0\004once\377\377\377\377"
+            ask = f"exec 3<>/dev/tcp/broker/9092 && printf '{question}' >&3 && cat <&3"
+            with container("--network", network, image("debian"), "bash", "-c", ask) as client:
+                address = inspect(client)["NetworkSettings"]["Networks"][network]["IPAddress"]
+
+                def named():  # its health checks are what the broker looks at it by
+                    log = run("docker", "logs", broker)
+                    return [line for line in (log.stdout + log.stderr).splitlines() if "and never came" in line]
+                wait_until(named, "the broker to name the client", 90)
+                line, = named()
+                assert f"client 'once' at {address} asked" in line and "nowhere.invalid:9092, as advertised.listeners says" in line, line
+    finally:
+        run("docker", "network", "rm", network, check=False)
+
+
 def test_bitnamis_variables_and_volume():
     """As compose files for bitnami/kafka have it: KAFKA_CFG_*, its own few names, data in /bitnami/kafka."""
     volume, port = f"naru-bitnami-{free_port()}", free_port()
