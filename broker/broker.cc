@@ -318,10 +318,11 @@ void Broker::watch_arrival(const server::InFlight& request, const metadata::Meta
   const auto told =
       std::ranges::find(config_.advertised_listeners, connection.listener, &common::config::Listener::name);
   const bool is_told = told != config_.advertised_listeners.end();
-  // The address by which it came here is one that it reaches.
-  const bool may_miss_it = is_told && (told->host != connection.local.host || told->port != connection.local.port);
-  const auto stranger = arrivals_.asked(connection.peer.host, client_id, clock_.now(),
-                                        may_miss_it ? Arrivals::Connection(connection.software) : Arrivals::Connection());
+  // Whose silence would say something: the address by which it came here is one that it reaches.
+  Arrivals::Connection stands;
+  if (is_told && (told->host != connection.local.host || told->port != connection.local.port))
+    stands = connection.software;
+  const auto stranger = arrivals_.asked(connection.peer.host, client_id, clock_.now(), std::move(stands));
   if (!stranger) return;
   const std::string where =
       is_told ? common::model::address_text(told->host, told->port) + ", as advertised.listeners says"

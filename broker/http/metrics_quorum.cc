@@ -151,8 +151,8 @@ void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSamp
   gauge("kafka_controller_kafkacontroller_timedoutbrokerheartbeatcount",
         "Brokers fenced because they were gone or silent since this process started, as seen from here.",
         number(in.sessions_lost));
-  // A process that cannot read or apply an entry of the metadata log ends: of one that answers here this is so, and rules
-  // that watch these find what they ask for.
+  // A process that cannot read or apply an entry of the metadata log ends: of one that answers here this is so, and
+  // rules that watch these find what they ask for.
   for (const char* name : {"kafka_controller_kafkacontroller_metadataerrorcount",
                            "kafka_server_broker_metadata_metrics_metadata_load_error_count",
                            "kafka_server_broker_metadata_metrics_metadata_apply_error_count"}) {
