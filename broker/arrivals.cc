@@ -8,6 +8,9 @@ constexpr int times_min = 10;
 constexpr auto span_min = std::chrono::seconds(10);
 constexpr auto window = std::chrono::seconds(60);
 constexpr size_t clients_max = 1000;  // watched, and named
+// What a client does next it does at once, or it waits for the addresses to answer.
+constexpr auto silence_min = std::chrono::seconds(30);
+constexpr auto look_every = std::chrono::seconds(1);
 
 bool is_local(std::string_view host) {
   return host.starts_with("127.") || host == "::1";
@@ -20,7 +23,7 @@ void Arrivals::forget(common::model::Instant now) {
 }
 
 std::optional<Arrivals::Stranger> Arrivals::asked(std::string_view host, std::string_view client_id,
-                                                  common::model::Instant now) {
+                                                  common::model::Instant now, Connection connection) {
   if (is_local(host)) return std::nullopt;
   const std::lock_guard lock(mutex_);
   forget(now);
@@ -30,6 +33,7 @@ std::optional<Arrivals::Stranger> Arrivals::asked(std::string_view host, std::st
   Asking& asking = asking_[client];
   if (!known) asking.first = now;
   ++asking.times;
+  asking.connection = std::move(connection);
   const Stranger stranger{.times = asking.times, .within = now - asking.first};
   const bool name_it = asking.times >= times_min && stranger.within >= span_min && named_.size() < clients_max;
   if (name_it) {
@@ -43,8 +47,26 @@ std::optional<Arrivals::Stranger> Arrivals::asked(std::string_view host, std::st
 void Arrivals::arrived(std::string_view host, std::string_view client_id) {
   if (!watching() || is_local(host)) return;
   const std::lock_guard lock(mutex_);
-  asking_.erase({std::string(host), std::string(client_id)});
+  Client client{host, client_id};
+  if (asking_.erase(client) > 0 && come_.size() < clients_max) come_.insert(std::move(client));
   watched_ = asking_.size();
+}
+
+std::vector<Arrivals::Silent> Arrivals::silent(common::model::Instant now) {
+  std::vector<Silent> found;
+  const std::lock_guard lock(mutex_);
+  // Who has come and is not remembered must not be taken for one who never came.
+  if (now - looked_ < look_every || come_.size() >= clients_max) return found;
+  looked_ = now;
+  for (const auto& [client, asking] : asking_) {
+    if (now - asking.first < silence_min || asking.connection.expired() || come_.contains(client)) continue;
+    if (named_.size() >= clients_max) break;
+    named_.insert(client);
+    found.push_back({.host = client.first, .client_id = client.second, .since = now - asking.first});
+  }
+  for (const Silent& client : found) asking_.erase({client.host, client.client_id});
+  watched_ = asking_.size();
+  return found;
 }
 
 }  // namespace broker

@@ -2,18 +2,22 @@
 // that they are told. Their own logs are far away, so the broker says it once for each of them, in words.
 //
 // A client counts by its host and client id. One on this machine reaches whatever it is told, and is not watched; one
-// that asks now and then (a tool that lists topics) is not a case of it. What is decided is a function of what was told
-// and when; thread-safe, for all shards' connections.
+// that asks now and then (a tool that lists topics) is not a case of it. Some ask once and then try what they were told
+// for ever (kafka-clients before 4.0): where this is the only broker, their silence on a connection that stands says
+// the same, unless they have nothing to do. What is decided is a function of what was told and when; thread-safe, for
+// all shards' connections.
 #pragma once
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "common/clock.h"
 
@@ -25,19 +29,31 @@ class Arrivals {
     int times = 0;
     common::model::Duration within{0};
   };
+  struct Silent {
+    std::string host;
+    std::string client_id;
+    common::model::Duration since{0};
+  };
+  // Something that lives as long as a connection; empty: of one whose silence says nothing.
+  using Connection = std::weak_ptr<const void>;
 
   // Whether anybody has asked and not arrived yet: if not, requests of those who arrived long ago cost nothing.
   [[nodiscard]] bool watching() const { return watched_.load(std::memory_order_relaxed) > 0; }
   // A client asked for the addresses. Set the one time that it is to be named.
-  std::optional<Stranger> asked(std::string_view host, std::string_view client_id, common::model::Instant now);
+  std::optional<Stranger> asked(std::string_view host, std::string_view client_id, common::model::Instant now,
+                                Connection connection = {});
   // It said something that only a client says that came where it was told to.
   void arrived(std::string_view host, std::string_view client_id);
+  // Those who asked a while ago, on a connection that still stands, and of whom nothing else was ever heard: each once.
+  // Looks once a second at most, however often it is called.
+  std::vector<Silent> silent(common::model::Instant now);
 
  private:
   using Client = std::pair<std::string, std::string>;
   struct Asking {
     common::model::Instant first;
     int times = 0;
+    Connection connection;  // the last one
   };
   void forget(common::model::Instant now);
 
@@ -45,6 +61,8 @@ class Arrivals {
   std::mutex mutex_;
   std::map<Client, Asking> asking_;
   std::set<Client> named_;
+  std::set<Client> come_;  // arrived once: their silence is rest
+  common::model::Instant looked_;
 };
 
 }  // namespace broker

@@ -132,7 +132,8 @@ class Broker {
   [[nodiscard]] std::vector<metadata::Listener> advertised() const;
   [[nodiscard]] server::ConnectionCounts connection_counts(const BrokerConfig& config) const;
   void on_broker_configs(const metadata::MetadataImage& image);
-  void watch_arrival(const server::InFlight& request);
+  void watch_arrival(const server::InFlight& request, const metadata::MetadataImage* image);
+  void name_the_silent(const metadata::MetadataImage* image);
 
   const BrokerConfig& config_;
   Lifeline& lifeline_;
@@ -257,7 +258,7 @@ Result<void> Broker::listen() {
   for (size_t i = 0; i < shards_.size(); ++i) {
     shards.push_back(shards_[i].get());
     dispatch.push_back([this, i](server::InFlight& request) {
-      watch_arrival(request);
+      watch_arrival(request, core_->context(i).image.get());
       return api::dispatch(core_->context(i), request);
     });
   }
@@ -302,7 +303,8 @@ void Broker::on_broker_configs(const metadata::MetadataImage& image) {
 }
 
 // A client that asks for addresses and never comes there is named once.
-void Broker::watch_arrival(const server::InFlight& request) {
+void Broker::watch_arrival(const server::InFlight& request, const metadata::MetadataImage* image) {
+  name_the_silent(image);
   kafka::Reader reader(request.frame());
   const int16_t key = reader.i16();
   const bool asks = key == kafka::MetadataRequest::api_key;
@@ -313,19 +315,39 @@ void Broker::watch_arrival(const server::InFlight& request) {
   if (!reader.status("request header")) return;  // dispatch says so
   const server::ConnectionInfo& connection = request.connection();
   if (!asks) return arrivals_.arrived(connection.peer.host, client_id);
-  const auto stranger = arrivals_.asked(connection.peer.host, client_id, clock_.now());
-  if (!stranger) return;
   const auto told =
       std::ranges::find(config_.advertised_listeners, connection.listener, &common::config::Listener::name);
+  const bool is_told = told != config_.advertised_listeners.end();
+  // Whose silence would say something: the address by which it came here is one that it reaches.
+  Arrivals::Connection stands;
+  if (is_told && (told->host != connection.local.host || told->port != connection.local.port))
+    stands = connection.software;
+  const auto stranger = arrivals_.asked(connection.peer.host, client_id, clock_.now(), std::move(stands));
+  if (!stranger) return;
   const std::string where =
-      told == config_.advertised_listeners.end()
-          ? common::model::address_text(connection.local.host, connection.local.port) + ", by which it came here"
-          : common::model::address_text(told->host, told->port) + ", as advertised.listeners says";
+      is_told ? common::model::address_text(told->host, told->port) + ", as advertised.listeners says"
+              : common::model::address_text(connection.local.host, connection.local.port) + ", by which it came here";
   log_.warn(
       "client '{}' at {} asked {} times in {} s where the brokers are, and never came: it most likely cannot reach "
       "what it is told (of this broker: {}); advertised.listeners must hold addresses that clients reach",
       client_id, connection.peer.host, stranger->times,
       std::chrono::duration_cast<std::chrono::seconds>(stranger->within).count(), where);
+}
+
+// Where this is the only broker, whoever goes where it is told comes here. With others, it may be with them. Whatever
+// request comes next, as that of a health check does, is the occasion to look.
+void Broker::name_the_silent(const metadata::MetadataImage* image) {
+  if (!arrivals_.watching() || image == nullptr || image->brokers().size() != 1) return;
+  for (const Arrivals::Silent& client : arrivals_.silent(clock_.now())) {
+    std::vector<std::string> told;
+    for (const common::config::Listener& listener : config_.advertised_listeners)
+      told.push_back(common::model::address_text(listener.host, listener.port));
+    log_.warn(
+        "client '{}' at {} asked {} s ago where the brokers are, and never came: unless it has nothing to do, it "
+        "cannot reach what it is told ({}, as advertised.listeners says)",
+        client.client_id, client.host, std::chrono::duration_cast<std::chrono::seconds>(client.since).count(),
+        fmt::join(told, ", "));
+  }
 }
 
 Result<void> Broker::start_http() {

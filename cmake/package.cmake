@@ -36,6 +36,7 @@ set(as_data PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ COMPONENT n
 install(PROGRAMS ${printed}/naru DESTINATION usr/bin COMPONENT naru)
 install(FILES ${CMAKE_SOURCE_DIR}/deploy/systemd/naru.service DESTINATION lib/systemd/system ${as_data})
 install(FILES ${CMAKE_SOURCE_DIR}/deploy/deb/server.properties DESTINATION etc/naru ${as_data})
+install(FILES ${CMAKE_SOURCE_DIR}/deploy/deb/lintian-overrides DESTINATION usr/share/lintian/overrides RENAME naru ${as_data})
 install(FILES ${printed}/naru.bash DESTINATION usr/share/bash-completion/completions RENAME naru ${as_data})
 install(FILES ${printed}/naru.zsh DESTINATION usr/share/zsh/vendor-completions RENAME _naru ${as_data})
 install(FILES ${printed}/naru.fish DESTINATION usr/share/fish/vendor_completions.d ${as_data})
@@ -47,9 +48,9 @@ set(CPACK_PACKAGE_NAME naru)
 set(CPACK_PACKAGE_VENDOR Naru)
 set(CPACK_PACKAGE_CONTACT "Naru <naru@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "replicated log that every Kafka client can use")
-set(CPACK_PACKAGE_DESCRIPTION "One binary for each broker, with the Raft controller inside it. It speaks Kafka's wire protocol,
-replicates by gRPC, and needs neither ZooKeeper nor a Java runtime.
-/etc/naru/server.properties takes Kafka's property names.")
+set(CPACK_PACKAGE_DESCRIPTION "One binary for each broker, with the Raft controller inside it. It speaks
+Kafka's wire protocol, replicates by gRPC, and needs neither ZooKeeper nor a
+Java runtime. /etc/naru/server.properties takes Kafka's property names.")
 set(CPACK_PACKAGING_INSTALL_PREFIX "/")
 set(CPACK_INSTALL_CMAKE_PROJECTS "${CMAKE_BINARY_DIR};naru;naru;/")
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)

@@ -151,6 +151,13 @@ void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSamp
   gauge("kafka_controller_kafkacontroller_timedoutbrokerheartbeatcount",
         "Brokers fenced because they were gone or silent since this process started, as seen from here.",
         number(in.sessions_lost));
+  // A process that cannot read or apply an entry of the metadata log ends: of one that answers here this is so, and
+  // rules that watch these find what they ask for.
+  for (const char* name : {"kafka_controller_kafkacontroller_metadataerrorcount",
+                           "kafka_server_broker_metadata_metrics_metadata_load_error_count",
+                           "kafka_server_broker_metadata_metrics_metadata_apply_error_count"}) {
+    gauge(name, "Always 0: a process that meets an entry that it cannot read or apply ends.", 0);
+  }
   const auto* version = sample.image->features().find("metadata.version");
   gauge("kafka_server_metadataloader_currentmetadataversion", "Finalized level of metadata.version.",
         version != nullptr ? number(*version) : 0);

@@ -66,6 +66,7 @@ class Loader {
 
   BrokerConfig config_;
   std::vector<std::string> controller_names_;
+  std::vector<std::string> of_the_jvm_;  // variables that are set
   std::vector<std::string> warnings_;
   size_t warnings_about_names_ = 0;
   ConfigProblems problems_;
@@ -103,6 +104,7 @@ void Loader::merge(const ConfigSources& sources) {
   for (const auto& [variable, value] : sources.environment) {
     if (std::string key = property_of_variable(variable); !key.empty())
       environment.insert_or_assign(std::move(key), value);
+    if (is_of_the_jvm(variable)) of_the_jvm_.push_back(variable);
   }
   if (environment.contains("node.id") || environment.contains("broker.id")) config_.given.erase("node.id");
   take_all(environment);
@@ -151,6 +153,8 @@ void Loader::check_each() {
   }
   warnings_about_names_ = warnings_.size();
   warnings_.insert(warnings_.end(), lowered.begin(), lowered.end());
+  if (!of_the_jvm_.empty())
+    warnings_.push_back(fmt::format("not needed here, where there is no JVM: {}", fmt::join(of_the_jvm_, ", ")));
 }
 
 void Loader::fill_members() {

@@ -24,7 +24,8 @@ struct ConfigSources {
 struct LoadedConfig {
   BrokerConfig config;
   std::vector<std::string>
-      warnings;  // sentences for the log; at most one about unknown names, one about names without effect
+      warnings;  // sentences for the log; at most one about unknown names, one about names without effect, one
+                 // about variables of the JVM
   size_t warnings_about_names = 0;  // so many of the first are those two
 };
 
@@ -41,6 +42,8 @@ std::vector<std::pair<std::string, std::string>> process_environment();
 // KAFKA_A_B -> a.b, "__" -> "_", "___" -> "-"; KAFKA_CFG_A_B -> a.b. Empty: not a property (KAFKA_HEAP_OPTS, PATH,
 // ...).
 std::string property_of_variable(std::string_view variable);
+// KAFKA_HEAP_OPTS and others, which files for Kafka's image set, and which say nothing to a program without a JVM.
+bool is_of_the_jvm(std::string_view variable);
 
 // What differs from the defaults, "key=value", for the one line at start (secrets hidden).
 std::vector<std::string> given_lines(const BrokerConfig& config);

@@ -141,10 +141,9 @@ std::string lower(std::string_view s) {
 }
 
 // Variables of Kafka's images and scripts that are no properties.
-constexpr std::array not_properties = {
-    "KAFKA_HOME",
-    "KAFKA_VERSION",
-    "KAFKA_ENABLE_KRAFT",
+constexpr std::array not_properties = {"KAFKA_HOME", "KAFKA_VERSION", "KAFKA_ENABLE_KRAFT"};
+// Nor are those of the JVM that Kafka runs in.
+constexpr std::array of_the_jvm = {
     "KAFKA_HEAP_OPTS",
     "KAFKA_OPTS",
     "KAFKA_JMX_OPTS",
@@ -212,11 +211,15 @@ std::vector<std::pair<std::string, std::string>> process_environment() {
   return all;
 }
 
+bool is_of_the_jvm(std::string_view variable) {
+  return std::ranges::find(of_the_jvm, variable) != of_the_jvm.end();
+}
+
 std::string property_of_variable(std::string_view variable) {
   if (variable == "CLUSTER_ID" || variable == "KAFKA_CLUSTER_ID" || variable == "KAFKA_KRAFT_CLUSTER_ID") {
     return "naru.cluster.id";
   }
-  if (std::find(not_properties.begin(), not_properties.end(), variable) != not_properties.end()) return {};
+  if (std::ranges::find(not_properties, variable) != not_properties.end() || is_of_the_jvm(variable)) return {};
   std::string name;
   if (variable.starts_with("KAFKA_CFG_")) {
     name = lower(variable.substr(10));

@@ -32,7 +32,7 @@ find_disk() {
   local path idle=()
   disk=
   for path in "$sys"/block/nvme*; do
-    if [ -n "$volume" ] && [ "$(tr -d ' ' 2>/dev/null <"$path/device/serial")" = "${volume//-/}" ]; then
+    if [ -n "$volume" ] && [ -r "$path/device/serial" ] && [ "$(tr -d ' ' <"$path/device/serial")" = "${volume//-/}" ]; then
       disk=$dev/${path##*/}
       return
     fi
@@ -73,7 +73,7 @@ if ! mountpoint -q "$data"; then
   # By its own id, because a disk's name may change from boot to boot.
   uuid=$(blkid -p -o value -s UUID "$disk")
   what=$disk
-  if [ -e "/dev/disk/by-uuid/$uuid" ] || udevadm settle --exit-if-exists="/dev/disk/by-uuid/$uuid" 2>/dev/null; then
+  if [ -e "/dev/disk/by-uuid/$uuid" ] || { command -v udevadm >/dev/null && udevadm settle --exit-if-exists="/dev/disk/by-uuid/$uuid"; }; then
     if [ -e "/dev/disk/by-uuid/$uuid" ]; then what=UUID=$uuid; fi
   fi
   sed -i "\\# $data ext4 #d" /etc/fstab
@@ -92,7 +92,7 @@ with urllib.request.urlopen(sys.argv[1], timeout=60) as source, open(sys.argv[2]
 PYTHON
 }
 install -d -m 0755 /var/cache/naru
-if ! echo "$package_sha256  $package" | sha256sum --check --status 2>/dev/null; then
+if [ ! -f "$package" ] || ! echo "$package_sha256  $package" | sha256sum --check --status; then
   wait_for "the package" fetch
   echo "$package_sha256  $package.part" | sha256sum --check --status || { say "the package is not the one that was announced (SHA-256)"; exit 1; }
   mv "$package.part" "$package"

@@ -41,6 +41,7 @@ BANNED_EVERYWHERE = [
     (r"catch\s*\(\.\.\.\)\s*\{\s*\}", "an error is swallowed (R113)"),
     (r"\basio::detached\b", "an error is swallowed; use Shard::spawn (R113)"),
     (r"using namespace std;", "names come in by name"),
+    (r"<[a-z]*mmintrin\.h>|<x86intrin\.h>|\b__builtin_ia32_|\b_mm\d*_\w+\s*\(", "is for x86 alone, and Naru is built for arm64 too"),
 ]
 # A path relative to the file would find what the target's include folders do not show (cmake/naru.cmake).
 RELATIVE_INCLUDE = re.compile(r'\s*#include\s*"\.\.?/')

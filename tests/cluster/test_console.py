@@ -14,6 +14,7 @@ from support import equal, true
 HERE = pathlib.Path(__file__).resolve().parents[1] / "console"
 BUILD = HERE.parents[1] / "build" / "console"
 WIDTH_OF_A_PHONE = 360
+FROM_THE_FILE = "file or environment"
 ODD = 2 ** 53 + 1  # browsers' numbers are all even from here on
 
 
@@ -94,6 +95,16 @@ def test_many_partitions_are_counted_and_those_with_a_problem_drawn():
             equal(killed["trouble"], [], "complaints of the browser")
 
 
+def check_tables(tables, cluster):
+    """Groups with their lag, settings with where each comes from, and who is what in the quorum."""
+    (committed,) = [o["committed"] for o in cluster.json("group", "describe", "billing")[0]["offsets"] if o["partition"] == 0]
+    (billing,) = [row for row in tables["4"] if row[0].endswith("billing")]
+    equal([billing[1], billing[2], billing[3]], ["Empty", "0", str(300 - committed)], "state, members and lag of the group billing")
+    settings = {row[0]: row[1:] for row in tables["6"]}
+    equal(settings["log.retention.ms"], ["86400000", FROM_THE_FILE], "a setting's value and origin")
+    equal(sorted(row[1] for row in tables["7"]), ["leader", "voter", "voter"], "roles in the quorum")
+
+
 def test_the_page_in_a_browser_with_its_broker_killed():
     words = browser()
     shots = shots_folder()
@@ -104,7 +115,9 @@ def test_the_page_in_a_browser_with_its_broker_killed():
             cluster.wait_isr(topic)
         text = "".join(json.dumps({"order": i, "customer": f"customer {i % 50}", "total": i * 1.25, "id": ODD + i}) + "\n" for i in range(300))
         for line_start in range(0, 300, 100):
-            cluster.naru("produce", "orders", "-p", 0, "-k", f"key-{line_start // 100 + 6}", text_in="".join(text.splitlines(True)[line_start:line_start + 100]))
+            written = ["-t", "2h"] if line_start == 0 else []  # the first hundred are two hours old
+            cluster.naru("produce", "orders", "-p", 0, "-k", f"key-{line_start // 100 + 6}", *written,
+                         text_in="".join(text.splitlines(True)[line_start:line_start + 100]))
         cluster.naru("consume", "orders", "-g", "billing", "--from", "start", "-n", 100)
         base = looks.url(cluster[1], "")
         with Workload(cluster, "payments", rate=300, group="payment-readers") as load, contextlib.closing(Look(words, base, shots)) as look:
@@ -114,7 +127,10 @@ def test_the_page_in_a_browser_with_its_broker_killed():
                   ["Topics", "Messages", "Consumer", "Events", "Settings", "Metadata"], "views by key")
             true(views["focused"] and views["landmarks"], f"keyboard and landmarks: {views}")
             equal(views["dialog"], {"within": [True] * 4, "back": "Keys"}, "the focus while help is open, and after it")
+            check_tables(views["tables"], cluster)
             messages = look.step("messages")
+            equal(messages["by_offset"], list(range(120, 170)), "records from an offset")
+            equal(messages["by_time"], list(range(100, 150)), "records from a time on: the first fifty of the last hour")
             equal(messages["keys"], ["key-7"], "keys that the filter lets through")
             equal(messages["focused"], "SELECT", "where the keys go after a partition was chosen by them")
             record = json.loads(messages["pretty"])

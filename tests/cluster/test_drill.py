@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import signal
 import subprocess
 
@@ -52,6 +53,38 @@ def test_kill_the_leader_and_start_it_again():
             equal(len(started_by_the_drill(cluster)), 1, "brokers that the drill started again")
             equal(json.loads(cluster.naru("group", "list", "-o", "json")), [], "groups that the drill left")
         finally:
+            for pid in started_by_the_drill(cluster):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_the_controller_is_killed_after_a_question_and_a_verdict_has_figures():
+    with Cluster(3) as cluster:
+        cluster.start()
+        controller, pids = cluster.wait_controller(), {b.id: b.pid for b in cluster.brokers}
+        mine, its = pty.openpty()
+        drill = begin_drill(cluster, "kill-controller", "--quiet-time", "1s", "--for", "1s", stdin=its)
+        os.close(its)
+        try:
+            stated = ""
+            while "Go on?" not in stated:
+                stated += (chunk := drill.stderr.read(1))
+                true(chunk, f"the drill ended: {stated}")
+            true(re.search(rf"This will kill -9 broker {controller} \(process {pids[controller]}\) and start it again after 1", stated), f"what it says first: {stated}")
+            true(re.search(rf"Broker {controller} leads \d+ partitions and is the controller: their clients will notice", stated), f"whom it hits: {stated}")
+            equal([b.running for b in cluster.brokers], [True] * 3, "brokers that run while it asks")
+            os.write(mine, b"y\n")
+            out, said = drill.communicate(timeout=240)
+            equal(drill.returncode, 0, f"exit code of the drill: {out}{said}")
+            true(not cluster[controller].running, f"broker {controller} was not killed: {said}")
+            for words in (r"^PASS  kill-controller with topic naru-drill-\w+: nothing lost, duplicated", r"sent [\d,]+ +acknowledged [\d,]+",
+                          r"at [\d.]+ s kill-controller: longest wait [\d.]+ m?s \(partition \d\); [\d?]+ a second before"):
+                true(re.search(words, out), f"{words} in the verdict: {out}")
+            true(cluster.controller() is not None, "there is a controller")
+            equal(len(started_by_the_drill(cluster)), 1, "brokers that the drill started again")
+        finally:
+            os.close(mine)
+            drill.kill()
+            drill.communicate()
             for pid in started_by_the_drill(cluster):
                 os.kill(pid, signal.SIGKILL)
 

@@ -242,6 +242,8 @@ DASHBOARDS = {
          "kafka_server_replicamanager_isrshrinks_total", "kafka_server_replicamanager_isrexpands_total",
          "kafka_network_socketserver_networkprocessoravgidle_percent", "kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent",
          "kafka_server_kafkaserver_brokerstate", "kafka_server_kafkaserver_linux_disk_read_bytes", "kafka_server_kafkaserver_linux_disk_write_bytes",
+         "kafka_controller_kafkacontroller_metadataerrorcount", "kafka_server_broker_metadata_metrics_metadata_load_error_count",
+         "kafka_server_broker_metadata_metrics_metadata_apply_error_count",
          "kafka_brokers", *(f"kafka_server_{style}_{name}" for style in ("raftmetrics", "raft_metrics")
                             for name in ("current_leader", "current_vote", "current_epoch", "high_watermark", "log_end_offset",
                                          "append_records_rate", "fetch_records_rate", "commit_latency_avg"))],
@@ -252,6 +254,27 @@ DASHBOARDS = {
     "consumergroup topic": ["kafka_consumergroup_current_offset_sum", "kafka_consumergroup_lag_sum"],
     "consumergroup partition topic": ["kafka_consumergroup_current_offset", "kafka_consumergroup_lag"],
 }
+
+
+def named_by_the_page():
+    """Metrics that docs/monitoring.md calls by their whole name."""
+    spans = re.findall(r"`([^`\n]+)`", (TOP / "docs/monitoring.md").read_text())
+    return {name for span in spans for name in re.findall(r"(?<![\w.])(?:kafka|naru|process)_\w*[a-z0-9]\b(?!\*)", span)}
+
+
+def test_the_page_about_metrics_names_what_there_is():
+    named = named_by_the_page()
+    true(len(named) > 35, f"names on the page: {sorted(named)}")
+    # The cleaner says when it has looked last once it has looked.
+    with looks.give_ports(Cluster(3, settings={"log.cleaner.backoff.ms": 200})) as cluster:
+        cluster.start()
+
+        def all_are_there():
+            there = {name for broker in cluster.brokers for name in re.findall(r"^# TYPE (\S+)", looks.get(broker, "/metrics")[1], re.M)}
+            if missing := sorted(named - there):
+                raise Failed(f"docs/monitoring.md names {missing}, which nobody exports")
+            return True
+        wait_until(all_are_there, "every metric that the page names")
 
 
 def test_existing_dashboards_find_their_names_and_labels():

@@ -123,6 +123,10 @@ def test_kafkas_script_names():
         assert sorted(read.stdout.split()) == ["one", "two"], read
         inside = run("docker", "exec", project.container("kafka-2"), "/opt/kafka/bin/kafka-topics.sh", "--bootstrap-server", "localhost:9092", "--list")
         assert "jobs" in inside.stdout.split(), inside
+        # By name only, as in Kafka's and in Confluent's images.
+        for name in ("kafka-topics.sh", "kafka-topics"):
+            listed = in_network(project, "clients", name, "--bootstrap-server", "kafka-1:9092", "--list")
+            assert "jobs" in listed.stdout.split(), listed
         status = tool("metadata-quorum", "describe", "--status").stdout
         assert "CurrentObservers:       []" in status, status
 

@@ -1,7 +1,9 @@
 """The image by itself: what is in it, and that one container of it is a broker with nothing said."""
 import json
+import re
 
 from containers import container, folder, free_port, image, inspect, naru, run, wait_container_healthy
+from missing import TOP
 from naru_cluster import Failed, wait_until
 
 NEEDS = ("engine", "binary", "static")
@@ -14,6 +16,8 @@ def test_small_and_without_root():
     found = json.loads(run("docker", "image", "inspect", image()).stdout)[0]
     megabytes = found["Size"] / 1e6
     assert megabytes < 30, WRONG_BY.format(megabytes)
+    said = re.search(r"links: (\d+) MB", (TOP / "docs/docker.md").read_text())
+    assert said and abs(int(said[1]) - megabytes) <= 2, f"docs/docker.md says {said and said[0]}, and the image has {megabytes:.1f} MB"
     check_config(found["Config"])
     shell = run("docker", "run", "--rm", "--entrypoint", "/bin/sh", image(), "-c", "true", check=False)
     assert shell.returncode == 127, f"there is a shell: {shell}"
@@ -85,7 +89,8 @@ def test_settings_by_variables_file_and_arguments():
 
 
 def test_a_client_that_never_arrives_is_named_once():
-    """Told an address that it cannot reach, a client asks again and again; the broker's log says so, in words."""
+    """Told an address that it cannot reach, a client asks again and again; the broker's log says so, in words, and not again
+    while it goes on for four times as long as it took."""
     network = f"naru-lost-{free_port()}"
     run("docker", "network", "create", network)
     try:
@@ -93,15 +98,40 @@ def test_a_client_that_never_arrives_is_named_once():
                        "-e", "KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://nowhere.invalid:9092", image()) as broker:
             wait_container_healthy(broker)
             run("docker", "exec", broker, "/naru", "topic", "create", "t")
-            with container("--network", network, image("debian"), "sh", "-c", "echo lost | /naru produce t -b broker:9092") as client:
+            tries = "for i in 1 2 3 4; do echo lost | /naru produce t -b broker:9092 --timeout 12s; done"
+            with container("--network", network, image("debian"), "sh", "-c", tries) as client:
                 address = inspect(client)["NetworkSettings"]["Networks"][network]["IPAddress"]
 
                 def named():
                     log = run("docker", "logs", broker)
                     return [line for line in (log.stdout + log.stderr).splitlines() if "and never came" in line]
                 wait_until(named, "the broker to name the client", 90)
+                wait_until(lambda: inspect(client)["State"]["Status"] == "exited", "the client to give up", 120)
                 line, = named()
                 assert f"client 'naru' at {address} asked" in line and "nowhere.invalid:9092" in line and "advertised.listeners" in line, line
+    finally:
+        run("docker", "network", "rm", network, check=False)
+
+
+def test_a_client_that_asks_once_and_never_arrives_is_named():
+    """As kafka-clients before 4.0 do: one question (Metadata, version 1, of all topics), and the connection stays open in silence."""
+    network = f"naru-silent-{free_port()}"
+    run("docker", "network", "create", network)
+    try:
+        with container("--network", network, "--network-alias", "broker", "-e", "KAFKA_LISTENERS=PLAINTEXT://:9092",
+                       "-e", "KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://nowhere.invalid:9092", image()) as broker:
+            wait_container_healthy(broker)
+            question = r"\0\0\0\022\0\003\0\001\0\0\0\001\0\004once\377\377\377\377"
+            ask = f"exec 3<>/dev/tcp/broker/9092 && printf '{question}' >&3 && cat <&3"
+            with container("--network", network, image("debian"), "bash", "-c", ask) as client:
+                address = inspect(client)["NetworkSettings"]["Networks"][network]["IPAddress"]
+
+                def named():  # its health checks are what the broker looks at it by
+                    log = run("docker", "logs", broker)
+                    return [line for line in (log.stdout + log.stderr).splitlines() if "and never came" in line]
+                wait_until(named, "the broker to name the client", 90)
+                line, = named()
+                assert f"client 'once' at {address} asked" in line and "nowhere.invalid:9092, as advertised.listeners says" in line, line
     finally:
         run("docker", "network", "rm", network, check=False)
 

@@ -151,6 +151,20 @@ def check_removal(machine):
     equal(shell(machine, "ls -d /etc/naru /var/lib/naru/data/orders-0", check=False), "/var/lib/naru/data/orders-0", "what purge leaves")
 
 
+def test_lintian_has_nothing_to_say():
+    """Debian's own checker, but for what deploy/deb/lintian-overrides names with a reason."""
+    with host() as machine:
+        shell(machine, "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends lintian", timeout=900)
+
+        def found(*options):
+            said = shell(machine, f"lintian {' '.join(options)} /packages/{package().name} 2>&1", check=False, timeout=900)
+            return re.findall(r"^[EW]: naru: .*$", said, re.M), said
+        without, said = found("--no-override")
+        true(any("maintainer-script-calls-systemctl" in line for line in without), f"it looks at this package: {said}")
+        findings, said = found()
+        equal(findings, [], f"errors and warnings of lintian: {said}")
+
+
 @needs("package")
 def test_the_package_is_made_right():
     """What dpkg sees, without a host."""
@@ -161,6 +175,6 @@ def test_the_package_is_made_right():
     listed = subprocess.run(["dpkg-deb", "-c", str(package())], check=True, capture_output=True, text=True).stdout
     for path in ("./usr/bin/naru", "./lib/systemd/system/naru.service", "./etc/naru/server.properties", "./usr/share/man/man1/naru.1.gz",
                  "./usr/share/bash-completion/completions/naru", "./usr/share/zsh/vendor-completions/_naru",
-                 "./usr/share/fish/vendor_completions.d/naru.fish"):
+                 "./usr/share/fish/vendor_completions.d/naru.fish", "./usr/share/lintian/overrides/naru"):
         true(re.search(rf" root/root .* {re.escape(path)}$", listed, re.M), f"{path} of root is in it:\n{listed}")
     true(not re.search(r"^-rw.rw", listed, re.M), f"nothing is writable for a group:\n{listed}")

@@ -73,13 +73,14 @@ def effective(environment, *keys):
 
 
 def test_variables_become_properties():
-    """Dots, underscores and dashes; bitnami's prefix; the JVM's variables are passed over; what is unknown is named once."""
+    """Dots, underscores and dashes; bitnami's prefix; the JVM's variables are not needed; what is unknown is named once."""
     wanted = {"num.partitions": "4", "log.retention.hours": "11", "message.max.bytes": "600000"}
     got, log = effective({"KAFKA_NODE_ID": "7", "KAFKA_NUM_PARTITIONS": "4", "KAFKA_CFG_LOG_RETENTION_HOURS": "11", "KAFKA_MESSAGE_MAX_BYTES": "600000",
                           "KAFKA_HEAP_OPTS": "-Xmx1g", "KAFKA_NO_SUCH__THING___AT_ALL": "1"}, *wanted)
     equal(got, wanted, "settings")
     named = re.findall(r"unknown propert\w+ ignored: (.*)", log)
     equal(len(named), 1, f"warnings about what is unknown: {named}")
+    equal(re.findall(r"not needed here, where there is no JVM: (\S+)", log), ["KAFKA_HEAP_OPTS"], "what is said of the JVM's variables")
     true("no.such_thing-at.all" in named[0] and "heap" not in named[0].lower(), f"what is unknown: {named[0]}")
 
 
@@ -152,5 +153,10 @@ def test_the_image_has_the_names_that_compose_files_call():
     for tool in ("topics", "console-producer", "console-consumer", "consumer-groups", "configs", "broker-api-versions", "get-offsets", "metadata-quorum",
                  # Those that only say what does the job.
                  "reassign-partitions", "leader-election", "log-dirs", "run-class", "verifiable-producer"):
-        true(f"opt/kafka/bin/kafka-{tool}.sh" in links and f"usr/local/bin/kafka-{tool}" in links, f"kafka-{tool} is among {links}")
-    true("etc/kafka/docker/run" in links, "what the image starts")
+        for place in ("opt/kafka/bin", "usr/local/bin"):
+            for name in (f"{place}/kafka-{tool}", f"{place}/kafka-{tool}.sh"):
+                true(name in links, f"{name} is among {links}")
+    for name in ("etc/kafka/docker/run", "etc/confluent/docker/run"):
+        true(name in links, f"{name}, which starts a broker, is among {links}")
+    paths = re.findall(r"^ENV PATH=(\S+)$", (TOP / "deploy/docker/Dockerfile").read_text(), re.M)
+    true(len(paths) == 2 and all({"/opt/kafka/bin", "/usr/local/bin"} <= set(path.split(":")) for path in paths), f"where both images look for them: {paths}")

@@ -1,5 +1,7 @@
 #include "broker/arrivals.h"
 
+#include <memory>
+
 #include <catch2/catch.hpp>
 
 using broker::Arrivals;
@@ -53,4 +55,31 @@ TEST_CASE("Clients beyond the bound are not watched, and those within still are"
   REQUIRE(named_after(arrivals, "10.0.0.1", 55, seconds(1)) == std::nullopt);  // no room
   for (int i = 0; i < 10; ++i) REQUIRE_FALSE(arrivals.asked("10.0.0.1", "7", now + milliseconds(i)));
   REQUIRE(arrivals.asked("10.0.0.1", "7", now + seconds(11)));
+}
+
+TEST_CASE("Who asked once and is silent on a connection that stands is named once") {
+  Arrivals arrivals;
+  const auto connection = std::make_shared<int>(0);
+  const Instant start(seconds(1000));
+  REQUIRE_FALSE(arrivals.asked("172.18.0.9", "app", start, connection));
+  REQUIRE(arrivals.silent(start + seconds(29)).empty());
+  const auto silent = arrivals.silent(start + seconds(31));
+  REQUIRE(silent.size() == 1);
+  CHECK((silent[0].host == "172.18.0.9" && silent[0].client_id == "app" && silent[0].since == seconds(31)));
+  REQUIRE_FALSE(arrivals.watching());
+  REQUIRE_FALSE(arrivals.asked("172.18.0.9", "app", start + seconds(40), connection));
+  REQUIRE(arrivals.silent(start + seconds(80)).empty());  // once
+}
+
+TEST_CASE("Silence says nothing of who has gone, came before, or has no address to miss") {
+  Arrivals arrivals;
+  const auto stands = std::make_shared<int>(0);
+  const Instant start(seconds(1000));
+  REQUIRE_FALSE(arrivals.asked("172.18.0.9", "gone", start, std::make_shared<int>(0)));
+  REQUIRE_FALSE(arrivals.asked("172.18.0.9", "came by what it is told", start));
+  REQUIRE_FALSE(arrivals.asked("127.0.0.1", "on this machine", start, stands));
+  REQUIRE_FALSE(arrivals.asked("172.18.0.9", "idle", start, stands));
+  arrivals.arrived("172.18.0.9", "idle");
+  REQUIRE_FALSE(arrivals.asked("172.18.0.9", "idle", start + seconds(1), stands));  // it looks for news now and then
+  REQUIRE(arrivals.silent(start + seconds(50)).empty());
 }

@@ -148,6 +148,18 @@ TEST_CASE("unknown names: one warning, with the nearest name") {
         "zookeeper.connect (there is no ZooKeeper)");
 }
 
+TEST_CASE("variables of the JVM: named once as not needed, and no unknown properties") {
+  const LoadedConfig loaded = load({.file = {},
+                                    .environment = {{"KAFKA_HEAP_OPTS", "-Xmx1g"},
+                                                    {"KAFKA_HOME", "/opt/kafka"},
+                                                    {"KAFKA_JMX_PORT", "9999"},
+                                                    {"KAFKA_LOG_DIRS", "/d"}},
+                                    .sets = {}});
+  CHECK(loaded.warnings ==
+        std::vector<std::string>{"not needed here, where there is no JVM: KAFKA_HEAP_OPTS, KAFKA_JMX_PORT"});
+  CHECK(loaded.warnings_about_names == 0);
+}
+
 TEST_CASE("listeners: several for clients, image style") {
   const LoadedConfig loaded = load(
       {.file = {},
