@@ -227,7 +227,7 @@ def test_the_pages_files_are_served_as_they_are_and_compressed():
 
 def test_a_site_that_points_its_name_at_a_broker_learns_nothing():
     """DNS rebinding: the browser takes the broker for the site, and only the name that it asks by tells them apart."""
-    with looks.give_ports(Cluster(2)) as cluster:
+    with looks.give_ports(Cluster(3)) as cluster:
         cluster[2].settings["naru.http.allowed.hosts"] = "kafka.example, .inner.example"
         cluster.start()
 
@@ -242,6 +242,7 @@ def test_a_site_that_points_its_name_at_a_broker_learns_nothing():
             true("evil.example is not known here" in said and "naru.http.allowed.hosts" in said, said)
         for host in ("localhost", f"localhost:{cluster[1].settings['naru.http.port']}", "[::1]:1", "10.0.0.1", cluster[2].host):
             equal(ask(cluster[1], "/api/v1/cluster", host)[0], 200, f"asked as {host}")
+        wait_until(lambda: looks.get(cluster[1], "/healthz")[0] == 200, "health")
         for path in ("/livez", "/readyz", "/healthz", "/metrics", "/", "/app.js"):
             equal(ask(cluster[1], path, "evil.example")[0], 200, f"{path} by any name, as balancers and Prometheus have them")
         for host, allowed in (("kafka.example:80", 200), ("a.inner.example", 200), ("evil.example", 403)):
