@@ -135,6 +135,11 @@ Awaitable<std::optional<Response>> Console::answer(std::shared_ptr<const Request
   co_return response;
 }
 
+common::Shard& Console::reader() {
+  if (!reader_) reader_ = common::make_thread_shard(process_.here->id() + 1, process_.here->clock(), "http-read");
+  return *reader_;
+}
+
 Awaitable<Response> Console::api(std::shared_ptr<const Request> request) {
   const std::string& path = request->path;
   if (path == "/api/v1/cluster") co_return cluster();
@@ -152,7 +157,7 @@ Awaitable<Response> Console::api(std::shared_ptr<const Request> request) {
   if (path == "/api/v1/messages") {
     common::model::Result<MessageQuery> query = query_from(*request);
     if (!query) co_return refuse(400, query.error().message);
-    co_return co_await browse(process_, *broker_, timeline_.image(), std::move(*query));
+    co_return co_await browse(process_, *broker_, reader(), timeline_.image(), std::move(*query));
   }
   co_return refuse(404, "there is no such resource");
 }

@@ -38,6 +38,8 @@ class Console {
   [[nodiscard]] Response events(const Request& request);
   [[nodiscard]] std::string standing() const;
   common::Awaitable<void> follow(StreamWriter& writer, int64_t after);
+  // Its thread is there from the first look at records on.
+  [[nodiscard]] common::Shard& reader();
   // The names of the cluster's brokers are known too: a page of one of them asks by these.
   [[nodiscard]] bool is_known_name(std::string_view host) const;
   [[nodiscard]] bool is_of_a_page_of_ours(std::string_view origin) const;
@@ -48,6 +50,7 @@ class Console {
   LagMeter& lag_meter_;
   Timeline timeline_;
   Traffic traffic_;
+  std::unique_ptr<common::Shard> reader_;  // no request is under way any more when it ends
 };
 
 }  // namespace broker::http
