@@ -59,7 +59,7 @@ def test_the_group_has_offsets_everywhere_before_a_fault_may_begin():
         cluster.naru("topic", "create", "t", "-p", 3, "-r", 3)
         for partition in range(3):
             cluster.naru("produce", "t", "-p", partition, text_in="one\ntwo\n")
-        cluster.naru("topic", "trim", "t:1", "--before", 1, "--yes")
+        cluster.naru("topic", "trim", "t", "-p", 1, "--before", 1, "--yes")
         cluster.naru("group", "seek", "t-readers", "--topic", "t:2", "--to", 2, "--yes")
         with Workload(cluster, "t", history=history.name) as load:
             (group,) = cluster.json("group", "describe", "t-readers")
