@@ -283,12 +283,14 @@ void Parser::add_harm_commands() {
   CLI::App* partition = group("partition", "Move replicas, choose leaders");
   std::shared_ptr<PartitionElectCommand> elect;
   CLI::App* app = add(*partition, "elect", "Give leadership to the preferred replicas (the first of each list)",
-                      "  naru partition elect orders\n  naru partition elect orders -p 3", elect);
+                      "  naru partition elect orders\n  naru partition elect orders -p 3 --unclean --dry-run", elect);
   app->add_option("topic", elect->topic, "Name")->required();
   app->add_option("-p,--partition", elect->partition, "One partition only")
       ->check(between(0, 1'000'000))
       ->type_name("NUMBER");
   app->add_flag("--unclean", elect->unclean, "Where nobody can lead, any live replica: what only others hold is lost");
+  app->add_flag("-y,--yes", elect->yes, "Do not ask before an unclean election");
+  app->add_flag("--dry-run", elect->dry_run, "Only say what would be done");
   add_shared(app, elect, true);
 
   add_verify_commands();

@@ -116,6 +116,8 @@ struct PartitionElectCommand {
   std::string topic;
   int partition = -1;
   bool unclean = false;  // any live replica, where nobody can lead
+  bool yes = false;
+  bool dry_run = false;
 };
 // See verify/workload.h.
 struct WorkloadCommand {

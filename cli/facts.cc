@@ -241,7 +241,9 @@ void fetch_eligible(client::Cluster& cluster, std::vector<TopicFacts>& topics) {
     for (const auto& p : answer->topics.front().partitions) {
       const auto it = std::find_if(topic.partitions.begin(), topic.partitions.end(),
                                    [&](const PartitionFacts& f) { return f.index == p.partition_index; });
-      if (it != topic.partitions.end() && p.eligible_leader_replicas) it->eligible = *p.eligible_leader_replicas;
+      if (it == topic.partitions.end()) continue;
+      it->eligible = p.eligible_leader_replicas.value_or(std::vector<int32_t>());
+      it->last_known_eligible = p.last_known_elr.value_or(std::vector<int32_t>());
     }
   }
 }

@@ -22,6 +22,7 @@ struct PartitionFacts {
   std::vector<int32_t> isr;
   std::vector<int32_t> offline;
   std::vector<int32_t> eligible;  // ELR, where the broker tells
+  std::vector<int32_t> last_known_eligible;  // were in sync or eligible before they stopped uncleanly, likewise
   [[nodiscard]] bool led() const { return leader.has_value(); }
   [[nodiscard]] bool fully_replicated() const { return isr.size() >= replicas.size(); }
 };

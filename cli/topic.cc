@@ -1,4 +1,4 @@
-// naru topic create|list|describe|grow, and the election of preferred leaders.
+// naru topic create|list|describe|grow.
 #include <algorithm>
 #include <regex>
 
@@ -13,7 +13,6 @@
 #include "kafka/create_partitions.h"
 #include "kafka/create_topics.h"
 #include "kafka/describe_configs.h"
-#include "kafka/elect_leaders.h"
 
 namespace cli {
 namespace {
@@ -35,9 +34,6 @@ constexpr std::string_view describe_shape =
   "configs": [{"name": "text", "value": "text" or null, "source": "topic|broker|cluster|file|default"}]}]
 )";
 constexpr std::string_view outcome_shape = R"([{"name": "text", "error": "CODE" or null}]
-)";
-
-constexpr std::string_view elect_shape = R"([{"topic": "text", "partition": 0, "error": "CODE" or null}]
 )";
 
 Json error_json(ErrorCode code) {
@@ -341,50 +337,6 @@ Exit run(const TopicGrowCommand& command) {
                command.dry_run ? "would go" : "go", command.dry_run ? "then" : "now");
   }
   return exit;
-}
-
-Exit run(const PartitionElectCommand& command) {
-  if (command.shared.format == Format::help) return print_out(elect_shape) ? Exit::done : Exit::refused;
-  Outcome<client::Cluster> cluster = open_cluster(command.shared);
-  if (!cluster) return report(cluster.error());
-  const Outcome<std::vector<TopicFacts>> topics = fetch_topics(*cluster, std::vector{command.topic});
-  if (!topics) return report(topics.error());
-  if (topics->front().error != ErrorCode::none) {
-    report_missing({command.topic});
-    return Exit::refused;
-  }
-  kafka::ElectLeadersRequest request;
-  request.timeout_ms = static_cast<int32_t>(command.shared.timeout.count());
-  if (command.unclean) request.election_type = 1;
-  kafka::ElectLeadersRequest::TopicPartitions wanted;
-  wanted.topic = command.topic;
-  for (const PartitionFacts& p : topics->front().partitions) {
-    if (command.partition < 0 || command.partition == p.index) wanted.partitions.push_back(p.index);
-  }
-  if (wanted.partitions.empty()) {
-    return report({.exit = Exit::usage,
-                   .message = fmt::format("topic {} has no partition {}", command.topic, command.partition),
-                   .next_step = {}});
-  }
-  request.topic_partitions = std::vector{std::move(wanted)};
-  const auto answer = cluster->call<kafka::ElectLeadersResponse>(request);
-  if (!answer) return report(answer.error());
-  if (answer->error_code != ErrorCode::none) return report(refused("cannot elect", answer->error_code));
-  std::vector<ItemOutcome> items;
-  Json all = Json::array();
-  for (const auto& topic : answer->replica_election_results) {
-    for (const auto& p : topic.partition_result) {
-      // A partition that its preferred replica leads already is what was wanted.
-      const ErrorCode error = p.error_code == ErrorCode::election_not_needed ? ErrorCode::none : p.error_code;
-      items.push_back({fmt::format("{}-{}", topic.topic, p.partition_id), error, p.error_message.value_or("")});
-      all.push_back({{"topic", topic.topic}, {"partition", p.partition_id}, {"error", error_json(error)}});
-    }
-  }
-  if (command.shared.format == Format::json) {
-    print_out(all.dump(2) + "\n");
-    return conclude("elect the preferred leader of", items);
-  }
-  return print_items(command.shared.format, "elect the preferred leader of", "preferred leader leads", items);
 }
 
 }  // namespace cli

@@ -32,13 +32,6 @@ Response as_json(const json& value) {
   return response;
 }
 
-// "host:port" and "http://host:port" without the port.
-std::string_view host_of(std::string_view address) {
-  if (const size_t scheme = address.find("://"); scheme != std::string_view::npos) address.remove_prefix(scheme + 3);
-  const size_t colon = address.rfind(':');
-  return colon == std::string_view::npos || address.ends_with(']') ? address : address.substr(0, colon);
-}
-
 std::string sse(std::string_view event, std::optional<int64_t> id, std::string_view data) {
   std::string text = fmt::format("event: {}\n", event);
   if (id) text += fmt::format("id: {}\n", *id);
@@ -97,7 +90,11 @@ json replica_json(const metadata::DescribeQuorumAnswer::Replica& replica, std::s
 }  // namespace
 
 Console::Console(const ProcessParts& process, LagMeter& lag_meter)
-    : process_(process), lag_meter_(lag_meter), timeline_(*process.here), traffic_(process) {}
+    : process_(process),
+      hosts_(*process.config, own_host_name()),
+      lag_meter_(lag_meter),
+      timeline_(*process.here),
+      traffic_(process) {}
 
 void Console::set_serving(const BrokerParts* broker) {
   broker_ = broker;
@@ -105,24 +102,42 @@ void Console::set_serving(const BrokerParts* broker) {
   timeline_.go_live();
 }
 
-bool Console::is_ours(const Request& request) const {
-  const std::string_view origin = host_of(request.origin);
-  if (origin == host_of(request.host)) return true;
+bool Console::is_known_name(std::string_view host) const {
+  for (const auto& [id, broker] : timeline_.image()->brokers()) {
+    if (is_same_host(host, broker->cluster_endpoint.host)) return true;
+    for (const metadata::Listener& listener : broker->listeners) {
+      if (!listener.host.empty() && is_same_host(host, listener.host)) return true;
+    }
+  }
+  return false;
+}
+
+bool Console::is_of_a_page_of_ours(std::string_view origin) const {
   for (const auto& [id, broker] : timeline_.image()->brokers()) {
     const json known = broker_json(*broker);
-    if (known.contains("http") && origin == host_of(known["http"].get_ref<const std::string&>())) return true;
+    if (known.contains("http") && is_same_host(origin, known["http"].get_ref<const std::string&>())) return true;
   }
   return false;
 }
 
 Awaitable<std::optional<Response>> Console::answer(std::shared_ptr<const Request> request) {
   if (!request->path.starts_with("/api/")) co_return find_asset(*request);
+  if (!hosts_.allow(request->host) && !is_known_name(request->host)) {
+    co_return refuse(403, fmt::format("{} is not known here as a name of this broker; naru.http.allowed.hosts can add it",
+                                      host_in(request->host)));
+  }
   Response response = co_await api(request);
   response.headers.emplace_back("Cache-Control", "no-store");  // records stay in no cache
   response.headers.emplace_back("Vary", "Origin");
-  if (!request->origin.empty() && is_ours(*request))
-    response.headers.emplace_back("Access-Control-Allow-Origin", request->origin);
+  const std::string& origin = request->origin;
+  if (!origin.empty() && (is_same_host(origin, request->host) || is_of_a_page_of_ours(origin)))
+    response.headers.emplace_back("Access-Control-Allow-Origin", origin);
   co_return response;
+}
+
+common::Shard& Console::reader() {
+  if (!reader_) reader_ = common::make_thread_shard(process_.here->id() + 1, process_.here->clock(), "http-read");
+  return *reader_;
 }
 
 Awaitable<Response> Console::api(std::shared_ptr<const Request> request) {
@@ -142,7 +157,7 @@ Awaitable<Response> Console::api(std::shared_ptr<const Request> request) {
   if (path == "/api/v1/messages") {
     common::model::Result<MessageQuery> query = query_from(*request);
     if (!query) co_return refuse(400, query.error().message);
-    co_return co_await browse(process_, *broker_, timeline_.image(), std::move(*query));
+    co_return co_await browse(process_, *broker_, reader(), timeline_.image(), std::move(*query));
   }
   co_return refuse(404, "there is no such resource");
 }

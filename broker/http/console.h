@@ -2,7 +2,8 @@
 // page's own files. Read-only.
 //
 // Another broker's page may read this one's answers (the page moves on when its broker dies), so answers carry CORS
-// headers for pages of the same host or of a broker of this cluster, and for nobody else.
+// headers for pages of the same host or of a broker of this cluster, and for nobody else. What a site under a name of its
+// own asks for is refused (hosts.h).
 //
 // Lives on the HTTP shard.
 #pragma once
@@ -10,6 +11,7 @@
 #include <optional>
 
 #include "broker/http/gather.h"
+#include "broker/http/hosts.h"
 #include "broker/http/message.h"
 #include "broker/http/parts.h"
 #include "broker/http/timeline.h"
@@ -36,13 +38,19 @@ class Console {
   [[nodiscard]] Response events(const Request& request);
   [[nodiscard]] std::string standing() const;
   common::Awaitable<void> follow(StreamWriter& writer, int64_t after);
-  [[nodiscard]] bool is_ours(const Request& request) const;
+  // Its thread is there from the first look at records on.
+  [[nodiscard]] common::Shard& reader();
+  // The names of the cluster's brokers are known too: a page of one of them asks by these.
+  [[nodiscard]] bool is_known_name(std::string_view host) const;
+  [[nodiscard]] bool is_of_a_page_of_ours(std::string_view origin) const;
 
   const ProcessParts& process_;
+  const AllowedHosts hosts_;
   const BrokerParts* broker_ = nullptr;
   LagMeter& lag_meter_;
   Timeline timeline_;
   Traffic traffic_;
+  std::unique_ptr<common::Shard> reader_;  // no request is under way any more when it ends
 };
 
 }  // namespace broker::http

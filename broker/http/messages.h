@@ -2,7 +2,7 @@
 // read, records looked at and time; answers where to go on. Reads whichever replica this broker has, up to what is
 // committed.
 //
-// Runs on the HTTP shard; reads on the partition's.
+// Runs on the HTTP shard; reads on the partition's, and looks through what was read on a thread for that.
 #pragma once
 #include "broker/http/message.h"
 #include "broker/http/parts.h"
@@ -22,7 +22,9 @@ struct MessageQuery {
 // An error: what is wrong with the parameters, in words.
 [[nodiscard]] common::model::Result<MessageQuery> query_from(const Request& request);
 
+// `reader` is the shard for what takes long.
 [[nodiscard]] common::Awaitable<Response> browse(const ProcessParts& process, const BrokerParts& parts,
-                                                 controller::metadata::ImagePtr image, MessageQuery query);
+                                                 common::Shard& reader, controller::metadata::ImagePtr image,
+                                                 MessageQuery query);
 
 }  // namespace broker::http

@@ -112,7 +112,6 @@ class Drill {
     for (size_t i = 0; i < victims_.size(); ++i) {
       if (!pass(command_.quiet_time)) return interrupted();
       if (i == 0) {
-        if (Outcome<void> reads = wait_for_offsets(clients); !reads) return reads;
         if (Outcome<void> alone = wait_to_be_seen_alone(); !alone) return alone;
       }
       clients.recorder().fault_began(command_.harm);
@@ -157,19 +156,6 @@ class Drill {
         return problem(Exit::unreachable, "the clients of this drill have not joined their group");
       if (!was_seen && !pass(milliseconds(100))) return interrupted();
     }
-  }
-
-  // A group that has just begun asks the leaders where partitions begin. To librdkafka (2.0.2, and newer) an answer
-  // that comes late, as those of a broker that dies and comes back do, is a reason to ask anew and to read from there,
-  // over whatever was committed: the brokers would be blamed for it. Who has an offset of its own does not ask.
-  Outcome<void> wait_for_offsets(const verify::Clients& clients) {
-    const auto until = steady_clock::now() + command_.patience;
-    while (!clients.has_group_offsets()) {
-      if (steady_clock::now() > until)
-        return problem(Exit::unreachable, "the clients of this drill have not read and committed in every partition");
-      if (!pass(milliseconds(50))) return interrupted();
-    }
-    return {};
   }
 
   std::optional<int32_t> victim() {

@@ -77,6 +77,24 @@ int32_t generation_of(rd_kafka_t* consumer) {
   return generation;
 }
 
+// Commit calls under way, by partition.
+using CommitCalls = std::map<int32_t, int64_t>;
+
+// Tells how each of them ended; those of which nothing is said were not acknowledged.
+void tell_ended(Recorder& recorder, CommitCalls& calls, rd_kafka_resp_err_t error,
+                const rd_kafka_topic_partition_list_t* offsets) {
+  for (int i = 0; offsets != nullptr && i < offsets->cnt; ++i) {
+    const auto it = calls.find(offsets->elems[i].partition);
+    if (it == calls.end()) continue;
+    const bool is_acknowledged =
+        error == RD_KAFKA_RESP_ERR_NO_ERROR && offsets->elems[i].err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    recorder.commit_ended(it->second, is_acknowledged);
+    calls.erase(it);
+  }
+  for (const auto& [partition, call] : calls) recorder.commit_ended(call, false);
+  calls.clear();
+}
+
 Promise promise_of(const ClientsOptions& options) {
   return {.acks = options.acks, .idempotent = options.acks == Promise::Acks::all, .read_committed = true};
 }
@@ -239,7 +257,7 @@ class Clients::Consumer {
   };
   struct Commit {
     Consumer* consumer;
-    std::map<int32_t, int64_t> calls;  // by partition
+    CommitCalls calls;
   };
 
   static void on_rebalance(rd_kafka_t* handle, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t* partitions,
@@ -262,15 +280,7 @@ class Clients::Consumer {
   static void on_commit(rd_kafka_t*, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t* offsets,
                         void* opaque) {
     const std::unique_ptr<Commit> commit(static_cast<Commit*>(opaque));
-    for (int i = 0; offsets != nullptr && i < offsets->cnt; ++i) {
-      const auto it = commit->calls.find(offsets->elems[i].partition);
-      if (it == commit->calls.end()) continue;
-      const bool is_acknowledged =
-          error == RD_KAFKA_RESP_ERR_NO_ERROR && offsets->elems[i].err == RD_KAFKA_RESP_ERR_NO_ERROR;
-      commit->consumer->run_.recorder_.commit_ended(it->second, is_acknowledged);
-      commit->calls.erase(it);
-    }
-    for (const auto& [partition, call] : commit->calls) commit->consumer->run_.recorder_.commit_ended(call, false);
+    tell_ended(commit->consumer->run_.recorder_, commit->calls, error, offsets);
   }
   // Asks for the commit of what was given since the last; the answer comes to on_commit.
   void commit() {
@@ -376,16 +386,84 @@ Outcome<void> Clients::open() {
   Outcome<int32_t> partitions = find_partitions(producers_.front()->handle());
   if (!partitions) return tl::unexpected(std::move(partitions.error()));
   partitions_ = *partitions;
-  for (int i = 0; i < options_.consumers; ++i) {
-    consumers_.push_back(std::make_unique<Consumer>(*this, i));
-    if (auto opened = consumers_.back()->open(); !opened) return opened;
-  }
   for (KafkaHandle* client : {&ends_client_, &commits_client_}) {
     Outcome<KafkaHandle> made = make_reader(options_.group);
     if (!made) return tl::unexpected(std::move(made.error()));
     *client = std::move(*made);
   }
+  if (options_.consumers > 0) {
+    if (auto given = give_the_group_offsets(); !given) return given;
+  }
+  for (int i = 0; i < options_.consumers; ++i) {
+    consumers_.push_back(std::make_unique<Consumer>(*this, i));
+    if (auto opened = consumers_.back()->open(); !opened) return opened;
+  }
   return {};
+}
+
+// A group that has just begun asks the leaders where partitions begin. To librdkafka (2.0.2, and newer) an answer that
+// comes late, as those of a broker that dies and comes back do, is a reason to ask anew and to read from there, over
+// whatever was committed: the brokers would be blamed for it. Who has an offset of its own does not ask.
+Outcome<void> Clients::give_the_group_offsets() {
+  const auto until = steady_clock::now() + options_.settle;
+  for (;;) {
+    const rd_kafka_resp_err_t error = commit_where_logs_begin();
+    // The members that are in it already read from where they are.
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR || error == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID) return {};
+    if (steady_clock::now() > until) {
+      return tl::unexpected(
+          kafka_problem(fmt::format("group {} could not be given the offsets to begin at", options_.group), error));
+    }
+    std::this_thread::sleep_for(milliseconds(50));
+  }
+}
+
+// In those partitions where the group has no offset; none is left when there is no error.
+rd_kafka_resp_err_t Clients::commit_where_logs_begin() {
+  rd_kafka_t* client = commits_client_.get();
+  const KafkaPartitions told(rd_kafka_topic_partition_list_new(partitions_));
+  for (int32_t p = 0; p < partitions_; ++p) {
+    rd_kafka_topic_partition_list_add(told.get(), options_.topic.c_str(), p);
+  }
+  if (const auto error = rd_kafka_committed(client, told.get(), 5000); error != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return error;
+  const KafkaPartitions starts(rd_kafka_topic_partition_list_new(partitions_));
+  for (int i = 0; i < told->cnt; ++i) {
+    const rd_kafka_topic_partition_t& group = told->elems[i];
+    if (group.err != RD_KAFKA_RESP_ERR_NO_ERROR) return group.err;
+    if (group.offset >= 0) continue;
+    int64_t low = -1;
+    int64_t high = -1;
+    const auto error =
+        rd_kafka_query_watermark_offsets(client, options_.topic.c_str(), group.partition, &low, &high, 5000);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return error;
+    rd_kafka_topic_partition_list_add(starts.get(), options_.topic.c_str(), group.partition)->offset = low;
+  }
+  if (starts->cnt == 0) return RD_KAFKA_RESP_ERR_NO_ERROR;
+  return commit_and_wait(client, starts.get());
+}
+
+rd_kafka_resp_err_t Clients::commit_and_wait(rd_kafka_t* client, const rd_kafka_topic_partition_list_t* offsets) {
+  struct Answer {
+    Recorder& recorder;
+    CommitCalls calls;
+    rd_kafka_resp_err_t of_a_partition = RD_KAFKA_RESP_ERR_NO_ERROR;
+  } answer{recorder_, {}};
+  for (int i = 0; i < offsets->cnt; ++i) {
+    const rd_kafka_topic_partition_t& to = offsets->elems[i];
+    answer.calls[to.partition] = recorder_.commit_began(the_group, to.partition, to.offset);
+  }
+  const auto on_answer = [](rd_kafka_t*, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t* ended, void* to) {
+    auto& mine = *static_cast<Answer*>(to);
+    for (int i = 0; ended != nullptr && i < ended->cnt; ++i) {
+      if (ended->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) mine.of_a_partition = ended->elems[i].err;
+    }
+    tell_ended(mine.recorder, mine.calls, error, ended);
+  };
+  // Without a queue it waits, and has told the answer when it returns, unless nothing could even be asked.
+  const auto error = rd_kafka_commit_queue(client, offsets, nullptr, on_answer, &answer);
+  tell_ended(recorder_, answer.calls, error, nullptr);
+  return error != RD_KAFKA_RESP_ERR_NO_ERROR ? error : answer.of_a_partition;
 }
 
 void Clients::start() {
@@ -423,18 +501,15 @@ void Clients::ask_commits(rd_kafka_t* client) {
     calls.push_back(recorder_.commit_asked(the_group, p));
   }
   const auto error = rd_kafka_committed(client, offsets.get(), 5000);
-  int committed = 0;
   for (int i = 0; i < offsets->cnt; ++i) {
     const rd_kafka_topic_partition_t& told = offsets->elems[i];
     const int64_t call = calls[static_cast<size_t>(told.partition)];
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR && told.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
       recorder_.commit_told(call, told.offset < 0 ? -1 : told.offset);
-      if (told.offset >= 0) ++committed;
     } else {
       recorder_.call_failed(call);
     }
   }
-  if (committed == partitions_) has_group_offsets_ = true;
 }
 
 void Clients::watch_commits() {

@@ -58,7 +58,7 @@ class Clients {
   Clients(const Clients&) = delete;
   Clients& operator=(const Clients&) = delete;
 
-  // Connects and finds the topic's partitions.
+  // Connects, finds the topic's partitions, and gives a group that has no offsets those where the partitions begin.
   Outcome<void> open();
   void start();
   // `step` is told what goes on ("reading everything once more").
@@ -66,8 +66,6 @@ class Clients {
 
   Recorder& recorder() { return recorder_; }
   [[nodiscard]] int32_t partitions() const { return partitions_; }
-  // The group has been seen to have committed an offset in every partition.
-  [[nodiscard]] bool has_group_offsets() const { return has_group_offsets_; }
 
  private:
   class Producer;
@@ -77,6 +75,9 @@ class Clients {
 
   Outcome<int32_t> find_partitions(rd_kafka_t* client);
   Outcome<KafkaHandle> make_reader(const std::string& group) const;
+  Outcome<void> give_the_group_offsets();
+  rd_kafka_resp_err_t commit_where_logs_begin();
+  rd_kafka_resp_err_t commit_and_wait(rd_kafka_t* client, const rd_kafka_topic_partition_list_t* offsets);
   void watch_ends();
   void watch_commits();
   void watch_leaders();
@@ -98,7 +99,6 @@ class Clients {
   std::atomic<bool> producing_ = true;
   std::atomic<bool> consuming_ = true;
   std::atomic<bool> watching_ = true;
-  std::atomic<bool> has_group_offsets_ = false;
 };
 
 }  // namespace cli::verify

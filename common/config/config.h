@@ -197,9 +197,10 @@ struct BrokerConfig {
   std::string log_file;
 
   // HTTP: health, metrics, the page
-  int32_t http_port = 9644;     // -1: none
-  std::string http_host;        // empty: that of the first listener
-  std::string http_advertised;  // host:port; empty: what the broker is reached by otherwise, and the port
+  int32_t http_port = 9644;        // -1: none
+  std::string http_host;           // empty: that of the first listener
+  std::string http_advertised;     // host:port; empty: what the broker is reached by otherwise, and the port
+  std::string http_allowed_hosts;  // comma separated: further names by which it may be asked
   int32_t http_max_connections = 100;
   int32_t metrics_partitions_max = 1000;
 

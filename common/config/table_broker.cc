@@ -710,6 +710,12 @@ std::vector<Property> used_broker_rows() {
            "host:port at which browsers reach this broker's page, where that is not naru.http.host and naru.http.port "
            "(published ports of containers, proxies). :port is that port of the host by which a browser came.",
        .broker_member = &BrokerConfig::http_advertised},
+      {.key = "naru.http.allowed.hosts",
+       .type = ValueType::list,
+       .default_text = "",
+       .doc = "Names, beyond those that the configuration shows to be its own, by which browsers may ask this broker for "
+              "the page's data: a proxy's, say. .example.com stands for every name in that domain, an asterisk for any.",
+       .broker_member = &BrokerConfig::http_allowed_hosts},
       {.key = "naru.http.host",
        .type = ValueType::string,
        .default_text = "",

@@ -306,7 +306,7 @@ void ControllerState::return_leaders(Instant now, std::vector<Decision>& decisio
   const std::set<BrokerId> settled = registry_.settled(image_, now);
   const uint64_t troubles = registry_.trouble_changes();
   const std::set<BrokerId> shunned = reach_.shunned(now);
-  const std::set<BrokerId> slow = slow_.slow();
+  const std::set<BrokerId> slow = slow_.suspects(now);
   if (scanned_leaders_at_ == image_.offset() && scanned_settled_ == settled && scanned_troubles_ == troubles &&
       scanned_shunned_ == shunned && scanned_slow_ == slow)
     return;

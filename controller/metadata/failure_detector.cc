@@ -166,7 +166,8 @@ std::optional<Instant> FailureDetector::next_deadline() const {
     if (!s.watched) continue;
     consider(s.heard_at + options_.session_timeout);
     if (s.next_probe && !s.probing) consider(*s.next_probe);
-    if (s.lost_at) consider(lost_deadline(s));
+    // A verdict that was held back when it was due waits for ticks, or for silence: nothing is due before.
+    if (s.lost_at && lost_deadline(s) > last_tick_) consider(lost_deadline(s));
   }
   return next;
 }

@@ -72,7 +72,7 @@ class FailureDetector {
 
   // Connection attempts to make now; suspected brokers first.
   [[nodiscard]] std::vector<ProbeOrder> take_probes(Instant now);
-  // When something is due, apart from ticks.
+  // When something is due, apart from ticks. What the last tick has seen is not due again.
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
   [[nodiscard]] std::optional<Instant> last_heartbeat(BrokerId id) const;

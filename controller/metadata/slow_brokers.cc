@@ -20,6 +20,9 @@ constexpr size_t peers_min = 2;
 constexpr std::chrono::seconds slow_for{5};
 // Longer than a burst lets go of a disk, so that leaders do not go to and fro with it.
 constexpr std::chrono::seconds well_for{60};
+// Who has had nothing to do for so long may have been mended meanwhile, and nothing would ever tell: it is given another
+// try, which costs an election if it was in vain.
+constexpr std::chrono::minutes forgiven_after{10};
 constexpr std::chrono::minutes between_moves{1};
 // Heartbeats come every 100 ms: who has said nothing for so long is not compared.
 constexpr std::chrono::seconds heard_within{1};
@@ -43,7 +46,10 @@ std::optional<std::string> SlowBrokers::on_heartbeat(BrokerId id, BrokerEpoch ep
     broker = Broker{};
     broker.epoch = epoch;
   }
-  if (now - broker.heard_at > heard_within) broker.since.reset();
+  if (now - broker.heard_at > heard_within) {
+    broker.since.reset();
+    broker.quiet_since.reset();
+  }
   broker.heard_at = now;
   broker.progress = progress;
   static_assert(std::size(kind_of) == kinds);
@@ -76,6 +82,7 @@ std::optional<std::string> SlowBrokers::look_for_slowness(BrokerId id, Broker& b
     const std::optional<milliseconds> figure = broker.progress.*kind_of[kind].figure;
     const std::optional<milliseconds> median = median_of_others(id, kind, now);
     if (!figure || !median || *figure < limit(id, kind, now)) continue;
+    broker.looked_slow_at = now;
     if (!broker.since) broker.since = now;
     if (now - *broker.since < slow_for) return std::nullopt;
     broker.is_slow = true;
@@ -87,18 +94,27 @@ std::optional<std::string> SlowBrokers::look_for_slowness(BrokerId id, Broker& b
   return std::nullopt;
 }
 
-// A broker that has nothing to write says nothing of itself: it stays what it is.
+// A broker that has nothing to write says nothing of itself: it stays what it is, for a time.
 std::optional<std::string> SlowBrokers::look_for_recovery(BrokerId id, Broker& broker, Instant now) const {
   bool says_anything = false;
   for (size_t kind = 0; kind < kinds; ++kind) {
     const std::optional<milliseconds> figure = broker.progress.*kind_of[kind].figure;
     if (!figure) continue;
     says_anything = true;
+    broker.quiet_since.reset();
     if (*figure < limit(id, kind, now) / 2) continue;
     broker.since.reset();
     return std::nullopt;
   }
-  if (!says_anything) return std::nullopt;
+  if (!says_anything) {
+    if (!broker.quiet_since) broker.quiet_since = now;
+    if (now - *broker.quiet_since < forgiven_after) return std::nullopt;
+    broker.is_slow = false;
+    broker.since.reset();
+    broker.quiet_since.reset();
+    return fmt::format("broker {} is no longer taken for slow: it has written nothing for {} minutes", id,
+                       forgiven_after.count());
+  }
   if (!broker.since) broker.since = now;
   if (now - *broker.since < well_for) return std::nullopt;
   broker.is_slow = false;
@@ -107,7 +123,10 @@ std::optional<std::string> SlowBrokers::look_for_recovery(BrokerId id, Broker& b
 }
 
 void SlowBrokers::on_own_pause() {
-  for (auto& [id, broker] : brokers_) broker.since.reset();
+  for (auto& [id, broker] : brokers_) {
+    broker.since.reset();
+    broker.quiet_since.reset();
+  }
 }
 
 bool SlowBrokers::is_slow(BrokerId id) const {
@@ -119,6 +138,14 @@ std::set<BrokerId> SlowBrokers::slow() const {
   std::set<BrokerId> found;
   for (const auto& [id, broker] : brokers_) {
     if (broker.is_slow) found.insert(id);
+  }
+  return found;
+}
+
+std::set<BrokerId> SlowBrokers::suspects(Instant now) const {
+  std::set<BrokerId> found = slow();
+  for (const auto& [id, broker] : brokers_) {
+    if (broker.looked_slow_at && now - *broker.looked_slow_at <= said_within) found.insert(id);
   }
   return found;
 }

@@ -3,7 +3,9 @@
 // machine that makes all of them slow is nobody's failure, and moving leaders would mend nothing. So a majority is
 // never slow, and among two brokers nobody is.
 //
-// Nothing rests on it: a wrong suspicion costs elections, never data. A new controller begins with no history (R28).
+// Nothing rests on it: a wrong suspicion costs elections, never data. A new controller begins with no history (R28); so
+// that it does not make leaders of slow brokers until it has seen them for long enough, none returns to one that looks
+// slow at the moment.
 //
 // Pure; thread-compatible, lives with its ControllerState, on its monotonic clock.
 #pragma once
@@ -31,6 +33,8 @@ class SlowBrokers {
 
   [[nodiscard]] bool is_slow(BrokerId id) const;
   [[nodiscard]] std::set<BrokerId> slow() const;
+  // These, and those that have looked like it a moment ago.
+  [[nodiscard]] std::set<BrokerId> suspects(Instant now) const;
 
   // Leaderships are moved from one broker a minute: if that makes the next one slow, it was the load.
   [[nodiscard]] bool may_move(Instant now) const;
@@ -48,7 +52,9 @@ class SlowBrokers {
     Progress progress;
     std::array<std::optional<Said>, kinds> said;  // of each kind the last one
     bool is_slow = false;
-    std::optional<Instant> since;  // its figures have spoken for the opposite of is_slow
+    std::optional<Instant> since;           // its figures have spoken for the opposite of is_slow
+    std::optional<Instant> quiet_since;     // it is slow, and has said nothing of its work
+    std::optional<Instant> looked_slow_at;  // compared with its peers, last
   };
 
   // The upper one where there are two; unset where fewer than two of them have said anything lately.

@@ -198,6 +198,30 @@ def test_what_a_deletion_loses_is_no_sum_over_those_who_answer():
         true(tried.stderr.startswith("t: at least ") and "records" not in tried.stderr, f"with one that does not answer: {tried.stderr}")
 
 
+def test_an_unclean_election_says_what_it_costs_and_asks():
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "--assign", "1:2", "-c", "min.insync.replicas=1")
+        cluster.wait_isr("t")
+        equal(cluster.json("partition", "elect", "t", "--dry-run"),
+              [{"topic": "t", "partition": 0, "error": None, "leader": 1, "would_lead": 1, "may_lose": False}], "an election that is not needed")
+        cluster[2].kill()
+        cluster.naru("produce", "t", text_in="a\nb\n")  # which broker 1 alone holds
+        cluster[1].kill()
+        cluster[2].start()
+        wait_until(lambda: cluster.partition("t", 0)["leader"] is None, "a partition that nobody can lead", timeout=60)
+        unasked = cluster.run("partition", "elect", "t", "--unclean")
+        equal(unasked.returncode, 2, f"exit code without --yes: {unasked.stderr}")
+        true("what only broker 1 holds" in unasked.stdout and "only with --yes" in unasked.stderr, f"{unasked.stdout}{unasked.stderr}")
+        equal(cluster.json("partition", "elect", "t", "--unclean", "--dry-run"),
+              [{"topic": "t", "partition": 0, "error": None, "leader": None, "would_lead": 2, "may_lose": True}], "what would be done")
+        equal(cluster.partition("t", 0)["leader"], None, "leader before anybody said yes")
+        true("has a leader: t-0" in cluster.naru("partition", "elect", "t", "--unclean", "--yes"), "what is said when it is done")
+        wait_until(lambda: cluster.partition("t", 0)["leader"] == 2, "the leader that is left")
+        again = cluster.run("partition", "elect", "t", "--unclean")
+        equal((again.returncode, "nothing: it has a leader" in again.stdout), (0, True), f"nothing is asked where nothing can be lost: {again.stderr}")
+
+
 def test_records_are_looked_up_and_trimmed():
     with Cluster(1) as cluster:
         cluster.start()

@@ -182,7 +182,7 @@ def test_kill_by_command():
         true(any(f"\nharmed {n}\n" in said for n in (1, 2, 3)), f"what the command says stands beside the verdict: {said}")
 
 
-def test_the_harm_waits_for_the_group_to_have_committed_everywhere():
+def test_the_group_has_offsets_everywhere_when_the_harm_begins():
     """What a group without offsets asks of a dying broker makes librdkafka read anew, for which the brokers would be blamed."""
     with Cluster(3) as cluster:
         cluster.start()

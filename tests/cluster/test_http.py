@@ -225,6 +225,30 @@ def test_the_pages_files_are_served_as_they_are_and_compressed():
                       f"who may keep or read {path} asked from {origin}")
 
 
+def test_a_site_that_points_its_name_at_a_broker_learns_nothing():
+    """DNS rebinding: the browser takes the broker for the site, and only the name that it asks by tells them apart."""
+    with looks.give_ports(Cluster(3)) as cluster:
+        cluster[2].settings["naru.http.allowed.hosts"] = "kafka.example, .inner.example"
+        cluster.start()
+
+        def ask(broker, path, host):
+            connection = http.client.HTTPConnection(broker.host, broker.settings["naru.http.port"], timeout=20)
+            connection.request("GET", path, headers={"Host": host})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        for path in ("/api/v1/cluster", "/api/v1/events", "/api/v1/messages?topic=none", "/api/v1/configs"):
+            status, said = ask(cluster[1], path, "evil.example:9644")
+            equal(status, 403, f"{path}: {said}")
+            true("evil.example is not known here" in said and "naru.http.allowed.hosts" in said, said)
+        for host in ("localhost", f"localhost:{cluster[1].settings['naru.http.port']}", "[::1]:1", "10.0.0.1", cluster[2].host):
+            equal(ask(cluster[1], "/api/v1/cluster", host)[0], 200, f"asked as {host}")
+        wait_until(lambda: looks.get(cluster[1], "/healthz")[0] == 200, "health")
+        for path in ("/livez", "/readyz", "/healthz", "/metrics", "/", "/app.js"):
+            equal(ask(cluster[1], path, "evil.example")[0], 200, f"{path} by any name, as balancers and Prometheus have them")
+        for host, allowed in (("kafka.example:80", 200), ("a.inner.example", 200), ("evil.example", 403)):
+            equal(ask(cluster[2], "/api/v1/cluster", host)[0], allowed, f"the broker with the setting, asked as {host}")
+
+
 # What existing dashboards and alerts ask for: names of the JMX exporter and of kafka_exporter, with their labels.
 DASHBOARDS = {
     "topic": ["kafka_server_brokertopicmetrics_messagesin_total", "kafka_server_brokertopicmetrics_bytesin_total",

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import tempfile
 
-from naru_cluster import Cluster, clean_environment, wait_until
+from naru_cluster import Cluster, Workload, clean_environment, wait_until
 from support import equal, true
 
 
@@ -50,6 +50,25 @@ def test_verify_passes_over_kills_and_its_history_says_the_same():
         equal(checked.returncode, 0, checked.stderr)
         for key in ("sent", "acknowledged", "polled", "found", "copied", "commits", "anomalies", "leader_changes"):
             equal(again[key], verdict[key], key)
+
+
+def test_the_group_has_offsets_everywhere_before_a_fault_may_begin():
+    """Also one that has read nothing yet: what it would ask of a dying broker makes librdkafka read anew, for which the brokers are blamed."""
+    with Cluster(3) as cluster, tempfile.NamedTemporaryFile() as history:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "-p", 3, "-r", 3)
+        for partition in range(3):
+            cluster.naru("produce", "t", "-p", partition, text_in="one\ntwo\n")
+        cluster.naru("topic", "trim", "t", "-p", 1, "--before", 1, "--yes")
+        cluster.naru("group", "seek", "t-readers", "--topic", "t:2", "--to", 2, "--yes")
+        with Workload(cluster, "t", history=history.name) as load:
+            (group,) = cluster.json("group", "describe", "t-readers")
+            # The broker makes a new group wait three seconds for members: nothing was read yet.
+            equal({o["partition"]: o["committed"] for o in group["offsets"]}, {0: 0, 1: 1, 2: 2}, "committed when the workload is ready")
+            load.flow()
+            equal(load.stop()["passed"], True, "verdict")
+        told = pathlib.Path(history.name).read_text()
+        true("commit 1 0 0 0\n" in told and "committed 1\n" in told and "commit 2 0 1 1\n" in told, told[:400])
 
 
 def test_verify_with_acks_1_and_a_topic_of_its_own():

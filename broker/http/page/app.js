@@ -141,7 +141,7 @@ function App() {
     </nav>
     <main id="view" tabindex="-1">
       ${state.cluster === null
-        ? html`<p class="loading">${state.link === "lost" ? "No broker answers. Trying again" : "Connecting to the cluster"}</p>`
+        ? html`<p class="loading">${state.refusal ?? (state.link === "lost" ? "No broker answers. Trying again" : "Connecting to the cluster")}</p>`
         : route[0] === "topic"
           ? html`<${TopicView} key=${route[1]} name=${route[1]} />`
           : html`<${View} key=${at.name} route=${route} />`}

@@ -14,6 +14,7 @@ const state = {
   home: null, // the broker that the page came from
   base: "", // whom we talk to; "" is where the page came from
   link: "connecting", // connecting, live, lost
+  refusal: null, // what the broker says that will not answer this page
   traffic: new Map(), // broker id -> its newest rates
   history: [], // {time, in, out, messages} of the whole cluster, once a second
   moved: new Map(), // "topic/partition" -> when its leader changed, for a moment of colour
@@ -185,8 +186,8 @@ export async function run() {
       snapshot = false;
       changed();
       why = await followOne(base);
-    } catch {
-      // the next one, then
+    } catch (e) {
+      state.refusal = e.status === 403 ? e.message : null; // the next one, then
     }
     if (why === "reset") {
       snapshot = true;

@@ -93,7 +93,11 @@ TEST_CASE("commands that change a cluster") {
   CHECK_FALSE(move.balance);
   CHECK(parsed<PartitionMoveCommand>({"partition", "balance"}).balance);
   CHECK(parsed<PartitionMovesCommand>({"partition", "moves", "--cancel"}).cancel);
-  CHECK(parsed<PartitionElectCommand>({"partition", "elect", "t", "--unclean"}).unclean);
+  const auto elect = parsed<PartitionElectCommand>({"partition", "elect", "t", "--unclean", "--dry-run"});
+  CHECK(elect.unclean);
+  CHECK(elect.dry_run);
+  CHECK_FALSE(elect.yes);
+  CHECK(parsed<PartitionElectCommand>({"partition", "elect", "t", "--unclean", "-y"}).yes);
   CHECK(parsed<TopicTrimCommand>({"topic", "trim", "t", "--before", "7"}).before == "7");
   CHECK(parsed<WhyCommand>({"why", "group", "g"}).what == "group");
   CHECK(parse({"why", "not", "g"}).error() == Exit::usage);

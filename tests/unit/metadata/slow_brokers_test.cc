@@ -162,6 +162,55 @@ TEST_CASE("a slow broker that has nothing to write stays what it is") {
   REQUIRE(w.slow() == Ids{});
 }
 
+TEST_CASE("a slow broker that has had nothing to write for ten minutes is given another try") {
+  Watched w;
+  w.run(6s, {2, 800, 3});
+  w.run(9min, {2, unknown, 3});
+  SECTION("ten minutes without a word") {
+    w.run(59s, {2, unknown, 3});
+    REQUIRE(w.slow() == Ids{2});
+    w.run(2s, {2, unknown, 3});
+    REQUIRE(w.slow() == Ids{});
+    REQUIRE(w.lines.back() == "broker 2 is no longer taken for slow: it has written nothing for 10 minutes");
+    w.run(6s, {2, 800, 3});
+    REQUIRE(w.slow() == Ids{2});
+  }
+  SECTION("one more slow write, and they begin anew") {
+    w.run(100ms, {2, 800, 3});
+    w.run(9min, {2, unknown, 3});
+    REQUIRE(w.slow() == Ids{2});
+  }
+  SECTION("one quick write, too: a minute of those decides") {
+    w.run(100ms, {2, 3, 3});
+    w.run(9min, {2, unknown, 3});
+    REQUIRE(w.slow() == Ids{2});
+  }
+  SECTION("a controller that stood still does not know what was meanwhile") {
+    w.brokers.on_own_pause();
+    w.run(9min, {2, unknown, 3});
+    REQUIRE(w.slow() == Ids{2});
+  }
+}
+
+TEST_CASE("who looks slow is suspected at once, and until five seconds after") {
+  Watched w;
+  const auto suspects = [&] {
+    std::vector<int> ids;
+    for (const BrokerId id : w.brokers.suspects(w.now)) ids.push_back(id.value);
+    return ids;
+  };
+  w.run(200ms, {2, 800, 3});
+  REQUIRE(w.slow() == Ids{});
+  REQUIRE(suspects() == Ids{2});
+  w.run(4500ms, {2, unknown, 3});
+  REQUIRE(suspects() == Ids{2});
+  w.run(1s, {2, unknown, 3});
+  REQUIRE(suspects() == Ids{});
+  w.run(6s, {2, 800, 3});
+  w.run(1min, {2, unknown, 3});
+  REQUIRE(suspects() == Ids{2});  // it is slow
+}
+
 TEST_CASE("who registers anew, or is removed, has no history") {
   Watched w;
   w.run(6s, {2, 800, 3});
