@@ -330,7 +330,7 @@ void Directories::remove_old_strays() {
     strays_.erase(strays_.begin());
     options_.logger.info("{} has been unknown for long enough: deleted", path);
     options_.disk->offload(
-        common::disk::Job::changes, [disk = options_.disk, path] { return disk->remove_tree(path); },
+        common::disk::Job::removals, [disk = options_.disk, path] { return disk->remove_tree(path); },
         [logger = options_.logger, path](common::disk::IoResult<void> removed) {
           if (!removed) logger.warn("{} not deleted: {}", path, removed.error().message);
         });
