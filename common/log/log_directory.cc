@@ -582,6 +582,7 @@ void LogDirectory::lower_checkpoints(const TopicPartition& partition, const Ceil
     if (lower(kind, partition, to)) store_newest(kind, storing->begin(storing));
   };
   look(CheckpointKind::recovery_point, most.recovery_point);
+  look(CheckpointKind::cleaner, most.recovery_point);
   look(CheckpointKind::high_watermark, most.high_watermark);
   look(CheckpointKind::log_start, most.log_start);
   storing->end({});
