@@ -43,8 +43,9 @@ common::Awaitable<void> ProducerIdSource::take_block(common::Instant deadline) {
   if (block != nullptr && block->error == ErrorCode::none) {
     next_ = block->first.value;
     end_ = next_ + block->count;
-  } else if (block != nullptr) {
-    // A stale epoch heals by registering anew; asking again at once would only spin.
+  } else {
+    // A stale epoch heals by registering anew, and a controller that has too much to do says so at once: asking again
+    // at once would only spin.
     co_await common::sleep_until(shard_, std::min(deadline, shard_.now() + std::chrono::milliseconds(20)));
   }
   answered_.pulse();

@@ -19,6 +19,8 @@ using common::model::Result;
 
 namespace {
 
+constexpr size_t changes_at_a_time = 4;  // enough to keep the disk's pool busy
+
 std::vector<const LogDirectory*> views_of(const std::vector<std::unique_ptr<LogDirectory>>& directories) {
   std::vector<const LogDirectory*> all;
   for (const auto& directory : directories) all.push_back(directory.get());
@@ -141,7 +143,7 @@ void Directories::begin_creation(const TopicPartition& partition, Creation creat
       partition, [this, alive = std::weak_ptr(alive_), directory, partition,
                   creation = std::move(creation)](const common::disk::IoResult<void>& stored) {
         if (alive.expired()) return;
-        if (stored) return make(*directory, partition, creation);
+        if (stored) return in_turn([this, directory, partition, creation] { make(*directory, partition, creation); });
         fail_creation(partition, creation, {ErrorCode::kafka_storage_error, stored.error().message});
         if (!common::disk::may_pass(stored.error().fault))
           report_failure(directory->path(), {ErrorCode::kafka_storage_error, stored.error().message});
@@ -175,6 +177,7 @@ void Directories::make(LogDirectory& made_in, const TopicPartition& partition, C
       [this, alive = std::weak_ptr(alive_), directory, partition, path,
        creation = std::move(creation)](const common::disk::IoResult<void>& there) {
         if (alive.expired()) return;
+        end_turn();
         if (!there && !common::disk::may_pass(there.error().fault)) report_failure(directory->path(), path->error());
         if (!*path) return fail_creation(partition, creation, path->error());
         if (directory->failure())
@@ -185,6 +188,27 @@ void Directories::make(LogDirectory& made_in, const TopicPartition& partition, C
         log.never_in_sync = creation.copy == common::log::NewCopy::counts_later;
         creation.reply->post([done = creation.done, placed = std::move(log)] { done(placed); });
       });
+}
+
+// Each is a few syncs, a topic can have a thousand, and logs sync by the same threads: what acknowledgements wait for
+// must not stand behind all of them (R32).
+void Directories::in_turn(std::function<void()> change) {
+  changes_.push_back(std::move(change));
+  start_changes();
+}
+
+void Directories::end_turn() {
+  --changing_;
+  start_changes();
+}
+
+void Directories::start_changes() {
+  while (changing_ < changes_at_a_time && !changes_.empty()) {
+    const std::function<void()> change = std::move(changes_.front());
+    changes_.pop_front();
+    ++changing_;
+    change();
+  }
 }
 
 void Directories::remove(TopicPartition partition, TopicId topic_id, std::shared_ptr<common::log::JobGate> jobs) {
@@ -200,7 +224,8 @@ void Directories::remove(TopicPartition partition, TopicId topic_id, std::shared
 // As long as it is there its name is taken: another topic of that name would find its records.
 void Directories::take_away(const Removal& removal) {
   if (removal.directory->failure()) return;  // the next start sees to it
-  forget_then(removal.partition, *removal.directory, [this, removal] { delete_it(removal); });
+  forget_then(removal.partition, *removal.directory,
+              [this, removal] { in_turn([this, removal] { delete_it(removal); }); });
 }
 
 // R44: before its name is free, or the next start would miss it. A full disk is no reason to keep it (R81).
@@ -218,6 +243,7 @@ void Directories::delete_it(const Removal& removal) {
       removal.partition, removal.unique, removal.jobs,
       [this, alive = std::weak_ptr(alive_), removal](const common::disk::IoResult<void>& deleted) {
         if (alive.expired()) return;
+        end_turn();
         if (deleted) return on_removed(removal.partition);
         options_.logger.error("{} not deleted: {}", removal.partition, deleted.error().message);
         if (!common::disk::may_pass(deleted.error().fault))
@@ -330,7 +356,7 @@ void Directories::remove_old_strays() {
     strays_.erase(strays_.begin());
     options_.logger.info("{} has been unknown for long enough: deleted", path);
     options_.disk->offload(
-        common::disk::Job::changes, [disk = options_.disk, path] { return disk->remove_tree(path); },
+        common::disk::Job::removals, [disk = options_.disk, path] { return disk->remove_tree(path); },
         [logger = options_.logger, path](common::disk::IoResult<void> removed) {
           if (!removed) logger.warn("{} not deleted: {}", path, removed.error().message);
         });

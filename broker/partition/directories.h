@@ -6,6 +6,7 @@
 //
 // Lives on one shard (`home`); calls marked so may come from any thread, and answer on the caller's shard.
 #pragma once
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -164,6 +165,10 @@ class Directories {
   void read_space(common::log::LogDirectory& directory, SpaceSeen seen);
   void begin_creation(const TopicPartition& partition, Creation creation);
   void make(common::log::LogDirectory& directory, const TopicPartition& partition, Creation creation);
+  // Directories are made and renamed a few at a time. `change` ends its turn by end_turn().
+  void in_turn(std::function<void()> change);
+  void end_turn();
+  void start_changes();
   static void refuse_name(const Creation& creation, const common::log::LogDirectory& failed);
   void fail_creation(const TopicPartition& partition, const Creation& creation, const common::model::Error& error);
   void rename_aside(common::log::LogDirectory& directory, const PlacedLog& log, common::log::Aside aside,
@@ -210,6 +215,8 @@ class Directories {
   };
   std::map<TopicPartition, Lowered> lowered_;
   uint64_t lowerings_ = 0;
+  std::deque<std::function<void()>> changes_;
+  size_t changing_ = 0;
   std::vector<Removal> not_removed_;
   std::vector<std::function<void()>> not_lowered_;
   std::vector<std::function<void()>> not_set_aside_;

@@ -116,6 +116,7 @@ Awaitable<void> Directories::checkpoint_some(std::vector<CheckpointKind> kinds) 
     if (cut == lowered_.end()) continue;
     const common::log::Ceilings& most = cut->second.most;
     r.recovery_point = std::min(r.recovery_point, most.recovery_point);
+    r.cleaned_offset = std::min(r.cleaned_offset, most.recovery_point);
     r.high_watermark = std::min(r.high_watermark, most.high_watermark.value_or(r.high_watermark));
     r.log_start_offset = std::min(r.log_start_offset, most.log_start.value_or(r.log_start_offset));
   }

@@ -128,9 +128,10 @@ struct MachineIdentity {
 enum class OpenMode { existing, create_if_missing };
 // What replace_file waits for: `kernel` survives the death of the process, `medium` also the loss of power.
 enum class Durability { kernel, medium };
-// Reads never queue behind syncs and removals; urgent changes go before all changes that wait, for the few short ones
-// that replicas are out of service for.
-enum class Job { reads, changes, urgent_changes };
+// Reads never queue behind syncs and changes; urgent changes go before all changes that wait, for the few short ones
+// that replicas are out of service for. Removals are what nobody waits for: to free the blocks of a big file may take a
+// file system long, and a topic that is deleted has hundreds. No sync may stand behind those.
+enum class Job { reads, changes, urgent_changes, removals };
 
 class Disk {
  public:

@@ -83,7 +83,8 @@ class DiskPool::Workers {
 
 DiskPool::DiskPool(Options options)
     : sync_(std::make_unique<Workers>(options.sync_threads, "disk-sync")),
-      read_(std::make_unique<Workers>(options.read_threads, "disk-read")) {}
+      read_(std::make_unique<Workers>(options.read_threads, "disk-read")),
+      removal_(std::make_unique<Workers>(1, "disk-remove")) {}
 DiskPool::~DiskPool() = default;
 void DiskPool::run_sync(std::function<void()> job) {
   sync_->run(std::move(job));
@@ -93,6 +94,9 @@ void DiskPool::run_sync_next(std::function<void()> job) {
 }
 void DiskPool::run_read(std::function<void()> job) {
   read_->run(std::move(job));
+}
+void DiskPool::run_removal(std::function<void()> job) {
+  removal_->run(std::move(job));
 }
 
 namespace {
@@ -583,6 +587,8 @@ class KernelDisk final : public Disk {
         return pool_.run_sync(std::move(work));
       case Job::urgent_changes:
         return pool_.run_sync_next(std::move(work));
+      case Job::removals:
+        return pool_.run_removal(std::move(work));
     }
   }
 

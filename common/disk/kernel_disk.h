@@ -9,7 +9,8 @@
 
 namespace common::disk {
 
-// Threads for what may take long. Two kinds, so that a read never waits behind a sync.
+// Threads for what may take long. Three kinds, so that a read never waits behind a sync, nor either of them behind what
+// is removed: by one thread.
 class DiskPool {
  public:
   struct Options {
@@ -21,11 +22,13 @@ class DiskPool {
   void run_sync(std::function<void()> job);
   void run_sync_next(std::function<void()> job);  // before what waits
   void run_read(std::function<void()> job);
+  void run_removal(std::function<void()> job);
 
  private:
   class Workers;
   std::unique_ptr<Workers> sync_;
   std::unique_ptr<Workers> read_;
+  std::unique_ptr<Workers> removal_;
 };
 
 struct KernelDiskOptions {

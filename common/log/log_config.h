@@ -55,7 +55,7 @@ struct OpenHints {
 
 // A log was cut, or began anew: what the checkpoints may say of it at most. None: they say no more already.
 struct Ceilings {
-  model::Offset recovery_point;
+  model::Offset recovery_point;  // and what is compacted: what comes where the log was cut is not
   std::optional<model::Offset> high_watermark;
   std::optional<model::Offset> log_start;
 };

@@ -476,15 +476,17 @@ Result<void> LogDirectory::begin_run() {
   if (!removed && removed.error().fault != IoFault::not_found) return as_result(removed);
   if (auto synced = disk_.sync_directory(path_); !synced) return as_result(synced);
   has_begun_ = true;
-  for (const std::string& leaving : to_delete_) {
-    disk_.offload(
-        disk::Job::changes, [d = &disk_, leaving] { return d->remove_tree(leaving); },
-        [logger = logger_, leaving](const IoResult<void>& result) {
-          if (!result) logger.warn("{} not removed: {}", leaving, result.error().message);
-        });
-  }
-  to_delete_.clear();
+  for (const std::string& leaving : std::exchange(to_delete_, {})) remove_leaving(leaving);
   return {};
+}
+
+// Nobody waits for it: what is left of it goes at the next start.
+void LogDirectory::remove_leaving(const std::string& leaving) {
+  disk_.offload(
+      disk::Job::removals, [d = &disk_, leaving] { return d->remove_tree(leaving); },
+      [logger = logger_, leaving](const IoResult<void>& result) {
+        if (!result) logger.warn("{} not removed: {}", leaving, result.error().message);
+      });
 }
 
 void LogDirectory::note_broker_epoch(BrokerEpoch epoch, disk::Done<void> done) {
@@ -580,6 +582,7 @@ void LogDirectory::lower_checkpoints(const TopicPartition& partition, const Ceil
     if (lower(kind, partition, to)) store_newest(kind, storing->begin(storing));
   };
   look(CheckpointKind::recovery_point, most.recovery_point);
+  look(CheckpointKind::cleaner, most.recovery_point);
   look(CheckpointKind::high_watermark, most.high_watermark);
   look(CheckpointKind::log_start, most.log_start);
   storing->end({});
@@ -687,12 +690,10 @@ void LogDirectory::delete_partition(const TopicPartition& partition, const model
         // Not there: an earlier attempt got so far.
         auto renamed = d->rename(from, to);
         if (!renamed && renamed.error().fault != IoFault::not_found) return renamed;
-        if (auto synced = d->sync_directory(parent); !synced) return synced;
-        // What is left of it goes at the next start.
-        if (auto removed = d->remove_tree(to); !removed && !disk::may_pass(removed.error().fault)) return removed;
-        return {};
+        return d->sync_directory(parent);
       },
-      [done = std::move(done)](const IoResult<void>& result) {
+      [this, weak = std::weak_ptr(pending_), to, done = std::move(done)](const IoResult<void>& result) {
+        if (result && !weak.expired()) remove_leaving(to);
         if (done) done(result);
       });
 }

@@ -135,6 +135,7 @@ class Log::Impl {
   void remove_below_start();
   void remove_files(std::vector<std::unique_ptr<Segment>> segments);
   void remove_names(std::vector<std::string> names);
+  void remove_for_good(std::vector<std::string> names);
   void tick(const Now& now);
   void reload_producers(Offset end);
   [[nodiscard]] Result<records::ProducerStateTable> read_producers();

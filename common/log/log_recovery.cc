@@ -52,7 +52,9 @@ Result<void> LogRecovery::finish_left_overs() {
     const std::string name = log_.path(entry.name);
     if (entry.name.ends_with(deleted_suffix) || entry.name.ends_with(cleaned_suffix) || entry.name.ends_with(".tmp")) {
       if (mutant<"R80-keeps-unfinished-replacements">()) continue;
-      if (auto removed = disk_.remove_file(name); !removed) return storage(removed);
+      // Or whoever had this log open before has just done it.
+      auto removed = disk_.remove_file(name);
+      if (!removed && removed.error().fault != IoFault::not_found) return storage(removed);
       changed = true;
     }
   }

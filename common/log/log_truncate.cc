@@ -511,6 +511,23 @@ size_t Log::Impl::apply_retention(const Now& now, Offset high_watermark) {
   return count;
 }
 
+// Not in line with the log's other jobs, of which a flush is one: a file of a gigabyte can take long to go. Nor through
+// the gate: a file that has such a name by then, whoever's it is, is to go too.
+void Log::Impl::remove_for_good(std::vector<std::string> names) {
+  disk.offload(
+      disk::Job::removals,
+      [d = &disk, names = std::move(names)]() -> IoResult<void> {
+        for (const std::string& name : names) {
+          auto removed = d->remove_file(name);
+          if (!removed && removed.error().fault != IoFault::not_found) return removed;
+        }
+        return {};
+      },
+      guarded([this](const IoResult<void>& result) {
+        if (!result) note(result.error(), "removing files");
+      }));
+}
+
 void Log::Impl::tick(const Now& now) {
   if (is_closed || failure) return;
   if (!is_emptying) {
@@ -522,19 +539,7 @@ void Log::Impl::tick(const Now& now) {
     if (*removal.due <= now.monotonic) due.insert(due.end(), removal.paths.begin(), removal.paths.end());
   }
   std::erase_if(removals, [&](const Removal& r) { return *r.due <= now.monotonic; });
-  if (!due.empty()) {
-    run_job(
-        [d = &disk, due]() -> IoResult<void> {
-          for (const std::string& name : due) {
-            auto removed = d->remove_file(name);
-            if (!removed && removed.error().fault != IoFault::not_found) return removed;
-          }
-          return {};
-        },
-        guarded([this](const IoResult<void>& result) {
-          if (!result) note(result.error(), "removing files");
-        }));
-  }
+  if (!due.empty()) remove_for_good(std::move(due));
   if (config.flush_ms && flushed < log_end) {
     if (!unflushed_since) unflushed_since = now.monotonic;
     if (now.monotonic - *unflushed_since >= *config.flush_ms) flush([](const Result<Offset>&) {});

@@ -1,5 +1,4 @@
 #include "api/broker_fixture.h"
-#include "broker/api/producer_id_source.h"
 #include "common/net/networks.h"
 #include "kafka/add_raft_voter.h"
 #include "kafka/alter_partition_reassignments.h"
@@ -9,7 +8,6 @@
 #include "kafka/describe_topic_partitions.h"
 #include "kafka/elect_leaders.h"
 #include "kafka/find_coordinator.h"
-#include "kafka/init_producer_id.h"
 #include "kafka/list_partition_reassignments.h"
 #include "kafka/metadata.h"
 #include "kafka/remove_raft_voter.h"
@@ -714,45 +712,6 @@ TEST_CASE("DescribeAcls says that there is no authorizer") {
   kafka::DescribeAclsRequest request;
   for (int16_t version = 0; version <= 3; ++version) {
     REQUIRE(broker.ask<kafka::DescribeAclsResponse>(request, version).error_code == ErrorCode::security_disabled);
-  }
-}
-
-TEST_CASE("InitProducerId refuses transactional ids in words of its own") {
-  BrokerFixture broker;
-  kafka::InitProducerIdRequest request;
-  request.transactional_id = "t";
-  REQUIRE(broker.ask<kafka::InitProducerIdResponse>(request, 0).error_code == ErrorCode::invalid_request);
-  request.transactional_id.reset();
-  request.producer_id = 5;
-  REQUIRE(broker.ask<kafka::InitProducerIdResponse>(request, 3).error_code == ErrorCode::invalid_request);
-}
-
-TEST_CASE("InitProducerId gives each producer an id of its own, from one block after the other (R96)") {
-  BrokerFixture broker;
-  int64_t first = 1000;
-  broker.controller.answer = [&](const meta::ControllerRequest&) -> meta::ControllerAnswer {
-    first += 1000;
-    return meta::AllocateProducerIdsAnswer{
-        .error = ErrorCode::none, .first = common::model::ProducerId(first), .count = 3};
-  };
-  ProducerIdSource source(*broker.context.shard, broker.controller, BrokerId(1),
-                          [] { return std::optional(BrokerEpoch(7)); });
-  broker.context.producer_ids = &source;
-  kafka::InitProducerIdRequest request;
-  request.transactional_id.reset();
-  std::vector<int64_t> ids;
-  for (int i = 0; i < 5; ++i) {
-    const auto response = broker.ask<kafka::InitProducerIdResponse>(request, 4);
-    REQUIRE(response.error_code == ErrorCode::none);
-    REQUIRE(response.producer_epoch == 0);
-    ids.push_back(response.producer_id);
-  }
-  REQUIRE(ids == std::vector<int64_t>{2000, 2001, 2002, 3000, 3001});
-  REQUIRE(broker.controller.requests.size() == 2);
-  for (const meta::ControllerRequest& asked : broker.controller.requests) {
-    const auto* block = std::get_if<meta::AllocateProducerIds>(&asked);
-    REQUIRE(block != nullptr);
-    REQUIRE(block->broker_epoch == BrokerEpoch(7));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include <map>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "common/disk/kernel_disk.h"
 #include "common/log/log_directory.h"
@@ -82,6 +84,27 @@ size_t open_descriptors(const std::string& under) {
   return count;
 }
 
+// The thread that removes is busy until opened.
+class BusyRemoval {
+ public:
+  explicit BusyRemoval(DiskPool& pool) {
+    std::latch busy(1);
+    pool.run_removal([&busy, opened = gate_.get_future().share()] {
+      busy.count_down();
+      opened.wait();
+    });
+    busy.wait();
+  }
+  ~BusyRemoval() { open(); }
+  void open() {
+    if (!std::exchange(is_open_, true)) gate_.set_value();
+  }
+
+ private:
+  std::promise<void> gate_;
+  bool is_open_ = false;
+};
+
 }  // namespace
 
 TEST_CASE("many files share few descriptors") {
@@ -139,6 +162,75 @@ TEST_CASE("an urgent change goes before the changes that wait") {
   second.set_value();
   o.run_until([&] { return done == 6; });
   REQUIRE(order == std::vector<int>{0, 1, 2, 3});
+}
+
+TEST_CASE("no sync of a log waits while the file system removes what had been deleted (R78)") {
+  Owner o;
+  o.make(4);
+  LogConfig config;
+  config.segment_bytes = 400;
+  config.file_delete_delay = std::chrono::milliseconds(0);
+  LogEnvironment environment;
+  environment.disk = o.disk.get();
+  auto log = Log::open(environment, o.root + "/orders-0", config, {}, TimestampMs(1));
+  REQUIRE(log);
+  const auto put = [&] { REQUIRE((*log)->append_own(make_batch({}), LeaderEpoch(0), TimestampMs(1))); };
+  const auto flush = [&] {
+    std::optional<bool> flushed;
+    (*log)->flush([&](const auto& r) { flushed = r.has_value(); });
+    o.run_until([&] { return flushed.has_value(); });
+    return *flushed;
+  };
+  const auto deleted = [&] {
+    const auto entries = o.disk->list(o.root + "/orders-0").value();
+    return std::count_if(entries.begin(), entries.end(), [](const auto& e) { return e.name.ends_with(".deleted"); });
+  };
+  for (int i = 0; i < 12; ++i) put();
+  BusyRemoval removal(o.pool);
+  (*log)->advance_log_start((*log)->log_end_offset());
+  REQUIRE(flush());  // behind the files' new names
+  REQUIRE(deleted() > 0);
+  const common::log::Now later{common::model::Instant(std::chrono::seconds(1)), TimestampMs(2)};
+  (*log)->tick(later);
+  put();
+  CHECK(flush());
+  CHECK(deleted() > 0);
+  removal.open();
+  std::optional<bool> removed;
+  o.disk->offload(common::disk::Job::removals, [] { return common::disk::IoResult<void>(); },
+                  [&](const auto&) { removed = true; });
+  o.run_until([&] { return removed.has_value(); });
+  CHECK(deleted() == 0);
+}
+
+TEST_CASE("the name of a partition that is deleted is free before its files are gone (R42)") {
+  Owner o;
+  o.make(4);
+  auto directory = LogDirectory::open(*o.disk, o.root + "/data");
+  REQUIRE(directory);
+  const common::model::TopicPartition orders{"orders", common::model::PartitionIndex(0)};
+  REQUIRE((*directory)->create_partition(orders, common::model::Uuid::from_halves(1, 1)));
+  REQUIRE((*directory)->begin_run());
+  const auto leaving = [&] {
+    const auto entries = o.disk->list(o.root + "/data").value();
+    return std::count_if(entries.begin(), entries.end(), [](const auto& e) { return e.name.ends_with("-delete"); });
+  };
+  BusyRemoval removal(o.pool);
+  std::optional<bool> deleted;
+  (*directory)->delete_partition(orders, common::model::Uuid::from_halves(2, 2), {},
+                                 [&](const auto& r) { deleted = r.has_value(); });
+  o.run_until([&] { return deleted.has_value(); });
+  CHECK(deleted == true);
+  CHECK(leaving() == 1);
+  CHECK((*directory)->create_partition(orders, common::model::Uuid::from_halves(1, 2)));
+  removal.open();
+  std::optional<bool> removed;
+  o.disk->offload(common::disk::Job::removals, [] { return common::disk::IoResult<void>(); },
+                  [&](const auto&) { removed = true; });
+  o.run_until([&] { return removed.has_value(); });
+  CHECK(leaving() == 0);
+  CHECK(o.disk->list((*directory)->partition_path(orders)));
+  directory->reset();
 }
 
 TEST_CASE("a disk that goes away waits for what its files have asked of the pool, as its owner goes next") {

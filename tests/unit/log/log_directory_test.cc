@@ -281,10 +281,11 @@ TEST_CASE("a recovery point is lowered before it is said to be (R71)") {
   REQUIRE(directory->hints_for(other).recovery_point == Offset(5));
 }
 
-TEST_CASE("high watermark and log start are lowered with the recovery point, where they are to be (R71)") {
+TEST_CASE("what else checkpoints say is lowered with the recovery point, where it is to be (R71, R107)") {
   SimulatedDisk disk;
   auto directory = begun(disk);
-  for (const auto kind : {CheckpointKind::recovery_point, CheckpointKind::high_watermark, CheckpointKind::log_start})
+  for (const auto kind : {CheckpointKind::recovery_point, CheckpointKind::high_watermark, CheckpointKind::log_start,
+                          CheckpointKind::cleaner})
     REQUIRE(directory->store_checkpoint_blocking(kind, {{orders, Offset(12)}}));
   int done = 0;
   const auto lower = [&](const Ceilings& most) {
@@ -303,6 +304,7 @@ TEST_CASE("high watermark and log start are lowered with the recovery point, whe
   REQUIRE(hints.recovery_point == Offset(7));
   REQUIRE(hints.high_watermark == Offset(9));
   REQUIRE(hints.log_start_offset == Offset(3));
+  REQUIRE(hints.cleaned_to == Offset(7));
 }
 
 TEST_CASE("a checkpoint that could not be changed is not believed to be (R42, R71)") {

@@ -133,6 +133,31 @@ TEST_CASE("one of two directories fails: the other goes on, and the controller i
   REQUIRE(volumes[1].space.has_value());
 }
 
+TEST_CASE("directories are made and deleted a few at a time: syncs pass between those of a big topic (R32)") {
+  Broker b;
+  b.register_broker();
+  const auto there = [&] {
+    const auto paths = b.disk->paths();
+    return std::ranges::count_if(paths, [](const std::string& path) {
+      return path.starts_with("data/orders-") && path.ends_with("-checkpoint") &&
+             path.find("-delete") == std::string::npos;
+    });
+  };
+  b.slower = 40ms;  // and 2 ms: one after the other ends within the 100 ms of apply()
+  b.create(orders, "orders", 40);
+  CHECK(there() > 0);
+  CHECK(there() <= 12);
+  b.advance(1s);
+  for (int i = 0; i < 40; ++i) REQUIRE(b.find(orders, i));
+  REQUIRE(there() == 40);
+  b.apply({metadata::RemoveTopicRecord{orders}});
+  CHECK(there() < 40);
+  CHECK(there() >= 28);
+  b.advance(1s);
+  CHECK(there() == 0);
+  CHECK_FALSE(b.has_path("-delete"));
+}
+
 TEST_CASE("no replica is made in the place of a disk that was taken away (R44, R76)") {
   Broker b({"a", "b"});
   b.register_broker();
