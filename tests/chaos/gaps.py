@@ -50,6 +50,12 @@ class Round:
     broken: str                 # which promise, in words; empty when none
 
 
+def plan(kinds, controller, others):
+    """Who is harmed, and who leads the topic of each kind."""
+    victim = controller if kinds[0] in ("controller", "both") else others[0]
+    return victim, {kind: others[1] if kind in ("follower", "controller") else victim for kind in kinds}
+
+
 class Series:
     def __init__(self, run, target, hosts=None):
         self.run = run
@@ -78,14 +84,11 @@ class Series:
     def round(self, kinds):
         """One death, and what it cost the clients of each kind."""
         controller = self.settled()
-        a, b = random.sample([n for n in (1, 2, 3) if n != controller], 2)
-        victim = controller if kinds[0] in ("controller", "both") else a
+        victim, leaders = plan(kinds, controller, random.sample([n for n in (1, 2, 3) if n != controller], 2))
         self.count += 1
-        topics = {}
-        for kind in kinds:
-            leader = b if kind in ("follower", "controller") else victim
-            topics[kind] = f"{kind}-{self.count}"
-            self._topics(topics[kind], leader, with_fresh=kind in SILENT)
+        topics = {kind: f"{kind}-{self.count}" for kind in kinds}
+        for kind, topic in topics.items():
+            self._topics(topic, leaders[kind], with_fresh=kind in SILENT)
         with contextlib.ExitStack() as clients:
             loads = {kind: clients.enter_context(Workload(self.cluster, topics[kind], rate=200, consumers=1)) for kind in kinds}
             for load in loads.values():
