@@ -232,6 +232,7 @@ class Measurement:
         self.targets = targets
         self.out = out
         self.until = until
+        self.series = []
         self.rounds = []
         self.bad = 0
 
@@ -246,15 +247,16 @@ class Measurement:
             print(json.dumps({"target": target, **dataclasses.asdict(one)}), file=self.out, flush=True)
 
     def turn(self, series, kinds):
-        for other in self.series:
-            other.settled()
         try:
+            for other in self.series:
+                other.settled()
             for one in series.round(kinds):
                 self.tell(series.target, one)
-        except Failed as failure:
+        except (Failed, SystemExit) as failure:  # SystemExit: a broker ended by itself
             self.bad += 1
             print(f"FAIL    {series.target} {' '.join(kinds)}: {failure}", flush=True)
-            series.whole()
+            for each in self.series:
+                each.whole()
 
     def take(self, groups, runs, seed, on_hosts):
         made = []
@@ -289,12 +291,16 @@ def main(given):
         out = files.enter_context(open(given.json, "w", encoding="utf-8")) if given.json else None
         until = time.monotonic() + 60 * given.minutes if given.minutes else float("inf")
         measurement = Measurement(targets, out, until)
-        for on_hosts in (False, True):
-            wanted = [group for group in groups if (group == ("partition",)) == on_hosts]
-            if wanted and on_hosts and missing("namespaces"):
-                print(f"SKIPPED partition: {missing('namespaces')}", flush=True)
-            elif wanted:
-                measurement.take(wanted, runs, seed, on_hosts)
+        try:
+            for on_hosts in (False, True):
+                wanted = [group for group in groups if (group == ("partition",)) == on_hosts]
+                if wanted and on_hosts and missing("namespaces"):
+                    print(f"SKIPPED partition: {missing('namespaces')}", flush=True)
+                elif wanted:
+                    measurement.take(wanted, runs, seed, on_hosts)
+        except KeyboardInterrupt:
+            print("called off: what there is so far", flush=True)
+            measurement.bad += 1
     if measurement.rounds:
         print("\n" + table(measurement.rounds))
     return 1 if measurement.bad or not measurement.rounds else 0
