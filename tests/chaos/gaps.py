@@ -258,7 +258,8 @@ class Measurement:
             for each in self.series:
                 each.whole()
 
-    def take(self, groups, runs, seed, on_hosts):
+    def take(self, groups, runs, seed):
+        on_hosts = ("partition",) in groups  # then all of them, so that each target has one cluster
         made = []
         try:
             self.series = []
@@ -285,6 +286,9 @@ def main(given):
     runs = given.runs or 20
     targets = ("naru", "kafka") if given.target == "both" else (given.target,)
     kinds = [k for k in KINDS if not given.names[1:] or k in given.names[1:]]
+    if "partition" in kinds and missing("namespaces"):
+        print(f"SKIPPED partition: {missing('namespaces')}", flush=True)
+        kinds.remove("partition")
     groups = [group for group in (tuple(k for k in together if k in kinds) for together in TOGETHER) if group]
     print(f"chaos gaps: seed {seed}, {runs} runs of {', '.join(kinds)}", flush=True)
     with contextlib.ExitStack() as files:
@@ -292,12 +296,7 @@ def main(given):
         until = time.monotonic() + 60 * given.minutes if given.minutes else float("inf")
         measurement = Measurement(targets, out, until)
         try:
-            for on_hosts in (False, True):
-                wanted = [group for group in groups if (group == ("partition",)) == on_hosts]
-                if wanted and on_hosts and missing("namespaces"):
-                    print(f"SKIPPED partition: {missing('namespaces')}", flush=True)
-                elif wanted:
-                    measurement.take(wanted, runs, seed, on_hosts)
+            measurement.take(groups, runs, seed)
         except KeyboardInterrupt:
             print("called off: what there is so far", flush=True)
             measurement.bad += 1
