@@ -133,10 +133,10 @@ class KafkaBroker(Broker):
         (self.dir / "server.properties").write_text(self.properties())
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                java_command("kafka.Kafka", self.dir / "server.properties", version=self.cluster.version, jvm=self.cluster.jvm,
-                             log="broker"),
+                [*(self.cluster.enter if self.enter is None else self.enter),
+                 *java_command("kafka.Kafka", self.dir / "server.properties", version=self.cluster.version, jvm=self.cluster.jvm, log="broker")],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.dir,
-                preexec_fn=_die_with_parent, env=clean_environment())
+                preexec_fn=_die_with_parent, env=clean_environment() | self.environment)
         return self
 
 
@@ -175,7 +175,7 @@ class KafkaCluster(Cluster):
 
     def java(self, main, *words, timeout=120.0):
         """One of Kafka's own tools, with this cluster's addresses; returns what it printed."""
-        done = subprocess.run(java_command(main, "--bootstrap-server", self.bootstrap, *words, version=self.version),
+        done = subprocess.run([*self.enter, *java_command(main, "--bootstrap-server", self.bootstrap, *words, version=self.version)],
                               capture_output=True, text=True, timeout=timeout, check=False)
         if done.returncode != 0:
             raise Failed(f"{main} ended with {done.returncode}: {last_lines(done.stdout + done.stderr)}")

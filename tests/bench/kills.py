@@ -1,9 +1,8 @@
 """Brokers that end under a steady producer: how long a partition goes without an acknowledgement.
 
 Each kill has a cluster of its own, and the partitions are laid around the controller wherever it happens to be, so a kill
-hits what it is meant to hit without moving the controller first. A new cluster also keeps kills apart: a controller that
-has fenced a broker because its address refused connections is slower to believe that of the same broker again for a
-while, so the second kill of one broker is another figure than the first.
+hits what it is meant to hit without moving the controller first. scripts/chaos gaps measures the same on one cluster, also
+of Apache Kafka: a broker that registers anew is believed dead as quickly as the first time.
 """
 import time
 

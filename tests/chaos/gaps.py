@@ -1,10 +1,15 @@
 """scripts/chaos gaps: how long writes stop for each kind of death, on one cluster, N times each.
 
-Each round has a topic and clients of its own, so that no client profits from what it learnt in an earlier round. What is
+Each round has topics and clients of its own, so that no client profits from what it learnt in an earlier round. What is
 measured is the longest time without an acknowledgement that an idempotent acks=all producer (librdkafka at its
 defaults) saw. Where the harmed broker is silent, the client in flight waits for its own timeout; then what counts is
 when a client that begins after the harm has its first write acknowledged.
+
+Two targets are up at the same time and take turns, a round each, and a round begins when both are whole again: what else
+the machine does meets both alike. Kinds that one and the same death shows (who loses a leader and who loses a follower by it)
+share a round, each with a topic and clients of its own.
 """
+import collections
 import contextlib
 import dataclasses
 import json
@@ -31,13 +36,24 @@ KINDS = {  # kind: (what, target median / worst in ms)
 }
 
 
+TOGETHER = [("follower", "leader"), ("controller", "both"), ("sigterm",), ("all",), ("pause",), ("partition",)]
+SILENT = ("pause", "partition")  # nothing tells that the broker is gone
+
+
 @dataclasses.dataclass
 class Round:
     kind: str
     ms: float
     in_flight_ms: float | None  # of clients that were writing when it happened, where that is another figure
     acks: int
-    anomalies: int
+    anomalies: dict
+    broken: str                 # which promise, in words; empty when none
+
+
+def plan(kinds, controller, others):
+    """Who is harmed, and who leads the topic of each kind."""
+    victim = controller if kinds[0] in ("controller", "both") else others[0]
+    return victim, {kind: others[1] if kind in ("follower", "controller") else victim for kind in kinds}
 
 
 class Series:
@@ -55,43 +71,73 @@ class Series:
         self.cluster.wait_healthy(120)
         return wait_until(self.cluster.controller, "a controller")
 
-    def round(self, kind):
+    def whole(self):
+        """After a round that broke off: everybody runs, and hears everybody."""
+        if self.hosts:
+            self.hosts.heal()
+        for broker in self.cluster.brokers:
+            if broker.running:
+                broker.resume()
+            else:
+                broker.start()
+
+    def round(self, kinds):
+        """One death, and what it cost the clients of each kind."""
         controller = self.settled()
-        a, b = random.sample([n for n in (1, 2, 3) if n != controller], 2)
+        victim, leaders = plan(kinds, controller, random.sample([n for n in (1, 2, 3) if n != controller], 2))
         self.count += 1
-        topic = f"{kind}-{self.count}"
-        leader = controller if kind == "both" else a
+        topics = {kind: f"{kind}-{self.count}" for kind in kinds}
+        for kind, topic in topics.items():
+            self._topics(topic, leaders[kind], with_fresh=kind in SILENT)
+        with contextlib.ExitStack() as clients:
+            loads = {kind: clients.enter_context(Workload(self.cluster, topics[kind], rate=200, consumers=1)) for kind in kinds}
+            for load in loads.values():
+                load.flow()
+            for load in loads.values():
+                load.mark()
+            harm = self._silent if kinds[0] in SILENT else self._all if kinds[0] == "all" else self._dead
+            figures = harm(kinds[0], victim, loads, topics)
+            rounds = [self._judged(kind, *figures[kind], loads[kind].stop()) for kind in kinds]
+        for topic in topics.values():
+            self.cluster.run("topic", "delete", topic, "--yes")
+        return rounds
+
+    def _topics(self, topic, leader, with_fresh):
         rest = [n for n in (1, 2, 3) if n != leader]
-        victim = {"follower": b, "controller": controller}.get(kind, leader)
-        for name in (topic, topic + "-fresh"):
+        for name in (topic, topic + "-fresh") if with_fresh else (topic,):
             self.cluster.naru("topic", "create", name, "--assign", f"{leader}:{rest[0]}:{rest[1]}")
             self.cluster.wait_isr(name)
-        with Workload(self.cluster, topic, rate=200, consumers=1) as load:
-            load.flow()
-            load.mark()
-            harm = getattr(self, "_silent" if kind in ("pause", "partition") else "_all" if kind == "all" else "_dead")
-            ms, in_flight = harm(kind, victim, load, topic)
-            verdict = load.stop()
-        if not verdict["clean"] or not verdict["complete"] or verdict["failed"]:
-            raise Failed(f"{kind}: promises were broken: {verdict}")
-        for name in (topic, topic + "-fresh"):
-            self.cluster.run("topic", "delete", name, "--yes")
-        return Round(kind, ms, in_flight, verdict["acknowledged"], sum(verdict["anomalies"].values()))
 
-    def _dead(self, kind, victim, load, _topic):
+    @staticmethod
+    def _judged(kind, ms, in_flight, verdict):
+        anomalies = {name: count for name, count in verdict["anomalies"].items() if count}
+        # As in the scenarios: a leader that is back and has not heard of its successor serves what it knew committed.
+        serious = {name: count for name, count in anomalies.items() if name != "stale" or kind not in SILENT}
+        broken = []
+        if serious or not (verdict["clean"] or anomalies):
+            broken.append(f"{serious}; {verdict['examples'][:5]}")
+        if not verdict["complete"]:
+            broken.append(f"the history does not end: {verdict['incomplete']}")
+        if verdict["failed"]:
+            broken.append(f"the producer gave up {verdict['failed']} records")
+        return Round(kind, ms, in_flight, verdict["acknowledged"], anomalies, "; ".join(broken))
+
+    def _dead(self, kind, victim, loads, _topics):
         broker = self.cluster[victim]
         if kind == "sigterm":
             broker.signal(signal.SIGTERM)
         else:
             broker.kill()
-        load.flow(timeout=120)
-        ms = load.mark()["gap_ms"]
+        for load in loads.values():
+            load.flow(timeout=120)
+        figures = {each: (load.mark()["gap_ms"], None) for each, load in loads.items()}
         if kind == "sigterm":
             broker.wait_exit(60)
         broker.start()
-        return ms, None
+        return figures
 
-    def _all(self, _kind, _victim, load, _topic):
+    def _all(self, kind, _victim, loads, _topics):
+        load = loads[kind]
         for broker in self.cluster.brokers:
             broker.signal(signal.SIGKILL)
         for broker in self.cluster.brokers:
@@ -105,9 +151,9 @@ class Series:
         load.follow(lambda p: p["acknowledged"] > before, "the first write", 120)
         ms = 1000 * (time.monotonic() - started)
         load.flow(timeout=120)
-        return ms, load.mark()["gap_ms"]
+        return {kind: (ms, load.mark()["gap_ms"])}
 
-    def _silent(self, kind, victim, load, topic):
+    def _silent(self, kind, victim, loads, topics):
         survivors = ",".join(b.address for b in self.cluster.brokers if b.id != victim)
         began = time.monotonic()
         if kind == "pause":
@@ -115,14 +161,14 @@ class Series:
         else:
             self.hosts.isolate(victim)
         try:
-            ms = self._fresh(topic + "-fresh", survivors, began)
+            ms = self._fresh(topics[kind] + "-fresh", survivors, began)
         finally:
             if kind == "pause":
                 self.cluster[victim].resume()
             else:
                 self.hosts.heal()
-        load.flow(timeout=120)
-        return ms, load.mark()["gap_ms"]
+        loads[kind].flow(timeout=120)
+        return {kind: (ms, loads[kind].mark()["gap_ms"])}
 
     def _fresh(self, topic, survivors, began):
         """Clients that begin one after the other, 200 ms apart, until one has written."""
@@ -172,8 +218,64 @@ def table(rounds):
             text += (f"\n{target}: clients in flight when their leader fell silent waited {statistics.median(flight):.0f} ms (median), "
                      f"{max(flight):.0f} ms (worst)")
         acks = sum(r.acks for t, r in rounds if t == target)
-        text += f"\n{target}: {acks:,} records acknowledged, {sum(r.anomalies for t, r in rounds if t == target)} anomalies"
+        anomalies = collections.Counter()
+        for t, r in rounds:
+            anomalies.update(r.anomalies if t == target else {})
+        text += f"\n{target}: {acks:,} records acknowledged, anomalies: {dict(anomalies) or 'none'}"
     return text
+
+
+class Measurement:
+    """The rounds of all targets, in turns; keeps what there is when it is called off."""
+
+    def __init__(self, targets, out, until):
+        self.targets = targets
+        self.out = out
+        self.until = until
+        self.series = []
+        self.rounds = []
+        self.bad = 0
+
+    def tell(self, target, one):
+        self.rounds.append((target, one))
+        flight = f"  in flight {one.in_flight_ms:.0f} ms" if one.in_flight_ms else ""
+        print(f"{target:5}  {one.kind:10} {one.ms:7.0f} ms{flight}", flush=True)
+        if one.broken:
+            self.bad += 1
+            print(f"FAIL    {target} {one.kind}: promises were broken: {one.broken}", flush=True)
+        if self.out:
+            print(json.dumps({"target": target, **dataclasses.asdict(one)}), file=self.out, flush=True)
+
+    def turn(self, series, kinds):
+        try:
+            for other in self.series:
+                other.settled()
+            for one in series.round(kinds):
+                self.tell(series.target, one)
+        except (Failed, SystemExit) as failure:  # SystemExit: a broker ended by itself
+            self.bad += 1
+            print(f"FAIL    {series.target} {' '.join(kinds)}: {failure}", flush=True)
+            for each in self.series:
+                each.whole()
+
+    def take(self, groups, runs, seed):
+        on_hosts = ("partition",) in groups  # then all of them, so that each target has one cluster
+        made = []
+        try:
+            self.series = []
+            for target in self.targets:
+                made.append(harness.Run(harness.Scenario("gaps", 0, "", "", None, None, False, (), ()), seed, target))
+                self.series.append(Series(made[-1], target, Hosts(made[-1]) if on_hosts else None))
+            for _ in range(runs):
+                for kinds in groups:
+                    for series in self.series:
+                        if time.monotonic() < self.until:
+                            self.turn(series, kinds)
+        finally:
+            for run in made:
+                where = run.close(failed=self.bad > 0)
+                if where:
+                    print(where, flush=True)
 
 
 def main(given):
@@ -184,36 +286,20 @@ def main(given):
     runs = given.runs or 20
     targets = ("naru", "kafka") if given.target == "both" else (given.target,)
     kinds = [k for k in KINDS if not given.names[1:] or k in given.names[1:]]
+    if "partition" in kinds and missing("namespaces"):
+        print(f"SKIPPED partition: {missing('namespaces')}", flush=True)
+        kinds.remove("partition")
+    groups = [group for group in (tuple(k for k in together if k in kinds) for together in TOGETHER) if group]
     print(f"chaos gaps: seed {seed}, {runs} runs of {', '.join(kinds)}", flush=True)
-    rounds, bad = [], 0
     with contextlib.ExitStack() as files:
         out = files.enter_context(open(given.json, "w", encoding="utf-8")) if given.json else None
-        for target in targets:
-            for on_hosts in (False, True):
-                wanted = [k for k in kinds if (k == "partition") == on_hosts]
-                if not wanted:
-                    continue
-                if on_hosts and missing("namespaces"):
-                    print(f"SKIPPED partition: {missing('namespaces')}", flush=True)
-                    continue
-                run = harness.Run(harness.Scenario("gaps", 0, "", "", None, None, False, (), ()), seed, target)
-                try:
-                    series = Series(run, target, Hosts(run) if on_hosts else None)
-                    for kind in wanted:
-                        for _ in range(runs):
-                            try:
-                                one = series.round(kind)
-                            except Failed as failure:
-                                bad += 1
-                                print(f"FAIL    {target} {kind}: {failure}", flush=True)
-                                continue
-                            rounds.append((target, one))
-                            flight = f"  in flight {one.in_flight_ms:.0f} ms" if one.in_flight_ms else ""
-                            print(f"{target:5}  {kind:10} {one.ms:7.0f} ms{flight}", flush=True)
-                            if out:
-                                print(json.dumps({"target": target, **dataclasses.asdict(one)}), file=out, flush=True)
-                finally:
-                    run.close(failed=bad > 0)
-    if rounds:
-        print("\n" + table(rounds))
-    return 1 if bad or not rounds else 0
+        until = time.monotonic() + 60 * given.minutes if given.minutes else float("inf")
+        measurement = Measurement(targets, out, until)
+        try:
+            measurement.take(groups, runs, seed)
+        except KeyboardInterrupt:
+            print("called off: what there is so far", flush=True)
+            measurement.bad += 1
+    if measurement.rounds:
+        print("\n" + table(measurement.rounds))
+    return 1 if measurement.bad or not measurement.rounds else 0

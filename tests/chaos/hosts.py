@@ -20,7 +20,7 @@ def sh(*command, text=None, check=True):
 
 class Hosts:
     def __init__(self, run, brokers=3):
-        self.tag = f"nc{os.getpid()}"
+        self.tag = f"nc{os.getpid()}-{run.target}"  # two targets may be up beside each other
         self.hub = f"{self.tag}-hub"
         self.all = list(range(brokers + 1))
         self.rules = {i: [] for i in self.all}  # of the chain CHAOS of each host, in force at the moment

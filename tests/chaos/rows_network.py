@@ -9,7 +9,7 @@ from harness import Invalid, scenario
 from hosts import CLIENT, Hosts
 from naru_cluster import wait_until
 from proxies import Proxy
-from rows_signals import layout
+from rows_signals import fresh_write, layout, side_topic
 from views import described, epochs, fenced_count, others, registrations, status_of, takeover, terms
 
 NEEDS = ("namespaces",)
@@ -41,17 +41,6 @@ def wait_moved(cluster, victim, topic="load", timeout=60.0):
     wait_until(lambda: all(p["leader"] not in (None, victim) for p in described(cluster, topic, others(cluster, victim)).values()),
                f"leaders other than {victim}", timeout)
     return 1000 * (time.monotonic() - began)
-
-
-def side_topic(run, leader):
-    """A topic beside the checked one, led by the broker that is to be harmed, for clients that begin during the harm."""
-    a, b = [n for n in (1, 2, 3) if n != leader]
-    run.topic("side", assign=f"{leader}:{a}:{b}")
-
-
-def fresh_write(cluster, bootstrap, partition=0, timeout="1s"):
-    """Whether a client that begins now can write."""
-    return cluster.run("produce", "side", "-p", partition, "--timeout", timeout, text_in="fresh\n", bootstrap=bootstrap).returncode == 0
 
 
 def heal(run, cluster, hosts, flow=True):

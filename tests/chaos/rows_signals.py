@@ -23,6 +23,17 @@ def laid_out(run, rate=200):
     return cluster
 
 
+def side_topic(run, leader):
+    """A topic beside the checked one, led by the broker that is to be harmed, for clients that begin during the harm."""
+    a, b = [n for n in (1, 2, 3) if n != leader]
+    run.topic("side", assign=f"{leader}:{a}:{b}")
+
+
+def fresh_write(cluster, bootstrap, partition=0, timeout="1s"):
+    """Whether a client that begins now can write."""
+    return cluster.run("produce", "side", "-p", partition, "--timeout", timeout, text_in="fresh\n", bootstrap=bootstrap).returncode == 0
+
+
 @scenario(1, "kill-follower", "kill -9 of a follower", "writes go on, ISR of 2, back by catching up", smoke=False, targets=BOTH)
 def kill_follower(run):
     cluster = run.cluster()
@@ -180,6 +191,7 @@ def paused_leader(run, seconds):
     controller = cluster.wait_controller()
     leader = next(p for p in cluster.topic("load")["partition_list"] if p["leader"] != controller)
     victim = leader["leader"]
+    side_topic(run, victim)
     before = epochs(cluster, "load")
     began = time.monotonic()
     cluster[victim].pause()
@@ -187,9 +199,8 @@ def paused_leader(run, seconds):
         wait_until(lambda: living(cluster, victim, "load")[leader["partition"]]["leader"] not in (None, victim),
                    "another leader while the old one is paused")
         run.note(f"moved after {1000 * (time.monotonic() - began):.0f} ms")
-        fresh = others(cluster, victim)
-        wait_until(lambda: cluster.run("produce", "load", "-p", leader["partition"], "--timeout", "5s", "-f", "%v\n",
-                                       text_in="", bootstrap=fresh).returncode == 0, "a fresh client")
+        wait_until(lambda: fresh_write(cluster, others(cluster, victim)), "a fresh client's write")
+        run.note(f"fresh client wrote after {1000 * (time.monotonic() - began):.0f} ms")
     time.sleep(max(0.0, began + seconds - time.monotonic()))  # how long it is paused is the fault
     cluster[victim].resume()
     run.fired(f"SIGSTOP of {victim} for {seconds} s")
