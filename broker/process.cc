@@ -23,6 +23,7 @@
 #include "common/config/config.h"
 #include "common/log_set_up.h"
 #include "common/model/check_hook.h"
+#include "common/model/mutant.h"
 
 namespace broker {
 namespace {
@@ -80,7 +81,7 @@ DescriptorPlan plan_descriptors(uint64_t limit, int shards) {
   const auto count = static_cast<uint64_t>(shards);
   const uint64_t files = std::clamp(limit / 4 / count, files_least, files_most);
   const uint64_t rest = std::min(limit / 4, rest_most);
-  const uint64_t held = files * count + rest;
+  const uint64_t held = common::model::mutant<"R111-gives-clients-every-descriptor">() ? 0 : files * count + rest;
   const uint64_t clients = limit > held ? limit - held : 1;
   return {.files_per_shard = files, .clients = static_cast<uint32_t>(std::min<uint64_t>(clients, UINT32_MAX))};
 }

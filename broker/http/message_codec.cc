@@ -10,10 +10,13 @@
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 
+#include "common/model/mutant.h"
+
 namespace broker::http {
 
 namespace beast = boost::beast;
 namespace bhttp = boost::beast::http;
+using common::model::mutant;
 
 namespace {
 
@@ -92,7 +95,14 @@ RequestReader::State RequestReader::put(std::span<const std::byte> bytes) {
     }
     if (used == 0) break;
   }
-  return impl_->parser->is_done() ? State::complete : State::needs_more;
+  if (impl_->parser->is_done()) return State::complete;
+  // Beast waits for the end of a chunk's extensions, and of the fields behind the last chunk, however long they are.
+  constexpr int fields_too_large = 431;
+  if (impl_->held.size() > impl_->limits.header_bytes_max && !mutant<"R109-waits-for-endless-fields">()) {
+    impl_->refusal = fields_too_large;
+    return State::refused;
+  }
+  return State::needs_more;
 }
 
 Request RequestReader::take() {

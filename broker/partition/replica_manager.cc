@@ -351,7 +351,7 @@ void ReplicaManager::tell_trouble() {
   for (const auto& [id, placed] : damaged_) {
     if (!placed && !mutant<"R72-keeps-damage-to-itself">()) trouble.damaged.insert(id);
   }
-  if (!state_.low_on_space.empty()) {
+  if (!state_.low_on_space.empty() && !mutant<"R81-leads-on-without-space">()) {
     for (const auto& [id, partition] : partitions_) {
       if (state_.low_on_space.contains(partition->directory())) trouble.low_on_space.insert(id);
     }

@@ -209,7 +209,8 @@ Result<std::unique_ptr<LogDirectory>> LogDirectory::open(disk::Disk& disk, std::
   self->pending_ = std::make_shared<Pending>();
   if (auto made = disk::create_directories_durably(disk, self->path_); !made) return disk::storage_error(made.error());
   auto lock = disk.lock(self->file(lock_name));
-  if (!lock) {
+  const bool is_shared = !lock && lock.error().fault == IoFault::locked && mutant<"R83-shares-a-directory">();
+  if (!lock && !is_shared) {
     if (lock.error().fault != IoFault::locked) return disk::storage_error(lock.error());
     return fail(
         ErrorCode::kafka_storage_error,
@@ -217,7 +218,7 @@ Result<std::unique_ptr<LogDirectory>> LogDirectory::open(disk::Disk& disk, std::
             "the data directory {} is in use by another process: stop that one, or give this broker its own log.dirs",
             self->path_));
   }
-  self->lock_ = std::move(*lock);
+  if (lock) self->lock_ = std::move(*lock);
   auto machine = disk.machine_identity(self->path_);
   if (!machine) return disk::storage_error(machine.error());
   self->machine_ = *machine;

@@ -79,7 +79,7 @@ class RecordErrors {
 
 // What Kafka refuses by looking at the header alone.
 Validated<void> check_produced_header(const BatchView& batch, const ProduceLimits& limits) {
-  if (batch.base_offset() != Offset(0)) {
+  if (batch.base_offset() != Offset(0) && !mutant<"R110-takes-any-base-offset">()) {
     return reject(ErrorCode::invalid_record,
                   fmt::format("The baseOffset of the record batch should be 0, but it is {}", batch.base_offset()));
   }
@@ -102,7 +102,7 @@ Validated<void> check_produced_header(const BatchView& batch, const ProduceLimit
                               batch.last_offset_delta(), batch.record_count()));
   }
   if (limits.origin == AppendOrigin::client) {
-    if (batch.is_control())
+    if (batch.is_control() && !mutant<"R110-takes-control-records">())
       return reject(ErrorCode::invalid_record, "Clients are not allowed to write control records");
     if (batch.timestamp_type() == TimestampType::log_append_time) {
       return reject(ErrorCode::invalid_timestamp, "Producer should not set timestamp type to LogAppendTime");
@@ -251,7 +251,7 @@ Validated<std::vector<BatchFacts>> validate_produced(BytesView batches, const Pr
       return reject(is_old ? ErrorCode::invalid_record : batch.error().code, batch.error().message,
                     is_old ? Fault::format : Fault::other);
     }
-    if (limits.origin == AppendOrigin::client && !all.empty()) {
+    if (limits.origin == AppendOrigin::client && !all.empty() && !mutant<"R110-takes-several-batches">()) {
       return reject(ErrorCode::invalid_record, "Produce requests must contain exactly one record batch per partition");
     }
     Validated<BatchFacts> facts = check_produced(*batch, position, limits, now);

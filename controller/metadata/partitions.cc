@@ -31,6 +31,17 @@ bool is_subset(const std::vector<BrokerId>& members, const std::vector<BrokerId>
   return std::all_of(members.begin(), members.end(), [&](BrokerId m) { return contains(of, m); });
 }
 
+// R35. A retry that had been built anew once carried none at all (KAFKA-15353); who is there twice would count as two.
+bool is_possible_isr(const std::vector<BrokerId>& isr, BrokerId sender, const PartitionState& state) {
+  if (isr.empty()) return mutant<"R35-takes-an-empty-isr">();
+  if (!is_subset(isr, state.replicas) && !mutant<"R35-takes-strangers-into-the-isr">()) return false;
+  if (!contains(isr, sender) && !mutant<"R35-takes-an-isr-without-its-leader">()) return false;
+  std::vector<BrokerId> sorted = isr;
+  std::sort(sorted.begin(), sorted.end());
+  const bool is_twice = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
+  return !is_twice || mutant<"R35-counts-a-member-twice">();
+}
+
 // R35: why the proposal cannot be accepted.
 ErrorCode refusal(const MetadataImage& image, BrokerId sender, const PartitionState* state,
                   const AlterPartition::Partition& asked) {
@@ -51,10 +62,7 @@ ErrorCode refusal(const MetadataImage& image, BrokerId sender, const PartitionSt
 
   std::vector<BrokerId> isr;
   for (const auto& member : asked.isr) isr.push_back(member.broker_id);
-  if (isr.empty() || !is_subset(isr, state->replicas) || !contains(isr, sender)) return ErrorCode::invalid_request;
-  std::vector<BrokerId> sorted = isr;
-  std::sort(sorted.begin(), sorted.end());
-  if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) return ErrorCode::invalid_request;
+  if (!is_possible_isr(isr, sender, *state)) return ErrorCode::invalid_request;
   if (asked.recovery_state == RecoveryState::recovering && !mutant<"R39-grows-while-recovering">() &&
       (state->recovery_state == RecoveryState::recovered || isr.size() > 1)) {
     return ErrorCode::invalid_request;  // R39: the ISR cannot grow until recovered, and there is no way back

@@ -150,6 +150,7 @@ LogPosition Node::log_end() const {
 SnapshotMeta Node::snapshot_meta_at(LogIndex end) const {
   const auto position = impl_->log_.position_at(end);
   NARU_CHECK(position && end <= impl_->delivered_, "R14: no snapshot can be made at {}", end);
+  if (common::model::mutant<"R14-forgets-the-voters">()) return {*position, {}, 0};
   return {*position, impl_->membership_.at(end), 0};
 }
 const VoterSet& Node::voters() const {

@@ -15,6 +15,7 @@ import limit  # noqa: E402
 import measure  # noqa: E402
 import report  # noqa: E402
 import rounds  # noqa: E402
+import fault_table  # noqa: E402
 import soak_table  # noqa: E402
 from measure import Figure, Floor, Invalid, Outcome, Spread  # noqa: E402
 from workloads import Workload  # noqa: E402
@@ -271,6 +272,27 @@ class SoakTable(unittest.TestCase):
         page = soak_table.with_row("", self.ROW) + "\n## More\n\n| other | table |\n"
         page = soak_table.with_row(page, self.ROW)
         self.assertTrue(page.endswith("In all: 3.0 simulated days.\n\n## More\n\n| other | table |\n"))
+
+
+class FaultTable(unittest.TestCase):
+    RESULT = {"name": "kill-leader", "row": 2, "target": "naru", "outcome": "OK", "acks": 1200, "anomalies": 0, "gap_ms": 151.6}
+
+    def test_runs_of_a_scenario_add_up_in_one_line(self):
+        page = fault_table.with_results("# Page\n", [self.RESULT, self.RESULT | {"outcome": "INVALID", "acks": 3, "gap_ms": None}])
+        self.assertIn("| 2 | kill-leader | naru | 2 | 1 | 1 | 0 | 1,203 | 0 | 152 |\n", page)
+        page = fault_table.with_results(page, [self.RESULT | {"outcome": "FAIL", "anomalies": 2, "gap_ms": 9000.0}])
+        self.assertIn("| 2 | kill-leader | naru | 3 | 1 | 1 | 1 | 2,403 | 2 | 9,000 |\n", page)
+        self.assertEqual(page.count("kill-leader"), 1)
+
+    def test_lines_are_in_the_order_of_rows_and_the_rest_of_the_page_stays(self):
+        page = fault_table.with_results("", [self.RESULT | {"row": 10, "name": "pause-all"}]) + "\n## More\n"
+        page = fault_table.with_results(page, [self.RESULT, self.RESULT | {"target": "kafka"}])
+        rows = [line.split(" | ")[1:3] for line in page.splitlines() if line.startswith("| 2 ") or line.startswith("| 10 ")]
+        self.assertEqual(rows, [["kill-leader", "kafka"], ["kill-leader", "naru"], ["pause-all", "naru"]])
+        self.assertTrue(page.endswith("\n## More\n"))
+
+    def test_what_was_skipped_is_no_run(self):
+        self.assertNotIn("kill-leader", fault_table.with_results("", [self.RESULT | {"outcome": "SKIPPED"}]))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 import functools
 import os
 import pathlib
+import resource
 import shutil
 import subprocess
 
@@ -91,9 +92,24 @@ def _cgroup(controller):
     return check
 
 
+CROWD = 10_000  # connections that the largest scenarios hold
+
+
+def more_descriptors(count):
+    """Lets this process hold so many connections. None, or why it cannot."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + 1000
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            return f"{hard} descriptors are too few for {count} connections (ulimit -Hn)"
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return None
+
+
 CHECKS = {
     "root": _root, "namespaces": _namespaces, "redirect": _redirect, "small_disk": _small_disk, "shim": _shim,
-    "cgroup_cpu": _cgroup("cpu"), "cgroup_pids": _cgroup("pids"),
+    "cgroup_cpu": _cgroup("cpu"), "cgroup_pids": _cgroup("pids"), "cgroup_memory": _cgroup("memory"),
+    "descriptors": lambda: more_descriptors(CROWD),
     "prlimit": lambda: None if shutil.which("prlimit") else "there is no prlimit (package util-linux)",
     "openssl": lambda: None if shutil.which("openssl") else "there is no openssl",
     "kafka_python": lambda: None if _works("python3", "-c", "import kafka") else "there is no python3-kafka",

@@ -303,6 +303,8 @@ FILES = {
     "partition-metadata": ("load-*/partition.metadata", 3, "anywhere"),
     "quorum-state": ("__cluster_metadata-0/quorum-state", 8, "anywhere"),
     "raft-log": ("__cluster_metadata-0/*.log", 100, "middle"),
+    "raft-snapshot": ("__cluster_metadata-0/*.checkpoint", 20, "anywhere"),
+    "offsets-log": ("__consumer_offsets-*/*.log", 200, "middle"),
     "raft-properties": ("__cluster_metadata-0/quorum.properties", 3, "anywhere"),
     "marker": (".naru_running", 3, "anywhere"),
     "clean-marker": (".kafka_cleanshutdown", 3, "anywhere"),
@@ -311,14 +313,26 @@ FILES = {
 }
 
 
-def damage(run, kind, harm, clean_stop):
-    pattern, at_least, where = FILES[kind]
-    cluster = run.cluster(settings={"log.flush.offset.checkpoint.interval.ms": 500, "replica.high.watermark.checkpoint.interval.ms": 500})
+def about_to_be_damaged(run, kind):
+    """A cluster whose brokers have a file of that kind, and the one that is to be harmed."""
+    settings = {"log.flush.offset.checkpoint.interval.ms": 500, "replica.high.watermark.checkpoint.interval.ms": 500}
+    if kind == "raft-snapshot":
+        settings["metadata.log.max.record.bytes.between.snapshots"] = 2000
+    cluster = run.cluster(settings=settings)
     run.topic(assign=layout(cluster), config=("segment.bytes=1048576", "index.interval.bytes=1024"))
+    if kind == "raft-snapshot":
+        for i in range(8):
+            cluster.naru("topic", "create", f"made-{i}", "-p", 6, "-r", 3)
+        wait_until(lambda: all(list(b.data.glob(FILES[kind][0])) for b in cluster.brokers), "snapshots of the metadata")
     run.clients(size=2000, flow=False)
     run.load.flow(records=700)  # more than one segment
     run.load.mark()
-    victim = cluster[victim_of(run, cluster)]
+    return cluster, cluster[victim_of(run, cluster)]
+
+
+def damage(run, kind, harm, clean_stop):
+    pattern, at_least, where = FILES[kind]
+    cluster, victim = about_to_be_damaged(run, kind)
     if clean_stop:
         victim.terminate()
     else:
@@ -327,6 +341,32 @@ def damage(run, kind, harm, clean_stop):
         victim.wait_exit()
     path = disks.newest(victim.data, pattern, at_least)
     run.fired(disks.flip(path, run.random, where) if harm is disks.flip else harm(path, run.random))
+    returns_or_refuses(run, cluster, victim)
+
+
+def older(run, kind):
+    """What a rename leaves that was lost with its directory's entry: the file as it was before."""
+    cluster, victim = about_to_be_damaged(run, kind)
+    path = disks.newest(victim.data, *FILES[kind][:2])
+    if kind == "epoch-file":  # of a partition whose leader is about to change
+        path = victim.data / f"load-{leads(cluster, victim.id)[0]}" / path.name
+    before = path.read_bytes()
+    # It changes: another leader epoch, and more records behind what was flushed.
+    victim.kill()
+    run.load.flow(timeout=60)
+    victim.start()
+    cluster.wait_healthy()
+    cluster.wait_isr("load")
+    cluster.run("partition", "elect", "load")
+    run.load.flow(records=300, timeout=90)
+    wait_until(lambda: path.exists() and path.read_bytes() != before, f"{path.name} to be written anew")
+    victim.kill()
+    path.write_bytes(before)
+    run.fired(f"{path.parent.name}/{path.name} is {len(before)} bytes of a former life")
+    returns_or_refuses(run, cluster, victim)
+
+
+def returns_or_refuses(run, cluster, victim):
     victim.start()
     run.load.flow(timeout=60)
 
@@ -354,14 +394,17 @@ def register_damage():
     for kind in FILES:
         scenario(31, f"flip-{kind}", f"a bit flips in {kind} of a stopped broker", "detected, repaired or refused; never served, never spread",
                  smoke=kind == "log-middle")(make(kind, disks.flip, kind in ("clean-marker", "checkpoint", "producer-snapshot")))
-    for kind in ("log-tail", "index", "producer-snapshot", "epoch-file", "quorum-state", "raft-log", "checkpoint"):
+    for kind in ("log-tail", "index", "producer-snapshot", "epoch-file", "quorum-state", "raft-log", "raft-snapshot", "checkpoint"):
         scenario(32, f"truncate-{kind}", f"{kind} of a killed broker is shorter", "detected, repaired or refused")(make(kind, disks.cut, False))
     for kind in ("log-tail", "index", "quorum-state", "raft-log"):
         scenario(32, f"zero-{kind}", f"the end of {kind} of a killed broker is zero", "detected, repaired or refused")(make(kind, disks.zero, False))
     for kind in ("log-tail", "index", "epoch-file"):
         scenario(32, f"swap-{kind}", f"{kind} of a killed broker is another partition's", "detected, repaired or refused")(make(kind, disks.swap, False))
-    for kind in ("index", "producer-snapshot", "epoch-file", "quorum-state", "marker"):
+    for kind in ("index", "producer-snapshot", "epoch-file", "quorum-state", "raft-snapshot", "marker"):
         scenario(32, f"lose-{kind}", f"{kind} of a killed broker is gone", "rebuilt, or refused")(make(kind, disks.lose, False))
+    for kind in ("checkpoint", "epoch-file"):
+        scenario(32, f"older-{kind}", f"{kind} of a killed broker is an earlier one: a rename was lost", "a hint that is believed no further than the log goes")(
+            lambda run, kind=kind: older(run, kind))
 
 
 register_damage()
@@ -419,6 +462,54 @@ def rolled_back(run):
             other.start()
             cluster.wait_healthy()
             cluster.wait_isr("load")
+    run.load.flow(timeout=60)
+    run.gap()
+
+
+@scenario(35, "rolled-back-last-replica", "the only member of an ISR (min ISR 1) comes back with an older image of its disk",
+          "it may lose, and says so aloud; what is left is the beginning of what was written, the same on every replica")
+def rolled_back_last(run):
+    cluster = run.cluster(observers=2)  # the quorum has its own three
+    run.topic(assign=layout(cluster))
+    run.clients()
+    last, other = cluster[4], cluster[5]
+    cluster.naru("topic", "create", "tail", "--assign", "4:5", "-c", "min.insync.replicas=1")
+    cluster.wait_isr("tail")
+
+    def write(first):
+        cluster.naru("produce", "tail", text_in="".join(f"{i}\n" for i in range(first, first + 100)))
+    write(0)
+    last.terminate()
+    image = disks.copy_of(last.data, run.dir / "old")
+    last.start()
+    cluster.wait_isr("tail")
+    write(100)
+    other.kill()
+    cluster.wait_isr("tail", size=1)
+    write(200)
+    last.kill()
+    shutil.rmtree(last.data)
+    shutil.copytree(image, last.data)
+    before = sum(len(lines(b, "records may be lost")) for b in cluster.brokers)
+    for broker in run.random.sample((last, other), 2):
+        broker.start()
+    run.fired("the last replica of two came back with 100 of 300 records")
+    cluster.wait_healthy()
+    cluster.wait_isr("tail", timeout=90)
+    said = sum(len(lines(b, "records may be lost")) for b in cluster.brokers) - before
+    kept = cluster.naru("consume", "tail", "-e").splitlines()
+    run.must(kept == [str(i) for i in range(len(kept))] and len(kept) >= 100, f"the beginning of what was written: {len(kept)} records, {kept[-1:]}")
+    run.must(len(kept) == 300 or said > 0, f"{300 - len(kept)} records are gone, and a controller says so")
+    # Whoever leads after the other has the same.
+    cluster[cluster.leader("tail")].kill()
+    same = wait_until(lambda: (lambda d: d.stdout.splitlines() if d.returncode == 0 and d.stdout else None)(
+        cluster.run("consume", "tail", "-e", "--timeout", "10s")), "the other replica to be read")
+    run.must(same == kept, f"both replicas hold the same: {len(kept)} and {len(same)} records")
+    for broker in (last, other):
+        if not broker.running:
+            broker.start()
+    cluster.wait_healthy()
+    run.note(f"{len(kept)} of 300 records left, said {said} times")
     run.load.flow(timeout=60)
     run.gap()
 

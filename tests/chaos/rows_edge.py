@@ -143,16 +143,25 @@ def is_open(connection):
 
 @scenario(48, "slowloris", "1,000 connections that send a byte every few seconds", "closed as partial frames in time; others unaffected")
 def slowloris(run):
+    drip(run, 1000)
+
+
+@scenario(48, "slowloris-10000", "10,000 of them", "the same", needs=("descriptors",))
+def slowloris_10000(run):
+    drip(run, 10_000)
+
+
+def drip(run, count):
     cluster, state = watched(run)
     broker = cluster[run.random.choice((1, 2, 3))]
     held = []
-    for _ in range(1000):
+    for _ in range(count):
         with contextlib.suppress(OSError):
             c = connect(broker)
             c.setblocking(False)
             held.append(c)
     request = frame(header(18, 0))
-    if len(held) < 500:
+    if len(held) < count // 2:
         raise Invalid(f"only {len(held)} connections stood")
     left, early = held, None
     for step in range(len(request) - 1):  # never the last byte
@@ -167,7 +176,7 @@ def slowloris(run):
     run.fired(f"{len(held)} connections sent up to {step + 1} of {len(request)} bytes, one every 2 s")
     run.must(not left, f"partial frames are closed in time: {len(left)} of {len(held)} are still open")
     run.must(early == 0, f"not before their time: {early} were closed within three bytes")
-    unharmed(run, cluster, state)
+    unharmed(run, cluster, state, grown_max=max(100, count // 50))  # 20 KB for each
     for c in held:
         c.close()
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-from harness import Invalid, scenario
+from harness import Invalid, Skip, scenario
 from naru_cluster import last_lines, wait_until
 from rows_disk import leads, shimmed, victim_of
 from rows_signals import laid_out, layout
@@ -20,14 +20,15 @@ def resident_mib(pid):
 
 
 @contextlib.contextmanager
-def control_group(kind, pid, **settings):
-    """The process in a cgroup of its own (version 1) with these settings."""
-    group = pathlib.Path("/sys/fs/cgroup") / kind / f"nc{os.getpid()}-{pid}"
+def control_group(kind, pid=None, **settings):
+    """A cgroup (version 1) with these settings, and the process in it; without one, for whoever enters it."""
+    group = pathlib.Path("/sys/fs/cgroup") / kind / f"nc{os.getpid()}-{pid or kind}"
     group.mkdir()
     try:
         for name, value in settings.items():
             (group / f"{kind}.{name}").write_text(str(value))
-        (group / "cgroup.procs").write_text(str(pid))
+        if pid is not None:
+            (group / "cgroup.procs").write_text(str(pid))
         yield group
     finally:
         root = group.parent / "cgroup.procs"
@@ -40,6 +41,11 @@ def control_group(kind, pid, **settings):
                 group.rmdir()
             if time.monotonic() > deadline:
                 raise Invalid(f"{group} cannot be removed")
+
+
+def within(group):
+    """The words before the command of who is to start in this cgroup."""
+    return ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
 
 
 def idle_connections(broker, count):
@@ -122,6 +128,44 @@ def memory_claims(run):
         one.close()
 
 
+@scenario(39, "memory-cgroup", "a broker and its page cache may have 96 MiB (memory.limit_in_bytes); 200 MB are written and read",
+          "the kernel takes pages back, nobody is killed for want of memory", needs=("cgroup_memory",))
+def memory_cgroup(run):
+    kind = subprocess.run(["stat", "-f", "-c", "%T", str(run.dir)], capture_output=True, text=True, check=True).stdout.strip()
+    if kind == "tmpfs":
+        raise Skip(f"{run.dir} is in memory itself: the kernel cannot take its pages back (TMPDIR says where else)")
+    cluster = run.cluster(start=False)
+    victim = cluster[run.random.choice((1, 2, 3))]
+    with control_group("memory", limit_in_bytes=96 << 20) as group:
+        victim.enter = within(group)
+        cluster.start()
+        run.topic(assign=layout(cluster))
+        run.clients()
+        rest = [b.id for b in cluster.brokers if b.id != victim.id]
+        cluster.naru("topic", "create", "bulk", "--assign", f"{victim.id}:{rest[0]}:{rest[1]}")
+        cluster.wait_isr("bulk")
+        some = "".join(f"{'x' * 1000}\n" for _ in range(20_000))
+        for _ in range(10):
+            cluster.naru("produce", "bulk", text_in=some, timeout=180)
+        read = cluster.run("consume", "bulk", "-e", timeout=180)
+        run.must(len(read.stdout.splitlines()) == 200_000, f"all of it can be read: {read.stderr.strip()[:200]}")
+        hits = int((group / "memory.failcnt").read_text())
+        killed = [line for line in (group / "memory.oom_control").read_text().splitlines() if line.startswith("oom_kill ")]
+        peak = int((group / "memory.max_usage_in_bytes").read_text()) >> 20
+        if hits == 0:
+            raise Invalid(f"the limit was never reached: {peak} MiB at most")
+        run.fired(f"broker {victim.id} met its limit of 96 MiB {hits} times, {resident_mib(victim.pid):.0f} MiB resident")
+        run.must(victim.running and killed in ([], ["oom_kill 0"]), f"nobody is killed: {killed}")
+        run.load.flow(timeout=60)
+        run.gap()
+        victim.terminate()
+    victim.enter = None
+    victim.start()
+    cluster.wait_healthy()
+    cluster.wait_isr("load")
+    run.load.flow()
+
+
 @scenario(39, "memory-budget", "500 clients each claim 50 MB and send a part of it", "reads are delayed, memory stays bounded")
 def memory_budget(run):
     cluster = laid_out(run)
@@ -178,6 +222,40 @@ def descriptors(run):
     run.note(f"leader epochs +{max(e - before[p] for p, e in epochs(cluster, 'load').items())}")
 
 
+@scenario(40, "descriptor-limit-64", "a broker starts with RLIMIT_NOFILE 64, and 200 idle clients come", "it works with few, or says why it does not start",
+          needs=("prlimit",))
+def descriptors_64(run):
+    cluster = laid_out(run)
+    victim = cluster[victim_of(run, cluster)]
+    victim.terminate()
+    victim.enter = ["prlimit", "--nofile=64"]
+    began = len(victim.log())
+    victim.start()
+    wait_until(lambda: not victim.running or "in service" in victim.log()[began:], "the broker to refuse or to serve")
+    if victim.running:
+        fenced = fenced_count(cluster)
+        connections = idle_connections(victim, 200)
+        run.run_for(6.0)
+        used = len(list(pathlib.Path(f"/proc/{victim.pid}/fd").iterdir())) if victim.running else 0
+        run.must(victim.running, f"it lives: {last_lines(victim.log(), 1)[-160:]}")
+        run.must(fenced_count(cluster) == fenced, "the other brokers still reach it")
+        run.note(f"it serves with {used} of 64 descriptors in use")
+        for one in connections:
+            one.close()
+        victim.kill()
+    else:
+        code, said = victim.process.poll(), victim.log()[began:]
+        run.must(code > 0 and any(word in said for word in ("error", "refus", "cannot", "descriptor")), f"it says why: {code}, {said[-300:]}")
+        run.note(f"refused: {last_lines(said, 1)[-160:]}")
+    run.fired(f"broker {victim.id} started with 64 descriptors")
+    victim.enter = None
+    victim.start()
+    cluster.wait_healthy()
+    cluster.wait_isr("load")
+    run.load.flow()
+    run.gap()
+
+
 @scenario(41, "thread-limit", "no more threads may be made, at start and later", "refuses to start or degrades, no deadlock", needs=("cgroup_pids",))
 def threads(run):
     cluster = laid_out(run)
@@ -193,7 +271,7 @@ def threads(run):
         # And now a start with too few.
         victim.kill()
         (group / "pids.max").write_text(str(max(3, count // 3)))
-        victim.enter = ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
+        victim.enter = within(group)
         victim.start()
         wait_until(lambda: not victim.running or "in service" in victim.log().split("first start")[-1][-2000:], "the broker to refuse or to serve", 40)
         run.note(f"with {max(3, count // 3)} of {count} threads: {'serves' if victim.running else 'refused: ' + last_lines(victim.log(), 1)[-100:]}")

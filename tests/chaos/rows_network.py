@@ -250,6 +250,13 @@ def loss_15(run):
         lossy(run, 15)
 
 
+@scenario(20, "loss-30-percent", "30% of packets are lost", "no loss of records; leaders move, writes may stand", needs=NEEDS, targets=BOTH)
+def loss_30(run):
+    run.stale_reads_allowed = True
+    with run.no_writes_expected():
+        lossy(run, 30)
+
+
 def corrupting(run, port_of, what):
     cluster, hosts = on_hosts(run, config=("max.message.bytes=1048588",))
     # Connections made from now on go through a proxy; those that stand are reset, so that they are made anew.

@@ -1,12 +1,12 @@
 """Rows 55 to 65: addresses that change, topics that come and go, coordinators that die, crowds of clients, odd sizes."""
+import asyncio
 import contextlib
 import json
 import struct
-import threading
 import time
 
 from harness import Invalid, scenario
-from hosts import Hosts
+from hosts import Hosts, sh
 from naru_cluster import Failed, wait_until
 from rows_edge import unharmed, watched
 from rows_signals import laid_out, layout
@@ -15,39 +15,89 @@ from wire import (connect, exchange, find_coordinator, frame, header, join_reque
                   sync_request)
 
 
-@scenario(55, "new-address", "a broker comes back with another address", "R112: found at the new one, clients too", needs=("namespaces",))
-def new_address(run):
+class Names:
+    """Brokers known by names, and who takes which address for them: /etc/hosts of each host, the clients' is 0."""
+
+    def __init__(self, run, hosts, cluster):
+        self.run, self.hosts = run, hosts
+        self.table = {b.id: hosts.address(b.id) for b in cluster.brokers}
+        for i in (0, *self.table):
+            self.tell(i)
+        for broker in cluster.brokers:
+            broker.host = f"broker{broker.id}.test"
+            broker.enter = hosts.inside(broker.id) + self._words(broker.id)
+        cluster.enter = hosts.inside(0) + self._words(0)
+
+    def _file(self, i):
+        return self.run.dir / f"hosts-{i}"
+
+    def _words(self, i):
+        return ["unshare", "--mount", "sh", "-c", f'mount --bind {self._file(i)} /etc/hosts && exec "$@"', "sh"]
+
+    def tell(self, *who):
+        """These hosts learn the addresses as they are now."""
+        for i in who:
+            path = self._file(i)
+            with open(path, "r+" if path.exists() else "w", encoding="utf-8") as file:  # in place: it is mounted over /etc/hosts
+                file.truncate()
+                file.write("127.0.0.1 localhost\n" + "".join(f"{ip} broker{n}.test\n" for n, ip in self.table.items()))
+
+    def move(self, addresses):
+        """Hosts get other addresses: id -> address. Nobody has been told yet."""
+        for i in addresses:
+            sh(*self.hosts.inside(i), "ip", "addr", "del", f"{self.table[i]}/24", "dev", "eth0")
+        for i, new in addresses.items():
+            sh(*self.hosts.inside(i), "ip", "addr", "add", f"{new}/24", "dev", "eth0")
+            self.table[i] = new
+
+
+def known_by_names(run):
     hosts = Hosts(run)
     cluster = run.cluster(start=False)
     hosts.place(cluster)
-    names = run.dir / "hosts"
-    table = {b.id: hosts.address(b.id) for b in cluster.brokers}
-
-    def write():
-        with open(names, "r+" if names.exists() else "w", encoding="utf-8") as file:  # in place: it is mounted over /etc/hosts
-            file.truncate()
-            file.write("127.0.0.1 localhost\n" + "".join(f"{ip} broker{i}.test\n" for i, ip in table.items()))
-    write()
-    named = ["unshare", "--mount", "sh", "-c", f'mount --bind {names} /etc/hosts && exec "$@"', "sh"]
-    for broker in cluster.brokers:
-        broker.host = f"broker{broker.id}.test"
-        broker.enter = hosts.inside(broker.id) + named
-    cluster.enter = hosts.inside(0) + named
+    names = Names(run, hosts, cluster)
     cluster.start()
     run.topic(assign=layout(cluster))
     run.clients()
+    return cluster, names
+
+
+@scenario(55, "new-address", "a broker comes back with another address", "R112: found at the new one, clients too", needs=("namespaces",))
+def new_address(run):
+    cluster, names = known_by_names(run)
     victim = cluster[run.random.choice((1, 2, 3))]
     victim.kill()
-    old, new = table[victim.id], f"198.18.0.{30 + victim.id}"
-    from hosts import sh
-    sh(*hosts.inside(victim.id), "ip", "addr", "del", f"{old}/24", "dev", "eth0")
-    sh(*hosts.inside(victim.id), "ip", "addr", "add", f"{new}/24", "dev", "eth0")
-    table[victim.id] = new
-    write()
+    old, new = names.table[victim.id], f"198.18.0.{30 + victim.id}"
+    names.move({victim.id: new})
+    names.tell(0, 1, 2, 3)
     victim.start()
     run.fired(f"broker {victim.id} came back at {new}, was {old}")
     cluster.wait_healthy()
     cluster.wait_isr("load")
+    cluster.run("partition", "elect", "load")
+    run.load.flow(timeout=90)
+    run.gap()
+
+
+@scenario(55, "swapped-addresses", "two brokers come back with each other's address, and the third one learns of it late",
+          "R112: who answers at an old address is not taken for who lived there", needs=("namespaces",))
+def swapped_addresses(run):
+    cluster, names = known_by_names(run)
+    third = run.random.choice((1, 2, 3))
+    a, b = [n for n in (1, 2, 3) if n != third]
+    with run.no_writes_expected():
+        cluster[a].kill()
+        cluster[b].kill()
+        names.move({a: names.table[b], b: names.table[a]})
+        names.tell(0, a, b)
+        cluster[a].start()
+        cluster[b].start()
+        run.fired(f"brokers {a} and {b} swapped addresses, {third} believed the old ones for 6 s")
+        run.run_for(6.0)
+        run.must(all(broker.running for broker in cluster.brokers), "nobody ends of it")
+        names.tell(third)
+        cluster.wait_healthy()
+        cluster.wait_isr("load")
     cluster.run("partition", "elect", "load")
     run.load.flow(timeout=90)
     run.gap()
@@ -287,10 +337,18 @@ class Member:
 
 @scenario(63, "consumer-storm", "300 members join and leave one group", "one stable generation within 10 s, memory bounded")
 def consumer_storm(run):
+    storm_of_members(run, 300)
+
+
+@scenario(63, "consumer-storm-1000", "1,000 members join and leave one group", "the same", needs=("descriptors",))
+def consumer_storm_1000(run):
+    storm_of_members(run, 1000)
+
+
+def storm_of_members(run, size):
     cluster, state = watched(run)
     group = "storm"
     node = wait_until(lambda: coordinator(cluster, group), "a coordinator")
-    size = 300
     members = []
     try:
         for wave in range(3):
@@ -325,45 +383,82 @@ def consumer_storm(run):
     unharmed(run, cluster, state)
 
 
-@scenario(64, "thundering-reconnect", "all brokers die and return while 1,500 connections wait to reconnect", "no collapse: traffic is back, answers come")
-def thundering(run):
-    cluster = laid_out(run)
-    held = []
-    for broker in cluster.brokers:
-        for _ in range(500):
-            with contextlib.suppress(OSError):
-                held.append(connect(broker))
-    for broker in cluster.brokers:
-        broker.kill()
-    for c in held:
-        c.close()
-    for broker in cluster.brokers:
-        broker.start()
-    answered, failed = [], []
-    deadline = time.monotonic() + 40
+async def come_at_once(cluster, count, seconds):
+    """So many clients connect, ask for versions and metadata, and go; who fails tries again. Returns how many were answered."""
+    until = time.monotonic() + seconds
 
-    def client(broker):
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                with connect(broker, timeout=10) as c:
-                    exchange(c, header(18, 0))
-                    exchange(c, header(3, 1) + struct.pack(">i", -1))
-                    answered.append(1)
-                    return
-            time.sleep(0.05)
-        failed.append(1)
-    crowd = [threading.Thread(target=client, args=(broker,)) for broker in cluster.brokers for _ in range(500)]
-    began = time.monotonic()
-    for one in crowd:
-        one.start()
-    for one in crowd:
-        one.join()
-    run.fired(f"{len(held)} connections lost; {len(answered)} clients came at once, answered within {time.monotonic() - began:.1f} s")
-    run.must(not failed, f"every client is answered: {len(failed)} were not")
-    cluster.wait_healthy()
-    cluster.wait_isr("load")
-    run.load.flow(timeout=60)
+    async def ask(reader, writer, request):
+        writer.write(frame(request))
+        (size,) = struct.unpack(">i", await reader.readexactly(4))
+        await reader.readexactly(size)
+
+    async def visit(broker):
+        reader, writer = await asyncio.open_connection(broker.host, broker.port)
+        try:
+            await ask(reader, writer, header(18, 0))
+            await ask(reader, writer, header(3, 1) + struct.pack(">i", -1))
+        finally:
+            writer.close()
+
+    async def client(broker):
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
+                await asyncio.wait_for(visit(broker), 10)
+                return 1
+            await asyncio.sleep(0.05)
+        return 0
+    brokers = cluster.brokers
+    return sum(await asyncio.gather(*(client(brokers[i % len(brokers)]) for i in range(count))))
+
+
+def goodput(run, seconds=3.0):
+    """Acknowledgements a second from now on."""
+    began, before = time.monotonic(), run.load.progress["acknowledged"]
+    run.run_for(seconds)
+    return (run.load.progress["acknowledged"] - before) / (time.monotonic() - began)
+
+
+def stampede(run, count):
+    cluster = laid_out(run)
+    usual = goodput(run)
+    held = []
+    for i in range(count):
+        with contextlib.suppress(OSError):
+            held.append(connect(cluster.brokers[i % 3]))
+    if len(held) < count // 2:
+        raise Invalid(f"only {len(held)} connections stood")
+    with run.no_writes_expected():
+        for broker in cluster.brokers:
+            broker.kill()
+        for c in held:
+            c.close()
+        for broker in cluster.brokers:
+            broker.start()
+        began = time.monotonic()
+        answered = asyncio.run(come_at_once(cluster, count, 60))
+        run.fired(f"{len(held)} connections lost; {count} clients came at once, {answered} answered within {time.monotonic() - began:.1f} s")
+        run.must(answered == count, f"every client is answered: {count - answered} were not")
+        cluster.wait_healthy()
+        cluster.wait_isr("load")
+        run.load.flow(timeout=60)
     run.gap()
+    # A collapse would stay: what comes in then is less than what went out before, for good.
+    rates = []
+    while not rates or (rates[-1] < 0.9 * usual and len(rates) < 20):
+        rates.append(goodput(run))
+    run.note(f"{usual:.0f} acknowledgements a second before, {rates[-1]:.0f} again in look {len(rates)}")
+    run.must(rates[-1] >= 0.9 * usual, f"goodput returns: {usual:.0f} a second before, then {' '.join(f'{r:.0f}' for r in rates)}")
+
+
+@scenario(64, "thundering-reconnect", "all brokers die and return while 1,500 connections wait to reconnect", "no collapse: goodput returns, every client is answered",
+          needs=("descriptors",))
+def thundering(run):
+    stampede(run, 1500)
+
+
+@scenario(64, "thundering-reconnect-5000", "the same with 5,000 connections", "the same", needs=("descriptors",))
+def thundering_5000(run):
+    stampede(run, 5000)
 
 
 # ---- 65: sizes -----------------------------------------------------------------------------------------------------------------
@@ -389,19 +484,35 @@ def tiny_segments(run):
 
 @scenario(65, "many-partitions", "1,000 partitions, and a broker is killed", "every partition has a leader again; the checked topic goes on")
 def many_partitions(run):
+    partitions_and_a_kill(run, 1000)
+
+
+@scenario(65, "many-partitions-10000", "10,000 partitions, and a broker is killed", "the same")
+def many_partitions_10000(run):
+    partitions_and_a_kill(run, 10_000)
+
+
+def partitions_and_a_kill(run, count):
     cluster = laid_out(run)
-    cluster.naru("topic", "create", "many", "-p", 1000, "-r", 3, timeout=120)
-    cluster.wait_isr("many", timeout=120)
+    patience = 120 + count // 20
+    for part in range(count // 1000):  # a request each, as people make them
+        cluster.naru("topic", "create", f"many-{part}", "-p", 1000, "-r", 3, timeout=patience)
+    topics = [f"many-{part}" for part in range(count // 1000)]
+    for topic in topics:
+        cluster.wait_isr(topic, timeout=patience)
     run.load.flow(timeout=90)
     run.load.mark()
     victim = next(n for n in (1, 2, 3) if n != cluster.wait_controller())
     cluster[victim].kill()
-    run.fired(f"kill -9 of {victim} with 1,000 partitions")
-    run.load.flow()
-    wait_until(lambda: all(p["leader"] not in (None, victim) for p in described(cluster, "many").values()), "leaders of all 1,000")
+    run.fired(f"kill -9 of {victim} with {count:,} partitions")
+    run.load.flow(timeout=90)
+    for topic in topics:
+        wait_until(lambda topic=topic: all(p["leader"] not in (None, victim) for p in described(cluster, topic, others(cluster, victim)).values()),
+                   f"leaders of all of {topic}", patience)
     run.gap()
     run.must(all(e >= 0 for e in epochs(cluster, "load").values()), "the checked topic is led")
     cluster[victim].start()
-    cluster.wait_isr("many", timeout=120)
+    for topic in topics:
+        cluster.wait_isr(topic, timeout=patience)
     cluster.wait_isr("load")
     run.load.flow()

@@ -252,7 +252,7 @@ def pause_controller(run):
 @scenario(10, "pause-all", "SIGSTOP of all brokers for 4 s, resumed together", "no fencing because of one's own gap", targets=BOTH)
 def pause_all(run):
     cluster = laid_out(run)
-    before = epochs(cluster, "load")
+    before, fenced = epochs(cluster, "load"), fenced_count(cluster)
     for broker in cluster.brokers:
         broker.pause()
     with run.no_writes_expected():
@@ -265,7 +265,9 @@ def pause_all(run):
     cluster.wait_healthy()
     cluster.wait_isr("load")
     moved = [p for p, e in epochs(cluster, "load").items() if e != before[p]]
-    run.note(f"leader epochs grown in {len(moved)} of 3 partitions")
+    run.note(f"leader epochs grown in {len(moved)} of 3 partitions, fenced {fenced_count(cluster) - fenced} times")
+    if run.target == "naru":
+        run.must(fenced_count(cluster) == fenced, "nobody is fenced for what was everybody's gap")
     run.load.flow()
 
 

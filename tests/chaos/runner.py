@@ -8,6 +8,7 @@ import signal
 import statistics
 import sys
 
+import fault_table
 import harness
 from naru_cluster import said_while_it_lasts
 
@@ -104,7 +105,12 @@ def main(given):
     targets = ("naru", "kafka") if given.target == "both" else (given.target,)
     print(f"chaos: seed {seed} (rerun with --seed {seed})", flush=True)
     results_file = open(given.json, "w", encoding="utf-8") if given.json else None
-    results = run_all(chosen, given.runs or 1, seed, targets, given.keep, results_file)
+
+    def tell(result):  # at once: a stopped campaign counts as far as it got
+        if given.table:
+            page = given.table.read_text(encoding="utf-8") if given.table.exists() else ""
+            given.table.write_text(fault_table.with_results(page, [dataclasses.asdict(result)]), encoding="utf-8")
+    results = run_all(chosen, given.runs or 1, seed, targets, given.keep, results_file, tell)
     print("\n" + table(results))
     bad = sum(r.outcome in ("FAIL", "INVALID") for r in results)
     good = sum(r.outcome == "OK" for r in results)

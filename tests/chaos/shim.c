@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -22,16 +23,16 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RULES = 8, PATTERN = 128 };
+enum { RULES = 8, PATTERN = 128, KILLED = -1 };
 enum { OP_READ = 1, OP_WRITE = 2, OP_SYNC = 4, OP_RENAME = 8, OP_ALLOCATE = 16, OP_OPEN = 32 };
 
 struct rule {
   _Atomic uint32_t operations;  // 0: not armed; written last
-  int32_t error;                // errno; 0: only wait
+  int32_t error;                // errno; 0: only wait; -1: the process is killed there
   uint32_t wait_ms;             // before the call
   uint32_t permille;            // how often it fires
   int32_t torn_bytes;           // of a write that fails, so many bytes are written first; -1: none
-  uint32_t reserved;
+  _Atomic uint32_t skip;      // so many calls go by before it strikes
   _Atomic int64_t remaining;  // how often still; negative: without end
   _Atomic uint64_t hits;
   char pattern[PATTERN];  // fnmatch on the whole path
@@ -75,6 +76,21 @@ static uint32_t dice(void) {
   return (uint32_t)(state >> 33) % 1000;
 }
 
+static int goes_by(struct rule* rule) {
+  uint32_t left = atomic_load(&rule->skip);
+  while (left > 0) {
+    if (atomic_compare_exchange_weak(&rule->skip, &left, left - 1)) return 1;
+  }
+  return 0;
+}
+
+// As kill -9 at this very call.
+static void die_if_so_ordered(const struct rule* rule) {
+  if (rule->error != KILLED) return;
+  kill(getpid(), SIGKILL);
+  for (;;) pause();
+}
+
 // The rule that fires for this operation on this path, having waited as it says; NULL: do the call.
 static const struct rule* struck(uint32_t operation, const char* path) {
   for (int i = 0; i < RULES; ++i) {
@@ -82,6 +98,7 @@ static const struct rule* struck(uint32_t operation, const char* path) {
     if (!(atomic_load(&rule->operations) & operation)) continue;
     if (fnmatch(rule->pattern, path, 0) != 0) continue;
     if (rule->permille < 1000 && dice() >= rule->permille) continue;
+    if (goes_by(rule)) continue;
     if (atomic_load(&rule->remaining) >= 0 && atomic_fetch_sub(&rule->remaining, 1) <= 0) {
       atomic_store(&rule->remaining, 0);
       continue;
@@ -122,6 +139,7 @@ static const struct rule* struck_fd(uint32_t operation, int fd) {
     if (!next) next = (result(*) parameters)real(#name);                       \
     const struct rule* rule = struck_fd(operation, fd);                        \
     if (rule) {                                                                \
+      die_if_so_ordered(rule);                                                 \
       errno = rule->error;                                                     \
       return -1;                                                               \
     }                                                                          \
@@ -149,6 +167,7 @@ static ssize_t torn(const struct rule* rule, int fd, const struct iovec* parts, 
     at += (off_t)n;
     left -= (off_t)n;
   }
+  die_if_so_ordered(rule);
   errno = rule->error;
   return -1;
 }
@@ -178,6 +197,7 @@ int rename(const char* from, const char* to) {
   if (!next) next = (int (*)(const char*, const char*))real("rename");
   const struct rule* rule = armed(OP_RENAME) ? struck(OP_RENAME, to) : NULL;
   if (!rule) return next(from, to);
+  die_if_so_ordered(rule);
   errno = rule->error;
   return -1;
 }

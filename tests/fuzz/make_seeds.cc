@@ -332,6 +332,33 @@ void client_frames() {
   write(target, "empty", request(0) + byte(2) + short_of(0) + short_of(0) + read);
 }
 
+// ---- text ----
+
+void requests_by_http() {
+  const std::string target = "http_requests_fuzz";
+  write(target, "target", byte(0) + "/api/v1/topics/a%2Fb?from=10&key=x+y&flag");
+  write(target, "two",
+        byte(7) + "GET /metrics HTTP/1.1\r\nHost: here:9644\r\nLast-Event-ID: 42\r\nAccept-Encoding: gzip\r\n\r\n" +
+            "HEAD /livez HTTP/1.0\r\n\r\n");
+  write(target, "chunks",
+        byte(3) + "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n");
+  write(target, "garbage", byte(40) + "\x16\x03\x01 hello\r\n\r\n");
+}
+
+void text_files() {
+  const std::string target = "text_files_fuzz";
+  write(target, "properties",
+        byte(0) + "# a broker\nnode.id=1\nprocess.roles=broker,controller\n" +
+            "listeners=PLAINTEXT://:9092,CONTROLLER://:9093\ncontroller.listener.names=CONTROLLER\n" +
+            "controller.quorum.voters=1@a:9093\nlog.dirs=data\nlog.retention.ms = 1000\nbroker\\u002erack: a\\\n b\n");
+  write(target, "topic",
+        byte(0) + "cleanup.policy=compact\nmin.insync.replicas=2\nsegment.bytes=1048576\nretention.ms=-1\n");
+  write(target, "history",
+        byte(1) + "naru-history 1\npromise acks=all\n@ 1200\nsent 0 2:17\nack 0 2:17 40\npoll 1 0 40 2:17\n" +
+            "final 0 40 2:17\ncomplete polled\n");
+  write(target, "record", byte(2) + "naru run 2:17   ");
+}
+
 // ---- records ----
 
 void stored_records() {
@@ -378,6 +405,8 @@ int main(int argc, char** argv) {
   replication_frames();
   calls();
   client_frames();
+  requests_by_http();
+  text_files();
   stored_records();
   return 0;
 }

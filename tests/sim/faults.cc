@@ -79,6 +79,7 @@ std::vector<Fault> plan_faults(const Options& options) {
   if (options.misdirected) plan_more(plan, options, FaultKind::misdirected, 30s);
   if (is_armed(options.rare, Rare::transfers)) plan_more(plan, options, FaultKind::hand_over, 3s);
   if (options.lost_directories) plan_more(plan, options, FaultKind::lost_directory, 30s);
+  if (options.refusals) plan_more(plan, options, FaultKind::refusal, 20s);
   return plan;
 }
 

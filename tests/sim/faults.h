@@ -39,7 +39,8 @@ namespace sim {
   X(hand_over, "leadership of the quorum handed over")   \
   X(read_error, "EIO on a read")                         \
   X(misdirected, "a write that landed elsewhere")        \
-  X(lost_directory, "a partition's directory lost")
+  X(lost_directory, "a partition's directory lost")      \
+  X(refusal, "connections reset and refused")
 
 enum class FaultKind : uint8_t {
 #define X(name, text) name,

@@ -61,6 +61,7 @@ bool Injector::apply(const Fault& fault) {
     case FaultKind::reset:
     case FaultKind::delay:
     case FaultKind::clients_cut:
+    case FaultKind::refusal:
       return apply_to_network(fault, node);
     case FaultKind::slow_disk:
     case FaultKind::disk_full:
@@ -276,6 +277,18 @@ void Injector::cut(std::vector<std::pair<Host, Host>> directions, Duration lengt
   }
 }
 
+// A RST to everything, while both live: what looks like the end of a process is none.
+void Injector::refuse_connections(Host from, Host to, bool both_ways, Duration length) {
+  Network& network = cluster_.network();
+  network.refuse(from, to);
+  if (both_ways) network.refuse(to, from);
+  network.reset(from, to);
+  after(length, [&network, from, to, both_ways] {
+    network.accept_again(from, to);
+    if (both_ways) network.accept_again(to, from);
+  });
+}
+
 bool Injector::apply_to_network(const Fault& fault, Node& node) {
   Network& network = cluster_.network();
   const std::vector<Host> hosts = broker_hosts();
@@ -325,6 +338,11 @@ bool Injector::apply_to_network(const Fault& fault, Node& node) {
       return true;
     case FaultKind::reset:
       return network.reset(a, fault.c % 2 == 0 ? b : -1) > 0;
+    case FaultKind::refusal:
+      for (const Host h : hosts) {
+        if (h != a && (fault.c % 3 != 0 || h == b)) refuse_connections(h, a, fault.c % 4 == 0, fault.length);
+      }
+      return true;
     case FaultKind::delay:
       for (const Host h : hosts) {
         const Duration extra = fault.c % 2 == 0 ? Duration(100ms) : Duration(600ms);

@@ -72,7 +72,7 @@ class Minimizer {
   }
 
   void simpler() {
-    // Not "misdirected", "lost-directories" and "rare": faults come from them, and the plan must stay what the command
+    // Not "misdirected", "lost-directories", "refusals" and "rare": faults come from them, and the plan must stay what the command
     // draws.
     for (const char* off : {"groups", "consumers", "loose", "onlookers", "compacted", "admin", "moves", "repeat",
                             "drift", "slow-messages"}) {

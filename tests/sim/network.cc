@@ -116,10 +116,10 @@ void Network::connect(Host from, std::shared_ptr<Process> from_process, Host to,
     });
   };
   if (is_blocked(from, to)) return;
-  world_.after(delay(from, to), nullptr, [this, pipe, to, answer, accept = std::move(accept)] {
+  world_.after(delay(from, to), nullptr, [this, pipe, from, to, answer, accept = std::move(accept)] {
     const Machine& there = machine(to);
     if (!there.has_power || !pipe->is_open(Pipe::opener) || !pipe->ends_[Pipe::opener].process->is_alive()) return;
-    if (!there.listener || !there.listener->is_alive()) return answer(ProbeResult::refused, nullptr);
+    if (answer_to_syn(from, to) == ProbeResult::refused) return answer(ProbeResult::refused, nullptr);
     pipe->ends_[Pipe::acceptor].process = there.listener;
     pipes_.push_back(pipe);
     prune();
@@ -141,11 +141,16 @@ void Network::probe(Host from, std::shared_ptr<Process> from_process, Host to, D
     const Machine& there = machine(to);
     const auto opener = held.lock();
     if (!opener || !there.has_power || is_blocked(to, from)) return;
-    const auto result = there.listener && there.listener->is_alive() ? ProbeResult::connected : ProbeResult::refused;
-    world_.after(delay(to, from), opener.get(), [over, done, result] {
+    world_.after(delay(to, from), opener.get(), [over, done, result = answer_to_syn(from, to)] {
       if (!std::exchange(*over, true)) done(result);
     });
   });
+}
+
+ProbeResult Network::answer_to_syn(Host from, Host to) {
+  const Machine& there = machine(to);
+  const bool listens = there.listener && there.listener->is_alive();
+  return listens && !refused_.contains({from, to}) ? ProbeResult::connected : ProbeResult::refused;
 }
 
 void Network::prune() {
@@ -179,8 +184,14 @@ void Network::open_or_close(Host from, Host to) {
   }
 }
 
+void Network::accept_again(Host from, Host to) {
+  const auto found = refused_.find({from, to});
+  if (found != refused_.end() && --found->second <= 0) refused_.erase(found);
+}
+
 void Network::heal() {
   extra_.clear();
+  refused_.clear();
   for (const auto& [direction, count] : std::exchange(blocked_, {})) open_or_close(direction.first, direction.second);
 }
 

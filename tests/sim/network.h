@@ -94,6 +94,9 @@ class Network {
   [[nodiscard]] bool is_blocked(Host from, Host to) const { return blocked_.contains({from, to}); }
   [[nodiscard]] bool anything_blocked() const { return !blocked_.empty(); }
   void set_extra_delay(Host from, Host to, Duration extra);
+  // `to` answers whatever would open a connection from `from` with a RST, as a firewall does, however alive it is.
+  void refuse(Host from, Host to) { ++refused_[{from, to}]; }
+  void accept_again(Host from, Host to);
   // Resets every connection between the two (either may be -1: any).
   int reset(Host a, Host b);
   // The process's kernel closes its connections; without power nothing is said.
@@ -107,6 +110,7 @@ class Network {
  private:
   friend class Pipe;
   void open_or_close(Host from, Host to);
+  [[nodiscard]] common::net::ProbeResult answer_to_syn(Host from, Host to);
   void prune();
 
   World& world_;
@@ -114,6 +118,7 @@ class Network {
   Rng random_;
   std::map<Host, Machine> machines_;
   std::map<std::pair<Host, Host>, int> blocked_;  // how many faults block it
+  std::map<std::pair<Host, Host>, int> refused_;  // likewise
   std::map<std::pair<Host, Host>, Duration> extra_;
   std::vector<std::weak_ptr<Pipe>> pipes_;
   size_t prune_at_ = 64;

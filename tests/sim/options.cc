@@ -25,6 +25,8 @@ void draw_extras(Options& o) {
   o.onlookers = clients.chance(0.3) ? 1 : 0;
   o.misdirected = Rng(o.seed, "misdirected").chance(0.3);
   o.lost_directories = Rng(o.seed, "lost directories").chance(0.3);
+  // What is told of the first seeds stays true: they have none.
+  o.refusals = o.seed > 300 && Rng(o.seed, "refusals").chance(0.3);
   o.rare = draw_rare(o.seed);
 }
 
@@ -34,6 +36,7 @@ void take_extras_away(Options& o) {
   o.onlookers = 0;
   o.misdirected = false;
   o.lost_directories = false;
+  o.refusals = false;
   o.rare = 0;
 }
 
@@ -71,6 +74,7 @@ const Named named[] = {
     {"faults", [](Options& o, double v) { o.faults = v != 0; }},
     {"misdirected", [](Options& o, double v) { o.misdirected = v != 0; }},
     {"lost-directories", [](Options& o, double v) { o.lost_directories = v != 0; }},
+    {"refusals", [](Options& o, double v) { o.refusals = v != 0; }},
     {"rare", [](Options& o, double v) { o.rare = static_cast<uint32_t>(v); }},
     {"extras", [](Options& o, double v) { v != 0 ? draw_extras(o) : take_extras_away(o); }},
 };
@@ -147,12 +151,13 @@ std::string describe(const Options& o) {
       "brokers={} voters={} shards={} rf={} min-isr={} flush={} topics={} partitions={} segment={} cache={} "
       "snapshot={} fetch={}/{} producers={}x{} think={}ms consumers={} groups={}x{} loose={} onlookers={} admin={} "
       "moves={} compacted={} drift={} repeat={} "
-      "delay={}ms sync={}ms faults-every={}ms kinds={:08x} misdirected={} lost-directories={} rare={}",
+      "delay={}ms sync={}ms faults-every={}ms kinds={:08x} misdirected={} lost-directories={} refusals={} rare={}",
       o.brokers, o.voters, o.shards, o.replication_factor, o.min_isr, o.synced ? "sync" : "os", o.topics, o.partitions,
       o.segment_bytes, o.tail_cache_bytes, o.metadata_snapshot_bytes, o.replica_fetch_response_bytes,
       o.replica_fetch_bytes, o.producers, o.pipelined, ms(o.think_time), o.consumers, o.groups, o.members, o.loose,
       o.onlookers, o.admin, o.moves, o.compacted, o.clock_drift, o.repeat_chance, ms(o.network_delay_max),
-      ms(o.sync_time), ms(o.fault_interval), o.faults ? o.fault_kinds : 0u, o.misdirected, o.lost_directories, o.rare);
+      ms(o.sync_time), ms(o.fault_interval), o.faults ? o.fault_kinds : 0u, o.misdirected, o.lost_directories, o.refusals,
+      o.rare);
 }
 
 }  // namespace sim

@@ -59,6 +59,7 @@ struct Options {
   uint32_t fault_kinds = ~0u;                         // bits of FaultKind
   bool misdirected = false;                           // writes that land elsewhere, beside those kinds
   bool lost_directories = false;                      // of partitions, likewise
+  bool refusals = false;                              // of connections by machines whose broker lives, likewise
   uint32_t rare = 0;                                  // bits of Rare (buggify.h): legal choices that are seldom made
 };
 

@@ -50,6 +50,20 @@ TEST_CASE("what is refused") {
   CHECK(refusal("POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n") == 413);
 }
 
+TEST_CASE("what a body's chunks may say of themselves has an end, as a head has") {
+  const std::string head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::string begun = GENERATE(as<std::string>(), "5;name=", "0\r\nField: ");
+  RequestReader reader({.header_bytes_max = 1024, .body_bytes_max = 64});
+  REQUIRE(put(reader, head + begun) == RequestReader::State::needs_more);
+  RequestReader::State state = RequestReader::State::needs_more;
+  size_t taken = 0;
+  for (; state == RequestReader::State::needs_more && taken < 1 << 20; taken += 100)
+    state = put(reader, std::string(100, 'x'));
+  CHECK(state == RequestReader::State::refused);
+  CHECK(reader.refusal() == 431);
+  CHECK(taken <= 1200);
+}
+
 TEST_CASE("targets that are not well formed have no path") {
   Request request;
   CHECK_FALSE(split_target("http://elsewhere/", request));

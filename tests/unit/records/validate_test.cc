@@ -341,6 +341,12 @@ TEST_CASE("a coordinator may append several batches and markers") {
   REQUIRE(facts->size() == 2);
   REQUIRE(facts->at(1).marker->type == MarkerType::commit);
   REQUIRE(facts->at(1).position == golden_bytes("java-none").size());
+  // A client that sends one, as a batch of its own producer, ends nobody's transaction.
+  Bytes sent;
+  append_bytes(sent, marker.view());
+  store_be<int32_t>(sent.data() + layout::base_sequence, 0);
+  fix_crc(sent);
+  REQUIRE(code_of(validate_produced(sent, {}, now)) == ErrorCode::invalid_record);
 }
 
 TEST_CASE("a follower takes batches that continue its log, in epochs it may believe (R64)") {
