@@ -4,12 +4,14 @@
 #include <array>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <random>
 
 #include <fmt/format.h>
 
 #include "cli/client_properties.h"
 #include "cli/session.h"
+#include "cli/verify/partition_offset.h"
 #include "cli/verify/payload.h"
 #include "cli/verify/replica_reader.h"
 
@@ -402,12 +404,9 @@ void Clients::start() {
 void Clients::watch_ends() {
   for (int32_t p = 0; watching_; p = (p + 1) % partitions_) {
     const int64_t call = recorder_.end_asked(p);
-    int64_t low = -1;
-    int64_t high = -1;
-    const auto error =
-        rd_kafka_query_watermark_offsets(ends_client_.get(), options_.topic.c_str(), p, &low, &high, 2000);
-    if (error == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0) {
-      recorder_.end_told(call, high);
+    const auto end = ask_offset(ends_client_.get(), options_.topic, p, RD_KAFKA_OFFSET_END, milliseconds(2000));
+    if (end) {
+      recorder_.end_told(call, *end);
     } else {
       recorder_.call_failed(call);
     }
@@ -489,10 +488,11 @@ Outcome<std::vector<int64_t>> Clients::read_everything() {
   }
   for (int32_t p = 0; p < partitions_; ++p) {
     // What retention took, and what was there before a topic was ours, is not lost.
-    int64_t low = -1;
-    int64_t high = -1;
-    const auto error = rd_kafka_query_watermark_offsets(consumer, options_.topic.c_str(), p, &low, &high, 5000);
-    if (error == RD_KAFKA_RESP_ERR_NO_ERROR && low > 0) recorder_.log_start(p, low);
+    std::optional<int64_t> start;
+    do {
+      start = ask_offset(consumer, options_.topic, p, RD_KAFKA_OFFSET_BEGINNING, milliseconds(5000));
+    } while (!start && steady_clock::now() < until);
+    if (start.value_or(0) > 0) recorder_.log_start(p, *start);
   }
   rd_kafka_consumer_close(consumer);
   if (!is_done()) return problem(Exit::unreachable, "the final read did not reach the end of every partition");
