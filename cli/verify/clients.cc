@@ -4,12 +4,14 @@
 #include <array>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <random>
 
 #include <fmt/format.h>
 
 #include "cli/client_properties.h"
 #include "cli/session.h"
+#include "cli/verify/partition_offset.h"
 #include "cli/verify/payload.h"
 #include "cli/verify/replica_reader.h"
 
@@ -432,12 +434,9 @@ rd_kafka_resp_err_t Clients::commit_where_logs_begin() {
     const rd_kafka_topic_partition_t& group = told->elems[i];
     if (group.err != RD_KAFKA_RESP_ERR_NO_ERROR) return group.err;
     if (group.offset >= 0) continue;
-    int64_t low = -1;
-    int64_t high = -1;
-    const auto error =
-        rd_kafka_query_watermark_offsets(client, options_.topic.c_str(), group.partition, &low, &high, 5000);
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return error;
-    rd_kafka_topic_partition_list_add(starts.get(), options_.topic.c_str(), group.partition)->offset = low;
+    const auto start = ask_offset(client, options_.topic, group.partition, RD_KAFKA_OFFSET_BEGINNING, milliseconds(5000));
+    if (!start) return RD_KAFKA_RESP_ERR__TIMED_OUT;
+    rd_kafka_topic_partition_list_add(starts.get(), options_.topic.c_str(), group.partition)->offset = *start;
   }
   if (starts->cnt == 0) return RD_KAFKA_RESP_ERR_NO_ERROR;
   return commit_and_wait(client, starts.get());
@@ -480,12 +479,9 @@ void Clients::start() {
 void Clients::watch_ends() {
   for (int32_t p = 0; watching_; p = (p + 1) % partitions_) {
     const int64_t call = recorder_.end_asked(p);
-    int64_t low = -1;
-    int64_t high = -1;
-    const auto error =
-        rd_kafka_query_watermark_offsets(ends_client_.get(), options_.topic.c_str(), p, &low, &high, 2000);
-    if (error == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0) {
-      recorder_.end_told(call, high);
+    const auto end = ask_offset(ends_client_.get(), options_.topic, p, RD_KAFKA_OFFSET_END, milliseconds(2000));
+    if (end) {
+      recorder_.end_told(call, *end);
     } else {
       recorder_.call_failed(call);
     }
@@ -564,10 +560,11 @@ Outcome<std::vector<int64_t>> Clients::read_everything() {
   }
   for (int32_t p = 0; p < partitions_; ++p) {
     // What retention took, and what was there before a topic was ours, is not lost.
-    int64_t low = -1;
-    int64_t high = -1;
-    const auto error = rd_kafka_query_watermark_offsets(consumer, options_.topic.c_str(), p, &low, &high, 5000);
-    if (error == RD_KAFKA_RESP_ERR_NO_ERROR && low > 0) recorder_.log_start(p, low);
+    std::optional<int64_t> start;
+    do {
+      start = ask_offset(consumer, options_.topic, p, RD_KAFKA_OFFSET_BEGINNING, milliseconds(5000));
+    } while (!start && steady_clock::now() < until);
+    if (start.value_or(0) > 0) recorder_.log_start(p, *start);
   }
   rd_kafka_consumer_close(consumer);
   if (!is_done()) return problem(Exit::unreachable, "the final read did not reach the end of every partition");
