@@ -452,8 +452,7 @@ quorum::SessionHooks BrokerCore::session_hooks() {
 
 Awaitable<Result<void>> BrokerCore::register_broker() {
   // R72: what was acknowledged may be missing here.
-  if (claims_ == partition::Claims::given_up && !mutant<"R72-keeps-its-claim-after-rot">())
-    controller_->report_damaged_logs();
+  if (claims_ == partition::Claims::given_up) controller_->report_damaged_logs();
   controller_->start();
   controller_->set_ready();
   // Clients are let in once this broker is registered: what they then ask can be answered.

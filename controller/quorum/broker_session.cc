@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "common/model/mutant.h"
 #include "controller/quorum/session_server.h"
 
 namespace controller::quorum {
 
 using common::model::ErrorCode;
+using common::model::mutant;
 using metadata::BrokerHeartbeat;
 using metadata::BrokerHeartbeatAnswer;
 using metadata::RegisterBroker;
@@ -240,7 +242,7 @@ void BrokerSession::register_broker() {
   r.rack = options_.rack;
   r.features = {{metadata::metadata_version_feature, {1, metadata::metadata_version_latest}}};
   r.previous_broker_epoch = last_epoch_ ? last_epoch_ : options_.previous_broker_epoch;
-  if (!last_epoch_ && damaged_logs_) r.previous_broker_epoch.reset();
+  if (!last_epoch_ && damaged_logs_ && !mutant<"R72-keeps-its-claim-after-rot">()) r.previous_broker_epoch.reset();
   send(std::move(r));
   asked_at_ = shard_.now();
 }

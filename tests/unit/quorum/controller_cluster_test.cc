@@ -483,6 +483,24 @@ TEST_CASE("a restarted broker registers with a new epoch, comes into service and
   REQUIRE(cluster.run_until([&] { return partition(cluster, 2, "t", 0).leader == BrokerId{3}; }, 3s));
 }
 
+TEST_CASE("a broker that found its logs damaged does not claim that it ended well, however it did (R44, R72)") {
+  SimCluster cluster(3);
+  cluster.create(1, "t", {{3}});
+  const auto restart = [&](bool damaged_logs) {
+    const auto epoch = cluster.node(3).session.epoch();
+    cluster.kill(3);
+    cluster.world.run_for(300ms);
+    cluster.start(3, epoch, damaged_logs);
+    REQUIRE(cluster.run_until([&] { return cluster.node(3).session.in_service(); }, 1s));
+    cluster.world.run_for(1s);
+  };
+  restart(false);
+  REQUIRE(partition(cluster, 1, "t", 0).leader == BrokerId{3});
+  restart(true);
+  REQUIRE(partition(cluster, 1, "t", 0).leader == std::nullopt);
+  REQUIRE(partition(cluster, 1, "t", 0).last_known_elr == std::vector{BrokerId{3}});  // asked where it ends (R46)
+}
+
 TEST_CASE("a broker's trouble with its disks is known to each controller, and ends when it is over (R81)") {
   SimCluster cluster(3);
   const auto made = cluster.create(1, "t", {{3, 2, 1}, {2, 3, 1}});

@@ -104,9 +104,10 @@ class SimCluster {
   }
 
   common::Duration heartbeat_interval = std::chrono::milliseconds(100);  // of the nodes started from now on
-  SimNode& start(int id, std::optional<BrokerEpoch> previous_epoch = std::nullopt) {
+  SimNode& start(int id, std::optional<BrokerEpoch> previous_epoch = std::nullopt, bool damaged_logs = false) {
     auto& node = nodes_[BrokerId{id}];
     node = std::make_unique<SimNode>(*this, BrokerId{id}, ++lives_, previous_epoch);
+    if (damaged_logs) node->session.report_damaged_logs();
     node->session.start();
     node->session.set_ready();
     return *node;
