@@ -129,6 +129,7 @@ std::vector<std::string> Log::Impl::drop_spare_snapshots() {
 
 void Log::Impl::save_snapshot() {
   if (!config.keep_producer_state || owes_producers) return;
+  appended_since_snapshot = 0;
   if (!snapshots.empty() && snapshots.back().offset == log_end) snapshots.pop_back();
   const uint64_t write = ++snapshot_writes;
   snapshots.push_back({log_end, write});
@@ -144,6 +145,15 @@ void Log::Impl::save_snapshot() {
           if (s.write == write) s.write = 0;
         }
       }));
+}
+
+// A truncation reads on the shard what came since the newest snapshot, and a failover truncates many logs: not a
+// gigabyte each.
+void Log::Impl::save_snapshot_if_due() {
+  constexpr size_t producers_max = 10'000;  // with many it costs more than it saves
+  if (appended_since_snapshot < config.snapshot_bytes || producers.size() > producers_max) return;
+  if (is_emptying || (!snapshots.empty() && snapshots.back().write != 0)) return;
+  save_snapshot();
 }
 
 IoResult<void> Log::Impl::roll(Offset base, TimestampMs now) {
@@ -261,6 +271,7 @@ Result<void> Log::Impl::append_run(const Append& append) {
     log_end = f.last_offset().next();
   }
   segment.size_bytes = position;
+  appended_since_snapshot += bytes;
   segment.last_append = append.now;
   segment.is_synced = false;
   write_indexes(segment, false);

@@ -74,6 +74,7 @@ class Log::Impl {
   IoResult<void> note_gaps();
   IoResult<std::unique_ptr<Segment>> make_segment(Offset base, TimestampMs now);
   void save_snapshot();
+  void save_snapshot_if_due();
   [[nodiscard]] std::vector<std::string> drop_spare_snapshots();
   void sync_indexes(Offset base);
 
@@ -184,6 +185,7 @@ class Log::Impl {
   };
   std::vector<Snapshot> snapshots;  // ascending
   uint64_t snapshot_writes = 0;
+  uint64_t appended_since_snapshot = 0;  // bytes
   CachedTail tail;
 
   std::optional<Error> failure;

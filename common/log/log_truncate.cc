@@ -545,6 +545,7 @@ void Log::Impl::tick(const Now& now) {
     if (now.monotonic - *unflushed_since >= *config.flush_ms) flush([](const Result<Offset>&) {});
   }
   if (owes_producers && !is_damaged && !is_emptying) reload_producers(log_end);
+  save_snapshot_if_due();
   if (epochs_saved < epochs_version && epoch_writes == 0) persist_epochs(disk::Durability::kernel);
 }
 

@@ -109,6 +109,33 @@ TEST_CASE("nothing is appended without the state of producers, which a truncatio
   REQUIRE(f.append() == 10);
 }
 
+TEST_CASE("a truncation reads producers again from a snapshot near by, not from where the segment begins (R78)") {
+  Fixture f;
+  f.config.snapshot_bytes = 50'000;
+  f.open();
+  for (int i = 0; i < 100; ++i) {
+    const common::records::ProducerStamp producer{common::model::ProducerId(7), common::model::ProducerEpoch(0), i};
+    f.append({.value_bytes = 5000, .timestamp = 1000 + i, .producer = producer});
+    f.log->tick(at(i));
+    f.disk->run_until_idle();
+  }
+  REQUIRE(f.log->segment_count() == 1);
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::read,
+                     .path_contains = ".log",
+                     .skip = 40,  // of 98 batches
+                     .times = 1000,
+                     .fault = IoFault::exhausted});
+  REQUIRE(f.log->truncate_to(Offset(98)) == Offset(98));
+  f.disk->clear_faults();
+  const auto known = f.log->producers().describe();
+  REQUIRE(known.size() == 1);
+  CHECK(known.front().last_sequence == 97);
+  f.disk->run_until_idle();
+  size_t snapshots = 0;
+  for (const std::string& path : f.disk->paths()) snapshots += path.ends_with(".snapshot") ? 1 : 0;
+  CHECK(snapshots <= 2);
+}
+
 TEST_CASE("truncating where the log ends forgets an epoch that never wrote (KAFKA-10706)") {
   Fixture f;
   f.open();
