@@ -49,6 +49,8 @@ class Names:
         for i, new in addresses.items():
             sh(*self.hosts.inside(i), "ip", "addr", "add", f"{new}/24", "dev", "eth0")
             self.table[i] = new
+        for i in self.hosts.all:  # as the announcement of an address does: which card had it is forgotten
+            sh(*self.hosts.inside(i), "ip", "neigh", "flush", "all")
 
 
 def known_by_names(run):

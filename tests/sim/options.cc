@@ -25,8 +25,9 @@ void draw_extras(Options& o) {
   o.onlookers = clients.chance(0.3) ? 1 : 0;
   o.misdirected = Rng(o.seed, "misdirected").chance(0.3);
   o.lost_directories = Rng(o.seed, "lost directories").chance(0.3);
-  // What is told of the first seeds stays true: they have none.
-  o.refusals = o.seed > 300 && Rng(o.seed, "refusals").chance(0.3);
+  // The stories of seeds that were run before there was this stay what they are.
+  constexpr uint64_t first_with_refusals = 100'000'000;
+  o.refusals = o.seed >= first_with_refusals && Rng(o.seed, "refusals").chance(0.3);
   o.rare = draw_rare(o.seed);
 }
 
