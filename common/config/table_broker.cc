@@ -713,8 +713,9 @@ std::vector<Property> used_broker_rows() {
       {.key = "naru.http.allowed.hosts",
        .type = ValueType::list,
        .default_text = "",
-       .doc = "Names, beyond those that the configuration shows to be its own, by which browsers may ask this broker for "
-              "the page's data: a proxy's, say. .example.com stands for every name in that domain, an asterisk for any.",
+       .doc =
+           "Names, beyond those that the configuration shows to be its own, by which browsers may ask this broker for "
+           "the page's data: a proxy's, say. .example.com stands for every name in that domain, an asterisk for any.",
        .broker_member = &BrokerConfig::http_allowed_hosts},
       {.key = "naru.http.host",
        .type = ValueType::string,
