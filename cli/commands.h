@@ -253,6 +253,7 @@ struct BrokerDrainCommand {
   int id = -1;
   bool back = false;     // undrain
   bool leaders = false;  // replicas stay
+  std::optional<int64_t> throttle;  // bytes a second of each leader
   bool yes = false;
   bool dry_run = false;
 };
@@ -264,12 +265,14 @@ struct PartitionMoveCommand {
   std::vector<int> off;             // brokers that shall hold none
   bool balance = false;             // brokers that have more than others give some away
   int replicas = -1;                // as many as they have
+  std::optional<int64_t> throttle;  // bytes a second of each leader
   bool yes = false;
   bool wait = false;
   bool dry_run = false;
 };
 struct PartitionMovesCommand {
   Shared shared;
+  std::optional<int64_t> throttle;  // another than it began with
   bool wait = false;
   bool cancel = false;
 };

@@ -91,7 +91,14 @@ TEST_CASE("commands that change a cluster") {
   CHECK(move.off == std::vector<int>{3});
   CHECK(move.replicas == 2);
   CHECK_FALSE(move.balance);
+  CHECK_FALSE(move.throttle);
   CHECK(parsed<PartitionMoveCommand>({"partition", "balance"}).balance);
+  CHECK(parsed<PartitionMoveCommand>({"partition", "balance", "--throttle", "10MiB"}).throttle == 10 << 20);
+  CHECK(parsed<PartitionMoveCommand>({"partition", "move", "--throttle", "500000"}).throttle == 500'000);
+  CHECK(parsed<PartitionMovesCommand>({"partition", "moves", "--throttle", "1.5KiB"}).throttle == 1536);
+  CHECK(parsed<BrokerDrainCommand>({"broker", "drain", "3", "--throttle", "1GiB"}).throttle == 1 << 30);
+  for (const char* wrong : {"0", "-5", "fast", "10MB/s"})
+    CHECK(parse({"partition", "move", "--throttle", wrong}).error() == Exit::usage);
   CHECK(parsed<PartitionMovesCommand>({"partition", "moves", "--cancel"}).cancel);
   CHECK(parsed<PartitionElectCommand>({"partition", "elect", "t", "--unclean"}).unclean);
   CHECK(parsed<TopicTrimCommand>({"topic", "trim", "t", "--before", "7"}).before == "7");
