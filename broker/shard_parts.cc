@@ -126,7 +126,10 @@ void ShardParts::connect(partition::PartitionRouter& router) {
       *shared_.groups,
       [this](const std::string& name) -> std::optional<common::model::Uuid> {
         const metadata::TopicImage* topic = context_.image->topic_by_name(name);
-        return topic != nullptr ? std::optional(topic->id) : std::nullopt;
+        if (topic != nullptr) return topic->id;
+        // What groups have committed of a deleted topic stays with it while it can be restored.
+        const common::model::TopicId* kept = context_.image->kept_topics().find(name);
+        return kept != nullptr ? std::optional(*kept) : std::nullopt;
       },
       shared_.may_be_replaced);
   replicas_->add_listener(*leader_);
