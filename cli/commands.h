@@ -63,6 +63,7 @@ struct TopicListCommand {
   std::string pattern;
   bool problems = false;
   bool internal = false;
+  bool deleted = false;  // instead: those that can be restored
 };
 struct TopicDescribeCommand {
   Shared shared;
@@ -77,7 +78,13 @@ struct TopicGrowCommand {
 struct TopicDeleteCommand {
   Shared shared;
   std::vector<std::string> names;
+  std::chrono::milliseconds keep{3'600'000};  // it can be restored for so long
   bool yes = false;
+  bool dry_run = false;  // only say what would be done
+};
+struct TopicRestoreCommand {
+  Shared shared;
+  std::vector<std::string> names;
   bool dry_run = false;  // only say what would be done
 };
 struct ProduceCommand {
@@ -325,7 +332,7 @@ struct DrillCommand {
 
 using Command = std::variant<
     StartCommand, DevCommand, StatusCommand, HealthCommand, TopicCreateCommand, TopicListCommand, TopicDescribeCommand,
-    TopicGrowCommand, TopicDeleteCommand, ProduceCommand, ConsumeCommand, GroupListCommand, GroupDescribeCommand,
+    TopicGrowCommand, TopicDeleteCommand, TopicRestoreCommand, ProduceCommand, ConsumeCommand, GroupListCommand, GroupDescribeCommand,
     PartitionElectCommand, WorkloadCommand, VerifyCommand, VerifyCheckCommand, ConfigCheckCommand, ConfigExplainCommand,
     ConfigReferenceCommand, VersionCommand, CompletionCommand, ManCommand, ConfigGetCommand, ConfigSetCommand,
     GroupSeekCommand, GroupDeleteCommand, BrokerListCommand, BrokerDescribeCommand, BrokerRemoveCommand,
@@ -341,6 +348,7 @@ Exit run(const TopicListCommand& command);
 Exit run(const TopicDescribeCommand& command);
 Exit run(const TopicGrowCommand& command);
 Exit run(const TopicDeleteCommand& command);
+Exit run(const TopicRestoreCommand& command);
 Exit run(const ProduceCommand& command);
 Exit run(const ConsumeCommand& command);
 Exit run(const GroupListCommand& command);

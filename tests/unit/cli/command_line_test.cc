@@ -102,6 +102,12 @@ TEST_CASE("commands that change a cluster") {
   CHECK(parsed<PartitionMovesCommand>({"partition", "moves", "--cancel"}).cancel);
   CHECK(parsed<PartitionElectCommand>({"partition", "elect", "t", "--unclean"}).unclean);
   CHECK(parsed<TopicTrimCommand>({"topic", "trim", "t", "--before", "7"}).before == "7");
+  CHECK(parsed<TopicDeleteCommand>({"topic", "delete", "t"}).keep == std::chrono::hours(1));
+  CHECK(parsed<TopicDeleteCommand>({"topic", "delete", "t", "--keep", "0"}).keep.count() == 0);
+  CHECK(parse({"topic", "delete", "t", "--keep", "long"}).error() == Exit::usage);
+  CHECK(parsed<TopicRestoreCommand>({"topic", "restore", "t", "u"}).names == std::vector<std::string>{"t", "u"});
+  CHECK(parse({"topic", "restore"}).error() == Exit::usage);
+  CHECK(parsed<TopicListCommand>({"topic", "list", "--deleted"}).deleted);
   CHECK(parsed<WhyCommand>({"why", "group", "g"}).what == "group");
   CHECK(parse({"why", "not", "g"}).error() == Exit::usage);
   CHECK(parsed<WhyCommand>({"why", "under-replicated"}).what == "under-replicated");
@@ -127,6 +133,7 @@ TEST_CASE("what would be done can be asked of everything that changes a cluster"
   CHECK(parsed<TopicCreateCommand>({"topic", "create", "t", "--dry-run"}).dry_run);
   CHECK(parsed<TopicGrowCommand>({"topic", "grow", "t", "-p", "9", "--dry-run"}).dry_run);
   CHECK(parsed<TopicDeleteCommand>({"topic", "delete", "t", "--dry-run"}).dry_run);
+  CHECK(parsed<TopicRestoreCommand>({"topic", "restore", "t", "--dry-run"}).dry_run);
   CHECK(parsed<TopicTrimCommand>({"topic", "trim", "t", "--before", "7", "--dry-run"}).dry_run);
   CHECK(parsed<ConfigSetCommand>({"config", "unset", "topic", "t", "a", "--dry-run"}).dry_run);
   CHECK(parsed<GroupSeekCommand>({"group", "seek", "g", "--to", "end", "--dry-run"}).dry_run);
