@@ -255,7 +255,7 @@ class Progress {
   void show(const std::vector<Ongoing>& ongoing) {
     const auto now = std::chrono::steady_clock::now();
     const bool terminal = is_terminal(STDERR_FILENO);
-    if (quiet_ || now - told_ < (terminal ? std::chrono::milliseconds(500) : std::chrono::milliseconds(10'000))) return;
+    if (quiet_ || now - told_ < (terminal ? std::chrono::seconds(1) : std::chrono::seconds(10))) return;
     told_ = now;
     int64_t bytes = 0;
     int64_t done = 0;
