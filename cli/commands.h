@@ -334,12 +334,13 @@ struct DrillCommand {
 
 using Command = std::variant<
     StartCommand, DevCommand, StatusCommand, HealthCommand, TopicCreateCommand, TopicListCommand, TopicDescribeCommand,
-    TopicGrowCommand, TopicDeleteCommand, TopicRestoreCommand, ProduceCommand, ConsumeCommand, GroupListCommand, GroupDescribeCommand,
-    PartitionElectCommand, WorkloadCommand, VerifyCommand, VerifyCheckCommand, ConfigCheckCommand, ConfigExplainCommand,
-    ConfigReferenceCommand, VersionCommand, CompletionCommand, ManCommand, ConfigGetCommand, ConfigSetCommand,
-    GroupSeekCommand, GroupDeleteCommand, BrokerListCommand, BrokerDescribeCommand, BrokerRemoveCommand,
-    BrokerDrainCommand, PartitionMoveCommand, PartitionMovesCommand, TopicTrimCommand, TopicOffsetsCommand, WhyCommand,
-    DoctorCommand, DrillCommand, QuorumStatusCommand, QuorumCommand, LogCommand, BenchCommand, ProfileCommand>;
+    TopicGrowCommand, TopicDeleteCommand, TopicRestoreCommand, ProduceCommand, ConsumeCommand, GroupListCommand,
+    GroupDescribeCommand, PartitionElectCommand, WorkloadCommand, VerifyCommand, VerifyCheckCommand, ConfigCheckCommand,
+    ConfigExplainCommand, ConfigReferenceCommand, VersionCommand, CompletionCommand, ManCommand, ConfigGetCommand,
+    ConfigSetCommand, GroupSeekCommand, GroupDeleteCommand, BrokerListCommand, BrokerDescribeCommand,
+    BrokerRemoveCommand, BrokerDrainCommand, PartitionMoveCommand, PartitionMovesCommand, TopicTrimCommand,
+    TopicOffsetsCommand, WhyCommand, DoctorCommand, DrillCommand, QuorumStatusCommand, QuorumCommand, LogCommand,
+    BenchCommand, ProfileCommand>;
 
 Exit run(const StartCommand& command);
 Exit run(const DevCommand& command);

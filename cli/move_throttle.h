@@ -17,7 +17,8 @@ namespace cli {
 // Another rate for what is under way and was throttled when it began.
 [[nodiscard]] Outcome<void> set_throttle_rate(client::Cluster& cluster, const std::vector<int32_t>& brokers,
                                               int64_t bytes_per_second);
-// Once nothing is moved any more: no broker has a rate, no topic names a replica. true: there was something to take away.
+// Once nothing is moved any more: no broker has a rate, no topic names a replica. true: there was something to take
+// away.
 [[nodiscard]] Outcome<bool> lift_throttle(client::Cluster& cluster);
 
 }  // namespace cli

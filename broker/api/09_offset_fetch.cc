@@ -56,7 +56,7 @@ Awaitable<ResponseGroup> fetch_all(RequestContext& ctx, std::string group_id, gr
   for (const auto& found : answer.partitions) {
     const auto* topic = ctx.image().topic_by_name(found.partition.topic);
     if (by_id && topic == nullptr) continue;  // it has no id any more
-    if (ctx.image().kept_topics().contains(found.partition.topic)) continue;  // it is deleted, for all that clients know
+    if (ctx.image().kept_topics().contains(found.partition.topic)) continue;  // deleted, for all that clients know
     if (response.topics.empty() || response.topics.back().name != found.partition.topic) {
       auto& added = response.topics.emplace_back();
       added.name = found.partition.topic;

@@ -1,7 +1,7 @@
 // DeleteTopics (key 20), versions 0-6: removes topics by name, from version 6 on also by id.
 //
-// Naru's own: who says so in a tag (naru topic delete) has them kept for a while (controller::metadata::kept_key), and is
-// told in a tag that they are. Nobody else's deletions are; Kafka passes over the question.
+// Naru's own: who says so in a tag (naru topic delete) has them kept for a while (controller::metadata::kept_key), and
+// is told in a tag that they are. Nobody else's deletions are; Kafka passes over the question.
 // New by version: 1 throttle time; 3 TOPIC_DELETION_DISABLED (before: INVALID_REQUEST); 4 flexible; 5 error messages;
 // 6 topic ids.
 #include "kafka/delete_topics.h"

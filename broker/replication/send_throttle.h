@@ -1,6 +1,6 @@
-// What an operator allows replicas that are being moved to take of a leader (KIP-73): leader.replication.throttled.rate,
-// for those that leader.replication.throttled.replicas of their topic names. It bounds what the pace of catch_up_pace.h
-// finds by itself, also where that would go faster because nobody minds.
+// What an operator allows replicas that are being moved to take of a leader (KIP-73):
+// leader.replication.throttled.rate, for those that leader.replication.throttled.replicas of their topic names. It
+// bounds what the pace of catch_up_pace.h finds by itself, also where that would go faster because nobody minds.
 //
 // SendThrottle: one for all shards of a broker; any thread. ThrottledReplicas: pure, thread-compatible, one for each
 // shard.
