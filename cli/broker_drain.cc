@@ -110,7 +110,11 @@ Exit run(const BrokerDrainCommand& command) {
   // Where only leaders go, what somebody else moves is no reason to wait: it may take hours.
   const bool wait = !command.leaders || !moves->empty();
   const Exit exit = run_moves(*cluster, *facts, *moves,
-                              {.shared = command.shared, .yes = command.yes, .wait = wait, .dry_run = command.dry_run});
+                              {.shared = command.shared,
+                               .throttle = command.throttle,
+                               .yes = command.yes,
+                               .wait = wait,
+                               .dry_run = command.dry_run});
   if (exit != Exit::done || command.dry_run) return exit;
   if (command.leaders || command.back) {
     const std::vector<Move> changed = command.leaders ? with_led(*moves, facts->topics, rules, command.id) : *moves;

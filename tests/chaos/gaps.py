@@ -99,7 +99,7 @@ class Series:
             figures = harm(kinds[0], victim, loads, topics)
             rounds = [self._judged(kind, *figures[kind], loads[kind].stop()) for kind in kinds]
         for topic in topics.values():
-            self.cluster.run("topic", "delete", topic, "--yes")
+            self.cluster.run("topic", "delete", topic, "--keep", "0", "--yes")
         return rounds
 
     def _topics(self, topic, leader, with_fresh):
