@@ -9,6 +9,7 @@
 
 namespace broker::partition {
 
+using common::Awaitable;
 using common::log::Aside;
 using common::log::LogDirectory;
 using common::model::Error;
@@ -32,7 +33,8 @@ std::vector<const LogDirectory*> views_of(const std::vector<std::unique_ptr<LogD
 Directories::Directories(DirectoriesOptions options, std::vector<std::unique_ptr<LogDirectory>> directories)
     : options_(std::move(options)),
       directories_(std::move(directories)),
-      found_less_(common::log::found_less(views_of(directories_))) {
+      found_less_(common::log::found_less(views_of(directories_))),
+      change_ended_(*options_.home) {
   for (const auto& directory : directories_) {
     for (const auto& found : directory->partitions()) {
       if (found.topic_id) occupied_.emplace(found.partition, Occupant{*found.topic_id, directory.get(), false});
@@ -143,7 +145,10 @@ void Directories::begin_creation(const TopicPartition& partition, Creation creat
       partition, [this, alive = std::weak_ptr(alive_), directory, partition,
                   creation = std::move(creation)](const common::disk::IoResult<void>& stored) {
         if (alive.expired()) return;
-        if (stored) return in_turn([this, directory, partition, creation] { make(*directory, partition, creation); });
+        if (stored) {
+          return in_turn({.start = [this, directory, partition, creation] { make(*directory, partition, creation); },
+                          .is_creation = true});
+        }
         fail_creation(partition, creation, {ErrorCode::kafka_storage_error, stored.error().message});
         if (!common::disk::may_pass(stored.error().fault))
           report_failure(directory->path(), {ErrorCode::kafka_storage_error, stored.error().message});
@@ -192,7 +197,8 @@ void Directories::make(LogDirectory& made_in, const TopicPartition& partition, C
 
 // Each is a few syncs, a topic can have a thousand, and logs sync by the same threads: what acknowledgements wait for
 // must not stand behind all of them (R32).
-void Directories::in_turn(std::function<void()> change) {
+void Directories::in_turn(Change change) {
+  if (is_closing_ && change.is_creation) return;
   changes_.push_back(std::move(change));
   start_changes();
 }
@@ -200,14 +206,23 @@ void Directories::in_turn(std::function<void()> change) {
 void Directories::end_turn() {
   --changing_;
   start_changes();
+  change_ended_.pulse();
+}
+
+// A job that makes a directory refers to its LogDirectory, so none may be left when those go. Nobody waits any more for
+// what would be made; what is deleted would be read from its beginning at the next start, as no checkpoint knows of it.
+Awaitable<bool> Directories::end_changes() {
+  const std::weak_ptr<bool> alive(alive_);
+  while (!alive.expired() && changing_ > 0) co_await common::until(change_ended_);
+  co_return !alive.expired();
 }
 
 void Directories::start_changes() {
   while (changing_ < changes_at_a_time && !changes_.empty()) {
-    const std::function<void()> change = std::move(changes_.front());
+    const Change change = std::move(changes_.front());
     changes_.pop_front();
     ++changing_;
-    change();
+    change.start();
   }
 }
 
@@ -225,7 +240,7 @@ void Directories::remove(TopicPartition partition, TopicId topic_id, std::shared
 void Directories::take_away(const Removal& removal) {
   if (removal.directory->failure()) return;  // the next start sees to it
   forget_then(removal.partition, *removal.directory,
-              [this, removal] { in_turn([this, removal] { delete_it(removal); }); });
+              [this, removal] { in_turn({.start = [this, removal] { delete_it(removal); }}); });
 }
 
 // R44: before its name is free, or the next start would miss it. A full disk is no reason to keep it (R81).
@@ -249,6 +264,11 @@ void Directories::delete_it(const Removal& removal) {
         if (!common::disk::may_pass(deleted.error().fault))
           report_failure(removal.directory->path(), {ErrorCode::kafka_storage_error, deleted.error().message});
         not_removed_.push_back(removal);  // once more with the next tick
+      },
+      [this, alive = std::weak_ptr(alive_), where = removal.directory](const common::disk::IoResult<void>& removed) {
+        // A disk that cannot delete is no place for other replicas either (R76).
+        if (removed || alive.expired() || common::disk::may_pass(removed.error().fault)) return;
+        report_failure(where->path(), {ErrorCode::kafka_storage_error, removed.error().message});
       });
 }
 

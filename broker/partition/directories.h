@@ -165,10 +165,15 @@ class Directories {
   void read_space(common::log::LogDirectory& directory, SpaceSeen seen);
   void begin_creation(const TopicPartition& partition, Creation creation);
   void make(common::log::LogDirectory& directory, const TopicPartition& partition, Creation creation);
-  // Directories are made and renamed a few at a time. `change` ends its turn by end_turn().
-  void in_turn(std::function<void()> change);
+  // Directories are made and renamed a few at a time. A change ends its turn by end_turn().
+  struct Change {
+    std::function<void()> start;
+    bool is_creation = false;
+  };
+  void in_turn(Change change);
   void end_turn();
   void start_changes();
+  [[nodiscard]] common::Awaitable<bool> end_changes();  // false: these directories are gone
   static void refuse_name(const Creation& creation, const common::log::LogDirectory& failed);
   void fail_creation(const TopicPartition& partition, const Creation& creation, const common::model::Error& error);
   void rename_aside(common::log::LogDirectory& directory, const PlacedLog& log, common::log::Aside aside,
@@ -215,8 +220,10 @@ class Directories {
   };
   std::map<TopicPartition, Lowered> lowered_;
   uint64_t lowerings_ = 0;
-  std::deque<std::function<void()>> changes_;
+  std::deque<Change> changes_;
   size_t changing_ = 0;
+  common::Event change_ended_;
+  bool is_closing_ = false;
   std::vector<Removal> not_removed_;
   std::vector<std::function<void()>> not_lowered_;
   std::vector<std::function<void()>> not_set_aside_;

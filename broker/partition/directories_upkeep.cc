@@ -151,6 +151,8 @@ void Directories::note_epoch_in(LogDirectory& directory) {
 
 Awaitable<Result<void>> Directories::close() {
   timer_.cancel();
+  is_closing_ = true;
+  std::erase_if(changes_, [](const Change& change) { return change.is_creation; });
   Result<void> outcome;
   std::vector<ReplicaOffsets> offsets;
   for (size_t i = 0; i < managers_.size(); ++i) {
@@ -162,6 +164,7 @@ Awaitable<Result<void>> Directories::close() {
                    std::make_move_iterator(some.offsets.end()));
     if (!some.outcome && !mutant<"R70-a-log-that-does-not-close-is-no-failure">()) outcome = some.outcome;
   }
+  if (!co_await end_changes()) co_return outcome;
   for (const auto& directory : directories_) {
     if (directory->failure()) {
       outcome = fail(directory->failure()->code,

@@ -127,23 +127,44 @@ std::vector<std::string> Log::Impl::drop_spare_snapshots() {
   return spare;
 }
 
-void Log::Impl::save_snapshot() {
+void Log::Impl::save_snapshot(disk::Durability durability) {
   if (!config.keep_producer_state || owes_producers) return;
+  appended_since_snapshot = 0;
   if (!snapshots.empty() && snapshots.back().offset == log_end) snapshots.pop_back();
   const uint64_t write = ++snapshot_writes;
   snapshots.push_back({log_end, write});
+  const std::vector<std::string> spare = drop_spare_snapshots();
+  if (!spare.empty()) names_dirty = true;  // none may come back once the log has been cut below it
   run_job(
-      [to = path(log_end, snapshot_suffix), content = producers.encode_snapshot(), d = &disk,
-       spare = drop_spare_snapshots()] {
-        for (const std::string& name : spare) (void)d->remove_file(name);  // one that stays is dropped next time
-        return d->replace_file(to, content, disk::Durability::medium);
+      [to = path(log_end, snapshot_suffix), content = producers.encode_snapshot(), d = &disk, spare,
+       durability]() -> IoResult<void> {
+        if (auto removed = remove_all(*d, spare); !removed) return removed;
+        return d->replace_file(to, content, durability);
       },
-      guarded([this, write](const IoResult<void>& result) {
-        if (!result) return note(result.error(), "producer snapshot");
+      guarded([this, write, spare](const IoResult<void>& result) {
+        snapshot_writes_ended = write;
+        if (!result) return on_snapshots_stay(spare, result.error(), "producer snapshot");
         for (Snapshot& s : snapshots) {
           if (s.write == write) s.write = 0;
         }
       }));
+}
+
+// One that stays is known to nobody here, and the log may come past its offset again with other records: it would be
+// believed by a later start.
+void Log::Impl::on_snapshots_stay(const std::vector<std::string>& names, const IoError& error, const char* what) {
+  note(error, what);
+  if (!failure && !names.empty()) not_removed.push_back(names);  // once more with the next tick
+}
+
+// A truncation reads on the shard what came since the newest snapshot, and a failover truncates many logs: not a
+// gigabyte each. Not synced, as acknowledgements wait for syncs: it spares this process work, and one that a loss of
+// power damages is told by its checksum.
+void Log::Impl::save_snapshot_if_due() {
+  constexpr size_t producers_max = 10'000;  // with many it costs more than it saves
+  if (appended_since_snapshot < config.snapshot_bytes || producers.size() > producers_max) return;
+  if (is_emptying || snapshot_writes_ended != snapshot_writes) return;
+  save_snapshot(disk::Durability::kernel);
 }
 
 IoResult<void> Log::Impl::roll(Offset base, TimestampMs now) {
@@ -154,7 +175,7 @@ IoResult<void> Log::Impl::roll(Offset base, TimestampMs now) {
   segments.push_back(std::move(*made));
   names_dirty = true;
   durable_cuts = cuts;
-  save_snapshot();
+  save_snapshot(disk::Durability::medium);
   flush([](const Result<Offset>&) {});  // the recovery point follows
   return {};
 }
@@ -261,6 +282,7 @@ Result<void> Log::Impl::append_run(const Append& append) {
     log_end = f.last_offset().next();
   }
   segment.size_bytes = position;
+  appended_since_snapshot += bytes;
   segment.last_append = append.now;
   segment.is_synced = false;
   write_indexes(segment, false);

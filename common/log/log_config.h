@@ -31,6 +31,7 @@ struct LogConfig {
   bool sync_needs_epochs = true;
   uint64_t writeback_bytes = 4u << 20;  // ask the kernel to start writing every so many bytes; 0: never
   bool keep_producer_state = true;      // false: no idempotence, no snapshots (Raft's log)
+  uint64_t snapshot_bytes = 64u << 20;  // so far apart are the snapshots within a segment, at least
 };
 
 // How the previous run ended, from LogDirectory.

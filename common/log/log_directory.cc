@@ -477,16 +477,17 @@ Result<void> LogDirectory::begin_run() {
   if (!removed && removed.error().fault != IoFault::not_found) return as_result(removed);
   if (auto synced = disk_.sync_directory(path_); !synced) return as_result(synced);
   has_begun_ = true;
-  for (const std::string& leaving : std::exchange(to_delete_, {})) remove_leaving(leaving);
+  for (const std::string& leaving : std::exchange(to_delete_, {})) remove_leaving(leaving, {});
   return {};
 }
 
 // Nobody waits for it: what is left of it goes at the next start.
-void LogDirectory::remove_leaving(const std::string& leaving) {
+void LogDirectory::remove_leaving(const std::string& leaving, disk::Done<void> removed) {
   disk_.offload(
       disk::Job::removals, [d = &disk_, leaving] { return d->remove_tree(leaving); },
-      [logger = logger_, leaving](const IoResult<void>& result) {
+      [logger = logger_, leaving, removed = std::move(removed)](const IoResult<void>& result) {
         if (!result) logger.warn("{} not removed: {}", leaving, result.error().message);
+        if (removed) removed(result);
       });
 }
 
@@ -681,7 +682,7 @@ void LogDirectory::note_in_sync(const TopicPartition& partition, disk::Done<void
 }
 
 void LogDirectory::delete_partition(const TopicPartition& partition, const model::Uuid& unique,
-                                    std::shared_ptr<JobGate> jobs, disk::Done<void> done) {
+                                    std::shared_ptr<JobGate> jobs, disk::Done<void> done, disk::Done<void> removed) {
   const std::string from = partition_path(partition);
   const std::string to = file(leaving_name(fmt::format("{}", partition), unique, delete_suffix));
   disk_.offload(
@@ -693,8 +694,9 @@ void LogDirectory::delete_partition(const TopicPartition& partition, const model
         if (!renamed && renamed.error().fault != IoFault::not_found) return renamed;
         return d->sync_directory(parent);
       },
-      [this, weak = std::weak_ptr(pending_), to, done = std::move(done)](const IoResult<void>& result) {
-        if (result && !weak.expired()) remove_leaving(to);
+      [this, weak = std::weak_ptr(pending_), to, done = std::move(done),
+       removed = std::move(removed)](const IoResult<void>& result) {
+        if (result && !weak.expired()) remove_leaving(to, removed);
         if (done) done(result);
       });
 }

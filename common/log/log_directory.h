@@ -153,11 +153,11 @@ class LogDirectory {
                                                      NewCopy copy = NewCopy::counts_now);
   // The copy counts from now on, for later runs too. On the pool.
   void note_in_sync(const TopicPartition& partition, disk::Done<void> done);
-  // Renames to -delete, on the pool, and `done`: its name is free. Then everything is removed. The log must be
-  // destroyed; `jobs` is its gate, if there was one. `unique`: random; the same for another attempt. A failure: it may
-  // still have its name.
+  // Renames to -delete, on the pool, and `done`: its name is free. Then everything is removed, and `removed`: what is
+  // left after a failure goes at the next start. The log must be destroyed; `jobs` is its gate, if there was one.
+  // `unique`: random; the same for another attempt. A failure of `done`: it may still have its name.
   void delete_partition(const TopicPartition& partition, const model::Uuid& unique, std::shared_ptr<JobGate> jobs,
-                        disk::Done<void> done);
+                        disk::Done<void> done, disk::Done<void> removed = {});
   // Sets a directory aside that the cluster does not know, or that is corrupt (R42, R72). Waits for the disk.
   [[nodiscard]] disk::IoResult<std::string> set_aside(const std::string& partition_path, const model::Uuid& unique,
                                                       Aside aside = Aside::for_a_while);
@@ -186,7 +186,7 @@ class LogDirectory {
   void store_newest(CheckpointKind kind, disk::Done<void> done);
   void start_store(CheckpointKind kind);
   void remove_running_marker();
-  void remove_leaving(const std::string& leaving);
+  void remove_leaving(const std::string& leaving, disk::Done<void> removed);
   [[nodiscard]] std::string file(std::string_view name) const;
 
   disk::Disk& disk_;

@@ -197,7 +197,7 @@ IoResult<void> Log::Impl::prepare_close() {
 void Log::Impl::close(StepDone done) {
   if (auto prepared = prepare_close(); !prepared) return done(disk::storage_error(prepared.error()));
   is_closed = true;
-  save_snapshot();
+  save_snapshot(disk::Durability::medium);
   names_dirty = true;  // of indexes and snapshot
   flush([done = std::move(done)](const Result<Offset>& flushed) {
     if (flushed) {
@@ -211,7 +211,7 @@ void Log::Impl::close(StepDone done) {
 Result<void> Log::Impl::close_blocking() {
   if (auto prepared = prepare_close(); !prepared) return disk::storage_error(prepared.error());
   is_closed = true;
-  save_snapshot();
+  save_snapshot(disk::Durability::medium);
   for (PendingJob& pending : std::exchange(jobs, {})) {
     if (auto done = pending.job(); !done) return disk::storage_error(done.error());
   }

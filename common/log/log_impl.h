@@ -73,8 +73,10 @@ class Log::Impl {
   void write_indexes(Segment& segment, bool all);
   IoResult<void> note_gaps();
   IoResult<std::unique_ptr<Segment>> make_segment(Offset base, TimestampMs now);
-  void save_snapshot();
+  void save_snapshot(disk::Durability durability);
+  void save_snapshot_if_due();
   [[nodiscard]] std::vector<std::string> drop_spare_snapshots();
+  void on_snapshots_stay(const std::vector<std::string>& names, const IoError& error, const char* what);
   void sync_indexes(Offset base);
 
   // -- log_read.cc --
@@ -180,10 +182,12 @@ class Log::Impl {
   bool is_finding_ages = false;
   struct Snapshot {
     Offset offset;
-    uint64_t write = 0;  // the write that is under way; 0: the file is good
+    uint64_t write = 0;  // the write that is under way, or failed; 0: the file is good
   };
   std::vector<Snapshot> snapshots;  // ascending
   uint64_t snapshot_writes = 0;
+  uint64_t snapshot_writes_ended = 0;
+  uint64_t appended_since_snapshot = 0;  // bytes
   CachedTail tail;
 
   std::optional<Error> failure;
@@ -271,6 +275,8 @@ class Log::Impl {
   }
 };
 
+// Of files; those that are not there any more are no failure.
+[[nodiscard]] IoResult<void> remove_all(disk::Disk& disk, const std::vector<std::string>& names);
 // Carries out the rest of truncate_fully_and_start_at: removes everything and leaves one empty segment at `offset`.
 [[nodiscard]] IoResult<void> finish_restart(disk::Disk& disk, const std::string& directory, Offset offset);
 [[nodiscard]] std::string encode_restart(Offset offset);

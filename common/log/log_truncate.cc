@@ -231,17 +231,9 @@ void Log::Impl::reload_producers(Offset end) {
   }
   if (!stale.empty()) {
     names_dirty = true;
-    run_job(
-        [d = &disk, stale]() -> IoResult<void> {
-          for (const std::string& name : stale) {
-            auto removed = d->remove_file(name);
-            if (!removed && removed.error().fault != IoFault::not_found) return removed;
-          }
-          return {};
-        },
-        guarded([this](const IoResult<void>& result) {
-          if (!result) note(result.error(), "removing snapshots");
-        }));
+    run_job([d = &disk, stale] { return remove_all(*d, stale); }, guarded([this, stale](const IoResult<void>& result) {
+              if (!result) on_snapshots_stay(stale, result.error(), "removing snapshots");
+            }));
   }
   auto table = read_producers();
   owes_producers = !table && !mutant<"R84-goes-on-without-producers">();
@@ -415,6 +407,14 @@ void Log::Impl::begin_anew(Offset offset, std::unique_ptr<Segment> first) {
 
 // -- at the start --
 
+IoResult<void> remove_all(disk::Disk& disk, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    auto removed = disk.remove_file(name);
+    if (!removed && removed.error().fault != IoFault::not_found) return removed;
+  }
+  return {};
+}
+
 void Log::Impl::remove_files(std::vector<std::unique_ptr<Segment>> gone) {
   if (gone.empty()) return;
   std::vector<std::string> names;
@@ -516,13 +516,7 @@ size_t Log::Impl::apply_retention(const Now& now, Offset high_watermark) {
 void Log::Impl::remove_for_good(std::vector<std::string> names) {
   disk.offload(
       disk::Job::removals,
-      [d = &disk, names = std::move(names)]() -> IoResult<void> {
-        for (const std::string& name : names) {
-          auto removed = d->remove_file(name);
-          if (!removed && removed.error().fault != IoFault::not_found) return removed;
-        }
-        return {};
-      },
+      [d = &disk, names = std::move(names)] { return remove_all(*d, names); },
       guarded([this](const IoResult<void>& result) {
         if (!result) note(result.error(), "removing files");
       }));
@@ -545,6 +539,7 @@ void Log::Impl::tick(const Now& now) {
     if (now.monotonic - *unflushed_since >= *config.flush_ms) flush([](const Result<Offset>&) {});
   }
   if (owes_producers && !is_damaged && !is_emptying) reload_producers(log_end);
+  save_snapshot_if_due();
   if (epochs_saved < epochs_version && epoch_writes == 0) persist_epochs(disk::Durability::kernel);
 }
 

@@ -86,6 +86,7 @@ class History {
     c.segment_bytes = 450 + random_.below(1500);
     c.index_interval_bytes = static_cast<uint32_t>(random_.below(400));
     c.file_delete_delay = std::chrono::milliseconds(random_.below(2) * 1000);
+    if (random_.below(2) == 0) c.snapshot_bytes = 1 + random_.below(400);
     return c;
   }
 

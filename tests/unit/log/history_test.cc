@@ -64,6 +64,8 @@ class History {
     if (random_.below(4) == 0) c.flush_messages = 1 + static_cast<int64_t>(random_.below(10));
     c.writeback_bytes = 1000;
     c.retention_ms.reset();
+    if (random_.below(2) == 0) c.snapshot_bytes = 1 + random_.below(1000);
+    ticks_often_ = c.snapshot_bytes <= 1000;
     return c;
   }
 
@@ -73,8 +75,11 @@ class History {
     f_.now += static_cast<int64_t>(random_.below(2000));
     const uint64_t what = random_.below(100);
     trace_ += fmt::format("step {}", what);
-    if (what < 45) return append();
-    if (what < 55) return append_as_follower();
+    if (what < 55) {
+      what < 45 ? append() : append_as_follower();
+      if (ticks_often_ && !f_.disk->has_stopped()) tick();  // which takes snapshots
+      return;
+    }
     if (what < 65) return flush();
     if (what < 72) return truncate();
     if (what < 75) return advance_start();
@@ -443,6 +448,7 @@ class History {
   SeededRandom random_;
   std::string trace_;
   bool uniform_ = false;
+  bool ticks_often_ = false;
   Fixture f_;
   ModelLog model_;
   std::vector<ModelLog> older_;        // before cuts that are not durable yet

@@ -109,6 +109,81 @@ TEST_CASE("nothing is appended without the state of producers, which a truncatio
   REQUIRE(f.append() == 10);
 }
 
+TEST_CASE("a truncation reads producers again from a snapshot near by, not from where the segment begins (R78)") {
+  Fixture f;
+  f.config.snapshot_bytes = 50'000;
+  f.open();
+  for (int i = 0; i < 100; ++i) {
+    const common::records::ProducerStamp producer{common::model::ProducerId(7), common::model::ProducerEpoch(0), i};
+    f.append({.value_bytes = 5000, .timestamp = 1000 + i, .producer = producer});
+    f.log->tick(at(i));
+    f.disk->run_until_idle();
+  }
+  REQUIRE(f.log->segment_count() == 1);
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::read,
+                     .path_contains = ".log",
+                     .skip = 40,  // of 98 batches
+                     .times = 1000,
+                     .fault = IoFault::exhausted});
+  REQUIRE(f.log->truncate_to(Offset(98)) == Offset(98));
+  f.disk->clear_faults();
+  const auto known = f.log->producers().describe();
+  REQUIRE(known.size() == 1);
+  CHECK(known.front().last_sequence == 97);
+}
+
+namespace {
+
+size_t snapshots_of(const Fixture& f) {
+  const auto paths = f.disk->paths();
+  return static_cast<size_t>(
+      std::count_if(paths.begin(), paths.end(), [](const std::string& path) { return path.ends_with(".snapshot"); }));
+}
+
+// One segment, with a snapshot after each two batches.
+void append_with_snapshots(Fixture& f, int from, int to) {
+  for (int i = from; i < to; ++i) {
+    f.append({.producer = common::records::ProducerStamp{common::model::ProducerId(7),
+                                                         common::model::ProducerEpoch(0), i}});
+    f.log->tick(at(i));
+    f.disk->run_until_idle();
+  }
+  REQUIRE(f.log->segment_count() == 1);
+}
+
+}  // namespace
+
+TEST_CASE("a snapshot within a segment costs no sync, and one without room is not the segment's last (R78, R81)") {
+  Fixture f;
+  f.config.snapshot_bytes = 100;
+  f.open();
+  f.disk->add_fault(
+      {.operation = SimulatedDisk::Operation::write, .path_contains = ".snapshot", .fault = IoFault::no_space});
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::sync, .path_contains = ".snapshot", .times = 1000});
+  append_with_snapshots(f, 0, 2);
+  REQUIRE(snapshots_of(f) == 0);
+  append_with_snapshots(f, 2, 8);
+  CHECK(snapshots_of(f) > 0);
+  CHECK_FALSE(f.log->failure());
+}
+
+TEST_CASE("a snapshot of what was cut that cannot go at once goes later (R84)") {
+  Fixture f;
+  f.config.snapshot_bytes = 100;
+  f.open();
+  append_with_snapshots(f, 0, 10);
+  REQUIRE(snapshots_of(f) == 2);
+  f.disk->add_fault(
+      {.operation = SimulatedDisk::Operation::remove, .path_contains = ".snapshot", .fault = IoFault::exhausted});
+  REQUIRE(f.log->truncate_to(Offset(1)) == Offset(1));
+  f.disk->run_until_idle();
+  REQUIRE(snapshots_of(f) > 0);
+  REQUIRE_FALSE(f.log->failure());
+  f.log->tick(at(10));
+  f.disk->run_until_idle();
+  CHECK(snapshots_of(f) == 0);
+}
+
 TEST_CASE("truncating where the log ends forgets an epoch that never wrote (KAFKA-10706)") {
   Fixture f;
   f.open();

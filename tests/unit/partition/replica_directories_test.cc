@@ -158,6 +158,27 @@ TEST_CASE("directories are made and deleted a few at a time: syncs pass between 
   CHECK_FALSE(b.has_path("-delete"));
 }
 
+TEST_CASE("a stop while a big topic is made makes no more of it (R32)") {
+  Broker b;
+  b.register_broker();
+  b.slower = 40ms;
+  b.create(orders, "orders", 40);
+  b.close();  // a second, in which all of them could be made
+  size_t made = 0;
+  for (int i = 0; i < 40; ++i) made += b.has_path(fmt::format("data/orders-{}/", i)) ? 1 : 0;
+  CHECK(made > 0);
+  CHECK(made <= 16);
+}
+
+TEST_CASE("a disk that cannot delete what was a replica is offline (R76)") {
+  TwoDirectories b;
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::remove,
+                     .path_contains = fmt::format("a/orders-{}.", b.in_a.front())});  // once it is renamed
+  b.apply({metadata::RemoveTopicRecord{orders}});
+  b.advance(1s);
+  CHECK(b.failures == std::vector<std::string>{"a"});
+}
+
 TEST_CASE("no replica is made in the place of a disk that was taken away (R44, R76)") {
   Broker b({"a", "b"});
   b.register_broker();
