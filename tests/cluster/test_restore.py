@@ -110,3 +110,15 @@ def test_a_deletion_for_good_frees_what_it_takes_and_a_kept_one_ends():
         cluster.naru("topic", "delete", "c", "--keep", "0", "--yes")
         equal(deleted(cluster), [], "what can be restored at the end")
         wait_until(lambda: folders(cluster, "c") == [], "its folder to go")
+
+
+def test_a_drain_says_what_it_leaves():
+    with Cluster(1, observers=1) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "--assign", "2")
+        said = cluster.run("broker", "drain", 2, "--dry-run")
+        true("--keep 0" not in said.stderr, f"nothing is deleted yet: {said.stderr}")
+        cluster.naru("topic", "delete", "t", "--yes")
+        said = cluster.run("broker", "drain", 2, "--yes")
+        equal(said.returncode, 0, f"exit code: {said.stderr}")
+        true("`naru topic delete NAME --keep 0`" in said.stderr, f"what stays is said: {said.stderr}")
