@@ -31,6 +31,7 @@ class Parser : private CommandBuilder {
   void add_process_commands();
   void add_cluster_commands();
   void add_topic_commands();
+  void add_topic_deletion(CLI::App& topic);
   void add_record_commands();
   void add_group_commands();
   void add_harm_commands();
@@ -195,11 +196,15 @@ void Parser::add_topic_commands() {
   app->add_flag("--dry-run", grow->dry_run, "Only say what would be done");
   add_shared(app, grow, true);
 
+  add_topic_deletion(*topic);
+}
+
+void Parser::add_topic_deletion(CLI::App& topic) {
   std::shared_ptr<TopicDeleteCommand> remove;
-  app = add(*topic, "delete", "Delete topics and all their records; for a while they can be restored",
-            "  naru topic delete orders --yes\n  naru topic delete orders --keep 24h --yes\n"
-            "  naru topic delete orders --keep 0 --yes      for good: its space is free at once",
-            remove);
+  CLI::App* app = add(topic, "delete", "Delete topics and all their records; for a while they can be restored",
+                      "  naru topic delete orders --yes\n  naru topic delete orders --keep 24h --yes\n"
+                      "  naru topic delete orders --keep 0 --yes      for good: its space is free at once",
+                      remove);
   app->add_option("topic", remove->names, "Names")->required();
   app->add_option_function<std::string>(
          "--keep",
@@ -214,7 +219,7 @@ void Parser::add_topic_commands() {
   add_shared(app, remove, true);
 
   std::shared_ptr<TopicRestoreCommand> restore;
-  app = add(*topic, "restore", "Bring back topics that were deleted a while ago, with their records and settings",
+  app = add(topic, "restore", "Bring back topics that were deleted a while ago, with their records and settings",
             "  naru topic list --deleted\n  naru topic restore orders", restore);
   app->add_option("topic", restore->names, "Names")->required();
   app->add_flag("--dry-run", restore->dry_run, "Only say what would be done");
