@@ -313,8 +313,6 @@ void Parser::add_harm_commands() {
       ->check(between(0, 1'000'000))
       ->type_name("NUMBER");
   app->add_flag("--unclean", elect->unclean, "Where nobody can lead, any live replica: what only others hold is lost");
-  app->add_flag("-y,--yes", elect->yes, "Do not ask before an unclean one");
-  app->add_flag("--dry-run", elect->dry_run, "Only say what would be done");
   add_shared(app, elect, true);
 
   add_verify_commands();

@@ -123,8 +123,6 @@ struct PartitionElectCommand {
   std::string topic;
   int partition = -1;
   bool unclean = false;  // any live replica, where nobody can lead
-  bool yes = false;
-  bool dry_run = false;  // only say what would be done
 };
 // See verify/workload.h.
 struct WorkloadCommand {

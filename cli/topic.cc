@@ -199,26 +199,6 @@ void report_missing(const std::vector<std::string>& names) {
   }
 }
 
-// Which of them an election would change, as far as can be seen from here.
-Exit show_elections(const PartitionElectCommand& command, const TopicFacts& topic) {
-  std::vector<ItemOutcome> items;
-  for (const PartitionFacts& p : topic.partitions) {
-    if (command.partition >= 0 && command.partition != p.index) continue;
-    const bool preferred_can = !p.replicas.empty() && p.leader != p.replicas.front() &&
-                               std::ranges::find(p.isr, p.replicas.front()) != p.isr.end();
-    if (command.unclean ? p.led() : !preferred_can) continue;
-    items.push_back({fmt::format("{}-{}", topic.name, p.index), ErrorCode::none, ""});
-  }
-  return print_items(command.shared.format, "elect", "would elect a leader of", items);
-}
-
-bool may_elect(const PartitionElectCommand& command) {
-  return !command.unclean || confirmed(command.yes, "elects uncleanly",
-                                       fmt::format("let any live replica lead where nobody can of {}? What only others "
-                                                   "hold is lost.",
-                                                   command.topic));
-}
-
 }  // namespace
 
 Exit run(const TopicCreateCommand& command) {
@@ -376,7 +356,6 @@ Exit run(const PartitionElectCommand& command) {
     report_missing({command.topic});
     return Exit::refused;
   }
-  if (command.dry_run) return show_elections(command, topics->front());
   kafka::ElectLeadersRequest request;
   request.timeout_ms = static_cast<int32_t>(command.shared.timeout.count());
   if (command.unclean) request.election_type = 1;
@@ -390,12 +369,10 @@ Exit run(const PartitionElectCommand& command) {
                    .message = fmt::format("topic {} has no partition {}", command.topic, command.partition),
                    .next_step = {}});
   }
-  if (!may_elect(command)) return Exit::usage;
   request.topic_partitions = std::vector{std::move(wanted)};
   const auto answer = cluster->call<kafka::ElectLeadersResponse>(request);
   if (!answer) return report(answer.error());
   if (answer->error_code != ErrorCode::none) return report(refused("cannot elect", answer->error_code));
-  const std::string_view what = command.unclean ? "elect a leader of" : "elect the preferred leader of";
   std::vector<ItemOutcome> items;
   Json all = Json::array();
   for (const auto& topic : answer->replica_election_results) {
@@ -408,9 +385,9 @@ Exit run(const PartitionElectCommand& command) {
   }
   if (command.shared.format == Format::json) {
     print_out(all.dump(2) + "\n");
-    return conclude(what, items);
+    return conclude("elect the preferred leader of", items);
   }
-  return print_items(command.shared.format, what, command.unclean ? "somebody leads" : "preferred leader leads", items);
+  return print_items(command.shared.format, "elect the preferred leader of", "preferred leader leads", items);
 }
 
 }  // namespace cli

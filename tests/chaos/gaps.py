@@ -75,7 +75,7 @@ class Series:
         if not verdict["clean"] or not verdict["complete"] or verdict["failed"]:
             raise Failed(f"{kind}: promises were broken: {verdict}")
         for name in (topic, topic + "-fresh"):
-            self.cluster.run("topic", "delete", name, "--keep", "0", "--yes")
+            self.cluster.run("topic", "delete", name, "--yes")
         return Round(kind, ms, in_flight, verdict["acknowledged"], sum(verdict["anomalies"].values()))
 
     def _dead(self, kind, victim, load, _topic):

@@ -146,10 +146,6 @@ def test_replicas_can_be_named_and_preferred_leaders_elected():
         equal([p["leader"] for p in cluster.topic("t")["partition_list"]], [3, 1], "leaders")
         equal(cluster.run("partition", "move", "--off", 9, "--yes").returncode, 2, "exit code of emptying a broker that is not there")
         equal(cluster.run("partition", "elect", "t", "-p", 9).returncode, 2, "exit code of a partition that is not there")
-        equal(cluster.naru("partition", "elect", "t", "--dry-run"), "", "what would be elected where all is as it should be")
-        unasked = cluster.run("partition", "elect", "t", "--unclean")
-        equal(unasked.returncode, 2, "exit code of an unclean election without --yes")
-        true("only with --yes" in unasked.stderr, unasked.stderr)
         equal(cluster.run("topic", "create", "u", "--assign", "1:x").returncode, 2, "exit code of a wrong assignment")
 
 

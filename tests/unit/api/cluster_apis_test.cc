@@ -1,5 +1,4 @@
 #include "api/broker_fixture.h"
-#include "broker/api/partition_work.h"
 #include "broker/api/producer_id_source.h"
 #include "common/net/networks.h"
 #include "kafka/add_raft_voter.h"
@@ -423,8 +422,6 @@ TEST_CASE("a kept topic is told to who asks for those, and is there for nobody e
   MetadataRequest by_id;
   by_id.topics.emplace().emplace_back().topic_id = orders;
   CHECK(broker.ask<MetadataResponse>(by_id, 12).topics.at(0).error_code == ErrorCode::unknown_topic_id);
-  CHECK(find_target(*broker.context.image, "orders", 0).error == ErrorCode::unknown_topic_or_partition);
-  CHECK(find_target(*broker.context.image, orders, 0).error == ErrorCode::unknown_topic_id);
 
   kafka::DescribeClusterRequest request;
   CHECK(broker.ask<kafka::DescribeClusterResponse>(request, 2).kept_topics.empty());

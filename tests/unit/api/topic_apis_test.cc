@@ -1,4 +1,5 @@
 #include "api/broker_fixture.h"
+#include "broker/api/partition_work.h"
 #include "kafka/create_partitions.h"
 #include "kafka/create_topics.h"
 #include "kafka/delete_topics.h"
@@ -207,6 +208,9 @@ TEST_CASE("DeleteTopics keeps what the asker wants kept, and says so to nobody e
   request.topics.emplace_back().name = "orders";
   request.keep_ms = 3'600'000;
   CHECK(broker.ask<DeleteTopicsResponse>(request, 6).responses.at(0).kept_ms == 3'600'000);
+  // No client finds its partitions any more, by whichever of the two.
+  CHECK(find_target(*broker.context.image, "orders", 0).error == ErrorCode::unknown_topic_or_partition);
+  CHECK(find_target(*broker.context.image, orders, 0).error == ErrorCode::unknown_topic_id);
   CHECK(std::get<meta::DeleteTopics>(broker.controller.requests.back()).keep == std::chrono::hours(1));
   request.keep_ms = -1;
   CHECK(broker.ask<DeleteTopicsResponse>(request, 6).responses.at(0).kept_ms == -1);

@@ -101,7 +101,6 @@ TEST_CASE("commands that change a cluster") {
     CHECK(parse({"partition", "move", "--throttle", wrong}).error() == Exit::usage);
   CHECK(parsed<PartitionMovesCommand>({"partition", "moves", "--cancel"}).cancel);
   CHECK(parsed<PartitionElectCommand>({"partition", "elect", "t", "--unclean"}).unclean);
-  CHECK(parsed<PartitionElectCommand>({"partition", "elect", "t", "--unclean", "-y"}).yes);
   CHECK(parsed<TopicTrimCommand>({"topic", "trim", "t", "--before", "7"}).before == "7");
   CHECK(parsed<TopicDeleteCommand>({"topic", "delete", "t"}).keep == std::chrono::hours(1));
   CHECK(parsed<TopicDeleteCommand>({"topic", "delete", "t", "--keep", "0"}).keep.count() == 0);
@@ -141,7 +140,6 @@ TEST_CASE("what would be done can be asked of everything that changes a cluster"
   CHECK(parsed<GroupDeleteCommand>({"group", "delete", "g", "--dry-run"}).dry_run);
   CHECK(parsed<PartitionMoveCommand>({"partition", "move", "--off", "3", "--dry-run"}).dry_run);
   CHECK(parsed<PartitionMoveCommand>({"partition", "balance", "--dry-run"}).dry_run);
-  CHECK(parsed<PartitionElectCommand>({"partition", "elect", "t", "--dry-run"}).dry_run);
   CHECK(parsed<QuorumCommand>({"quorum", "add", "4", "--dry-run"}).dry_run);
   CHECK(parsed<QuorumCommand>({"quorum", "remove", "4", "--dry-run"}).dry_run);
   CHECK(parsed<BrokerRemoveCommand>({"broker", "remove", "4", "--dry-run"}).dry_run);
