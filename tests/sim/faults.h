@@ -39,7 +39,8 @@ namespace sim {
   X(hand_over, "leadership of the quorum handed over")   \
   X(read_error, "EIO on a read")                         \
   X(misdirected, "a write that landed elsewhere")        \
-  X(lost_directory, "a partition's directory lost")
+  X(lost_directory, "a partition's directory lost")      \
+  X(rolling_restart, "all brokers restarted in turn")
 
 enum class FaultKind : uint8_t {
 #define X(name, text) name,
@@ -63,5 +64,8 @@ struct Fault {
 [[nodiscard]] std::string describe(const Fault& fault);
 
 [[nodiscard]] std::vector<Fault> plan_faults(const Options& options);
+
+// A long life is looked at so often, with everything healed. Nothing goes wrong in the minutes before and after.
+constexpr Duration calm_interval = std::chrono::hours(6);
 
 }  // namespace sim

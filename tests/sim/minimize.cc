@@ -27,7 +27,7 @@ class Minimizer {
   bool try_it(const RunSettings& candidate) {
     if (best_.runs >= runs_max_) return false;
     ++best_.runs;
-    Outcome outcome = run_in_child({.run = candidate, .quiet = true, .wall_limit = std::chrono::seconds(120)});
+    Outcome outcome = run_in_child({.run = candidate, .quiet = true, .wall_limit = std::chrono::seconds(120 + static_cast<int>(candidate.options.days * 120))});
     if (outcome.failure.empty() || kind_of_failure(outcome.failure) != kind_) return false;
     best_.settings = candidate;
     best_.outcome = std::move(outcome);
@@ -74,7 +74,7 @@ class Minimizer {
   void simpler() {
     // Not "misdirected", "lost-directories" and "rare": faults come from them, and the plan must stay what the command
     // draws.
-    for (const char* off : {"groups", "consumers", "loose", "onlookers", "compacted", "admin", "moves", "repeat",
+    for (const char* off : {"groups", "sleepers", "consumers", "loose", "onlookers", "compacted", "admin", "moves", "repeat",
                             "drift", "slow-messages"}) {
       set(off, 0);
     }
