@@ -276,6 +276,7 @@ void BrokerCore::collect_shared_parts() {
   shared_.groups = groups_.get();
   cleaner_turns_ = std::make_unique<cleaner::CleanerTurns>(home(), config_.cleaner_threads);
   shared_.cleaner_turns = cleaner_turns_.get();
+  shared_.send_throttle = &send_throttle_;
 }
 
 void BrokerCore::make_groups() {

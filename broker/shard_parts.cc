@@ -41,6 +41,7 @@ ShardParts::ShardParts(common::Shard& shard, int index, int count, const SharedP
       tail_cache_(static_cast<size_t>(shared.config->tail_cache_bytes) / static_cast<size_t>(count)),
       proposals_(shard, *shared.controller, shared.config->node_id, shared.broker_epoch,
                  shared.config->request_timeout),
+      throttled_(shared.config->node_id),
       fetch_sessions_({.sessions_max = static_cast<size_t>(shared.config->fetch_sessions_max)}, random_),
       producer_ids_(shard, *shared.controller, shared.config->node_id, shared.broker_epoch),
       image_changed_(shard) {
@@ -94,6 +95,8 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   leader.find = [this](const common::model::TopicIdPartition& id) { return replicas_->find_or_null(id); };
   leader.fetch = leader_options(*shared_.config);
   leader.fetch.pace = &pace_;
+  leader.fetch.throttle = shared_.send_throttle;
+  leader.fetch.is_throttled = [this](const common::model::TopicIdPartition& id) { return is_throttled(id); };
   leader.logger = shared_.log;
   leader_ = std::make_unique<replication::ReplicationLeader>(std::move(leader));
 
@@ -123,7 +126,10 @@ void ShardParts::connect(partition::PartitionRouter& router) {
       *shared_.groups,
       [this](const std::string& name) -> std::optional<common::model::Uuid> {
         const metadata::TopicImage* topic = context_.image->topic_by_name(name);
-        return topic != nullptr ? std::optional(topic->id) : std::nullopt;
+        if (topic != nullptr) return topic->id;
+        // What groups have committed of a deleted topic stays with it while it can be restored.
+        const common::model::TopicId* kept = context_.image->kept_topics().find(name);
+        return kept != nullptr ? std::optional(*kept) : std::nullopt;
       },
       shared_.may_be_replaced);
   replicas_->add_listener(*leader_);
@@ -151,15 +157,37 @@ void ShardParts::apply_broker_configs(const metadata::ImageDelta& delta) {
   const auto is_of_a_broker = [](const metadata::ConfigResource& r) {
     return r.type == metadata::ResourceType::broker;
   };
-  if (!cleaner_ || std::none_of(delta.configs.begin(), delta.configs.end(), is_of_a_broker)) return;
+  if (std::none_of(delta.configs.begin(), delta.configs.end(), is_of_a_broker)) return apply_throttle(delta, nullptr);
   const auto& image = *context_.image;
   const auto now =
       common::config::with_dynamic(*shared_.config,
                                    common::config::lookup_in(image.config(
                                        metadata::ResourceType::broker, std::to_string(shared_.config->node_id.value))),
                                    common::config::lookup_in(image.config(metadata::ResourceType::broker, "")));
+  apply_throttle(delta, &now);
+  if (!cleaner_) return;
   cleaner_->set_limits(cleaner_limits(now));
   shared_.cleaner_turns->set_at_a_time(now.cleaner_threads);  // the same from each shard
+}
+
+// `changed`: what holds for this broker now, if something may.
+void ShardParts::apply_throttle(const metadata::ImageDelta& delta, const common::config::BrokerConfig* changed) {
+  if (changed != nullptr) shared_.send_throttle->set_rate(changed->leader_throttled_rate);  // the same from each shard
+  bool is_another = changed != nullptr;
+  for (const metadata::ConfigResource& resource : delta.configs) {
+    if (resource.type != metadata::ResourceType::topic) continue;
+    const metadata::ConfigMap& settings = context_.image->config(resource);
+    const auto list = settings.find("leader.replication.throttled.replicas");
+    throttled_.set(resource.name, list == settings.end() ? std::string_view() : std::string_view(list->second));
+    is_another = true;
+  }
+  if (is_another && leader_) leader_->on_throttle_changed();
+}
+
+bool ShardParts::is_throttled(const common::model::TopicIdPartition& id) const {
+  if (throttled_.empty()) return false;
+  const metadata::TopicImage* topic = context_.image->topic_by_id(id.topic_id);
+  return topic != nullptr && throttled_.contain(topic->name, id.partition);
 }
 
 void ShardParts::on_peer_lost(BrokerId id) {

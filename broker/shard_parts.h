@@ -22,6 +22,7 @@
 #include "broker/partition/router.h"
 #include "broker/replication/replication_follower.h"
 #include "broker/replication/replication_leader.h"
+#include "broker/replication/send_throttle.h"
 #include "broker/topic_settings.h"
 #include "common/disk/disk.h"
 #include "common/log/tail_cache.h"
@@ -42,6 +43,7 @@ struct SharedParts {
   const partition::TopicSettingsSource* topics = nullptr;
   group::GroupService* groups = nullptr;
   cleaner::CleanerTurns* cleaner_turns = nullptr;
+  replication::SendThrottle* send_throttle = nullptr;
   common::model::Uuid cluster_id;
   std::function<std::optional<common::model::BrokerEpoch>()> broker_epoch;  // any thread
   std::function<bool()> isolated;                                           // any thread (R33)
@@ -86,6 +88,8 @@ class ShardParts final : public controller::quorum::MetadataSubscriber {
 
  private:
   void apply_broker_configs(const controller::metadata::ImageDelta& delta);
+  void apply_throttle(const controller::metadata::ImageDelta& delta, const common::config::BrokerConfig* changed);
+  [[nodiscard]] bool is_throttled(const common::model::TopicIdPartition& id) const;
 
   common::Shard& shard_;
   const int index_;
@@ -96,6 +100,7 @@ class ShardParts final : public controller::quorum::MetadataSubscriber {
   common::log::TailCache tail_cache_;
   IsrProposals proposals_;
   replication::CatchUpPace pace_;
+  replication::ThrottledReplicas throttled_;
   std::unique_ptr<partition::ReplicaManager> replicas_;
   std::unique_ptr<replication::ReplicationLeader> leader_;
   std::unique_ptr<replication::ReplicationFollower> follower_;

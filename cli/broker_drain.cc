@@ -9,6 +9,7 @@
 #include "cli/move_run.h"
 #include "cli/output.h"
 #include "cli/session.h"
+#include "cli/topic_restore.h"
 #include "kafka/elect_leaders.h"
 
 namespace cli {
@@ -96,6 +97,15 @@ std::string next_step(const BrokerDrainCommand& command, const ClusterFacts& fac
       id, votes ? fmt::format("`naru quorum remove {}`, ", id) : "");
 }
 
+// They are not in the plan, for no client sees them; but a broker that is removed takes its copies of them along.
+void tell_of_deleted(client::Cluster& cluster) {
+  const auto deleted = fetch_deleted_topics(cluster);
+  if (!deleted || deleted->empty()) return;
+  fmt::print(stderr,
+             "deleted topics that can still be restored are not moved: `naru topic list --deleted` shows them, "
+             "`naru topic delete NAME --keep 0` ends them\n");
+}
+
 }  // namespace
 
 Exit run(const BrokerDrainCommand& command) {
@@ -110,7 +120,11 @@ Exit run(const BrokerDrainCommand& command) {
   // Where only leaders go, what somebody else moves is no reason to wait: it may take hours.
   const bool wait = !command.leaders || !moves->empty();
   const Exit exit = run_moves(*cluster, *facts, *moves,
-                              {.shared = command.shared, .yes = command.yes, .wait = wait, .dry_run = command.dry_run});
+                              {.shared = command.shared,
+                               .throttle = command.throttle,
+                               .yes = command.yes,
+                               .wait = wait,
+                               .dry_run = command.dry_run});
   if (exit != Exit::done || command.dry_run) return exit;
   if (command.leaders || command.back) {
     const std::vector<Move> changed = command.leaders ? with_led(*moves, facts->topics, rules, command.id) : *moves;
@@ -121,6 +135,7 @@ Exit run(const BrokerDrainCommand& command) {
     facts = fetch_cluster(*cluster, WithDisks::no);
     if (!facts) return report(facts.error());
     if (const auto left = what_is_left(facts->topics, command.id)) return report(*left);
+    if (!command.shared.quiet) tell_of_deleted(*cluster);
   }
   if (!command.shared.quiet) fmt::print(stderr, "{}\n", next_step(command, *facts, rules));
   return Exit::done;

@@ -11,7 +11,7 @@ constexpr std::array sheets = {
 naru topic list --problems            # those without a leader or without all copies
 naru topic describe orders            # leaders, who is in sync, settings of its own
 naru topic grow orders -p 12          # keys go to other partitions from then on
-naru topic delete orders --yes        # --dry-run says what would be lost
+naru topic delete orders --yes        # within the hour, naru topic restore orders brings it back
 )"},
     CheatSheet{"records-in-five-lines",
                R"(seq 1 100 | naru produce orders       # one record a line; the command ends when all are acknowledged

@@ -46,6 +46,35 @@ inline std::string parse_duration(const std::string& text, std::chrono::millisec
   return {};
 }
 
+// 10MiB, 500KiB, 1GiB, or plain bytes; at least one.
+inline std::string parse_bytes(const std::string& text, std::optional<int64_t>& out) {
+  size_t digits = 0;
+  while (digits < text.size() && (std::isdigit(static_cast<unsigned char>(text[digits])) != 0 || text[digits] == '.'))
+    ++digits;
+  const std::string unit = text.substr(digits);
+  const double factor = unit.empty() || unit == "B"    ? 1
+                        : unit == "KiB" || unit == "K" ? 1024
+                        : unit == "MiB" || unit == "M" ? 1024.0 * 1024
+                        : unit == "GiB" || unit == "G" ? 1024.0 * 1024 * 1024
+                                                       : 0;
+  const double bytes = digits == 0 ? 0 : std::strtod(text.substr(0, digits).c_str(), nullptr) * factor;
+  if (bytes < 1 || bytes > 1e15) return fmt::format("'{}' must be a number of bytes such as 10MiB or 500000", text);
+  out = static_cast<int64_t>(bytes);
+  return {};
+}
+inline CLI::Option* add_bytes(CLI::App* app, const std::string& name, std::optional<int64_t>& into,
+                              const std::string& what) {
+  return app
+      ->add_option_function<std::string>(
+          name,
+          [name, &into](const std::string& text) {
+            const std::string wrong = parse_bytes(text, into);
+            if (!wrong.empty()) throw CLI::ValidationError(name, wrong);
+          },
+          what)
+      ->type_name("BYTES");
+}
+
 class CommandBuilder {
  public:
   // A subcommand whose options fill `command`, which lives as long as the tree.

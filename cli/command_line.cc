@@ -31,6 +31,7 @@ class Parser : private CommandBuilder {
   void add_process_commands();
   void add_cluster_commands();
   void add_topic_commands();
+  void add_topic_deletion(CLI::App& topic);
   void add_record_commands();
   void add_group_commands();
   void add_harm_commands();
@@ -149,7 +150,7 @@ void Parser::add_cluster_commands() {
 }
 
 void Parser::add_topic_commands() {
-  CLI::App* topic = group("topic", "Create, list, describe, grow, trim and delete topics");
+  CLI::App* topic = group("topic", "Create, list, describe, grow, trim, delete and restore topics");
   std::shared_ptr<TopicCreateCommand> create;
   CLI::App* app =
       add(*topic, "create", "Create topics",
@@ -176,6 +177,7 @@ void Parser::add_topic_commands() {
   app->add_option("-r,--regex", list->pattern, "Only names that match")->type_name("REGEX");
   app->add_flag("--problems", list->problems, "Only topics with a partition that is not led or not fully replicated");
   app->add_flag("--internal", list->internal, "Internal topics too");
+  app->add_flag("--deleted", list->deleted, "Instead, those that were deleted and can be restored");
   add_shared(app, list, true);
 
   std::shared_ptr<TopicDescribeCommand> describe;
@@ -194,12 +196,34 @@ void Parser::add_topic_commands() {
   app->add_flag("--dry-run", grow->dry_run, "Only say what would be done");
   add_shared(app, grow, true);
 
+  add_topic_deletion(*topic);
+}
+
+void Parser::add_topic_deletion(CLI::App& topic) {
   std::shared_ptr<TopicDeleteCommand> remove;
-  app = add(*topic, "delete", "Delete topics and all their records", "  naru topic delete orders --yes", remove);
+  CLI::App* app = add(topic, "delete", "Delete topics and all their records; for a while they can be restored",
+                      "  naru topic delete orders --yes\n  naru topic delete orders --keep 24h --yes\n"
+                      "  naru topic delete orders --keep 0 --yes      for good: its space is free at once",
+                      remove);
   app->add_option("topic", remove->names, "Names")->required();
+  app->add_option_function<std::string>(
+         "--keep",
+         [remove](const std::string& text) {
+           const std::string wrong = parse_duration(text, remove->keep);
+           if (!wrong.empty()) throw CLI::ValidationError("--keep", wrong);
+         },
+         "How long `naru topic restore` can bring them back (1h); 0: not at all, nor what was deleted before")
+      ->type_name("TIME");
   app->add_flag("-y,--yes", remove->yes, "Do not ask");
   app->add_flag("--dry-run", remove->dry_run, "Only say what would be done");
   add_shared(app, remove, true);
+
+  std::shared_ptr<TopicRestoreCommand> restore;
+  app = add(topic, "restore", "Bring back topics that were deleted a while ago, with their records and settings",
+            "  naru topic list --deleted\n  naru topic restore orders", restore);
+  app->add_option("topic", restore->names, "Names")->required();
+  app->add_flag("--dry-run", restore->dry_run, "Only say what would be done");
+  add_shared(app, restore, true);
 }
 
 void Parser::add_record_commands() {

@@ -108,6 +108,7 @@ void add_broker_commands(CommandBuilder& tree) {
     drain->back = back;
     app->add_option("broker", drain->id, "Its id")->required()->check(between(0, 2'147'483'647));
     if (!back) app->add_flag("--leaders", drain->leaders, "Only what it leads: replicas stay");
+    add_bytes(app, "--throttle", drain->throttle, "Bytes a second that each leader gives at most");
     app->add_flag("-y,--yes", drain->yes, "Do not ask");
     app->add_flag("--dry-run", drain->dry_run, "Only show the plan");
     tree.add_shared(app, drain, true);
@@ -130,7 +131,8 @@ void add_partition_commands(CommandBuilder& tree) {
         balance ? "Even out how many replicas brokers hold: shows the plan, and does it with --yes"
                 : "Replicas to other brokers, or more or fewer of them: shows the plan, and does it with --yes",
         balance ? "  naru partition balance --dry-run\n  naru partition balance orders --yes --wait"
-                : "  naru partition move orders --to 2,3,4 --dry-run\n  naru partition move orders --replicas 3 --yes\n"
+                : "  naru partition move orders --to 2,3,4 --dry-run\n"
+                  "  naru partition move orders --replicas 3 --throttle 10MiB --yes\n"
                   "  naru partition move --off 3 --yes --wait      everything away from broker 3",
         move);
     move->balance = balance;
@@ -142,6 +144,7 @@ void add_partition_commands(CommandBuilder& tree) {
     app->add_option("-r,--replicas", move->replicas, "How many copies (as many as there are)")
         ->check(between(1, 32'767))
         ->type_name("NUMBER");
+    add_bytes(app, "--throttle", move->throttle, "Bytes a second that each leader gives at most");
     app->add_flag("-y,--yes", move->yes, "Do not ask");
     app->add_flag("--dry-run", move->dry_run, "Only show the plan");
     app->add_flag("--wait", move->wait, "Until all of it is done");
@@ -151,8 +154,9 @@ void add_partition_commands(CommandBuilder& tree) {
   CLI::App* app =
       tree.add(*partition, "moves", "What is being moved, and how far it is",
                "  naru partition moves\n  naru partition moves --wait\n  naru partition moves --cancel", moves);
-  app->add_flag("--wait", moves->wait, "Until all of it is done");
+  app->add_flag("--wait", moves->wait, "Until all of it is done; then what throttled it is taken away");
   app->add_flag("--cancel", moves->cancel, "Turn it back");
+  add_bytes(app, "--throttle", moves->throttle, "Another rate for what was begun with one");
   tree.add_shared(app, moves, true);
 }
 

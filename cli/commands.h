@@ -63,6 +63,7 @@ struct TopicListCommand {
   std::string pattern;
   bool problems = false;
   bool internal = false;
+  bool deleted = false;  // instead: those that can be restored
 };
 struct TopicDescribeCommand {
   Shared shared;
@@ -77,7 +78,13 @@ struct TopicGrowCommand {
 struct TopicDeleteCommand {
   Shared shared;
   std::vector<std::string> names;
+  std::chrono::milliseconds keep{3'600'000};  // it can be restored for so long
   bool yes = false;
+  bool dry_run = false;  // only say what would be done
+};
+struct TopicRestoreCommand {
+  Shared shared;
+  std::vector<std::string> names;
   bool dry_run = false;  // only say what would be done
 };
 struct ProduceCommand {
@@ -255,6 +262,7 @@ struct BrokerDrainCommand {
   int id = -1;
   bool back = false;     // undrain
   bool leaders = false;  // replicas stay
+  std::optional<int64_t> throttle;  // bytes a second of each leader
   bool yes = false;
   bool dry_run = false;
 };
@@ -266,12 +274,14 @@ struct PartitionMoveCommand {
   std::vector<int> off;             // brokers that shall hold none
   bool balance = false;             // brokers that have more than others give some away
   int replicas = -1;                // as many as they have
+  std::optional<int64_t> throttle;  // bytes a second of each leader
   bool yes = false;
   bool wait = false;
   bool dry_run = false;
 };
 struct PartitionMovesCommand {
   Shared shared;
+  std::optional<int64_t> throttle;  // another than it began with
   bool wait = false;
   bool cancel = false;
 };
@@ -324,12 +334,13 @@ struct DrillCommand {
 
 using Command = std::variant<
     StartCommand, DevCommand, StatusCommand, HealthCommand, TopicCreateCommand, TopicListCommand, TopicDescribeCommand,
-    TopicGrowCommand, TopicDeleteCommand, ProduceCommand, ConsumeCommand, GroupListCommand, GroupDescribeCommand,
-    PartitionElectCommand, WorkloadCommand, VerifyCommand, VerifyCheckCommand, ConfigCheckCommand, ConfigExplainCommand,
-    ConfigReferenceCommand, VersionCommand, CompletionCommand, ManCommand, ConfigGetCommand, ConfigSetCommand,
-    GroupSeekCommand, GroupDeleteCommand, BrokerListCommand, BrokerDescribeCommand, BrokerRemoveCommand,
-    BrokerDrainCommand, PartitionMoveCommand, PartitionMovesCommand, TopicTrimCommand, TopicOffsetsCommand, WhyCommand,
-    DoctorCommand, DrillCommand, QuorumStatusCommand, QuorumCommand, LogCommand, BenchCommand, ProfileCommand>;
+    TopicGrowCommand, TopicDeleteCommand, TopicRestoreCommand, ProduceCommand, ConsumeCommand, GroupListCommand,
+    GroupDescribeCommand, PartitionElectCommand, WorkloadCommand, VerifyCommand, VerifyCheckCommand, ConfigCheckCommand,
+    ConfigExplainCommand, ConfigReferenceCommand, VersionCommand, CompletionCommand, ManCommand, ConfigGetCommand,
+    ConfigSetCommand, GroupSeekCommand, GroupDeleteCommand, BrokerListCommand, BrokerDescribeCommand,
+    BrokerRemoveCommand, BrokerDrainCommand, PartitionMoveCommand, PartitionMovesCommand, TopicTrimCommand,
+    TopicOffsetsCommand, WhyCommand, DoctorCommand, DrillCommand, QuorumStatusCommand, QuorumCommand, LogCommand,
+    BenchCommand, ProfileCommand>;
 
 Exit run(const StartCommand& command);
 Exit run(const DevCommand& command);
@@ -340,6 +351,7 @@ Exit run(const TopicListCommand& command);
 Exit run(const TopicDescribeCommand& command);
 Exit run(const TopicGrowCommand& command);
 Exit run(const TopicDeleteCommand& command);
+Exit run(const TopicRestoreCommand& command);
 Exit run(const ProduceCommand& command);
 Exit run(const ConsumeCommand& command);
 Exit run(const GroupListCommand& command);

@@ -140,8 +140,7 @@ Exit elect_uncleanly(client::Cluster& cluster, const PartitionElectCommand& comm
     }
   }
   const std::string question =
-      fmt::format("elect whoever is left in {} {} of {}? What is lost comes back by no means, not even with the brokers "
-                  "that hold it",
+      fmt::format("elect whoever is left in {} {} of {}? What is lost does not come back with the brokers that hold it",
                   unclean, unclean == 1 ? "partition" : "partitions", command.topic);
   if (unclean > 0 && !confirmed(command.yes, "elects uncleanly", question)) return Exit::usage;
   if (!wanted.empty()) {

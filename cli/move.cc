@@ -13,6 +13,7 @@
 #include "cli/items.h"
 #include "cli/move_plan.h"
 #include "cli/move_run.h"
+#include "cli/move_throttle.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "cli/wait.h"
@@ -96,13 +97,16 @@ Outcome<std::vector<TopicFacts>> topics_of(const PartitionMoveCommand& command, 
 struct Plan {
   std::vector<Move> moves;
   std::vector<int64_t> bytes;
+  std::optional<int64_t> throttle;  // of each leader
   [[nodiscard]] int64_t total() const {
     int64_t sum = 0;
     for (const int64_t b : bytes) sum += b;
     return sum;
   }
   [[nodiscard]] std::chrono::milliseconds time() const {
-    return std::chrono::milliseconds(static_cast<int64_t>(static_cast<double>(total()) / bytes_per_second * 1000));
+    // One leader sends it all, for all that is known here.
+    const double rate = std::min(bytes_per_second, static_cast<double>(throttle.value_or(total())));
+    return std::chrono::milliseconds(static_cast<int64_t>(static_cast<double>(total()) / std::max(rate, 1.0) * 1000));
   }
 };
 
@@ -130,9 +134,10 @@ Outcome<std::vector<Move>> plan(const PartitionMoveCommand& command, const Clust
   return plan_moves(*topics, rules_of(command, facts));
 }
 
-Plan with_bytes(client::Cluster& cluster, const ClusterFacts& facts, std::vector<Move> moves) {
+Plan with_bytes(client::Cluster& cluster, const ClusterFacts& facts, std::vector<Move> moves, const MoveRun& how) {
   const auto sizes = fetch_sizes(cluster, facts);
   Plan plan;
+  plan.throttle = how.throttle;
   for (const Move& move : moves)
     plan.bytes.push_back(largest(sizes, {move.topic, move.partition}) * static_cast<int64_t>(move.added().size()));
   plan.moves = std::move(moves);
@@ -158,8 +163,10 @@ std::string plan_table(const Plan& plan) {
     const Move& m = plan.moves[i];
     table.add({m.topic, std::to_string(m.partition), ids_text(m.from), ids_text(m.to), bytes_text(plan.bytes[i])});
   }
-  return table.text() + fmt::format("{} to copy, about {}; brokers go slower when clients would notice\n",
-                                    bytes_text(plan.total()), duration_text(plan.time()));
+  const std::string most =
+      plan.throttle ? fmt::format(", at most {}/s of each leader", bytes_text(*plan.throttle)) : std::string();
+  return table.text() + fmt::format("{} to copy, about {}{}; brokers go slower when clients would notice\n",
+                                    bytes_text(plan.total()), duration_text(plan.time()), most);
 }
 
 using Request = kafka::AlterPartitionReassignmentsRequest;
@@ -232,6 +239,14 @@ void count_as_moved(ClusterFacts& facts, const Ongoing& o) {
   std::erase_if(p->replicas, [&](int32_t id) { return std::ranges::find(o.removing, id) != o.removing.end(); });
 }
 
+// Nothing is moved any more: what bounded it would bound the next replica that comes back.
+Exit end_throttle(client::Cluster& cluster, bool quiet) {
+  const Outcome<bool> lifted = lift_throttle(cluster);
+  if (!lifted) return report(lifted.error());
+  if (*lifted && !quiet) fmt::print(stderr, "the throttle of the moves is taken away\n");
+  return Exit::done;
+}
+
 // A bar on a terminal; in a pipe a line every ten seconds.
 class Progress {
  public:
@@ -240,7 +255,7 @@ class Progress {
   void show(const std::vector<Ongoing>& ongoing) {
     const auto now = std::chrono::steady_clock::now();
     const bool terminal = is_terminal(STDERR_FILENO);
-    if (quiet_ || now - told_ < (terminal ? std::chrono::milliseconds(500) : std::chrono::milliseconds(10'000))) return;
+    if (quiet_ || now - told_ < (terminal ? std::chrono::seconds(1) : std::chrono::seconds(10))) return;
     told_ = now;
     int64_t bytes = 0;
     int64_t done = 0;
@@ -316,7 +331,7 @@ Outcome<ClusterFacts> fetch_as_moved(client::Cluster& cluster) {
 
 Exit run_moves(client::Cluster& cluster, const ClusterFacts& facts, std::vector<Move> moves, const MoveRun& how) {
   const bool json = how.shared.format == Format::json;
-  const Plan plan = moves.empty() ? Plan{} : with_bytes(cluster, facts, std::move(moves));
+  const Plan plan = moves.empty() ? Plan{} : with_bytes(cluster, facts, std::move(moves), how);
   if (plan.moves.empty()) {
     if (how.wait && !how.dry_run) {  // for what somebody began before
       if (const Exit waited = wait_for_all(cluster, how.shared.quiet); waited != Exit::done) return waited;
@@ -339,12 +354,18 @@ Exit run_moves(client::Cluster& cluster, const ClusterFacts& facts, std::vector<
   if (!confirmed(how.yes, "moves", fmt::format("move {} partitions?", plan.moves.size()))) return Exit::usage;
   std::vector<std::pair<Place, std::optional<std::vector<int32_t>>>> wanted;
   for (const Move& move : plan.moves) wanted.push_back({{move.topic, move.partition}, move.to});
+  if (how.throttle) {  // before the first byte
+    if (const Outcome<void> set = set_throttle(cluster, plan.moves, *how.throttle); !set) return report(set.error());
+  }
   const auto items = ask(cluster, wanted);
   if (!items) return report(items.error());
   const Exit exit = conclude("move", *items);
   if (json) print_out(plan_json(plan, exit == Exit::done).dump(2) + "\n");
+  if (how.throttle && (exit != Exit::done || !how.wait) && !how.shared.quiet)
+    fmt::print(stderr, "the throttle stays: `naru partition moves --wait` takes it away when all is done\n");
   if (exit != Exit::done || !how.wait) return exit;
-  return wait_for_all(cluster, how.shared.quiet);
+  if (const Exit waited = wait_for_all(cluster, how.shared.quiet); waited != Exit::done) return waited;
+  return how.throttle ? end_throttle(cluster, how.shared.quiet) : Exit::done;
 }
 
 Exit run(const PartitionMoveCommand& command) {
@@ -356,8 +377,35 @@ Exit run(const PartitionMoveCommand& command) {
   auto moves = plan(command, *facts);
   if (!moves) return report(moves.error());
   return run_moves(*cluster, *facts, std::move(*moves),
-                   {.shared = command.shared, .yes = command.yes, .wait = command.wait, .dry_run = command.dry_run});
+                   {.shared = command.shared,
+                    .throttle = command.throttle,
+                    .yes = command.yes,
+                    .wait = command.wait,
+                    .dry_run = command.dry_run});
 }
+
+namespace {
+
+Exit turn_back(client::Cluster& cluster, const std::vector<Ongoing>& ongoing, const Shared& shared) {
+  std::vector<std::pair<Place, std::optional<std::vector<int32_t>>>> wanted;
+  for (const Ongoing& o : ongoing) wanted.push_back({o.place, std::nullopt});
+  if (wanted.empty()) return print_out("nothing is being moved\n") ? Exit::done : Exit::refused;
+  const auto items = ask(cluster, wanted);
+  if (!items) return report(items.error());
+  const Exit exit = print_items(shared.format, "turn back", "turned back", *items);
+  return exit == Exit::done ? end_throttle(cluster, shared.quiet) : exit;
+}
+
+Exit change_throttle(client::Cluster& cluster, int64_t bytes_per_second) {
+  const Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
+  if (!facts) return report(facts.error());
+  std::vector<int32_t> brokers;
+  for (const BrokerFacts& broker : facts->brokers) brokers.push_back(broker.id);
+  const Outcome<void> set = set_throttle_rate(cluster, brokers, bytes_per_second);
+  return set ? Exit::done : report(set.error());
+}
+
+}  // namespace
 
 Exit run(const PartitionMovesCommand& command) {
   if (command.shared.format == Format::help) return print_out(moves_shape) ? Exit::done : Exit::refused;
@@ -365,13 +413,9 @@ Exit run(const PartitionMovesCommand& command) {
   if (!cluster) return report(cluster.error());
   const Outcome<std::vector<Ongoing>> ongoing = fetch_ongoing(*cluster);
   if (!ongoing) return report(ongoing.error());
-  if (command.cancel) {
-    std::vector<std::pair<Place, std::optional<std::vector<int32_t>>>> wanted;
-    for (const Ongoing& o : *ongoing) wanted.push_back({o.place, std::nullopt});
-    if (wanted.empty()) return print_out("nothing is being moved\n") ? Exit::done : Exit::refused;
-    const auto items = ask(*cluster, wanted);
-    if (!items) return report(items.error());
-    return print_items(command.shared.format, "turn back", "turned back", *items);
+  if (command.cancel) return turn_back(*cluster, *ongoing, command.shared);
+  if (command.throttle && !ongoing->empty()) {
+    if (const Exit changed = change_throttle(*cluster, *command.throttle); changed != Exit::done) return changed;
   }
   Json all = Json::array();
   Table table({{"TOPIC"},
@@ -395,7 +439,9 @@ Exit run(const PartitionMovesCommand& command) {
   print_out(command.shared.format == Format::json ? all.dump(2) + "\n"
             : ongoing->empty()                    ? std::string("nothing is being moved\n")
                                                   : table.text());
-  return command.wait ? wait_for_all(*cluster, command.shared.quiet) : Exit::done;
+  if (!command.wait) return Exit::done;
+  if (const Exit waited = wait_for_all(*cluster, command.shared.quiet); waited != Exit::done) return waited;
+  return end_throttle(*cluster, command.shared.quiet);
 }
 
 }  // namespace cli

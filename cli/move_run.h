@@ -1,6 +1,8 @@
 // Moves that are decided, carried out: the plan with its bytes and time first, a question, the request, and the way to
 // the end. Network, thread-compatible. See move.cc.
 #pragma once
+#include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "cli/commands.h"
@@ -11,6 +13,7 @@ namespace cli {
 
 struct MoveRun {
   const Shared& shared;
+  std::optional<int64_t> throttle;  // bytes a second of each leader; taken away again by whoever waits for the end
   bool yes = false;
   bool wait = false;
   bool dry_run = false;

@@ -173,17 +173,18 @@ void Producing::send(const InputPattern::Record& record) {
 
 void Producing::progress() {
   const auto now = std::chrono::steady_clock::now();
-  if (command_.shared.quiet || !is_terminal(STDERR_FILENO) || is_terminal(STDIN_FILENO) ||
-      now - told_ < std::chrono::seconds(1))
+  const bool terminal = is_terminal(STDERR_FILENO);
+  if (command_.shared.quiet || is_terminal(STDIN_FILENO) ||
+      now - told_ < (terminal ? std::chrono::seconds(1) : std::chrono::seconds(10)))
     return;
   told_ = now;
   const double seconds = std::chrono::duration<double>(now - began_).count();
-  fmt::print(stderr, "\r{} sent, {} acknowledged, {:.0f}/s ", sent_, acknowledged_,
-             static_cast<double>(acknowledged_) / seconds);
+  fmt::print(stderr, "{}{} sent, {} acknowledged, {:.0f}/s{}", terminal ? "\r" : "", sent_, acknowledged_,
+             static_cast<double>(acknowledged_) / seconds, terminal ? " " : "\n");
 }
 
 Exit Producing::conclude(bool interrupted) {
-  if (told_ != began_) fmt::print(stderr, "\n");
+  if (told_ != began_ && is_terminal(STDERR_FILENO)) fmt::print(stderr, "\n");
   int64_t failed = 0;
   Exit exit = Exit::done;
   if (read_error_ != 0) {

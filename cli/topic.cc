@@ -10,6 +10,7 @@
 #include "cli/json_or_null.h"
 #include "cli/output.h"
 #include "cli/session.h"
+#include "cli/topic_restore.h"
 #include "kafka/create_partitions.h"
 #include "kafka/create_topics.h"
 #include "kafka/describe_configs.h"
@@ -233,7 +234,8 @@ Exit run(const TopicCreateCommand& command) {
 }
 
 Exit run(const TopicListCommand& command) {
-  if (command.shared.format == Format::help) return print_out(list_shape) ? Exit::done : Exit::refused;
+  if (command.shared.format == Format::help)
+    return print_out(command.deleted ? deleted_topics_shape : list_shape) ? Exit::done : Exit::refused;
   std::regex pattern;
   try {
     pattern = std::regex(command.pattern);
@@ -244,6 +246,7 @@ Exit run(const TopicListCommand& command) {
   }
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
+  if (command.deleted) return list_deleted_topics(*cluster, command.shared, pattern);
   const Outcome<std::vector<TopicFacts>> topics = fetch_topics(*cluster, std::nullopt);
   if (!topics) return report(topics.error());
   Table table({{"TOPIC"},

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <optional>
 #include <set>
@@ -16,6 +17,7 @@
 #include "cli/items.h"
 #include "cli/output.h"
 #include "cli/session.h"
+#include "cli/topic_restore.h"
 #include "kafka/delete_topics.h"
 #include "kafka/describe_log_dirs.h"
 
@@ -165,9 +167,24 @@ Request request_for(const std::vector<std::string>& names, const std::vector<Top
   return request;
 }
 
-Outcome<std::vector<ItemOutcome>> ask_for(client::Cluster& cluster, const std::vector<std::string>& names,
-                                          const std::vector<TopicFacts>& topics) {
+struct Deletion {
+  std::vector<ItemOutcome> items;
+  std::vector<std::string> kept;           // can be restored
+  std::chrono::milliseconds kept_time{0};  // the shortest
+};
+
+void add_kept(Deletion& deletion, const std::string& name, int64_t kept_ms) {
+  const std::chrono::milliseconds time(kept_ms);
+  if (kept_ms <= 0) return;
+  deletion.kept_time = deletion.kept.empty() ? time : std::min(deletion.kept_time, time);
+  deletion.kept.push_back(name);
+}
+
+Outcome<Deletion> ask_for(client::Cluster& cluster, const TopicDeleteCommand& command,
+                          const std::vector<TopicFacts>& topics) {
+  const std::vector<std::string>& names = command.names;
   Request request = request_for(names, topics);
+  request.keep_ms = command.keep.count();
   request.timeout_ms = static_cast<int32_t>(cluster.timeout().count());
   auto answer = cluster.call<kafka::DeleteTopicsResponse>(request);
   if (!answer && answer.error().exit == Exit::usage) {
@@ -177,16 +194,17 @@ Outcome<std::vector<ItemOutcome>> ask_for(client::Cluster& cluster, const std::v
     answer = cluster.call<kafka::DeleteTopicsResponse>(request);
   }
   if (!answer) return tl::unexpected(answer.error());
-  std::vector<ItemOutcome> items;
+  Deletion deletion;
   for (const auto& result : answer->responses) {
     const auto asked = std::ranges::find(topics, result.topic_id.to_string(), &TopicFacts::id);
     const std::string name = asked == topics.end() ? result.name.value_or("") : asked->name;
     const bool is_gone = result.error_code == ErrorCode::unknown_topic_id;
-    items.push_back(
+    deletion.items.push_back(
         {name, result.error_code, is_gone ? "it was deleted meanwhile" : result.error_message.value_or("")});
+    if (result.error_code == ErrorCode::none) add_kept(deletion, name, result.kept_ms);
   }
-  add_unanswered(items, names, ErrorCode::unknown_server_error);
-  return items;
+  add_unanswered(deletion.items, names, ErrorCode::unknown_server_error);
+  return deletion;
 }
 
 Exit show_deletion(client::Cluster& cluster, const TopicDeleteCommand& command) {
@@ -214,9 +232,14 @@ Exit run(const TopicDeleteCommand& command) {
     tell_losses(*cluster, *topics);
     if (!confirmed(command.yes, "deletes", question)) return Exit::usage;
   }
-  const auto answer = ask_for(*cluster, command.names, *topics);
+  const auto answer = ask_for(*cluster, command, *topics);
   if (!answer) return report(answer.error());
-  return print_items(command.shared.format, "delete topic", "deleted", *answer);
+  const Exit exit = print_items(command.shared.format, "delete topic", "deleted", answer->items);
+  if (!answer->kept.empty() && !command.shared.quiet) {
+    fmt::print(stderr, "for {}, `naru topic restore {}` brings back what was deleted; until then it takes its space\n",
+               duration_text(answer->kept_time), fmt::join(answer->kept, " "));
+  }
+  return exit;
 }
 
 }  // namespace cli

@@ -87,6 +87,8 @@ std::vector<std::string> names_to_create(const RequestContext& ctx, const Metada
   if (!request.allow_auto_topic_creation || !ctx.config().auto_create_topics || wants_all(ctx, request)) return names;
   for (const auto& topic : *request.topics) {
     if (!topic.name || asks_by_id(topic) || ctx.image().topic_by_name(*topic.name) != nullptr) continue;
+    // Whoever still writes to a topic that was just deleted does not end the time in which it can be restored.
+    if (ctx.image().kept_topics().contains(*topic.name)) continue;
     if (!meta::invalid_topic_name(*topic.name)) names.push_back(*topic.name);
   }
   std::ranges::sort(names);
@@ -130,7 +132,7 @@ Topic answer_one(const RequestContext& ctx, const ClusterView& cluster, const Me
     if (ctx.version() >= 12) unknown.name.reset();
     // Versions 10 and 11 have the field, but Kafka never took it there.
     unknown.error_code = ctx.version() < 12 ? ErrorCode::invalid_request : ErrorCode::unknown_topic_id;
-    const meta::TopicImage* image = ctx.version() < 12 ? nullptr : ctx.image().topic_by_id(asked.topic_id);
+    const meta::TopicImage* image = ctx.version() < 12 ? nullptr : ctx.image().visible_topic(asked.topic_id);
     return image != nullptr ? describe(ctx, cluster, request, *image) : unknown;
   }
   if (!asked.name) return missing_name("", ErrorCode::invalid_request);
@@ -157,7 +159,7 @@ bool names_lost_leader(const RequestContext& ctx, const MetadataRequest& request
                                [&](const auto& t) { return has_lost_leader(*ctx.image().topic_by_id(t.second)); });
   }
   return std::ranges::any_of(*request.topics, [&](const auto& asked) {
-    const meta::TopicImage* topic = asks_by_id(asked) ? ctx.image().topic_by_id(asked.topic_id)
+    const meta::TopicImage* topic = asks_by_id(asked) ? ctx.image().visible_topic(asked.topic_id)
                                     : asked.name      ? ctx.image().topic_by_name(*asked.name)
                                                       : nullptr;
     return topic != nullptr && has_lost_leader(*topic);

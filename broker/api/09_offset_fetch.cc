@@ -56,6 +56,7 @@ Awaitable<ResponseGroup> fetch_all(RequestContext& ctx, std::string group_id, gr
   for (const auto& found : answer.partitions) {
     const auto* topic = ctx.image().topic_by_name(found.partition.topic);
     if (by_id && topic == nullptr) continue;  // it has no id any more
+    if (ctx.image().kept_topics().contains(found.partition.topic)) continue;  // deleted, for all that clients know
     if (response.topics.empty() || response.topics.back().name != found.partition.topic) {
       auto& added = response.topics.emplace_back();
       added.name = found.partition.topic;
@@ -76,13 +77,14 @@ Awaitable<ResponseGroup> fetch_some(RequestContext& ctx, RequestGroup asked, gro
     auto& answered = response.topics.emplace_back();
     answered.name = topic.name;
     answered.topic_id = topic.topic_id;
-    const auto* known = by_id ? ctx.image().topic_by_id(topic.topic_id) : nullptr;
+    const auto* known = by_id ? ctx.image().visible_topic(topic.topic_id) : nullptr;
     if (known != nullptr) answered.name = known->name;
     for (const int32_t index : topic.partition_indexes) {
       answered.partitions.push_back(
           refused(index, by_id && known == nullptr ? ErrorCode::unknown_topic_id : ErrorCode::none));
       if (by_id && known == nullptr) continue;
-      if (is_too_long_for_a_topic(answered.name)) continue;  // nothing is committed there
+      if (is_too_long_for_a_topic(answered.name)) continue;             // nothing is committed there
+      if (ctx.image().kept_topics().contains(answered.name)) continue;  // nor where a topic was deleted
       if (!seen.insert({answered.name, PartitionIndex(index)}).second) {  // what is answered may be long (R109)
         answered.partitions.pop_back();
         continue;

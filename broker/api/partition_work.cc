@@ -25,7 +25,7 @@ Target find_target(const MetadataImage& image, std::string_view topic, int32_t p
 }
 
 Target find_target(const MetadataImage& image, const TopicId& topic, int32_t partition) {
-  return find_in(image.topic_by_id(topic), partition, ErrorCode::unknown_topic_id);
+  return find_in(image.visible_topic(topic), partition, ErrorCode::unknown_topic_id);
 }
 
 FanOut::FanOut(common::Shard& here, const partition::PartitionRouter& router, std::vector<TopicIdPartition> ids,

@@ -123,8 +123,8 @@ bool Console::is_of_a_page_of_ours(std::string_view origin) const {
 Awaitable<std::optional<Response>> Console::answer(std::shared_ptr<const Request> request) {
   if (!request->path.starts_with("/api/")) co_return find_asset(*request);
   if (!hosts_.allow(request->host) && !is_known_name(request->host)) {
-    co_return refuse(403, fmt::format("{} is not known here as a name of this broker; naru.http.allowed.hosts can add it",
-                                      host_in(request->host)));
+    constexpr const char* why = "{} is not known here as a name of this broker; naru.http.allowed.hosts can add it";
+    co_return refuse(403, fmt::format(why, host_in(request->host)));
   }
   Response response = co_await api(request);
   response.headers.emplace_back("Cache-Control", "no-store");  // records stay in no cache

@@ -2,8 +2,8 @@
 // page's own files. Read-only.
 //
 // Another broker's page may read this one's answers (the page moves on when its broker dies), so answers carry CORS
-// headers for pages of the same host or of a broker of this cluster, and for nobody else. What a site under a name of its
-// own asks for is refused (hosts.h).
+// headers for pages of the same host or of a broker of this cluster, and for nobody else. What a site under a name of
+// its own asks for is refused (hosts.h).
 //
 // Lives on the HTTP shard.
 #pragma once

@@ -101,7 +101,8 @@ std::vector<Check> decide_health(const controller::metadata::MetadataImage& imag
                                  std::optional<common::model::BrokerId> controller) {
   size_t leaderless = 0, under_replicated = 0, partitions = 0;
   std::string example;
-  for (const auto& [id, topic] : image.topics()) {
+  for (const auto& [name, id] : image.topic_names()) {
+    const auto* topic = image.topic_by_id(id);
     for (const auto& [index, state] : topic->partitions) {
       ++partitions;
       if (!state->leader) ++leaderless;

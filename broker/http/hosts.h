@@ -26,7 +26,7 @@ class AllowedHosts {
   // Those that the configuration names: naru.http.*, the listeners and what is advertised of them; and `own_name`.
   AllowedHosts(const common::config::BrokerConfig& config, std::string_view own_name);
 
-  // By the Host header: one of these names, an address, or this machine's name for itself. Who sends none is no browser.
+  // By the Host header: one of these names, an address, or this machine's name for itself. No browser sends none.
   [[nodiscard]] bool allow(std::string_view host_header) const;
 
  private:

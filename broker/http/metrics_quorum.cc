@@ -25,7 +25,8 @@ struct ClusterCounts {
 
 ClusterCounts count(const metadata::MetadataImage& image) {
   ClusterCounts counts;
-  for (const auto& [id, topic] : image.topics()) {
+  for (const auto& [name, id] : image.topic_names()) {
+    const auto* topic = image.topic_by_id(id);
     for (const auto& [index, state] : topic->partitions) {
       ++counts.partitions;
       if (!state->leader) {

@@ -110,6 +110,7 @@ class Teller {
     created_.insert(r.topic_id);
   }
   void on(const RemoveTopicRecord& r) {
+    if (editor_.image().is_kept(r.topic_id)) return;  // told when it was deleted
     story_.gone_topics.push_back(name_of(r.topic_id));
     say("topic", fmt::format("topic {} is deleted", name_of(r.topic_id)));
   }
@@ -137,11 +138,24 @@ class Teller {
     }
   }
   void on(const ConfigRecord& r) {
+    if (r.resource.type == ResourceType::topic && r.key == kept_key) return tell_of_kept(r);
     const std::string what = r.resource.type == ResourceType::topic ? "topic " + r.resource.name
                              : r.resource.name.empty()              ? std::string("all brokers")
                                                                     : "broker " + r.resource.name;
     say("config", r.value ? fmt::format("{} of {} is set", r.key, what)
                           : fmt::format("{} of {} returns to its default", r.key, what));
+  }
+  void tell_of_kept(const ConfigRecord& r) {
+    const std::string& name = r.resource.name;
+    if (r.value) {
+      story_.gone_topics.push_back(name);
+      return say("topic", fmt::format("topic {} is deleted", name), "it can be restored for a while");
+    }
+    say("topic", fmt::format("topic {} is restored", name));
+    const TopicId* id = editor_.image().kept_topics().find(name);
+    if (id == nullptr) return;
+    for (const auto& [index, state] : editor_.image().topic_by_id(*id)->partitions)
+      story_.partitions.push_back({name, index.value, *state});
   }
   void on(const ProducerIdsRecord&) {}
 
@@ -212,7 +226,7 @@ class Teller {
 
 void add_states(const MetadataImage& image, const ImageDelta& delta, BatchStory& story) {
   for (const auto& [topic_id, indexes] : delta.partitions) {
-    const TopicImage* topic = image.topic_by_id(topic_id);
+    const TopicImage* topic = image.visible_topic(topic_id);
     for (const PartitionIndex index : indexes) {
       const PartitionImage* state = topic != nullptr ? topic->partition(index) : nullptr;
       if (state != nullptr) story.partitions.push_back({topic->name, index.value, *state});

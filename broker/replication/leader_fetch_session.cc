@@ -28,7 +28,7 @@ bool may_be_behind(ErrorCode code) {
 LeaderFetchSession::LeaderFetchSession(FollowerHello follower, LeaderFetchOptions options, FindReplica find,
                                        std::function<void()> on_work)
     : follower_(std::move(follower)),
-      options_(options),
+      options_(std::move(options)),
       find_(std::move(find)),
       on_work_(std::move(on_work)),
       self_(std::make_shared<LeaderFetchSession*>(this)) {}
@@ -59,12 +59,16 @@ Result<void> LeaderFetchSession::on_frame(const FollowerFrame& frame, Instant no
 std::optional<LeaderFrame> LeaderFetchSession::next_frame(Instant now) {
   LeaderFrame frame;
   size_t frame_bytes = 0;
-  release_paced(now);
+  release_held_back(now);
   // One turn for each partition that is ready now; those that become ready again stand behind the others.
   for (size_t turns = ready_.size(); turns > 0 && frame_bytes < options_.frame_bytes && has_credit(); --turns) {
     const uint32_t number = ready_.front();
     ready_.pop_front();
     if (Slot* slot = find(number)) {
+      if (slot->standing == Standing::matching && is_throttled(*slot) && !options_.throttle->may_send(now)) {
+        throttled_.push_back(number);
+        continue;
+      }
       if (is_held_back(*slot, now)) {
         paced_.push_back(number);
         continue;
@@ -82,11 +86,21 @@ std::optional<LeaderFrame> LeaderFetchSession::next_frame(Instant now) {
   return frame;
 }
 
-// Those who waited for the pace stand behind those who are ready.
-void LeaderFetchSession::release_paced(Instant now) {
-  if (!has_paced_work(now)) return;
-  ready_.insert(ready_.end(), paced_.begin(), paced_.end());
-  paced_.clear();
+// Those who waited for the pace or the throttle stand behind those who are ready.
+void LeaderFetchSession::release_held_back(Instant now) {
+  const auto release = [this](std::vector<uint32_t>& waiting) {
+    ready_.insert(ready_.end(), waiting.begin(), waiting.end());
+    waiting.clear();
+  };
+  if (has_paced_work(now)) release(paced_);
+  if (has_throttled_work(now)) release(throttled_);
+}
+
+void LeaderFetchSession::on_throttle_changed() {
+  if (throttled_.empty()) return;
+  ready_.insert(ready_.end(), throttled_.begin(), throttled_.end());
+  throttled_.clear();
+  on_work_();
 }
 
 void LeaderFetchSession::on_log_end(uint32_t number) {
@@ -222,6 +236,9 @@ void LeaderFetchSession::settle(Slot& slot) {
 
 void LeaderFetchSession::enqueue(uint32_t number) {
   Slot& slot = *slots_[number];
+  // What is no feeding, such as a refusal, does not wait for a throttle, which may take minutes.
+  const bool is_fed = slot.standing == Standing::matching && !slot.verdict.in_sync;
+  if (!is_fed && !throttled_.empty() && std::erase(throttled_, number) > 0) slot.in_ready_queue = false;
   if (slot.in_ready_queue || slot.unanswered != 0 || slot.reading_cold) return;
   slot.in_ready_queue = true;
   ready_.push_back(number);
@@ -257,6 +274,7 @@ void LeaderFetchSession::answer(uint32_t number, LeaderFrame& frame, size_t& fra
   slot.unanswered_bytes = answer.records.size();
   bytes_unanswered_ += slot.unanswered_bytes;
   if (options_.pace != nullptr && !slot.verdict.in_sync) options_.pace->on_sent(slot.unanswered_bytes, now);
+  if (is_throttled(slot)) options_.throttle->on_sent(slot.unanswered_bytes, now);
   frame_bytes += slot.unanswered_bytes;
   if (answer.answer.has_records) slot.on_sent(view);
   frame.answers.push_back(std::move(answer));

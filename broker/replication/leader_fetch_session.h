@@ -23,6 +23,7 @@
 #include "broker/partition/leader_replica.h"
 #include "broker/replication/catch_up_pace.h"
 #include "broker/replication/frames.h"
+#include "broker/replication/send_throttle.h"
 #include "common/model/result.h"
 
 namespace broker::replication {
@@ -33,6 +34,9 @@ struct LeaderFetchOptions {
   size_t frame_bytes = 1 << 20;      // of one frame; large enough to be worth a write, small enough for turns
   size_t slots_max = 1 << 20;
   CatchUpPace* pace = nullptr;  // of replicas that are not in sync; none: as fast as they take it
+  // What of them this concerns goes no faster than that, whatever the pace is. Both or neither.
+  SendThrottle* throttle = nullptr;
+  std::function<bool(const TopicIdPartition&)> is_throttled;
   // Long enough that under load the next answer carries it: a frame of its own wakes both brokers. Kafka's followers
   // hear of one within replica.fetch.wait.max.ms (500 ms).
   Duration high_watermark_delay = std::chrono::milliseconds(25);
@@ -55,7 +59,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
 
   // false: next_frame() would have nothing.
   [[nodiscard]] bool has_work(Instant now) const {
-    return (!ready_.empty() && has_credit()) || has_paced_work(now) ||
+    return (!ready_.empty() && has_credit()) || has_paced_work(now) || has_throttled_work(now) ||
            (high_watermarks_due_ && now >= *high_watermarks_due_) ||
            (!high_watermarks_.empty() && !high_watermarks_due_);
   }
@@ -67,6 +71,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   [[nodiscard]] std::optional<Instant> next_deadline() const {
     std::optional<Instant> at = high_watermarks_due_;
     if (!paced_.empty() && has_credit()) at = std::min(at.value_or(Instant::max()), options_.pace->ready_at());
+    if (!throttled_.empty() && has_credit()) at = std::min(at.value_or(Instant::max()), options_.throttle->ready_at());
     return at;
   }
 
@@ -79,6 +84,8 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   void on_log_end(uint32_t slot) override;
   void on_high_watermark(uint32_t slot) override;
   void on_role(uint32_t slot) override;
+  // The throttle is another, or concerns others: whoever waits for it looks again.
+  void on_throttle_changed();
   // A partition appeared on this shard: positions that were kept for it are looked at.
   void on_replica_created(const TopicIdPartition& partition);
 
@@ -92,7 +99,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
     TopicIdPartition id;
     std::shared_ptr<partition::LeaderReplica> replica;
     bool has_position = false;
-    bool in_ready_queue = false;  // or among the paced
+    bool in_ready_queue = false;  // or among the paced or throttled
     bool high_watermark_noted = false;
     bool reading_cold = false;
     Standing standing = Standing::unknown;
@@ -142,6 +149,13 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   [[nodiscard]] bool has_paced_work(Instant now) const {
     return !paced_.empty() && has_credit() && options_.pace->may_send(now);
   }
+  [[nodiscard]] bool is_throttled(const Slot& slot) const {
+    return options_.throttle != nullptr && options_.throttle->is_set() && !slot.verdict.in_sync &&
+           options_.is_throttled(slot.id);
+  }
+  [[nodiscard]] bool has_throttled_work(Instant now) const {
+    return !throttled_.empty() && has_credit() && options_.throttle->may_send(now);
+  }
   // What a follower cannot append (R69) it keeps unanswered while it backs off: one batch is enough to find out whether
   // it can by now, and leaves the credit to the others.
   [[nodiscard]] size_t read_bytes(const Slot& slot) const {
@@ -149,7 +163,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
     const bool paced = options_.pace != nullptr && !slot.verdict.in_sync;
     return paced ? std::min(options_.partition_bytes, options_.pace->turn_bytes()) : options_.partition_bytes;
   }
-  void release_paced(Instant now);
+  void release_held_back(Instant now);
   void answer(uint32_t number, LeaderFrame& frame, size_t& frame_bytes, Instant now);
   bool fill(uint32_t number, SlotAnswer& answer);
   void start_cold_read(uint32_t number);
@@ -165,6 +179,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   std::multimap<TopicIdPartition, uint32_t> unresolved_;  // open, but there is no such replica here
   std::deque<uint32_t> ready_;
   std::vector<uint32_t> paced_;  // ready, but not in sync, and the pace does not allow more now
+  std::vector<uint32_t> throttled_;  // the same, and the throttle does not
   std::vector<uint32_t> high_watermarks_;
   std::optional<Instant> high_watermarks_due_;
   size_t bytes_unanswered_ = 0;  // sum of unanswered and reserved bytes: below the credit when an answer begins

@@ -33,6 +33,7 @@ class ReplicationLeader::Stream final : public ToFollowerEvents {
   void on_broken(const Broken& broken) override { end(broken.why); }
 
   void on_replica_created(const TopicIdPartition& partition) { session_.on_replica_created(partition); }
+  void on_throttle_changed() { session_.on_throttle_changed(); }
   [[nodiscard]] Instant heard_at() const { return heard_at_; }
 
  private:
@@ -170,6 +171,10 @@ ToFollowerEvents* ReplicationLeader::on_follower(const FollowerHello& hello,
 void ReplicationLeader::drop(const Key& key, const Stream* stream) {
   const auto found = streams_.find(key);
   if (found != streams_.end() && found->second.get() == stream) streams_.erase(found);
+}
+
+void ReplicationLeader::on_throttle_changed() {
+  for (const auto& [key, stream] : streams_) stream->on_throttle_changed();
 }
 
 void ReplicationLeader::on_partition_appeared(const TopicIdPartition& partition) {

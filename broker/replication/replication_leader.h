@@ -45,6 +45,7 @@ class ReplicationLeader final : public FollowerAcceptor, public partition::Repli
   void on_following(const std::shared_ptr<partition::Partition>& /*partition*/) override {}
   void on_stopped(const TopicIdPartition& /*partition*/, const std::string& /*topic*/) override {}
 
+  void on_throttle_changed();
   // Positions of followers who knew of the partition sooner than we did are looked at.
   void on_partition_appeared(const TopicIdPartition& partition);
   [[nodiscard]] std::vector<std::pair<BrokerId, Instant>> spoken_at() const;

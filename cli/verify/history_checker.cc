@@ -200,6 +200,12 @@ void HistoryChecker::final_read(int32_t partition, int64_t offset, Value value) 
   mine.last_found = std::max(mine.last_found, record->counter);
 }
 
+void HistoryChecker::forget_below(int32_t partition, int64_t offset) {
+  Partition& state = partition_at(partition);
+  for (auto& [id, records] : state.producers) records.forget_below(offset);
+  state.at.forget_below(offset);
+}
+
 void HistoryChecker::copied(int32_t partition, int32_t replica, int64_t offset, uint64_t hash, int32_t leader_epoch) {
   if (offset < 0 || offset > offset_max) return;
   ++verdict_.copied;

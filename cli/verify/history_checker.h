@@ -92,6 +92,9 @@ class HistoryChecker {
   // Afterwards --------------------------------------------------------------------------------------------------------
   // Records below it may be gone: retention took them, or they were there before.
   void log_start(int32_t partition, int64_t offset) { partition_at(partition).log_start = offset; }
+  // Records whose offset is known to be below it need not be kept: nothing is told of them any more. For histories that
+  // go on for so long that retention takes what memory would have to hold.
+  void forget_below(int32_t partition, int64_t offset);
   // Everything that is in the partition, in the order of offsets.
   void final_read(int32_t partition, int64_t offset, Value value);
   // It could not be read to the end: what is absent is not lost, only not shown.

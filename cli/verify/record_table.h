@@ -61,6 +61,17 @@ class ProducerRecords {
     for (auto& [counter, record] : late_) f(record);
   }
 
+  // Up to the last in the order of sending that is known to lie below `offset`. What has no offset, among them, has
+  // none that counts.
+  void forget_below(int64_t offset) {
+    size_t gone = 0;
+    for (size_t i = 0; i < in_order_.size() && in_order_[i].offset < offset; ++i) {
+      if (in_order_[i].offset >= 0) gone = i + 1;
+    }
+    in_order_.erase(in_order_.begin(), in_order_.begin() + static_cast<std::ptrdiff_t>(gone));
+    std::erase_if(late_, [offset](const auto& entry) { return entry.second.offset >= 0 && entry.second.offset < offset; });
+  }
+
   int64_t last_found = -1;
 
  private:
@@ -117,6 +128,11 @@ class OffsetTable {
   }
   [[nodiscard]] bool any_in(int64_t from, int64_t to) const {
     return any_in(from, to, [](const T&) { return true; });
+  }
+  void forget_below(int64_t offset) {
+    std::erase_if(pages_, [offset](const auto& entry) { return (entry.first + 1) * page_size <= offset; });
+    last_page_ = -1;
+    last_ = nullptr;
   }
   [[nodiscard]] size_t pages() const { return pages_.size(); }
   static constexpr size_t page_bytes() { return sizeof(Page) + 64; }

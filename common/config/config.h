@@ -150,6 +150,7 @@ struct BrokerConfig {
   int32_t replica_fetch_response_max_bytes = 10'485'760;
   milliseconds replica_fetch_wait_max{500};
   milliseconds replica_fetch_backoff{100};
+  int64_t leader_throttled_rate = 9'223'372'036'854'775'807;  // bytes a second to replicas that topics name (KIP-73)
   milliseconds producer_id_expiration{86'400'000};
 
   // Edge

@@ -29,7 +29,7 @@ constexpr std::string_view no_security = "no TLS or SASL listeners yet";
 constexpr std::string_view not_recompressed = "the coordinator writes its records uncompressed";
 constexpr std::string_view no_transactions = "no transactions yet";
 constexpr std::string_view no_quotas = "no quotas yet";
-constexpr std::string_view no_throttles = "no replication throttles yet";
+constexpr std::string_view no_throttles = "leaders throttle what they send; nothing else is throttled";
 constexpr std::string_view no_samples = "metrics have no samples or plug-ins here";
 constexpr std::string_view no_pools = "one thread for each CPU does this work; there is nothing to size";
 constexpr std::string_view no_plugins = "no JVM plug-ins";
@@ -140,7 +140,6 @@ constexpr Row rows[] = {
   {"group.streams.topology.description.plugin.class", klass, nullptr, low, high, "", at_restart, no_streams_groups, "Plug-in that receives topology descriptions (4.4)."},
   {"kafka.metrics.polling.interval.secs", int32, "10", 1, high, "", at_restart, no_samples, "Pace of those."},
   {"kafka.metrics.reporters", list, "", low, high, "", at_restart, no_samples, "JVM metric plug-ins of the older library."},
-  {"leader.replication.throttled.rate", int64, "9223372036854775807", 0, high, "", per_broker, no_throttles, "Bytes per second a leader may send to throttled replicas (set only while running)."},
   {"log.dir.failure.timeout.ms", int64, "30000", 1, high, "", at_restart, not_ours, "Stop if the controller cannot be told of a broken disk for this long."},
   {"log.initial.task.delay.ms", int64, "30000", 0, high, "", at_restart, not_ours, "Delay of first log chores."},
   {"log.local.retention.bytes", int64, "-2", -2, high, "", cluster_wide, no_tiering, "Broker default of local.retention.bytes."},

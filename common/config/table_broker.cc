@@ -191,6 +191,15 @@ std::vector<Property> used_broker_rows() {
        .doc = "How often that is checked.",
        .note = "Kafka: 300. Leaders go home soon after a restarted broker has caught up, without a gap.",
        .broker_member = &BrokerConfig::leader_imbalance_check_interval},
+      {.key = "leader.replication.throttled.rate",
+       .type = ValueType::int64,
+       .default_text = "9223372036854775807",
+       .min = 0,
+       .update = Update::per_broker,
+       .doc = "Bytes per second that this broker sends at most to replicas that are not in sync and that "
+              "leader.replication.throttled.replicas of their topic names.",
+       .note = "Without it they are fed as fast as clients do not notice.",
+       .broker_member = &BrokerConfig::leader_throttled_rate},
       {.key = "listener.security.protocol.map",
        .type = ValueType::string,
        .default_text = "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
@@ -713,8 +722,9 @@ std::vector<Property> used_broker_rows() {
       {.key = "naru.http.allowed.hosts",
        .type = ValueType::list,
        .default_text = "",
-       .doc = "Names, beyond those that the configuration shows to be its own, by which browsers may ask this broker for "
-              "the page's data: a proxy's, say. .example.com stands for every name in that domain, an asterisk for any.",
+       .doc =
+           "Names, beyond those that the configuration shows to be its own, by which browsers may ask this broker for "
+           "the page's data: a proxy's, say. .example.com stands for every name in that domain, an asterisk for any.",
        .broker_member = &BrokerConfig::http_allowed_hosts},
       {.key = "naru.http.host",
        .type = ValueType::string,

@@ -361,7 +361,7 @@ void SimulatedDisk::count_used_bytes() {
 void SimulatedDisk::resize(Inode& inode, uint64_t size) {
   const uint64_t old_size = inode.cached.size();
   set_size(inode, size);
-  inode.modified = now_;
+  inode.modified = wall_now();
   for (uint64_t s = std::min(old_size, size) / sector; s * sector < std::max(old_size, size); ++s) {
     inode.dirty[s] = ++change_number_;
   }
@@ -370,7 +370,7 @@ void SimulatedDisk::resize(Inode& inode, uint64_t size) {
 void SimulatedDisk::write(Inode& inode, uint64_t position, BytesView bytes) {
   if (inode.cached.size() < position + bytes.size()) set_size(inode, position + bytes.size());
   std::memcpy(inode.cached.data() + position, bytes.data(), bytes.size());
-  inode.modified = now_;
+  inode.modified = wall_now();
   for (uint64_t s = position / sector; s * sector < position + bytes.size(); ++s) inode.dirty[s] = ++change_number_;
 }
 
@@ -404,7 +404,7 @@ IoResult<std::shared_ptr<File>> SimulatedDisk::open(const std::string& path, Ope
       return io_failure(IoFault::not_found, fmt::format("{}: no directory", path));
     if (auto allowed = change(Operation::create, path); !allowed) return tl::unexpected(allowed.error());
     auto inode = std::make_shared<Inode>();
-    inode->modified = now_;
+    inode->modified = wall_now();
     change_name({{}, path, std::move(inode)});
   }
   return std::make_shared<SimulatedFile>(*this, path);
@@ -647,7 +647,6 @@ std::unique_ptr<SimulatedDisk> SimulatedDisk::clone() const {
   }
   copy->random_state_ = random_state_;
   copy->boot_ = boot_;
-  copy->now_ = now_;
   return copy;
 }
 

@@ -23,6 +23,8 @@ class SimulatedDisk final : public Disk {
     Scheduler scheduler;
     model::Duration sync_time = std::chrono::milliseconds(2);
     model::Duration read_time = std::chrono::microseconds(200);
+    // What files say when they were changed last. None: long ago.
+    std::function<model::TimestampMs()> wall_now = {};
   };
   SimulatedDisk();
   explicit SimulatedDisk(Options options);
@@ -147,6 +149,9 @@ class SimulatedDisk final : public Disk {
   static void apply(Names& names, const NameChange& change);
   void later(model::Duration delay, std::function<void()> f);
   uint64_t random(uint64_t bound);
+  [[nodiscard]] model::TimestampMs wall_now() const {
+    return options_.wall_now ? options_.wall_now() : model::TimestampMs{};
+  }
   void lose_unsynced(Inode& inode, Unsynced unsynced, size_t block_bytes);
 
   Options options_;
@@ -167,7 +172,6 @@ class SimulatedDisk final : public Disk {
   uint64_t life_ = 0;  // +1 at each crash or kill: handles of an earlier life are dead
   uint64_t boot_ = 1;
   uint64_t change_number_ = 0;
-  model::TimestampMs now_;
 };
 
 }  // namespace common::disk

@@ -6,6 +6,7 @@
 #include "common/model/mutant.h"
 #include "controller/metadata/config_lists.h"
 #include "controller/metadata/partitions.h"
+#include "controller/metadata/topics.h"
 
 namespace controller::metadata {
 namespace {
@@ -174,6 +175,21 @@ void write(Draft& draft, const ConfigResource& resource, const Settings& setting
     for_topics_of(draft, resource, [&](const TopicImage& topic) { elect_leaderless(draft, topic, options); });
 }
 
+// What marks a deleted topic is taken away, by itself: the way in which a client asks for the topic to be restored. The
+// id of the one that it means comes as the value, for which a removal has no other use.
+bool asks_to_restore(const AlterConfigs::Resource& asked, ConfigAlteration alteration) {
+  return asked.resource.type == ResourceType::topic && alteration == ConfigAlteration::incremental &&
+         asked.changes.size() == 1 && asked.changes.front().key == kept_key &&
+         asked.changes.front().operation == ConfigOperation::remove;
+}
+
+Error restore(Draft& draft, const AlterConfigs::Resource& asked) {
+  const std::optional<std::string>& id = asked.changes.front().value;
+  const std::optional<Uuid> meant = id ? Uuid::parse(*id) : std::nullopt;
+  if (id && !meant) return {ErrorCode::invalid_request, fmt::format("{} is no topic id", *id)};
+  return restore_topic(draft, asked.resource.name, meant);
+}
+
 }  // namespace
 
 AlterConfigsAnswer alter_configs(Draft& draft, const AlterConfigs& request, const ControllerOptions& options,
@@ -186,6 +202,8 @@ AlterConfigsAnswer alter_configs(Draft& draft, const AlterConfigs& request, cons
     item.resource = asked.resource;
     if (count.at(asked.resource) > 1) {
       item.error = {ErrorCode::invalid_request, "Each resource must appear at most once."};
+    } else if (asks_to_restore(asked, request.alteration)) {
+      item.error = restore(draft, asked);
     } else if (auto good = check_resource(draft.image(), asked.resource); !good) {
       item.error = std::move(good).error();
     } else if (auto settings = new_settings(draft.image(), asked, request.alteration, schema); !settings) {

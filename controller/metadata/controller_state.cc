@@ -203,6 +203,7 @@ std::vector<Decision> ControllerState::on_tick(Instant now) {
   recover_by_longest_log(now, decisions);
   grow_internal(now, decisions);
   return_leaders(now, decisions);
+  remove_kept_topics(now, decisions);
   return decisions;
 }
 
@@ -298,6 +299,35 @@ void ControllerState::grow_internal(Instant now, std::vector<Decision>& decision
   scanned_internal_at_ = image_.offset();
   Draft d = draft();
   grow_internal_topics(d, options_);
+  if (!d.empty()) decisions.push_back(adopt(std::move(d), Refused{}, now));
+}
+
+// Whose time is over, or of whom a broker has no room for what it holds (R81): what is wanted goes before what is not.
+void ControllerState::remove_kept_topics(Instant now, std::vector<Decision>& decisions) {
+  std::erase_if(kept_since_, [this](const auto& entry) { return !image_.is_kept(entry.first); });
+  if (image_.kept_topics().empty()) return;
+  const auto lacks_room = [this](const TopicImage& topic) {
+    return std::ranges::any_of(topic.partitions, [&](const auto& partition) {
+      return std::ranges::any_of(partition.second->replicas, [&](BrokerId id) {
+        return registry_.is_reluctant(id, {topic.id, partition.first});
+      });
+    });
+  };
+  Draft d = draft();
+  const MetadataImage before = image_;
+  for (const auto& [name, id] : before.kept_topics()) {
+    const ConfigMap& settings = before.config(ResourceType::topic, name);
+    const auto said = settings.find(kept_key);
+    const std::string text = said != settings.end() ? said->second : std::string();
+    auto& seen = kept_since_.try_emplace(id, text, now).first->second;
+    if (seen.first != text) seen = {text, now};  // restored and deleted again between two looks
+    const std::optional<KeptFor> kept = kept_from_setting(text);
+    const bool is_over = !kept || now - seen.second >= kept->time;
+    if (!is_over && !lacks_room(*before.topic_by_id(id))) continue;
+    d.note("topic {} ({}), deleted before, is removed: {}", name, id,
+           is_over ? "it could be restored until now" : "there is no room for it");
+    d.add(RemoveTopicRecord{id});
+  }
   if (!d.empty()) decisions.push_back(adopt(std::move(d), Refused{}, now));
 }
 

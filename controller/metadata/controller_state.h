@@ -5,10 +5,12 @@
 // This class routes; the rules are in topics, partitions, reassignment, configs, brokers, producer_ids,
 // failure_detector and recovery. Pure; thread-compatible, lives on the controller shard.
 #pragma once
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/model/random.h"
@@ -93,6 +95,7 @@ class ControllerState {
   void relieve_the_slow(Instant now, std::vector<Decision>& decisions);
   void grow_internal(Instant now, std::vector<Decision>& decisions);
   void return_leaders(Instant now, std::vector<Decision>& decisions);
+  void remove_kept_topics(Instant now, std::vector<Decision>& decisions);
 
   const ControllerOptions& options_;
   const ConfigSchema& schema_;
@@ -114,6 +117,9 @@ class ControllerState {
   std::set<BrokerId> scanned_slow_;
   uint64_t scanned_troubles_ = 0;
   std::optional<LogIndex> scanned_internal_at_;
+  // Deleted topics that are kept: what their deletion said, and when we first saw it. No clock but our own is trusted
+  // with an end (R22, R82), so one that takes over gives them their whole time again.
+  std::map<TopicId, std::pair<std::string, Instant>> kept_since_;
   Instant rebalanced_at_;
 };
 

@@ -1,6 +1,7 @@
 #include "controller/metadata/image.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include <fmt/format.h>
 
@@ -45,6 +46,17 @@ const TopicImage* MetadataImage::topic_by_id(const TopicId& id) const {
   return deref(topics_, id);
 }
 
+bool MetadataImage::is_kept(const TopicId& id) const {
+  if (kept_topics_.empty()) return false;
+  const TopicImage* topic = topic_by_id(id);
+  const TopicId* kept = topic != nullptr ? kept_topics_.find(topic->name) : nullptr;
+  return kept != nullptr && *kept == id;
+}
+
+const TopicImage* MetadataImage::visible_topic(const TopicId& id) const {
+  return is_kept(id) ? nullptr : topic_by_id(id);
+}
+
 const PartitionImage* MetadataImage::partition(const TopicId& id, PartitionIndex index) const {
   const TopicImage* topic = topic_by_id(id);
   return topic != nullptr ? topic->partition(index) : nullptr;
@@ -82,7 +94,29 @@ std::optional<std::string> MetadataImage::topic_setting(std::string_view topic, 
 
 bool operator==(const MetadataImage& a, const MetadataImage& b) {
   return a.offset_ == b.offset_ && a.cluster_id_ == b.cluster_id_ && a.next_producer_id_ == b.next_producer_id_ &&
-         a.features_ == b.features_ && a.topic_names_ == b.topic_names_ && difference(a, b).empty();
+         a.features_ == b.features_ && a.topic_names_ == b.topic_names_ && a.kept_topics_ == b.kept_topics_ &&
+         difference(a, b).empty();
+}
+
+// ---- KeptFor ----
+
+std::string to_setting(const KeptFor& kept) {
+  return fmt::format("{}+{}", kept.deleted_at.value, kept.time.count());
+}
+
+std::optional<KeptFor> kept_from_setting(std::string_view text) {
+  const size_t plus = text.find('+');
+  if (plus == std::string_view::npos) return std::nullopt;
+  const auto number = [](std::string_view digits) -> std::optional<int64_t> {
+    int64_t value = 0;
+    const char* end = digits.data() + digits.size();
+    const auto [at, error] = std::from_chars(digits.data(), end, value);
+    return error == std::errc() && at == end ? std::optional(value) : std::nullopt;
+  };
+  const auto at = number(text.substr(0, plus));
+  const auto time = number(text.substr(plus + 1));
+  if (!at || !time) return std::nullopt;
+  return KeptFor{.deleted_at = common::model::TimestampMs(*at), .time = std::chrono::milliseconds(*time)};
 }
 
 // ---- ImageDelta ----
@@ -204,7 +238,8 @@ Result<void> ImageEditor::on(const BrokerShutdownRecord& r, LogIndex) {
 }
 
 Result<void> ImageEditor::on(const TopicRecord& r, LogIndex) {
-  if (image_.topic_names_.contains(r.name) || image_.topics_.contains(r.topic_id)) {
+  if (image_.topic_names_.contains(r.name) || image_.kept_topics_.contains(r.name) ||
+      image_.topics_.contains(r.topic_id)) {
     return fail(ErrorCode::topic_already_exists, fmt::format("topic {} ({}) exists", r.name, r.topic_id));
   }
   auto topic = std::make_shared<TopicImage>();
@@ -220,13 +255,15 @@ Result<void> ImageEditor::on(const RemoveTopicRecord& r, LogIndex) {
   const TopicImage* topic = image_.topic_by_id(r.topic_id);
   if (topic == nullptr) return fail(ErrorCode::unknown_topic_id, fmt::format("no topic {}", r.topic_id));
   const std::string name = topic->name;
-  image_.partition_count_ -= topic->partitions.size();
+  const bool was_kept = image_.is_kept(r.topic_id);
+  if (!was_kept) image_.partition_count_ -= topic->partitions.size();
   const ConfigResource settings{ResourceType::topic, name};
   if (image_.configs_.contains(settings)) {
     image_.configs_ = image_.configs_.erase(settings);
     delta_.configs.insert(settings);
   }
-  image_.topic_names_ = image_.topic_names_.erase(name);
+  MetadataImage::TopicNames& names = was_kept ? image_.kept_topics_ : image_.topic_names_;
+  names = names.erase(name);
   image_.topics_ = image_.topics_.erase(r.topic_id);
   delta_.partitions.erase(r.topic_id);
   if (delta_.created_topics.erase(r.topic_id) == 0) delta_.deleted_topics.emplace(r.topic_id, name);
@@ -272,7 +309,26 @@ Result<void> ImageEditor::on(const PartitionChangeRecord& r, LogIndex) {
   return {};
 }
 
+// The name moves between the two indexes; all that belongs to the id stays.
+Result<void> ImageEditor::keep_or_restore(const ConfigRecord& r) {
+  const std::string& name = r.resource.name;
+  MetadataImage::TopicNames& from = r.value ? image_.topic_names_ : image_.kept_topics_;
+  MetadataImage::TopicNames& to = r.value ? image_.kept_topics_ : image_.topic_names_;
+  if (to.contains(name)) return {};  // said again
+  const TopicId* found = from.find(name);
+  if (found == nullptr) return fail(ErrorCode::unknown_topic_or_partition, fmt::format("no topic {}", name));
+  const TopicId id = *found;
+  to = to.set(name, id);
+  from = from.erase(name);
+  const size_t partitions = image_.topic_by_id(id)->partitions.size();
+  image_.partition_count_ = r.value ? image_.partition_count_ - partitions : image_.partition_count_ + partitions;
+  return {};
+}
+
 Result<void> ImageEditor::on(const ConfigRecord& r, LogIndex) {
+  if (r.resource.type == ResourceType::topic && r.key == kept_key) {
+    if (auto done = keep_or_restore(r); !done) return done;
+  }
   ConfigMap settings = image_.config(r.resource);
   if (r.value) {
     settings.insert_or_assign(r.key, *r.value);
@@ -315,10 +371,12 @@ std::vector<MetadataRecord> to_records(const MetadataImage& image) {
   if (!image.cluster_id().is_zero()) records.emplace_back(ClusterRecord{image.cluster_id()});
   for (const auto& [name, level] : image.features()) records.emplace_back(FeatureRecord{name, level});
   for (const auto& [id, broker] : image.brokers()) records.emplace_back(*broker);
-  for (const auto& [name, id] : image.topic_names()) {
-    records.emplace_back(TopicRecord{id, name});
-    for (const auto& [index, state] : image.topic_by_id(id)->partitions) {
-      records.emplace_back(PartitionRecord{id, index, *state});
+  for (const MetadataImage::TopicNames* names : {&image.topic_names(), &image.kept_topics()}) {
+    for (const auto& [name, id] : *names) {
+      records.emplace_back(TopicRecord{id, name});
+      for (const auto& [index, state] : image.topic_by_id(id)->partitions) {
+        records.emplace_back(PartitionRecord{id, index, *state});
+      }
     }
   }
   for (const auto& [resource, settings] : image.configs()) {

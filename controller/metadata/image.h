@@ -4,6 +4,7 @@
 //
 // MetadataImage, ImageDelta: immutable once published; any thread. ImageEditor: thread-compatible.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -44,6 +45,19 @@ struct TopicImage {
 
 using ConfigMap = std::map<std::string, std::string, std::less<>>;
 
+// Set on a topic that was deleted and is kept for a while: clients see it no more, and its replicas go on as they were,
+// so that restoring it gives back what it held, and nothing else: the same topic id, records, epochs and offsets. Who
+// makes another topic of its name ends that in the same batch. A setting, so that a version which does not know of it
+// can apply it; no client may set it, for no table has it.
+inline constexpr std::string_view kept_key = "naru.deleted";
+struct KeptFor {
+  common::model::TimestampMs deleted_at;  // for people
+  std::chrono::milliseconds time{0};      // at least, from when the active controller first saw it
+  friend bool operator==(const KeptFor&, const KeptFor&) = default;
+};
+[[nodiscard]] std::string to_setting(const KeptFor& kept);
+[[nodiscard]] std::optional<KeptFor> kept_from_setting(std::string_view text);
+
 class MetadataImage {
  public:
   using Topics = PersistentMap<TopicId, std::shared_ptr<const TopicImage>>;
@@ -62,7 +76,12 @@ class MetadataImage {
   [[nodiscard]] const PartitionImage* partition(std::string_view topic, PartitionIndex index) const;
   // In name order: `for (const auto& [name, id] : image.topic_names())`.
   [[nodiscard]] const TopicNames& topic_names() const { return topic_names_; }
-  [[nodiscard]] const Topics& topics() const { return topics_; }  // by id
+  [[nodiscard]] const Topics& topics() const { return topics_; }  // by id; those that are kept, too
+  // Deleted, and kept for a while (kept_key). No name is in both.
+  [[nodiscard]] const TopicNames& kept_topics() const { return kept_topics_; }
+  [[nodiscard]] bool is_kept(const TopicId& id) const;
+  // As clients may have it: nullptr also for one that is kept.
+  [[nodiscard]] const TopicImage* visible_topic(const TopicId& id) const;
 
   [[nodiscard]] const BrokerImage* broker(BrokerId id) const;
   [[nodiscard]] const Brokers& brokers() const { return brokers_; }  // by id
@@ -79,7 +98,7 @@ class MetadataImage {
   [[nodiscard]] ProducerId next_producer_id() const { return next_producer_id_; }
   [[nodiscard]] const Features& features() const { return features_; }
 
-  [[nodiscard]] size_t partition_count() const { return partition_count_; }
+  [[nodiscard]] size_t partition_count() const { return partition_count_; }  // without those of kept topics
 
   // Equality of contents (tests, simulator); the offset counts too.
   friend bool operator==(const MetadataImage& a, const MetadataImage& b);
@@ -91,6 +110,7 @@ class MetadataImage {
   Uuid cluster_id_;
   Topics topics_;
   TopicNames topic_names_;
+  TopicNames kept_topics_;
   Brokers brokers_;
   Configs configs_;
   Features features_;
@@ -151,6 +171,7 @@ class ImageEditor {
   Result<void> on(const ConfigRecord& r, LogIndex index);
   Result<void> on(const ProducerIdsRecord& r, LogIndex index);
 
+  Result<void> keep_or_restore(const ConfigRecord& r);
   template <class Change>
   Result<void> change_broker(BrokerId id, BrokerEpoch epoch, Change change);
   void put_partition(const TopicImage& topic, PartitionIndex index, PartitionState state);

@@ -12,9 +12,11 @@ using common::model::TopicPartition;
 
 template <class F>
 void for_each_partition(const MetadataImage& image, F f) {
-  for (const auto& [name, id] : image.topic_names()) {
-    const TopicImage* topic = image.topic_by_id(id);
-    for (const auto& [index, state] : topic->partitions) f(*topic, index, *state);
+  for (const MetadataImage::TopicNames* names : {&image.topic_names(), &image.kept_topics()}) {
+    for (const auto& [name, id] : *names) {
+      const TopicImage* topic = image.topic_by_id(id);
+      for (const auto& [index, state] : topic->partitions) f(*topic, index, *state);
+    }
   }
 }
 

@@ -60,6 +60,10 @@ struct DeleteTopics {
     std::optional<TopicId> topic_id;
   };
   std::vector<Topic> topics;
+  // Clients see them no more, and they can be restored for so long. Zero: they go at once, those that were kept before,
+  // too. Unset, as Kafka's clients ask: they go at once, and what is kept is not there for the asker.
+  std::optional<std::chrono::milliseconds> keep;
+  common::model::TimestampMs asked_at;
 };
 struct DeleteTopicsAnswer {
   struct Topic {

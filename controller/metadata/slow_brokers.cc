@@ -20,8 +20,8 @@ constexpr size_t peers_min = 2;
 constexpr std::chrono::seconds slow_for{5};
 // Longer than a burst lets go of a disk, so that leaders do not go to and fro with it.
 constexpr std::chrono::seconds well_for{60};
-// Who has had nothing to do for so long may have been mended meanwhile, and nothing would ever tell: it is given another
-// try, which costs an election if it was in vain.
+// Who has had nothing to do for so long may have been mended meanwhile, and nothing would ever tell: it is given
+// another try, which costs an election if it was in vain.
 constexpr std::chrono::minutes forgiven_after{10};
 constexpr std::chrono::minutes between_moves{1};
 // Heartbeats come every 100 ms: who has said nothing for so long is not compared.

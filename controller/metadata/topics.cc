@@ -192,6 +192,11 @@ Result<NewTopic> create_one(Draft& draft, const CreateTopics::Topic& topic, cons
     made.id = common::model::random_uuid(high, random.next());
   }
   made.partitions = std::move(*states);
+  if (const TopicId* kept = before.kept_topics().find(topic.name)) {
+    draft.note("topic {} ({}), deleted before, can no more be restored: another one of its name is made", topic.name,
+               *kept);
+    draft.add(RemoveTopicRecord{*kept});
+  }
   draft.add(TopicRecord{made.id, topic.name});
   for (const auto& [key, value] : topic.configs) {
     draft.add(ConfigRecord{{ResourceType::topic, topic.name}, key, schema.canonical(ResourceType::topic, key, *value)});
@@ -352,6 +357,32 @@ std::set<TopicId> asked_both_ways(const MetadataImage& image, const DeleteTopics
   return both;
 }
 
+// What the asker may know of: kept topics only when he wants them gone.
+const TopicImage* topic_to_delete(const MetadataImage& image, const DeleteTopics& request,
+                                  const DeleteTopics::Topic& asked) {
+  const bool wants_kept = request.keep && request.keep->count() == 0;
+  if (!asked.name) {
+    const TopicId id = asked.topic_id.value_or(TopicId{});
+    return wants_kept ? image.topic_by_id(id) : image.visible_topic(id);
+  }
+  if (const TopicImage* topic = image.topic_by_name(*asked.name)) return topic;
+  const TopicId* kept = wants_kept ? image.kept_topics().find(*asked.name) : nullptr;
+  return kept != nullptr ? image.topic_by_id(*kept) : nullptr;
+}
+
+void delete_one(Draft& draft, const TopicImage& topic, const DeleteTopics& request) {
+  if (!request.keep || request.keep->count() == 0) {
+    draft.note("topic {} ({}) deleted", topic.name, topic.id);
+    draft.add(RemoveTopicRecord{topic.id});
+    return;
+  }
+  draft.note("topic {} ({}) deleted; it can be restored for {} s", topic.name, topic.id,
+             std::chrono::duration_cast<std::chrono::seconds>(*request.keep).count());
+  draft.add(ConfigRecord{{ResourceType::topic, topic.name},
+                         std::string(kept_key),
+                         to_setting({.deleted_at = request.asked_at, .time = *request.keep})});
+}
+
 }  // namespace
 
 DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request) {
@@ -361,8 +392,8 @@ DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request) {
     DeleteTopicsAnswer::Topic item;
     item.name = asked.name;
     item.topic_id = asked.topic_id.value_or(TopicId{});
-    const TopicImage* topic =
-        asked.name ? draft.image().topic_by_name(*asked.name) : draft.image().topic_by_id(item.topic_id);
+    const MetadataImage before = draft.image();
+    const TopicImage* topic = topic_to_delete(before, request, asked);
     if (asked.name && asked.topic_id && !asked.topic_id->is_zero()) {
       item.error = {ErrorCode::invalid_request, "You may not specify both topic name and topic id."};
     } else if (topic == nullptr) {
@@ -374,12 +405,31 @@ DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request) {
     } else {
       item.name = topic->name;
       item.topic_id = topic->id;
-      draft.note("topic {} ({}) deleted", topic->name, topic->id);
-      draft.add(RemoveTopicRecord{topic->id});
+      delete_one(draft, *topic, request);
     }
     answer.topics.push_back(std::move(item));
   }
   return answer;
+}
+
+Error restore_topic(Draft& draft, const std::string& name, std::optional<TopicId> id) {
+  const MetadataImage before = draft.image();
+  if (const TopicImage* there = before.topic_by_name(name)) {
+    if (id == there->id) return {ErrorCode::none, {}};
+    return {ErrorCode::topic_already_exists, fmt::format("Topic '{}' exists.", name)};
+  }
+  const TopicId* kept = before.kept_topics().find(name);
+  if (kept == nullptr || (id && *id != *kept)) {
+    return {ErrorCode::unknown_topic_or_partition,
+            fmt::format("No deleted topic '{}' is kept: it is gone for good.", name)};
+  }
+  if (const auto other = colliding_topic(before, name)) {
+    return {ErrorCode::invalid_topic_exception,
+            fmt::format("Topic '{}' collides with existing topic: {}", name, *other)};
+  }
+  draft.note("topic {} ({}) restored", name, *kept);
+  draft.add(ConfigRecord{{ResourceType::topic, name}, std::string(kept_key), std::nullopt});
+  return {ErrorCode::none, {}};
 }
 
 CreatePartitionsAnswer create_partitions(Draft& draft, const CreatePartitions& request,

@@ -27,6 +27,9 @@ constexpr size_t topic_name_length_max = 249;
                                                const ControllerOptions& options, const ConfigSchema& schema,
                                                common::model::Random& random);
 [[nodiscard]] DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request);
+// Of one that was deleted and is kept. `id`: which one is meant, if the asker says so; when that one is there again
+// already, it has been asked for before.
+[[nodiscard]] Error restore_topic(Draft& draft, const std::string& name, std::optional<TopicId> id);
 [[nodiscard]] CreatePartitionsAnswer create_partitions(Draft& draft, const CreatePartitions& request,
                                                        const ControllerOptions& options, common::model::Random& random);
 

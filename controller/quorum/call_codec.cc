@@ -1,5 +1,8 @@
 #include "controller/quorum/call_codec.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include "common/model/check.h"
 #include "controller/quorum/wire.h"
 
@@ -85,9 +88,13 @@ void put(pb::ControllerCall& call, const DeleteTopics& r) {
     if (t.name) to.set_name(*t.name);
     if (t.topic_id) to.set_topic_id(bytes_of(*t.topic_id));
   }
+  if (r.keep) m.set_keep_ms(r.keep->count());
+  m.set_asked_at_ms(r.asked_at.value);
 }
 DeleteTopics get(const pb::DeleteTopics& m, Reader& in) {
   DeleteTopics r;
+  if (m.has_keep_ms()) r.keep = std::chrono::milliseconds(std::max<int64_t>(m.keep_ms(), 0));
+  r.asked_at = common::model::TimestampMs(m.asked_at_ms());
   for (const auto& from : m.topics()) {
     DeleteTopics::Topic t;
     if (from.has_name()) t.name = from.name();

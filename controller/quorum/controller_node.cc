@@ -1,5 +1,6 @@
 #include "controller/quorum/controller_node.h"
 
+#include "common/model/mutant.h"
 #include "controller/quorum/forwarding_client.h"
 #include "controller/quorum/session_server.h"
 #include "controller/quorum/voter_watch.h"
@@ -39,7 +40,9 @@ struct ControllerNode::Impl {
   // R112: a registration overrides the configuration, which is tried where the registered address does not answer.
   std::vector<metadata::ClusterEndpoint> endpoints_of(BrokerId id) const {
     std::vector<metadata::ClusterEndpoint> found;
-    if (const metadata::BrokerImage* broker = runtime.image()->broker(id)) found.push_back(broker->cluster_endpoint);
+    const metadata::BrokerImage* broker = runtime.image()->broker(id);
+    if (broker != nullptr && !common::model::mutant<"R112-keeps-to-the-configuration">())
+      found.push_back(broker->cluster_endpoint);
     if (const auto configured = configured_endpoint ? configured_endpoint(id) : std::nullopt) {
       if (found.empty() || found.front() != *configured) found.push_back(*configured);
     }

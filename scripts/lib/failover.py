@@ -114,6 +114,13 @@ class Demo:
     def leaders(self):
         return [p["leader"] for p in self.cluster.topic(TOPIC)["partition_list"]]
 
+    def led(self):
+        """The leaders, once there is one of every partition: nobody can be told to harm the leader of one that has none."""
+        def settled():
+            leaders = self.leaders()
+            return None not in leaders and leaders
+        return wait_until(settled, "a leader of every partition")
+
     def run_for(self, seconds):
         until = time.monotonic() + seconds
         self.load.follow(lambda _: time.monotonic() >= until, "time to pass", seconds + 30, self.screen.progress)
@@ -138,7 +145,7 @@ class Demo:
 
     def harm(self, what, victim, do, undo, said="kill -9"):
         """do() to broker `victim`; writes must go on without it; undo() brings it back, and it must be whole again."""
-        before = {"leaders": self.leaders(), "controller": self.cluster.wait_controller()}
+        before = {"leaders": self.led(), "controller": self.cluster.wait_controller()}
         self.run_for(self.seconds)
         self.flow()  # clients may still be looking for the leaders that went back: that pause is not the kill's
         start = self.load.mark()

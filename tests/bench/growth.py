@@ -133,7 +133,7 @@ def records(sizes, megabytes):
             cluster.naru("topic", "create", topic, "-p", 6, "-c", "max.message.bytes=16777216")
             cluster.wait_isr(topic)
             per_gb, per_record = load(cluster, topic, min(megabytes, size), size, least=20)
-            cluster.naru("topic", "delete", topic, "--yes")
+            cluster.naru("topic", "delete", topic, "--keep", "0", "--yes")
             rows.append(row(f"CPU a record of {counted(size)} bytes", "us", per_record, f"{statistics.median(per_gb):.1f} s/GB"))
         rows.append(row("memory of a broker after records of all sizes", "MB", memory_of(cluster)))
     return rows

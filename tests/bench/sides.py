@@ -66,7 +66,7 @@ class Side:
         try:
             yield name
         finally:
-            cluster.naru("topic", "delete", name, "--yes")
+            cluster.naru("topic", "delete", name, "--keep", "0", "--yes")
 
     def settled_memory(self):
         return settled_memory(self.cluster)

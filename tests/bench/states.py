@@ -58,7 +58,7 @@ class Partitions(Workload):
         cluster = side.up()
         topic = side.new_name()
         seen = make_partitions(cluster, topic, self.partitions)
-        cluster.naru("topic", "delete", topic, "--yes")
+        cluster.naru("topic", "delete", topic, "--keep", "0", "--yes")
         return {f"{self.name}/led": seen["led"], f"{self.name}/written": seen["written"]}
 
 

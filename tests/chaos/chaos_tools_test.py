@@ -1,4 +1,4 @@
-"""What scripts/chaos gaps decides, without brokers: whom a death hits, which histories break a promise, what the table says."""
+"""What scripts/chaos decides and says, without brokers: whom a death hits, which histories break a promise, whose a line is."""
 import os
 import pathlib
 import sys
@@ -11,6 +11,7 @@ sys.path[:0] = [str(HERE.parents[1] / "scripts" / "lib"), str(HERE)]
 
 import apache_kafka  # noqa: E402
 import gaps  # noqa: E402
+import harness  # noqa: E402
 
 
 def verdict(clean=True, complete=True, failed=0, **anomalies):
@@ -56,6 +57,14 @@ class Gaps(unittest.TestCase):
         self.assertEqual(leader.split()[-10:], "3 20 ms 30 ms 1 9000 ms 9000 ms".split())
         self.assertEqual(sums, ["naru: 30 records acknowledged, anomalies: none",
                                 "kafka: 10 records acknowledged, anomalies: {'lost': 2}"])
+
+
+class Lines(unittest.TestCase):
+    def test_a_line_says_whose_it_is_where_it_is_not_ours(self):
+        def line(target):
+            return harness.Result("kill-all", 5, "OK", "", ["kill -9"], 7, 12.0, 0, None, 1.0, [], 1, target).line()
+        self.assertIn("kill-all (kafka)  row 5", line("kafka"))
+        self.assertIn("kill-all  row 5", line("naru"))
 
 
 class Places(unittest.TestCase):

@@ -99,7 +99,7 @@ class Series:
             figures = harm(kinds[0], victim, loads, topics)
             rounds = [self._judged(kind, *figures[kind], loads[kind].stop()) for kind in kinds]
         for topic in topics.values():
-            self.cluster.run("topic", "delete", topic, "--yes")
+            self.cluster.run("topic", "delete", topic, "--keep", "0", "--yes")
         return rounds
 
     def _topics(self, topic, leader, with_fresh):
@@ -247,14 +247,17 @@ class Measurement:
             print(json.dumps({"target": target, **dataclasses.asdict(one)}), file=self.out, flush=True)
 
     def turn(self, series, kinds):
+        whose = series.target
         try:
             for other in self.series:
+                whose = other.target
                 other.settled()
+            whose = series.target
             for one in series.round(kinds):
                 self.tell(series.target, one)
         except (Failed, SystemExit) as failure:  # SystemExit: a broker ended by itself
             self.bad += 1
-            print(f"FAIL    {series.target} {' '.join(kinds)}: {failure}", flush=True)
+            print(f"FAIL    {whose} at {series.target}'s turn of {' '.join(kinds)}: {failure}", flush=True)
             for each in self.series:
                 each.whole()
 
@@ -299,6 +302,9 @@ def main(given):
             measurement.take(groups, runs, seed)
         except KeyboardInterrupt:
             print("called off: what there is so far", flush=True)
+            measurement.bad += 1
+        except Failed as failure:
+            print(f"FAIL    {failure}", flush=True)
             measurement.bad += 1
     if measurement.rounds:
         print("\n" + table(measurement.rounds))

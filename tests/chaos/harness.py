@@ -225,7 +225,8 @@ class Result:
         gap = "-" if self.gap_ms is None else f"{self.gap_ms:.0f} ms"
         budget = f" (budget {self.budget_ms})" if self.budget_ms else ""
         fired = "; ".join(self.fired) if self.fired else "no"
-        text = (f"{self.outcome:7} {self.name}  row {self.row}  fired: {fired}  acks {self.acks:,}  gap {gap}{budget}  "
+        whose = "" if self.target == "naru" else f" ({self.target})"
+        text = (f"{self.outcome:7} {self.name}{whose}  row {self.row}  fired: {fired}  acks {self.acks:,}  gap {gap}{budget}  "
                 f"anomalies {self.anomalies}  {self.seconds:.1f} s")
         if self.notes:
             text += "  " + ", ".join(self.notes)

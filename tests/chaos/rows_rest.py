@@ -49,6 +49,8 @@ class Names:
         for i, new in addresses.items():
             sh(*self.hosts.inside(i), "ip", "addr", "add", f"{new}/24", "dev", "eth0")
             self.table[i] = new
+        for i in self.hosts.all:  # as the announcement of an address does: which card had it is forgotten
+            sh(*self.hosts.inside(i), "ip", "neigh", "flush", "all")
 
 
 def known_by_names(run):
@@ -145,7 +147,7 @@ def recreate(run):
     cluster.naru("produce", "again", text_in="".join(f"old {i}\n" for i in range(300)))
     hosts.isolate(victim)
     rest = ",".join(cluster[n].address for n in (first, second))
-    cluster.naru("topic", "delete", "again", "--yes", bootstrap=rest)
+    cluster.naru("topic", "delete", "again", "--keep", "0", "--yes", bootstrap=rest)
     wait_until(lambda: cluster.run("topic", "create", "again", "--assign", f"{first}:{second}:{victim}", bootstrap=rest).returncode == 0, "the topic to be made again")
     wait_until(lambda: cluster.run("produce", "again", "--timeout", "10s", text_in="".join(f"new {i}\n" for i in range(100)), bootstrap=rest).returncode == 0,
                "the new topic to be writable", 60)

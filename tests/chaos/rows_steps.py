@@ -29,7 +29,7 @@ def crash_at_each_step(run):
     died = []
     for step in steps:
         torn = run.random.choice((-1, -1, 1, 100, 512))
-        shim.arm(0, CHANGES, f"{victim.data}/*", error=KILLED, torn_bytes=torn, times=1, skip=step)
+        shim.arm(0, CHANGES, f"*/{victim.id}/data/*", error=KILLED, torn_bytes=torn, times=1, skip=step)
         victim.start()
         if not ends_at(victim):
             raise Invalid(f"it ended by itself at step {step}, not by the kill")

@@ -1,4 +1,6 @@
 """Partitions move to other brokers under load, while brokers die; nothing may be lost, and what moved must be gone."""
+import time
+
 from naru_cluster import Cluster, Workload, wait_until
 from support import clean, equal, smoke, true
 
@@ -116,3 +118,35 @@ def test_internal_topics_grow_with_the_cluster():
         equal([o["committed"] for o in group["offsets"]], [2], "what was committed before")
         # The clients' topics stay as they were.
         equal(len(cluster.topic("t")["partition_list"][0]["replicas"]), 1, "replicas of t")
+
+
+def test_a_throttle_bounds_what_is_moved_and_goes_when_all_is_done():
+    """The time has a lower bound only: however fast the machine, bytes over rate is the least that a move may take."""
+    line, size = "x" * 1023 + "\n", 6 << 20
+    rate = 2 << 20
+
+    def settings(kind, name):
+        return {c["name"]: c["value"] for c in cluster.json("config", "get", kind, name) if "throttled" in c["name"]}
+
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "t", "--assign", "1")
+        cluster.naru("produce", "t", text_in=line * (size // len(line)))
+        true(cluster.json("partition", "move", "t", "--to", 2, "--dry-run")["bytes"] >= size, "bytes of the plan")
+        begun = time.monotonic()
+        cluster.naru("partition", "move", "t", "--to", 2, "--throttle", "2MiB", "--yes", "--wait", timeout=120)
+        took = time.monotonic() - begun
+        true(took >= 0.75 * size / rate, f"{size} bytes at {rate} a second took only {took:.2f} s")
+        equal(cluster.topic("t")["partition_list"][0]["replicas"], [2], "replicas after the move")
+        for kind, name in [("topic", "t"), ("broker", 1), ("broker", 2)]:
+            equal(settings(kind, name), {}, f"throttle of {kind} {name} after the move")
+
+        # One that would take hours goes on at another rate, and is taken away by whoever sees the end of it.
+        cluster.naru("partition", "move", "t", "--to", 3, "--throttle", 100, "--yes")
+        equal(settings("topic", "t"), {"leader.replication.throttled.replicas": "0:2,0:3"}, "whom the throttle is for")
+        equal(settings("broker", 2), {"leader.replication.throttled.rate": "100"}, "the rate of the leader")
+        true(cluster.json("partition", "moves") != [], "a move at a hundred bytes a second is not done")
+        cluster.naru("partition", "moves", "--throttle", "1GiB", "--wait", timeout=120)
+        equal(cluster.topic("t")["partition_list"][0]["replicas"], [3], "replicas after the second move")
+        for kind, name in [("topic", "t"), ("broker", 2), ("broker", 3)]:
+            equal(settings(kind, name), {}, f"throttle of {kind} {name} after the second move")

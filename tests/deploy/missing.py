@@ -27,6 +27,12 @@ def slow(test):
     return test
 
 
+def beside(test):
+    """Work for all processors, while most other tests wait for something: started first, and the others run beside it."""
+    test.beside = True
+    return test
+
+
 def need_program(name, what_for):
     path = shutil.which(name)
     if path is None:

@@ -332,6 +332,18 @@ void client_frames() {
   write(target, "empty", request(0) + byte(2) + short_of(0) + short_of(0) + read);
 }
 
+// ---- requests ----
+
+// One after the other, as they are and damaged: with another byte, cut, and with time behind them.
+void data_requests() {
+  const std::string target = "data_requests_fuzz";
+  for (unsigned which = 0; which < 24; which += 6) {
+    const std::string patch = byte(1) + short_of(30 + which) + byte(0xff);
+    write(target, fmt::format("frame-{}", which),
+          byte(which) + byte(0) + byte(which) + patch + byte(0x80 + which) + patch + byte(0x40 + which) + byte(0));
+  }
+}
+
 // ---- text ----
 
 void requests_by_http() {
@@ -405,6 +417,7 @@ int main(int argc, char** argv) {
   replication_frames();
   calls();
   client_frames();
+  data_requests();
   requests_by_http();
   text_files();
   stored_records();

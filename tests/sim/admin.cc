@@ -20,8 +20,10 @@ constexpr Value values_of_a_life = Value{1} << 32;
 
 Awaitable<void> Admin::run(Admin& self) {
   while (self.running_.producers) {
-    co_await self.client_.sleep(self.client_.random().between(3s, 20s));
+    const int slower = self.running_.long_lived ? 120 : 1;
+    co_await self.client_.sleep(self.client_.random().between(3s, 20s) * slower);
     if (!self.running_.producers) co_return;
+    if (self.running_.calm) continue;
     switch (self.client_.random().below(4)) {
       case 0:
       case 1:
@@ -69,7 +71,7 @@ Awaitable<void> Admin::short_lived_topic() {
   if (++topics_made_ > 1) probes_.hit(Probe::topic_recreated);
   const Place place{*id, 0};
   Producer& producer = workload_.add_producer(place, topics_made_ * values_of_a_life);
-  co_await client_.sleep(client_.random().between(500ms, 8s));
+  co_await client_.sleep(client_.random().between(500ms, 8s) * (running_.long_lived ? 60 : 1));
   producer.abandon();
   history_.dropped(place);
   for (int attempt = 0; attempt < 10; ++attempt) {

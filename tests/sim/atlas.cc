@@ -35,6 +35,12 @@ bool Atlas::is_there(const Rot& rot) const {
   return rot.byte < content.size() && content.view()[rot.byte] == rot.value;
 }
 
+std::optional<std::pair<BrokerId, std::string>> Atlas::rotten() {
+  std::erase_if(rots_, [this](const Rot& rot) { return !is_there(rot); });
+  if (rots_.empty()) return std::nullopt;
+  return std::pair(rots_.front().broker, rots_.front().path);
+}
+
 bool Atlas::may_lose_records(const Node& node) {
   const Options& options = cluster_.options();
   std::erase_if(rots_, [this](const Rot& rot) { return !is_there(rot); });

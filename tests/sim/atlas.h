@@ -2,6 +2,7 @@
 // (correctness: one machine without power at D0, one disk destroyed, f = minISR - 1) is not inflicted; until a harmed broker
 // is back in every ISR it counts as harmed.
 #pragma once
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -19,9 +20,12 @@ class Atlas {
   // A loss that was granted is still to come: until end_threat `node` counts as harmed, however whole it is now.
   void begin_threat(const Node& node) { threatened_.insert(node.id()); }
   void end_threat(const Node& node);
+  void end_threats() { threatened_.clear(); }
   // A bit of this file has flipped. Nobody may have noticed: the disk counts as harmed until the file is another one,
   // and not only until its broker is in every ISR, which it may never have left.
   void on_rot(Node& node, std::string path, size_t byte);
+  // The first that is still there: whose disk, and in which file.
+  [[nodiscard]] std::optional<std::pair<BrokerId, std::string>> rotten();
   // Whether `node` may lose its metadata log, or a part of it that was durable. What it promised then never counts
   // again; it votes again, under another directory, once the others have agreed on that (R4), and may then lose that
   // one too.

@@ -68,8 +68,9 @@ namespace {
 std::vector<Outcome> run_side_by_side(const CampaignSettings& s, const std::vector<uint64_t>& seeds) {
   std::vector<Child> children;
   for (const uint64_t seed : seeds) {
-    ChildSettings child{.run = s.settings_of(seed), .quiet = true, .cpu_limit = std::chrono::seconds(300)};
-    child.run.trace = false;
+    ChildSettings child{.run = s.settings_of(seed), .quiet = true, .cpu_limit = {}};
+    child.run.trace = child.run.progress = false;
+    child.cpu_limit = std::chrono::seconds(300 + static_cast<int>(child.run.options.days * 120));
     children.push_back(begin_in_child(child));
   }
   std::vector<Outcome> outcomes;

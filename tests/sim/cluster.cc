@@ -48,6 +48,15 @@ controller::raft::Endpoint Cluster::peer_address(BrokerId id) {
   return {host_name(id.value), peer_port};
 }
 
+// In a run of minutes: no waits of hours, and nothing that only they would show.
+void Cluster::hurry(common::config::BrokerConfig& c) const {
+  c.topic_defaults.retention_age.reset();
+  c.given["log.retention.ms"] = "-1";
+  c.offsets_segment_bytes = std::max(options_.segment_bytes, 1 << 20);  // it is set on the topic, and checked there
+  c.group_initial_rebalance_delay = milliseconds(500);
+  if (options_.compacted) c.cleaner_backoff = milliseconds(1000);
+}
+
 common::config::BrokerConfig Cluster::config_of(int id) const {
   common::config::BrokerConfig c;
   c.node_id = BrokerId(id);
@@ -65,22 +74,18 @@ common::config::BrokerConfig Cluster::config_of(int id) const {
   c.default_replication_factor = static_cast<int16_t>(options_.replication_factor);
   c.topic_defaults.min_insync_replicas = options_.min_isr;
   c.topic_defaults.segment_bytes = options_.segment_bytes;
-  c.topic_defaults.retention_age.reset();
   if (options_.synced) c.topic_defaults.flush_messages = 1;
   // Topics' settings are resolved from what was given as text.
   c.given = {{"min.insync.replicas", std::to_string(options_.min_isr)},
-             {"log.segment.bytes", std::to_string(options_.segment_bytes)},
-             {"log.retention.ms", "-1"}};
+             {"log.segment.bytes", std::to_string(options_.segment_bytes)}};
   if (options_.synced) c.given["log.flush.interval.messages"] = "1";
   c.auto_create_topics = false;
   c.offsets_partitions = options_.offsets_partitions;
   c.offsets_replication_factor = static_cast<int16_t>(options_.replication_factor);
   c.given["offsets.topic.replication.factor"] = std::to_string(options_.replication_factor);
-  c.offsets_segment_bytes = std::max(options_.segment_bytes, 1 << 20);  // it is set on the topic, and checked there
-  c.group_initial_rebalance_delay = milliseconds(500);
   c.low_space_bytes = 0;
   c.low_space_percent = 0;
-  if (options_.compacted) c.cleaner_backoff = milliseconds(1000);
+  if (options_.days <= 0) hurry(c);
   if (options_.checkpoints_often) {
     c.high_watermark_checkpoint_interval = milliseconds(500);
     c.recovery_point_checkpoint_interval = milliseconds(1000);
@@ -103,6 +108,7 @@ Cluster::Cluster(const Options& options, NodeObserver& observer)
     o.config = config_of(id);
     o.repeat_chance = options.repeat_chance;
     o.sync_time = options.sync_time;
+    o.file_times = options.days > 0;
     o.clock_drift = options.clock_drift * (static_cast<double>(rng.range(-1000, 1000)) / 1000.0);
     nodes_.push_back(std::make_unique<Node>(world_, network_, std::move(o), lookups, observer));
   }

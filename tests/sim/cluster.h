@@ -44,6 +44,7 @@ class Cluster {
 
  private:
   [[nodiscard]] common::config::BrokerConfig config_of(int id) const;
+  void hurry(common::config::BrokerConfig& c) const;
 
   const Options options_;
   World world_;

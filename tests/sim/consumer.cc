@@ -24,6 +24,10 @@ kafka::FetchRequest fetch_request(const Place& place, int64_t position, int32_t 
   return request;
 }
 
+int32_t milliseconds_of(Duration d) {
+  return static_cast<int32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(d).count());
+}
+
 const kafka::FetchResponse::PartitionData* only_partition(const std::optional<kafka::FetchResponse>& answer) {
   if (!answer || answer->error_code != ErrorCode::none || answer->responses.size() != 1 ||
       answer->responses[0].partitions.size() != 1) {
@@ -44,11 +48,17 @@ Awaitable<void> Consumer::run(Consumer& self) {
 Awaitable<Consumer::Poll> Consumer::poll() {
   const auto leader = client_.leader_of(place_);
   if (!leader) co_return Poll::look_again;
+  const Duration wait = running_.long_lived ? 20s : 2s;
   const auto answer =
-      co_await client_.ask<kafka::FetchResponse>(*leader, fetch_request(place_, position_, 2000), 13, 6s);
+      co_await client_.ask<kafka::FetchResponse>(*leader, fetch_request(place_, position_, milliseconds_of(wait)), 13, wait + 4s);
   const auto* partition = only_partition(answer);
   if (partition == nullptr || partition->error_code != ErrorCode::none) {
-    if (partition != nullptr && partition->error_code == ErrorCode::offset_out_of_range && complaint_.empty()) {
+    const bool is_out = partition != nullptr && partition->error_code == ErrorCode::offset_out_of_range;
+    if (is_out && running_.long_lived && position_ < partition->log_start_offset) {
+      // Retention; whether it might is what LongLife looks at.
+      position_ = partition->log_start_offset;
+      history_.assigned(number_, place_);
+    } else if (is_out && complaint_.empty()) {
       // It reads from the beginning and never runs ahead: no such offset may be missing.
       complaint_ = fmt::format("offset {} is out of range at broker {} (log start {})", position_, *leader,
                                partition->log_start_offset);
@@ -71,9 +81,15 @@ Awaitable<Consumer::Poll> Consumer::poll() {
   co_return Poll::fine;
 }
 
-Awaitable<std::optional<std::vector<SeenRecord>>> fetch_once(Client& client, BrokerId leader, Place place, int64_t from) {
+Awaitable<std::optional<std::vector<SeenRecord>>> fetch_once(Client& client, BrokerId leader, Place place, int64_t from,
+                                                             int64_t& log_start) {
   const auto answer = co_await client.ask<kafka::FetchResponse>(leader, fetch_request(place, from, 0), 13, 4s);
   const auto* partition = only_partition(answer);
+  if (partition != nullptr && partition->error_code == ErrorCode::offset_out_of_range &&
+      from < partition->log_start_offset) {
+    log_start = partition->log_start_offset;
+    co_return std::vector<SeenRecord>();
+  }
   if (partition == nullptr || partition->error_code != ErrorCode::none) co_return std::nullopt;
   if (!partition->records) co_return std::vector<SeenRecord>();
   std::optional<std::string> damage;
@@ -81,7 +97,8 @@ Awaitable<std::optional<std::vector<SeenRecord>>> fetch_once(Client& client, Bro
   co_return records_in(bytes.view(), from, damage);
 }
 
-Awaitable<std::optional<std::vector<FinalRecord>>> read_all(Client& client, Place place, Duration patience) {
+Awaitable<std::optional<std::vector<FinalRecord>>> read_all(Client& client, Place place, Duration patience,
+                                                            int64_t& log_start) {
   std::vector<FinalRecord> all;
   int64_t position = 0;
   const Instant until = client.now() + patience;
@@ -93,6 +110,12 @@ Awaitable<std::optional<std::vector<FinalRecord>>> read_all(Client& client, Plac
     }
     const auto answer = co_await client.ask<kafka::FetchResponse>(*leader, fetch_request(place, position, 0), 13, 5s);
     const auto* partition = only_partition(answer);
+    if (partition != nullptr && partition->error_code == ErrorCode::offset_out_of_range &&
+        position < partition->log_start_offset) {
+      log_start = position = partition->log_start_offset;
+      all.clear();
+      continue;
+    }
     if (partition == nullptr || partition->error_code != ErrorCode::none) {
       co_await client.look_again();
       continue;
@@ -101,7 +124,7 @@ Awaitable<std::optional<std::vector<FinalRecord>>> read_all(Client& client, Plac
     if (partition->records) {
       const Buffer bytes = partition->records->flatten();
       for (const SeenRecord& record : records_in(bytes.view(), position, damage)) {
-        all.push_back({record.offset, record.value});
+        all.push_back({record.offset, record.value, record.timestamp});
         position = record.offset + 1;
       }
       position = end_of_batches(bytes.view(), position);

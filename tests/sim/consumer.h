@@ -31,15 +31,18 @@ class Consumer {
   bool abandoned_ = false;
 };
 
-// One fetch without waiting; nothing on any failure.
-Awaitable<std::optional<std::vector<SeenRecord>>> fetch_once(Client& client, BrokerId leader, Place place, int64_t from);
+// One fetch without waiting; nothing on any failure. `log_start` becomes what it is if that is above `from`.
+Awaitable<std::optional<std::vector<SeenRecord>>> fetch_once(Client& client, BrokerId leader, Place place, int64_t from,
+                                                             int64_t& log_start);
 
 struct FinalRecord {
   int64_t offset = 0;
   int64_t value = -1;
+  int64_t timestamp = -1;
 };
-// Everything in a partition up to the high watermark, from its leader, again and again until it answers. Nothing: it did
+// Everything in a partition from where its log starts up to the high watermark, from its leader, again and again until it answers. Nothing: it did
 // not for so long.
-Awaitable<std::optional<std::vector<FinalRecord>>> read_all(Client& client, Place place, Duration patience);
+Awaitable<std::optional<std::vector<FinalRecord>>> read_all(Client& client, Place place, Duration patience,
+                                                            int64_t& log_start);
 
 }  // namespace sim

@@ -29,12 +29,18 @@ std::string describe(const Fault& fault) {
 
 namespace {
 
+bool is_calm(Duration at) {
+  const Duration into = at % calm_interval;
+  return into < 5min || into > calm_interval - 5min;
+}
+
 // From a stream of their own, behind the others: those keep their numbers.
 void plan_more(std::vector<Fault>& plan, const Options& options, FaultKind kind, Duration interval) {
   Rng rng(options.seed, to_string(kind));
   for (Duration at = 5s;;) {
     at += rng.between(interval / 4, interval * 7 / 4);
     if (at >= options.safety) return;
+    if (options.days > 0 && is_calm(at)) continue;
     plan.push_back({.number = static_cast<int>(plan.size()),
                     .at = at,
                     .kind = kind,
@@ -45,13 +51,48 @@ void plan_more(std::vector<Fault>& plan, const Options& options, FaultKind kind,
   }
 }
 
-std::vector<Fault> plan_kinds(const Options& options) {
-  std::vector<Fault> plan;
-  Rng rng(options.seed, "faults");
+// Those of the run but the last, which are planned apart.
+std::vector<FaultKind> drawn_kinds(const Options& options) {
   std::vector<FaultKind> kinds;
   for (int i = 0; i < static_cast<int>(FaultKind::misdirected); ++i) {
     if ((options.fault_kinds >> i & 1u) != 0) kinds.push_back(static_cast<FaultKind>(i));
   }
+  return kinds;
+}
+
+// A few an hour; and every few hours a storm of minutes, as dense as in a run of minutes.
+std::vector<Fault> plan_days(const Options& options) {
+  std::vector<Fault> plan;
+  Rng rng(options.seed, "faults of days");
+  const std::vector<FaultKind> kinds = drawn_kinds(options);
+  Duration storm_at = rng.between(1h, 6h);
+  Duration storm_end{};
+  for (Duration at = 1min; !kinds.empty();) {
+    if (at >= storm_at) {
+      storm_end = at + rng.between(1min, 6min);
+      storm_at = at + rng.between(3h, 12h);
+    }
+    const bool storm = at < storm_end;
+    const Duration interval = storm ? Duration(6s) : options.fault_interval;
+    at += rng.between(interval / 4, interval * 7 / 4);
+    if (at >= options.safety) break;
+    Fault fault{.at = at, .kind = kinds[rng.below(kinds.size())]};
+    const Duration lengths[] = {200ms, 2s, 10s, 1min, 5min, 25min};
+    fault.length = rng.between(Duration(0), lengths[rng.below(storm ? 3 : 6)]) + 50ms;
+    fault.a = rng.next();
+    fault.b = rng.next();
+    fault.c = rng.next();
+    if (is_calm(at)) continue;
+    fault.number = static_cast<int>(plan.size());
+    plan.push_back(fault);
+  }
+  return plan;
+}
+
+std::vector<Fault> plan_kinds(const Options& options) {
+  std::vector<Fault> plan;
+  Rng rng(options.seed, "faults");
+  const std::vector<FaultKind> kinds = drawn_kinds(options);
   if (kinds.empty()) return plan;
   Duration at = 5s;  // the cluster forms first
   for (;;) {
@@ -75,11 +116,14 @@ std::vector<Fault> plan_kinds(const Options& options) {
 
 std::vector<Fault> plan_faults(const Options& options) {
   if (!options.faults) return {};
-  std::vector<Fault> plan = plan_kinds(options);
-  if (options.misdirected) plan_more(plan, options, FaultKind::misdirected, 30s);
+  const bool long_lived = options.days > 0;
+  std::vector<Fault> plan = long_lived ? plan_days(options) : plan_kinds(options);
+  if (long_lived) plan_more(plan, options, FaultKind::rolling_restart, 10h);
+  const Duration disks = long_lived ? Duration(5h) : Duration(30s);
+  if (options.misdirected) plan_more(plan, options, FaultKind::misdirected, disks);
   if (is_armed(options.rare, Rare::transfers)) plan_more(plan, options, FaultKind::hand_over, 3s);
-  if (options.lost_directories) plan_more(plan, options, FaultKind::lost_directory, 30s);
-  if (options.refusals) plan_more(plan, options, FaultKind::refusal, 20s);
+  if (options.lost_directories) plan_more(plan, options, FaultKind::lost_directory, disks);
+  if (options.refusals) plan_more(plan, options, FaultKind::refusal, long_lived ? disks : Duration(20s));
   return plan;
 }
 

@@ -40,7 +40,8 @@ namespace sim {
   X(read_error, "EIO on a read")                         \
   X(misdirected, "a write that landed elsewhere")        \
   X(lost_directory, "a partition's directory lost")      \
-  X(refusal, "connections reset and refused")
+  X(refusal, "connections reset and refused")            \
+  X(rolling_restart, "all brokers restarted in turn")
 
 enum class FaultKind : uint8_t {
 #define X(name, text) name,
@@ -64,5 +65,8 @@ struct Fault {
 [[nodiscard]] std::string describe(const Fault& fault);
 
 [[nodiscard]] std::vector<Fault> plan_faults(const Options& options);
+
+// A long life is looked at so often, with everything healed. Nothing goes wrong in the minutes before and after.
+constexpr Duration calm_interval = std::chrono::hours(6);
 
 }  // namespace sim

@@ -53,7 +53,19 @@ void GroupHistory::owns(int32_t generation, const std::string& member, const Pla
   }
 }
 
+void GroupHistory::was_empty_for(Duration time) {
+  constexpr Duration retention = 7 * 24h;
+  // A clock may have been a day off when it was written down, and members are missed after a while.
+  constexpr Duration doubt = 25h;
+  if (time < retention - doubt) return;
+  if (time > retention + doubt) {
+    for (const auto& [place, offset] : acknowledged_) expired_.insert(place);
+  }
+  acknowledged_.clear();
+}
+
 void GroupHistory::commit_sent(const Place& place, int64_t offset) {
+  expired_.erase(place);
   int64_t& max = sent_max_[place];
   max = std::max(max, offset);
 }
@@ -75,6 +87,9 @@ void GroupHistory::fetched(const Place& place, int64_t floor, int64_t offset) {
     complain(
         fmt::format("partition {}: offset {} was fetched, {} had been acknowledged", place.partition, offset, floor));
   }
+  if (expired_.erase(place) > 0 && offset >= 0) {
+    complain(fmt::format("partition {}: offset {} was fetched, which should have expired", place.partition, offset));
+  }
   const auto sent = sent_max_.find(place);
   if (offset > (sent == sent_max_.end() ? -1 : sent->second)) {
     complain(fmt::format("partition {}: offset {} was fetched and never committed", place.partition, offset));
@@ -94,13 +109,38 @@ Awaitable<void> GroupMember::run(GroupMember& self) {
       co_await self.client_.sleep(self.client_.random().between(50ms, 300ms));
       continue;
     }
-    while (self.running_.others && co_await self.heartbeat()) {
-      self.stable_ = true;
-      co_await self.read();
-      if (!co_await self.commit()) break;
-      co_await self.client_.sleep(self.client_.random().between(500ms, 1500ms));
-    }
+    co_await self.work();
   }
+}
+
+Awaitable<void> GroupMember::work() {
+  constexpr int beats_of_a_look = 10;  // in a long life
+  for (int beat = 0; running_.others && co_await heartbeat(); ++beat) {
+    stable_ = true;
+    if (!running_.long_lived || beat % beats_of_a_look == 0) {
+      co_await read();
+      if (!co_await commit()) co_return;
+      if (habit_ == Habit::sleeps && !running_.calm) co_await sleep_long();
+      if (!stable_) co_return;
+    }
+    co_await client_.sleep(running_.long_lived ? Duration(3s) : client_.random().between(500ms, 1500ms));
+  }
+}
+
+// Without a word, as programs end.
+Awaitable<void> GroupMember::sleep_long() {
+  Rng& random = client_.random();
+  if (!bedtime_) bedtime_ = client_.now() + random.between(2min, 30min);
+  if (client_.now() < *bedtime_) co_return;
+  bedtime_.reset();
+  const Duration times[] = {3h, 24h, 5 * 24h, 7 * 24h, 9 * 24h};
+  const Duration time = times[random.below(5)];
+  stable_ = false;
+  asleep_ = true;
+  member_id_.clear();
+  co_await client_.sleep(time);
+  asleep_ = false;
+  group_.was_empty_for(time);
 }
 
 void GroupMember::on_error(ErrorCode code) {
@@ -120,7 +160,7 @@ Awaitable<bool> GroupMember::find_coordinator() {
 Awaitable<bool> GroupMember::join() {
   kafka::JoinGroupRequest request;
   request.group_id = group_.name();
-  request.session_timeout_ms = 6000;
+  request.session_timeout_ms = running_.long_lived ? 45'000 : 6000;
   request.rebalance_timeout_ms = 8000;
   request.member_id = member_id_;
   request.protocol_type = "consumer";
@@ -228,7 +268,7 @@ Awaitable<void> GroupMember::read() {
       co_await client_.refresh();
       continue;
     }
-    const auto answer = co_await fetch_once(client_, *leader, place, position);
+    const auto answer = co_await fetch_once(client_, *leader, place, position, position);
     if (!answer) {
       co_await client_.refresh();
       continue;

@@ -22,6 +22,8 @@ class GroupHistory {
   // The last acknowledged commit: what a fetch that begins now must at least see.
   [[nodiscard]] int64_t floor(const Place& place) const;
   void fetched(const Place& place, int64_t floor, int64_t offset);
+  // Nobody was a member for so long: what it had committed may have expired, or must have (offsets.retention.minutes).
+  void was_empty_for(Duration time);
 
   [[nodiscard]] const std::string& complaint() const { return complaint_; }
   [[nodiscard]] size_t generations() const { return members_.size(); }
@@ -36,20 +38,32 @@ class GroupHistory {
   std::map<std::pair<int32_t, Place>, std::string> owners_;
   std::map<Place, int64_t> acknowledged_;
   std::map<Place, int64_t> sent_max_;
+  std::set<Place> expired_;
   uint64_t commits_ = 0;
   std::string complaint_;
 };
 
 class GroupMember {
  public:
+  // A sleeper is alone in its group, and away for hours and days.
+  enum class Habit { stays, sleeps };
   GroupMember(Client& client, GroupHistory& group, Probes& probes, const Running& running,
-              const std::vector<Place>& places, std::string topic)
-      : client_(client), group_(group), probes_(probes), running_(running), places_(places), topic_(std::move(topic)) {}
+              const std::vector<Place>& places, std::string topic, Habit habit = Habit::stays)
+      : client_(client),
+        group_(group),
+        probes_(probes),
+        running_(running),
+        places_(places),
+        topic_(std::move(topic)),
+        habit_(habit) {}
 
   static Awaitable<void> run(GroupMember& self);
-  [[nodiscard]] bool is_stable() const { return stable_; }  // owns its share and heartbeats are answered
+  // Owns its share and heartbeats are answered.
+  [[nodiscard]] bool is_stable() const { return stable_ || asleep_; }
 
  private:
+  Awaitable<void> work();
+  Awaitable<void> sleep_long();
   Awaitable<bool> find_coordinator();
   Awaitable<bool> join();
   Awaitable<bool> sync();
@@ -65,6 +79,9 @@ class GroupMember {
   const Running& running_;
   const std::vector<Place>& places_;
   const std::string topic_;
+  const Habit habit_;
+  std::optional<Instant> bedtime_;
+  bool asleep_ = false;
   std::optional<BrokerId> coordinator_;
   std::optional<BrokerId> last_coordinator_;
   std::string member_id_;

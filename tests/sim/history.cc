@@ -35,6 +35,14 @@ void KeyedHistory::check_neighbours(std::map<int64_t, Value>::const_iterator her
   }
 }
 
+void KeyedHistory::forget_old() {
+  constexpr size_t kept = 50'000;
+  while (held_.size() > kept) {
+    offsets_.erase(held_.begin()->second);
+    held_.erase(held_.begin());
+  }
+}
+
 void KeyedHistory::final_read(Value value, int64_t offset) {
   seen(value, offset);
   int64_t& newest = read_.try_emplace(value % keys_, offset).first->second;
@@ -80,6 +88,7 @@ void History::acknowledged(const Place& place, Value value, int64_t offset) {
   ++acknowledged_;
   if (keyed != nullptr) {
     keyed->acknowledged(value, offset);
+    keyed->forget_old();
   } else {
     checker->acknowledged(place.partition, value, offset);
   }
@@ -112,6 +121,14 @@ void History::end_answered(const Place& place, int64_t call, int64_t offset) {
 
 void History::end_unknown(const Place& place, int64_t call) {
   if (auto* checker = checker_of(place)) checker->end_failed(call);
+}
+
+void History::log_start(const Place& place, int64_t offset) {
+  if (keyed_of(place) != nullptr) return;
+  auto* checker = checker_of(place);
+  if (checker == nullptr) return;
+  checker->log_start(place.partition, offset);
+  checker->forget_below(place.partition, offset);
 }
 
 void History::final_read(const Place& place, int64_t offset, Value value) {

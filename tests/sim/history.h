@@ -22,6 +22,8 @@ class KeyedHistory {
   void acknowledged(Value value, int64_t offset);
   void seen(Value value, int64_t offset);
   void final_read(Value value, int64_t offset);
+  // What lies far back: the cleaner may have taken it long ago.
+  void forget_old();
   [[nodiscard]] std::string finish() const;
 
  private:
@@ -53,6 +55,8 @@ class History {
   int64_t end_asked(const Place& place);
   void end_answered(const Place& place, int64_t call, int64_t offset);
   void end_unknown(const Place& place, int64_t call);
+  // Retention has taken what is below; nothing more is kept of it.
+  void log_start(const Place& place, int64_t offset);
   void final_read(const Place& place, int64_t offset, Value value);
   // All partitions of its topic are: only then can anything be said to be lost.
   void will_be_read_to_end(const Place& place) { read_to_end_.insert(place.topic); }

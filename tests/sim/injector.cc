@@ -76,6 +76,7 @@ bool Injector::apply(const Fault& fault) {
       return apply_to_disk(fault, node);
     case FaultKind::kill_all:
     case FaultKind::power_all:
+    case FaultKind::rolling_restart:
       return apply_to_all(fault);
     case FaultKind::kill_controller:
     case FaultKind::voters:
@@ -90,8 +91,8 @@ bool Injector::apply(const Fault& fault) {
 // ---- processes ----
 
 void Injector::after(Duration length, std::function<void()> f) {
-  cluster_.world().after(length, nullptr, [this, f = std::move(f)] {
-    if (!healed_) f();
+  cluster_.world().after(length, nullptr, [this, heals = heals_, f = std::move(f)] {
+    if (!healed_ && heals_ == heals) f();
   });
 }
 
@@ -165,6 +166,10 @@ bool Injector::apply_to_process(const Fault& fault, Node& node) {
       return true;
     case FaultKind::wall_clock: {
       const Duration steps[] = {1h, -1h, 24h, -24h, 700ms, -700ms};
+      if (cluster_.options().days > 0) {  // somebody notices, and then it was one step and not one more
+        node.set_wall_clock_right();
+        after(fault.length + fault.c % 3 * 10min, [&node] { node.set_wall_clock_right(); });
+      }
       node.step_wall_clock(steps[fault.b % 6]);
       return true;
     }
@@ -178,7 +183,22 @@ bool Injector::apply_to_process(const Fault& fault, Node& node) {
   }
 }
 
+// One after the other, each when the one before is back.
+void Injector::restart_from(size_t index, Duration pause) {
+  if (index >= cluster_.nodes().size()) return;
+  Node& node = *cluster_.nodes()[index];
+  if (node.is_running() && !node.is_leaving() && !node.is_paused()) {
+    node.shut_down();
+    start_after_leaving(node, pause, 40);
+  }
+  after(pause + 40s, [this, index, pause] { restart_from(index + 1, pause); });
+}
+
 bool Injector::apply_to_all(const Fault& fault) {
+  if (fault.kind == FaultKind::rolling_restart) {
+    restart_from(0, fault.length);
+    return true;
+  }
   const bool power = fault.kind == FaultKind::power_all;
   if (power && !cluster_.options().synced) return false;
   int i = 0;
@@ -214,6 +234,11 @@ bool Injector::apply_to_quorum(const Fault& fault) {
 bool Injector::change_voters(const controller::raft::QuorumStatus& quorum, const Fault& fault) {
   using controller::raft::Voter;
   const auto& voters = quorum.voters.voters();
+  // In a long life also while all is healed: else it would not be taken back for days.
+  const auto later = [this](Duration length, std::function<void()> f) {
+    if (cluster_.options().days <= 0) return after(length, std::move(f));
+    cluster_.world().after(length, nullptr, std::move(f));
+  };
   const bool grows = fault.c % 2 == 1 && voters.size() < controller::raft::voters_max;
   if (grows) {
     const auto observer =
@@ -221,13 +246,13 @@ bool Injector::change_voters(const controller::raft::QuorumStatus& quorum, const
     if (observer == quorum.replicas.end() || !atlas_.may_change_voters()) return false;
     const Voter voter{observer->key, Cluster::peer_address(observer->key.id), {}};
     add_voter(voter, add_attempts);
-    after(fault.length + 1s, [this, voter] { remove_voter(voter); });
+    later(fault.length + 1s, [this, voter] { remove_voter(voter); });
     return true;
   }
   if (voters.size() < 3 || !atlas_.may_change_voters()) return false;
   const Voter voter = voters[fault.b % voters.size()];
   remove_voter(voter);
-  after(fault.length + 1s, [this, voter] { add_voter(voter, add_attempts); });
+  later(fault.length + 1s, [this, voter] { add_voter(voter, add_attempts); });
   return true;
 }
 
@@ -492,18 +517,38 @@ bool Injector::rot(Node& node, const Fault& fault) {
   return true;
 }
 
-// Somebody, or a check of the file system, takes it away while the broker is down. One of which a checkpoint knows that
-// it had records: what came since is not missed (R44), and a loss that nobody can notice is nobody's fault.
-bool Injector::lose_directory(Node& node, const Fault& fault) {
+// Directories of which a checkpoint knows that they had records: what came since is not missed (R44), and a loss that
+// nobody can notice is nobody's fault.
+std::vector<std::string> Injector::noticed_if_lost(Node& node) {
   const std::string checkpoint = "/data/replication-offset-checkpoint";
-  if (!node.is_running() || !node.disk().exists(checkpoint)) return false;
   std::vector<std::string> candidates;
+  if (!node.disk().exists(checkpoint)) return candidates;
   const auto offsets = common::log::decode_offsets(node.disk().content(checkpoint).text());
   for (const auto& [partition, offset] : offsets.value_or(common::log::OffsetMap())) {
     const std::string path = fmt::format("/data/{}", partition);
     if (offset > common::model::Offset(0) && node.disk().exists(path + "/partition.metadata"))
       candidates.push_back(path);
   }
+  return candidates;
+}
+
+bool Injector::repair_rot() {
+  const auto rotten = atlas_.rotten();
+  if (!rotten) return false;
+  Node& node = cluster_.node(rotten->first);
+  const std::string directory = rotten->second.substr(0, rotten->second.rfind('/'));
+  const auto noticed = noticed_if_lost(node);
+  if (!node.is_running() || std::find(noticed.begin(), noticed.end(), directory) == noticed.end()) return false;
+  node.die(Death::killed);
+  if (!node.disk().remove_tree(directory)) return false;
+  node.start();
+  return true;
+}
+
+// Somebody, or a check of the file system, takes it away while the broker is down.
+bool Injector::lose_directory(Node& node, const Fault& fault) {
+  if (!node.is_running()) return false;
+  const std::vector<std::string> candidates = noticed_if_lost(node);
   if (candidates.empty() || !atlas_.may_lose_records(node)) return false;
   kill(node, fault.length);
   return node.disk().remove_tree(candidates[fault.b % candidates.size()]).has_value();
@@ -531,7 +576,9 @@ bool Injector::replace_disk(Node& node, const Fault& fault) {
 
 void Injector::heal() {
   healed_ = true;
+  ++heals_;
   may_stop_.clear();
+  atlas_.end_threats();
   cluster_.network().heal();
   for (const auto& node : cluster_.nodes()) {
     node->set_disk_slowness(1);

@@ -15,8 +15,12 @@ class Injector {
   Injector(Cluster& cluster, Probes& probes);
 
   void schedule(const std::vector<Fault>& plan);
-  // Ends whatever is wrong and starts what is down. Later faults of the plan do not happen.
+  // Ends whatever is wrong and starts what is down. Later faults of the plan do not happen, until it goes on.
   void heal();
+  void go_on() { healed_ = false; }
+  // A disk on which something has rotted unnoticed is found out: an operator takes the partition's directory away, for
+  // the broker to fetch it anew. Only while all others are whole. False: there was no such disk.
+  bool repair_rot();
 
   [[nodiscard]] uint64_t fired() const;
   [[nodiscard]] const std::array<uint64_t, fault_kinds>& fired_by_kind() const { return fired_; }
@@ -49,6 +53,8 @@ class Injector {
   bool misdirect(Node& node, const Fault& fault);
   bool lose_directory(Node& node, const Fault& fault);
   bool replace_disk(Node& node, const Fault& fault);
+  static std::vector<std::string> noticed_if_lost(Node& node);
+  void restart_from(size_t index, Duration pause);
   void after(Duration length, std::function<void()> f);
   [[nodiscard]] Node& other(const Node& node, uint64_t choice) const;
   [[nodiscard]] std::vector<Host> broker_hosts() const;
@@ -58,6 +64,7 @@ class Injector {
   Atlas atlas_;
   std::array<uint64_t, fault_kinds> fired_{};
   bool healed_ = false;
+  uint64_t heals_ = 0;
   std::vector<std::unique_ptr<common::disk::SimulatedDisk>> images_;  // older ones, by node
   std::set<Host> may_stop_;                                           // told to stop in the middle of a change
 };

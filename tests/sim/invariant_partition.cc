@@ -157,6 +157,17 @@ int64_t PartitionInvariants::committed_end(const TopicIdPartition& id) const {
   return found == committed_.end() ? 0 : found->second.end();
 }
 
+void PartitionInvariants::forget_below(const TopicIdPartition& id, int64_t offset) {
+  const auto found = committed_.find(id);
+  if (found == committed_.end() || found->second.batches.empty()) return;
+  Committed& committed = found->second;
+  auto first = std::partition_point(committed.batches.begin(), std::prev(committed.batches.end()),
+                                    [&](const Batch& batch) { return batch.next <= offset; });
+  if (first == committed.batches.begin()) return;
+  committed.start = std::prev(first)->next;
+  committed.batches.erase(committed.batches.begin(), first);
+}
+
 void PartitionInvariants::forgive() {
   committed_.clear();
   views_.clear();

@@ -34,6 +34,9 @@ class PartitionInvariants {
   // An allowed loss (more disks at once than are promised to be survived): what is committed is what the leader has.
   void forgive();
 
+  // Nothing is asked any more of what was committed below.
+  void forget_below(const TopicIdPartition& id, int64_t offset);
+
   [[nodiscard]] uint64_t leader_changes() const { return leader_changes_; }
   [[nodiscard]] int64_t committed_end(const TopicIdPartition& id) const;
 

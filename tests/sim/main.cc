@@ -24,6 +24,7 @@ struct Arguments {
   std::string seeds;
   double hours = 0;
   uint64_t from = 1;
+  double days = 0;
   double wall_seconds = 0;
   double twice = 0;
   int jobs = 1;
@@ -45,6 +46,7 @@ void declare(CLI::App& app, Arguments& a) {
   app.add_option("--seed", a.seed, "Run this seed alone, in this process");
   app.add_option("--seeds", a.seeds, "Run the seeds A..B");
   app.add_option("--hours", a.hours, "Run seeds until so many hours were simulated");
+  app.add_option("--days", a.days, "One cluster that lives so many days, of --seed or --from; with --seeds or --hours each");
   app.add_option("--from", a.from, "With --hours: the first seed");
   app.add_option("--wall-seconds", a.wall_seconds, "Begin no further run after so long");
   app.add_option("--twice", a.twice, "Run this share of the seeds twice and compare their traces");
@@ -68,6 +70,7 @@ void declare(CLI::App& app, Arguments& a) {
 sim::RunSettings settings_of(const Arguments& a, uint64_t seed) {
   sim::RunSettings settings;
   settings.options = sim::draw_options(seed);
+  sim::live_for(settings.options, a.days);
   for (const std::string& assignment : a.set) {
     if (!sim::set_option(settings.options, assignment)) {
       std::fprintf(stderr, "--set %s: not an option with a number. There are: %s\n", assignment.c_str(),
@@ -77,7 +80,7 @@ sim::RunSettings settings_of(const Arguments& a, uint64_t seed) {
   }
   // The plan is the seed's, however long the run is.
   sim::Options whole = settings.options;
-  whole.safety = sim::draw_options(seed).safety;
+  whole.safety = whole.days > 0 ? sim::Duration(static_cast<int64_t>(whole.days * 24 * 3600 * 1e9)) : sim::Options{}.safety;
   settings.plan = sim::plan_faults(whole);
   std::erase_if(settings.plan, [&](const sim::Fault& f) { return f.at >= settings.options.safety; });
   if (!a.only_faults.empty()) {
@@ -92,6 +95,7 @@ sim::RunSettings settings_of(const Arguments& a, uint64_t seed) {
     });
   }
   settings.trace = a.trace;
+  settings.progress = a.seeds.empty() && a.hours <= 0 && settings.options.days > 0;
   return settings;
 }
 
@@ -123,7 +127,8 @@ int run_one(const Arguments& a, const std::string& command) {
   std::printf("seed %lu: %s\n", a.seed, sim::describe(settings.options).c_str());
   std::fflush(stdout);
   const auto began = std::chrono::steady_clock::now();
-  const sim::Outcome outcome = sim::run_in_child({.run = settings, .quiet = !a.trace && !a.log, .cpu_limit = {}});
+  const bool quiet = !a.trace && !a.log && !settings.progress;
+  const sim::Outcome outcome = sim::run_in_child({.run = settings, .quiet = quiet, .cpu_limit = {}});
   rusage usage{};
   ::getrusage(RUSAGE_CHILDREN, &usage);
   const double cpu = static_cast<double>(usage.ru_utime.tv_sec) + static_cast<double>(usage.ru_utime.tv_usec) / 1e6;
@@ -203,11 +208,14 @@ int main(int argc, char** argv) {
   }
   common::configure_logging(arguments.log ? common::LogLevel::debug : common::LogLevel::off, common::LogFormat::text);
   std::string command = argv[0];
+  if (arguments.days > 0) command += fmt::format(" --days {}", arguments.days);
   for (const std::string& assignment : arguments.set) command += " --set " + assignment;
   if (!arguments.mutant.empty()) command += " --mutant " + arguments.mutant;
   if (app.count("--scale") > 0) return sim::run_scale(arguments.scale);
   if (!arguments.regress.empty()) return run_file(arguments.regress, argv[0], arguments.results);
-  if (app.count("--seed") > 0) {
+  const bool one_life = arguments.days > 0 && arguments.seeds.empty() && arguments.hours <= 0;
+  if (one_life && app.count("--seed") == 0) arguments.seed = arguments.from;
+  if (app.count("--seed") > 0 || one_life) {
     command += fmt::format(" --seed {}", arguments.seed);
     if (!arguments.only_faults.empty()) command += " --only-faults " + arguments.only_faults;
     return run_one(arguments, command);

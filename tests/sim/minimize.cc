@@ -27,7 +27,8 @@ class Minimizer {
   bool try_it(const RunSettings& candidate) {
     if (best_.runs >= runs_max_) return false;
     ++best_.runs;
-    Outcome outcome = run_in_child({.run = candidate, .quiet = true, .cpu_limit = std::chrono::seconds(120)});
+    const std::chrono::seconds limit(120 + static_cast<int>(candidate.options.days * 120));
+    Outcome outcome = run_in_child({.run = candidate, .quiet = true, .cpu_limit = limit});
     if (outcome.failure.empty() || kind_of_failure(outcome.failure) != kind_) return false;
     best_.settings = candidate;
     best_.outcome = std::move(outcome);
@@ -74,7 +75,7 @@ class Minimizer {
   void simpler() {
     // Not "misdirected", "lost-directories", "refusals" and "rare": faults come from them, and the plan must stay what the command
     // draws.
-    for (const char* off : {"groups", "consumers", "loose", "onlookers", "compacted", "admin", "moves", "repeat",
+    for (const char* off : {"groups", "sleepers", "consumers", "loose", "onlookers", "compacted", "admin", "moves", "repeat",
                             "drift", "slow-messages"}) {
       set(off, 0);
     }

@@ -11,8 +11,8 @@ using namespace std::chrono_literals;
 
 Awaitable<void> Mover::run(Mover& self) {
   while (self.running_.moves) {
-    co_await self.client_.sleep(self.client_.random().between(1s, 20s));
-    if (self.running_.moves) co_await self.move_one();
+    co_await self.client_.sleep(self.client_.random().between(1s, 20s) * (self.running_.long_lived ? 180 : 1));
+    if (self.running_.moves && !self.running_.calm) co_await self.move_one();
   }
 }
 

@@ -140,7 +140,7 @@ void Network::probe(Host from, std::shared_ptr<Process> from_process, Host to, D
   world_.after(delay(from, to), nullptr, [this, held = std::weak_ptr(from_process), over, done, from, to] {
     const Machine& there = machine(to);
     const auto opener = held.lock();
-    if (!opener || !there.has_power || is_blocked(to, from)) return;
+    if (!opener || !opener->is_alive() || !there.has_power || is_blocked(to, from)) return;
     world_.after(delay(to, from), opener.get(), [over, done, result = answer_to_syn(from, to)] {
       if (!std::exchange(*over, true)) done(result);
     });

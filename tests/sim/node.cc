@@ -103,6 +103,12 @@ SimulatedDisk::Options Node::disk_options(uint64_t seed) {
   SimulatedDisk::Options options;
   options.seed = seed;
   options.sync_time = options_.sync_time;
+  if (options_.file_times) {
+    options.wall_now = [this] {
+      const auto offset = std::chrono::duration_cast<std::chrono::milliseconds>(wall_offset_).count();
+      return common::model::TimestampMs(MachineClock::right_wall_time(world_).value + offset);
+    };
+  }
   options.scheduler = [this](Duration delay, std::function<void()> f) {
     const Duration jitter(static_cast<int64_t>(random_.next() % 100'000));
     world_.after(Duration(static_cast<int64_t>(static_cast<double>(delay.count()) * slowness_)) + jitter,
@@ -115,6 +121,7 @@ void Node::start() {
   NARU_CHECK(!life_, "node {} runs already", id());
   wants_to_run_ = true;
   ++lives_;
+  most_ahead_at_start_ = std::max(most_ahead_at_start_, wall_offset_);
   const uint64_t seed = random_.next();
   auto clock = std::make_shared<MachineClock>(world_, Instant(std::chrono::hours(1 + lives_)), options_.clock_drift);
   clock->step_wall(wall_offset_);

@@ -41,6 +41,7 @@ struct NodeOptions {
   double repeat_chance = 0;  // of messages that receivers filter (R23)
   double clock_drift = 0;
   Duration sync_time = std::chrono::milliseconds(2);
+  bool file_times = false;  // files know when they were changed last: of the age of records, and of producers (R82, R88)
   Duration restart_after = std::chrono::milliseconds(1500);  // an end on its own account
 };
 
@@ -86,6 +87,8 @@ class Node {
   void set_disk_slowness(double factor) { slowness_ = factor; }
   void step_wall_clock(Duration by);
   void set_wall_clock_right();
+  // How far ahead its wall clock ever was when it started: that is what its broker had to believe.
+  [[nodiscard]] Duration most_ahead_at_start() const { return most_ahead_at_start_; }
   [[nodiscard]] World& world() const { return world_; }
 
   // Looks at what lives on a shard. Nothing may be changed there.
@@ -109,6 +112,7 @@ class Node {
   std::unique_ptr<common::disk::SimulatedDisk> disk_;
   double slowness_ = 1;
   Duration wall_offset_{0};
+  Duration most_ahead_at_start_{0};
   std::shared_ptr<Life> life_;
   bool wants_to_run_ = false;
   uint64_t lives_ = 0;

@@ -8,7 +8,7 @@ using namespace std::chrono_literals;
 
 Awaitable<void> Onlooker::run(Onlooker& self) {
   while (self.running_.others) {
-    co_await self.client_.sleep(self.client_.random().between(100ms, 2s));
+    co_await self.client_.sleep(self.client_.random().between(100ms, 2s) * (self.running_.long_lived ? 60 : 1));
     co_await self.ask(self.places_[self.client_.random().below(self.places_.size())]);
   }
 }

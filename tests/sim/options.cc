@@ -18,6 +18,8 @@ T pick(Rng& rng, std::initializer_list<T> values) {
   return *(values.begin() + static_cast<std::ptrdiff_t>(rng.below(values.size())));
 }
 
+Options draw_base(uint64_t seed);
+
 void draw_extras(Options& o) {
   o.compacted = Rng(o.seed, "compacted").chance(0.25);
   Rng clients(o.seed, "clients");
@@ -25,12 +27,16 @@ void draw_extras(Options& o) {
   o.onlookers = clients.chance(0.3) ? 1 : 0;
   o.misdirected = Rng(o.seed, "misdirected").chance(0.3);
   o.lost_directories = Rng(o.seed, "lost directories").chance(0.3);
-  // What is told of the first seeds stays true: they have none.
-  o.refusals = o.seed > 300 && Rng(o.seed, "refusals").chance(0.3);
+  // The stories of seeds that were run before there was this stay what they are.
+  constexpr uint64_t first_with_refusals = 100'000'000;
+  o.refusals = o.seed >= first_with_refusals && Rng(o.seed, "refusals").chance(0.3);
   o.rare = draw_rare(o.seed);
+  // What bug reports say of the first seeds stays true, and who commits need not wait: they live for minutes.
+  if (o.seed > 1000 && Rng(o.seed, "long life").chance(0.02)) live_for(o, 1);
 }
 
 void take_extras_away(Options& o) {
+  if (o.days > 0) o = draw_base(o.seed);
   o.compacted = false;
   o.loose = 0;
   o.onlookers = 0;
@@ -61,6 +67,7 @@ const Named named[] = {
     {"members", [](Options& o, double v) { o.members = static_cast<int>(v); }},
     {"loose", [](Options& o, double v) { o.loose = static_cast<int>(v); }},
     {"onlookers", [](Options& o, double v) { o.onlookers = static_cast<int>(v); }},
+    {"sleepers", [](Options& o, double v) { o.sleepers = static_cast<int>(v); }},
     {"compacted", [](Options& o, double v) { o.compacted = v != 0; }},
     {"admin", [](Options& o, double v) { o.admin = v != 0; }},
     {"moves", [](Options& o, double v) { o.moves = v != 0; }},
@@ -76,10 +83,51 @@ const Named named[] = {
     {"lost-directories", [](Options& o, double v) { o.lost_directories = v != 0; }},
     {"refusals", [](Options& o, double v) { o.refusals = v != 0; }},
     {"rare", [](Options& o, double v) { o.rare = static_cast<uint32_t>(v); }},
+    {"days", [](Options& o, double v) { live_for(o, v); }},
     {"extras", [](Options& o, double v) { v != 0 ? draw_extras(o) : take_extras_away(o); }},
 };
 
 }  // namespace
+
+void live_for(Options& o, double days) {
+  if (days <= 0) return;
+  Rng rng(o.seed, "a long life");
+  o.days = days;
+  o.safety = Duration(static_cast<int64_t>(days * 24 * 3600 * 1e9));
+  o.liveness = 10min;
+  o.brokers = pick(rng, {3, 3, 3, 4, 5});
+  o.voters = 3;
+  o.shards = pick(rng, {1, 1, 2});
+  o.replication_factor = 3;
+  o.min_isr = pick(rng, {1, 2, 2, 2});
+  o.topics = 2;  // one with the retention that topics have by themselves, one with a short one
+  o.partitions = pick(rng, {1, 2});
+  o.segment_bytes = pick(rng, {1 << 17, 1 << 20, 1 << 30});
+  o.tail_cache_bytes = pick<int64_t>(rng, {65536, 16 << 20});
+  o.metadata_snapshot_bytes = pick<int64_t>(rng, {65536, 20'971'520});
+  o.replica_fetch_response_bytes = 10'485'760;
+  o.replica_fetch_bytes = 1'048'576;
+  o.checkpoints_often = false;
+  o.producers = 3;
+  o.think_time = pick<Duration>(rng, {200ms, 500ms, 1000ms});
+  o.records_per_batch = pick(rng, {1, 2, 8});
+  o.record_bytes = 60;
+  o.consumers = 2;
+  o.groups = 1;
+  o.members = 2;
+  o.sleepers = 1;
+  o.loose = 0;
+  o.onlookers = 1;
+  o.admin = true;
+  o.moves = rng.chance(0.7);
+  o.compacted = true;
+  o.clock_drift = pick(rng, {0.0, 0.0001, 0.001});
+  o.network_delay_max = pick<Duration>(rng, {200us, 500us, 2ms});
+  o.sync_time = pick<Duration>(rng, {200us, 1ms, 5ms});
+  o.fault_interval = pick<Duration>(rng, {6min, 12min, 20min});
+  if (rng.chance(0.5)) o.fault_kinds = ~0u;
+  o.rare = 0;
+}
 
 bool set_option(Options& options, std::string_view assignment) {
   const size_t equals = assignment.find('=');
@@ -102,7 +150,9 @@ std::string option_names() {
   return names;
 }
 
-Options draw_options(uint64_t seed) {
+namespace {
+
+Options draw_base(uint64_t seed) {
   Rng rng(seed, "options");
   Options o;
   o.seed = seed;
@@ -141,6 +191,13 @@ Options draw_options(uint64_t seed) {
   // About half of the kinds, differently in each run.
   o.fault_kinds = static_cast<uint32_t>(rng.next());
   if (rng.chance(0.1)) o.fault_kinds = ~0u;
+  return o;
+}
+
+}  // namespace
+
+Options draw_options(uint64_t seed) {
+  Options o = draw_base(seed);
   draw_extras(o);
   return o;
 }
@@ -148,11 +205,12 @@ Options draw_options(uint64_t seed) {
 std::string describe(const Options& o) {
   const auto ms = [](Duration d) { return std::chrono::duration_cast<std::chrono::microseconds>(d).count() / 1000.0; };
   return fmt::format(
-      "brokers={} voters={} shards={} rf={} min-isr={} flush={} topics={} partitions={} segment={} cache={} "
+      "{}brokers={} voters={} shards={} rf={} min-isr={} flush={} topics={} partitions={} segment={} cache={} "
       "snapshot={} fetch={}/{} producers={}x{} think={}ms consumers={} groups={}x{} loose={} onlookers={} admin={} "
       "moves={} compacted={} drift={} repeat={} "
       "delay={}ms sync={}ms faults-every={}ms kinds={:08x} misdirected={} lost-directories={} refusals={} rare={}",
-      o.brokers, o.voters, o.shards, o.replication_factor, o.min_isr, o.synced ? "sync" : "os", o.topics, o.partitions,
+      o.days > 0 ? fmt::format("days={} sleepers={} ", o.days, o.sleepers) : "", o.brokers, o.voters, o.shards,
+      o.replication_factor, o.min_isr, o.synced ? "sync" : "os", o.topics, o.partitions,
       o.segment_bytes, o.tail_cache_bytes, o.metadata_snapshot_bytes, o.replica_fetch_response_bytes,
       o.replica_fetch_bytes, o.producers, o.pipelined, ms(o.think_time), o.consumers, o.groups, o.members, o.loose,
       o.onlookers, o.admin, o.moves, o.compacted, o.clock_drift, o.repeat_chance, ms(o.network_delay_max),

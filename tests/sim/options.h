@@ -13,6 +13,7 @@ struct Options {
   uint64_t seed = 1;
   Duration safety = std::chrono::minutes(8);    // anything may fail
   Duration liveness = std::chrono::minutes(2);  // at most, after everything is healed
+  double days = 0;  // more than 0: a long life (live_for), and `safety` is that long
 
   // The cluster
   int brokers = 3;
@@ -42,6 +43,7 @@ struct Options {
   int members = 2;
   int loose = 0;      // 1: a producer with acks=0, 2: acks=1, 3: acks=all without idempotence
   int onlookers = 0;  // ask where partitions end
+  int sleepers = 0;   // groups that stay away for days (a long life)
   bool admin = true;  // topics come and go, settings change
   bool moves = false;  // partitions are reassigned, and reassignments turned back
   bool compacted = false;  // one topic more, of records with keys, and cleaners that have much to do
@@ -67,6 +69,9 @@ struct Options {
 // streams of its own, so that "extras=0" takes it away again.
 [[nodiscard]] Options draw_options(uint64_t seed);
 [[nodiscard]] std::string describe(const Options& options);
+// The same cluster for days, with the settings that a broker has by itself for all that takes hours and days, light load
+// and faults as seldom as they are in the world.
+void live_for(Options& options, double days);
 // Sets one by its name, as minimized commands do: "groups=0". False: there is none of that name, or the value is no number.
 [[nodiscard]] bool set_option(Options& options, std::string_view assignment);
 [[nodiscard]] std::string option_names();

@@ -14,6 +14,12 @@ constexpr int64_t epoch_of_the_world_ms = 1'750'000'000'000;
 
 SimShard* SimShard::current = nullptr;
 
+common::model::TimestampMs MachineClock::right_wall_time(const World& world) {
+  const Duration since_start = world.now().time_since_epoch();
+  return common::model::TimestampMs(epoch_of_the_world_ms +
+                                    std::chrono::duration_cast<std::chrono::milliseconds>(since_start).count());
+}
+
 common::model::TimestampMs MachineClock::wall_now() const {
   const Duration since_start = world_.now().time_since_epoch() + wall_offset_;
   return common::model::TimestampMs(epoch_of_the_world_ms +
@@ -78,11 +84,7 @@ common::TimerHandle SimShard::call_at(Instant when, std::function<void()> f) {
   World& world = process_.world();
   const Instant fires =
       process_.clock().world_time(when) + world.rarely_late(Rare::late_timers, std::chrono::milliseconds(30));
-  const EventId id = world.at(fires, &process_, [this, f = std::move(f)] {
-    SimShard* const before = std::exchange(current, this);
-    f();
-    current = before;
-  });
+  const EventId id = world.at(fires, &process_, std::move(f), this);
   struct Cancel {
     World* world;
     EventId id;

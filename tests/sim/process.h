@@ -2,6 +2,7 @@
 // had to do is gone.
 #pragma once
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -19,6 +20,8 @@ class MachineClock final : public common::Clock {
 
   [[nodiscard]] Instant now() const override { return base_ + scaled(world_.now() - since_); }
   [[nodiscard]] common::model::TimestampMs wall_now() const override;
+  // What a clock says that is right.
+  [[nodiscard]] static common::model::TimestampMs right_wall_time(const World& world);
   void step_wall(Duration by) { wall_offset_ += by; }
   // When the world's clock will be as far as this one at `when`.
   [[nodiscard]] Instant world_time(Instant when) const;
@@ -49,6 +52,8 @@ class Process : public std::enable_shared_from_this<Process> {
 
   [[nodiscard]] bool is_alive() const { return alive_; }
   [[nodiscard]] bool is_paused() const { return paused_; }
+  // Once.
+  [[nodiscard]] bool is_new_to_world() { return std::exchange(new_to_world_, false); }
   // From now on nothing runs; the objects on its shards may be destroyed, then this.
   void end();
   // Destroys the loops with all that waits in them: after everything that lived on them.
@@ -69,6 +74,7 @@ class Process : public std::enable_shared_from_this<Process> {
   const uint32_t number_;
   std::vector<std::unique_ptr<SimShard>> shards_;
   std::vector<EventId> deferred_;
+  bool new_to_world_ = true;
   bool alive_ = true;
   bool paused_ = false;
 };

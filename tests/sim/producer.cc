@@ -52,16 +52,34 @@ Awaitable<void> Producer::run(Producer& self) {
     }
     const bool has_room = static_cast<int>(self.unacknowledged_.size()) < self.options_.pipelined;
     const bool may_send = self.running_.producers && !self.running_.paused && has_room;
+    if (self.running_.calm) self.next_batch_at_ = std::min(self.next_batch_at_, self.client_.now() + 2s);
     if (may_send && self.client_.now() >= self.next_batch_at_) {
-      self.next_batch_at_ = self.client_.now() + self.client_.random().between(self.options_.think_time / 2,
-                                                                               self.options_.think_time * 3 / 2);
+      self.next_batch_at_ = self.client_.now() + self.pause();
       self.add_batch();
       self.send_from(self.unacknowledged_.size() - 1);
       continue;
     }
-    co_await common::until(self.answered_, may_send ? self.next_batch_at_ : self.client_.now() + 1s);
+    co_await common::until(self.answered_, self.next_look(may_send));
   }
   self.done_ = true;
+}
+
+// In a long life bursts of a minute, and quiet minutes, hours, or days: as long as makes brokers forget producers.
+Duration Producer::pause() {
+  Rng& random = client_.random();
+  const Duration thinks = random.between(options_.think_time / 2, options_.think_time * 3 / 2);
+  if (!running_.long_lived || running_.calm || client_.now() < burst_ends_) return thinks;
+  const Duration quiet = random.chance(0.8)    ? random.between(5min, 60min)
+                         : random.chance(0.75) ? random.between(1h, 6h)
+                                               : random.between(23h, 30h);
+  burst_ends_ = client_.now() + quiet + random.between(5s, 90s);
+  return quiet;
+}
+
+Instant Producer::next_look(bool may_send) const {
+  if (!running_.long_lived) return may_send ? next_batch_at_ : client_.now() + 1s;
+  // It may be told to end, or that it is being looked at, in the middle of a quiet hour.
+  return may_send ? std::min(next_batch_at_, client_.now() + 30s) : client_.now() + 30s;
 }
 
 void Producer::add_batch() {

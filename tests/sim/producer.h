@@ -14,6 +14,8 @@ struct Running {
   bool producers = true;
   bool paused = false;  // producers live on, and send nothing new
   bool moves = true;
+  bool long_lived = false;  // a run of days: everybody has time
+  bool calm = false;        // it is being looked at: producers write, operators do nothing
   bool others = true;
 };
 
@@ -47,6 +49,8 @@ class Producer {
   static Awaitable<void> deliver(Producer& self, std::shared_ptr<Batch> batch);
   Buffer encode(const Batch& batch) const;
   bool any_in_flight() const;
+  Duration pause();
+  [[nodiscard]] Instant next_look(bool may_send) const;
   bool settle();  // takes what was answered; true: everything unacknowledged must be sent again
   void start_over();
 
@@ -62,6 +66,7 @@ class Producer {
   int16_t epoch_ = 0;
   int32_t next_sequence_ = 0;
   Instant next_batch_at_{};
+  Instant burst_ends_{};
   std::deque<std::shared_ptr<Batch>> unacknowledged_;
   common::Event answered_;
   bool abandoned_ = false;

@@ -35,7 +35,7 @@ std::vector<SeenRecord> records_in(common::model::BytesView batches, int64_t fro
     if (batch->is_control() || batch->last_offset().value < from) continue;
     const int32_t epoch = batch->leader_epoch().value;
     const auto done = records::for_each_record(*batch, {}, [&](const records::Record& record) {
-      if (record.offset.value >= from) seen.push_back({record.offset.value, value_of(record), epoch});
+      if (record.offset.value >= from) seen.push_back({record.offset.value, value_of(record), epoch, record.timestamp.value});
     });
     if (!done) damage = done.error().message;
   }

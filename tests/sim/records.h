@@ -13,6 +13,7 @@ struct SeenRecord {
   int64_t offset = 0;
   int64_t value = -1;  // -1: none of the workload's
   int32_t leader_epoch = -1;
+  int64_t timestamp = -1;
 };
 
 // Every record of the batches at or after `from`. A batch that cannot be read is an error of the caller's peer: the

@@ -1,7 +1,10 @@
 #include "sim/run.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
 
 namespace sim {
 
@@ -18,11 +21,13 @@ class Run final : public NodeObserver {
         raft_(complaints_, probes_),
         partitions_(complaints_, probes_),
         durability_(complaints_),
+        long_life_(cluster_, complaints_),
         injector_(cluster_, probes_),
         workload_(cluster_, history_, probes_) {
     cluster_.world().after_event = [this](Process* process) { after_event(process); };
     history_.on_acknowledged = [this](const Place& place, int64_t offset) {
       partitions_.on_acknowledged({place.topic, common::model::PartitionIndex(place.partition)}, offset);
+      if (settings_.options.days > 0) long_life_.on_acknowledged(place, offset);
     };
     if (settings_.trace) injector_.trace = [this](const std::string& what) { say(what); };
   }
@@ -31,7 +36,12 @@ class Run final : public NodeObserver {
     injector_.schedule(settings_.plan);
     cluster_.start_all();
     workload_.start();
-    run_until(Instant(settings_.options.safety), [] { return false; });
+    const Instant end(settings_.options.safety);
+    while (settings_.options.days > 0 && !complaints_.any() && cluster_.world().now() + calm_interval <= end) {
+      run_until(next_calm(), [] { return false; });
+      be_calm();
+    }
+    run_until(end, [] { return false; });
     if (!complaints_.any()) be_lively();
     return outcome();
   }
@@ -97,6 +107,7 @@ class Run final : public NodeObserver {
     if (++since_sweep_ < 256) return;
     since_sweep_ = 0;
     partitions_.sweep(cluster_, newest_);
+    if (settings_.options.days > 0) long_life_.sweep();
     check_memory();
     if (const std::string complaint = workload_.complaint(); !complaint.empty()) {
       complaints_.broken("what a client was told", complaint);
@@ -182,10 +193,41 @@ class Run final : public NodeObserver {
     return outside;
   }
 
-  // Everything is healed: the cluster must come back to work, and to full strength, in bounded time.
-  void be_lively() {
+  [[nodiscard]] Instant next_calm() {
+    const Instant now = cluster_.world().now();
+    return now - now.time_since_epoch() % calm_interval + calm_interval;
+  }
+  // In a long life, every few hours.
+  void be_calm() {
+    if (complaints_.any()) return;
+    workload_.set_calm(true);
     injector_.heal();
-    workload_.stop_moving();
+    demand_full_strength();
+    while (!complaints_.any() && injector_.repair_rot()) {
+      demand("all brokers in service", settings_.options.liveness, [this] { return all_in_service(); });
+      demand_full_isrs(settings_.options.liveness);
+    }
+    if (complaints_.any()) return;
+    partitions_.sweep(cluster_, newest_);
+    long_life_.look(history_, partitions_);
+    if (settings_.progress) say_progress();
+    workload_.set_calm(false);
+    injector_.go_on();
+  }
+  void say_progress() {
+    long pages = 0;
+    std::ifstream statm("/proc/self/statm");
+    statm.ignore(100, ' ') >> pages;
+    const Outcome o = outcome();
+    std::fprintf(stderr,
+                 "day %.2f: %lu events, %lu faults, leader changes %lu of partitions and %lu of the controller, %lu records "
+                 "acknowledged; %s; %.0f MiB in memory\n",
+                 o.simulated_seconds / 86400, o.events, o.faults, o.partition_leader_changes, o.raft_leader_changes,
+                 o.acknowledged, long_life_.sizes().c_str(),
+                 static_cast<double>(pages) * static_cast<double>(::sysconf(_SC_PAGESIZE)) / (1 << 20));
+  }
+
+  void demand_full_strength() {
     const Duration limit = settings_.options.liveness;
     demand("a controller", limit, [this] { return cluster_.active_controller() != nullptr; });
     demand("all brokers in service", limit, [this] { return all_in_service(); });
@@ -194,6 +236,15 @@ class Run final : public NodeObserver {
     demand("stable groups", limit, [this] { return workload_.groups_are_stable(); });
     const uint64_t before = history_.acknowledged_count();
     demand("an acknowledgement", limit, [this, before] { return history_.acknowledged_count() > before; });
+  }
+
+  // Everything is healed: the cluster must come back to work, and to full strength, in bounded time.
+  void be_lively() {
+    workload_.set_calm(settings_.options.days > 0);
+    injector_.heal();
+    workload_.stop_moving();
+    const Duration limit = settings_.options.liveness;
+    demand_full_strength();
     workload_.stop_producing();
     demand("everything sent acknowledged", limit, [this] { return workload_.is_settled(); });
     if (complaints_.any()) return;
@@ -207,8 +258,16 @@ class Run final : public NodeObserver {
     demand("an end of every request", limit, [this] { return nothing_in_flight(); });
     check_memory();
     partitions_.sweep(cluster_, newest_);
+    check_compacted();
     if (const std::string wrong = history_.finish(); !wrong.empty()) {
       complaints_.broken("the clients' history", wrong);
+    }
+  }
+
+  void check_compacted() {
+    if (settings_.options.days <= 0) return;
+    for (const Place& place : workload_.keyed_places()) {
+      long_life_.check_compacted(workload_.final_records(place), Workload::keys);
     }
   }
 
@@ -265,10 +324,8 @@ class Run final : public NodeObserver {
     o.raft_leader_changes = raft_.leader_changes();
     o.acknowledged = history_.acknowledged_count();
     o.trace_hash = world.hash();
-    for (const auto& node : cluster_.nodes()) {
-      for (uint64_t i = 0; i < node->ends_by_itself(); ++i) probes_.hit(Probe::ended_by_itself);
-    }
     o.probes = probes_;
+    for (const auto& node : cluster_.nodes()) o.probes.add(Probe::ended_by_itself, node->ends_by_itself());
     if (o.failure.empty() && o.acknowledged == 0) o.invalid = "nothing was acknowledged";
     return o;
   }
@@ -281,6 +338,7 @@ class Run final : public NodeObserver {
   RaftInvariants raft_;
   PartitionInvariants partitions_;
   DurabilityInvariants durability_;
+  LongLife long_life_;
   Injector injector_;
   Workload workload_;
   int since_sweep_ = 0;

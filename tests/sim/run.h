@@ -31,6 +31,7 @@ struct RunSettings {
   Options options;
   std::vector<Fault> plan;
   bool trace = false;
+  bool progress = false;  // of a long life: a line for each calm, on standard error
 };
 
 [[nodiscard]] Outcome run(const RunSettings& settings);

@@ -6,8 +6,18 @@ namespace sim {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+int64_t ms_of(Duration d) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
+}
+
+}  // namespace
+
 Workload::Workload(Cluster& cluster, History& history, Probes& probes)
-    : cluster_(cluster), history_(history), probes_(probes), options_(cluster.options()) {}
+    : cluster_(cluster), history_(history), probes_(probes), options_(cluster.options()) {
+  running_.long_lived = options_.days > 0;
+}
 
 Client& Workload::new_client(const std::string& name) {
   clients_.push_back(std::make_unique<Client>(cluster_, cluster_.add_client_host(), name));
@@ -25,7 +35,10 @@ Awaitable<void> Workload::prepare(Workload& self) {
   for (int t = 0; t < self.options_.topics; ++t) {
     const std::string name = "orders-" + std::to_string(t);
     std::optional<Uuid> id;
-    while (!id) id = co_await Admin::make_topic(client, name, self.options_.partitions, self.options_.replication_factor, 60s);
+    while (!id) {
+      id = co_await Admin::make_topic(client, name, self.options_.partitions, self.options_.replication_factor, 60s,
+                                      self.settings_of_topic(t));
+    }
     for (int p = 0; p < self.options_.partitions; ++p) self.places_.push_back({*id, p});
   }
   if (self.options_.loose > 0) {
@@ -37,6 +50,10 @@ Awaitable<void> Workload::prepare(Workload& self) {
     std::optional<Uuid> id;
     while (!id) {
       Admin::Settings settings{{"cleanup.policy", "compact"}, {"min.cleanable.dirty.ratio", "0.01"}};
+      if (self.running_.long_lived) {
+        settings = {{"cleanup.policy", "compact"},
+                    {"max.compaction.lag.ms", std::to_string(ms_of(long_life::compaction_lag_max))}};
+      }
       id = co_await Admin::make_topic(client, std::string(compacted_topic), 1, self.options_.replication_factor, 60s,
                                       std::move(settings));
     }
@@ -44,6 +61,13 @@ Awaitable<void> Workload::prepare(Workload& self) {
   }
   self.ready_ = true;
   self.start_programs();
+}
+
+// In a long life the first keeps what topics have by themselves, and the others keep little.
+Admin::Settings Workload::settings_of_topic(int number) const {
+  if (!running_.long_lived || number == 0) return {};
+  return {{"retention.ms", std::to_string(ms_of(long_life::short_retention))},
+          {"segment.ms", std::to_string(ms_of(long_life::short_segment))}};
 }
 
 Producer& Workload::add_producer(const Place& place, Value first_value, int keys) {
@@ -84,6 +108,7 @@ void Workload::start_programs() {
       client.shard().spawn("member", GroupMember::run(*members_.back()));
     }
   }
+  start_sleepers();
   start_loose();
   start_onlookers();
   if (options_.admin) {
@@ -95,6 +120,16 @@ void Workload::start_programs() {
     clients_.back()->shard().spawn("mover", Mover::run(*mover_));
   }
   for (const auto& client : clients_) wake(*client);
+}
+
+void Workload::start_sleepers() {
+  for (int i = 0; i < options_.sleepers; ++i) {
+    Client& client = new_client(fmt::format("sleeper {}", i));
+    groups_.push_back(std::make_unique<GroupHistory>("sleepers-" + std::to_string(i)));
+    members_.push_back(std::make_unique<GroupMember>(client, *groups_.back(), probes_, running_, first_topic_,
+                                                     "orders-0", GroupMember::Habit::sleeps));
+    client.shard().spawn("member", GroupMember::run(*members_.back()));
+  }
 }
 
 void Workload::start_loose() {
@@ -120,7 +155,6 @@ void Workload::start_onlookers() {
 
 // A producer, and a consumer that reads what the cleaner has left.
 void Workload::start_compacted() {
-  constexpr int keys = 20;
   for (const Place& place : keyed_places_) {
     history_.keyed(place, keys);
     add_producer(place, 1, keys);
@@ -173,9 +207,12 @@ void Workload::start_final_read() {
 
 Awaitable<void> Workload::read_to_end(Workload& self, Place place) {
   Client& client = *self.clients_.back();
-  const auto records = co_await read_all(client, place, 60s);
+  int64_t log_start = 0;
+  auto records = co_await read_all(client, place, 60s, log_start);
   if (records) {
+    if (self.running_.long_lived) self.history_.log_start(place, log_start);
     for (const FinalRecord& record : *records) self.history_.final_read(place, record.offset, record.value);
+    self.final_records_[place] = std::move(*records);
   } else {
     self.final_read_failure_ = fmt::format("partition {} cannot be read to its end", place.partition);
   }

@@ -6,6 +6,7 @@
 #include "sim/admin.h"
 #include "sim/consumer.h"
 #include "sim/group_member.h"
+#include "sim/long_life.h"
 #include "sim/loose_producer.h"
 #include "sim/onlooker.h"
 #include "sim/mover.h"
@@ -18,6 +19,8 @@ class Workload {
   Workload(Cluster& cluster, History& history, Probes& probes);
 
   void start();
+  // A long life is looked at: producers write and operators do nothing, until it is over.
+  void set_calm(bool calm) { running_.calm = calm; }
   // No new reassignments: who is sent on before the copy is done never has a full ISR.
   void stop_moving() { running_.moves = false; }
   // No new records until they are resumed.
@@ -27,6 +30,7 @@ class Workload {
   void stop_producing() { running_.producers = false; }
   void stop() { running_.others = false; }
 
+  static constexpr int keys = 20;  // of the compacted topic
   [[nodiscard]] bool is_ready() const { return ready_; }  // the topics are there
   // All that was sent is acknowledged.
   [[nodiscard]] bool is_settled() const;
@@ -36,6 +40,8 @@ class Workload {
   // Every group is stable and commits.
   [[nodiscard]] bool groups_are_stable() const;
   [[nodiscard]] const std::vector<Place>& places() const { return places_; }
+  [[nodiscard]] const std::vector<Place>& keyed_places() const { return keyed_places_; }
+  [[nodiscard]] const std::vector<FinalRecord>& final_records(const Place& place) { return final_records_[place]; }
 
   // A further producer, from now on.
   Producer& add_producer(const Place& place, Value first_value, int keys = 0);
@@ -46,9 +52,11 @@ class Workload {
   [[nodiscard]] const std::string& final_read_failure() const { return final_read_failure_; }
 
  private:
+  [[nodiscard]] Admin::Settings settings_of_topic(int number) const;
   static Awaitable<void> prepare(Workload& self);
   static Awaitable<void> read_to_end(Workload& self, Place place);
   void start_programs();
+  void start_sleepers();
   void start_loose();
   void start_onlookers();
   void start_compacted();
@@ -76,6 +84,7 @@ class Workload {
   bool ready_ = false;
   size_t final_reads_left_ = 1;
   std::string final_read_failure_;
+  std::map<Place, std::vector<FinalRecord>> final_records_;
 };
 
 }  // namespace sim

@@ -57,7 +57,7 @@ void World::push(Instant when, uint32_t slot) {
   std::push_heap(heap_.begin(), heap_.end());
 }
 
-EventId World::at(Instant when, Process* owner, std::function<void()> f) {
+EventId World::at(Instant when, Process* owner, std::function<void()> f, SimShard* shard) {
   uint32_t index = 0;
   if (free_.empty()) {
     index = static_cast<uint32_t>(slots_.size());
@@ -68,11 +68,9 @@ EventId World::at(Instant when, Process* owner, std::function<void()> f) {
   }
   Slot& slot = slots_[index];
   slot.f = std::move(f);
-  slot.has_owner = owner != nullptr;
-  if (owner != nullptr) {
-    slot.owner = owner->weak_from_this();
-    slot.owner_number = owner->number();
-  }
+  slot.owner = owner;
+  slot.shard = shard;
+  if (owner != nullptr && owner->is_new_to_world()) processes_.push_back(owner->shared_from_this());
   push(std::max(when, now_), index);
   return {index, slot.generation};
 }
@@ -85,7 +83,6 @@ void World::reschedule(EventId id) {
 void World::release(uint32_t index) {
   Slot& slot = slots_[index];
   const auto f = std::exchange(slot.f, nullptr);
-  slot.owner.reset();
   ++slot.generation;
   free_.push_back(index);
 }
@@ -101,12 +98,10 @@ bool World::step(Instant limit) {
     std::pop_heap(heap_.begin(), heap_.end());
     heap_.pop_back();
     if (slots_[next.slot].generation != next.generation) continue;  // cancelled
-    std::shared_ptr<Process> owner;
-    const bool has_owner = slots_[next.slot].has_owner;
-    const uint32_t number = slots_[next.slot].owner_number;
-    if (has_owner) {
-      owner = slots_[next.slot].owner.lock();
-      if (!owner || !owner->is_alive()) {
+    Process* const owner = slots_[next.slot].owner;
+    SimShard* const shard = slots_[next.slot].shard;
+    if (owner != nullptr) {
+      if (!owner->is_alive()) {
         release(next.slot);
         continue;
       }
@@ -120,11 +115,14 @@ bool World::step(Instant limit) {
     auto f = std::move(slots_[next.slot].f);
     release(next.slot);
     ++events_;
-    note(static_cast<uint64_t>(next.when) ^ (static_cast<uint64_t>(number) << 48));
+    const uint64_t number = owner == nullptr ? 0 : owner->number();
+    note(static_cast<uint64_t>(next.when) ^ (number << 48));
+    SimShard* const before = std::exchange(SimShard::current, shard != nullptr ? shard : SimShard::current);
     f();
+    SimShard::current = before;
     f = nullptr;
-    if (owner) owner->run_ready();
-    if (after_event) after_event(owner.get());
+    if (owner != nullptr) owner->run_ready();
+    if (after_event) after_event(owner);
     return true;
   }
   now_ = std::max(now_, limit);

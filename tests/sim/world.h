@@ -19,6 +19,7 @@ using common::model::Duration;
 using common::model::Instant;
 
 class Process;
+class SimShard;
 
 // Small and fast; streams of one seed that do not disturb each other, so that leaving out one fault does not change the
 // others.
@@ -50,8 +51,8 @@ class World {
   [[nodiscard]] uint64_t seed() const { return seed_; }
   [[nodiscard]] uint64_t events() const { return events_; }
 
-  // `owner` may be null: an event of the world itself.
-  EventId at(Instant when, Process* owner, std::function<void()> f);
+  // `owner` may be null: an event of the world itself. `shard`, if any, is one of the owner's, and current meanwhile.
+  EventId at(Instant when, Process* owner, std::function<void()> f, SimShard* shard = nullptr);
   EventId after(Duration delay, Process* owner, std::function<void()> f) { return at(now_ + delay, owner, std::move(f)); }
   void cancel(EventId id);
 
@@ -77,9 +78,8 @@ class World {
   friend class Process;
   struct Slot {
     std::function<void()> f;
-    std::weak_ptr<Process> owner;
-    uint32_t owner_number = 0;
-    bool has_owner = false;
+    Process* owner = nullptr;
+    SimShard* shard = nullptr;
     uint32_t generation = 0;
   };
   struct Entry {
@@ -105,6 +105,8 @@ class World {
   std::vector<Entry> heap_;
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_;
+  // Those that are over, too: they hold next to nothing, and an event that is still to be dropped may be theirs.
+  std::vector<std::shared_ptr<Process>> processes_;
 };
 
 }  // namespace sim

@@ -1,10 +1,11 @@
 """The image, compiled within its own build: from a fresh Debian and what is in the repository, nothing else."""
 from containers import FREE, container, free_port, naru, need_docker, run, wait_container_healthy
-from missing import TOP
+from missing import TOP, beside
 
 NEEDS = ("engine", "binary")
 
 
+@beside
 def test_image_from_source():
     need_docker()
     name = f"naru-test-source:{FREE.randrange(16**8):08x}"

@@ -415,4 +415,4 @@ def test_a_demo_that_is_interrupted_switches_the_host_on_again():
         with mock.patch.object(demo.time, "sleep"):
             demo.HostCluster.tidy(tidied)
         equal((there.called, broker.running), (called, True), f"calls for a host that is {states}")
-        equal(tidied.run.call_args.args, ("topic", "delete", demo.TOPIC, "--yes"), "the topic of the demo")
+        equal(tidied.run.call_args.args, ("topic", "delete", demo.TOPIC, "--keep", "0", "--yes"), "the topic of the demo")

@@ -160,3 +160,46 @@ def test_the_image_has_the_names_that_compose_files_call():
         true(name in links, f"{name}, which starts a broker, is among {links}")
     paths = re.findall(r"^ENV PATH=(\S+)$", (TOP / "deploy/docker/Dockerfile").read_text(), re.M)
     true(len(paths) == 2 and all({"/opt/kafka/bin", "/usr/local/bin"} <= set(path.split(":")) for path in paths), f"where both images look for them: {paths}")
+
+
+# A script that ends half-way after it has asked for an engine, as scripts/test does it.
+USES_AN_ENGINE = """
+source {top}/scripts/lib/common.sh
+naru_top={place}
+source {top}/scripts/lib/engine.sh
+docker() {{ return {there}; }}
+trap stop_engine EXIT
+start_engine "{program}" {place}/report
+echo "named: ${{ENGINE_OF_THE_TEST:-none}}" >>{place}/said
+false
+"""
+
+
+@needs()
+def test_an_engine_is_started_only_where_none_is_and_ended_in_any_case():
+    for up, there, program, said, report in (
+            (0, 1, "engine", ["up", "named: here", "down"], None),
+            (3, 1, "engine", ["up", "named: none", "down"], "skip deploy tests in containers: "),
+            (0, 0, "engine", ["named: none"], None),
+            (0, 1, "", ["named: none"], None)):
+        with tempfile.TemporaryDirectory(prefix="naru-engine-") as place:
+            engine = pathlib.Path(place, "engine")
+            engine.write_text(f'#!/bin/sh\necho "$1" >>{place}/said\necho export ENGINE_OF_THE_TEST=here\n[ "$1" = down ] || exit {up}\n')
+            engine.chmod(0o755)
+            script = USES_AN_ENGINE.format(top=TOP, place=place, there=there, program=program and engine)
+            done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+            what = f"up ends with {up}, another engine {'answers' if there == 0 else 'does not answer'}: {done.stderr}"
+            equal(done.returncode, 1, what)
+            equal(pathlib.Path(place, "said").read_text().splitlines(), said, what)
+            written = pathlib.Path(place, "report")
+            true(written.read_text().startswith(report) if report else not written.exists(), f"a line of the report when {what}")
+
+
+@needs()
+def test_what_needs_no_engine_and_the_rest_are_all_tests():
+    def listed(*words):
+        done = subprocess.run([TOP / "tests/deploy/run", "--list", *words], capture_output=True, text=True, check=True)
+        return [line.split()[0] for line in done.stdout.splitlines()]
+    quick, rest = listed("--only", "quick"), listed("--only", "rest")
+    equal(sorted(quick + rest), sorted(listed()), "both parts")
+    true("docker.source.image_from_source" in rest and "plain.files.our_compose_file" in quick, f"{quick}, {rest}")

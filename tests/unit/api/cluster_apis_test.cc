@@ -1,4 +1,5 @@
 #include "api/broker_fixture.h"
+#include "broker/api/partition_work.h"
 #include "common/net/networks.h"
 #include "kafka/add_raft_voter.h"
 #include "kafka/alter_partition_reassignments.h"
@@ -402,6 +403,37 @@ TEST_CASE("authorized operations are told when asked for") {
   const auto response = broker.ask<MetadataResponse>(request, 8);
   REQUIRE(response.topics.at(0).topic_authorized_operations == 3576);
   REQUIRE(response.cluster_authorized_operations == 8096);
+}
+
+TEST_CASE("a kept topic is told to who asks for those, and is there for nobody else") {
+  BrokerFixture broker;
+  const TopicId orders = broker.create_topic("orders", 2);
+  broker.create_topic("users", 1);
+  broker.config.auto_create_topics = true;
+  broker.apply(meta::ConfigRecord{{meta::ResourceType::topic, "orders"}, std::string(meta::kept_key), "7000+60000"});
+
+  CHECK(names_of(broker.ask<MetadataResponse>(for_all(), 12)) == std::vector<std::string>{"users"});
+  // Whoever writes to it still does not make another one of its name.
+  MetadataRequest by_name = for_topics({"orders"});
+  by_name.allow_auto_topic_creation = true;
+  CHECK(broker.ask<MetadataResponse>(by_name, 12).topics.at(0).error_code == ErrorCode::unknown_topic_or_partition);
+  CHECK(broker.controller.requests.empty());
+  MetadataRequest by_id;
+  by_id.topics.emplace().emplace_back().topic_id = orders;
+  CHECK(broker.ask<MetadataResponse>(by_id, 12).topics.at(0).error_code == ErrorCode::unknown_topic_id);
+  CHECK(find_target(*broker.context.image, "orders", 0).error == ErrorCode::unknown_topic_or_partition);
+  CHECK(find_target(*broker.context.image, orders, 0).error == ErrorCode::unknown_topic_id);
+
+  kafka::DescribeClusterRequest request;
+  CHECK(broker.ask<kafka::DescribeClusterResponse>(request, 2).kept_topics.empty());
+  request.include_kept_topics = true;
+  const auto response = broker.ask<kafka::DescribeClusterResponse>(request, 2);
+  REQUIRE(response.kept_topics.size() == 1);
+  CHECK(response.kept_topics[0].name == "orders");
+  CHECK(response.kept_topics[0].topic_id == orders);
+  CHECK(response.kept_topics[0].partitions == 2);
+  CHECK(response.kept_topics[0].deleted_at_ms == 7000);
+  CHECK(response.kept_topics[0].keep_ms == 60'000);
 }
 
 TEST_CASE("DescribeCluster") {

@@ -187,6 +187,32 @@ TEST_CASE("DeleteTopics by name and by id") {
   REQUIRE(response.responses[2].topic_id == TopicId::from_halves(8, 8));
 }
 
+TEST_CASE("DeleteTopics keeps what the asker wants kept, and says so to nobody else") {
+  BrokerFixture broker;
+  const TopicId orders = broker.create_topic("orders", 1);
+  broker.controller.answer = [&](const meta::ControllerRequest& request) -> meta::ControllerAnswer {
+    const auto& asked = std::get<meta::DeleteTopics>(request);
+    if (asked.keep) {
+      broker.apply(meta::ConfigRecord{{meta::ResourceType::topic, "orders"},
+                                      std::string(meta::kept_key),
+                                      meta::to_setting({.deleted_at = asked.asked_at, .time = *asked.keep})});
+    } else {
+      broker.apply(meta::RemoveTopicRecord{orders});
+    }
+    meta::DeleteTopicsAnswer answer;
+    answer.topics.push_back({"orders", orders, {ErrorCode::none, ""}});
+    return answer;
+  };
+  DeleteTopicsRequest request;
+  request.topics.emplace_back().name = "orders";
+  request.keep_ms = 3'600'000;
+  CHECK(broker.ask<DeleteTopicsResponse>(request, 6).responses.at(0).kept_ms == 3'600'000);
+  CHECK(std::get<meta::DeleteTopics>(broker.controller.requests.back()).keep == std::chrono::hours(1));
+  request.keep_ms = -1;
+  CHECK(broker.ask<DeleteTopicsResponse>(request, 6).responses.at(0).kept_ms == -1);
+  CHECK_FALSE(std::get<meta::DeleteTopics>(broker.controller.requests.back()).keep);
+}
+
 TEST_CASE("DeleteTopics where deletion is disabled") {
   BrokerFixture broker;
   broker.config.delete_topics = false;

@@ -75,8 +75,9 @@ const std::map<std::string, Case> compaction_cases = {
     {"min.cleanable.dirty.ratio", {"0.25", [](const TopicSettings& s) { return s.cleaning->min_dirty_ratio == 0.25; }}},
     {"min.compaction.lag.ms", {"7", [](const TopicSettings& s) { return s.cleaning->min_lag == 7ms; }}},
 };
-// The controller's business: tests/scenarios/controller/unclean_election.txt.
-const std::set<std::string> elsewhere = {"unclean.leader.election.enable"};
+// The controller's business (tests/scenarios/controller/unclean_election.txt), and that of the replication's leaders
+// (send_throttle_test).
+const std::set<std::string> elsewhere = {"leader.replication.throttled.replicas", "unclean.leader.election.enable"};
 
 TopicSettings settings_with(const ConfigMap& topic) {
   return broker::to_partition_settings(common::config::resolve_topic({.topic = common::config::lookup_in(topic)}));

@@ -91,7 +91,14 @@ TEST_CASE("commands that change a cluster") {
   CHECK(move.off == std::vector<int>{3});
   CHECK(move.replicas == 2);
   CHECK_FALSE(move.balance);
+  CHECK_FALSE(move.throttle);
   CHECK(parsed<PartitionMoveCommand>({"partition", "balance"}).balance);
+  CHECK(parsed<PartitionMoveCommand>({"partition", "balance", "--throttle", "10MiB"}).throttle == 10 << 20);
+  CHECK(parsed<PartitionMoveCommand>({"partition", "move", "--throttle", "500000"}).throttle == 500'000);
+  CHECK(parsed<PartitionMovesCommand>({"partition", "moves", "--throttle", "1.5KiB"}).throttle == 1536);
+  CHECK(parsed<BrokerDrainCommand>({"broker", "drain", "3", "--throttle", "1GiB"}).throttle == 1 << 30);
+  for (const char* wrong : {"0", "-5", "fast", "10MB/s"})
+    CHECK(parse({"partition", "move", "--throttle", wrong}).error() == Exit::usage);
   CHECK(parsed<PartitionMovesCommand>({"partition", "moves", "--cancel"}).cancel);
   const auto elect = parsed<PartitionElectCommand>({"partition", "elect", "t", "--unclean", "--dry-run"});
   CHECK(elect.unclean);
@@ -99,6 +106,12 @@ TEST_CASE("commands that change a cluster") {
   CHECK_FALSE(elect.yes);
   CHECK(parsed<PartitionElectCommand>({"partition", "elect", "t", "--unclean", "-y"}).yes);
   CHECK(parsed<TopicTrimCommand>({"topic", "trim", "t", "--before", "7"}).before == "7");
+  CHECK(parsed<TopicDeleteCommand>({"topic", "delete", "t"}).keep == std::chrono::hours(1));
+  CHECK(parsed<TopicDeleteCommand>({"topic", "delete", "t", "--keep", "0"}).keep.count() == 0);
+  CHECK(parse({"topic", "delete", "t", "--keep", "long"}).error() == Exit::usage);
+  CHECK(parsed<TopicRestoreCommand>({"topic", "restore", "t", "u"}).names == std::vector<std::string>{"t", "u"});
+  CHECK(parse({"topic", "restore"}).error() == Exit::usage);
+  CHECK(parsed<TopicListCommand>({"topic", "list", "--deleted"}).deleted);
   CHECK(parsed<WhyCommand>({"why", "group", "g"}).what == "group");
   CHECK(parse({"why", "not", "g"}).error() == Exit::usage);
   CHECK(parsed<WhyCommand>({"why", "under-replicated"}).what == "under-replicated");
@@ -124,12 +137,14 @@ TEST_CASE("what would be done can be asked of everything that changes a cluster"
   CHECK(parsed<TopicCreateCommand>({"topic", "create", "t", "--dry-run"}).dry_run);
   CHECK(parsed<TopicGrowCommand>({"topic", "grow", "t", "-p", "9", "--dry-run"}).dry_run);
   CHECK(parsed<TopicDeleteCommand>({"topic", "delete", "t", "--dry-run"}).dry_run);
+  CHECK(parsed<TopicRestoreCommand>({"topic", "restore", "t", "--dry-run"}).dry_run);
   CHECK(parsed<TopicTrimCommand>({"topic", "trim", "t", "--before", "7", "--dry-run"}).dry_run);
   CHECK(parsed<ConfigSetCommand>({"config", "unset", "topic", "t", "a", "--dry-run"}).dry_run);
   CHECK(parsed<GroupSeekCommand>({"group", "seek", "g", "--to", "end", "--dry-run"}).dry_run);
   CHECK(parsed<GroupDeleteCommand>({"group", "delete", "g", "--dry-run"}).dry_run);
   CHECK(parsed<PartitionMoveCommand>({"partition", "move", "--off", "3", "--dry-run"}).dry_run);
   CHECK(parsed<PartitionMoveCommand>({"partition", "balance", "--dry-run"}).dry_run);
+  CHECK(parsed<PartitionElectCommand>({"partition", "elect", "t", "--dry-run"}).dry_run);
   CHECK(parsed<QuorumCommand>({"quorum", "add", "4", "--dry-run"}).dry_run);
   CHECK(parsed<QuorumCommand>({"quorum", "remove", "4", "--dry-run"}).dry_run);
   CHECK(parsed<BrokerRemoveCommand>({"broker", "remove", "4", "--dry-run"}).dry_run);

@@ -75,7 +75,9 @@ TEST_CASE("nobody is elected where all are down") {
 }
 
 TEST_CASE("the preferred replica leads if it is up and in sync") {
-  const auto preferably = [](const Ids& down, const PartitionFacts& p) { return plan_preferred(brokers(down), {p}).front(); };
+  const auto preferably = [](const Ids& down, const PartitionFacts& p) {
+    return plan_preferred(brokers(down), {p}).front();
+  };
   CHECK(preferably({}, partition(1, {1, 2})).kind == Kind::needless);
   const Election e = preferably({}, partition(2, {1, 2}));
   CHECK(e.kind == Kind::clean);

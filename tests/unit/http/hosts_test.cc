@@ -19,9 +19,9 @@ common::config::BrokerConfig configured() {
 
 TEST_CASE("names that nobody else can have given are answered") {
   const AllowedHosts hosts(configured(), "box7");
-  for (const char* host : {"127.0.0.1", "127.0.0.1:9644", "10.1.2.3:9644", "[::1]:9644", "[fe80::1]", "localhost", "localhost:9644", "LOCALHOST:1",
-                           "kafka.localhost:9644", "box7:9644", "kafka-1.example.com", "KAFKA-1.example.com.:9644",
-                           "kafka.example.org", "kafka.example.org:443", ""}) {
+  for (const char* host : {"127.0.0.1", "127.0.0.1:9644", "10.1.2.3:9644", "[::1]:9644", "[fe80::1]", "localhost",
+                           "localhost:9644", "LOCALHOST:1", "kafka.localhost:9644", "box7:9644", "kafka-1.example.com",
+                           "KAFKA-1.example.com.:9644", "kafka.example.org", "kafka.example.org:443", ""}) {
     INFO(host);
     CHECK(hosts.allow(host));
   }
@@ -29,8 +29,9 @@ TEST_CASE("names that nobody else can have given are answered") {
 
 TEST_CASE("a name that somebody points at the broker is not") {
   const AllowedHosts hosts(configured(), "box7");
-  for (const char* host : {"evil.example", "evil.example:9644", "kafka-1.example.com.evil.example", "example.com", "x.example.org",
-                           "127.0.0.1.evil.example", "1.2.3", "localhost.evil.example", "notlocalhost", "[evil.example]:9644", ":9644", "."}) {
+  for (const char* host : {"evil.example", "evil.example:9644", "kafka-1.example.com.evil.example", "example.com",
+                           "x.example.org", "127.0.0.1.evil.example", "1.2.3", "localhost.evil.example", "notlocalhost",
+                           "[evil.example]:9644", ":9644", "."}) {
     INFO(host);
     CHECK_FALSE(hosts.allow(host));
   }
@@ -46,7 +47,8 @@ TEST_CASE("the setting adds names, domains, or all there are") {
   common::config::BrokerConfig config;
   config.http_allowed_hosts = "kafka.intern, .example.com,http://Proxy:8080 ,";
   const AllowedHosts some(config, "box7");
-  for (const char* host : {"kafka.intern:9644", "a.example.com", "a.b.example.com:9644", "example.com", "proxy", "box7"}) {
+  for (const char* host :
+       {"kafka.intern:9644", "a.example.com", "a.b.example.com:9644", "example.com", "proxy", "box7"}) {
     INFO(host);
     CHECK(some.allow(host));
   }

@@ -177,6 +177,26 @@ TEST_CASE("a topic that goes is named") {
   CHECK(says(story, "topic", "topic orders is deleted", ""));
 }
 
+TEST_CASE("a topic that is kept goes from the page, and comes back to it whole") {
+  Cluster cluster;
+  const metadata::ConfigResource of_orders{metadata::ResourceType::topic, "orders"};
+  const std::string mark(metadata::kept_key);
+  const BatchStory gone = cluster.commit({metadata::ConfigRecord{of_orders, mark, "1+60000"}});
+  CHECK(gone.gone_topics == std::vector<std::string>{"orders"});
+  CHECK(gone.partition_count == 0);
+  CHECK(says(gone, "topic", "topic orders is deleted", "it can be restored for a while"));
+  CHECK(cluster.commit({Cluster::change(0)}).partitions.empty());  // its replicas go on, and no page shows them
+
+  const BatchStory back = cluster.commit({metadata::ConfigRecord{of_orders, mark, std::nullopt}});
+  CHECK(back.gone_topics.empty());
+  CHECK(back.partition_count == 3);
+  CHECK(back.partitions.size() == 3);
+  CHECK(says(back, "topic", "topic orders is restored", ""));
+
+  (void)cluster.commit({metadata::ConfigRecord{of_orders, mark, "1+60000"}});
+  CHECK(cluster.commit({metadata::RemoveTopicRecord{orders}}).gone_topics.empty());  // told when it was deleted
+}
+
 TEST_CASE("the last change is what clients have to follow, and not what was before this process") {
   common::SystemClock clock;
   boost::asio::io_context io;

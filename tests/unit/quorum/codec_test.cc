@@ -165,6 +165,13 @@ TEST_CASE("calls about topics and settings survive the wire") {
   const DeleteTopics removed = through_the_wire(remove);
   CHECK(removed.topics[0].name == "t");
   CHECK(removed.topics[1].topic_id == topic);
+  CHECK_FALSE(removed.keep);  // not the same as none at all
+  for (const std::chrono::milliseconds keep : {std::chrono::milliseconds(0), std::chrono::milliseconds(3'600'000)}) {
+    remove.keep = keep;
+    remove.asked_at = common::model::TimestampMs(1'700'000'000'000);
+    CHECK(through_the_wire(remove).keep == keep);
+    CHECK(through_the_wire(remove).asked_at == remove.asked_at);
+  }
 
   CreatePartitions grow;
   grow.topics = {{"t", 5, std::vector<std::vector<BrokerId>>{{BrokerId{1}}}}, {"u", 6, std::nullopt}};

@@ -109,6 +109,11 @@ class Cluster {
     nodes_[id] = std::make_unique<Node>(*shard_, quorum_, id, ports_[id], ports_, ++lives_, previous_epoch);
   }
   void kill(int id) { nodes_.erase(id); }
+  // What others are configured with for it is an address at which nobody is.
+  void configure_elsewhere(int id) {
+    const uint16_t port = free_port();
+    node(id).on_shard([&] { ports_[id] = port; });
+  }
   Node& node(int id) { return *nodes_.at(id); }
   void elect(int id) {
     node(id).on_shard([&] { quorum_.elect(BrokerId{id}); });
@@ -188,6 +193,18 @@ TEST_CASE("over gRPC: register, create through a non-controller, kill a broker, 
   const auto more = std::get<CreateTopicsAnswer>(cluster.ask(3, topic_on("u", {3, 2}))).topics.at(0);
   REQUIRE(more.error.code == ErrorCode::none);
   REQUIRE(cluster.image(3)->is_active(BrokerId{3}));
+}
+
+TEST_CASE("over gRPC: where a broker has registered comes before what is configured (R112)") {
+  Cluster cluster;
+  cluster.configure_elsewhere(2);
+  cluster.kill(1);
+  cluster.elect(2);
+  cluster.wait("1 is fenced", [&] { return cluster.image(2)->broker(BrokerId{1})->fenced; });
+  cluster.wait("3 has the new controller", [&] { return cluster.node(3).node->leader() == BrokerId{2}; });
+  const ControllerAnswer answer = cluster.ask(3, topic_on("t", {3, 2}));
+  REQUIRE(std::holds_alternative<CreateTopicsAnswer>(answer));
+  REQUIRE(std::get<CreateTopicsAnswer>(answer).topics.at(0).error.code == ErrorCode::none);
 }
 
 TEST_CASE("over gRPC: a large request and its answer pass, and many at once") {

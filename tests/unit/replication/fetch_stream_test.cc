@@ -548,3 +548,65 @@ TEST_CASE("a follower that is not in sync waits for the pace; one that is does n
   pair.settle();
   CHECK(joins.log.size() == 2000);
 }
+
+TEST_CASE("what an operator throttles goes at that rate; other replicas do not wait for it") {
+  CatchUpPace pace;  // would send all of it at once
+  SendThrottle throttle;
+  throttle.set_rate(1000);
+  LeaderFetchOptions options;
+  options.pace = &pace;
+  options.partition_bytes = 400;
+  options.throttle = &throttle;
+  options.is_throttled = [](const TopicIdPartition& id) { return id == Pair::id(0); };
+  Pair pair(options);
+  FakeLeader& moved = pair.lead(0);
+  moved.follower_in_sync = false;
+  moved.append(2000);
+  FakeLeader& returning = pair.lead(1);
+  returning.follower_in_sync = false;
+  returning.append(2000);
+  FakeFollower& throttled = pair.follow(0);
+  FakeFollower& free = pair.follow(1);
+  pair.settle();
+  CHECK(throttled.log.size() == 400);
+  CHECK(free.log.size() == 2000);
+
+  // It goes on when the throttle says, without a further event.
+  REQUIRE(pair.session.next_deadline());
+  CHECK(throttle.ready_at() == pair.now + 400ms);
+  pair.now = throttle.ready_at();
+  pair.settle();
+  CHECK(throttled.log.size() == 800);
+
+  // Taken away, it holds nobody.
+  throttle.set_rate(SendThrottle::unlimited);
+  pair.session.on_throttle_changed();
+  pair.settle();
+  CHECK(throttled.log.size() == 2000);
+}
+
+TEST_CASE("a member of the ISR does not wait for the throttle, and a refusal does not either") {
+  SendThrottle throttle;
+  throttle.set_rate(1);
+  LeaderFetchOptions options;
+  options.partition_bytes = 400;
+  options.throttle = &throttle;
+  options.is_throttled = [](const TopicIdPartition&) { return true; };
+  Pair pair(options);
+  FakeLeader& current = pair.lead(0);
+  current.append(1000);
+  FakeLeader& moved = pair.lead(1);
+  moved.follower_in_sync = false;
+  moved.append(1000);
+  FakeFollower& member = pair.follow(0);
+  FakeFollower& joins = pair.follow(1);
+  pair.settle();
+  CHECK(member.log.size() == 1000);
+  CHECK(joins.log.size() == 400);  // and waits for minutes
+
+  // Its leader's epoch ends meanwhile: it hears of that at once.
+  moved.change_role(true, 2);
+  pair.settle();
+  REQUIRE_FALSE(pair.last_down.answers.empty());
+  CHECK(pair.last_down.answers.back().answer.error == ErrorCode::fenced_leader_epoch);
+}

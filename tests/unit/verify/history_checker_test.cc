@@ -49,6 +49,34 @@ TEST_CASE("lost: acknowledged and absent") {
   only(history, Anomaly::lost);
 }
 
+TEST_CASE("what retention took is forgotten, and nothing else") {
+  HistoryChecker history;
+  constexpr Value n = 1000;
+  ordinary(history, n);
+  history.sent(0, n);
+  history.failed(0, n, Failure::unknown);
+  const size_t pages_before = history.bytes();
+  history.log_start(0, 900);
+  history.forget_below(0, 900);
+  CHECK(history.bytes() + 6 * 128 * sizeof(Value) < pages_before);  // 900 / 128 whole pages of offsets
+  history.assigned(0, 0);
+  history.polled(0, 0, 900, 900);
+
+  SECTION("the rest is there") {
+    for (Value v = 900; v < n; ++v) history.final_read(0, v, v);
+    CHECK(history.finish(Consumers::none).clean());
+  }
+  SECTION("one of the rest is lost") {
+    for (Value v = 900; v < n - 1; ++v) history.final_read(0, v, v);
+    only(history, Anomaly::lost);
+  }
+  SECTION("what was forgotten is there once more") {
+    for (Value v = 900; v < n; ++v) history.final_read(0, v, v);
+    history.final_read(0, n, 5);
+    CHECK_FALSE(history.finish(Consumers::none).clean());
+  }
+}
+
 TEST_CASE("not lost: never acknowledged, whether it appears or not") {
   HistoryChecker history;
   history.sent(0, 0);

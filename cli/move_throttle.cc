@@ -1,0 +1,176 @@
+#include "cli/move_throttle.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "kafka/describe_configs.h"
+#include "kafka/incremental_alter_configs.h"
+
+namespace cli {
+namespace {
+
+using common::model::ErrorCode;
+using Request = kafka::IncrementalAlterConfigsRequest;
+
+constexpr std::string_view rate_key = "leader.replication.throttled.rate";
+constexpr std::string_view list_key = "leader.replication.throttled.replicas";
+constexpr int8_t of_topic = 2;
+constexpr int8_t of_broker = 4;
+enum class Operation : int8_t { set = 0, remove = 1, append = 2 };
+
+struct Change {
+  int8_t type = 0;
+  std::string name;
+  Operation operation = Operation::set;
+  std::string value;
+};
+
+Request::AlterConfigsResource resource_of(const Change& change) {
+  Request::AlterableConfig config;
+  config.name = std::string(change.type == of_broker ? rate_key : list_key);
+  config.config_operation = static_cast<int8_t>(change.operation);
+  if (change.operation != Operation::remove) config.value = change.value;
+  Request::AlterConfigsResource resource;
+  resource.resource_type = change.type;
+  resource.resource_name = change.name;
+  resource.configs.push_back(std::move(config));
+  return resource;
+}
+
+Outcome<void> alter(client::Cluster& cluster, const std::vector<Change>& changes) {
+  if (changes.empty()) return {};
+  Request request;
+  for (const Change& change : changes) request.resources.push_back(resource_of(change));
+  const auto answer = cluster.call<kafka::IncrementalAlterConfigsResponse>(request);
+  if (!answer) return tl::unexpected(answer.error());
+  for (const auto& r : answer->responses) {
+    // A topic that is gone, or a broker, throttles nothing any more.
+    const bool is_gone =
+        r.error_code == ErrorCode::unknown_topic_or_partition || r.error_code == ErrorCode::broker_id_not_registered;
+    if (r.error_code == ErrorCode::none || is_gone) continue;
+    const std::string whose = fmt::format("{} {}", r.resource_type == of_broker ? "broker" : "topic", r.resource_name);
+    return tl::unexpected(
+        refused(fmt::format("cannot change the throttle of {}", whose), r.error_code, r.error_message.value_or("")));
+  }
+  return {};
+}
+
+Change rate_of(int32_t broker, int64_t bytes_per_second) {
+  return {.type = of_broker, .name = std::to_string(broker), .value = std::to_string(bytes_per_second)};
+}
+
+// Which of the resources have `key` set on themselves.
+Outcome<std::vector<std::string>> with_setting(const Outcome<kafka::DescribeConfigsResponse>& answer,
+                                               std::string_view key) {
+  constexpr int8_t set_on_topic = 1;
+  constexpr int8_t set_on_broker = 2;
+  if (!answer) return tl::unexpected(answer.error());
+  std::vector<std::string> names;
+  for (const auto& result : answer->results) {
+    for (const auto& config : result.configs) {
+      const bool is_own = config.config_source == set_on_topic || config.config_source == set_on_broker;
+      if (config.name == key && is_own) names.push_back(result.resource_name);
+    }
+  }
+  return names;
+}
+
+kafka::DescribeConfigsRequest question(int8_t type, const std::vector<std::string>& names, std::string_view key) {
+  kafka::DescribeConfigsRequest request;
+  for (const std::string& name : names) {
+    kafka::DescribeConfigsRequest::DescribeConfigsResource resource;
+    resource.resource_type = type;
+    resource.resource_name = name;
+    resource.configuration_keys.emplace().emplace_back(key);
+    request.resources.push_back(std::move(resource));
+  }
+  return request;
+}
+
+Outcome<std::vector<Change>> topics_to_lift(client::Cluster& cluster, const ClusterFacts& facts) {
+  std::vector<Change> changes;
+  std::vector<std::string> names;
+  for (const TopicFacts& topic : facts.topics) names.push_back(topic.name);
+  if (names.empty()) return changes;
+  const auto answer = cluster.call<kafka::DescribeConfigsResponse>(question(of_topic, names, list_key));
+  const auto found = with_setting(answer, list_key);
+  if (!found) return tl::unexpected(found.error());
+  for (const std::string& name : *found)
+    changes.push_back({.type = of_topic, .name = name, .operation = Operation::remove, .value = {}});
+  return changes;
+}
+
+// One that is down cannot say: it keeps what it has, and with no topic naming a replica that is without effect.
+Outcome<std::vector<Change>> brokers_to_lift(client::Cluster& cluster, const ClusterFacts& facts) {
+  std::vector<Change> changes;
+  for (const BrokerFacts& broker : facts.brokers) {
+    if (broker.fenced) continue;
+    const std::string name = std::to_string(broker.id);
+    const auto answer = cluster.call_on<kafka::DescribeConfigsResponse>(
+        client::Broker{.id = broker.id, .address = {.host = broker.host, .port = broker.port}},
+        question(of_broker, {name}, rate_key));
+    const auto found = with_setting(answer, rate_key);
+    if (!found) return tl::unexpected(found.error());
+    if (!found->empty())
+      changes.push_back({.type = of_broker, .name = name, .operation = Operation::remove, .value = {}});
+  }
+  return changes;
+}
+
+}  // namespace
+
+std::string throttled_replicas(const std::vector<Move>& moves, std::string_view topic) {
+  std::set<std::pair<int32_t, int32_t>> named;
+  for (const Move& move : moves) {
+    if (move.topic != topic) continue;
+    for (const int32_t id : move.from) named.emplace(move.partition, id);
+    for (const int32_t id : move.to) named.emplace(move.partition, id);  // leads, perhaps, before the others are done
+  }
+  std::string list;
+  for (const auto& [partition, id] : named) list += fmt::format("{}{}:{}", list.empty() ? "" : ",", partition, id);
+  return list;
+}
+
+Outcome<void> set_throttle(client::Cluster& cluster, const std::vector<Move>& moves, int64_t bytes_per_second) {
+  std::set<int32_t> brokers;
+  std::set<std::string> topics;
+  for (const Move& move : moves) {
+    brokers.insert(move.from.begin(), move.from.end());
+    brokers.insert(move.to.begin(), move.to.end());
+    topics.insert(move.topic);
+  }
+  std::vector<Change> changes;
+  for (const int32_t id : brokers) changes.push_back(rate_of(id, bytes_per_second));
+  for (const std::string& topic : topics) {
+    changes.push_back({.type = of_topic,
+                       .name = topic,
+                       .operation = Operation::append,
+                       .value = throttled_replicas(moves, topic)});
+  }
+  return alter(cluster, changes);
+}
+
+Outcome<void> set_throttle_rate(client::Cluster& cluster, const std::vector<int32_t>& brokers,
+                                int64_t bytes_per_second) {
+  std::vector<Change> changes;
+  for (const int32_t id : brokers) changes.push_back(rate_of(id, bytes_per_second));
+  return alter(cluster, changes);
+}
+
+Outcome<bool> lift_throttle(client::Cluster& cluster) {
+  const Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
+  if (!facts) return tl::unexpected(facts.error());
+  Outcome<std::vector<Change>> changes = topics_to_lift(cluster, *facts);
+  if (!changes) return tl::unexpected(changes.error());
+  const Outcome<std::vector<Change>> of_brokers = brokers_to_lift(cluster, *facts);
+  if (!of_brokers) return tl::unexpected(of_brokers.error());
+  changes->insert(changes->end(), of_brokers->begin(), of_brokers->end());
+  if (const Outcome<void> done = alter(cluster, *changes); !done) return tl::unexpected(done.error());
+  return !changes->empty();
+}
+
+}  // namespace cli

@@ -1,0 +1,24 @@
+// A bound on what moves of replicas take of each leader, as Kafka's settings have it (KIP-73): the rate at the brokers,
+// and at the topics which replicas it is for. Network, thread-compatible.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "cli/facts.h"
+#include "cli/move_plan.h"
+
+namespace cli {
+
+// "0:1,0:2,3:1": each partition of `topic` that is moved with each broker that may lead it meanwhile. Pure.
+[[nodiscard]] std::string throttled_replicas(const std::vector<Move>& moves, std::string_view topic);
+// Before the moves begin. Replicas that are named already stay so, for what somebody else moves.
+[[nodiscard]] Outcome<void> set_throttle(client::Cluster& cluster, const std::vector<Move>& moves,
+                                         int64_t bytes_per_second);
+// Another rate for what is under way and was throttled when it began.
+[[nodiscard]] Outcome<void> set_throttle_rate(client::Cluster& cluster, const std::vector<int32_t>& brokers,
+                                              int64_t bytes_per_second);
+// Once nothing is moved any more: no broker has a rate, no topic names a replica. true: there was something to take
+// away.
+[[nodiscard]] Outcome<bool> lift_throttle(client::Cluster& cluster);
+
+}  // namespace cli
