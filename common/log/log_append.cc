@@ -134,7 +134,6 @@ void Log::Impl::save_snapshot(disk::Durability durability) {
   const uint64_t write = ++snapshot_writes;
   snapshots.push_back({log_end, write});
   const std::vector<std::string> spare = drop_spare_snapshots();
-  if (!spare.empty()) names_dirty = true;  // none may come back once the log has been cut below it
   run_job(
       [to = path(log_end, snapshot_suffix), content = producers.encode_snapshot(), d = &disk, spare,
        durability]() -> IoResult<void> {
