@@ -35,6 +35,7 @@ struct Table {
 const Table& broker_table() {
   static const Table table([] {
     std::vector<Property> rows = used_broker_rows();
+    for (Property& row : naru_rows()) rows.push_back(std::move(row));
     for (Property& row : accepted_broker_rows()) rows.push_back(std::move(row));
     return rows;
   }());
