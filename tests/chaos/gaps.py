@@ -98,7 +98,7 @@ class Series:
             harm = self._silent if kinds[0] in SILENT else self._all if kinds[0] == "all" else self._dead
             figures = harm(kinds[0], victim, loads, topics)
             rounds = [self._judged(kind, *figures[kind], loads[kind].stop()) for kind in kinds]
-        for topic in topics.values():
+        for topic in (name + end for kind, name in topics.items() for end in (("", "-fresh") if kind in SILENT else ("",))):
             self.cluster.run("topic", "delete", topic, "--keep", "0", "--yes")
         return rounds
 

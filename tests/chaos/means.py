@@ -109,7 +109,7 @@ def more_descriptors(count):
 CHECKS = {
     "root": _root, "namespaces": _namespaces, "redirect": _redirect, "small_disk": _small_disk, "shim": _shim,
     "cgroup_cpu": _cgroup("cpu"), "cgroup_pids": _cgroup("pids"), "cgroup_memory": _cgroup("memory"),
-    "descriptors": lambda: more_descriptors(CROWD),
+    "descriptors": lambda: more_descriptors(CROWD), "some_descriptors": lambda: more_descriptors(1500),
     "prlimit": lambda: None if shutil.which("prlimit") else "there is no prlimit (package util-linux)",
     "openssl": lambda: None if shutil.which("openssl") else "there is no openssl",
     "kafka_python": lambda: None if _works("python3", "-c", "import kafka") else "there is no python3-kafka",

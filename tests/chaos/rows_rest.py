@@ -453,7 +453,7 @@ def stampede(run, count):
 
 
 @scenario(64, "thundering-reconnect", "all brokers die and return while 1,500 connections wait to reconnect", "no collapse: goodput returns, every client is answered",
-          needs=("descriptors",))
+          needs=("some_descriptors",))
 def thundering(run):
     stampede(run, 1500)
 

@@ -43,9 +43,12 @@ def need_program(name, what_for):
 def need_docker():
     """The `docker` command with an engine behind it."""
     docker = need_program("docker", "to build images and run containers")
-    answer = subprocess.run([docker, "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, check=False)
+    where = os.environ.get("DOCKER_HOST", "its default socket")
+    try:
+        answer = subprocess.run([docker, "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, check=False, timeout=60)
+    except subprocess.TimeoutExpired:
+        raise Missing(f"the container engine at {where} does not answer within a minute") from None
     if answer.returncode != 0:
-        where = os.environ.get("DOCKER_HOST", "its default socket")
         raise Missing(f"no container engine answers at {where}; start one, or name it by DOCKER_HOST ({answer.stderr.strip()})")
     return docker
 
