@@ -210,6 +210,8 @@ def test_an_unclean_election_says_what_it_costs_and_asks():
         cluster[1].kill()
         cluster[2].start()
         wait_until(lambda: cluster.partition("t", 0)["leader"] is None, "a partition that nobody can lead", timeout=60)
+        # It may have been without a leader before broker 2 was back, who could not be elected then.
+        wait_until(lambda: any(b["id"] == 2 and not b["fenced"] for b in cluster.status()["brokers"]), "broker 2 to be in service")
         unasked = cluster.run("partition", "elect", "t", "--unclean")
         equal(unasked.returncode, 2, f"exit code without --yes: {unasked.stderr}")
         true("what only broker 1 holds" in unasked.stdout and "only with --yes" in unasked.stderr, f"{unasked.stdout}{unasked.stderr}")
