@@ -154,8 +154,8 @@ def memory_cgroup(run):
         peak = int((group / "memory.max_usage_in_bytes").read_text()) >> 20
         if hits == 0:
             raise Invalid(f"the limit was never reached: {peak} MiB at most")
+        run.must(victim.running and killed in ([], ["oom_kill 0"]), f"nobody is killed: {killed}, {peak} MiB at most")
         run.fired(f"broker {victim.id} met its limit of 96 MiB {hits} times, {resident_mib(victim.pid):.0f} MiB resident")
-        run.must(victim.running and killed in ([], ["oom_kill 0"]), f"nobody is killed: {killed}")
         run.load.flow(timeout=60)
         run.gap()
         victim.terminate()

@@ -196,6 +196,15 @@ def test_an_engine_is_started_only_where_none_is_and_ended_in_any_case():
 
 
 @needs()
+def test_the_last_part_of_a_run_ends_before_the_run_has_to():
+    function = re.search(r"^deploy_seconds\(\) \{.*?^\}", (TOP / "scripts/test").read_text(), re.S | re.M)[0]
+    for minutes, elapsed, seconds in (("", 4000, 2400), ("85", 600, 2400), ("85", 4000, 1100), ("85", 6000, 60)):
+        script = f"set -eu\nminutes={minutes}\nbegan=0\nSECONDS={elapsed}\n{function}\ndeploy_seconds"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+        true(seconds - 5 <= int(done.stdout) <= seconds, f"seconds that are left of {minutes or 'any'} minutes after {elapsed} s: {done.stdout}{done.stderr}")
+
+
+@needs()
 def test_what_needs_no_engine_and_the_rest_are_all_tests():
     def listed(*words):
         done = subprocess.run([TOP / "tests/deploy/run", "--list", *words], capture_output=True, text=True, check=True)
