@@ -7,6 +7,7 @@
 #include "broker/group/service/group_service.h"
 #include "broker/http/assets.h"
 #include "broker/http/cluster_json.h"
+#include "broker/http/message_search.h"
 #include "broker/http/messages.h"
 #include "broker/http/server.h"
 #include "broker/partition/replica_manager.h"
@@ -135,9 +136,13 @@ Awaitable<std::optional<Response>> Console::answer(std::shared_ptr<const Request
   co_return response;
 }
 
-common::Shard& Console::reader() {
-  if (!reader_) reader_ = common::make_thread_shard(process_.here->id() + 1, process_.here->clock(), "http-read");
-  return *reader_;
+common::model::Result<common::Shard*> Console::reader() {
+  if (!reader_) {
+    auto made = make_reader(*process_.here);
+    if (!made) return tl::unexpected(std::move(made.error()));
+    reader_ = std::move(*made);
+  }
+  return reader_.get();
 }
 
 Awaitable<Response> Console::api(std::shared_ptr<const Request> request) {
@@ -157,7 +162,9 @@ Awaitable<Response> Console::api(std::shared_ptr<const Request> request) {
   if (path == "/api/v1/messages") {
     common::model::Result<MessageQuery> query = query_from(*request);
     if (!query) co_return refuse(400, query.error().message);
-    co_return co_await browse(process_, *broker_, reader(), timeline_.image(), std::move(*query));
+    const common::model::Result<common::Shard*> there = reader();
+    if (!there) co_return refuse(503, there.error().message);
+    co_return co_await browse(process_, *broker_, **there, timeline_.image(), std::move(*query));
   }
   co_return refuse(404, "there is no such resource");
 }

@@ -16,6 +16,7 @@
 #include "broker/http/parts.h"
 #include "broker/http/timeline.h"
 #include "broker/http/traffic.h"
+#include "common/model/result.h"
 
 namespace broker::http {
 
@@ -39,7 +40,7 @@ class Console {
   [[nodiscard]] std::string standing() const;
   common::Awaitable<void> follow(StreamWriter& writer, int64_t after);
   // Its thread is there from the first look at records on.
-  [[nodiscard]] common::Shard& reader();
+  [[nodiscard]] common::model::Result<common::Shard*> reader();
   // The names of the cluster's brokers are known too: a page of one of them asks by these.
   [[nodiscard]] bool is_known_name(std::string_view host) const;
   [[nodiscard]] bool is_of_a_page_of_ours(std::string_view origin) const;

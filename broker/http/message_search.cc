@@ -1,6 +1,7 @@
 #include "broker/http/message_search.h"
 
 #include <algorithm>
+#include <exception>
 #include <optional>
 
 #include <fmt/format.h>
@@ -126,6 +127,16 @@ Result<FoundMessages> look(const common::Shard& reader, common::model::BytesView
 }
 
 }  // namespace
+
+// An exception would end the broker, for a look at records (R111).
+Result<std::unique_ptr<common::Shard>> make_reader(const common::Shard& here) {
+  try {
+    return common::make_thread_shard(here.id() + 1, here.clock(), "http-read");
+  } catch (const std::exception& e) {
+    return common::model::fail(common::model::ErrorCode::unknown_server_error,
+                               fmt::format("no thread can be had for it now: {}", e.what()));
+  }
+}
 
 Awaitable<Result<FoundMessages>> look_through(common::Shard& here, common::Shard& reader, common::model::Buffer batches,
                                               WantedMessages wanted, FoundMessages found) {

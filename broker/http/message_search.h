@@ -3,6 +3,7 @@
 // Why apart from the HTTP shard: what was read is small, what it unpacks to is not. A quarter of a megabyte may stand
 // for 256 MiB, which takes a second to go through, and meanwhile /livez would have to wait.
 #pragma once
+#include <memory>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -26,6 +27,9 @@ struct FoundMessages {
   common::model::Offset next;  // where the search goes on
   bool full = false;
 };
+
+// A thread for it beside the one of `here`. It may be asked for at any time, also when no descriptor or thread is left.
+[[nodiscard]] common::model::Result<std::unique_ptr<common::Shard>> make_reader(const common::Shard& here);
 
 // Goes on from `found` through whole batches, on `reader`, one look after the other; answers on `here`. Memory is
 // bounded by one record, time by `until` and what one batch may unpack to.
