@@ -131,7 +131,6 @@ Exit elect_uncleanly(client::Cluster& cluster, const PartitionElectCommand& comm
   if (command.dry_run) return show(command, elections);
   std::vector<int32_t> wanted;
   std::vector<Elected> all;
-  const auto unclean = std::ranges::count(elections, Kind::unclean, &Election::kind);
   for (const Election& e : elections) {
     if (e.kind == Kind::clean || e.kind == Kind::unclean) {
       wanted.push_back(e.partition);
@@ -141,8 +140,9 @@ Exit elect_uncleanly(client::Cluster& cluster, const PartitionElectCommand& comm
   }
   const std::string question =
       fmt::format("elect whoever is left in {} {} of {}? What is lost does not come back with the brokers that hold it",
-                  unclean, unclean == 1 ? "partition" : "partitions", command.topic);
-  if (unclean > 0 && !confirmed(command.yes, "elects uncleanly", question)) return Exit::usage;
+                  wanted.size(), wanted.size() == 1 ? "partition" : "partitions", command.topic);
+  // Also of those that one could lead who holds everything: if it has gone when the controller is asked, another does.
+  if (!wanted.empty() && !confirmed(command.yes, "elects uncleanly", question)) return Exit::usage;
   if (!wanted.empty()) {
     const Outcome<std::vector<Elected>> asked = ask_for(cluster, command, std::move(wanted));
     if (!asked) return report(asked.error());
