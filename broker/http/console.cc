@@ -7,7 +7,6 @@
 #include "broker/group/service/group_service.h"
 #include "broker/http/assets.h"
 #include "broker/http/cluster_json.h"
-#include "broker/http/message_search.h"
 #include "broker/http/messages.h"
 #include "broker/http/server.h"
 #include "broker/partition/replica_manager.h"
@@ -103,6 +102,11 @@ void Console::set_serving(const BrokerParts* broker) {
   timeline_.go_live();
 }
 
+void Console::stop() {
+  reader_.given_up = true;
+  timeline_.changed().pulse();
+}
+
 bool Console::is_known_name(std::string_view host) const {
   for (const auto& [id, broker] : timeline_.image()->brokers()) {
     if (is_same_host(host, broker->cluster_endpoint.host)) return true;
@@ -136,13 +140,13 @@ Awaitable<std::optional<Response>> Console::answer(std::shared_ptr<const Request
   co_return response;
 }
 
-common::model::Result<common::Shard*> Console::reader() {
-  if (!reader_) {
+common::model::Result<MessageReader*> Console::reader() {
+  if (!reader_.shard) {
     auto made = make_reader(*process_.here);
     if (!made) return tl::unexpected(std::move(made.error()));
-    reader_ = std::move(*made);
+    reader_.shard = std::move(*made);
   }
-  return reader_.get();
+  return &reader_;
 }
 
 Awaitable<Response> Console::api(std::shared_ptr<const Request> request) {
@@ -162,7 +166,7 @@ Awaitable<Response> Console::api(std::shared_ptr<const Request> request) {
   if (path == "/api/v1/messages") {
     common::model::Result<MessageQuery> query = query_from(*request);
     if (!query) co_return refuse(400, query.error().message);
-    const common::model::Result<common::Shard*> there = reader();
+    const common::model::Result<MessageReader*> there = reader();
     if (!there) co_return refuse(503, there.error().message);
     co_return co_await browse(process_, *broker_, **there, timeline_.image(), std::move(*query));
   }

@@ -1,6 +1,7 @@
 // Which records the message browser shows, and on whose thread it looks for them.
 #include <sys/resource.h>
 
+#include <atomic>
 #include <optional>
 #include <string>
 #include <vector>
@@ -128,6 +129,19 @@ TEST_CASE("when the time is over, one batch is looked at and no more: the search
   const FoundMessages found = l.end();
   CHECK(offsets(found) == std::vector<int64_t>{0, 1});
   CHECK(found.next == Offset(2));
+}
+
+TEST_CASE("a search that is given up looks at nothing more, so that a server that ends need not wait for it") {
+  Looking l;
+  std::vector<std::byte> batches;
+  append_batch(batches, 0, {"a", "b"});
+  std::atomic<bool> given_up = false;
+  l.begin(batches, {.until = l.clock.now() + 1h, .given_up = &given_up});
+  Looking::run(l.here_io);  // it stands before the reader, as it may behind others
+  given_up = true;
+  const FoundMessages found = l.end();
+  CHECK(found.records.empty());
+  CHECK(found.next == Offset(0));
 }
 
 TEST_CASE("what is no batch is told") {
