@@ -44,11 +44,18 @@ std::optional<Arrivals::Stranger> Arrivals::asked(std::string_view host, std::st
   return name_it ? std::optional(stranger) : std::nullopt;
 }
 
-void Arrivals::arrived(std::string_view host, std::string_view client_id) {
+void Arrivals::arrived(std::string_view host, std::string_view client_id, const Connection& by) {
   if (!watching() || is_local(host)) return;
   const std::lock_guard lock(mutex_);
-  Client client{host, client_id};
-  if (asking_.erase(client) > 0 && come_.size() < clients_max) come_.insert(std::move(client));
+  const auto found = asking_.find({std::string(host), std::string(client_id)});
+  if (found == asking_.end()) return;
+  const Connection& asked_by = found->second.connection;
+  const bool is_another = asked_by.owner_before(by) || by.owner_before(asked_by);
+  if (come_.size() < clients_max) {
+    come_.insert(found->first);
+    if (is_another) hosts_.emplace(host);
+  }
+  asking_.erase(found);
   watched_ = asking_.size();
 }
 
@@ -59,7 +66,8 @@ std::vector<Arrivals::Silent> Arrivals::silent(common::model::Instant now) {
   if (now - looked_ < look_every || come_.size() >= clients_max) return found;
   looked_ = now;
   for (const auto& [client, asking] : asking_) {
-    if (now - asking.first < silence_min || asking.connection.expired() || come_.contains(client)) continue;
+    if (now - asking.first < silence_min || asking.connection.expired()) continue;
+    if (come_.contains(client) || hosts_.contains(client.first)) continue;
     if (named_.size() >= clients_max) break;
     named_.insert(client);
     found.push_back({.host = client.first, .client_id = client.second, .since = now - asking.first});

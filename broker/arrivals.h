@@ -4,8 +4,8 @@
 // A client counts by its host and client id. One on this machine reaches whatever it is told, and is not watched; one
 // that asks now and then (a tool that lists topics) is not a case of it. Some ask once and then try what they were told
 // for ever (kafka-clients before 4.0): where this is the only broker, their silence on a connection that stands says
-// the same, unless they have nothing to do. What is decided is a function of what was told and when; thread-safe, for
-// all shards' connections.
+// the same, unless they have nothing to do, as where others of their host come. What is decided is a function of what
+// was told and when; thread-safe, for all shards' connections.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -42,10 +42,11 @@ class Arrivals {
   // A client asked for the addresses. Set the one time that it is to be named.
   std::optional<Stranger> asked(std::string_view host, std::string_view client_id, common::model::Instant now,
                                 Connection connection = {});
-  // It said something that only a client says that came where it was told to.
-  void arrived(std::string_view host, std::string_view client_id);
-  // Those who asked a while ago, on a connection that still stands, and of whom nothing else was ever heard: each once.
-  // Looks once a second at most, however often it is called.
+  // It said something that only a client says that came where it was told to; and shows that its host can, unless by
+  // the connection that it asked by.
+  void arrived(std::string_view host, std::string_view client_id, const Connection& by = {});
+  // Those who asked a while ago, on a connection that still stands, of whom nothing else was ever heard, and from whose
+  // host nobody came: each once. Looks once a second at most, however often it is called.
   std::vector<Silent> silent(common::model::Instant now);
 
  private:
@@ -61,7 +62,8 @@ class Arrivals {
   std::mutex mutex_;
   std::map<Client, Asking> asking_;
   std::set<Client> named_;
-  std::set<Client> come_;  // arrived once: their silence is rest
+  std::set<Client> come_;                     // arrived once: their silence is rest
+  std::set<std::string, std::less<>> hosts_;  // from where others arrived: so is silence there
   common::model::Instant looked_;
 };
 

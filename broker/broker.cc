@@ -314,7 +314,7 @@ void Broker::watch_arrival(const server::InFlight& request, const metadata::Meta
   const std::string client_id = reader.nullable_string(false).value_or("");
   if (!reader.status("request header")) return;  // dispatch says so
   const server::ConnectionInfo& connection = request.connection();
-  if (!asks) return arrivals_.arrived(connection.peer.host, client_id);
+  if (!asks) return arrivals_.arrived(connection.peer.host, client_id, connection.software);
   const auto told =
       std::ranges::find(config_.advertised_listeners, connection.listener, &common::config::Listener::name);
   const bool is_told = told != config_.advertised_listeners.end();

@@ -32,30 +32,31 @@ struct Elected {
 };
 
 // What there is of each copy that could lead, where its broker tells.
-ReplicaSizes fetch_sizes(client::Cluster& cluster, const ClusterFacts& facts, const std::string& topic,
-                         const std::vector<Election>& elections) {
-  ReplicaSizes sizes;
+Copies fetch_copies(client::Cluster& cluster, const ClusterFacts& facts, const std::string& topic,
+                    const std::vector<PartitionFacts>& partitions) {
+  Copies copies;
   for (const BrokerFacts& broker : facts.brokers) {
     kafka::DescribeLogDirsRequest::DescribableLogDirTopic wanted;
     wanted.topic = topic;
-    for (const Election& e : elections) {
-      if (std::ranges::find(e.live, broker.id) != e.live.end()) wanted.partitions.push_back(e.partition);
+    for (const PartitionFacts& p : partitions) {
+      if (std::ranges::find(p.replicas, broker.id) != p.replicas.end()) wanted.partitions.push_back(p.index);
     }
-    if (wanted.partitions.empty()) continue;
+    if (wanted.partitions.empty() || broker.fenced) continue;
     kafka::DescribeLogDirsRequest request;
     request.topics = std::vector{std::move(wanted)};
     const auto answer = cluster.call_on<kafka::DescribeLogDirsResponse>(
         client::Broker{.id = broker.id, .address = {.host = broker.host, .port = broker.port}}, request);
-    if (!answer) continue;
+    if (!answer || answer->error_code != ErrorCode::none) continue;
+    copies.told.insert(broker.id);
     for (const auto& directory : answer->results) {
       for (const auto& of : directory.topics) {
         for (const auto& p : of.partitions) {
-          if (!p.is_future_key) sizes[{p.partition_index, broker.id}] = p.partition_size;
+          if (!p.is_future_key) copies.sizes[{p.partition_index, broker.id}] = p.partition_size;
         }
       }
     }
   }
-  return sizes;
+  return copies;
 }
 
 Outcome<std::vector<Elected>> ask_for(client::Cluster& cluster, const PartitionElectCommand& command,
@@ -124,14 +125,15 @@ Exit show(const PartitionElectCommand& command, const std::vector<Election>& ele
 // Says what it costs, and asks. Only partitions that were shown are asked for: one that loses its leader while the
 // question stands there was not meant.
 Exit elect_uncleanly(client::Cluster& cluster, const PartitionElectCommand& command, const ClusterFacts& facts,
-                     const std::vector<PartitionFacts>& partitions) {
+                     std::vector<PartitionFacts> partitions) {
+  const Copies copies = fetch_copies(cluster, facts, command.topic, partitions);
+  note_lost_copies(partitions, copies);
   const std::vector<Election> elections = plan_unclean(facts.brokers, partitions);
   const bool is_for_people = command.shared.format != Format::json && command.shared.format != Format::name;
-  if (is_for_people) print_out(unclean_text(elections, fetch_sizes(cluster, facts, command.topic, elections)));
+  if (is_for_people) print_out(unclean_text(elections, copies.sizes));
   if (command.dry_run) return show(command, elections);
   std::vector<int32_t> wanted;
   std::vector<Elected> all;
-  const auto unclean = std::ranges::count(elections, Kind::unclean, &Election::kind);
   for (const Election& e : elections) {
     if (e.kind == Kind::clean || e.kind == Kind::unclean) {
       wanted.push_back(e.partition);
@@ -141,8 +143,9 @@ Exit elect_uncleanly(client::Cluster& cluster, const PartitionElectCommand& comm
   }
   const std::string question =
       fmt::format("elect whoever is left in {} {} of {}? What is lost does not come back with the brokers that hold it",
-                  unclean, unclean == 1 ? "partition" : "partitions", command.topic);
-  if (unclean > 0 && !confirmed(command.yes, "elects uncleanly", question)) return Exit::usage;
+                  wanted.size(), wanted.size() == 1 ? "partition" : "partitions", command.topic);
+  // Also of those that one could lead who holds everything: if it has gone when the controller is asked, another does.
+  if (!wanted.empty() && !confirmed(command.yes, "elects uncleanly", question)) return Exit::usage;
   if (!wanted.empty()) {
     const Outcome<std::vector<Elected>> asked = ask_for(cluster, command, std::move(wanted));
     if (!asked) return report(asked.error());

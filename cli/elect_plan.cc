@@ -48,13 +48,14 @@ Election uncleanly(const std::vector<BrokerFacts>& brokers, const PartitionFacts
   std::vector<int32_t> complete = p.isr;
   complete.insert(complete.end(), p.eligible.begin(), p.eligible.end());
   for (const int32_t id : complete) {
-    if (!is_up(brokers, id)) election.given_up.push_back(id);
+    if (!is_up(brokers, id) || has(p.offline, id)) election.given_up.push_back(id);
   }
   if (election.live.empty()) {
     election.kind = Kind::impossible;
     return election;
   }
-  const auto clean = std::ranges::find_if(complete, [&](int32_t id) { return has(election.live, id); });
+  const auto clean = std::ranges::find_if(
+      complete, [&](int32_t id) { return has(election.live, id) && !has(p.offline, id); });
   election.kind = clean == complete.end() ? Kind::unclean : Kind::clean;
   election.next = clean == complete.end() ? best_guess(p, election.live) : *clean;
   return election;
@@ -99,6 +100,15 @@ std::string id_or_none(const std::optional<int32_t>& id) {
 }
 
 }  // namespace
+
+void note_lost_copies(std::vector<PartitionFacts>& partitions, const Copies& copies) {
+  for (PartitionFacts& p : partitions) {
+    for (const int32_t id : p.replicas) {
+      const bool is_lost = !p.led() && copies.told.contains(id) && !copies.sizes.contains({p.index, id});
+      if (is_lost && !has(p.offline, id)) p.offline.push_back(id);
+    }
+  }
+}
 
 std::vector<Election> plan_preferred(const std::vector<BrokerFacts>& brokers,
                                      const std::vector<PartitionFacts>& partitions) {

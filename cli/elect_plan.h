@@ -3,6 +3,7 @@
 #pragma once
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +27,17 @@ struct Election {
   std::vector<int32_t> given_up;   // replicas that are known to hold everything, and whose brokers are down
 };
 
+// Bytes by partition and broker, as far as the brokers tell.
+using ReplicaSizes = std::map<std::pair<int32_t, int32_t>, int64_t>;
+// What there is of copies, by the brokers that hold them.
+struct Copies {
+  ReplicaSizes sizes;
+  std::set<int32_t> told;  // brokers that have said what they hold of what was asked for
+};
+// The metadata has those as offline whose brokers are down. A broker can be up that has lost its copy with a disk: the
+// controller takes it only where there is no other.
+void note_lost_copies(std::vector<PartitionFacts>& partitions, const Copies& copies);
+
 // By the preferred replicas: the first of each list.
 std::vector<Election> plan_preferred(const std::vector<BrokerFacts>& brokers,
                                      const std::vector<PartitionFacts>& partitions);
@@ -33,8 +45,6 @@ std::vector<Election> plan_preferred(const std::vector<BrokerFacts>& brokers,
 std::vector<Election> plan_unclean(const std::vector<BrokerFacts>& brokers,
                                    const std::vector<PartitionFacts>& partitions);
 
-// Bytes by partition and broker, as far as the brokers tell.
-using ReplicaSizes = std::map<std::pair<int32_t, int32_t>, int64_t>;
 // A table: who leads, who would, what there is and what would be lost.
 std::string unclean_text(const std::vector<Election>& elections, const ReplicaSizes& sizes);
 

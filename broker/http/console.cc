@@ -102,6 +102,11 @@ void Console::set_serving(const BrokerParts* broker) {
   timeline_.go_live();
 }
 
+void Console::stop() {
+  reader_.given_up = true;
+  timeline_.changed().pulse();
+}
+
 bool Console::is_known_name(std::string_view host) const {
   for (const auto& [id, broker] : timeline_.image()->brokers()) {
     if (is_same_host(host, broker->cluster_endpoint.host)) return true;
@@ -135,9 +140,13 @@ Awaitable<std::optional<Response>> Console::answer(std::shared_ptr<const Request
   co_return response;
 }
 
-common::Shard& Console::reader() {
-  if (!reader_) reader_ = common::make_thread_shard(process_.here->id() + 1, process_.here->clock(), "http-read");
-  return *reader_;
+common::model::Result<MessageReader*> Console::reader() {
+  if (!reader_.shard) {
+    auto made = make_reader(*process_.here);
+    if (!made) return tl::unexpected(std::move(made.error()));
+    reader_.shard = std::move(*made);
+  }
+  return &reader_;
 }
 
 Awaitable<Response> Console::api(std::shared_ptr<const Request> request) {
@@ -157,7 +166,9 @@ Awaitable<Response> Console::api(std::shared_ptr<const Request> request) {
   if (path == "/api/v1/messages") {
     common::model::Result<MessageQuery> query = query_from(*request);
     if (!query) co_return refuse(400, query.error().message);
-    co_return co_await browse(process_, *broker_, reader(), timeline_.image(), std::move(*query));
+    const common::model::Result<MessageReader*> there = reader();
+    if (!there) co_return refuse(503, there.error().message);
+    co_return co_await browse(process_, *broker_, **there, timeline_.image(), std::move(*query));
   }
   co_return refuse(404, "there is no such resource");
 }

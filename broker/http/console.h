@@ -13,9 +13,11 @@
 #include "broker/http/gather.h"
 #include "broker/http/hosts.h"
 #include "broker/http/message.h"
+#include "broker/http/message_search.h"
 #include "broker/http/parts.h"
 #include "broker/http/timeline.h"
 #include "broker/http/traffic.h"
+#include "common/model/result.h"
 
 namespace broker::http {
 
@@ -24,6 +26,8 @@ class Console {
   Console(const ProcessParts& process, LagMeter& lag_meter);
   void set_serving(const BrokerParts* broker);
   [[nodiscard]] Timeline& timeline() { return timeline_; }
+  // Streams and searches that are under way end soon.
+  void stop();
 
   // None: not a path of the page.
   [[nodiscard]] common::Awaitable<std::optional<Response>> answer(std::shared_ptr<const Request> request);
@@ -39,7 +43,7 @@ class Console {
   [[nodiscard]] std::string standing() const;
   common::Awaitable<void> follow(StreamWriter& writer, int64_t after);
   // Its thread is there from the first look at records on.
-  [[nodiscard]] common::Shard& reader();
+  [[nodiscard]] common::model::Result<MessageReader*> reader();
   // The names of the cluster's brokers are known too: a page of one of them asks by these.
   [[nodiscard]] bool is_known_name(std::string_view host) const;
   [[nodiscard]] bool is_of_a_page_of_ours(std::string_view origin) const;
@@ -50,7 +54,7 @@ class Console {
   LagMeter& lag_meter_;
   Timeline timeline_;
   Traffic traffic_;
-  std::unique_ptr<common::Shard> reader_;  // no request is under way any more when it ends
+  MessageReader reader_;  // no request is under way any more when it ends
 };
 
 }  // namespace broker::http

@@ -1,6 +1,7 @@
 #include "broker/http/message_search.h"
 
 #include <algorithm>
+#include <exception>
 #include <optional>
 
 #include <fmt/format.h>
@@ -96,9 +97,14 @@ size_t shown_bytes(const records::Record& record) {
   return at_most(record.key) + at_most(record.value) + headers * 2 * header_bytes_max;
 }
 
+bool is_given_up(const WantedMessages& wanted) {
+  return wanted.given_up != nullptr && wanted.given_up->load(std::memory_order_relaxed);
+}
+
 Result<void> look_through_batch(const records::BatchView& batch, const WantedMessages& wanted, FoundMessages& found) {
   return records::for_each_record(
       batch, records::DecompressLimits{.max_record_bytes = record_bytes_max}, [&](const records::Record& record) {
+        if (is_given_up(wanted)) return records::Visit::stop;
         if (record.offset < found.next) return records::Visit::go_on;
         if (key_matches(record, wanted.key)) {
           found.records.push_back(record_json(record));
@@ -113,19 +119,29 @@ Result<void> look_through_batch(const records::BatchView& batch, const WantedMes
 Result<FoundMessages> look(const common::Shard& reader, common::model::BytesView bytes, const WantedMessages& wanted,
                            FoundMessages found) {
   for (bool is_first = true; !found.full && !bytes.empty(); is_first = false) {
-    if (!is_first && reader.now() >= wanted.until) break;
+    if (is_given_up(wanted) || (!is_first && reader.now() >= wanted.until)) break;
     const auto batch = records::BatchView::parse(bytes);
     if (!batch) return tl::unexpected(batch.error());
     bytes = bytes.subspan(batch->size_bytes());
     if (!batch->is_control()) {
       if (auto looked = look_through_batch(*batch, wanted, found); !looked) return tl::unexpected(looked.error());
     }
-    if (!found.full) found.next = std::max(found.next, batch->next_offset());
+    if (!found.full && !is_given_up(wanted)) found.next = std::max(found.next, batch->next_offset());
   }
   return found;
 }
 
 }  // namespace
+
+// An exception would end the broker, for a look at records (R111).
+Result<std::unique_ptr<common::Shard>> make_reader(const common::Shard& here) {
+  try {
+    return common::make_thread_shard(here.id() + 1, here.clock(), "http-read");
+  } catch (const std::exception& e) {
+    return common::model::fail(common::model::ErrorCode::unknown_server_error,
+                               fmt::format("no thread can be had for it now: {}", e.what()));
+  }
+}
 
 Awaitable<Result<FoundMessages>> look_through(common::Shard& here, common::Shard& reader, common::model::Buffer batches,
                                               WantedMessages wanted, FoundMessages found) {

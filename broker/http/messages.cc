@@ -100,7 +100,7 @@ Result<MessageQuery> query_from(const Request& request) {
   return query;
 }
 
-Awaitable<Response> browse(const ProcessParts& process, const BrokerParts& parts, common::Shard& reader,
+Awaitable<Response> browse(const ProcessParts& process, const BrokerParts& parts, MessageReader& reader,
                            controller::metadata::ImagePtr image, MessageQuery query) {
   const auto* topic = image->topic_by_name(query.topic);
   if (topic == nullptr) co_return refuse(404, "there is no such topic");
@@ -122,8 +122,9 @@ Awaitable<Response> browse(const ProcessParts& process, const BrokerParts& parts
     });
     if (!read) co_return refuse_for(read.error());
     if (read->records.empty()) break;
-    auto looked = co_await look_through(*process.here, reader, read->records.flatten(),
-                                        {.key = query.key, .count = query.count, .until = deadline}, std::move(found));
+    auto looked = co_await look_through(
+        *process.here, *reader.shard, read->records.flatten(),
+        {.key = query.key, .count = query.count, .until = deadline, .given_up = &reader.given_up}, std::move(found));
     if (!looked) co_return refuse_for(looked.error());
     found = std::move(*looked);
     if (found.next == at) break;

@@ -5,6 +5,7 @@
 // Runs on the HTTP shard; reads on the partition's, and looks through what was read on a thread for that.
 #pragma once
 #include "broker/http/message.h"
+#include "broker/http/message_search.h"
 #include "broker/http/parts.h"
 #include "controller/metadata/image.h"
 
@@ -22,9 +23,9 @@ struct MessageQuery {
 // An error: what is wrong with the parameters, in words.
 [[nodiscard]] common::model::Result<MessageQuery> query_from(const Request& request);
 
-// `reader` is the shard for what takes long.
+// `reader` does what takes long; it has a shard.
 [[nodiscard]] common::Awaitable<Response> browse(const ProcessParts& process, const BrokerParts& parts,
-                                                 common::Shard& reader, controller::metadata::ImagePtr image,
+                                                 MessageReader& reader, controller::metadata::ImagePtr image,
                                                  MessageQuery query);
 
 }  // namespace broker::http

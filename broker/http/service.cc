@@ -37,7 +37,7 @@ struct Service::Impl {
             *process.here, limits(*process.config),
             [this](std::shared_ptr<const Request> r) { return route(std::move(r)); }, log) {
     console.timeline().set_last_change(&last_change);
-    server.on_stop([this] { console.timeline().changed().pulse(); });
+    server.on_stop([this] { console.stop(); });
   }
 
   static ServerLimits limits(const common::config::BrokerConfig& config) {

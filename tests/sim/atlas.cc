@@ -35,10 +35,16 @@ bool Atlas::is_there(const Rot& rot) const {
   return rot.byte < content.size() && content.view()[rot.byte] == rot.value;
 }
 
-std::optional<std::pair<BrokerId, std::string>> Atlas::rotten() {
+std::vector<std::pair<BrokerId, std::string>> Atlas::rotten() {
   std::erase_if(rots_, [this](const Rot& rot) { return !is_there(rot); });
-  if (rots_.empty()) return std::nullopt;
-  return std::pair(rots_.front().broker, rots_.front().path);
+  std::vector<std::pair<BrokerId, std::string>> all;
+  for (const Rot& rot : rots_) all.emplace_back(rot.broker, rot.path);
+  return all;
+}
+
+void Atlas::end_rot(const Node& node, const std::string& directory) {
+  std::erase_if(rots_,
+                [&](const Rot& rot) { return rot.broker == node.id() && rot.path.starts_with(directory + "/"); });
 }
 
 bool Atlas::may_lose_records(const Node& node) {

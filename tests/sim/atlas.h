@@ -2,9 +2,9 @@
 // (correctness: one machine without power at D0, one disk destroyed, f = minISR - 1) is not inflicted; until a harmed broker
 // is back in every ISR it counts as harmed.
 #pragma once
-#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/cluster.h"
@@ -24,8 +24,11 @@ class Atlas {
   // A bit of this file has flipped. Nobody may have noticed: the disk counts as harmed until the file is another one,
   // and not only until its broker is in every ISR, which it may never have left.
   void on_rot(Node& node, std::string path, size_t byte);
-  // The first that is still there: whose disk, and in which file.
-  [[nodiscard]] std::optional<std::pair<BrokerId, std::string>> rotten();
+  // What is still there: whose disk, and in which file.
+  [[nodiscard]] std::vector<std::pair<BrokerId, std::string>> rotten();
+  // The directory was taken away with all that had rotted in it: a byte that is the same in what comes in its place is
+  // chance.
+  void end_rot(const Node& node, const std::string& directory);
   // Whether `node` may lose its metadata log, or a part of it that was durable. What it promised then never counts
   // again; it votes again, under another directory, once the others have agreed on that (R4), and may then lose that
   // one too.

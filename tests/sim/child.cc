@@ -109,10 +109,14 @@ std::optional<Outcome> from_text(const std::string& text) {
   std::signal(SIGSEGV, on_crash);
   std::signal(SIGFPE, on_crash);
   std::signal(SIGPROF, on_crash);
+  std::signal(SIGALRM, on_crash);
   // Of the processor's time: a loop takes it, and a run that is starved of it by other programs has not failed.
   if (settings.cpu_limit) {
     const itimerval once{.it_interval = {}, .it_value = {.tv_sec = settings.cpu_limit->count(), .tv_usec = 0}};
     NARU_CHECK(::setitimer(ITIMER_PROF, &once, nullptr) == 0);
+    // One that waits for itself takes no time of the processor, and would never end.
+    constexpr unsigned starved_at_most = 10;
+    ::alarm(static_cast<unsigned>(settings.cpu_limit->count()) * starved_at_most);
   }
   write_all(result, to_text(run(settings.run)));
   ::_exit(0);  // nothing that a destructor does matters any more

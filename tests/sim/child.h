@@ -11,7 +11,7 @@ namespace sim {
 struct ChildSettings {
   RunSettings run;
   bool quiet = true;
-  std::optional<std::chrono::seconds> cpu_limit;  // a run that does not end has a loop
+  std::optional<std::chrono::seconds> cpu_limit;  // a run that does not end has a loop, or waits for itself
 };
 
 // One under way. Several may be, and whoever begins them must have no threads: a process that is forked from one with

@@ -533,16 +533,18 @@ std::vector<std::string> Injector::noticed_if_lost(Node& node) {
 }
 
 bool Injector::repair_rot() {
-  const auto rotten = atlas_.rotten();
-  if (!rotten) return false;
-  Node& node = cluster_.node(rotten->first);
-  const std::string directory = rotten->second.substr(0, rotten->second.rfind('/'));
-  const auto noticed = noticed_if_lost(node);
-  if (!node.is_running() || std::find(noticed.begin(), noticed.end(), directory) == noticed.end()) return false;
-  node.die(Death::killed);
-  if (!node.disk().remove_tree(directory)) return false;
-  node.start();
-  return true;
+  for (const auto& [broker, path] : atlas_.rotten()) {
+    Node& node = cluster_.node(broker);
+    const std::string directory = path.substr(0, path.rfind('/'));
+    const auto noticed = noticed_if_lost(node);
+    if (!node.is_running() || std::find(noticed.begin(), noticed.end(), directory) == noticed.end()) continue;
+    node.die(Death::killed);
+    const bool is_removed = node.disk().remove_tree(directory).has_value();
+    if (is_removed) atlas_.end_rot(node, directory);
+    node.start();
+    return is_removed;
+  }
+  return false;
 }
 
 // Somebody, or a check of the file system, takes it away while the broker is down.

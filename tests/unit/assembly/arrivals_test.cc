@@ -83,3 +83,19 @@ TEST_CASE("Silence says nothing of who has gone, came before, or has no address 
   REQUIRE_FALSE(arrivals.asked("172.18.0.9", "idle", start + seconds(1), stands));  // it looks for news now and then
   REQUIRE(arrivals.silent(start + seconds(50)).empty());
 }
+
+TEST_CASE("Silence says nothing of a producer that waits for something to send, where others of its host have come") {
+  Arrivals arrivals;
+  const auto stands = std::make_shared<int>(0);
+  const Instant start(seconds(1000));
+  REQUIRE_FALSE(arrivals.asked("172.18.0.9", "producer", start, stands));
+  REQUIRE_FALSE(arrivals.asked("172.18.0.10", "producer", start, stands));
+  REQUIRE_FALSE(arrivals.asked("172.18.0.9", "consumer", start, stands));
+  arrivals.arrived("172.18.0.9", "consumer", std::make_shared<int>(0));
+  // One that stays where it asked, as a tool may, has not been where it was told to go.
+  REQUIRE_FALSE(arrivals.asked("172.18.0.10", "tool", start, stands));
+  arrivals.arrived("172.18.0.10", "tool", stands);
+  const auto silent = arrivals.silent(start + seconds(50));
+  REQUIRE(silent.size() == 1);
+  CHECK((silent[0].host == "172.18.0.10" && silent[0].client_id == "producer"));
+}

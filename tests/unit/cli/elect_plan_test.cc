@@ -68,6 +68,24 @@ TEST_CASE("the better guess is who was last known to hold everything, the last a
   CHECK(uncleanly({2}, p).next == 3);
 }
 
+TEST_CASE("a broker that is up and has lost its copy does not lead, and what it held is lost") {
+  PartitionFacts p = partition(std::nullopt, {});
+  p.last_known_eligible = {2};
+  PartitionFacts in_sync = partition(std::nullopt, {2});
+  in_sync.index = 1;
+  PartitionFacts led = partition(1, {1});
+  led.index = 2;
+  std::vector<PartitionFacts> all{p, in_sync, led};
+  // Broker 3 has not answered.
+  note_lost_copies(all, {.sizes = {{{0, 1}, 100}, {{1, 1}, 100}, {{2, 1}, 100}}, .told = {1, 2}});
+  CHECK(all[0].offline == Ids{2});
+  CHECK(all[2].offline.empty());
+  const auto elections = plan_unclean(brokers({}), all);
+  CHECK((elections[0].kind == Kind::unclean && elections[0].next == 1));
+  CHECK((elections[1].kind == Kind::unclean && elections[1].next == 1));
+  CHECK(elections[1].given_up == Ids{2});
+}
+
 TEST_CASE("nobody is elected where all are down") {
   const Election e = uncleanly({1, 2, 3}, partition(std::nullopt, {1}));
   CHECK(e.kind == Kind::impossible);

@@ -1,4 +1,7 @@
 // Which records the message browser shows, and on whose thread it looks for them.
+#include <sys/resource.h>
+
+#include <atomic>
 #include <optional>
 #include <string>
 #include <vector>
@@ -128,6 +131,19 @@ TEST_CASE("when the time is over, one batch is looked at and no more: the search
   CHECK(found.next == Offset(2));
 }
 
+TEST_CASE("a search that is given up looks at nothing more, so that a server that ends need not wait for it") {
+  Looking l;
+  std::vector<std::byte> batches;
+  append_batch(batches, 0, {"a", "b"});
+  std::atomic<bool> given_up = false;
+  l.begin(batches, {.until = l.clock.now() + 1h, .given_up = &given_up});
+  Looking::run(l.here_io);  // it stands before the reader, as it may behind others
+  given_up = true;
+  const FoundMessages found = l.end();
+  CHECK(found.records.empty());
+  CHECK(found.next == Offset(0));
+}
+
 TEST_CASE("what is no batch is told") {
   Looking l;
   l.begin(std::vector<std::byte>(20, std::byte{7}), {.until = l.clock.now() + 1h});
@@ -137,4 +153,21 @@ TEST_CASE("what is no batch is told") {
   }
   REQUIRE(l.answer);
   CHECK(l.answer->error().code == common::model::ErrorCode::corrupt_message);
+}
+
+TEST_CASE("a process without descriptors refuses to look, and lives (R111)") {
+  const common::SystemClock clock;
+  boost::asio::io_context io;
+  const auto here = common::make_manual_shard(0, clock, io);
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none{3, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const auto refused = make_reader(*here);
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  REQUIRE_FALSE(refused);
+  CHECK_FALSE(refused.error().message.empty());
+  const auto reader = make_reader(*here);
+  REQUIRE(reader);
+  CHECK((*reader)->id() == 1);
 }
