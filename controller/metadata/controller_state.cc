@@ -306,8 +306,9 @@ void ControllerState::grow_internal(Instant now, std::vector<Decision>& decision
 void ControllerState::remove_kept_topics(Instant now, std::vector<Decision>& decisions) {
   std::erase_if(kept_since_, [this](const auto& entry) { return !image_.is_kept(entry.first); });
   if (image_.kept_topics().empty()) return;
-  const auto lacks_room = [this](const TopicImage& topic) {
-    return std::ranges::any_of(topic.partitions, [&](const auto& partition) {
+  const bool is_scarce = registry_.is_space_scarce();
+  const auto lacks_room = [this, is_scarce](const TopicImage& topic) {
+    return is_scarce && std::ranges::any_of(topic.partitions, [&](const auto& partition) {
       return std::ranges::any_of(partition.second->replicas, [&](BrokerId id) {
         return registry_.is_reluctant(id, {topic.id, partition.first});
       });

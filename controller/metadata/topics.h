@@ -26,6 +26,9 @@ constexpr size_t topic_name_length_max = 249;
 [[nodiscard]] CreateTopicsAnswer create_topics(Draft& draft, const CreateTopics& request,
                                                const ControllerOptions& options, const ConfigSchema& schema,
                                                common::model::Random& random);
+// Which one an item of the request means, of those that the asker may know of: kept ones only when he wants them gone.
+[[nodiscard]] const TopicImage* topic_to_delete(const MetadataImage& image, const DeleteTopics& request,
+                                                const DeleteTopics::Topic& asked);
 [[nodiscard]] DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request);
 // Of one that was deleted and is kept. `id`: which one is meant, if the asker says so; when that one is there again
 // already, it has been asked for before.

@@ -144,6 +144,11 @@ TEST_CASE("a kept topic is gone for clients, and goes on for brokers") {
   AlterConfigs alter;
   alter.resources.push_back({{ResourceType::topic, "orders"}, {{.key = "retention.ms", .value = "5"}}});
   CHECK(b.ask<AlterConfigsAnswer>(alter).resources.at(0).error.code == ErrorCode::unknown_topic_or_partition);
+  for (const ElectionType type : {ElectionType::preferred, ElectionType::unclean}) {
+    ElectLeaders elect;  // of all that there are
+    elect.type = type;
+    CHECK(b.ask<ElectLeadersAnswer>(elect).partitions.empty());
+  }
 
   // A broker that is fenced leaves its ISRs and leads it no more (R25, R37).
   b.beat(1);
@@ -260,6 +265,19 @@ TEST_CASE("a snapshot holds kept topics as they are") {
   CHECK(*copy == b.committed);
   CHECK(copy->is_kept(b.orders));
   CHECK(copy->partition_count() == 2);
+}
+
+TEST_CASE("what a controller that knows of no kept topics lets grow is counted once") {
+  Bench b;
+  CHECK(b.remove(seconds(60)) == ErrorCode::none);
+  const PartitionState state = *b.committed.partition(b.orders, PartitionIndex{0});
+  const auto grown = apply(b.committed, {PartitionRecord{b.orders, PartitionIndex{2}, state}}, b.state->next_index());
+  REQUIRE(grown);
+  CHECK(grown->image.partition_count() == 0);
+  const ConfigRecord restored{{ResourceType::topic, "orders"}, std::string(kept_key), std::nullopt};
+  const auto after = apply(grown->image, {restored}, b.state->next_index());
+  REQUIRE(after);
+  CHECK(after->image.partition_count() == 3);
 }
 
 TEST_CASE("what a deletion says of a kept topic is read as it was written") {
