@@ -357,8 +357,8 @@ std::set<TopicId> asked_both_ways(const MetadataImage& image, const DeleteTopics
   return both;
 }
 
-void delete_one(Draft& draft, const TopicImage& topic, const DeleteTopics& request) {
-  if (!request.keep || request.keep->count() == 0) {
+void delete_one(Draft& draft, const TopicImage& topic, const DeleteTopics& request, bool may_be_kept) {
+  if (!may_be_kept || !request.keep || request.keep->count() == 0) {
     draft.note("topic {} ({}) deleted", topic.name, topic.id);
     draft.add(RemoveTopicRecord{topic.id});
     return;
@@ -384,7 +384,8 @@ const TopicImage* topic_to_delete(const MetadataImage& image, const DeleteTopics
   return kept != nullptr ? image.topic_by_id(*kept) : nullptr;
 }
 
-DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request) {
+DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request,
+                                 const std::function<bool(const TopicImage&)>& may_be_kept) {
   DeleteTopicsAnswer answer;
   const std::set<TopicId> both_ways = asked_both_ways(draft.image(), request);
   for (const DeleteTopics::Topic& asked : request.topics) {
@@ -404,7 +405,7 @@ DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request) {
     } else {
       item.name = topic->name;
       item.topic_id = topic->id;
-      delete_one(draft, *topic, request);
+      delete_one(draft, *topic, request, may_be_kept(*topic));
     }
     answer.topics.push_back(std::move(item));
   }

@@ -254,6 +254,21 @@ TEST_CASE("a broker without room for a kept topic ends it (R81)") {
   b.troubles[2].low_on_space = {{b.orders, PartitionIndex{0}}};
   b.pass(milliseconds(300));
   CHECK(b.committed.topic_by_id(b.orders) == nullptr);
+
+  // One that is deleted while there is none is not kept at all: nobody is told that it could be restored.
+  b.orders = b.create("orders").topic_id;
+  b.troubles[2].low_on_space = {{b.orders, PartitionIndex{0}}};
+  b.pass(milliseconds(300));
+  CHECK(b.remove(std::chrono::hours(1)) == ErrorCode::none);
+  CHECK(b.committed.topic_by_id(b.orders) == nullptr);
+}
+
+TEST_CASE("a topic of Naru's own is not kept: another one of its name is made at once") {
+  Bench b;
+  b.options.internal_replication = {{"orders", int16_t{3}}};
+  CHECK(b.remove(std::chrono::hours(1)) == ErrorCode::none);
+  CHECK(b.committed.topic_by_id(b.orders) == nullptr);
+  CHECK(b.committed.kept_topics().empty());
 }
 
 TEST_CASE("a snapshot holds kept topics as they are") {
