@@ -317,6 +317,7 @@ bool ControllerState::lacks_room(const TopicImage& topic) const {
 
 // Whose time is over, or of whom a broker has no room for what it holds (R81): what is wanted goes before what is not.
 void ControllerState::remove_kept_topics(Instant now, std::vector<Decision>& decisions) {
+  constexpr size_t removals_max = 1000;  // a batch is atomic, so it is bounded; all may be over at the same time
   std::erase_if(kept_since_, [this](const auto& entry) { return !image_.is_kept(entry.first); });
   if (image_.kept_topics().empty()) return;
   Draft d = draft();
@@ -329,6 +330,7 @@ void ControllerState::remove_kept_topics(Instant now, std::vector<Decision>& dec
     if (seen.first != text) seen = {text, now};  // restored and deleted again between two looks
     const std::optional<KeptFor> kept = kept_from_setting(text);
     const bool is_over = !kept || now - seen.second >= kept->time;
+    if (d.records().size() >= removals_max) continue;  // they go with the next tick
     if (!is_over && !lacks_room(*before.topic_by_id(id))) continue;
     d.note("topic {} ({}), deleted before, is removed: {}", name, id,
            is_over ? "it could be restored until now" : "there is no room for it");

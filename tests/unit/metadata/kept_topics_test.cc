@@ -1,6 +1,9 @@
 // Topics that are deleted and kept for a while: what clients see of them, what brokers go on with, how they come back,
 // and what ends them.
+#include <algorithm>
+
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 #include "controller/metadata/controller_state.h"
 
@@ -39,6 +42,7 @@ struct Bench {
 
   void commit(const Decision& decision) {
     if (decision.records.empty()) return;
+    largest_batch = std::max(largest_batch, decision.records.size());
     auto next = apply(committed, decision.records, decision.index);
     REQUIRE(next);
     committed = std::move(next->image);
@@ -118,6 +122,7 @@ struct Bench {
   std::map<int, BrokerEpoch> epochs;
   std::map<int, ReplicaTrouble> troubles;
   TopicId orders;
+  size_t largest_batch = 0;
 };
 
 }  // namespace
@@ -204,6 +209,22 @@ TEST_CASE("a kept topic is removed when its time is over, and not before") {
   CHECK(b.remove(seconds(5)) == ErrorCode::none);
   b.pass(milliseconds(4000));
   CHECK(b.committed.is_kept(b.orders));
+}
+
+TEST_CASE("many whose time is over at the same time are removed in bounded batches") {
+  Bench b;
+  DeleteTopics r;
+  for (int i = 0; i < 1100; ++i) {
+    r.topics.emplace_back().name = fmt::format("t{}", i);
+    CHECK(b.create(*r.topics.back().name).error.code == ErrorCode::none);
+  }
+  r.keep = milliseconds(100);
+  CHECK(b.ask<DeleteTopicsAnswer>(r).topics.size() == 1100);
+  CHECK(b.committed.kept_topics().size() == 1100);
+  b.largest_batch = 0;
+  b.pass(milliseconds(400));
+  CHECK(b.committed.kept_topics().empty());
+  CHECK(b.largest_batch == 1000);
 }
 
 TEST_CASE("one that takes over gives a kept topic its whole time again") {
