@@ -316,6 +316,7 @@ void LeaderFetchSession::start_cold_read(uint32_t number, Instant now) {
   slot.reading_cold = true;
   slot.reserved_bytes = read_bytes(slot);
   bytes_unanswered_ += slot.reserved_bytes;
+  slot.prepaid_bytes = is_throttled(slot) ? slot.reserved_bytes : 0;
   pay(slot, slot.reserved_bytes, now);
   slot.replica->read_cold_for_follower(
       follower_.node_id, slot.position.ask.fetch_offset, slot.reserved_bytes,
@@ -329,6 +330,10 @@ void LeaderFetchSession::on_cold_read(uint32_t number, uint64_t generation, Resu
   if (slot == nullptr) return;
   slot->reading_cold = false;
   bytes_unanswered_ -= std::exchange(slot->reserved_bytes, 0);
+  // Most partitions are smaller than what is read at once.
+  const size_t found = records ? records->size() : 0;
+  if (const size_t prepaid = std::exchange(slot->prepaid_bytes, 0); prepaid > found)
+    options_.throttle->give_back(prepaid - found);
   if (slot->generation == generation && slot->standing == Standing::matching) {
     if (records) {
       slot->cold_records = std::move(*records);

@@ -645,6 +645,28 @@ TEST_CASE("of what is on the disk, no more is read than the throttle lets throug
   CHECK(pair.leaders[Pair::id(1)]->cold_reads.size() == 1);  // each in its turn
 }
 
+TEST_CASE("a partition that is smaller than what is read at once pays the throttle for what it is") {
+  SendThrottle throttle;
+  throttle.set_rate(1000);
+  LeaderFetchOptions options;
+  options.partition_bytes = 400;
+  options.throttle = &throttle;
+  options.is_throttled = [](const TopicIdPartition&) { return true; };
+  Pair pair(options);
+  FakeLeader& moved = pair.lead(0);
+  moved.follower_in_sync = false;
+  moved.is_cold = true;
+  moved.append(100);
+  FakeFollower& follower = pair.follow(0);
+  pair.settle();
+  CHECK(throttle.ready_at() == pair.now + 400ms);
+  REQUIRE(moved.cold_reads.size() == 1);
+  moved.cold_reads[0]();
+  pair.settle();
+  CHECK(follower.log.size() == 100);
+  CHECK(throttle.ready_at() == pair.now + 100ms);
+}
+
 TEST_CASE("who waits for the throttle on another stream comes before the one that it let through last") {
   SendThrottle throttle;
   throttle.set_rate(1000);
