@@ -257,7 +257,6 @@ void LeaderFetchSession::answer(uint32_t number, LeaderFrame& frame, size_t& fra
   Slot& slot = *slots_[number];
   if (slot.unanswered != 0 || slot.reading_cold || slot.standing == Standing::unknown || !slot.replica) return;
   const partition::LeaderView view = slot.replica->leader_view();
-  const bool is_paid = !slot.cold_records.empty();
   SlotAnswer answer{.slot = number, .number = last_answer_ + 1};
   answer.answer = {.asked = slot.position.ask,
                    .high_watermark = view.high_watermark,
@@ -275,7 +274,9 @@ void LeaderFetchSession::answer(uint32_t number, LeaderFrame& frame, size_t& fra
   slot.unanswered_bytes = answer.records.size();
   bytes_unanswered_ += slot.unanswered_bytes;
   if (options_.pace != nullptr && !slot.verdict.in_sync) options_.pace->on_sent(slot.unanswered_bytes, now);
-  if (!is_paid) pay(slot, slot.unanswered_bytes, now);
+  // A single batch may be larger than what was to be read.
+  const size_t prepaid = std::min(std::exchange(slot.prepaid_bytes, 0), slot.unanswered_bytes);
+  pay(slot, slot.unanswered_bytes - prepaid, now);
   frame_bytes += slot.unanswered_bytes;
   if (answer.answer.has_records) slot.on_sent(view);
   frame.answers.push_back(std::move(answer));
@@ -332,8 +333,8 @@ void LeaderFetchSession::on_cold_read(uint32_t number, uint64_t generation, Resu
   bytes_unanswered_ -= std::exchange(slot->reserved_bytes, 0);
   // Most partitions are smaller than what is read at once.
   const size_t found = records ? records->size() : 0;
-  if (const size_t prepaid = std::exchange(slot->prepaid_bytes, 0); prepaid > found)
-    options_.throttle->give_back(prepaid - found);
+  if (slot->prepaid_bytes > found)
+    options_.throttle->give_back(std::exchange(slot->prepaid_bytes, found) - found);
   if (slot->generation == generation && slot->standing == Standing::matching) {
     if (records) {
       slot->cold_records = std::move(*records);

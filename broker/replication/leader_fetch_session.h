@@ -110,7 +110,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
     bool was_refused = false;   // the follower asks for the very records again that it has just been sent
     uint64_t generation = 0;    // of what is asked for: a cold read for an older one is thrown away
     size_t reserved_bytes = 0;  // of the credit, while a cold read runs
-    size_t prepaid_bytes = 0;   // of these, what a throttle was paid for
+    size_t prepaid_bytes = 0;   // what the throttle was paid for, and is not sent yet
     BufferChain cold_records;
     Offset high_watermark_sent;
     Offset log_start_sent;

@@ -665,6 +665,18 @@ TEST_CASE("a partition that is smaller than what is read at once pays the thrott
   pair.settle();
   CHECK(follower.log.size() == 100);
   CHECK(throttle.ready_at() == pair.now + 100ms);
+
+  // And one whose next batch is larger than that pays for all of it.
+  pair.now += 1h;
+  moved.append(1000);
+  pair.settle();
+  REQUIRE(moved.cold_reads.size() == 2);
+  CHECK(throttle.ready_at() == pair.now + 400ms);
+  moved.batch_bytes = 900;
+  moved.cold_reads[1]();
+  pair.settle();
+  CHECK(follower.log.size() == 1000);
+  CHECK(throttle.ready_at() == pair.now + 900ms);
 }
 
 TEST_CASE("who waits for the throttle on another stream comes before the one that it let through last") {
