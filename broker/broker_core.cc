@@ -276,6 +276,7 @@ void BrokerCore::collect_shared_parts() {
   shared_.groups = groups_.get();
   cleaner_turns_ = std::make_unique<cleaner::CleanerTurns>(home(), config_.cleaner_threads);
   shared_.cleaner_turns = cleaner_turns_.get();
+  send_throttle_.set_rate(config_.leader_throttled_rate);  // of the file; shards hear of changes only
   shared_.send_throttle = &send_throttle_;
 }
 

@@ -105,7 +105,7 @@ struct Plan {
   }
   [[nodiscard]] std::chrono::milliseconds time() const {
     // One leader sends it all, for all that is known here.
-    const double rate = std::min(bytes_per_second, static_cast<double>(throttle.value_or(total())));
+    const double rate = throttle ? std::min(bytes_per_second, static_cast<double>(*throttle)) : bytes_per_second;
     return std::chrono::milliseconds(static_cast<int64_t>(static_cast<double>(total()) / std::max(rate, 1.0) * 1000));
   }
 };
@@ -247,6 +247,12 @@ Exit end_throttle(client::Cluster& cluster, bool quiet) {
   return Exit::done;
 }
 
+// Brokers may move what they were asked to even if nobody heard them say so, and what was set halfway is set.
+void tell_that_throttle_stays(const MoveRun& how) {
+  if (!how.throttle || how.shared.quiet) return;
+  fmt::print(stderr, "the throttle stays: `naru partition moves --wait` takes it away when all is done\n");
+}
+
 // A bar on a terminal; in a pipe a line every ten seconds.
 class Progress {
  public:
@@ -355,14 +361,19 @@ Exit run_moves(client::Cluster& cluster, const ClusterFacts& facts, std::vector<
   std::vector<std::pair<Place, std::optional<std::vector<int32_t>>>> wanted;
   for (const Move& move : plan.moves) wanted.push_back({{move.topic, move.partition}, move.to});
   if (how.throttle) {  // before the first byte
-    if (const Outcome<void> set = set_throttle(cluster, plan.moves, *how.throttle); !set) return report(set.error());
+    if (const Outcome<void> set = set_throttle(cluster, plan.moves, *how.throttle); !set) {
+      tell_that_throttle_stays(how);
+      return report(set.error());
+    }
   }
   const auto items = ask(cluster, wanted);
-  if (!items) return report(items.error());
+  if (!items) {
+    tell_that_throttle_stays(how);
+    return report(items.error());
+  }
   const Exit exit = conclude("move", *items);
   if (json) print_out(plan_json(plan, exit == Exit::done).dump(2) + "\n");
-  if (how.throttle && (exit != Exit::done || !how.wait) && !how.shared.quiet)
-    fmt::print(stderr, "the throttle stays: `naru partition moves --wait` takes it away when all is done\n");
+  if (exit != Exit::done || !how.wait) tell_that_throttle_stays(how);
   if (exit != Exit::done || !how.wait) return exit;
   if (const Exit waited = wait_for_all(cluster, how.shared.quiet); waited != Exit::done) return waited;
   return how.throttle ? end_throttle(cluster, how.shared.quiet) : Exit::done;
@@ -389,7 +400,10 @@ namespace {
 Exit turn_back(client::Cluster& cluster, const std::vector<Ongoing>& ongoing, const Shared& shared) {
   std::vector<std::pair<Place, std::optional<std::vector<int32_t>>>> wanted;
   for (const Ongoing& o : ongoing) wanted.push_back({o.place, std::nullopt});
-  if (wanted.empty()) return print_out("nothing is being moved\n") ? Exit::done : Exit::refused;
+  if (wanted.empty()) {  // they are done, or were refused: what was to throttle them may be there still
+    if (!print_out("nothing is being moved\n")) return Exit::refused;
+    return end_throttle(cluster, shared.quiet);
+  }
   const auto items = ask(cluster, wanted);
   if (!items) return report(items.error());
   const Exit exit = print_items(shared.format, "turn back", "turned back", *items);

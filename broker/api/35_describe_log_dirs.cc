@@ -6,6 +6,7 @@
 // Left out: moves between directories (no future replicas) and cordoning.
 // Naru's own: who asks for it by a tag (naru status) is told this broker's traffic, how long it is up, its version, and
 // what it last saw change in the cluster, in tags too; nobody else hears of them, and Kafka passes over the question.
+// Replicas of deleted topics that are kept (naru topic delete) are listed to them only: no other tool knows the topic.
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -53,7 +54,7 @@ Awaitable<std::vector<PartitionDescription>> describe_shard(const ReplicaManager
 // Name order, so that the answer is stable.
 using Replicas = std::map<std::string, std::map<std::string, std::map<int32_t, PartitionDescription>>>;
 
-Awaitable<Replicas> find_replicas(RequestContext& ctx, const Wanted& wanted) {
+Awaitable<Replicas> find_replicas(RequestContext& ctx, const Wanted& wanted, bool with_kept) {
   const partition::PartitionRouter& router = *ctx.broker().partitions;
   Replicas replicas;  // directory, topic, partition
   for (int shard = 0; shard < router.shard_count(); ++shard) {
@@ -61,6 +62,7 @@ Awaitable<Replicas> find_replicas(RequestContext& ctx, const Wanted& wanted) {
         co_await common::on(ctx.shard(), router.shard(shard), [&] { return describe_shard(router.manager(shard)); });
     for (PartitionDescription& one : found) {
       if (wanted && !wanted->contains({one.topic, one.partition.value})) continue;
+      if (!with_kept && ctx.image().is_kept(one.topic_id)) continue;
       auto& topic = replicas[one.directory][one.topic];
       topic.emplace(one.partition.value, std::move(one));
     }
@@ -123,7 +125,7 @@ void add_last_change(const RequestContext& ctx, DescribeLogDirsResponse& respons
 
 Awaitable<DescribeLogDirsResponse> handle(RequestContext& ctx, DescribeLogDirsRequest request) {
   const Wanted wanted = wanted_by(request);
-  const Replicas replicas = co_await find_replicas(ctx, wanted);
+  const Replicas replicas = co_await find_replicas(ctx, wanted, request.traffic);
   // The file system is asked where nothing waits for it (R78).
   partition::Directories& directories = *ctx.broker().directories;
   const common::Instant deadline = ctx.shard().now() + ctx.config().request_timeout;

@@ -339,6 +339,7 @@ std::string MetricsPage::render(const MetricsInput& in) {
         totals.by_topic[topic].add(replica.counters);
       if (!replica.facts.is_leader) continue;
       ++totals.leaders;
+      if (sample.image->is_kept(replica.facts.topic_id)) continue;  // no alarm is about one that is deleted
       const IsrStanding standing = standing_of(sample, replica);
       if (standing.in_sync < standing.replicas) ++totals.under_replicated;
       if (standing.in_sync < standing.min_isr) ++totals.under_min_isr;

@@ -188,7 +188,10 @@ void write_process(MetricsText& out, const MetricsInput& in) {
 size_t write_partitions(MetricsText& out, const MetricsInput& in, const BrokerSample& sample) {
   const std::vector<const ReplicaSample*> replicas = shown(sample, in.partitions_max);
   write_offsets(out, replicas);
-  write_isr(out, sample, replicas);
+  // Nobody sees a topic that is deleted and kept, nor can mend it: no alarm is about one. Its bytes are on the disk.
+  std::vector<const ReplicaSample*> visible = replicas;
+  std::erase_if(visible, [&](const ReplicaSample* r) { return sample.image->is_kept(r->facts.topic_id); });
+  write_isr(out, sample, visible);
   write_follower_lag(out, in.node_id, sample, replicas);
   size_t all = 0;
   for (const ShardSample& shard : sample.shards) all += shard.replicas.size();

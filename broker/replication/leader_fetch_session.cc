@@ -65,7 +65,7 @@ std::optional<LeaderFrame> LeaderFetchSession::next_frame(Instant now) {
     const uint32_t number = ready_.front();
     ready_.pop_front();
     if (Slot* slot = find(number)) {
-      if (slot->standing == Standing::matching && is_throttled(*slot) && !options_.throttle->may_send(now)) {
+      if (must_pay_first(*slot, now)) {
         throttled_.push_back(number);
         continue;
       }
@@ -238,7 +238,7 @@ void LeaderFetchSession::enqueue(uint32_t number) {
   Slot& slot = *slots_[number];
   // What is no feeding, such as a refusal, does not wait for a throttle, which may take minutes.
   const bool is_fed = slot.standing == Standing::matching && !slot.verdict.in_sync;
-  if (!is_fed && !throttled_.empty() && std::erase(throttled_, number) > 0) slot.in_ready_queue = false;
+  if (!is_fed && slot.in_ready_queue && std::erase(throttled_, number) > 0) slot.in_ready_queue = false;
   if (slot.in_ready_queue || slot.unanswered != 0 || slot.reading_cold) return;
   slot.in_ready_queue = true;
   ready_.push_back(number);
@@ -266,7 +266,7 @@ void LeaderFetchSession::answer(uint32_t number, LeaderFrame& frame, size_t& fra
   if (slot.standing == Standing::refused) {
     answer.answer.error = slot.verdict.error;
     answer.answer.diverging = slot.verdict.diverging;
-  } else if (slot.position.ask.fetch_offset >= view.log_end_offset || !fill(number, answer)) {
+  } else if (slot.position.ask.fetch_offset >= view.log_end_offset || !fill(number, answer, now)) {
     return;
   }
   last_answer_ = answer.number;
@@ -274,14 +274,22 @@ void LeaderFetchSession::answer(uint32_t number, LeaderFrame& frame, size_t& fra
   slot.unanswered_bytes = answer.records.size();
   bytes_unanswered_ += slot.unanswered_bytes;
   if (options_.pace != nullptr && !slot.verdict.in_sync) options_.pace->on_sent(slot.unanswered_bytes, now);
-  if (is_throttled(slot)) options_.throttle->on_sent(slot.unanswered_bytes, now);
+  // A single batch may be larger than what was to be read.
+  const size_t prepaid = std::min(std::exchange(slot.prepaid_bytes, 0), slot.unanswered_bytes);
+  pay(slot, slot.unanswered_bytes - prepaid, now);
   frame_bytes += slot.unanswered_bytes;
   if (answer.answer.has_records) slot.on_sent(view);
   frame.answers.push_back(std::move(answer));
 }
 
+void LeaderFetchSession::pay(const Slot& slot, size_t bytes, Instant now) {
+  if (!is_throttled(slot)) return;
+  options_.throttle->on_sent(bytes, now);
+  paid_until_ = options_.throttle->ready_at();
+}
+
 // Puts records, or the error of reading them, into the answer. false: nothing to say now.
-bool LeaderFetchSession::fill(uint32_t number, SlotAnswer& answer) {
+bool LeaderFetchSession::fill(uint32_t number, SlotAnswer& answer, Instant now) {
   Slot& slot = *slots_[number];
   if (!slot.cold_records.empty()) {
     answer.records = std::exchange(slot.cold_records, {});
@@ -293,7 +301,7 @@ bool LeaderFetchSession::fill(uint32_t number, SlotAnswer& answer) {
       return true;
     }
     if (read->cold) {
-      start_cold_read(number);
+      start_cold_read(number, now);
       return false;
     }
     answer.records = std::move(read->records);
@@ -302,11 +310,15 @@ bool LeaderFetchSession::fill(uint32_t number, SlotAnswer& answer) {
   return answer.answer.has_records;
 }
 
-void LeaderFetchSession::start_cold_read(uint32_t number) {
+// A throttle is paid here: else each of the partitions that it concerns would have its records read, and hold them in
+// memory until it is their turn.
+void LeaderFetchSession::start_cold_read(uint32_t number, Instant now) {
   Slot& slot = *slots_[number];
   slot.reading_cold = true;
   slot.reserved_bytes = read_bytes(slot);
   bytes_unanswered_ += slot.reserved_bytes;
+  slot.prepaid_bytes = is_throttled(slot) ? slot.reserved_bytes : 0;
+  pay(slot, slot.reserved_bytes, now);
   slot.replica->read_cold_for_follower(
       follower_.node_id, slot.position.ask.fetch_offset, slot.reserved_bytes,
       [self = self_, number, generation = slot.generation](Result<BufferChain> records) {
@@ -319,6 +331,10 @@ void LeaderFetchSession::on_cold_read(uint32_t number, uint64_t generation, Resu
   if (slot == nullptr) return;
   slot->reading_cold = false;
   bytes_unanswered_ -= std::exchange(slot->reserved_bytes, 0);
+  // Most partitions are smaller than what is read at once.
+  const size_t found = records ? records->size() : 0;
+  if (slot->prepaid_bytes > found)
+    options_.throttle->give_back(std::exchange(slot->prepaid_bytes, found) - found);
   if (slot->generation == generation && slot->standing == Standing::matching) {
     if (records) {
       slot->cold_records = std::move(*records);

@@ -71,7 +71,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   [[nodiscard]] std::optional<Instant> next_deadline() const {
     std::optional<Instant> at = high_watermarks_due_;
     if (!paced_.empty() && has_credit()) at = std::min(at.value_or(Instant::max()), options_.pace->ready_at());
-    if (!throttled_.empty() && has_credit()) at = std::min(at.value_or(Instant::max()), options_.throttle->ready_at());
+    if (!throttled_.empty() && has_credit()) at = std::min(at.value_or(Instant::max()), next_throttled_turn());
     return at;
   }
 
@@ -110,6 +110,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
     bool was_refused = false;   // the follower asks for the very records again that it has just been sent
     uint64_t generation = 0;    // of what is asked for: a cold read for an older one is thrown away
     size_t reserved_bytes = 0;  // of the credit, while a cold read runs
+    size_t prepaid_bytes = 0;   // what the throttle was paid for, and is not sent yet
     BufferChain cold_records;
     Offset high_watermark_sent;
     Offset log_start_sent;
@@ -153,6 +154,18 @@ class LeaderFetchSession final : public partition::FollowerObserver {
     return options_.throttle != nullptr && options_.throttle->is_set() && !slot.verdict.in_sync &&
            options_.is_throttled(slot.id);
   }
+  // What was read of the disk is paid for already.
+  [[nodiscard]] bool must_pay_first(const Slot& slot, Instant now) const {
+    return slot.standing == Standing::matching && slot.cold_records.empty() && is_throttled(slot) &&
+           !options_.throttle->may_send(now);
+  }
+  void pay(const Slot& slot, size_t bytes, Instant now);
+  // Who had the last turn comes after those who wait on other streams of the shard: its timer is older than theirs, and
+  // it would always be the first again.
+  [[nodiscard]] Instant next_throttled_turn() const {
+    const Instant at = options_.throttle->ready_at();
+    return at == paid_until_ ? at + Duration(1) : at;
+  }
   [[nodiscard]] bool has_throttled_work(Instant now) const {
     return !throttled_.empty() && has_credit() && options_.throttle->may_send(now);
   }
@@ -165,8 +178,8 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   }
   void release_held_back(Instant now);
   void answer(uint32_t number, LeaderFrame& frame, size_t& frame_bytes, Instant now);
-  bool fill(uint32_t number, SlotAnswer& answer);
-  void start_cold_read(uint32_t number);
+  bool fill(uint32_t number, SlotAnswer& answer, Instant now);
+  void start_cold_read(uint32_t number, Instant now);
   void on_cold_read(uint32_t number, uint64_t generation, common::model::Result<BufferChain> records);
   void collect_high_watermarks(LeaderFrame& frame);
 
@@ -180,6 +193,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   std::deque<uint32_t> ready_;
   std::vector<uint32_t> paced_;  // ready, but not in sync, and the pace does not allow more now
   std::vector<uint32_t> throttled_;  // the same, and the throttle does not
+  Instant paid_until_{};  // by what the throttle last let through here
   std::vector<uint32_t> high_watermarks_;
   std::optional<Instant> high_watermarks_due_;
   size_t bytes_unanswered_ = 0;  // sum of unanswered and reserved bytes: below the credit when an answer begins

@@ -30,6 +30,12 @@ std::optional<std::pair<int32_t, int32_t>> pair_in(std::string_view text) {
   return partition && broker ? std::optional(std::pair(*partition, *broker)) : std::nullopt;
 }
 
+int64_t cost_of(size_t bytes, int64_t bytes_per_second) {
+  constexpr double cost_max = 3.6e15;  // a thousand hours: no sum of them overflows before somebody looks
+  const auto rate = static_cast<double>(std::max<int64_t>(bytes_per_second, 1));
+  return static_cast<int64_t>(std::min(cost_max, static_cast<double>(bytes) / rate * 1e9));
+}
+
 }  // namespace
 
 void SendThrottle::set_rate(int64_t bytes_per_second) {
@@ -40,13 +46,17 @@ void SendThrottle::set_rate(int64_t bytes_per_second) {
 void SendThrottle::on_sent(size_t bytes, Instant now) {
   const int64_t rate = rate_.load(std::memory_order_relaxed);
   if (rate == unlimited) return;
-  constexpr double cost_max = 3.6e15;  // a thousand hours: no sum of them overflows before somebody looks
-  const auto cost = static_cast<int64_t>(
-      std::min(cost_max, static_cast<double>(bytes) / static_cast<double>(std::max<int64_t>(rate, 1)) * 1e9));
+  const int64_t cost = cost_of(bytes, rate);
   const int64_t from = now.time_since_epoch().count();
   int64_t paid = paid_at_.load();
   while (!paid_at_.compare_exchange_weak(paid, std::max(paid, from) + cost)) {
   }
+}
+
+// At another rate by now it may be too much: nothing is saved up, so that counts for nothing later.
+void SendThrottle::give_back(size_t bytes) {
+  if (const int64_t rate = rate_.load(std::memory_order_relaxed); rate != unlimited)
+    paid_at_.fetch_sub(cost_of(bytes, rate));
 }
 
 Instant SendThrottle::ready_at() const {

@@ -33,6 +33,8 @@ class SendThrottle {
   [[nodiscard]] bool is_set() const { return rate_.load(std::memory_order_relaxed) != unlimited; }
   [[nodiscard]] bool may_send(Instant now) const { return now >= ready_at(); }
   void on_sent(size_t bytes, Instant now);
+  // They were paid for, and there was less to send.
+  void give_back(size_t bytes);
   // When may_send will be true, if nobody sends meanwhile.
   [[nodiscard]] Instant ready_at() const;
 

@@ -195,6 +195,10 @@ bool BrokerRegistry::is_reluctant(BrokerId id, const TopicIdPartition& partition
   return found != heard_.end() && found->second.trouble.low_on_space.contains(partition);
 }
 
+bool BrokerRegistry::is_space_scarce() const {
+  return std::ranges::any_of(heard_, [](const auto& entry) { return !entry.second.trouble.low_on_space.empty(); });
+}
+
 bool BrokerRegistry::is_offline(BrokerId id, const TopicIdPartition& partition) const {
   const auto found = heard_.find(id);
   return found != heard_.end() && found->second.trouble.failed.contains(partition);

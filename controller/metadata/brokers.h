@@ -34,6 +34,8 @@ class BrokerRegistry {
   [[nodiscard]] std::optional<LogIndex> applied(BrokerId id) const;
   // R81: whether the broker would rather not lead that partition.
   [[nodiscard]] bool is_reluctant(BrokerId id, const TopicIdPartition& partition) const;
+  // Whether any broker is of any.
+  [[nodiscard]] bool is_space_scarce() const;
   // Whether the broker has said that its copy is offline (R72, R76).
   [[nodiscard]] bool is_offline(BrokerId id, const TopicIdPartition& partition) const;
   // Grows when a broker says something new of its replicas' trouble.

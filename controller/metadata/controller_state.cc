@@ -140,7 +140,11 @@ ControllerAnswer ControllerState::answer(Draft& d, const CreateTopics& r, Instan
   return create_topics(d, r, options_, schema_, random_);
 }
 ControllerAnswer ControllerState::answer(Draft& d, const DeleteTopics& r, Instant) {
-  return delete_topics(d, r);
+  // Topics of Naru's own are made anew at once by whoever needs them, and what lacks room would go with the next tick:
+  // nobody is to be told that they can be restored.
+  return delete_topics(d, r, [this](const TopicImage& topic) {
+    return !options_.internal_replication.contains(topic.name) && !lacks_room(topic);
+  });
 }
 ControllerAnswer ControllerState::answer(Draft& d, const CreatePartitions& r, Instant) {
   return create_partitions(d, r, options_, random_);
@@ -302,17 +306,20 @@ void ControllerState::grow_internal(Instant now, std::vector<Decision>& decision
   if (!d.empty()) decisions.push_back(adopt(std::move(d), Refused{}, now));
 }
 
+bool ControllerState::lacks_room(const TopicImage& topic) const {
+  if (!registry_.is_space_scarce()) return false;
+  return std::ranges::any_of(topic.partitions, [&](const auto& partition) {
+    return std::ranges::any_of(partition.second->replicas, [&](BrokerId id) {
+      return registry_.is_reluctant(id, {topic.id, partition.first});
+    });
+  });
+}
+
 // Whose time is over, or of whom a broker has no room for what it holds (R81): what is wanted goes before what is not.
 void ControllerState::remove_kept_topics(Instant now, std::vector<Decision>& decisions) {
+  constexpr size_t removals_max = 1000;  // a batch is atomic, so it is bounded; all may be over at the same time
   std::erase_if(kept_since_, [this](const auto& entry) { return !image_.is_kept(entry.first); });
   if (image_.kept_topics().empty()) return;
-  const auto lacks_room = [this](const TopicImage& topic) {
-    return std::ranges::any_of(topic.partitions, [&](const auto& partition) {
-      return std::ranges::any_of(partition.second->replicas, [&](BrokerId id) {
-        return registry_.is_reluctant(id, {topic.id, partition.first});
-      });
-    });
-  };
   Draft d = draft();
   const MetadataImage before = image_;
   for (const auto& [name, id] : before.kept_topics()) {
@@ -323,6 +330,7 @@ void ControllerState::remove_kept_topics(Instant now, std::vector<Decision>& dec
     if (seen.first != text) seen = {text, now};  // restored and deleted again between two looks
     const std::optional<KeptFor> kept = kept_from_setting(text);
     const bool is_over = !kept || now - seen.second >= kept->time;
+    if (d.records().size() >= removals_max) continue;  // they go with the next tick
     if (!is_over && !lacks_room(*before.topic_by_id(id))) continue;
     d.note("topic {} ({}), deleted before, is removed: {}", name, id,
            is_over ? "it could be restored until now" : "there is no room for it");

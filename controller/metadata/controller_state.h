@@ -96,6 +96,7 @@ class ControllerState {
   void grow_internal(Instant now, std::vector<Decision>& decisions);
   void return_leaders(Instant now, std::vector<Decision>& decisions);
   void remove_kept_topics(Instant now, std::vector<Decision>& decisions);
+  [[nodiscard]] bool lacks_room(const TopicImage& topic) const;
 
   const ControllerOptions& options_;
   const ConfigSchema& schema_;

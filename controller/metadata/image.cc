@@ -288,7 +288,8 @@ Result<void> ImageEditor::on(const PartitionRecord& r, LogIndex) {
     return fail(ErrorCode::invalid_partitions, fmt::format("{}-{}: {}", topic->name, r.partition, *reason));
   }
   put_partition(*topic, r.partition, r.state);
-  ++image_.partition_count_;
+  // A controller that does not know of kept topics may let one grow.
+  if (!image_.is_kept(r.topic_id)) ++image_.partition_count_;
   return {};
 }
 

@@ -195,11 +195,13 @@ ElectLeadersAnswer elect_leaders(Draft& draft, const ElectLeaders& request, cons
     return answer;
   }
   const MetadataImage before = draft.image();
-  for_each_partition(before, [&](const TopicImage& topic, PartitionIndex index, const PartitionState&) {
-    const TopicPartition tp{topic.name, index};
-    Error error = elect_one(draft, tp, request.type, options);
-    if (error.code != ErrorCode::election_not_needed) answer.partitions.push_back({tp, std::move(error)});
-  });
+  for (const auto& [name, id] : before.topic_names()) {  // as the asker knows them: without those that are kept
+    for (const auto& [index, state] : before.topic_by_id(id)->partitions) {
+      const TopicPartition tp{name, index};
+      Error error = elect_one(draft, tp, request.type, options);
+      if (error.code != ErrorCode::election_not_needed) answer.partitions.push_back({tp, std::move(error)});
+    }
+  }
   return answer;
 }
 

@@ -357,21 +357,8 @@ std::set<TopicId> asked_both_ways(const MetadataImage& image, const DeleteTopics
   return both;
 }
 
-// What the asker may know of: kept topics only when he wants them gone.
-const TopicImage* topic_to_delete(const MetadataImage& image, const DeleteTopics& request,
-                                  const DeleteTopics::Topic& asked) {
-  const bool wants_kept = request.keep && request.keep->count() == 0;
-  if (!asked.name) {
-    const TopicId id = asked.topic_id.value_or(TopicId{});
-    return wants_kept ? image.topic_by_id(id) : image.visible_topic(id);
-  }
-  if (const TopicImage* topic = image.topic_by_name(*asked.name)) return topic;
-  const TopicId* kept = wants_kept ? image.kept_topics().find(*asked.name) : nullptr;
-  return kept != nullptr ? image.topic_by_id(*kept) : nullptr;
-}
-
-void delete_one(Draft& draft, const TopicImage& topic, const DeleteTopics& request) {
-  if (!request.keep || request.keep->count() == 0) {
+void delete_one(Draft& draft, const TopicImage& topic, const DeleteTopics& request, bool may_be_kept) {
+  if (!may_be_kept || !request.keep || request.keep->count() == 0) {
     draft.note("topic {} ({}) deleted", topic.name, topic.id);
     draft.add(RemoveTopicRecord{topic.id});
     return;
@@ -385,7 +372,20 @@ void delete_one(Draft& draft, const TopicImage& topic, const DeleteTopics& reque
 
 }  // namespace
 
-DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request) {
+const TopicImage* topic_to_delete(const MetadataImage& image, const DeleteTopics& request,
+                                  const DeleteTopics::Topic& asked) {
+  const bool wants_kept = request.keep && request.keep->count() == 0;
+  if (!asked.name) {
+    const TopicId id = asked.topic_id.value_or(TopicId{});
+    return wants_kept ? image.topic_by_id(id) : image.visible_topic(id);
+  }
+  if (const TopicImage* topic = image.topic_by_name(*asked.name)) return topic;
+  const TopicId* kept = wants_kept ? image.kept_topics().find(*asked.name) : nullptr;
+  return kept != nullptr ? image.topic_by_id(*kept) : nullptr;
+}
+
+DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request,
+                                 const std::function<bool(const TopicImage&)>& may_be_kept) {
   DeleteTopicsAnswer answer;
   const std::set<TopicId> both_ways = asked_both_ways(draft.image(), request);
   for (const DeleteTopics::Topic& asked : request.topics) {
@@ -405,7 +405,7 @@ DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request) {
     } else {
       item.name = topic->name;
       item.topic_id = topic->id;
-      delete_one(draft, *topic, request);
+      delete_one(draft, *topic, request, may_be_kept(*topic));
     }
     answer.topics.push_back(std::move(item));
   }

@@ -2,6 +2,7 @@
 //
 // Functions over a Draft; pure. A topic that is refused leaves no record; the others of the request go on.
 #pragma once
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,7 +27,12 @@ constexpr size_t topic_name_length_max = 249;
 [[nodiscard]] CreateTopicsAnswer create_topics(Draft& draft, const CreateTopics& request,
                                                const ControllerOptions& options, const ConfigSchema& schema,
                                                common::model::Random& random);
-[[nodiscard]] DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request);
+// Which one an item of the request means, of those that the asker may know of: kept ones only when he wants them gone.
+[[nodiscard]] const TopicImage* topic_to_delete(const MetadataImage& image, const DeleteTopics& request,
+                                                const DeleteTopics::Topic& asked);
+// `may_be_kept`: others go at once, whatever the request says.
+[[nodiscard]] DeleteTopicsAnswer delete_topics(Draft& draft, const DeleteTopics& request,
+                                               const std::function<bool(const TopicImage&)>& may_be_kept);
 // Of one that was deleted and is kept. `id`: which one is meant, if the asker says so; when that one is there again
 // already, it has been asked for before.
 [[nodiscard]] Error restore_topic(Draft& draft, const std::string& name, std::optional<TopicId> id);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "controller/metadata/topics.h"
+
 namespace controller::quorum {
 
 using common::model::ErrorCode;
@@ -98,9 +100,7 @@ void ForwardingClient::ask(ControllerRequest request, Instant deadline, RequestO
   choose_topic_ids(request);
   if (const auto* remove = std::get_if<DeleteTopics>(&request)) {
     for (const DeleteTopics::Topic& topic : remove->topics) {
-      const auto* known = topic.name       ? runtime_.image()->topic_by_name(*topic.name)
-                          : topic.topic_id ? runtime_.image()->topic_by_id(*topic.topic_id)
-                                           : nullptr;
+      const metadata::TopicImage* known = metadata::topic_to_delete(*runtime_.image(), *remove, topic);
       if (known != nullptr) attempt->ids.emplace(known->name, known->id);
     }
   }

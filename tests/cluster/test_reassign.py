@@ -150,3 +150,8 @@ def test_a_throttle_bounds_what_is_moved_and_goes_when_all_is_done():
         equal(cluster.topic("t")["partition_list"][0]["replicas"], [3], "replicas after the second move")
         for kind, name in [("topic", "t"), ("broker", 2), ("broker", 3)]:
             equal(settings(kind, name), {}, f"throttle of {kind} {name} after the second move")
+
+        # What is left of moves that were refused, or ended with nobody there, goes with them, too.
+        cluster.naru("config", "set", "broker", 3, "leader.replication.throttled.rate=100")
+        cluster.naru("partition", "moves", "--cancel")
+        equal(settings("broker", 3), {}, "throttle of broker 3 when there was nothing to turn back")

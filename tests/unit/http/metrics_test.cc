@@ -164,6 +164,34 @@ TEST_CASE("a broker's page: leaders speak for partitions, sums cover what is lef
   CHECK(value_of(limited, "naru_metrics_left_out{kind=\"group_partition\"}") == 1);
 }
 
+TEST_CASE("no alarm is about a deleted topic that is kept, and its bytes are counted") {
+  metadata::ImageEditor editor{metadata::MetadataImage()};
+  const auto id = common::model::TopicId::from_halves(7, 7);
+  REQUIRE(editor.apply(metadata::TopicRecord{id, "orders"}, common::model::LogIndex(1)).has_value());
+  BrokerSample sample;
+  sample.image = std::make_shared<const metadata::MetadataImage>(editor.image());
+  sample.shards.resize(1);
+  sample.shards[0].replicas = {replica("orders", 0, true)};
+  sample.shards[0].replicas[0].facts.isr.clear();
+  MetricsInput in;
+  in.node_id = 1;
+  in.broker = &sample;
+  MetricsPage page;
+  const std::string labels = "{topic=\"orders\",partition=\"0\"}";
+  CHECK(value_of(page.render(in), "kafka_server_replicamanager_underreplicatedpartitions") == 1);
+  CHECK(value_of(page.render(in), "kafka_cluster_partition_underreplicated" + labels) == 1);
+
+  const metadata::ConfigResource topic{metadata::ResourceType::topic, "orders"};
+  const metadata::ConfigRecord deleted{topic, std::string(metadata::kept_key), "1+1"};
+  REQUIRE(editor.apply(deleted, common::model::LogIndex(2)).has_value());
+  sample.image = std::make_shared<const metadata::MetadataImage>(editor.image());
+  const std::string text = page.render(in);
+  CHECK(value_of(text, "kafka_server_replicamanager_underreplicatedpartitions") == 0);
+  CHECK_FALSE(value_of(text, "kafka_cluster_partition_underreplicated" + labels));
+  CHECK(value_of(text, "kafka_log_log_size" + labels) == 500);
+  CHECK(value_of(text, "kafka_server_replicamanager_leadercount") == 1);
+}
+
 TEST_CASE("a pace is what a counter grew by in a second, over a second at least") {
   Pace pace;
   const common::Instant begin{std::chrono::seconds(100)};

@@ -1,6 +1,9 @@
 // Topics that are deleted and kept for a while: what clients see of them, what brokers go on with, how they come back,
 // and what ends them.
+#include <algorithm>
+
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 #include "controller/metadata/controller_state.h"
 
@@ -39,6 +42,7 @@ struct Bench {
 
   void commit(const Decision& decision) {
     if (decision.records.empty()) return;
+    largest_batch = std::max(largest_batch, decision.records.size());
     auto next = apply(committed, decision.records, decision.index);
     REQUIRE(next);
     committed = std::move(next->image);
@@ -118,6 +122,7 @@ struct Bench {
   std::map<int, BrokerEpoch> epochs;
   std::map<int, ReplicaTrouble> troubles;
   TopicId orders;
+  size_t largest_batch = 0;
 };
 
 }  // namespace
@@ -144,6 +149,11 @@ TEST_CASE("a kept topic is gone for clients, and goes on for brokers") {
   AlterConfigs alter;
   alter.resources.push_back({{ResourceType::topic, "orders"}, {{.key = "retention.ms", .value = "5"}}});
   CHECK(b.ask<AlterConfigsAnswer>(alter).resources.at(0).error.code == ErrorCode::unknown_topic_or_partition);
+  for (const ElectionType type : {ElectionType::preferred, ElectionType::unclean}) {
+    ElectLeaders elect;  // of all that there are
+    elect.type = type;
+    CHECK(b.ask<ElectLeadersAnswer>(elect).partitions.empty());
+  }
 
   // A broker that is fenced leaves its ISRs and leads it no more (R25, R37).
   b.beat(1);
@@ -201,6 +211,22 @@ TEST_CASE("a kept topic is removed when its time is over, and not before") {
   CHECK(b.committed.is_kept(b.orders));
 }
 
+TEST_CASE("many whose time is over at the same time are removed in bounded batches") {
+  Bench b;
+  DeleteTopics r;
+  for (int i = 0; i < 1100; ++i) {
+    r.topics.emplace_back().name = fmt::format("t{}", i);
+    CHECK(b.create(*r.topics.back().name).error.code == ErrorCode::none);
+  }
+  r.keep = milliseconds(100);
+  CHECK(b.ask<DeleteTopicsAnswer>(r).topics.size() == 1100);
+  CHECK(b.committed.kept_topics().size() == 1100);
+  b.largest_batch = 0;
+  b.pass(milliseconds(400));
+  CHECK(b.committed.kept_topics().empty());
+  CHECK(b.largest_batch == 1000);
+}
+
 TEST_CASE("one that takes over gives a kept topic its whole time again") {
   Bench b;
   CHECK(b.remove(seconds(5)) == ErrorCode::none);
@@ -249,6 +275,21 @@ TEST_CASE("a broker without room for a kept topic ends it (R81)") {
   b.troubles[2].low_on_space = {{b.orders, PartitionIndex{0}}};
   b.pass(milliseconds(300));
   CHECK(b.committed.topic_by_id(b.orders) == nullptr);
+
+  // One that is deleted while there is none is not kept at all: nobody is told that it could be restored.
+  b.orders = b.create("orders").topic_id;
+  b.troubles[2].low_on_space = {{b.orders, PartitionIndex{0}}};
+  b.pass(milliseconds(300));
+  CHECK(b.remove(std::chrono::hours(1)) == ErrorCode::none);
+  CHECK(b.committed.topic_by_id(b.orders) == nullptr);
+}
+
+TEST_CASE("a topic of Naru's own is not kept: another one of its name is made at once") {
+  Bench b;
+  b.options.internal_replication = {{"orders", int16_t{3}}};
+  CHECK(b.remove(std::chrono::hours(1)) == ErrorCode::none);
+  CHECK(b.committed.topic_by_id(b.orders) == nullptr);
+  CHECK(b.committed.kept_topics().empty());
 }
 
 TEST_CASE("a snapshot holds kept topics as they are") {
@@ -260,6 +301,19 @@ TEST_CASE("a snapshot holds kept topics as they are") {
   CHECK(*copy == b.committed);
   CHECK(copy->is_kept(b.orders));
   CHECK(copy->partition_count() == 2);
+}
+
+TEST_CASE("what a controller that knows of no kept topics lets grow is counted once") {
+  Bench b;
+  CHECK(b.remove(seconds(60)) == ErrorCode::none);
+  const PartitionState state = *b.committed.partition(b.orders, PartitionIndex{0});
+  const auto grown = apply(b.committed, {PartitionRecord{b.orders, PartitionIndex{2}, state}}, b.state->next_index());
+  REQUIRE(grown);
+  CHECK(grown->image.partition_count() == 0);
+  const ConfigRecord restored{{ResourceType::topic, "orders"}, std::string(kept_key), std::nullopt};
+  const auto after = apply(grown->image, {restored}, b.state->next_index());
+  REQUIRE(after);
+  CHECK(after->image.partition_count() == 3);
 }
 
 TEST_CASE("what a deletion says of a kept topic is read as it was written") {

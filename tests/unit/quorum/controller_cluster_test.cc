@@ -388,6 +388,37 @@ TEST_CASE("requests whose answer was lost are asked again and count as done") {
   REQUIRE(cluster.image_of(3).topic_by_name("grown")->partition_count() == 3);
 }
 
+TEST_CASE("a deletion of a kept topic whose answer was lost counts as done, for whoever may know of it") {
+  SimCluster cluster(3);
+  cluster.create(1, "t", {{1, 2, 3}});
+  const TopicId id = cluster.image_of(3).topic_by_name("t")->id;
+  DeleteTopics remove;
+  DeleteTopics::Topic named;
+  named.name = "t";
+  remove.topics = {named};
+  remove.keep = 1h;
+  REQUIRE(cluster.ask<DeleteTopicsAnswer>(3, remove).topics.at(0).error.code == ErrorCode::none);
+  REQUIRE(cluster.run_until([&] { return cluster.image_of(3).is_kept(id); }));
+
+  cluster.world.run_for(1s);
+  cluster.quorum.hold_commits(true);
+  const Instant deadline = cluster.world.clock().now() + 10s;
+  remove.keep = 0ms;
+  std::optional<ControllerAnswer> removed;
+  cluster.node(3).client.ask(remove, deadline, {}, [&](ControllerAnswer a) { removed = std::move(a); });
+  DeleteTopics by_id;  // as Kafka's clients ask: to them it is not there
+  by_id.topics.emplace_back().topic_id = id;
+  std::optional<ControllerAnswer> of_kafka;
+  cluster.node(3).client.ask(by_id, deadline, {}, [&](ControllerAnswer a) { of_kafka = std::move(a); });
+  cluster.world.run_for(100ms);
+  cluster.quorum.hold_commits(false);
+  cluster.quorum.elect(BrokerId{2});  // it commits under the new leader; the answers are lost
+  REQUIRE(cluster.run_until([&] { return of_kafka && removed; }));
+  CHECK(std::get<DeleteTopicsAnswer>(*of_kafka).topics.at(0).error.code == ErrorCode::unknown_topic_id);
+  CHECK(std::get<DeleteTopicsAnswer>(*removed).topics.at(0).error.code == ErrorCode::none);
+  CHECK(cluster.image_of(3).topic_by_id(id) == nullptr);
+}
+
 TEST_CASE("a broker that was never registered cannot be unregistered") {
   SimCluster cluster(3);
   const auto answer = cluster.ask<UnregisterBrokerAnswer>(3, UnregisterBroker{BrokerId{9}});

@@ -1,6 +1,7 @@
 // Replicas without a log for tests of the fetch stream's two ends: a record is a byte, an offset a position in a
 // string.
 #pragma once
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <string>
@@ -26,6 +27,7 @@ class FakeLeader : public LeaderReplica {
   bool leads = true;
   bool is_cold = false;
   std::optional<ErrorCode> read_error;
+  size_t batch_bytes = 0;  // a read finds one whole batch at least
   bool follower_in_sync = true;
   bool counts_synced = false;
   std::optional<EpochEnd> diverging_once;
@@ -79,7 +81,7 @@ class FakeLeader : public LeaderReplica {
 
  private:
   BufferChain bytes(Offset from, size_t max_bytes) {
-    const std::string part = log.substr(static_cast<size_t>(from.value), max_bytes);
+    const std::string part = log.substr(static_cast<size_t>(from.value), std::max(max_bytes, batch_bytes));
     read_sizes.push_back(part.size());
     return BufferChain(Buffer::copy_of(part));
   }

@@ -610,3 +610,102 @@ TEST_CASE("a member of the ISR does not wait for the throttle, and a refusal doe
   REQUIRE_FALSE(pair.last_down.answers.empty());
   CHECK(pair.last_down.answers.back().answer.error == ErrorCode::fenced_leader_epoch);
 }
+
+TEST_CASE("of what is on the disk, no more is read than the throttle lets through") {
+  SendThrottle throttle;
+  throttle.set_rate(1000);
+  LeaderFetchOptions options;
+  options.partition_bytes = 400;
+  options.throttle = &throttle;
+  options.is_throttled = [](const TopicIdPartition&) { return true; };
+  Pair pair(options);
+  for (int n = 0; n < 3; ++n) {
+    FakeLeader& moved = pair.lead(n);
+    moved.follower_in_sync = false;
+    moved.is_cold = true;
+    moved.append(1000);
+    pair.follow(n);
+  }
+  const auto reads = [&] {
+    size_t all = 0;
+    for (const auto& [id, leader] : pair.leaders) all += leader->cold_reads.size();
+    return all;
+  };
+  pair.settle();
+  CHECK(reads() == 1);  // the others would hold what they read until their turns come
+  // What was read has been paid for, and goes at once.
+  pair.leaders[Pair::id(0)]->cold_reads.at(0)();
+  pair.settle();
+  CHECK(pair.followers[Pair::id(0)]->log.size() == 400);
+  CHECK(reads() == 1);
+  CHECK(throttle.ready_at() == pair.now + 400ms);
+  pair.now = throttle.ready_at();
+  pair.settle();
+  CHECK(reads() == 2);
+  CHECK(pair.leaders[Pair::id(1)]->cold_reads.size() == 1);  // each in its turn
+}
+
+TEST_CASE("a partition that is smaller than what is read at once pays the throttle for what it is") {
+  SendThrottle throttle;
+  throttle.set_rate(1000);
+  LeaderFetchOptions options;
+  options.partition_bytes = 400;
+  options.throttle = &throttle;
+  options.is_throttled = [](const TopicIdPartition&) { return true; };
+  Pair pair(options);
+  FakeLeader& moved = pair.lead(0);
+  moved.follower_in_sync = false;
+  moved.is_cold = true;
+  moved.append(100);
+  FakeFollower& follower = pair.follow(0);
+  pair.settle();
+  CHECK(throttle.ready_at() == pair.now + 400ms);
+  REQUIRE(moved.cold_reads.size() == 1);
+  moved.cold_reads[0]();
+  pair.settle();
+  CHECK(follower.log.size() == 100);
+  CHECK(throttle.ready_at() == pair.now + 100ms);
+
+  // And one whose next batch is larger than that pays for all of it.
+  pair.now += 1h;
+  moved.append(1000);
+  pair.settle();
+  REQUIRE(moved.cold_reads.size() == 2);
+  CHECK(throttle.ready_at() == pair.now + 400ms);
+  moved.batch_bytes = 900;
+  moved.cold_reads[1]();
+  pair.settle();
+  CHECK(follower.log.size() == 1000);
+  CHECK(throttle.ready_at() == pair.now + 900ms);
+}
+
+TEST_CASE("who waits for the throttle on another stream comes before the one that it let through last") {
+  SendThrottle throttle;
+  throttle.set_rate(1000);
+  LeaderFetchOptions options;
+  options.partition_bytes = 400;
+  options.throttle = &throttle;
+  options.is_throttled = [](const TopicIdPartition&) { return true; };
+  Pair first(options);
+  Pair second(options);
+  for (Pair* pair : {&first, &second}) {
+    for (int n = 0; n < 2; ++n) {
+      FakeLeader& moved = pair->lead(n);
+      moved.follower_in_sync = false;
+      moved.append(1000);
+      pair->follow(n);
+    }
+    pair->settle();
+    pair->now += LeaderFetchOptions{}.high_watermark_delay;
+    pair->settle();
+  }
+  CHECK(first.followers[Pair::id(0)]->log.size() == 400);
+  CHECK(second.followers[Pair::id(0)]->log.empty());
+  CHECK(first.session.next_deadline() > throttle.ready_at());
+  CHECK(second.session.next_deadline() == throttle.ready_at());
+  second.now = throttle.ready_at();
+  second.settle();
+  CHECK(second.followers[Pair::id(0)]->log.size() == 400);
+  CHECK(first.session.next_deadline() == throttle.ready_at());
+  CHECK(second.session.next_deadline() > throttle.ready_at());
+}

@@ -44,6 +44,21 @@ TEST_CASE("another rate forgives what was sent under the one before") {
   CHECK(throttle.may_send(now));
 }
 
+TEST_CASE("what was paid for and not sent is given back, and nothing is saved up by that") {
+  SendThrottle throttle;
+  const Instant now = Instant{} + 1h;
+  throttle.give_back(1000);  // nobody has set one
+  throttle.set_rate(1000);
+  throttle.on_sent(1000, now);
+  throttle.give_back(750);
+  CHECK(throttle.ready_at() == now + 250ms);
+  throttle.set_rate(1);  // under which the rest of it would be worth more
+  throttle.give_back(1 << 20);
+  CHECK(throttle.may_send(now));
+  throttle.on_sent(1, now);
+  CHECK(throttle.ready_at() == now + 1s);
+}
+
 TEST_CASE("a topic names by partition and broker whom the throttle concerns") {
   ThrottledReplicas replicas{BrokerId(2)};
   CHECK(replicas.empty());
