@@ -1,5 +1,4 @@
 """The page of a broker in a real browser: every view, small and dark, and the broker it looks at killed under it."""
-import contextlib
 import json
 import os
 import pathlib
@@ -52,10 +51,16 @@ class Look:
         self.process.stdin.write(text + "\n")
         self.process.stdin.flush()
 
-    def close(self):
-        if self.process.poll() is None:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        # After its last step it closes the browser and ends. Told to at that moment it was once seen to do neither.
+        if kind is not None:
             self.process.terminate()  # takes the browser along
-        self.process.wait(30)
+        code = self.process.wait(60)
+        if kind is None:
+            equal(code, 0, "exit code of who looked at the page")
 
 
 def led_by(leaders, broker):
@@ -74,7 +79,7 @@ def test_many_partitions_are_counted_and_those_with_a_problem_drawn():
         cluster.start()
         cluster.naru("topic", "create", "many", "-p", 2100, "-r", 1, timeout=120)
         wait_until(lambda: sum(b["leaders"] for b in cluster.status()["brokers"]) == 2100, "all to be led", timeout=120)
-        with contextlib.closing(Look(words, looks.url(cluster[1], ""), shots_folder(), "many")) as look:
+        with Look(words, looks.url(cluster[1], ""), shots_folder(), "many") as look:
             seen = look.step("whole")
             whole = seen["brokers"]
             equal(seen["partitions"], 2100, "partitions that are counted")
@@ -120,7 +125,7 @@ def test_the_page_in_a_browser_with_its_broker_killed():
                          text_in="".join(text.splitlines(True)[line_start:line_start + 100]))
         cluster.naru("consume", "orders", "-g", "billing", "--from", "start", "-n", 100)
         base = looks.url(cluster[1], "")
-        with Workload(cluster, "payments", rate=300, group="payment-readers") as load, contextlib.closing(Look(words, base, shots)) as look:
+        with Workload(cluster, "payments", rate=300, group="payment-readers") as load, Look(words, base, shots) as look:
             load.flow()
             views = look.step("views")
             equal([views["headings"][key].split("\n")[0].split(" ")[0] for key in "234567"],
