@@ -1,6 +1,7 @@
 #include "sim/consumer.h"
 
 #include "kafka/fetch.h"
+#include "kafka/list_offsets.h"
 
 namespace sim {
 
@@ -36,6 +37,31 @@ const kafka::FetchResponse::PartitionData* only_partition(const std::optional<ka
   return &answer->responses[0].partitions[0];
 }
 
+bool is_out_of_range(const kafka::FetchResponse::PartitionData* partition) {
+  return partition != nullptr && partition->error_code == ErrorCode::offset_out_of_range;
+}
+
+// Where the log starts, as its leader says. Nothing on any failure.
+Awaitable<std::optional<int64_t>> ask_log_start(Client& client, BrokerId leader, Place place) {
+  constexpr int64_t earliest = -2;
+  kafka::ListOffsetsRequest request;
+  request.replica_id = -1;
+  kafka::ListOffsetsRequest::ListOffsetsTopic topic;
+  for (const auto& [name, id] : client.topics()) {
+    if (id == place.topic) topic.name = name;
+  }
+  kafka::ListOffsetsRequest::ListOffsetsPartition partition;
+  partition.partition_index = place.partition;
+  partition.timestamp = earliest;
+  topic.partitions.push_back(partition);
+  request.topics.push_back(std::move(topic));
+  const auto answer = co_await client.ask<kafka::ListOffsetsResponse>(leader, std::move(request), 7, 4s);
+  const bool is_good = answer && answer->topics.size() == 1 && answer->topics[0].partitions.size() == 1 &&
+                       answer->topics[0].partitions[0].error_code == ErrorCode::none;
+  if (!is_good) co_return std::nullopt;
+  co_return answer->topics[0].partitions[0].offset;
+}
+
 }  // namespace
 
 Awaitable<void> Consumer::run(Consumer& self) {
@@ -53,12 +79,17 @@ Awaitable<Consumer::Poll> Consumer::poll() {
       co_await client_.ask<kafka::FetchResponse>(*leader, fetch_request(place_, position_, milliseconds_of(wait)), 13, wait + 4s);
   const auto* partition = only_partition(answer);
   if (partition == nullptr || partition->error_code != ErrorCode::none) {
-    const bool is_out = partition != nullptr && partition->error_code == ErrorCode::offset_out_of_range;
-    if (is_out && running_.long_lived && position_ < partition->log_start_offset) {
+    if (is_out_of_range(partition) && running_.long_lived) {
       // Retention; whether it might is what LongLife looks at.
-      position_ = partition->log_start_offset;
-      history_.assigned(number_, place_);
-    } else if (is_out && complaint_.empty()) {
+      const auto start = co_await ask_log_start(client_, *leader, place_);
+      if (start && position_ < *start) {
+        position_ = *start;
+        history_.assigned(number_, place_);
+        co_return Poll::fine;
+      }
+      if (!start) co_return Poll::look_again;
+    }
+    if (is_out_of_range(partition) && complaint_.empty()) {
       // It reads from the beginning and never runs ahead: no such offset may be missing.
       complaint_ = fmt::format("offset {} is out of range at broker {} (log start {})", position_, *leader,
                                partition->log_start_offset);
@@ -85,9 +116,10 @@ Awaitable<std::optional<std::vector<SeenRecord>>> fetch_once(Client& client, Bro
                                                              int64_t& log_start) {
   const auto answer = co_await client.ask<kafka::FetchResponse>(leader, fetch_request(place, from, 0), 13, 4s);
   const auto* partition = only_partition(answer);
-  if (partition != nullptr && partition->error_code == ErrorCode::offset_out_of_range &&
-      from < partition->log_start_offset) {
-    log_start = partition->log_start_offset;
+  if (is_out_of_range(partition)) {
+    const auto start = co_await ask_log_start(client, leader, place);
+    if (!start || *start <= from) co_return std::nullopt;
+    log_start = *start;
     co_return std::vector<SeenRecord>();
   }
   if (partition == nullptr || partition->error_code != ErrorCode::none) co_return std::nullopt;
@@ -110,11 +142,13 @@ Awaitable<std::optional<std::vector<FinalRecord>>> read_all(Client& client, Plac
     }
     const auto answer = co_await client.ask<kafka::FetchResponse>(*leader, fetch_request(place, position, 0), 13, 5s);
     const auto* partition = only_partition(answer);
-    if (partition != nullptr && partition->error_code == ErrorCode::offset_out_of_range &&
-        position < partition->log_start_offset) {
-      log_start = position = partition->log_start_offset;
-      all.clear();
-      continue;
+    if (is_out_of_range(partition)) {
+      const auto start = co_await ask_log_start(client, *leader, place);
+      if (start && *start > position) {
+        log_start = position = *start;
+        all.clear();
+        continue;
+      }
     }
     if (partition == nullptr || partition->error_code != ErrorCode::none) {
       co_await client.look_again();

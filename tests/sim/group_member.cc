@@ -62,6 +62,9 @@ void GroupHistory::was_empty_for(Duration time) {
     for (const auto& [place, offset] : acknowledged_) expired_.insert(place);
   }
   acknowledged_.clear();
+  // The group itself may have gone with them, and then begins with its first generation once more.
+  members_.clear();
+  owners_.clear();
 }
 
 void GroupHistory::commit_sent(const Place& place, int64_t offset) {
