@@ -55,12 +55,14 @@ class Look:
         return self
 
     def __exit__(self, kind, *_):
-        # After its last step it closes the browser and ends. Told to at that moment it was once seen to do neither.
-        if kind is not None:
-            self.process.terminate()  # takes the browser along
-        code = self.process.wait(60)
         if kind is None:
-            equal(code, 0, "exit code of who looked at the page")
+            return equal(self.process.wait(60), 0, "exit code of who looked at the page")
+        self.process.terminate()  # takes the browser along
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:  # that is not what the test failed of
+            self.process.kill()
+            self.process.wait()
 
 
 def led_by(leaders, broker):
@@ -88,7 +90,7 @@ def test_many_partitions_are_counted_and_those_with_a_problem_drawn():
             cluster.naru("topic", "create", "few", "-p", 5)
             look.tell("2,105")
             look.step("grown")
-            cluster.naru("topic", "delete", "few", "--yes")
+            cluster.naru("topic", "delete", "few", "--keep", "0", "--yes")
             look.tell("2,100")
             look.step("fallen")
             cluster[3].kill()

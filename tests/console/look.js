@@ -41,9 +41,17 @@ if (mode === "many") {
   };
   await page.waitForFunction(() => [...document.querySelectorAll("[data-broker] .figures dd")].every((d) => d.innerText !== "–"));
   const total = page.locator(".totals div", { hasText: "partitions" }).locator("dd");
+  // What a broker leads it tells once a second.
+  const told_of = (partitions) => page.waitForFunction((n) => {
+    const led = [...document.querySelectorAll("[data-broker]")].map((b) => Number(b.querySelector(".figures dd").innerText.replaceAll(",", "")));
+    return led.reduce((sum, of_one) => sum + of_one) === n;
+  }, partitions);
+  await told_of(2100);
   say({ step: "whole", brokers: await brokers(), partitions: number(await total.innerText()) });
   for (const step of ["grown", "fallen"]) {
-    await total.filter({ hasText: await hear() }).waitFor();
+    const text = await hear();
+    await total.filter({ hasText: text }).waitFor();
+    await told_of(number(text));
     say({ step });
   }
   await hear();
