@@ -102,6 +102,7 @@ const forgetful = await open(desktop, () => Object.defineProperty(window, "local
 await forgetful.close();
 // The keyboard reaches the content and the topics on the map.
 await page.goto(`${base}/#/topics`);
+await page.locator("nav a:nth-child(2)[aria-current=page]").waitFor(); // or the key means another view's filter
 await page.keyboard.press("/");
 const focused = await page.evaluate(() => document.activeElement.matches("[data-filter]"));
 await page.keyboard.type("orders");
