@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/ask_again.h"
 #include "cli/client_properties.h"
 #include "cli/session.h"
 #include "cli/verify/partition_offset.h"
@@ -407,17 +408,16 @@ Outcome<void> Clients::open() {
 // comes late, as those of a broker that dies and comes back do, is a reason to ask anew and to read from there, over
 // whatever was committed: the brokers would be blamed for it. Who has an offset of its own does not ask.
 Outcome<void> Clients::give_the_group_offsets() {
-  const auto until = steady_clock::now() + options_.settle;
-  for (;;) {
-    const rd_kafka_resp_err_t error = commit_where_logs_begin();
+  const auto ask = [&]() -> Outcome<rd_kafka_resp_err_t> { return commit_where_logs_begin(); };
+  const auto is_coming = [](rd_kafka_resp_err_t error) {
     // The members that are in it already read from where they are.
-    if (error == RD_KAFKA_RESP_ERR_NO_ERROR || error == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID) return {};
-    if (steady_clock::now() > until) {
-      return tl::unexpected(
-          kafka_problem(fmt::format("group {} could not be given the offsets to begin at", options_.group), error));
-    }
-    std::this_thread::sleep_for(milliseconds(50));
-  }
+    return error != RD_KAFKA_RESP_ERR_NO_ERROR && error != RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
+  };
+  const Outcome<rd_kafka_resp_err_t> last = ask_again_until(steady_clock::now() + options_.settle, ask, is_coming);
+  if (!last) return tl::unexpected(last.error());
+  if (!is_coming(*last)) return {};
+  return tl::unexpected(
+      kafka_problem(fmt::format("group {} could not be given the offsets to begin at", options_.group), *last));
 }
 
 // In those partitions where the group has no offset; none is left when there is no error.

@@ -1,5 +1,7 @@
 """The table of faults on real processes in docs/reliability.md: for each scenario what all runs so far add up to."""
 
+import page_table
+
 HEADING = "## Faults on real processes"
 COLUMNS = ("row", "scenario", "target", "runs", "good", "invalid", "failed", "records acknowledged", "anomalies", "longest gap, ms")
 HEAD = "| " + " | ".join(COLUMNS) + " |"
@@ -28,13 +30,7 @@ def _add(table, result):
 
 def with_results(text, results):
     """The page with these results (dictionaries, as --json writes them) added to its table, which it gets if it has none."""
-    lines = text.rstrip("\n").split("\n") if text.strip() else []
-    if HEAD not in lines:
-        lines += ([""] if lines else []) + [HEADING, "", HEAD, RULE]
-    begin = lines.index(HEAD) + 2
-    end = begin
-    while end < len(lines) and lines[end].startswith("|"):
-        end += 1
+    lines, begin, end = page_table.lines_with(text, HEADING, HEAD, RULE)
     table = dict(_counted(row) for row in lines[begin:end])
     for result in results:
         _add(table, result)

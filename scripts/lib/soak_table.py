@@ -1,5 +1,7 @@
 """The table of soak runs in docs/reliability.md: a line for each, and what all of them add up to."""
 
+import page_table
+
 HEADING = "## Soak runs"
 COLUMNS = ("day", "commit", "wall hours", "seeds", "simulated hours", "simulated faults", "leader changes", "records acknowledged",
            "sim failures", "chaos runs", "chaos failures", "fuzz minutes", "fuzz failures")
@@ -15,13 +17,7 @@ def total(rows):
 
 def with_row(text, values):
     """The page with one more line in its table, which it gets if it has none, and their sum behind it."""
-    lines = text.rstrip("\n").split("\n") if text.strip() else []
-    if HEAD not in lines:
-        lines += ([""] if lines else []) + [HEADING, "", HEAD, RULE]
-    begin = lines.index(HEAD) + 2
-    end = begin
-    while end < len(lines) and lines[end].startswith("|"):
-        end += 1
+    lines, begin, end = page_table.lines_with(text, HEADING, HEAD, RULE)
     rows = lines[begin:end] + ["| " + " | ".join(map(str, values)) + " |"]
     rest = lines[end:]
     if rest[:1] == [""] and rest[1:2] and rest[1].startswith(SUM):
