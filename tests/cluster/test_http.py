@@ -3,6 +3,7 @@ import gzip
 import http.client
 import json
 import re
+import resource
 import shutil
 import subprocess
 
@@ -75,6 +76,33 @@ def test_records_with_many_headers_are_shown_in_part():
         true(seen["more"] and len(seen["records"]) < 100, f"an answer ends after about a megabyte: {len(seen['records'])} records")
         _, rest = looks.get_json(cluster[1], f"/api/v1/messages?topic=orders&partition=0&from={seen['next']}&count=200")
         equal(rest["records"][0]["offset"], first["offset"] + len(seen["records"]), "where the next answer begins")
+
+
+def test_who_looks_at_records_does_not_end_a_broker_without_descriptors():
+    """The thread that searches is made for the first who looks, and needs some of its own (R111)."""
+    with looks.give_ports(Cluster(1)) as cluster:
+        cluster.start()
+        cluster.naru("topic", "create", "orders", "-p", 1)
+        cluster.naru("produce", "orders", text_in="first\n")
+        connection = http.client.HTTPConnection(cluster[1].host, cluster[1].settings["naru.http.port"], timeout=30)
+
+        def asked(path):
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+
+        equal(asked("/api/v1/quorum")[0], 200, "a connection that is there before")
+        soft, hard = resource.prlimit(cluster[1].pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(cluster[1].pid, resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            status, refusal = asked("/api/v1/messages?topic=orders&partition=0&from=start&count=10")
+        finally:
+            resource.prlimit(cluster[1].pid, resource.RLIMIT_NOFILE, (soft, hard))
+        true(status >= 500, f"a refusal: {status} {refusal}")
+        true("thread" in refusal["error"], f"a reason: {refusal}")
+        status, seen = asked("/api/v1/messages?topic=orders&partition=0&from=start&count=10")
+        equal((status, len(seen["records"])), (200, 1), "records, once there are descriptors again")
+        connection.close()
 
 
 def test_lag_in_records_and_seconds():

@@ -1,6 +1,4 @@
 // Which records the message browser shows, and on whose thread it looks for them.
-#include <sys/resource.h>
-
 #include <atomic>
 #include <optional>
 #include <string>
@@ -153,21 +151,4 @@ TEST_CASE("what is no batch is told") {
   }
   REQUIRE(l.answer);
   CHECK(l.answer->error().code == common::model::ErrorCode::corrupt_message);
-}
-
-TEST_CASE("a process without descriptors refuses to look, and lives (R111)") {
-  const common::SystemClock clock;
-  boost::asio::io_context io;
-  const auto here = common::make_manual_shard(0, clock, io);
-  rlimit before{};
-  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-  const rlimit none{3, before.rlim_max};
-  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
-  const auto refused = make_reader(*here);
-  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
-  REQUIRE_FALSE(refused);
-  CHECK_FALSE(refused.error().message.empty());
-  const auto reader = make_reader(*here);
-  REQUIRE(reader);
-  CHECK((*reader)->id() == 1);
 }
