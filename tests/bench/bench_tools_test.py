@@ -6,6 +6,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "scripts" / "lib"), str(HERE)]
 
+import catalogue  # noqa: E402
 import contention  # noqa: E402
 import create_partitions  # noqa: E402
 import instructions  # noqa: E402
@@ -82,6 +83,15 @@ class Arithmetic(unittest.TestCase):
 
     def test_sides_take_turns(self):
         self.assertEqual([measure.order(n, ("naru", "kafka"))[0] for n in range(4)], ["naru", "kafka", "naru", "kafka"])
+
+
+class Catalogue(unittest.TestCase):
+    def test_what_is_handed_to_the_client_are_its_options(self):
+        with_options = [workload for workload in catalogue.every() if hasattr(workload, "options")]
+        self.assertGreater(len(with_options), 5)
+        for workload in with_options:
+            words = [str(word) for word in workload.options]
+            self.assertTrue(words and words[0].startswith("--"), f"{workload.name}: {words}")
 
 
 class Pieces(unittest.TestCase):

@@ -27,7 +27,7 @@ def throughput(scale):
 
 def latency(scale):
     floors = {"p50": Floor(ratio=2), "p99": Floor(ratio=5), "cores": Floor(ratio=5)}
-    return [SteadyRate("latency", "1,000 records/s", 1000, max(4, round(10 * scale)), floors, scale=scale)]
+    return [SteadyRate("latency", "1,000 records/s", 1000, max(4, round(10 * scale)), floors=floors, scale=scale)]
 
 
 def states(scale):
