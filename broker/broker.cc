@@ -110,7 +110,7 @@ class Broker {
   Broker(const BrokerConfig& config, Lifeline& lifeline, uint64_t descriptors, common::Logger log)
       : config_(config),
         lifeline_(lifeline),
-        shard_count_(config.shards > 0 ? config.shards : usable_cpus()),
+        shard_count_(config.shards > 0 ? config.shards : default_shards(usable_cpus())),
         descriptors_(plan_descriptors(descriptors, shard_count_)),
         log_(std::move(log)) {}
   ~Broker() { stop(); }

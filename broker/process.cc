@@ -104,6 +104,10 @@ int usable_cpus() {
   return std::min(cpus, cpu_quota(read_cgroup("cpu.max")).value_or(cpus));
 }
 
+int default_shards(int cpus) {
+  return std::max(1, cpus - 1);
+}
+
 std::string read_cgroup(std::string_view name) {
   std::string path;
   std::ifstream groups("/proc/self/cgroup");

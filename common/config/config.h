@@ -190,7 +190,7 @@ struct BrokerConfig {
   int32_t transactions_segment_bytes = 104'857'600;
 
   // The process
-  int32_t shards = 0;  // 0: one for each usable CPU
+  int32_t shards = 0;  // 0: one for each usable CPU but one
   int64_t tail_cache_bytes = 16 << 20;
   int64_t peer_memory_bytes = 32 << 20;  // gRPC's resource quota
   std::string log_level = "info";

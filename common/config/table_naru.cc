@@ -108,7 +108,7 @@ std::vector<Property> naru_rows() {
        .default_text = "0",
        .min = 0,
        .max = 256,
-       .doc = "Threads that serve partitions and connections; 0: one for each usable CPU.",
+       .doc = "Threads that serve partitions and connections; 0: one for each usable CPU but one, at least one.",
        .broker_member = &BrokerConfig::shards},
       {.key = "naru.tail.cache.bytes",
        .type = ValueType::int64,

@@ -41,6 +41,9 @@ TEST_CASE("a cgroup's CPU quota is rounded up to whole shards") {
   CHECK(cpu_quota("100000") == std::nullopt);
   CHECK(cpu_quota("1 0") == std::nullopt);
   REQUIRE(broker::usable_cpus() >= 1);
+  CHECK(broker::default_shards(1) == 1);
+  CHECK(broker::default_shards(2) == 1);
+  CHECK(broker::default_shards(16) == 15);
 }
 
 TEST_CASE("a start that was woken by a failure tells it, and one that was told to end tells nothing") {
