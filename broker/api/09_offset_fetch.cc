@@ -138,14 +138,25 @@ OffsetFetchResponse as_single(const RequestContext& ctx, ResponseGroup group, co
   return response;
 }
 
+// librdkafka, as of 2.16 (its issue 5586), takes NOT_COORDINATOR here for the end of it: it looks for the coordinator,
+// and never asks for these offsets again, so that a member that joined just before its coordinator moved reads nothing
+// as long as it lives. What is on its way when a connection ends it asks again, as every client does, and of whoever is
+// coordinator by then. Only members name partitions.
+void send_member_elsewhere(RequestContext& ctx, ErrorCode error) {
+  if (error == ErrorCode::not_coordinator || error == ErrorCode::coordinator_not_available)
+    ctx.close_connection("the coordinator of its group is not here: who asks for offsets is to look for it");
+}
+
 Awaitable<OffsetFetchResponse> handle(RequestContext& ctx, OffsetFetchRequest request) {
   const group::Stability stability = request.require_stable ? group::Stability::require_stable : group::Stability::any;
   OffsetFetchResponse response;
   if (ctx.version() >= first_with_groups) {
     keep_first_mentions(request.groups,
                         [](const RequestGroup& asked) { return std::pair(asked.group_id, asked.topics.has_value()); });
+    const bool is_of_a_member = request.groups.size() == 1 && request.groups.front().topics.has_value();
     for (RequestGroup& asked : request.groups)
       response.groups.push_back(co_await fetch_group(ctx, std::move(asked), stability));
+    if (is_of_a_member) send_member_elsewhere(ctx, response.groups.front().error_code);
     co_return response;
   }
   RequestGroup one;
@@ -157,6 +168,7 @@ Awaitable<OffsetFetchResponse> handle(RequestContext& ctx, OffsetFetchRequest re
       one.topics->push_back({.name = std::move(topic.name), .partition_indexes = std::move(topic.partition_indexes)});
   RequestGroup asked(one);
   ResponseGroup group = co_await fetch_group(ctx, std::move(asked), stability);
+  if (one.topics) send_member_elsewhere(ctx, group.error_code);
   co_return as_single(ctx, std::move(group), one);
 }
 
