@@ -194,6 +194,11 @@ class Reports(unittest.TestCase):
         self.assertIn("w, kafka: 99 of 100", report.page(result))
         self.assertIn("1 of 1 floors met", report.page(result))
 
+    def test_a_page_shows_the_charts_that_there_are(self):
+        result = {"quick": False, "versions": {"naru": "n", "kafka": "k"}, "figures": [], "runs": [], "invalid": []}
+        shown = [line for line in report.page(result, {"memory", "ratios", "of-somebody-else"}).splitlines() if line.startswith("![")]
+        self.assertEqual(shown, ["![How many times better](performance/ratios.svg)", "![Memory](performance/memory.svg)"])
+
 
 PRODUCER_SAID = """Warmup first 1000 records. Steady state results will print after the complete test summary.
 9999 records sent, 1999.8 records/sec (1.95 MB/sec), 400.0 ms avg latency, 1911.0 ms max latency.
