@@ -24,6 +24,7 @@ constexpr int32_t window_bytes = 8 << 20;
 constexpr uint32_t frame_bytes_accepted = 1 << 20;
 constexpr size_t frame_bytes_sent = 256 << 10;  // nghttp2 keeps room for the largest that it has sent
 constexpr size_t read_bytes = 64 << 10;
+constexpr int reads_per_turn = 4;  // of the loop, while each of them fills the buffer
 constexpr auto linger_max = 5s;  // a peer that was told to go does so
 
 nghttp2_nv header(std::string_view name, std::string_view value) {
@@ -231,13 +232,20 @@ Awaitable<void> Http2Call::read(std::shared_ptr<Http2Call> self) {
   self->flush();
   // Uninitialised on purpose: a stream that says little touches a page of it.
   const auto buffer = std::make_unique_for_overwrite<std::byte[]>(read_bytes);
+  int reads_left = 0;
   while (!self->is_closed_) {
-    const auto n = co_await self->socket_.read_some({buffer.get(), read_bytes});
+    common::model::Result<size_t> n = 0;
+    if (reads_left > 0) n = self->socket_.try_read({buffer.get(), read_bytes});
+    if (n && *n == 0) {
+      n = co_await self->socket_.read_some({buffer.get(), read_bytes});
+      reads_left = reads_per_turn;
+    }
     if (self->is_closed_) co_return;
     if (!n) {
       self->end({.status = self->status_, .why = n.error().message});
       co_return;
     }
+    reads_left = *n == read_bytes ? reads_left - 1 : 0;
     self->on_bytes(BytesView(buffer.get(), *n));
   }
 }

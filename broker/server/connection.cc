@@ -25,6 +25,10 @@ constexpr size_t proven_bytes_max = 2 << 20;
 static_assert(FrameBuffer::least_room == 5 * charge_step_min);  // the first two steps: nothing is moved
 // Small answers that are ready together go out together; a large one goes by itself.
 constexpr size_t answer_bytes_together = 64 << 10;
+// Requests that have come together are begun together, so that what they append goes to each follower as one: until
+// others have waited for so much.
+constexpr size_t requests_per_turn = 8;
+constexpr size_t request_bytes_per_turn = 128 << 10;
 
 uint32_t read_u32(const std::byte* p) {
   uint32_t v = 0;
@@ -144,25 +148,25 @@ Awaitable<bool> Connection::fill(std::byte* into, size_t size) {
   size_t filled = held;
   bool is_likely_there = frame_began_.has_value();  // what follows the beginning of a frame came with it, mostly
   while (filled < size && !closed_) {
-    const bool direct = size - filled >= read_ahead_bytes;
-    if (!direct && ahead_.empty()) ahead_.resize(read_ahead_bytes);
-    const std::span<std::byte> target = direct ? std::span(into + filled, size - filled) : std::span(ahead_);
+    const std::span<std::byte> rest(into + filled, size - filled);
+    const bool direct = rest.size() >= read_ahead_bytes;
+    if (ahead_.empty()) ahead_.resize(read_ahead_bytes);
     common::model::Result<size_t> n = 0;
-    if (is_likely_there) n = socket_.try_read(target);
-    if (n && *n == 0) n = co_await socket_.read_some(target);
+    // With the end of a frame comes the beginning of the next one, where that is there already.
+    if (is_likely_there) n = direct ? socket_.try_read(rest, ahead_) : socket_.try_read(ahead_);
+    if (n && *n == 0) {
+      n = co_await socket_.read_some(direct ? rest : std::span<std::byte>(ahead_));
+      turn_ = {};  // the loop has been gone through, even if the bytes were there
+    }
     if (!n) co_return false;
     is_likely_there = false;
     last_activity_ = shard_.now();
     if (!frame_began_) frame_began_ = last_activity_;
-    if (direct) {
-      filled += *n;
-      continue;
-    }
-    const size_t taken = std::min(*n, size - filled);
-    std::memcpy(into + filled, ahead_.data(), taken);
+    const size_t taken = std::min(*n, rest.size());
+    if (!direct) std::memcpy(rest.data(), ahead_.data(), taken);
     filled += taken;
-    ahead_begin_ = taken;
-    ahead_end_ = *n;
+    ahead_begin_ = direct ? 0 : taken;
+    ahead_end_ = direct ? *n - taken : *n;
   }
   co_return !closed_;
 }
@@ -204,6 +208,8 @@ Awaitable<std::shared_ptr<Connection::Slot>> Connection::read_frame() {
   }
   frame_began_.reset();
   proven_bytes_ = std::max(proven_bytes_, std::min<size_t>(length, proven_bytes_max));
+  ++turn_.requests;
+  turn_.bytes += length;
   co_return std::make_shared<Slot>(shard_, info_, std::move(charge), memory.take());
 }
 
@@ -212,6 +218,11 @@ bool Connection::may_read_on() const {
   if (in_flight_.size() >= limits_.in_flight_max) return false;
   if (mutant<"R109-reads-on-while-answers-wait">()) return true;
   return unsent_bytes_ <= limits_.unsent_bytes_max && (unsent_bytes_ == 0 || !responses_->is_short());
+}
+
+// Where nothing has been read ahead, the next read goes through the loop anyway.
+bool Connection::is_turn_over() const {
+  return ahead_begin_ != ahead_end_ && (turn_.requests >= requests_per_turn || turn_.bytes >= request_bytes_per_turn);
 }
 
 Awaitable<void> Connection::read_requests(std::shared_ptr<Connection> self) {
@@ -224,6 +235,10 @@ Awaitable<void> Connection::read_requests(std::shared_ptr<Connection> self) {
     self->shard_.spawn("request", handle(self, slot));
     if (!mutant<"R87-handles-requests-side-by-side">()) co_await slot->request.until_settled();
     slot.reset();
+    if (self->is_turn_over()) {
+      co_await common::yield_to(self->shard_);
+      self->turn_ = {};
+    }
     while (!self->closed_ && !self->may_read_on()) co_await common::until(self->room_);
   }
 }

@@ -167,6 +167,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Awaitable<std::shared_ptr<Slot>> read_frame();
   [[nodiscard]] std::vector<std::shared_ptr<Slot>> ready_answers() const;
   [[nodiscard]] bool may_read_on() const;
+  [[nodiscard]] bool is_turn_over() const;
   [[nodiscard]] bool has_peer_gone();
   void end_requests();
   Awaitable<bool> fill(std::byte* into, size_t size);
@@ -196,6 +197,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   size_t ahead_begin_ = 0;
   size_t ahead_end_ = 0;
   size_t proven_bytes_ = 0;  // the largest frame that came in full, within bounds
+  // What has been begun since the loop was last gone through.
+  struct Turn {
+    size_t requests = 0;
+    size_t bytes = 0;
+  };
+  Turn turn_;
 };
 
 }  // namespace broker::server

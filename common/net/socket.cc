@@ -4,6 +4,8 @@
 
 #include <netinet/tcp.h>
 
+#include <array>
+
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -77,9 +79,11 @@ Awaitable<Result<size_t>> Socket::read_some(std::span<std::byte> into) {
   co_return n;
 }
 
-Result<size_t> Socket::try_read(std::span<std::byte> into) {
+Result<size_t> Socket::try_read(std::span<std::byte> into, std::span<std::byte> beyond) {
   boost::system::error_code error;
-  const size_t n = impl_->socket.read_some(asio::buffer(into.data(), into.size()), error);
+  const std::array<asio::mutable_buffer, 2> both{asio::mutable_buffer(into.data(), into.size()),
+                                                 asio::mutable_buffer(beyond.data(), beyond.size())};
+  const size_t n = beyond.empty() ? impl_->socket.read_some(both.front(), error) : impl_->socket.read_some(both, error);
   if (error == asio::error::would_block || error == asio::error::try_again) return size_t{0};
   if (error == asio::error::eof) return model::fail(ErrorCode::network_exception, "closed by peer");
   if (error) return model::fail(ErrorCode::network_exception, error.message());

@@ -31,8 +31,8 @@ class Socket {
 
   // At least one byte, or an error; end of file is network_exception with the message "closed by peer".
   Awaitable<model::Result<size_t>> read_some(std::span<std::byte> into);
-  // The same without waiting; 0: nothing is there now.
-  model::Result<size_t> try_read(std::span<std::byte> into);
+  // The same without waiting; 0: nothing is there now. What is there beyond `into` goes to `beyond`, and counts.
+  model::Result<size_t> try_read(std::span<std::byte> into, std::span<std::byte> beyond = {});
   // Everything, or an error. The chain must stay alive until then (the caller's frame holds it).
   Awaitable<model::Result<void>> write(const model::BufferChain& data);
 

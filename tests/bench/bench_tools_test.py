@@ -8,6 +8,7 @@ sys.path[:0] = [str(HERE.parents[1] / "scripts" / "lib"), str(HERE)]
 
 import catalogue  # noqa: E402
 import contention  # noqa: E402
+import cpu_classes  # noqa: E402
 import create_partitions  # noqa: E402
 import instructions  # noqa: E402
 import java_clients  # noqa: E402
@@ -204,6 +205,11 @@ class Reports(unittest.TestCase):
         self.assertIn("w, kafka: 99 of 100", report.page(result))
         self.assertIn("1 of 1 floors met", report.page(result))
 
+    def test_a_page_shows_the_charts_that_there_are(self):
+        result = {"quick": False, "versions": {"naru": "n", "kafka": "k"}, "figures": [], "runs": [], "invalid": []}
+        shown = [line for line in report.page(result, {"memory", "ratios", "of-somebody-else"}).splitlines() if line.startswith("![")]
+        self.assertEqual(shown, ["![How many times better](performance/ratios.svg)", "![Memory](performance/memory.svg)"])
+
 
 PRODUCER_SAID = """Warmup first 1000 records. Steady state results will print after the complete test summary.
 9999 records sent, 1999.8 records/sec (1.95 MB/sec), 400.0 ms avg latency, 1911.0 ms max latency.
@@ -236,6 +242,48 @@ class WhatToolsSay(unittest.TestCase):
     def test_what_is_in_memory_is_not_cold(self):
         self.assertEqual(contention.resident_share("  4096 16384\n0 16384\n"), 0.125)
         self.assertEqual(contention.resident_share(""), 1.0)
+
+
+SAMPLES = """shard-0 15684
+\tffffffff82200cb1 _raw_spin_unlock_irq ([kernel.kallsyms])
+\tffffffff8158e5cc filemap_add_folio ([kernel.kallsyms])
+\tffffffff816b7a49 do_pwritev ([kernel.kallsyms])
+\tffffffff82000130 entry_SYSCALL_64_after_hwframe ([kernel.kallsyms])
+\t           fdff8 pwritev64 (/usr/lib/x86_64-linux-gnu/libc.so.6)
+\t          992aba common::disk::(anonymous namespace)::KernelFile::write_at (/opt/naru)
+
+shard-0 15684
+\tffffffff81c00001 tcp_v4_rcv ([kernel.kallsyms])
+\tffffffff81c00002 __do_softirq ([kernel.kallsyms])
+\tffffffff81c00003 __sys_sendmsg ([kernel.kallsyms])
+\t           fdff8 sendmsg (/usr/lib/x86_64-linux-gnu/libc.so.6)
+
+shard-1 15685
+\t           98109 _int_malloc (/usr/lib/x86_64-linux-gnu/libc.so.6)
+
+shard-1 15685
+\t            1234 nghttp2_session_mem_recv (/usr/lib/x86_64-linux-gnu/libnghttp2.so.14.24.1)
+\t          795ae3 broker::replication::Http2Call::on_bytes (/opt/naru)
+
+shard-1 15685
+\t          795ae3 broker::partition::Partition::take (/opt/naru)
+
+"""
+COUNTS = """# started on Sun Nov 29 19:22:00 2026
+
+17505,,syscalls:sys_enter_recvfrom,360420000,100.00,,
+<not counted>,,syscalls:sys_enter_futex,0,100.00,,
+"""
+
+
+class Classes(unittest.TestCase):
+    def test_a_sample_belongs_to_its_system_call_or_to_the_function_that_runs(self):
+        found = [cpu_classes.class_of(stack).split()[0] for stack in cpu_classes.samples(SAMPLES)]
+        self.assertEqual(found, ["writing", "sending", "allocation", "HTTP/2,", "everything"])
+        self.assertEqual(set(cpu_classes.shares(SAMPLES).values()), {0.2})
+
+    def test_what_was_not_counted_is_not_a_count(self):
+        self.assertEqual(cpu_classes.calls(COUNTS), {"recvfrom": 17505})
 
 
 class Limits(unittest.TestCase):

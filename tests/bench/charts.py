@@ -25,7 +25,8 @@ def save(figure, path):
 
 def ratios(rows, path):
     """How many times better Naru is: median and spread of each figure, and the floor where there is one."""
-    rows = [r for r in rows if r["ratios"]][::-1]
+    # Records a second are in the ratio of the bytes a second.
+    rows = [r for r in rows if r["ratios"] and r["unit"] != "records/s"][::-1]
     medians = [statistics.median(r["ratios"]) for r in rows]
     spread = [[m - min(r["ratios"]) for m, r in zip(medians, rows)], [max(r["ratios"]) - m for m, r in zip(medians, rows)]]
     figure, axes = pyplot.subplots(figsize=(7.5, 0.26 * len(rows) + 0.8))
@@ -66,6 +67,8 @@ def pairs(rows, path, label):
 def main():
     result, folder = json.loads(pathlib.Path(sys.argv[1]).read_text()), pathlib.Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
+    for outdated in folder.glob("*.svg"):
+        outdated.unlink()
     rows = result["figures"]
     ratios(rows, folder / "ratios.svg")
     for name, unit, word, label in (("cpu", "s/GB", "CPU", "CPU seconds of all brokers per GB of payload"),

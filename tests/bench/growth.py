@@ -148,6 +148,6 @@ def open_things(cluster):
 def grown(quick, megabytes):
     """Everything, or the ends of each series."""
     many = [1, 10, 100, 1000] + ([] if quick else [10_000])
-    return [*partitions(many, megabytes), *spread(many if quick else many[:-1], megabytes),
+    return [*partitions(many, megabytes), *spread(many, megabytes),
             *connections([1, 10, 100, 1000] + ([] if quick else [5000]), megabytes), *brokers([1, 3] if quick else [1, 2, 3, 4, 5], megabytes),
             *records([1, 100, 10_000, 1_000_000, 10_000_000] if quick else [10 ** n for n in range(8)], megabytes)]

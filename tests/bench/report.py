@@ -85,8 +85,11 @@ def merged(several):
             "figures": list(rows.values()), "invalid": [i for result in several for i in result["invalid"]]}
 
 
-def page(result):
-    """What docs/performance.md shows of an accepted result."""
+CHARTS = {"ratios": "How many times better", "cpu": "CPU for a GB", "latency": "Latency", "memory": "Memory"}
+
+
+def page(result, charts=("ratios",)):
+    """What docs/performance.md shows of an accepted result, with those charts of which there is a picture."""
     lines = [f"{result['versions']['naru']} beside {result['versions']['kafka']}.", ""]
     for run in result["runs"]:
         where = run["machine"]
@@ -96,7 +99,10 @@ def page(result):
         lines.append("")
         lines.append(f"Invalid rounds, which count for nothing: {len(result['invalid'])} ("
                      + "; ".join(sorted({f"{i['workload']}, {i['side']}: {i['why']}" for i in result["invalid"]})) + ").")
-    lines += ["", markdown(result["figures"]), "", summary(result) + ".", "", "![How many times better](performance/ratios.svg)"]
+    lines += ["", markdown(result["figures"]), "", summary(result) + "."]
+    for name, title in CHARTS.items():
+        if name in charts:
+            lines += ["", f"![{title}](performance/{name}.svg)"]
     return "\n".join(lines)
 
 

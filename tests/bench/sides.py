@@ -74,6 +74,7 @@ class Side:
 
 class Naru(Side):
     name = "naru"
+    image = "naru"  # as deploy/docker/build calls it
 
     def make_cluster(self, brokers=3):
         # None takes the tests' own line away: the default is one shard for each processor.
@@ -91,6 +92,7 @@ class Naru(Side):
 
 class Kafka(Side):
     name = "kafka"
+    image = f"apache/kafka:{VERSION}"
 
     def prepare(self, cluster):
         cluster.format()

@@ -1,7 +1,9 @@
 """Workloads without a load: what it takes to start, to hold partitions and connections, and to be idle."""
 import contextlib
 import json
+import shutil
 import socket
+import subprocess
 import time
 
 from clients import DEBIAN_PYTHON, first_write, output_of
@@ -74,6 +76,7 @@ class Memory(Workload):
                         Figure(f"{name}/idle-anonymous", "of this, not backed by files", "MB"),
                         Figure(f"{name}/idle-cores", "broker CPU, idle", "cores"),
                         Figure(f"{name}/partitions", f"memory of the largest broker, {count}", "MB"),
+                        Figure(f"{name}/partitions-anonymous", "of this, not backed by files", "MB"),
                         Figure(f"{name}/per-partition", f"memory of all brokers for each of {count}", "KB"),
                         Figure(f"{name}/partitions-cores", f"broker CPU, {count}, idle", "cores"))
 
@@ -84,8 +87,8 @@ class Memory(Workload):
             values = {"idle": max(idle), "idle-anonymous": max(memory_of(cluster, "RssAnon")), "idle-cores": idle_cores(cluster)}
             make_partitions(cluster, "many", self.partitions)
             full = settled_memory(cluster)
-            values |= {"partitions": max(full), "per-partition": (sum(full) - sum(idle)) * 1000 / self.partitions,
-                       "partitions-cores": idle_cores(cluster)}
+            values |= {"partitions": max(full), "partitions-anonymous": max(memory_of(cluster, "RssAnon")),
+                       "per-partition": (sum(full) - sum(idle)) * 1000 / self.partitions, "partitions-cores": idle_cores(cluster)}
         return {f"{self.name}/{key}": value for key, value in values.items()}
 
 
@@ -122,13 +125,25 @@ class IdleConnections(Workload):
             return {f"{self.name}/memory": (sum(after) - sum(before)) * 1000 / self.connections, f"{self.name}/cores": idle_cores(cluster)}
 
 
+def image_bytes(name):
+    """None: there is no engine, or it does not have the image."""
+    if shutil.which("docker") is None:
+        return None
+    told = subprocess.run(["docker", "image", "inspect", "--format", "{{.Size}}", name], capture_output=True, text=True, check=False)
+    return int(told.stdout) if told.returncode == 0 else None
+
+
 class Size(Workload):
-    """The program as it is installed, against Kafka's jars; the JVM that they need comes on top."""
+    """The program as it is installed, against Kafka's jars; the JVM that they need comes on top. And the images of both, where
+    an engine has them."""
 
     def __init__(self, name, about, scale=1.0):
         super().__init__(scale)
         self.name, self.about, self.rounds_max = name, about, 1
-        self.figures = (Figure(f"{name}/program", "stripped binary; Kafka's jars without a JVM", "MB"),)
+        self.figures = (Figure(f"{name}/program", "stripped binary; Kafka's jars without a JVM", "MB"),
+                        Figure(f"{name}/image", "container image, unpacked", "MB"))
 
     def round(self, side):
-        return {f"{self.name}/program": side.program_bytes() / 1e6}
+        values = {f"{self.name}/program": side.program_bytes() / 1e6}
+        image = image_bytes(side.image)
+        return values if image is None else values | {f"{self.name}/image": image / 1e6}

@@ -6,7 +6,7 @@ import statistics
 import time
 
 from clients import run_load
-from kernel import TICKS
+from kernel import TICKS, memory_of
 from measure import Figure, Invalid, all_acknowledged, enough_cpu, rate_was_kept
 
 
@@ -39,15 +39,15 @@ class Throughput(Workload):
         self.megabytes, self.consume, self.producers = megabytes, consume, producers
         floors = floors or {}
         figures = [Figure(f"{name}/produce-cpu", f"broker CPU per GB produced, {about}", "s/GB", floor=floors.get("produce-cpu")),
-                   Figure(f"{name}/produce-rate", f"produced, {about}", "MB/s", True, floor=floors.get("produce-rate"))]
-        if record_bytes < 1000:
-            figures.append(Figure(f"{name}/produce-records", f"produced, {about}", "records/s", True))
+                   Figure(f"{name}/produce-rate", f"produced, {about}", "MB/s", True, floor=floors.get("produce-rate")),
+                   Figure(f"{name}/produce-records", f"produced, {about}", "records/s", True)]
         if consume:
             figures += [Figure(f"{name}/consume-cpu", f"broker CPU per GB consumed, {about}", "s/GB", floor=floors.get("consume-cpu")),
                         Figure(f"{name}/consume-rate", f"consumed, {about}", "MB/s", True)]
         self.memory = memory
         if memory:
-            figures.append(Figure(f"{name}/memory", f"memory of the largest broker after this, {about}", "MB", floor=memory))
+            figures += [Figure(f"{name}/memory", f"memory of the largest broker after this, {about}", "MB", floor=memory),
+                        Figure(f"{name}/memory-anonymous", "of this, not backed by files", "MB")]
         self.figures = tuple(figures)
         self.warm_by = f"{name}/produce-cpu"
 
@@ -68,7 +68,7 @@ class Throughput(Workload):
             if self.consume:
                 values.update(self.read(side, where, done["acked"], gigabytes))
             if self.memory:
-                values["memory"] = max(side.settled_memory())
+                values |= {"memory": max(side.settled_memory()), "memory-anonymous": max(memory_of(side.cluster, "RssAnon"))}
         return {f.key: values[f.key.split("/")[1]] for f in self.figures}
 
     @staticmethod

@@ -1,6 +1,8 @@
 // The framing layer against a plain blocking socket: order of answers, limits, bad lengths.
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -31,7 +33,8 @@ namespace {
 
 // Answers with the request itself. "hold" waits for "free" after settling its order, "slow" before; "turn" waits until
 // those before it are answered; "bye" closes, "last" after its answer; "much" asks for memory first; "room" is told
-// whether that is scarce; "poll" waits, with its order unsettled, for news that never come.
+// whether that is scarce; "poll" waits, with its order unsettled, for news that never come. What begins with "mark" has
+// the shard note how many have begun when it comes to what was left for it.
 struct EchoBroker {
   explicit EchoBroker(ServerLimits limits = {}) {
     shard = common::make_thread_shard(0, clock, "shard");
@@ -73,6 +76,7 @@ struct EchoBroker {
       begun.emplace_back("turn comes");
       ++turns;
     }
+    if (frame.text().starts_with("mark")) shard->post([this] { begun_at_mark = begun_count.load(); });
     if (frame.text() == "free") freed->set();
     if (frame.text() == "room")
       co_return Outcome{.kind = Outcome::Kind::answer,
@@ -95,6 +99,7 @@ struct EchoBroker {
   common::SystemClock clock;
   std::vector<std::string> begun;  // on the shard
   std::atomic<int> begun_count = 0;
+  std::atomic<int> begun_at_mark = 0;
   std::atomic<int> turns = 0;
   std::atomic<int> answered_polls = 0;
   std::atomic<int> abandoned_polls = 0;
@@ -133,6 +138,14 @@ class Client {
     return std::string(reinterpret_cast<const char*>(&n), 4) + payload;
   }
   void send(const std::string& payload) { send_raw(framed(payload)); }
+  // Until all that was sent lies in the server's receive buffer.
+  void await_delivery() const {
+    int outstanding = 1;
+    while (outstanding > 0) {
+      REQUIRE(::ioctl(fd_, SIOCOUTQ, &outstanding) == 0);
+      std::this_thread::yield();
+    }
+  }
   // It sends no more, and still reads.
   void end() { REQUIRE(::shutdown(fd_, SHUT_WR) == 0); }
   // nullopt: closed by the server.
@@ -204,6 +217,37 @@ TEST_CASE("a request is not begun before the one ahead of it has settled the ord
   CHECK(client.receive() == "slow");
   CHECK(client.receive() == "next");
   CHECK(broker.begun == std::vector<std::string>{"slow", "slow ends", "next"});
+}
+
+TEST_CASE("requests that have come together are begun together, so many that others do not wait long") {
+  const auto [requests, bytes, together] = GENERATE(table<int, size_t, int>({{5, 600, 5}, {12, 600, 8}, {3, 5000, 3}}));
+  CAPTURE(requests, bytes);
+  EchoBroker broker;
+  Client client(broker.server->port("PLAINTEXT"));
+  client.send("slow");  // what follows is not read while this is not settled
+  while (broker.begun_count == 0) std::this_thread::yield();
+  std::vector<std::string> asked{"mark" + std::string(bytes, 'x')};
+  for (int i = 1; i < requests; ++i) asked.push_back(std::to_string(1000 + i) + std::string(bytes, 'y'));
+  std::string all;
+  for (const std::string& payload : asked) all += Client::framed(payload);
+  client.send_raw(all);
+  client.await_delivery();
+  broker.shard->post([&] { broker.freed->set(); });
+  CHECK(client.receive() == "slow");
+  for (const std::string& payload : asked) CHECK(client.receive() == payload);
+  CHECK(broker.begun_at_mark == 1 + together);
+}
+
+TEST_CASE("large requests that have come together are begun a few at a time") {
+  EchoBroker broker;
+  Client client(broker.server->port("PLAINTEXT"));
+  const std::string first = "mark" + std::string(40'000, 'x');
+  const std::string later(40'000, 'y');
+  client.send_raw(Client::framed(first) + Client::framed(later) + Client::framed(later) + Client::framed(later) +
+                  Client::framed(later) + Client::framed(later));
+  CHECK(client.receive() == first);
+  for (int i = 0; i < 5; ++i) CHECK(client.receive() == later);
+  CHECK(broker.begun_at_mark <= 4);  // however many lie there
 }
 
 TEST_CASE("who waits for its turn gets it when everything before is answered, and holds up nobody behind (R87)") {
