@@ -335,7 +335,7 @@ void LeaderFetchSession::give_up_cold_read(Slot& slot) {
   if (prepaid > 0) options_.throttle->give_back(prepaid);
   if (std::exchange(slot.cold_read, 0) == 0) return;
   bytes_unanswered_ -= std::exchange(slot.reserved_bytes, 0);
-  if (!ready_.empty()) on_work_();
+  on_work_();  // whoever waits for the credit
 }
 
 void LeaderFetchSession::on_cold_read(uint32_t number, uint64_t read, uint64_t generation,
