@@ -101,11 +101,11 @@ void Log::Impl::cut_epochs(Changed changed) {
 // batches, or after a segment's base, would look like damage to recovery.
 IoResult<void> Log::Impl::begin_at_log_start() {
   NARU_CHECK(segments.size() == 1, "{} segments below the log start", segments.size());
-  auto made = make_segment(log_start, active().created);
-  if (!made) return tl::unexpected(made.error());
-  // Also what a job is still to remove.
+  // Also what a job is still to remove. First: without a descriptor nothing is to be begun.
   auto entries = disk.list(directory);
   if (!entries) return tl::unexpected(entries.error());
+  auto made = make_segment(log_start, active().created);
+  if (!made) return tl::unexpected(made.error());
   for (const disk::DirectoryEntry& entry : *entries) {
     const auto base = offset_in_name(entry.name, log_suffix);
     if (!base || *base == log_start) continue;
@@ -133,9 +133,11 @@ IoResult<Log::Impl::Cut> Log::Impl::cut_last_segment(Offset offset) {
   auto end = cut_segment(active(), offset);
   if (!end) return tl::unexpected(end.error());
   if (!*end) return Cut::impossible;
+  // The end only once what lies behind it is gone: the next append would come after that in the file.
+  if (**end < log_start) {
+    if (auto begun = begin_at_log_start(); !begun) return tl::unexpected(begun.error());
+  }
   log_end = std::max(**end, log_start);
-  if (**end >= log_start) return Cut::done;
-  if (auto begun = begin_at_log_start(); !begun) return tl::unexpected(begun.error());
   return Cut::done;
 }
 
