@@ -144,6 +144,8 @@ void Partition::assign(const Assignment& assignment) {
     } else {
       if (!mutant<"R41-does-not-say-what-it-has-seen">()) tell_position();  // it carries the partition epoch (R41)
     }
+  } else if (tracker_ && assignment.recorded.partition_epoch == partition_epoch_) {
+    perform(tracker_->on_recorded(assignment.recorded, shard_.now()));  // perhaps the answer to a proposal came first
   }
   for_observers([](FollowerObserver& o, uint32_t slot) { o.on_role(slot); });
 }
