@@ -70,7 +70,8 @@ Result<void> Log::Impl::cut_batches(Offset offset) {
   if (offset >= log_end) return {};
   auto cut = cut_last_segment(offset);
   if (!cut) {
-    if (cut.error().fault != IoFault::exhausted) set_failed(cut.error());
+    // A full disk (R81), or a lack of descriptors: nothing has changed, and it is asked for again.
+    if (!disk::may_pass(cut.error().fault)) set_failed(cut.error());
     return disk::storage_error(cut.error());
   }
   if (*cut == Cut::impossible) {
@@ -109,7 +110,10 @@ IoResult<void> Log::Impl::begin_at_log_start() {
   for (const disk::DirectoryEntry& entry : *entries) {
     const auto base = offset_in_name(entry.name, log_suffix);
     if (!base || *base == log_start) continue;
-    if (auto renamed = rename_to_deleted(*base); !renamed) return renamed;
+    if (auto renamed = rename_to_deleted(*base); !renamed) {
+      set_failed(renamed.error());  // half done
+      return renamed;
+    }
   }
   segments.back() = std::move(*made);
   names_dirty = true;
@@ -123,6 +127,8 @@ IoResult<void> Log::Impl::rename_to_deleted(Offset base) {
     const std::string name = path(base, suffix);
     removal.paths.push_back(name + std::string(deleted_suffix));
     auto renamed = disk.rename(name, removal.paths.back());
+    // R81: a longer name may want room where there is none.
+    if (!renamed && renamed.error().fault == IoFault::no_space) renamed = disk.remove_file(name);
     if (!renamed && renamed.error().fault != IoFault::not_found) return renamed;
   }
   removals.push_back(std::move(removal));
