@@ -424,6 +424,8 @@ void Broker::stop() {
     run_on(*controller_shard_, [] {});
     common::stop_shard(*controller_shard_);
   }
+  // A topic of many gigabytes that was just deleted would hold up the next start of this broker.
+  disk_pool_.leave_removals();
   log_.info("stopped");
 }
 

@@ -163,6 +163,8 @@ IsrEffects IsrTracker::on_tick(const std::vector<std::pair<BrokerId, Instant>>& 
 
 IsrEffects IsrTracker::on_recorded(const RecordedPartition& recorded, Instant now) {
   IsrEffects effects;
+  // An answer that came first does not say who is only being added.
+  if (recorded.partition_epoch == partition_epoch_) adding_ = recorded.adding;
   if (recorded.partition_epoch <= partition_epoch_ && !mutant<"R54-applies-older-metadata">()) return effects;  // R54
   adopt(recorded, now);
   propose(effects, Laggards::kept, now);

@@ -120,7 +120,8 @@ class IsrTracker {
   // `spoken_at`: when each follower's stream last said anything; a follower whose last position is our log end is
   // caught up as of then (R52). Proposes to drop laggards, re-sends a proposal that failed retriably (R53).
   [[nodiscard]] IsrEffects on_tick(const std::vector<std::pair<BrokerId, Instant>>& spoken_at, Instant now);
-  // A committed record from the metadata log; older or equal partition epochs change nothing (R54).
+  // A committed record from the metadata log; older or equal partition epochs change nothing (R54), but for how many
+  // are being added.
   [[nodiscard]] IsrEffects on_recorded(const RecordedPartition& recorded, Instant now);
   // The controller's answer to our proposal, `replicas` not looked at: an equal partition epoch ends the pending state
   // too (R54).

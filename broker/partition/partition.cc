@@ -144,6 +144,8 @@ void Partition::assign(const Assignment& assignment) {
     } else {
       if (!mutant<"R41-does-not-say-what-it-has-seen">()) tell_position();  // it carries the partition epoch (R41)
     }
+  } else if (tracker_ && assignment.recorded.partition_epoch == partition_epoch_) {
+    perform(tracker_->on_recorded(assignment.recorded, shard_.now()));  // perhaps the answer to a proposal came first
   }
   for_observers([](FollowerObserver& o, uint32_t slot) { o.on_role(slot); });
 }
@@ -363,6 +365,9 @@ void Partition::on_proposal_answer(LeaderEpoch epoch, PartitionEpoch expected, R
     return;
   }
   if (answer->leader_epoch != epoch) return;  // the metadata log will say what became of us (R54)
+  // Its record has come first, and another proposal may be under way since: whom that one adds counts on (R47, R53).
+  const bool is_news = answer->partition.partition_epoch > tracker_->partition_epoch();
+  if (!is_news && !tracker_->proposes_at(expected)) return;
   const BrokerIds before = tracker_->isr();
   partition_epoch_ = std::max(partition_epoch_, answer->partition.partition_epoch);
   perform(tracker_->on_proposal_recorded(answer->partition, shard_.now()));

@@ -1,6 +1,9 @@
 // The leader's part: appends, acknowledgements, followers' positions, DeleteRecords.
 #include <algorithm>
+#include <cstddef>
+#include <map>
 #include <utility>
+#include <vector>
 
 #include "broker/partition/partition.h"
 #include "broker/partition/partition_detail.h"
@@ -120,13 +123,21 @@ bool Partition::is_own_gap(const common::records::BatchFacts& batch) const {
 }
 
 void Partition::note_unwritten(const common::records::ProducerStamp& first) {
-  constexpr size_t producers_max = 1000;
+  constexpr size_t producers_max = 10'000;
   const auto found = unwritten_.find(first.id);
   if (found != unwritten_.end() && found->second.first.epoch == first.epoch) {
     found->second.at = shard_.now();  // the first one counts
     return;
   }
-  if (unwritten_.size() >= producers_max) unwritten_.clear();
+  if (unwritten_.size() >= producers_max) {
+    // Those refused last are the ones whose next batches may be on their way.
+    std::vector<Instant> refused_at;
+    refused_at.reserve(unwritten_.size());
+    for (const auto& [id, unwritten] : unwritten_) refused_at.push_back(unwritten.at);
+    const auto median = refused_at.begin() + static_cast<std::ptrdiff_t>(refused_at.size() / 2);
+    std::nth_element(refused_at.begin(), median, refused_at.end());
+    std::erase_if(unwritten_, [&](const auto& entry) { return entry.second.at <= *median; });
+  }
   unwritten_.insert_or_assign(first.id, Unwritten{first, shard_.now()});
 }
 

@@ -185,6 +185,7 @@ void LeaderFetchSession::resolve(uint32_t number) {
   if (found == slot.replica && found) return;
   forget_unresolved(number);
   if (slot.replica) slot.replica->detach(*this, number);
+  give_up_cold_read(slot);
   slot.replica = std::move(found);
   if (slot.replica) {
     slot.replica->attach(*this, number);
@@ -239,7 +240,7 @@ void LeaderFetchSession::enqueue(uint32_t number) {
   // What is no feeding, such as a refusal, does not wait for a throttle, which may take minutes.
   const bool is_fed = slot.standing == Standing::matching && !slot.verdict.in_sync;
   if (!is_fed && slot.in_ready_queue && std::erase(throttled_, number) > 0) slot.in_ready_queue = false;
-  if (slot.in_ready_queue || slot.unanswered != 0 || slot.reading_cold) return;
+  if (slot.in_ready_queue || slot.unanswered != 0 || slot.cold_read != 0) return;
   slot.in_ready_queue = true;
   ready_.push_back(number);
   on_work_();
@@ -255,7 +256,7 @@ void LeaderFetchSession::note_high_watermark(uint32_t number) {
 
 void LeaderFetchSession::answer(uint32_t number, LeaderFrame& frame, size_t& frame_bytes, Instant now) {
   Slot& slot = *slots_[number];
-  if (slot.unanswered != 0 || slot.reading_cold || slot.standing == Standing::unknown || !slot.replica) return;
+  if (slot.unanswered != 0 || slot.cold_read != 0 || slot.standing == Standing::unknown || !slot.replica) return;
   const partition::LeaderView view = slot.replica->leader_view();
   SlotAnswer answer{.slot = number, .number = last_answer_ + 1};
   answer.answer = {.asked = slot.position.ask,
@@ -314,22 +315,34 @@ bool LeaderFetchSession::fill(uint32_t number, SlotAnswer& answer, Instant now) 
 // memory until it is their turn.
 void LeaderFetchSession::start_cold_read(uint32_t number, Instant now) {
   Slot& slot = *slots_[number];
-  slot.reading_cold = true;
+  slot.cold_read = ++last_cold_read_;
   slot.reserved_bytes = read_bytes(slot);
   bytes_unanswered_ += slot.reserved_bytes;
   slot.prepaid_bytes = is_throttled(slot) ? slot.reserved_bytes : 0;
   pay(slot, slot.reserved_bytes, now);
   slot.replica->read_cold_for_follower(
       follower_.node_id, slot.position.ask.fetch_offset, slot.reserved_bytes,
-      [self = self_, number, generation = slot.generation](Result<BufferChain> records) {
-        if (*self != nullptr) (*self)->on_cold_read(number, generation, std::move(records));
+      [self = self_, number, read = slot.cold_read, generation = slot.generation](Result<BufferChain> records) {
+        if (*self != nullptr) (*self)->on_cold_read(number, read, generation, std::move(records));
       });
 }
 
-void LeaderFetchSession::on_cold_read(uint32_t number, uint64_t generation, Result<BufferChain> records) {
+// Of a replica that is not there any more: a log that is gone answers nothing. What is asked for now may be read of
+// another one.
+void LeaderFetchSession::give_up_cold_read(Slot& slot) {
+  slot.cold_records = {};
+  const size_t prepaid = std::exchange(slot.prepaid_bytes, 0);
+  if (prepaid > 0) options_.throttle->give_back(prepaid);
+  if (std::exchange(slot.cold_read, 0) == 0) return;
+  bytes_unanswered_ -= std::exchange(slot.reserved_bytes, 0);
+  on_work_();  // whoever waits for the credit
+}
+
+void LeaderFetchSession::on_cold_read(uint32_t number, uint64_t read, uint64_t generation,
+                                      Result<BufferChain> records) {
   Slot* slot = find(number);
-  if (slot == nullptr) return;
-  slot->reading_cold = false;
+  if (slot == nullptr || slot->cold_read != read) return;
+  slot->cold_read = 0;
   bytes_unanswered_ -= std::exchange(slot->reserved_bytes, 0);
   // Most partitions are smaller than what is read at once.
   const size_t found = records ? records->size() : 0;

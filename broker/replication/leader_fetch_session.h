@@ -101,7 +101,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
     bool has_position = false;
     bool in_ready_queue = false;  // or among the paced or throttled
     bool high_watermark_noted = false;
-    bool reading_cold = false;
+    uint64_t cold_read = 0;  // which one is under way; 0: none
     Standing standing = Standing::unknown;
     partition::PositionVerdict verdict;
     partition::ReplicaPosition position;
@@ -180,7 +180,8 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   void answer(uint32_t number, LeaderFrame& frame, size_t& frame_bytes, Instant now);
   bool fill(uint32_t number, SlotAnswer& answer, Instant now);
   void start_cold_read(uint32_t number, Instant now);
-  void on_cold_read(uint32_t number, uint64_t generation, common::model::Result<BufferChain> records);
+  void on_cold_read(uint32_t number, uint64_t read, uint64_t generation, common::model::Result<BufferChain> records);
+  void give_up_cold_read(Slot& slot);
   void collect_high_watermarks(LeaderFrame& frame);
 
   const FollowerHello follower_;
@@ -200,6 +201,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   uint64_t last_received_ = 0;
   uint64_t last_sent_ = 0;
   uint64_t last_answer_ = 0;
+  uint64_t last_cold_read_ = 0;
   Instant last_heard_;
   std::shared_ptr<LeaderFetchSession*> self_;  // null inside once destroyed: cold reads come back late
 };

@@ -574,8 +574,10 @@ class KernelDisk final : public Disk {
 
   void offload(Job kind, std::function<IoResult<void>()> job, Done<void> done) override {
     table_->jobs.begin();
-    auto work = [table = table_, poster = poster_, job = std::move(job), done = std::move(done)]() mutable {
-      auto result = job();
+    auto work = [table = table_, poster = poster_, pool = &pool_, kind, job = std::move(job),
+                 done = std::move(done)]() mutable {
+      const bool is_left = kind == Job::removals && pool->leaves_removals();
+      auto result = is_left ? IoResult<void>() : job();
       job = nullptr;
       (*poster)([done = std::move(done), result = std::move(result)] { done(result); });
       table->jobs.end();

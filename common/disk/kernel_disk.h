@@ -3,6 +3,7 @@
 // hold none that others need.
 // A DiskPool is thread-safe and shared by the disks of all shards; each shard makes a KernelDisk of its own.
 #pragma once
+#include <atomic>
 #include <memory>
 
 #include "common/disk/disk.h"
@@ -19,6 +20,10 @@ class DiskPool {
   };
   explicit DiskPool(Options options);
   ~DiskPool();  // finishes what is queued
+  // The process ends: removals that have not begun are left to the next start, which finds what is to go. They count as
+  // done.
+  void leave_removals() { leaves_removals_ = true; }
+  [[nodiscard]] bool leaves_removals() const { return leaves_removals_; }
   void run_sync(std::function<void()> job);
   void run_sync_next(std::function<void()> job);  // before what waits
   void run_read(std::function<void()> job);
@@ -26,6 +31,7 @@ class DiskPool {
 
  private:
   class Workers;
+  std::atomic<bool> leaves_removals_ = false;
   std::unique_ptr<Workers> sync_;
   std::unique_ptr<Workers> read_;
   std::unique_ptr<Workers> removal_;

@@ -6,7 +6,7 @@
 //   offset-gaps                     empty: batches may be missing between others (compaction); elsewhere that is damage
 //   never-in-sync                   empty: made in the place of a copy that the cluster looks for; in no ISR since
 //   restart-at                      the log is being emptied and goes on at the offset inside (R67)
-//   *.deleted, *.cleaned, *.tmp     left-overs: removed at the next open (R80)
+//   *.deleted, *.cleaned, *.tmp     left-overs: removed at the next open, large ones soon after it (R80)
 //   *.log.swap                      a complete replacement for all segments in its range of offsets: takes their place
 //                                   at the next open (R80)
 #pragma once

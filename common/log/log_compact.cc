@@ -172,15 +172,22 @@ class LogCompaction final : public Compaction {
     return at;
   }
 
+  // A log that is destroyed, as its topic is deleted, answers nothing any more. Whoever waited for ever would keep the
+  // broker's turn, and no other log would be compacted.
   void replace(Done done) {
     const auto at = find_group();
     if (!at) return give_up(done, is_void());
-    log_.replace_segments(*at, group_.count, cleaner_->take_segment(),
-                          [this, alive = std::weak_ptr(alive_), done = std::move(done)](const IoResult<void>& result) {
-                            if (alive.expired()) return;
-                            if (!result) return give_up(done, disk::storage_error(result.error()));
-                            on_piece(true, done);
-                          });
+    hold_->on_log_gone = [this, alive = std::weak_ptr(alive_), done] {
+      if (!alive.expired()) give_up(done, is_void());
+    };
+    log_.replace_segments(
+        *at, group_.count, cleaner_->take_segment(),
+        [this, alive = std::weak_ptr(alive_), hold = hold_, done = std::move(done)](const IoResult<void>& result) {
+          hold->on_log_gone = nullptr;
+          if (alive.expired()) return;
+          if (!result) return give_up(done, disk::storage_error(result.error()));
+          on_piece(true, done);
+        });
   }
 
   void on_fault(const CleanFault& fault, const Done& done) {

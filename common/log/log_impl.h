@@ -7,6 +7,8 @@
 #pragma once
 #include <array>
 #include <deque>
+#include <functional>
+#include <utility>
 
 #include "common/log/batch_scan.h"
 #include "common/log/compaction.h"
@@ -48,7 +50,10 @@ class Log::Impl {
         directory(std::move(d)),
         config(c),
         tail(environment.tail_cache) {}
-  ~Impl() { *alive = false; }
+  ~Impl() {
+    alive.reset();  // from here on nothing of what was asked for comes back
+    if (compacting && compacting->on_log_gone) std::exchange(compacting->on_log_gone, nullptr)();
+  }
 
   // -- log_recovery.cc --
   Result<void> recover(const OpenHints& hints, TimestampMs now);
@@ -220,6 +225,7 @@ class Log::Impl {
   struct CompactionHold {
     Offset end;  // what it looks at ends here
     bool is_void = false;
+    std::function<void()> on_log_gone;  // set while an answer of the log is waited for
   };
   std::shared_ptr<CompactionHold> compacting;  // null: none
   std::weak_ptr<void> last_cleaner;            // a job of the last one may still run
@@ -264,7 +270,7 @@ class Log::Impl {
   std::vector<Removal> removals;
   std::vector<std::vector<std::string>> not_removed;
 
-  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // null: the log is being destroyed
 
   // `f` unless the log is gone by then.
   template <class F>

@@ -23,6 +23,12 @@ using common::model::mutant;
 using disk::DirectoryEntry;
 using disk::OpenMode;
 
+namespace {
+
+constexpr uint64_t takes_long_to_remove = 64u << 20;
+
+}  // namespace
+
 Result<void> LogRecovery::finish_left_overs() {
   if (auto made = disk_.create_directories(log_.directory); !made) return storage(made);
   auto restart = disk_.read_file(log_.path(restart_file_name), 4096);
@@ -48,16 +54,23 @@ Result<void> LogRecovery::finish_left_overs() {
     entries = disk_.list(log_.directory);
     if (!entries) return disk::storage_error(entries.error());
   }
+  Log::Impl::Removal later{.paths = {}, .due = model::Instant()};
   for (const DirectoryEntry& entry : *entries) {
     const std::string name = log_.path(entry.name);
     if (entry.name.ends_with(deleted_suffix) || entry.name.ends_with(cleaned_suffix) || entry.name.ends_with(".tmp")) {
       if (mutant<"R80-keeps-unfinished-replacements">()) continue;
+      // Nobody is served before the logs are open. It is in nobody's way, and goes with the first tick.
+      if (entry.size_bytes >= takes_long_to_remove && entry.name.ends_with(deleted_suffix)) {
+        later.paths.push_back(name);
+        continue;
+      }
       // Or whoever had this log open before has just done it.
       auto removed = disk_.remove_file(name);
       if (!removed && removed.error().fault != IoFault::not_found) return storage(removed);
       changed = true;
     }
   }
+  if (!later.paths.empty()) log_.removals.push_back(std::move(later));
   if (changed) {
     entries = disk_.list(log_.directory);
     if (!entries) return disk::storage_error(entries.error());

@@ -70,7 +70,8 @@ Result<void> Log::Impl::cut_batches(Offset offset) {
   if (offset >= log_end) return {};
   auto cut = cut_last_segment(offset);
   if (!cut) {
-    if (cut.error().fault != IoFault::exhausted) set_failed(cut.error());
+    // A full disk (R81), or a lack of descriptors: nothing has changed, and it is asked for again.
+    if (!disk::may_pass(cut.error().fault)) set_failed(cut.error());
     return disk::storage_error(cut.error());
   }
   if (*cut == Cut::impossible) {
@@ -101,15 +102,18 @@ void Log::Impl::cut_epochs(Changed changed) {
 // batches, or after a segment's base, would look like damage to recovery.
 IoResult<void> Log::Impl::begin_at_log_start() {
   NARU_CHECK(segments.size() == 1, "{} segments below the log start", segments.size());
-  auto made = make_segment(log_start, active().created);
-  if (!made) return tl::unexpected(made.error());
-  // Also what a job is still to remove.
+  // Also what a job is still to remove. First: without a descriptor nothing is to be begun.
   auto entries = disk.list(directory);
   if (!entries) return tl::unexpected(entries.error());
+  auto made = make_segment(log_start, active().created);
+  if (!made) return tl::unexpected(made.error());
   for (const disk::DirectoryEntry& entry : *entries) {
     const auto base = offset_in_name(entry.name, log_suffix);
     if (!base || *base == log_start) continue;
-    if (auto renamed = rename_to_deleted(*base); !renamed) return renamed;
+    if (auto renamed = rename_to_deleted(*base); !renamed) {
+      set_failed(renamed.error());  // half done
+      return renamed;
+    }
   }
   segments.back() = std::move(*made);
   names_dirty = true;
@@ -123,6 +127,8 @@ IoResult<void> Log::Impl::rename_to_deleted(Offset base) {
     const std::string name = path(base, suffix);
     removal.paths.push_back(name + std::string(deleted_suffix));
     auto renamed = disk.rename(name, removal.paths.back());
+    // R81: a longer name may want room where there is none.
+    if (!renamed && renamed.error().fault == IoFault::no_space) renamed = disk.remove_file(name);
     if (!renamed && renamed.error().fault != IoFault::not_found) return renamed;
   }
   removals.push_back(std::move(removal));
@@ -133,9 +139,11 @@ IoResult<Log::Impl::Cut> Log::Impl::cut_last_segment(Offset offset) {
   auto end = cut_segment(active(), offset);
   if (!end) return tl::unexpected(end.error());
   if (!*end) return Cut::impossible;
+  // The end only once what lies behind it is gone: the next append would come after that in the file.
+  if (**end < log_start) {
+    if (auto begun = begin_at_log_start(); !begun) return tl::unexpected(begun.error());
+  }
   log_end = std::max(**end, log_start);
-  if (**end >= log_start) return Cut::done;
-  if (auto begun = begin_at_log_start(); !begun) return tl::unexpected(begun.error());
   return Cut::done;
 }
 

@@ -37,8 +37,10 @@ struct CreateTopics {
     std::vector<std::pair<PartitionIndex, std::vector<BrokerId>>> assignments;
     std::vector<std::pair<std::string, std::optional<std::string>>> configs;
     // Chosen by the asker, so that asking again after a lost answer finds its own topic instead of
-    // TOPIC_ALREADY_EXISTS.
+    // TOPIC_ALREADY_EXISTS: by the id of one of the attempts before. Each has another, as what was made may have been
+    // deleted since, and no topic may be made of an id that has been one (R36).
     std::optional<TopicId> topic_id;
+    std::vector<TopicId> former_ids;
   };
   std::vector<Topic> topics;
   ValidateOnly validate_only = ValidateOnly::no;

@@ -173,7 +173,10 @@ struct NewTopic {
 Result<NewTopic> create_one(Draft& draft, const CreateTopics::Topic& topic, const ControllerOptions& options,
                             const ConfigSchema& schema, common::model::Random& random) {
   const MetadataImage before = draft.image();
-  if (const TopicImage* old = before.topic_by_name(topic.name); old != nullptr && topic.topic_id == old->id) {
+  const auto is_asked_for = [&](const TopicId& id) {
+    return topic.topic_id == id || std::ranges::find(topic.former_ids, id) != topic.former_ids.end();
+  };
+  if (const TopicImage* old = before.topic_by_name(topic.name); old != nullptr && is_asked_for(old->id)) {
     NewTopic made{old->id, {}};  // asked before, by the same
     for (const auto& [index, state] : old->partitions) made.partitions.push_back(*state);
     return made;

@@ -61,6 +61,7 @@ void put(pb::ControllerCall& call, const CreateTopics& r) {
       if (value) s.set_value(*value);
     }
     if (t.topic_id) to.set_topic_id(bytes_of(*t.topic_id));
+    for (const TopicId& id : t.former_ids) to.add_former_ids(bytes_of(id));
   }
 }
 CreateTopics get(const pb::CreateTopics& m, Reader& in) {
@@ -76,6 +77,7 @@ CreateTopics get(const pb::CreateTopics& m, Reader& in) {
     for (const auto& s : from.configs())
       t.configs.emplace_back(s.key(), s.has_value() ? std::optional(s.value()) : std::nullopt);
     if (from.has_topic_id()) t.topic_id = in.uuid(from.topic_id());
+    for (const auto& id : from.former_ids()) t.former_ids.push_back(in.uuid(id));
     r.topics.push_back(std::move(t));
   }
   return r;

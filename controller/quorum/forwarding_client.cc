@@ -19,6 +19,24 @@ using metadata::Refused;
 namespace {
 
 constexpr auto retry_interval = std::chrono::milliseconds(10);
+constexpr size_t former_ids_max = 16;
+
+uint64_t mixed(uint64_t n) {  // splitmix64
+  n += 0x9e3779b97f4a7c15;
+  n = (n ^ (n >> 30)) * 0xbf58476d1ce4e5b9;
+  n = (n ^ (n >> 27)) * 0x94d049bb133111eb;
+  return n ^ (n >> 31);
+}
+
+// The topic of the attempt before may be there, and is found by its id; it may be deleted, too, and a broker that was
+// away meanwhile still have its records: they must not be taken for those of the next one.
+void renew_ids(CreateTopics& request) {
+  for (CreateTopics::Topic& topic : request.topics) {
+    if (!topic.topic_id || topic.former_ids.size() == former_ids_max) continue;
+    topic.former_ids.push_back(*topic.topic_id);
+    topic.topic_id = common::model::random_uuid(mixed(topic.topic_id->high()), mixed(topic.topic_id->low()));
+  }
+}
 
 // A change of voters, or the removal of a broker, whose answer was lost, asked for again: what it was to bring about is
 // so.
@@ -162,6 +180,7 @@ void ForwardingClient::on_lost(const std::shared_ptr<Attempt>& attempt) {
   attempt->may_have_happened = true;
   attempt->waits_for.reset();
   ++attempt->asked;
+  if (auto* request = std::get_if<CreateTopics>(&attempt->request)) renew_ids(*request);
   if (auto* request = std::get_if<DeleteTopics>(&attempt->request)) {
     for (const auto& [name, id] : attempt->ids) attempt->asked_by_id.emplace(id, name);
     for (DeleteTopics::Topic& topic : request->topics) {

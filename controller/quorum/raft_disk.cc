@@ -194,7 +194,8 @@ bool RaftDisk::write_entry(const raft::Entry& entry) {
     end_ = {entry.index.next(), entry.term, raft::chain_checksum(end_.checksum, entry)};
     return true;
   }
-  if (!log_->is_disk_full()) fail_for_good(written.error().message);
+  // It may have been full before it failed, as a thin volume is.
+  if (log_->failure() || !log_->is_disk_full()) fail_for_good(written.error().message);
   return false;
 }
 

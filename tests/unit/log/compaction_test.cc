@@ -431,6 +431,36 @@ TEST_CASE("a run may outlive its log") {
   CHECK(step->error().code == ErrorCode::operation_not_attempted);
 }
 
+TEST_CASE("a run ends whenever its log goes, also while its files are replaced") {
+  bool came_to_it = true;
+  for (int at = 0; came_to_it; ++at) {
+    CAPTURE(at);
+    CompactionFixture f;
+    f.open();
+    for (int i = 0; i < 12; ++i) f.put({{"a", std::to_string(i) + std::string(80, 'x')}});
+    f.roll();
+    came_to_it = false;
+    auto run = f.log->compact(f.request());
+    REQUIRE(run);
+    int events = 0;
+    std::optional<common::log::Result<CompactionStep>> step;
+    for (bool is_over = false; !is_over;) {
+      step.reset();
+      (*run)->step([&](common::log::Result<CompactionStep> done) { step = std::move(done); });
+      do {
+        if (events++ != at) continue;
+        came_to_it = true;
+        f.log.reset();
+      } while (!step && f.disk->run_one());
+      REQUIRE(step);
+      is_over = !*step || (*step)->report;
+    }
+    if (!*step) CHECK(step->error().code == ErrorCode::operation_not_attempted);
+    run->reset();
+    f.disk->run_until_idle();
+  }
+}
+
 TEST_CASE("a full disk ends the run and nothing else") {
   CompactionFixture f;
   f.open();

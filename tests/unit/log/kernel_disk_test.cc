@@ -233,6 +233,22 @@ TEST_CASE("the name of a partition that is deleted is free before its files are 
   directory->reset();
 }
 
+TEST_CASE("the end of a process does not wait for what is still to be removed") {
+  Owner o;
+  o.make(4);
+  const std::string big = o.root + "/orders-0.0123-delete";
+  REQUIRE(o.disk->create_directories(big));
+  {
+    BusyRemoval removal(o.pool);
+    o.disk->offload(
+        common::disk::Job::removals, [&big, disk = o.disk.get()] { return disk->remove_tree(big); },
+        [](const auto&) {});
+    o.pool.leave_removals();
+  }
+  o.disk.reset();  // waits for the pool
+  CHECK(std::filesystem::exists(big));
+}
+
 TEST_CASE("a disk that goes away waits for what its files have asked of the pool, as its owner goes next") {
   Owner o;
   o.make(4);

@@ -654,6 +654,25 @@ TEST_CASE("left-overs of deletions go, a complete replacement takes its place (R
   }
 }
 
+TEST_CASE("a log is open before large files that had been deleted are gone") {
+  Fixture f;
+  f.open();
+  f.append();
+  const OpenHints clean = f.clean_hints();
+  f.close();
+  const std::string deleted = f.path("00000000000000000009.log.deleted");
+  const auto file = f.disk->open(deleted, common::disk::OpenMode::create_if_missing);
+  REQUIRE(file);
+  REQUIRE((*file)->allocate(64u << 20));
+  f.open(clean);
+  CHECK(f.disk->exists(deleted));
+  REQUIRE(f.dump(0) == "0-0");
+  REQUIRE(f.append() == 1);
+  f.log->tick({common::model::Instant(std::chrono::seconds(1)), TimestampMs(f.now)});
+  f.disk->run_until_idle();
+  CHECK_FALSE(f.disk->exists(deleted));
+}
+
 TEST_CASE("a restart at an offset happens wholly or not at all, wherever it is cut short (R67)") {
   for (uint64_t stop = 1;; ++stop) {
     Fixture f;

@@ -82,6 +82,61 @@ TEST_CASE("a truncation that fails half way leaves a log that can still be asked
   REQUIRE(f.log->log_start_offset() == Offset(1));
 }
 
+TEST_CASE("a log that begins within a batch keeps it until there is a descriptor for the file in its place (R77)") {
+  Fixture f;
+  f.open();
+  f.append({.records = 5});
+  f.log->advance_log_start(Offset(3));
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::create,
+                     .path_contains = ".log",
+                     .skip = 0,
+                     .times = 1,
+                     .fault = IoFault::exhausted});
+  REQUIRE_FALSE(f.log->truncate_to(Offset(3)));
+  REQUIRE_FALSE(f.log->failure());
+  CHECK(f.log->log_end_offset() == Offset(5));
+  REQUIRE(f.log->truncate_to(Offset(3)) == Offset(3));
+  f.disk->run_until_idle();  // the epoch file
+  REQUIRE(f.append({.fill = 'y'}, 1) == 3);
+  CHECK(f.dump(3) == "3-3");
+  f.flush();
+  f.open({PreviousEnd::process_crash, Offset(4), Offset(4), Offset(3), {}, {}});
+  CHECK(f.dump(3) == "3-3");
+}
+
+TEST_CASE("a full disk is no reason not to truncate, nor is its log offline for it (R81)") {
+  Fixture f;
+  SECTION("where a longer name finds no room") {
+    f.config.segment_bytes = 400;
+    f.open();
+    for (int i = 0; i < 12; ++i) f.append({.records = 2, .timestamp = 1000 + 10 * i});
+    f.flush();
+    REQUIRE(f.log->segment_count() > 3);
+    f.disk->add_fault({.operation = SimulatedDisk::Operation::rename,
+                       .path_contains = ".log",
+                       .skip = 0,
+                       .times = 100,
+                       .fault = IoFault::no_space});
+    REQUIRE(f.log->truncate_to(Offset(2)) == Offset(2));
+    CHECK(f.dump(0) == "0-1");
+    CHECK(f.log->segment_count() == 1);
+  }
+  SECTION("where a file in the place of a batch that the log began within finds none") {
+    f.open();
+    f.append({.records = 5});
+    f.log->advance_log_start(Offset(3));
+    f.disk->add_fault({.operation = SimulatedDisk::Operation::create,
+                       .path_contains = ".log",
+                       .skip = 0,
+                       .times = 1,
+                       .fault = IoFault::no_space});
+    REQUIRE_FALSE(f.log->truncate_to(Offset(3)));
+    CHECK(f.log->log_end_offset() == Offset(5));
+    REQUIRE(f.log->truncate_to(Offset(3)) == Offset(3));
+  }
+  CHECK_FALSE(f.log->failure());
+}
+
 TEST_CASE("a truncation that fails half way writes nothing more, not even epochs (R76)") {
   Fixture f;
   f.config.segment_bytes = 400;

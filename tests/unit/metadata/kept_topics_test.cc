@@ -256,6 +256,31 @@ TEST_CASE("another topic of its name ends a kept one, in one batch") {
   CHECK(b.committed.partition_count() == 2);
 }
 
+TEST_CASE("a topic that is asked for again is the one made before, and none is made of its id (R36, R42)") {
+  Bench b;
+  CreateTopics::Topic topic;
+  topic.name = "payments";
+  topic.partition_count = 1;
+  topic.topic_id = Uuid::from_halves(7, 1);
+  const auto ask = [&] {
+    CreateTopics r;
+    r.topics = {topic};
+    const auto made = b.ask<CreateTopicsAnswer>(r).topics.at(0);
+    REQUIRE(made.error.code == ErrorCode::none);
+    return made.topic_id;
+  };
+  CHECK(ask() == Uuid::from_halves(7, 1));
+  // The answer was lost.
+  topic.former_ids = {Uuid::from_halves(7, 1)};
+  topic.topic_id = Uuid::from_halves(7, 2);
+  CHECK(ask() == Uuid::from_halves(7, 1));
+  // And somebody has deleted it since.
+  DeleteTopics gone;
+  gone.topics.emplace_back().name = "payments";
+  REQUIRE(b.ask<DeleteTopicsAnswer>(gone).topics.at(0).error.code == ErrorCode::none);
+  CHECK(ask() == Uuid::from_halves(7, 2));
+}
+
 TEST_CASE("who wants a topic gone for good has it gone, kept or not") {
   Bench b;
   CHECK(b.remove(seconds(60)) == ErrorCode::none);

@@ -121,6 +121,36 @@ TEST_CASE("ISR proposals: answers of another epoch are old news") {
   REQUIRE(f.partition->counters().failed_isr_updates == 0);
 }
 
+TEST_CASE("ISR proposals: an answer that comes after its record says nothing of the next proposal (R47, R53)") {
+  Fixture f;
+  const auto recorded = [](std::vector<int> isr, int partition_epoch) {
+    return Fixture::assignment(1, 1, std::move(isr), partition_epoch, {1, 2, 3, 4});
+  };
+  f.assign(recorded({1, 2}, 0));
+  f.position(2, 0);
+  f.position(3, 0);
+  f.position(4, 0);
+  REQUIRE(f.proposals.all.size() == 1);
+  f.assign(recorded({1, 2, 3}, 1));
+  REQUIRE(f.proposals.all.size() == 2);  // to let in 4, too: the controller may do so at any time
+  f.run([&] { f.partition->on_follower_left(BrokerId(4), epoch_of(BrokerId(4))); });
+
+  IsrRecorded answer;
+  answer.leader_epoch = LeaderEpoch(1);
+  answer.partition.partition_epoch = PartitionEpoch(1);
+  answer.partition.isr = {BrokerId(1), BrokerId(2), BrokerId(3)};
+  f.run([&] { f.proposals.all[0].second(answer); });
+  (void)f.produce(Fixture::batch(), Acks::leader);
+  f.position(2, 1);
+  f.position(3, 1);
+  CHECK(f.partition->high_watermark() == Offset(0));
+  answer.partition.partition_epoch = PartitionEpoch(2);
+  answer.partition.isr.push_back(BrokerId(4));
+  f.run([&] { f.proposals.all[1].second(answer); });
+  CHECK(f.partition->describe().isr.size() == 4);
+  CHECK(f.partition->high_watermark() == Offset(0));
+}
+
 TEST_CASE("batches that are refused for what is in them are counted by what is wrong") {
   Fixture f;
   f.lead();

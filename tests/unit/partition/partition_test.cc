@@ -403,6 +403,21 @@ TEST_CASE("a producer does not begin behind a batch that was refused a moment ag
   REQUIRE(produce(2) == ErrorCode::none);
 }
 
+TEST_CASE("a batch refused a moment ago is not forgotten because thousands of producers are refused (R86)") {
+  Fixture f;
+  const auto produce = [&](int64_t producer, int32_t sequence) {
+    const common::records::ProducerStamp stamp{common::model::ProducerId(producer), common::model::ProducerEpoch(0),
+                                               sequence};
+    return f.produce(Fixture::batch(1, stamp), Acks::leader)->value->error;
+  };
+  REQUIRE(produce(7, 0) == ErrorCode::not_leader_or_follower);
+  for (int64_t other = 100; other < 3100; ++other) produce(other, 0);
+  f.lead();
+  REQUIRE(produce(7, 1) == ErrorCode::kafka_storage_error);
+  REQUIRE(produce(7, 0) == ErrorCode::none);
+  REQUIRE(produce(7, 1) == ErrorCode::none);
+}
+
 TEST_CASE("who is about to join is fed as those in sync are: the high watermark waits for it (R56)") {
   Fixture f;
   f.lead(1, {1, 2});

@@ -146,6 +146,7 @@ TEST_CASE("calls about topics and settings survive the wire") {
   t.replication_factor = 2;
   t.configs = {{"a", "b"}, {"c", std::nullopt}};
   t.topic_id = topic;
+  t.former_ids = {Uuid::from_halves(8, 1), Uuid::from_halves(8, 2)};
   CreateTopics::Topic manual;
   manual.name = "m";
   manual.assignments = {{PartitionIndex{0}, {BrokerId{1}, BrokerId{2}}}, {PartitionIndex{1}, {}}};
@@ -157,6 +158,7 @@ TEST_CASE("calls about topics and settings survive the wire") {
   CHECK(created.topics[0].replication_factor == int16_t{2});
   CHECK(created.topics[0].configs == t.configs);
   CHECK(created.topics[0].topic_id == topic);
+  CHECK(created.topics[0].former_ids == t.former_ids);
   CHECK(created.topics[1].assignments == manual.assignments);
   CHECK_FALSE(created.topics[1].partition_count);
 

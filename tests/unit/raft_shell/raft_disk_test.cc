@@ -303,6 +303,25 @@ TEST_CASE("terms pass and votes are given while entries wait for room on a full 
   }
 }
 
+TEST_CASE("no room is waited for on a disk that has failed since it was full (R76, R81)") {
+  Fixture f;
+  f.write_committed();
+  f.use(f.open());
+  const auto fails_once = [&](common::disk::IoFault fault) {
+    f.disk.add_fault(
+        {.operation = SimulatedDisk::Operation::write, .path_contains = segment, .times = 1, .fault = fault});
+  };
+  fails_once(common::disk::IoFault::no_space);
+  f.persist(raft::AppendEntries{{{Term(2), LogIndex(4), raft::EntryKind::data, Buffer::copy_of(std::string("x"))}}});
+  REQUIRE(f.stalls == 1);
+  REQUIRE(f.failure.empty());
+  fails_once(common::disk::IoFault::failed);
+  f.pass_time();
+  CHECK_FALSE(f.failure.empty());
+  CHECK(f.stalls == 1);
+  CHECK(f.durable < f.token);
+}
+
 TEST_CASE("what was reserved is enough for the entries of new terms on a full disk, and for the next start (R1, R81)") {
   Fixture f;
   f.write_committed();

@@ -500,6 +500,41 @@ TEST_CASE("what the disk reads is what is asked for: a follower's sync does not 
   REQUIRE(leader.cold_reads.size() == 1);
 }
 
+TEST_CASE("a read of the disk that goes with its replica holds up neither the next one nor the credit") {
+  LeaderFetchOptions options;
+  options.credit_bytes = 1000;
+  options.partition_bytes = 1000;
+  Pair p(options);
+  p.lead(0).append(2000);
+  p.leaders.at(Pair::id(0))->is_cold = true;
+  const auto former = p.leaders.at(Pair::id(0));
+  FakeFollower& follower = p.follow(0);
+  p.settle();
+  REQUIRE(former->cold_reads.size() == 1);
+  REQUIRE(p.session.bytes_unanswered() == 1000);
+
+  FakeLeader& next = p.lead(0);
+  next.append(300);
+  former->change_role(false, 1);
+  CHECK(former->observer_count() == 0);
+  p.settle();
+  CHECK(follower.log == next.log);
+  CHECK(p.session.bytes_unanswered() == 0);
+
+  // It comes all the same, while the next one is read.
+  next.is_cold = true;
+  next.append(100);
+  p.settle();
+  REQUIRE(next.cold_reads.size() == 1);
+  former->cold_reads.front()();
+  p.settle();
+  CHECK(follower.log.size() == 300);
+  next.cold_reads.front()();
+  p.settle();
+  CHECK(follower.log == next.log);
+  CHECK(p.session.bytes_unanswered() == 0);
+}
+
 TEST_CASE("a session that ends while the disk reads for it leaves nothing behind") {
   auto p = std::make_unique<Pair>();
   FakeLeader& leader = p->lead(0);
