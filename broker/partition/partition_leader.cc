@@ -224,11 +224,11 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
     if (first && first->producer() && !first->is_control()) note_unwritten(*first->producer());
     return {*std::move(refusal)};
   }
-  const TimestampMs now = shard_.clock().wall_now();
+  const TimestampMs wall = shard_.clock().wall_now();
   common::records::ProduceLimits limits = settings_.produce;
   if (options.zstd_refused) limits.zstd = common::records::ZstdRule::refused;
   if (options.from_coordinator) limits.origin = common::records::AppendOrigin::coordinator;
-  auto facts = common::records::validate_produced(batches.view(), limits, now);
+  auto facts = common::records::validate_produced(batches.view(), limits, wall);
   if (!facts) {
     counters_.bytes_rejected += batches.size();
     count_fault(facts.error().fault, counters_);
@@ -245,7 +245,8 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
   const bool is_anew = stored->view().data() != batches.view().data();
   const Instant begun = shard_.now();
   Result<common::log::AppendInfo> info =
-      log_->append_as_leader(*stored, *facts, leader_epoch_, now, is_anew ? stored->size() : options.frame_bytes);
+      log_->append_as_leader(*stored, *facts, leader_epoch_, state_.clock.to_record(begun, wall),
+                             is_anew ? stored->size() : options.frame_bytes, wall);
   if (!info) {
     for (const common::records::BatchFacts& batch : *facts) {
       if (batch.producer && !batch.is_control) note_unwritten(*batch.producer);
