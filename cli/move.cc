@@ -241,9 +241,13 @@ void count_as_moved(ClusterFacts& facts, const Ongoing& o) {
 
 // Nothing is moved any more: what bounded it would bound the next replica that comes back.
 Exit end_throttle(client::Cluster& cluster, bool quiet) {
-  const Outcome<bool> lifted = lift_throttle(cluster);
+  const Outcome<Lifted> lifted = lift_throttle(cluster);
   if (!lifted) return report(lifted.error());
-  if (*lifted && !quiet) fmt::print(stderr, "the throttle of the moves is taken away\n");
+  if (lifted->any && !quiet) fmt::print(stderr, "the throttle of the moves is taken away\n");
+  if (!lifted->topics.empty() && !quiet) {
+    fmt::print(stderr, "brokers keep their rates for topics that are throttled as a whole: {}\n",
+               fmt::join(lifted->topics, ", "));
+  }
   return Exit::done;
 }
 
