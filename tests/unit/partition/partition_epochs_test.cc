@@ -411,6 +411,32 @@ TEST_CASE("who appends while the clock is set back is not forgotten once it is r
   REQUIRE(f.partition->producers().size() == 1);
 }
 
+TEST_CASE("a record's time is refused only if it is out of range by the clock that is believed, too") {
+  TopicSettings settings;
+  settings.produce.timestamp_before_max_ms = settings.produce.timestamp_after_max_ms = 3'600'000;
+  Fixture f(settings);
+  const auto wall = [&] { return f.shard.clock().wall_now(); };
+  f.state.clock.look(f.world.now(), wall());
+  f.lead(1, {1});
+  const auto produce = [&](TimestampMs time) {
+    common::records::BatchBuilder builder;
+    builder.add({.timestamp = time, .key = {}, .value = as_bytes("value"), .headers = {}});
+    return f.produce(builder.build())->value->error;
+  };
+  const TimestampMs right = wall();
+  const TimestampMs early(right.value - 2 * 3'600'000);
+  const TimestampMs late(right.value + 2 * 3'600'000);
+  REQUIRE(produce(right) == ErrorCode::none);
+  REQUIRE(produce(early) == ErrorCode::invalid_timestamp);
+  REQUIRE(produce(late) == ErrorCode::invalid_timestamp);
+  for (const Duration step : {Duration(24h), Duration(-24h)}) {
+    f.world.clock().step_wall(step);
+    REQUIRE(produce(right) == ErrorCode::none);
+    REQUIRE(produce(step > 0s ? early : late) == ErrorCode::invalid_timestamp);
+    f.world.clock().step_wall(-step);
+  }
+}
+
 TEST_CASE("a sync that acknowledgements wait for is seen as long as it runs (R32)") {
   TopicSettings settings;
   settings.sync_before_ack = true;
