@@ -153,6 +153,8 @@ def test_a_throttle_bounds_what_is_moved_and_goes_when_all_is_done():
 
         # What is left of moves that were refused, or ended with nobody there, goes with them, too.
         cluster.naru("config", "set", "broker", 3, "leader.replication.throttled.rate=100")
+        cluster.naru("partition", "moves", "--cancel", "--keep-throttle")
+        equal(settings("broker", 3), {"leader.replication.throttled.rate": "100"}, "what was to be kept")
         cluster.naru("partition", "moves", "--cancel")
         equal(settings("broker", 3), {}, "throttle of broker 3 when there was nothing to turn back")
 
