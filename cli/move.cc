@@ -401,7 +401,7 @@ Exit run(const PartitionMoveCommand& command) {
 
 namespace {
 
-// --keep-throttle, as --preserve-throttles of Kafka's tool: what an operator has listed himself looks like that of moves.
+// --keep-throttle, as --preserve-throttles of Kafka's tool: what an operator has listed himself looks like a move's.
 Exit end_throttle(client::Cluster& cluster, const PartitionMovesCommand& command) {
   return command.keep_throttle ? Exit::done : end_throttle(cluster, command.shared.quiet);
 }

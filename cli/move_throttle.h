@@ -26,7 +26,8 @@ struct Lifted {
   bool any = false;                 // there was something to take away
   std::vector<std::string> topics;  // throttled for good: they stay so, and brokers keep their rates for them
 };
-// Once nothing is moved any more: no topic names a replica, and no broker has a rate unless some are throttled for good.
+// Once nothing is moved any more: no topic names a replica, and unless some are throttled for good no broker has a
+// rate.
 [[nodiscard]] Outcome<Lifted> lift_throttle(client::Cluster& cluster);
 
 }  // namespace cli

@@ -171,9 +171,8 @@ Moment GroupScript::now() {
   const auto elapsed = in_ms(now_.time_since_epoch()) + wall_step_;
   const TimestampMs wall(1'700'000'000'000 + elapsed.count());
   believed_clock_.look(now_, wall);
-  return {.now = now_,
-          .wall = believed_clock_.to_record(now_, wall),
-          .believed = believed_clock_.to_compare(now_, wall)};
+  const TimestampMs believed = believed_clock_.to_compare(now_, wall);
+  return {.now = now_, .wall = believed_clock_.to_record(now_, wall), .believed = believed};
 }
 
 std::string GroupScript::start(const Command& command) {
