@@ -218,8 +218,8 @@ void Partition::note_appended(const std::vector<common::records::BatchFacts>& fa
 
 namespace {
 
-// Where the wall clock may be wrong, a record's time is out of range only if it is so by what is believed, too: else one
-// whose clock was set back would refuse whatever clients with a right one write.
+// Where the wall clock may be wrong, a record's time is out of range only if it is so by what is believed, too: a clock
+// that was set back would refuse whatever clients with a right one write.
 void allow_doubt(common::records::ProduceLimits& limits, const common::BelievedClock& clock, Instant now,
                  TimestampMs wall) {
   const auto longer = [](int64_t limit, int64_t by) { return limit > INT64_MAX - by ? INT64_MAX : limit + by; };
