@@ -66,6 +66,7 @@ class PartitionCoordinatorLog final : public group::CoordinatorLog {
   bool is_cut_off() const override { return partition_->is_cut_off() || (may_be_replaced_ && may_be_replaced_()); }
   bool may_be_outdated() const override { return partition_->may_be_outdated(); }
   std::optional<common::model::Uuid> topic_id(const std::string& name) const override { return topic_id_of_(name); }
+  const common::BelievedClock& believed_clock() const override { return partition_->believed_clock(); }
   Result<Offset> log_start_offset() const override {
     if (!leads()) return no_longer();
     return partition_->log_start_offset();

@@ -156,6 +156,7 @@ void add_partition_commands(CommandBuilder& tree) {
                "  naru partition moves\n  naru partition moves --wait\n  naru partition moves --cancel", moves);
   app->add_flag("--wait", moves->wait, "Until all of it is done; then what throttled it is taken away");
   app->add_flag("--cancel", moves->cancel, "Turn it back");
+  app->add_flag("--keep-throttle", moves->keep_throttle, "Leave what throttles brokers and topics as it is");
   add_bytes(app, "--throttle", moves->throttle, "Another rate for what was begun with one");
   tree.add_shared(app, moves, true);
 }

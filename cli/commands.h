@@ -284,6 +284,7 @@ struct PartitionMovesCommand {
   std::optional<int64_t> throttle;  // another than it began with
   bool wait = false;
   bool cancel = false;
+  bool keep_throttle = false;
 };
 struct TopicTrimCommand {
   Shared shared;

@@ -241,9 +241,13 @@ void count_as_moved(ClusterFacts& facts, const Ongoing& o) {
 
 // Nothing is moved any more: what bounded it would bound the next replica that comes back.
 Exit end_throttle(client::Cluster& cluster, bool quiet) {
-  const Outcome<bool> lifted = lift_throttle(cluster);
+  const Outcome<Lifted> lifted = lift_throttle(cluster);
   if (!lifted) return report(lifted.error());
-  if (*lifted && !quiet) fmt::print(stderr, "the throttle of the moves is taken away\n");
+  if (lifted->any && !quiet) fmt::print(stderr, "the throttle of the moves is taken away\n");
+  if (!lifted->topics.empty() && !quiet) {
+    fmt::print(stderr, "brokers keep their rates for topics that are throttled as a whole: {}\n",
+               fmt::join(lifted->topics, ", "));
+  }
   return Exit::done;
 }
 
@@ -397,17 +401,22 @@ Exit run(const PartitionMoveCommand& command) {
 
 namespace {
 
-Exit turn_back(client::Cluster& cluster, const std::vector<Ongoing>& ongoing, const Shared& shared) {
+// --keep-throttle, as --preserve-throttles of Kafka's tool: what an operator has listed himself looks like a move's.
+Exit end_throttle(client::Cluster& cluster, const PartitionMovesCommand& command) {
+  return command.keep_throttle ? Exit::done : end_throttle(cluster, command.shared.quiet);
+}
+
+Exit turn_back(client::Cluster& cluster, const std::vector<Ongoing>& ongoing, const PartitionMovesCommand& command) {
   std::vector<std::pair<Place, std::optional<std::vector<int32_t>>>> wanted;
   for (const Ongoing& o : ongoing) wanted.push_back({o.place, std::nullopt});
   if (wanted.empty()) {  // they are done, or were refused: what was to throttle them may be there still
     if (!print_out("nothing is being moved\n")) return Exit::refused;
-    return end_throttle(cluster, shared.quiet);
+    return end_throttle(cluster, command);
   }
   const auto items = ask(cluster, wanted);
   if (!items) return report(items.error());
-  const Exit exit = print_items(shared.format, "turn back", "turned back", *items);
-  return exit == Exit::done ? end_throttle(cluster, shared.quiet) : exit;
+  const Exit exit = print_items(command.shared.format, "turn back", "turned back", *items);
+  return exit == Exit::done ? end_throttle(cluster, command) : exit;
 }
 
 Exit change_throttle(client::Cluster& cluster, int64_t bytes_per_second) {
@@ -427,7 +436,7 @@ Exit run(const PartitionMovesCommand& command) {
   if (!cluster) return report(cluster.error());
   const Outcome<std::vector<Ongoing>> ongoing = fetch_ongoing(*cluster);
   if (!ongoing) return report(ongoing.error());
-  if (command.cancel) return turn_back(*cluster, *ongoing, command.shared);
+  if (command.cancel) return turn_back(*cluster, *ongoing, command);
   if (command.throttle && !ongoing->empty()) {
     if (const Exit changed = change_throttle(*cluster, *command.throttle); changed != Exit::done) return changed;
   }
@@ -455,7 +464,7 @@ Exit run(const PartitionMovesCommand& command) {
                                                   : table.text());
   if (!command.wait) return Exit::done;
   if (const Exit waited = wait_for_all(*cluster, command.shared.quiet); waited != Exit::done) return waited;
-  return end_throttle(*cluster, command.shared.quiet);
+  return end_throttle(*cluster, command);
 }
 
 }  // namespace cli

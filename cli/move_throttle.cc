@@ -63,20 +63,20 @@ Change rate_of(int32_t broker, int64_t bytes_per_second) {
   return {.type = of_broker, .name = std::to_string(broker), .value = std::to_string(bytes_per_second)};
 }
 
-// Which of the resources have `key` set on themselves.
-Outcome<std::vector<std::string>> with_setting(const Outcome<kafka::DescribeConfigsResponse>& answer,
-                                               std::string_view key) {
+// Which of the resources have `key` set on themselves, and to what.
+Outcome<std::map<std::string, std::string>> with_setting(const Outcome<kafka::DescribeConfigsResponse>& answer,
+                                                         std::string_view key) {
   constexpr int8_t set_on_topic = 1;
   constexpr int8_t set_on_broker = 2;
   if (!answer) return tl::unexpected(answer.error());
-  std::vector<std::string> names;
+  std::map<std::string, std::string> set;
   for (const auto& result : answer->results) {
     for (const auto& config : result.configs) {
       const bool is_own = config.config_source == set_on_topic || config.config_source == set_on_broker;
-      if (config.name == key && is_own) names.push_back(result.resource_name);
+      if (config.name == key && is_own) set[result.resource_name] = config.value ? *config.value : "";
     }
   }
-  return names;
+  return set;
 }
 
 kafka::DescribeConfigsRequest question(int8_t type, const std::vector<std::string>& names, std::string_view key) {
@@ -91,7 +91,9 @@ kafka::DescribeConfigsRequest question(int8_t type, const std::vector<std::strin
   return request;
 }
 
-Outcome<std::vector<Change>> topics_to_lift(client::Cluster& cluster, const ClusterFacts& facts) {
+// What was named beside "*" is of moves, and without effect. `stay`: those that are throttled for good.
+Outcome<std::vector<Change>> topics_to_lift(client::Cluster& cluster, const ClusterFacts& facts,
+                                            std::vector<std::string>& stay) {
   std::vector<Change> changes;
   std::vector<std::string> names;
   for (const TopicFacts& topic : facts.topics) names.push_back(topic.name);
@@ -99,8 +101,14 @@ Outcome<std::vector<Change>> topics_to_lift(client::Cluster& cluster, const Clus
   const auto answer = cluster.call<kafka::DescribeConfigsResponse>(question(of_topic, names, list_key));
   const auto found = with_setting(answer, list_key);
   if (!found) return tl::unexpected(found.error());
-  for (const std::string& name : *found)
-    changes.push_back({.type = of_topic, .name = name, .operation = Operation::remove, .value = {}});
+  for (const auto& [name, list] : *found) {
+    if (is_for_good(list)) {
+      stay.push_back(name);
+      if (list != "*") changes.push_back({.type = of_topic, .name = name, .value = "*"});
+    } else {
+      changes.push_back({.type = of_topic, .name = name, .operation = Operation::remove, .value = {}});
+    }
+  }
   return changes;
 }
 
@@ -122,6 +130,18 @@ Outcome<std::vector<Change>> brokers_to_lift(client::Cluster& cluster, const Clu
 }
 
 }  // namespace
+
+bool is_for_good(std::string_view list) {
+  while (!list.empty()) {
+    const size_t comma = std::min(list.find(','), list.size());
+    std::string_view item = list.substr(0, comma);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+    while (item.starts_with(' ')) item.remove_prefix(1);
+    while (item.ends_with(' ')) item.remove_suffix(1);
+    if (item == "*") return true;
+  }
+  return false;
+}
 
 std::string throttled_replicas(const std::vector<Move>& moves, std::string_view topic) {
   std::set<std::pair<int32_t, int32_t>> named;
@@ -161,16 +181,20 @@ Outcome<void> set_throttle_rate(client::Cluster& cluster, const std::vector<int3
   return alter(cluster, changes);
 }
 
-Outcome<bool> lift_throttle(client::Cluster& cluster) {
+Outcome<Lifted> lift_throttle(client::Cluster& cluster) {
+  Lifted lifted;
   const Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
   if (!facts) return tl::unexpected(facts.error());
-  Outcome<std::vector<Change>> changes = topics_to_lift(cluster, *facts);
+  Outcome<std::vector<Change>> changes = topics_to_lift(cluster, *facts, lifted.topics);
   if (!changes) return tl::unexpected(changes.error());
-  const Outcome<std::vector<Change>> of_brokers = brokers_to_lift(cluster, *facts);
-  if (!of_brokers) return tl::unexpected(of_brokers.error());
-  changes->insert(changes->end(), of_brokers->begin(), of_brokers->end());
+  if (lifted.topics.empty()) {
+    const Outcome<std::vector<Change>> of_brokers = brokers_to_lift(cluster, *facts);
+    if (!of_brokers) return tl::unexpected(of_brokers.error());
+    changes->insert(changes->end(), of_brokers->begin(), of_brokers->end());
+  }
   if (const Outcome<void> done = alter(cluster, *changes); !done) return tl::unexpected(done.error());
-  return !changes->empty();
+  lifted.any = !changes->empty();
+  return lifted;
 }
 
 }  // namespace cli

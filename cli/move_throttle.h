@@ -2,6 +2,8 @@
 // and at the topics which replicas it is for. Network, thread-compatible.
 #pragma once
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/facts.h"
@@ -17,8 +19,15 @@ namespace cli {
 // Another rate for what is under way and was throttled when it began.
 [[nodiscard]] Outcome<void> set_throttle_rate(client::Cluster& cluster, const std::vector<int32_t>& brokers,
                                               int64_t bytes_per_second);
-// Once nothing is moved any more: no broker has a rate, no topic names a replica. true: there was something to take
-// away.
-[[nodiscard]] Outcome<bool> lift_throttle(client::Cluster& cluster);
+// Whether `list`, as a topic has it, is of an operator who throttles the topic as a whole ("*"): no move sets that, so
+// the end of none takes it away. Pure.
+[[nodiscard]] bool is_for_good(std::string_view list);
+struct Lifted {
+  bool any = false;                 // there was something to take away
+  std::vector<std::string> topics;  // throttled for good: they stay so, and brokers keep their rates for them
+};
+// Once nothing is moved any more: no topic names a replica, and unless some are throttled for good no broker has a
+// rate.
+[[nodiscard]] Outcome<Lifted> lift_throttle(client::Cluster& cluster);
 
 }  // namespace cli

@@ -49,7 +49,8 @@ void LogCleaner::arm(Duration after) {
 }
 
 std::shared_ptr<Partition> LogCleaner::dirtiest(Dirty& found) {
-  const TimestampMs now = clock_.read(options_.shard->now(), options_.shard->clock().wall_now());
+  const TimestampMs now =
+      options_.replicas->believed_clock().to_compare(options_.shard->now(), options_.shard->clock().wall_now());
   std::erase_if(uncleanable_, [&](const auto& id) { return options_.replicas->find_or_null(id) == nullptr; });
   std::erase_if(held_back_, [&](const auto& held) { return held.second <= options_.shard->now(); });
   standing_.looked_at = options_.shard->now();
@@ -84,7 +85,9 @@ common::log::CompactionRequest LogCleaner::request_for(const Partition& partitio
   common::log::CompactionRequest request;
   request.first_dirty = dirty.first_dirty;
   request.end = dirty.end;
-  request.now = clock_.read(options_.shard->now(), options_.shard->clock().wall_now());
+  const TimestampMs wall = options_.shard->clock().wall_now();
+  request.now = options_.replicas->believed_clock().to_compare(options_.shard->now(), wall);
+  request.recorded_now = options_.replicas->believed_clock().to_record(options_.shard->now(), wall);
   request.delete_retention = facts->settings.delete_retention;
   request.codec = facts->settings.stored.codec;
   request.compression = facts->settings.stored.compression;

@@ -13,7 +13,6 @@
 #include "broker/cleaner/policy.h"
 #include "broker/cleaner/turns.h"
 #include "broker/partition/replica_manager.h"
-#include "common/log/retention_clock.h"
 #include "common/model/random.h"
 
 namespace broker::cleaner {
@@ -76,7 +75,6 @@ class LogCleaner {
   [[nodiscard]] common::log::CompactionRequest request_for(const partition::Partition& partition, const Dirty& dirty);
 
   LogCleanerOptions options_;
-  common::log::RetentionClock clock_;
   std::unique_ptr<Run> run_;
   std::map<partition::TopicIdPartition, common::Instant> held_back_;  // could not be compacted: not before then
   std::set<partition::TopicIdPartition> uncleanable_;                 // among those held back

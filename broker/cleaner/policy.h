@@ -18,7 +18,7 @@ struct Dirty {
 };
 // What is dirty in this log, whether or not that is enough to begin; end == first_dirty: nothing.
 [[nodiscard]] Dirty dirt_of(const partition::CleaningFacts& facts, TimestampMs now);
-// None: there is nothing to do in this log yet. `now` is that of a RetentionClock.
+// None: there is nothing to do in this log yet. `now` is BelievedClock::to_compare.
 [[nodiscard]] std::optional<Dirty> look_at(const partition::CleaningFacts& facts, TimestampMs now);
 // Overdue ones first, then the dirtiest.
 [[nodiscard]] bool goes_before(const Dirty& a, const Dirty& b);

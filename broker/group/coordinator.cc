@@ -57,7 +57,6 @@ Effects GroupCoordinator::start(Moment at) {
     ids.push_back(id);
   }
   for (const std::string& id : ids) settle(id);
-  (void)expiry_clock_.read(at.now, at.wall);
   next_expiry_check_ = at.now + config_.expiry_check_interval;
   turn.log(LineLevel::info, fmt::format("loaded {} groups, {} members, {} offsets", groups_.size(), members, offsets));
   return finish(std::move(turn));

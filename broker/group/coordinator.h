@@ -158,7 +158,6 @@ class GroupCoordinator {
   Instant next_expiry_check_;
   std::vector<OffsetStored> to_forget_;  // with next_removal_, because their removals could not be written
   Instant next_removal_;
-  ExpiryClock expiry_clock_;
 };
 
 }  // namespace broker::group

@@ -314,9 +314,8 @@ std::vector<TopicPartition> GroupCoordinator::expired_offsets(const Group& group
 }
 
 void GroupCoordinator::expire_offsets(Turn& turn) {
-  const TimestampMs wall = expiry_clock_.read(turn.at.now, turn.at.wall);
   for (auto& [id, group] : groups_) {
-    std::vector<TopicPartition> expired = expired_offsets(group, wall);
+    std::vector<TopicPartition> expired = expired_offsets(group, turn.at.believed);
     const bool all = expired.size() == group.offsets.all_partitions().size();
     const bool removable =
         all && group.state() == GroupState::empty && group.is_stored() && group.reserved_ids().empty();

@@ -17,10 +17,12 @@ namespace broker::group {
 
 using common::model::Instant;
 
-// Monotonic time for timeouts (R22), wall time for what is written into records.
+// Monotonic time for timeouts (R22); wall time for what is written into records, and as it may be believed when
+// something that was written is compared with it (BelievedClock).
 struct Moment {
   Instant now;
   TimestampMs wall;
+  TimestampMs believed = wall;
 };
 
 // Names a write of this coordinator; they grow in the order in which they must reach the log.

@@ -92,11 +92,4 @@ std::vector<TopicPartition> OffsetTable::partitions_of(std::string_view topic) c
   return all;
 }
 
-TimestampMs ExpiryClock::read(common::model::Instant now, TimestampMs wall) {
-  if (!base_) base_.emplace(now, wall);
-  const int64_t elapsed = std::chrono::duration_cast<milliseconds>(now - base_->first).count();
-  if (mutant<"R82-expiry-believes-a-clock-step">()) return wall;
-  return std::min(wall, TimestampMs(base_->second.value + elapsed));
-}
-
 }  // namespace broker::group

@@ -61,14 +61,4 @@ class OffsetTable {
   uint64_t last_order_ = 0;
 };
 
-// When offsets expire it is by wall time; this is the wall time that may be believed: a step of the clock to the future
-// must not expire what no time has passed for (R82, R99). It never runs ahead of the monotonic clock.
-class ExpiryClock {
- public:
-  [[nodiscard]] TimestampMs read(common::model::Instant now, TimestampMs wall);
-
- private:
-  std::optional<std::pair<common::model::Instant, TimestampMs>> base_;
-};
-
 }  // namespace broker::group

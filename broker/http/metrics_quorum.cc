@@ -118,7 +118,7 @@ void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSamp
   gauge("kafka_controller_kafkacontroller_preferredreplicaimbalancecount",
         "Partitions not led by their preferred replica; on the active controller.", number(counts.not_preferred));
   gauge("kafka_controller_kafkacontroller_globaltopiccount", "Topics; on the active controller.",
-        active ? number(sample.image->topics().size()) : 0);
+        active ? number(sample.image->topic_names().size()) : 0);
   gauge("kafka_controller_kafkacontroller_globalpartitioncount", "Partitions; on the active controller.",
         number(counts.partitions));
   gauge("kafka_controller_kafkacontroller_activebrokercount", "Brokers in service; on the active controller.",

@@ -27,6 +27,7 @@
 #include "broker/partition/partition_metrics.h"
 #include "broker/partition/partition_traffic.h"
 #include "broker/partition/topic_settings.h"
+#include "common/believed_clock.h"
 #include "common/log/log.h"
 #include "common/logging.h"
 #include "common/model/bytes.h"
@@ -190,6 +191,7 @@ struct ShardState {
   // No controller has this broker in a session, for longer than a new one takes.
   std::function<bool()> has_lost_session = [] { return false; };
   PartitionTraffic* traffic = nullptr;  // told what clients write; may be null
+  common::BelievedClock clock;
 };
 
 struct PartitionOptions {
@@ -280,6 +282,8 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   void tick(const std::vector<std::pair<BrokerId, Instant>>& spoken_at);
   // Also forgets idle producers (R88).
   size_t apply_retention(TimestampMs believed_wall);
+  // The one that what happens here is aged by.
+  [[nodiscard]] const common::BelievedClock& believed_clock() const { return state_.clock; }
   // Ends every waiting request with `code` and drops roles. The log stays open.
   void resign(ErrorCode code);
   // The same, and hands the log out: to be closed, or destroyed before its directory is deleted.

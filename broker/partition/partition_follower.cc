@@ -58,8 +58,8 @@ Applied Partition::take(const LeaderAnswer& answer, BufferChain records) {
   leader_counts_synced_ = answer.counts_synced;
   if (!records.empty()) {
     const Offset before = log_->log_end_offset();
-    const Result<common::log::AppendInfo> info =
-        log_->append_as_follower(records, leader_epoch_, shard_.clock().wall_now());
+    const Result<common::log::AppendInfo> info = log_->append_as_follower(
+        records, leader_epoch_, state_.clock.to_record(shard_.now(), shard_.clock().wall_now()));
     if (!info) {
       // Asked for again at once, for as long as a disk is full.
       if (const auto grant = refusal_lines_.ask(shard_.now()); grant.allowed) {

@@ -227,6 +227,20 @@ void Partition::note_appended(const std::vector<common::records::BatchFacts>& fa
   flush_if_needed();
 }
 
+namespace {
+
+// Where the wall clock may be wrong, a record's time is out of range only if it is so by what is believed, too: a clock
+// that was set back would refuse whatever clients with a right one write.
+void allow_doubt(common::records::ProduceLimits& limits, const common::BelievedClock& clock, Instant now,
+                 TimestampMs wall) {
+  const auto longer = [](int64_t limit, int64_t by) { return limit > INT64_MAX - by ? INT64_MAX : limit + by; };
+  limits.timestamp_before_max_ms =
+      longer(limits.timestamp_before_max_ms, wall.value - clock.to_compare(now, wall).value);
+  limits.timestamp_after_max_ms = longer(limits.timestamp_after_max_ms, clock.to_record(now, wall).value - wall.value);
+}
+
+}  // namespace
+
 // Everything that is refused in here is a definite failure: nothing was appended.
 Partition::Appended Partition::append(const Buffer& batches, const ProduceOptions& options) {
   if (is_offline()) return {refused(ErrorCode::kafka_storage_error, "the log directory is offline")};
@@ -235,11 +249,13 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
     if (first && first->producer() && !first->is_control()) note_unwritten(*first->producer());
     return {*std::move(refusal)};
   }
-  const TimestampMs now = shard_.clock().wall_now();
+  const Instant now = shard_.now();
+  const TimestampMs wall = shard_.clock().wall_now();
   common::records::ProduceLimits limits = settings_.produce;
+  allow_doubt(limits, state_.clock, now, wall);
   if (options.zstd_refused) limits.zstd = common::records::ZstdRule::refused;
   if (options.from_coordinator) limits.origin = common::records::AppendOrigin::coordinator;
-  auto facts = common::records::validate_produced(batches.view(), limits, now);
+  auto facts = common::records::validate_produced(batches.view(), limits, wall);
   if (!facts) {
     counters_.bytes_rejected += batches.size();
     count_fault(facts.error().fault, counters_);
@@ -256,7 +272,8 @@ Partition::Appended Partition::append(const Buffer& batches, const ProduceOption
   const bool is_anew = stored->view().data() != batches.view().data();
   const Instant begun = shard_.now();
   Result<common::log::AppendInfo> info =
-      log_->append_as_leader(*stored, *facts, leader_epoch_, now, is_anew ? stored->size() : options.frame_bytes);
+      log_->append_as_leader(*stored, *facts, leader_epoch_, state_.clock.to_record(now, wall),
+                             is_anew ? stored->size() : options.frame_bytes, wall);
   if (!info) {
     for (const common::records::BatchFacts& batch : *facts) {
       if (batch.producer && !batch.is_control) note_unwritten(*batch.producer);

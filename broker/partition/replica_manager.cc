@@ -48,6 +48,7 @@ ReplicaManager::ReplicaManager(ReplicaManagerOptions options)
   state_.lag_time_max = options_.lag_time_max;
   state_.metrics = &metrics_;
   since_ = options_.shard->now();
+  state_.clock.look(since_, options_.shard->clock().wall_now());
 }
 
 ReplicaManager::~ReplicaManager() = default;
@@ -474,7 +475,8 @@ void ReplicaManager::tick() {
     syncing_since = std::min(syncing_since, partition->syncing_since().value_or(now));
   }
   look_at_times(now, syncing_since);
-  const TimestampMs wall = retention_clock_.read(now, options_.shard->clock().wall_now());
+  const TimestampMs wall = options_.shard->clock().wall_now();
+  state_.clock.look(now, wall);
   if (now >= next_attempt_) {
     next_attempt_ = now + unmade_retry;
     retry_unmade();
@@ -482,7 +484,7 @@ void ReplicaManager::tick() {
   // What may go is the image's to say: before it has come, logs have the settings that no topic may have.
   if (now < next_retention_ || !(takes_part_ || mutant<"R82-retention-before-the-metadata">())) return;
   next_retention_ = now + options_.retention_interval;
-  for (const auto& [id, partition] : partitions_) partition->apply_retention(wall);
+  for (const auto& [id, partition] : partitions_) partition->apply_retention(state_.clock.to_compare(now, wall));
 }
 
 }  // namespace broker::partition

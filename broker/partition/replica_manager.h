@@ -22,7 +22,6 @@
 #include "broker/partition/directories.h"
 #include "broker/partition/partition.h"
 #include "broker/partition/topic_settings.h"
-#include "common/log/retention_clock.h"
 #include "common/log/tail_cache.h"
 #include "controller/metadata/image.h"
 #include "controller/metadata/requests.h"
@@ -156,6 +155,9 @@ class ReplicaManager {
   // Clean stop: every waiting request is answered, every log closed. Returns the final offsets.
   [[nodiscard]] Awaitable<Closed> shut_down();
 
+  // Looks at the wall clock with each tick.
+  [[nodiscard]] const common::BelievedClock& believed_clock() const { return state_.clock; }
+
   [[nodiscard]] common::Shard& shard() const { return *options_.shard; }
 
  private:
@@ -225,7 +227,6 @@ class ReplicaManager {
   controller::metadata::ReplicaTrouble told_trouble_;
   std::vector<ReplicaListener*> listeners_;
   StreamActivity activity_;
-  common::log::RetentionClock retention_clock_;
   Instant next_attempt_;  // to make what could not be made
   Instant next_retention_;
   std::atomic<int64_t> sync_stalled_ms_{0};

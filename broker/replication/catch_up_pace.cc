@@ -36,6 +36,11 @@ void CatchUpPace::on_sent(size_t bytes, Instant now) {
   sent_ += bytes;
 }
 
+void CatchUpPace::give_back(size_t bytes) {
+  tokens_ = std::min(tokens_ + static_cast<double>(bytes), std::max(tokens_, options_.burst));
+  sent_ -= std::min(sent_, bytes);
+}
+
 Instant CatchUpPace::ready_at() const {
   const Instant counted = counted_at_.value_or(Instant{});
   Instant at = counted;

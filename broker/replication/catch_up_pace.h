@@ -63,6 +63,8 @@ class CatchUpPace final : public partition::PartitionTraffic {
   // Whether a replica that is behind may be sent something now.
   [[nodiscard]] bool may_send(Instant now);
   void on_sent(size_t bytes, Instant now);
+  // They were counted as sent, and there was less to send.
+  void give_back(size_t bytes);
   // When may_send will be true, if nothing is sent meanwhile.
   [[nodiscard]] Instant ready_at() const;
 

@@ -274,8 +274,9 @@ void LeaderFetchSession::answer(uint32_t number, LeaderFrame& frame, size_t& fra
   slot.unanswered = answer.number;
   slot.unanswered_bytes = answer.records.size();
   bytes_unanswered_ += slot.unanswered_bytes;
-  if (options_.pace != nullptr && !slot.verdict.in_sync) options_.pace->on_sent(slot.unanswered_bytes, now);
   // A single batch may be larger than what was to be read.
+  const size_t paced = std::min(std::exchange(slot.paced_bytes, 0), slot.unanswered_bytes);
+  if (is_paced(slot)) options_.pace->on_sent(slot.unanswered_bytes - paced, now);
   const size_t prepaid = std::min(std::exchange(slot.prepaid_bytes, 0), slot.unanswered_bytes);
   pay(slot, slot.unanswered_bytes - prepaid, now);
   frame_bytes += slot.unanswered_bytes;
@@ -311,8 +312,8 @@ bool LeaderFetchSession::fill(uint32_t number, SlotAnswer& answer, Instant now) 
   return answer.answer.has_records;
 }
 
-// A throttle is paid here: else each of the partitions that it concerns would have its records read, and hold them in
-// memory until it is their turn.
+// Pace and throttle are paid here: else each of the partitions that they concern would have its records read, and hold
+// them in memory until it is their turn.
 void LeaderFetchSession::start_cold_read(uint32_t number, Instant now) {
   Slot& slot = *slots_[number];
   slot.cold_read = ++last_cold_read_;
@@ -320,6 +321,8 @@ void LeaderFetchSession::start_cold_read(uint32_t number, Instant now) {
   bytes_unanswered_ += slot.reserved_bytes;
   slot.prepaid_bytes = is_throttled(slot) ? slot.reserved_bytes : 0;
   pay(slot, slot.reserved_bytes, now);
+  slot.paced_bytes = is_paced(slot) ? slot.reserved_bytes : 0;
+  if (slot.paced_bytes > 0) options_.pace->on_sent(slot.paced_bytes, now);
   slot.replica->read_cold_for_follower(
       follower_.node_id, slot.position.ask.fetch_offset, slot.reserved_bytes,
       [self = self_, number, read = slot.cold_read, generation = slot.generation](Result<BufferChain> records) {
@@ -348,6 +351,7 @@ void LeaderFetchSession::on_cold_read(uint32_t number, uint64_t read, uint64_t g
   const size_t found = records ? records->size() : 0;
   if (slot->prepaid_bytes > found)
     options_.throttle->give_back(std::exchange(slot->prepaid_bytes, found) - found);
+  if (slot->paced_bytes > found) options_.pace->give_back(std::exchange(slot->paced_bytes, found) - found);
   if (slot->generation == generation && slot->standing == Standing::matching) {
     if (records) {
       slot->cold_records = std::move(*records);

@@ -111,6 +111,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
     uint64_t generation = 0;    // of what is asked for: a cold read for an older one is thrown away
     size_t reserved_bytes = 0;  // of the credit, while a cold read runs
     size_t prepaid_bytes = 0;   // what the throttle was paid for, and is not sent yet
+    size_t paced_bytes = 0;     // likewise the pace
     BufferChain cold_records;
     Offset high_watermark_sent;
     Offset log_start_sent;
@@ -142,9 +143,10 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   void enqueue(uint32_t number);
   void note_high_watermark(uint32_t number);
   [[nodiscard]] bool has_credit() const { return bytes_unanswered_ < options_.credit_bytes; }
-  // Its turn comes when the pace allows it.
+  [[nodiscard]] bool is_paced(const Slot& slot) const { return options_.pace != nullptr && !slot.verdict.in_sync; }
+  // Its turn comes when the pace allows it. What was read of the disk has had it.
   [[nodiscard]] bool is_held_back(const Slot& slot, Instant now) const {
-    return options_.pace != nullptr && slot.standing == Standing::matching && !slot.verdict.in_sync &&
+    return slot.standing == Standing::matching && slot.cold_records.empty() && is_paced(slot) &&
            !options_.pace->may_send(now);
   }
   [[nodiscard]] bool has_paced_work(Instant now) const {
@@ -173,8 +175,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   // it can by now, and leaves the credit to the others.
   [[nodiscard]] size_t read_bytes(const Slot& slot) const {
     if (slot.was_refused) return 1;
-    const bool paced = options_.pace != nullptr && !slot.verdict.in_sync;
-    return paced ? std::min(options_.partition_bytes, options_.pace->turn_bytes()) : options_.partition_bytes;
+    return is_paced(slot) ? std::min(options_.partition_bytes, options_.pace->turn_bytes()) : options_.partition_bytes;
   }
   void release_held_back(Instant now);
   void answer(uint32_t number, LeaderFrame& frame, size_t& frame_bytes, Instant now);

@@ -34,7 +34,9 @@ struct CompactionRequest {
   model::Offset first_dirty;  // below it lies what an earlier run has left
   // Segments that end at or below are looked at. At most the high watermark and the last stable offset.
   model::Offset end;
+  // What times are compared with, and what they are reckoned from that are written down (BelievedClock).
   model::TimestampMs now;
+  std::optional<model::TimestampMs> recorded_now;  // none: the same
   std::chrono::milliseconds delete_retention{86'400'000};  // delete.retention.ms
   std::optional<records::Codec> codec;                     // none: as the batches are (compression.type=producer)
   records::CompressOptions compression;

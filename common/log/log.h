@@ -155,8 +155,11 @@ class Log {
   // `batches` are validated (their facts given), their memory writable and not shared yet: offsets, epoch and, if the
   // topic says so, time are stamped in place. `frame_bytes`: how much memory `batches` keeps alive, if more than its
   // own. RECORD_LIST_TOO_LARGE if they do not fit one segment; KAFKA_STORAGE_ERROR: nothing was appended.
+  // `now`, here and below: what segments and producers age from (BelievedClock::to_record). `stamp`: what the topic
+  // stamps, if not that.
   [[nodiscard]] Result<AppendInfo> append_as_leader(const Buffer& batches, std::span<const BatchFacts> facts,
-                                                    LeaderEpoch epoch, TimestampMs now, size_t frame_bytes = 0);
+                                                    LeaderEpoch epoch, TimestampMs now, size_t frame_bytes = 0,
+                                                    std::optional<TimestampMs> stamp = std::nullopt);
   // The same for one's own batches (coordinators, Raft: one entry is one batch): takes the facts from the headers.
   [[nodiscard]] Result<AppendInfo> append_own(const Buffer& batches, LeaderEpoch epoch, TimestampMs now);
   // `batches` as the leader stores them: checked (R64; `request_epoch`: leader epoch of the fetch that brought them),
@@ -195,7 +198,7 @@ class Log {
   // high watermark (R82). Going back is ignored.
   void advance_log_start(Offset offset);
   // Deletes segments by retention.ms and retention.bytes, never at or above the high watermark (R82). Returns how many.
-  // `now.wall` is that of a RetentionClock.
+  // `now.wall` is BelievedClock::to_compare.
   size_t apply_retention(const Now& now, Offset high_watermark);
   // Compaction, see compaction.h. The facts are those of all segments but the active one.
   [[nodiscard]] std::vector<SegmentFacts> segment_facts();

@@ -312,7 +312,7 @@ void views_of(const BufferChain& chain, size_t skip, size_t length, std::vector<
 }  // namespace
 
 Result<AppendInfo> Log::append_as_leader(const Buffer& batches, std::span<const BatchFacts> facts, LeaderEpoch epoch,
-                                         TimestampMs now, size_t frame_bytes) {
+                                         TimestampMs now, size_t frame_bytes, std::optional<TimestampMs> stamp) {
   Impl& log = *impl_;
   if (auto refused = log.refuse_append(); !refused) return tl::unexpected(refused.error());
   NARU_CHECK(!facts.empty() && facts.back().position + facts.back().size_bytes == batches.size(),
@@ -324,7 +324,7 @@ Result<AppendInfo> Log::append_as_leader(const Buffer& batches, std::span<const 
                 fmt::format("{} bytes do not fit a segment of {}", batches.size(), log.config.segment_bytes));
   }
   AppendInfo info{log.log_end, log.log_end, {}, batches.size()};
-  if (log.config.log_append_time) info.log_append_time = now;
+  if (log.config.log_append_time) info.log_append_time = stamp.value_or(now);
   records::assign_offsets(batches, {info.first_offset, epoch, info.log_append_time});
 
   std::vector<BatchFacts> placed(facts.begin(), facts.end());
@@ -335,7 +335,7 @@ Result<AppendInfo> Log::append_as_leader(const Buffer& batches, std::span<const 
     if (!info.log_append_time) {
       records::correct_max_timestamp(batches.slice(f.position, f.size_bytes), f.max_timestamp);
     } else if (!f.is_control) {
-      f.max_timestamp = now;
+      f.max_timestamp = *info.log_append_time;
     }
     next = f.last_offset().next();
   }

@@ -260,14 +260,14 @@ CleanResult<void> SegmentCleaner::copy(const BatchView& batch, bool is_last) {
   totals_.bytes_before += batch.size_bytes();
   totals_.records_before += static_cast<uint64_t>(std::max(batch.record_count(), 0));
   if (batch.is_control() || batch.base_offset() >= map_end_) return put(batch.bytes());
-  const int64_t retention =
-      std::min<int64_t>(request_.delete_retention.count(), INT64_MAX - std::max<int64_t>(request_.now.value, 0));
+  const int64_t now = request_.recorded_now.value_or(request_.now).value;
+  const int64_t retention = std::min<int64_t>(request_.delete_retention.count(), INT64_MAX - std::max<int64_t>(now, 0));
   records::Rewritten left;
   if (!is_aborted(batch) && batch.record_count() > 0) {
     auto rewritten = records::rewrite(batch, [&](const Record& record) { return keeps(batch, record); },
                                       {.codec = request_.codec,
                                        .compression = request_.compression,
-                                       .delete_horizon = TimestampMs(request_.now.value + retention)});
+                                       .delete_horizon = TimestampMs(now + retention)});
     if (!rewritten) {
       return fault(CleanFault::Kind::not_compactable,
                    fmt::format("batch at offset {}: {}", batch.base_offset(), rewritten.error().message));

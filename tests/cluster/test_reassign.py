@@ -153,5 +153,16 @@ def test_a_throttle_bounds_what_is_moved_and_goes_when_all_is_done():
 
         # What is left of moves that were refused, or ended with nobody there, goes with them, too.
         cluster.naru("config", "set", "broker", 3, "leader.replication.throttled.rate=100")
+        cluster.naru("partition", "moves", "--cancel", "--keep-throttle")
+        equal(settings("broker", 3), {"leader.replication.throttled.rate": "100"}, "what was to be kept")
         cluster.naru("partition", "moves", "--cancel")
         equal(settings("broker", 3), {}, "throttle of broker 3 when there was nothing to turn back")
+
+        # What an operator throttles as a whole stays so, with the rates that it is throttled by.
+        for_good, rate_of_3 = {"leader.replication.throttled.replicas": "*"}, {"leader.replication.throttled.rate": "1048576"}
+        cluster.naru("config", "set", "topic", "t", "leader.replication.throttled.replicas=*")
+        cluster.naru("config", "set", "broker", 3, "leader.replication.throttled.rate=1048576")
+        for how in ("--cancel", "--wait"):
+            cluster.naru("partition", "moves", how, timeout=120)
+            equal(settings("topic", "t"), for_good, f"what is throttled for good, after {how}")
+            equal(settings("broker", 3), rate_of_3, f"the rate that it is throttled by, after {how}")

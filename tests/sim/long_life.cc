@@ -14,7 +14,7 @@ namespace {
 
 // A record is as old as its producer says; it may have waited for a leader, and for its acknowledgement.
 constexpr Duration unavailable_max = 1h;
-// A broker that started with its clock a day behind believes it, and catches up slowly (R82).
+// A broker that started with its clock a day behind believes it for up to a day longer (R82).
 constexpr Duration behind_max = 26h;
 constexpr Duration quiet_max = 31h;  // of a producer: segments are rolled when somebody writes
 constexpr Duration age_step = 1s;

@@ -89,6 +89,13 @@ CoordinatorActor::CoordinatorActor(common::Shard& shard, ActorOptions options, L
       loaded_(shard),
       wake_writer_(shard) {}
 
+Moment CoordinatorActor::now() const {
+  const Instant now = shard_.now();
+  const TimestampMs wall = shard_.clock().wall_now();
+  const common::BelievedClock& clock = log_->believed_clock();
+  return {.now = now, .wall = clock.to_record(now, wall), .believed = clock.to_compare(now, wall)};
+}
+
 void CoordinatorActor::start() {
   shard_.spawn("group coordinator load", run_load(shared_from_this()));
   shard_.spawn("group coordinator writer", run_writer(shared_from_this()));

@@ -87,7 +87,7 @@ class CoordinatorActor : public std::enable_shared_from_this<CoordinatorActor> {
   };
   std::optional<Batch> next_batch();
   void on_append(const Batch& batch, const common::model::Result<Offset>& outcome);
-  [[nodiscard]] Moment now() const { return {shard_.now(), shard_.clock().wall_now()}; }
+  [[nodiscard]] Moment now() const;
 
   common::Shard& shard_;
   const ActorOptions options_;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "common/believed_clock.h"
 #include "common/model/bytes.h"
 #include "common/model/result.h"
 #include "common/model/types.h"
@@ -35,6 +36,8 @@ class CoordinatorLog {
   [[nodiscard]] virtual bool may_be_outdated() const = 0;
   // As the metadata has it, which is at least as new as the leader epoch.
   [[nodiscard]] virtual std::optional<common::model::Uuid> topic_id(const std::string& name) const = 0;
+  // What offsets age by, as producers do in the partition's log.
+  [[nodiscard]] virtual const common::BelievedClock& believed_clock() const = 0;
   // NOT_LEADER_OR_FOLLOWER once the epoch is over.
   [[nodiscard]] virtual common::model::Result<common::model::Offset> log_start_offset() const = 0;
   [[nodiscard]] virtual common::model::Result<common::model::Offset> log_end_offset() const = 0;

@@ -100,6 +100,8 @@ TEST_CASE("commands that change a cluster") {
   for (const char* wrong : {"0", "-5", "fast", "10MB/s"})
     CHECK(parse({"partition", "move", "--throttle", wrong}).error() == Exit::usage);
   CHECK(parsed<PartitionMovesCommand>({"partition", "moves", "--cancel"}).cancel);
+  CHECK_FALSE(parsed<PartitionMovesCommand>({"partition", "moves", "--cancel"}).keep_throttle);
+  CHECK(parsed<PartitionMovesCommand>({"partition", "moves", "--wait", "--keep-throttle"}).keep_throttle);
   const auto elect = parsed<PartitionElectCommand>({"partition", "elect", "t", "--unclean", "--dry-run"});
   CHECK(elect.unclean);
   CHECK(elect.dry_run);

@@ -13,3 +13,8 @@ TEST_CASE("a throttle names each partition that is moved with all that may lead 
   CHECK(throttled_replicas(moves, "u") == "0:4,0:5");
   CHECK(throttled_replicas(moves, "v").empty());
 }
+
+TEST_CASE("a topic that is throttled as a whole is not throttled by a move") {
+  for (const char* list : {"*", "*,0:1,0:2", "0:1, *"}) CHECK(is_for_good(list));
+  for (const char* list : {"", "0:1,0:2,3:1", ",", "0:*"}) CHECK_FALSE(is_for_good(list));
+}

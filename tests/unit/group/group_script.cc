@@ -167,9 +167,12 @@ std::string text_of(const DeleteOffsetsAnswer& a) {
 
 }  // namespace
 
-Moment GroupScript::now() const {
+Moment GroupScript::now() {
   const auto elapsed = in_ms(now_.time_since_epoch()) + wall_step_;
-  return {now_, TimestampMs(1'700'000'000'000 + elapsed.count())};
+  const TimestampMs wall(1'700'000'000'000 + elapsed.count());
+  believed_clock_.look(now_, wall);
+  const TimestampMs believed = believed_clock_.to_compare(now_, wall);
+  return {.now = now_, .wall = believed_clock_.to_record(now_, wall), .believed = believed};
 }
 
 std::string GroupScript::start(const Command& command) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "broker/group/coordinator.h"
+#include "common/believed_clock.h"
 #include "support/scenario.h"
 
 namespace group_test {
@@ -30,12 +31,13 @@ class GroupScript {
 
   std::string told(broker::group::Effects effects);
   std::string describe(const broker::group::Answer& answer) const;
-  [[nodiscard]] broker::group::Moment now() const;
+  broker::group::Moment now();
 
   broker::group::GroupConfig config_;
   std::unique_ptr<broker::group::GroupCoordinator> coordinator_;
   broker::group::Instant now_{};
   std::chrono::milliseconds wall_step_{0};
+  common::BelievedClock believed_clock_;
   uint64_t next_fresh_id_ = 1;
   uint64_t next_token_ = 1;
   std::map<broker::group::RequestToken, std::string> names_;

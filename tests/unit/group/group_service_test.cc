@@ -175,6 +175,16 @@ TEST_CASE_METHOD(Fixture,
   CHECK(fetch("g").value() == 2);
 }
 
+TEST_CASE_METHOD(Fixture, "an offset ages from when it is believed to be, where the clock was set back (R106)") {
+  const TimestampMs right(clock.wall_now().value + 86'400'000);
+  disk.clock.look(clock.now(), right);
+  lead(1);
+  CHECK(ask(commit("g", 1)).partitions.at(0) == ErrorCode::none);
+  const FetchAnswer answer = ask(FetchRequest{.group = "g", .partitions = {{{"t", PartitionIndex(0)}}}});
+  REQUIRE(answer.partitions.at(0).value);
+  CHECK(answer.partitions[0].value->committed_at >= right);
+}
+
 TEST_CASE_METHOD(Fixture, "what was written is loaded by the next leader") {
   lead(1);
   CHECK(ask(commit("g", 1)).partitions.at(0) == ErrorCode::none);

@@ -40,6 +40,7 @@ struct Disk {
   common::model::Uuid topic_id = common::model::Uuid::from_halves(7, 1);  // of every other one
   std::function<std::optional<common::model::Uuid>(const std::string&)> topic_id_of;  // instead of these two
   std::unique_ptr<common::Event> released;
+  common::BelievedClock clock;
 
   void put(Buffer batch) {
     end = common::records::assign_offsets(batch,
@@ -82,6 +83,7 @@ class MemoryLog final : public broker::group::CoordinatorLog {
     if (disk_.deleted_topics.contains(name)) return std::nullopt;
     return disk_.topic_id;
   }
+  const common::BelievedClock& believed_clock() const override { return disk_.clock; }
   Result<Offset> log_start_offset() const override { return Offset(0); }
   Result<Offset> log_end_offset() const override {
     if (!disk_.leads) return fail(ErrorCode::not_leader_or_follower);

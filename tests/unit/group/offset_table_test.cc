@@ -5,9 +5,6 @@
 #include "common/model/random.h"
 
 using namespace broker::group;
-using common::model::Instant;
-using std::chrono::hours;
-using std::chrono::seconds;
 
 namespace {
 
@@ -131,15 +128,4 @@ TEST_CASE("who asks for one topic's partitions does not pay for those of others"
     found += table.partitions_of("nobody-" + std::to_string(i)).size();
   }
   CHECK(found == 20 * size_t{count});
-}
-
-TEST_CASE("the expiry clock does not follow a step to the future") {
-  ExpiryClock clock;
-  const Instant start(hours(1));
-  const TimestampMs noon(1'000'000'000);
-  CHECK(clock.read(start, noon) == noon);
-  CHECK(clock.read(start + seconds(10), TimestampMs(noon.value + 10'000)) == TimestampMs(noon.value + 10'000));
-  const int64_t week = 7 * 86'400'000;
-  CHECK(clock.read(start + seconds(20), TimestampMs(noon.value + week)) == TimestampMs(noon.value + 20'000));
-  CHECK(clock.read(start + seconds(30), TimestampMs(noon.value - 5'000)) == TimestampMs(noon.value - 5'000));
 }

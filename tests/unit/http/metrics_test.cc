@@ -173,6 +173,8 @@ TEST_CASE("no alarm is about a deleted topic that is kept, and its bytes are cou
   sample.shards.resize(1);
   sample.shards[0].replicas = {replica("orders", 0, true)};
   sample.shards[0].replicas[0].facts.isr.clear();
+  sample.quorum.emplace();
+  sample.quorum->role = controller::raft::Role::leader;
   MetricsInput in;
   in.node_id = 1;
   in.broker = &sample;
@@ -180,6 +182,7 @@ TEST_CASE("no alarm is about a deleted topic that is kept, and its bytes are cou
   const std::string labels = "{topic=\"orders\",partition=\"0\"}";
   CHECK(value_of(page.render(in), "kafka_server_replicamanager_underreplicatedpartitions") == 1);
   CHECK(value_of(page.render(in), "kafka_cluster_partition_underreplicated" + labels) == 1);
+  CHECK(value_of(page.render(in), "kafka_controller_kafkacontroller_globaltopiccount") == 1);
 
   const metadata::ConfigResource topic{metadata::ResourceType::topic, "orders"};
   const metadata::ConfigRecord deleted{topic, std::string(metadata::kept_key), "1+1"};
@@ -190,6 +193,7 @@ TEST_CASE("no alarm is about a deleted topic that is kept, and its bytes are cou
   CHECK_FALSE(value_of(text, "kafka_cluster_partition_underreplicated" + labels));
   CHECK(value_of(text, "kafka_log_log_size" + labels) == 500);
   CHECK(value_of(text, "kafka_server_replicamanager_leadercount") == 1);
+  CHECK(value_of(text, "kafka_controller_kafkacontroller_globaltopiccount") == 0);
 }
 
 TEST_CASE("a pace is what a counter grew by in a second, over a second at least") {

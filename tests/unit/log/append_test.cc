@@ -130,6 +130,22 @@ TEST_CASE("LogAppendTime stamps records and checksums") {
   REQUIRE(f.log->segments()[0].largest_timestamp == TimestampMs(777));
 }
 
+TEST_CASE("what a topic stamps is the time of its own, not what producers age from") {
+  Fixture f;
+  f.config.log_append_time = true;
+  f.open();
+  using namespace common::records;
+  const ProducerStamp producer{ProducerId(7), ProducerEpoch(0), 0};
+  const Buffer batch = make_batch({.timestamp = 5, .producer = producer});
+  const auto facts =
+      validate_produced(batch.view(), {.timestamp_type = TimestampType::log_append_time}, TimestampMs(777));
+  REQUIRE(facts);
+  const auto info = f.log->append_as_leader(batch, *facts, LeaderEpoch(0), TimestampMs(5000), 0, TimestampMs(777));
+  REQUIRE(info->log_append_time == TimestampMs(777));
+  REQUIRE(f.log->segments()[0].largest_timestamp == TimestampMs(777));
+  REQUIRE(f.log->producers().describe().at(0).last_append_time == TimestampMs(5000));
+}
+
 TEST_CASE("a follower takes what the leader stores and refuses what does not fit") {
   Fixture leader;
   leader.open();

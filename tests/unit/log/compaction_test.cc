@@ -186,6 +186,28 @@ TEST_CASE("a tombstone goes delete.retention.ms after the first run that met it,
   CHECK(f.records_text().starts_with("1:b=1 "));
 }
 
+TEST_CASE("a tombstone does not go early because the clock was behind when it was met") {
+  CompactionFixture f;
+  f.open();
+  f.put({{"a", "1"}, {"b", "1"}});
+  f.put({{"a", {}}});
+  f.roll();
+  auto r = f.request();
+  r.now = TimestampMs(100000);
+  r.recorded_now = TimestampMs(200000);
+  REQUIRE(f.compact(r));
+  f.now = 200999;
+  f.put({{"c", "1"}});
+  f.roll();
+  f.compact();
+  CHECK(f.records_text().starts_with("1:b=1 2:a=null"));
+  f.now = 201000;
+  f.put({{"d", "1"}});
+  f.roll();
+  f.compact();
+  CHECK(f.records_text().find("a=null") == std::string::npos);
+}
+
 TEST_CASE("a tombstone hides what an older value said also after it has gone") {
   CompactionFixture f;
   f.open();

@@ -1,7 +1,6 @@
 // Truncation, DeleteRecords, retention; lookups by timestamp.
 #include <algorithm>
 
-#include "common/log/retention_clock.h"
 #include "log/log_fixture.h"
 
 using namespace log_test;
@@ -494,17 +493,6 @@ TEST_CASE("a record from the future ages from when it was appended (KAFKA-6482)"
   f.append({.timestamp = 999999999});
   REQUIRE(f.log->apply_retention(at(5500), Offset(1)) == 0);
   REQUIRE(f.log->apply_retention(at(6001), Offset(1)) == 1);
-}
-
-TEST_CASE("a clock that steps forward deletes no more than time would have (R82)") {
-  RetentionClock clock;
-  const auto mono = [](int64_t s) { return common::model::Instant(std::chrono::seconds(s)); };
-  REQUIRE(clock.read(mono(0), TimestampMs(1000000)) == TimestampMs(1000000));
-  REQUIRE(clock.read(mono(10), TimestampMs(1010000)) == TimestampMs(1010000));
-  // A day forward: ten seconds have passed, so it is eleven at most.
-  REQUIRE(clock.read(mono(20), TimestampMs(1020000 + 86400000)) == TimestampMs(1021000));
-  // And back: believed at once.
-  REQUIRE(clock.read(mono(30), TimestampMs(1030000)) == TimestampMs(1030000));
 }
 
 TEST_CASE("timestamps lead to the first record that is not older") {

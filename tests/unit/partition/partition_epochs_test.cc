@@ -414,6 +414,59 @@ TEST_CASE("idle producers are forgotten at a retention check, not before their t
   REQUIRE(check_after(25h) == 0);
 }
 
+TEST_CASE("who appends while the clock is set back is not forgotten once it is right again (R88)") {
+  const bool leads = GENERATE(true, false);
+  Fixture f;
+  const auto wall = [&] { return f.shard.clock().wall_now(); };
+  f.state.clock.look(f.world.now(), wall());
+  const common::records::ProducerStamp stamp{common::records::ProducerId(7), common::records::ProducerEpoch(0), 0};
+  f.world.clock().step_wall(-25h);
+  if (leads) {
+    f.lead(1, {1});
+    f.produce(Fixture::batch(1, stamp));
+  } else {
+    f.assign(Fixture::assignment(2, 1, {1, 2}));
+    LeaderAnswer answer;
+    answer.asked = f.partition->position().ask;
+    answer.log_end_offset = Offset(1);
+    answer.has_records = true;
+    Buffer batch = Fixture::batch(1, stamp);
+    common::records::assign_offsets(batch,
+                                    {.first_offset = Offset(0), .leader_epoch = LeaderEpoch(1), .log_append_time = {}});
+    f.run([&] { REQUIRE(f.partition->apply(answer, BufferChain(batch)) == Applied::done); });
+  }
+  REQUIRE(f.partition->producers().size() == 1);
+  f.world.clock().step_wall(25h);
+  f.run([&] { f.partition->apply_retention(f.state.clock.to_compare(f.world.now(), wall())); });
+  REQUIRE(f.partition->producers().size() == 1);
+}
+
+TEST_CASE("a record's time is refused only if it is out of range by the clock that is believed, too") {
+  TopicSettings settings;
+  settings.produce.timestamp_before_max_ms = settings.produce.timestamp_after_max_ms = 3'600'000;
+  Fixture f(settings);
+  const auto wall = [&] { return f.shard.clock().wall_now(); };
+  f.state.clock.look(f.world.now(), wall());
+  f.lead(1, {1});
+  const auto produce = [&](TimestampMs time) {
+    common::records::BatchBuilder builder;
+    builder.add({.timestamp = time, .key = {}, .value = as_bytes("value"), .headers = {}});
+    return f.produce(builder.build())->value->error;
+  };
+  const TimestampMs right = wall();
+  const TimestampMs early(right.value - 2 * 3'600'000);
+  const TimestampMs late(right.value + 2 * 3'600'000);
+  REQUIRE(produce(right) == ErrorCode::none);
+  REQUIRE(produce(early) == ErrorCode::invalid_timestamp);
+  REQUIRE(produce(late) == ErrorCode::invalid_timestamp);
+  for (const Duration step : {Duration(24h), Duration(-24h)}) {
+    f.world.clock().step_wall(step);
+    REQUIRE(produce(right) == ErrorCode::none);
+    REQUIRE(produce(step > 0s ? early : late) == ErrorCode::invalid_timestamp);
+    f.world.clock().step_wall(-step);
+  }
+}
+
 TEST_CASE("a sync that acknowledgements wait for is seen as long as it runs (R32)") {
   TopicSettings settings;
   settings.sync_before_ack = true;

@@ -39,6 +39,26 @@ TEST_CASE("nothing is deleted by retention before the metadata says what may be 
   REQUIRE(begin_of(logs) == Offset(5));
 }
 
+TEST_CASE("a wall clock that is set forward by more than retention deletes nothing (R82)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");  // a week
+  b.run([&] {
+    b.shard->spawn("write", [](std::shared_ptr<Partition> p, Instant deadline) -> common::Awaitable<void> {
+      common::records::BatchBuilder builder;
+      builder.add({.timestamp = p->shard().clock().wall_now(), .key = {}, .value = as_bytes("v"), .headers = {}});
+      ProduceOptions o;
+      o.deadline = deadline;
+      const ProduceResult r = co_await p->produce(builder.build(), o);
+      REQUIRE(r.error == ErrorCode::none);
+    }(b.find(orders), b.world.now() + 1s));
+  });
+  REQUIRE(b.find(orders)->high_watermark() == Offset(1));
+  b.world.clock().step_wall(8 * 24h);
+  b.advance(11min);
+  REQUIRE(b.find(orders)->log_start_offset() == Offset(0));
+}
+
 namespace {
 // Looks for the replica the moment it is led: before those who have waited for it run again.
 struct LatestToLook final : ReplicaListener {

@@ -23,12 +23,14 @@ class SimClock final : public common::Clock {
  public:
   Instant now() const override { return now_; }
   TimestampMs wall_now() const override {
-    return TimestampMs(1'700'000'000'000 +
-                       std::chrono::duration_cast<std::chrono::milliseconds>(now_.time_since_epoch()).count());
+    const Duration since = now_.time_since_epoch() + wall_step_;
+    return TimestampMs(1'700'000'000'000 + std::chrono::duration_cast<std::chrono::milliseconds>(since).count());
   }
   void set(Instant now) { now_ = now; }
+  void step_wall(Duration by) { wall_step_ += by; }
 
  private:
+  Duration wall_step_{0};
   Instant now_ = Instant{} + std::chrono::hours(1);
 };
 

@@ -171,6 +171,21 @@ TEST_CASE("a replica gets more than what is written, whatever that costs, or it 
   CHECK(bench.fed - before > 20 * 10'000'000 * size_t{11} / 10);
 }
 
+TEST_CASE("what was counted and not sent is given back, and nothing is saved up by that") {
+  CatchUpPaceOptions options;
+  options.burst = 500;
+  CatchUpPace pace(options);
+  const Instant now = Instant{} + 1h;
+  REQUIRE(pace.may_send(now));
+  pace.on_sent(600, now);
+  CHECK_FALSE(pace.may_send(now));
+  pace.give_back(200);
+  CHECK(pace.may_send(now));
+  pace.give_back(5000);
+  pace.on_sent(500, now);
+  CHECK_FALSE(pace.may_send(now));
+}
+
 TEST_CASE("little is sent at once, without a measure or a rest") {
   CatchUpPace pace;
   Instant now = Instant{} + 1h;

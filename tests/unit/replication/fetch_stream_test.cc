@@ -680,6 +680,40 @@ TEST_CASE("of what is on the disk, no more is read than the throttle lets throug
   CHECK(pair.leaders[Pair::id(1)]->cold_reads.size() == 1);  // each in its turn
 }
 
+TEST_CASE("of what is on the disk, no more is read than the pace lets through") {
+  CatchUpPaceOptions slow;
+  slow.rate_first = slow.rate_least = slow.rate_most = 1000;
+  slow.burst = 500;
+  slow.turn_bytes = 400;
+  CatchUpPace pace(slow);
+  LeaderFetchOptions options;
+  options.pace = &pace;
+  Pair pair(options);
+  for (int n = 0; n < 4; ++n) {
+    FakeLeader& behind = pair.lead(n);
+    behind.follower_in_sync = false;
+    behind.is_cold = true;
+    behind.append(1000);
+    pair.follow(n);
+  }
+  const auto reads = [&] {
+    size_t all = 0;
+    for (const auto& [id, leader] : pair.leaders) all += leader->cold_reads.size();
+    return all;
+  };
+  pair.settle();
+  CHECK(reads() == 2);  // the burst was not used up by the first
+  // What was read has been paid for, and goes at once.
+  for (int n = 0; n < 2; ++n) pair.leaders[Pair::id(n)]->cold_reads.at(0)();
+  pair.settle();
+  for (int n = 0; n < 2; ++n) CHECK(pair.followers[Pair::id(n)]->log.size() == 400);
+  CHECK(reads() == 2);
+  pair.now = pace.ready_at();
+  pair.settle();
+  CHECK(reads() == 3);
+  CHECK(pair.leaders[Pair::id(2)]->cold_reads.size() == 1);  // each in its turn
+}
+
 TEST_CASE("a partition that is smaller than what is read at once pays the throttle for what it is") {
   SendThrottle throttle;
   throttle.set_rate(1000);
