@@ -200,6 +200,7 @@ void Directories::tick() {
   for (LogDirectory* directory : std::exchange(not_noted_, {})) note_epoch_in(*directory);
   remove_old_strays();
   const common::Instant now = options_.home->now();
+  if (now >= next_stray_note_) note_strays();
   std::vector<CheckpointKind> due;
   const auto look = [&](CheckpointKind kind, common::Instant& next, common::Duration interval) {
     if (now < next) return;

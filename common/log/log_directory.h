@@ -22,6 +22,7 @@
 // set_aside may run on the disk's pool.
 #pragma once
 #include <array>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -72,6 +73,11 @@ enum class Aside { for_a_while, for_good };
 
 enum class CheckpointKind { recovery_point, high_watermark, log_start, cleaner };
 inline constexpr size_t checkpoint_kinds = 4;
+
+// For how long brokers have run beside a stray (R42), as one of them noted last; 0: nobody has. No wall clock says it: a
+// step of one would delete too soon. Both wait for the disk; what is noted need not be durable, for less is no harm.
+[[nodiscard]] std::chrono::milliseconds kept_of(disk::Disk& disk, const std::string& stray);
+[[nodiscard]] disk::IoResult<void> note_kept(disk::Disk& disk, const std::string& stray, std::chrono::milliseconds kept);
 
 class LogDirectory {
  public:
