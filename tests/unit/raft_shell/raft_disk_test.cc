@@ -213,6 +213,31 @@ TEST_CASE("who founded a cluster and has lost its log does not begin anew withou
   REQUIRE_FALSE(opened->storage);
 }
 
+TEST_CASE("of the former lives of a directory the first and the newest are kept, in order (R4, R20, R21)") {
+  SimulatedDisk disk;
+  const auto lives = [&] {
+    std::vector<std::string> names;
+    for (int n = 1; n < 20; ++n) {
+      const std::string name = "meta/log.lost-" + std::to_string(n);
+      if (disk.exists(name + "/quorum-state")) names.push_back(std::to_string(n));
+    }
+    return names;
+  };
+  REQUIRE(disk.create_directories(directory).has_value());
+  REQUIRE(disk.create_directories("meta/log.lost-odd").has_value());  // nobody's business
+  for (int life = 1; life <= 11; ++life) {
+    disk.overwrite(vote_file, common::model::as_bytes("life " + std::to_string(life)));
+    const auto aside = quorum::set_lost_state_aside(disk, directory);
+    REQUIRE(aside.has_value());
+    REQUIRE(*aside == "meta/log.lost-" + std::to_string(life));
+    const auto removed = quorum::remove_spare_former_lives(disk, directory);
+    REQUIRE(removed.has_value());
+    REQUIRE(removed->size() == (life <= 8 ? 0 : 1));
+  }
+  REQUIRE(lives() == std::vector<std::string>{"1", "5", "6", "7", "8", "9", "10", "11"});
+  REQUIRE(disk.content("meta/log.lost-1/quorum-state").text() == "life 1");
+}
+
 TEST_CASE("what a failed sync left in memory is written anew by the next process, before it counts (R2, R76)") {
   Fixture f;
   f.write_committed();
