@@ -199,10 +199,12 @@ Result<void> RaftDisk::open_log(raft::RestoredState& restored, std::optional<std
   return fit_to_snapshot(restored, lost);
 }
 
-// Every entry, each checked against the chain of those before it (R21).
+// Every entry, each checked against the chain of those before it (R21). Those that the newest snapshot covers are not
+// kept: a segment is many times as long as what comes after it, and the memory would not all be given back.
 Result<void> RaftDisk::read_entries(raft::RestoredState& restored, std::optional<std::string>& lost) {
   Offset next = log_->log_start_offset();
   bool is_first = true;
+  const LogIndex covered = restored.snapshot ? restored.snapshot->meta.position.end : LogIndex(0);
   raft::LogPosition position{LogIndex(next.value), Term(0), 0};
   while (next < log_->log_end_offset()) {
     common::log::ReadRequest request{next, log_->log_end_offset(), read_bytes};
@@ -227,7 +229,11 @@ Result<void> RaftDisk::read_entries(raft::RestoredState& restored, std::optional
       }
       position = {stored->entry.index.next(), stored->entry.term,
                   raft::chain_checksum(position.checksum, stored->entry)};
-      restored.entries.push_back(std::move(stored->entry));
+      if (position.end > covered) {
+        restored.entries.push_back(std::move(stored->entry));
+      } else {
+        restored.start = position;
+      }
     }
     next = read->next_offset;
   }
@@ -257,7 +263,7 @@ Result<void> RaftDisk::fit_to_snapshot(raft::RestoredState& restored, std::optio
         fmt::format("the log begins at {} and the newest readable snapshot ends at {}", restored.start.end, target.end);
     return {};
   }
-  const LogIndex start = restored.start.end;
+  const LogIndex start(log_->log_start_offset().value);
   const LogIndex end = end_.end;
   restored.entries.clear();
   restored.start = end_ = target;

@@ -389,6 +389,33 @@ TEST_CASE("a snapshot is there once it is said to be, and not installed if it ar
   }
 }
 
+TEST_CASE("a start goes on where its newest snapshot ends, and checks what lies before (R14, R21)") {
+  Fixture f;
+  f.write_committed();
+  auto opened = f.open();
+  raft::LogPosition middle;
+  for (size_t i = 0; i < 2; ++i) {
+    const raft::Entry& e = opened->restored.entries[i];
+    middle = {e.index.next(), e.term, raft::chain_checksum(middle.checksum, e)};
+  }
+  const bool is_of_this_log = GENERATE(true, false);
+  if (!is_of_this_log) ++middle.checksum;
+  f.use(std::move(opened));
+  f.storage->save_snapshot({{middle, voters, 0, 0}, Buffer::copy_of(std::string("the state"))}, [](const auto&) {});
+  f.disk.run_until_idle();
+  f.storage.reset();
+  SECTION("the log as it is") {
+    const auto again = f.open();
+    REQUIRE(again.has_value());
+    REQUIRE(again->restored.start == middle);
+    REQUIRE(again->restored.entries.size() == (is_of_this_log ? 2 : 0));
+  }
+  SECTION("with damage before the snapshot") {
+    f.disk.flip_bit(segment, 8 * 100);
+    REQUIRE(f.why_lost());
+  }
+}
+
 TEST_CASE("a snapshot of a leader is installed once there is room (R15, R81)") {
   Fixture f;
   f.write_committed();
