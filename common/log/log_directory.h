@@ -12,7 +12,7 @@
 //                                       cleaner-offset-checkpoint
 //   orders-0/                           a partition
 //   orders-0.<32 hex digits>-delete/    on its way out; removed at the next start at the latest
-//   orders-0.<32 hex digits>-stray/     not known to the cluster: kept for a while (R42)
+//   orders-0.<32 hex digits>-stray/     not known to the cluster: kept for a while (R42); .naru_kept in it: how long already
 //   orders-0.<32 hex digits>-damaged/   was the only copy when an empty one was ordered to lead: its owner's business
 //
 // Order at start: open, (give identity), partition logs opened with hints_for, begin_run once all of them are open and

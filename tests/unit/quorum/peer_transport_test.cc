@@ -1,6 +1,10 @@
 // Whom a node keeps looking for.
 #include "controller/quorum/peer_transport.h"
 
+#include <map>
+#include <memory>
+#include <optional>
+
 #include <catch2/catch.hpp>
 
 #include "quorum/sim_world.h"
