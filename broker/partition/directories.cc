@@ -22,6 +22,7 @@ namespace {
 
 constexpr size_t changes_at_a_time = 4;  // enough to keep the disk's pool busy
 constexpr auto stray_note_interval = std::chrono::minutes(10);
+constexpr auto stray_retry = std::chrono::minutes(1);
 
 std::vector<const LogDirectory*> views_of(const std::vector<std::unique_ptr<LogDirectory>>& directories) {
   std::vector<const LogDirectory*> all;
@@ -396,13 +397,16 @@ void Directories::note_strays() {
 void Directories::remove_old_strays() {
   while (!strays_.empty() &&
          (strays_.begin()->first <= options_.home->now() || mutant<"R42-deletes-strays-at-once">())) {
-    const std::string path = strays_.begin()->second.path;
+    const Stray stray = strays_.begin()->second;
     strays_.erase(strays_.begin());
-    options_.logger.info("{} has been unknown for long enough: deleted", path);
+    options_.logger.info("{} has been unknown for long enough: deleted", stray.path);
     options_.disk->offload(
-        common::disk::Job::removals, [disk = options_.disk, path] { return disk->remove_tree(path); },
-        [logger = options_.logger, path](common::disk::IoResult<void> removed) {
-          if (!removed) logger.warn("{} not deleted: {}", path, removed.error().message);
+        common::disk::Job::removals, [disk = options_.disk, path = stray.path] { return disk->remove_tree(path); },
+        [this, alive = std::weak_ptr(alive_), logger = options_.logger, stray](common::disk::IoResult<void> removed) {
+          if (removed) return;
+          logger.warn("{} not deleted: {}", stray.path, removed.error().message);
+          if (!alive.expired() && common::disk::may_pass(removed.error().fault))
+            strays_.emplace(options_.home->now() + stray_retry, stray);
         });
   }
 }

@@ -210,8 +210,11 @@ void Directories::tick() {
   look(CheckpointKind::high_watermark, next_high_watermark_, options_.high_watermark_interval);
   look(CheckpointKind::recovery_point, next_recovery_point_, options_.recovery_point_interval);
   look(CheckpointKind::log_start, next_log_start_, options_.log_start_interval);
-  if (std::find(due.begin(), due.end(), CheckpointKind::recovery_point) != due.end())
+  if (std::find(due.begin(), due.end(), CheckpointKind::recovery_point) != due.end()) {
     due.push_back(CheckpointKind::cleaner);
+    for (const auto& directory : directories_)
+      if (!directory->failure()) directory->remove_left_overs();
+  }
   if (!due.empty()) options_.home->spawn("checkpoint", checkpoint_some(std::move(due)));
 }
 

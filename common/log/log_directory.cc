@@ -495,16 +495,22 @@ Result<void> LogDirectory::begin_run() {
   if (!removed && removed.error().fault != IoFault::not_found) return as_result(removed);
   if (auto synced = disk_.sync_directory(path_); !synced) return as_result(synced);
   has_begun_ = true;
-  for (const std::string& leaving : std::exchange(to_delete_, {})) remove_leaving(leaving, {});
+  remove_left_overs();
   return {};
 }
 
-// Nobody waits for it: what is left of it goes at the next start.
+void LogDirectory::remove_left_overs() {
+  for (const std::string& leaving : std::exchange(to_delete_, {})) remove_leaving(leaving, {});
+}
+
+// Nobody waits for it: what is left of it goes at the next start, or later where only descriptors were short.
 void LogDirectory::remove_leaving(const std::string& leaving, disk::Done<void> removed) {
   disk_.offload(
       disk::Job::removals, [d = &disk_, leaving] { return d->remove_tree(leaving); },
-      [logger = logger_, leaving, removed = std::move(removed)](const IoResult<void>& result) {
+      [this, weak = std::weak_ptr(pending_), logger = logger_, leaving,
+       removed = std::move(removed)](const IoResult<void>& result) {
         if (!result) logger.warn("{} not removed: {}", leaving, result.error().message);
+        if (!result && !weak.expired() && disk::may_pass(result.error().fault)) to_delete_.push_back(leaving);
         if (removed) removed(result);
       });
 }

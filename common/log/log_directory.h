@@ -12,7 +12,7 @@
 //                                       cleaner-offset-checkpoint
 //   orders-0/                           a partition
 //   orders-0.<32 hex digits>-delete/    on its way out; removed at the next start at the latest
-//   orders-0.<32 hex digits>-stray/     not known to the cluster: kept for a while (R42); .naru_kept in it: how long already
+//   orders-0.<32 hex digits>-stray/     not known to the cluster: kept for a while (R42); .naru_kept in it says how long
 //   orders-0.<32 hex digits>-damaged/   was the only copy when an empty one was ordered to lead: its owner's business
 //
 // Order at start: open, (give identity), partition logs opened with hints_for, begin_run once all of them are open and
@@ -160,10 +160,13 @@ class LogDirectory {
   // The copy counts from now on, for later runs too. On the pool.
   void note_in_sync(const TopicPartition& partition, disk::Done<void> done);
   // Renames to -delete, on the pool, and `done`: its name is free. Then everything is removed, and `removed`: what is
-  // left after a failure goes at the next start. The log must be destroyed; `jobs` is its gate, if there was one.
-  // `unique`: random; the same for another attempt. A failure of `done`: it may still have its name.
+  // left after a failure goes with remove_left_overs(), or at the next start. The log must be destroyed; `jobs` is its
+  // gate, if there was one. `unique`: random; the same for another attempt. A failure of `done`: it may still have its
+  // name.
   void delete_partition(const TopicPartition& partition, const model::Uuid& unique, std::shared_ptr<JobGate> jobs,
                         disk::Done<void> done, disk::Done<void> removed = {});
+  // Tries again to remove what could not be for want of descriptors or room. On the pool.
+  void remove_left_overs();
   // Sets a directory aside that the cluster does not know, or that is corrupt (R42, R72). Waits for the disk.
   [[nodiscard]] disk::IoResult<std::string> set_aside(const std::string& partition_path, const model::Uuid& unique,
                                                       Aside aside = Aside::for_a_while);

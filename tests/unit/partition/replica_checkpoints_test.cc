@@ -235,6 +235,33 @@ TEST_CASE("what is set aside is deleted in time whatever the broker's lives are 
   REQUIRE_FALSE(b.has_path("-stray"));
 }
 
+TEST_CASE("what is deleted, or was set aside, goes also if it could not be removed at once (fault 40)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 5);
+  const bool is_deleted = GENERATE(true, false);
+  const std::string suffix = is_deleted ? "-delete" : "-stray";
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::remove,
+                     .path_contains = suffix,
+                     .fault = common::disk::IoFault::exhausted});
+  if (is_deleted) {
+    b.apply({metadata::RemoveTopicRecord{orders}});
+  } else {
+    b.close();
+    b.start();
+    b.image = nullptr;
+    b.register_broker();
+    b.create(orders_again, "orders");
+    b.advance(1h);
+  }
+  b.advance(10s);
+  REQUIRE(b.has_path(suffix));
+  b.advance(2min);
+  REQUIRE_FALSE(b.has_path(suffix));
+  REQUIRE(b.failures.empty());
+}
+
 TEST_CASE("how long a stray was kept is believed only as it was noted (R42)") {
   SimulatedDisk disk;
   const std::string stray = "data/orders-0.00000000000000000000000000000001-stray";
