@@ -12,7 +12,7 @@
 //                                       cleaner-offset-checkpoint
 //   orders-0/                           a partition
 //   orders-0.<32 hex digits>-delete/    on its way out; removed at the next start at the latest
-//   orders-0.<32 hex digits>-stray/     not known to the cluster: kept for a while (R42); .naru_kept in it says how long
+//   orders-0.<32 hex digits>-stray/     not known to the cluster: kept for a while (R42; .naru_kept: how long it was)
 //   orders-0.<32 hex digits>-damaged/   was the only copy when an empty one was ordered to lead: its owner's business
 //
 // Order at start: open, (give identity), partition logs opened with hints_for, begin_run once all of them are open and
@@ -74,10 +74,11 @@ enum class Aside { for_a_while, for_good };
 enum class CheckpointKind { recovery_point, high_watermark, log_start, cleaner };
 inline constexpr size_t checkpoint_kinds = 4;
 
-// For how long brokers have run beside a stray (R42), as one of them noted last; 0: nobody has. No wall clock says it: a
-// step of one would delete too soon. Both wait for the disk; what is noted need not be durable, for less is no harm.
+// For how long brokers have run beside a stray (R42), as one of them noted last; 0: nobody has. No wall clock says it:
+// a step of one would delete too soon. Both wait for the disk; what is noted need not be durable, for less is no harm.
 [[nodiscard]] std::chrono::milliseconds kept_of(disk::Disk& disk, const std::string& stray);
-[[nodiscard]] disk::IoResult<void> note_kept(disk::Disk& disk, const std::string& stray, std::chrono::milliseconds kept);
+[[nodiscard]] disk::IoResult<void> note_kept(disk::Disk& disk, const std::string& stray,
+                                             std::chrono::milliseconds kept);
 
 class LogDirectory {
  public:

@@ -62,8 +62,9 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   uint32_t connections_ = 0;
   uint64_t newest_session_ = 0;
   common::Duration retry_;
+  // Or since the peer came to us.
+  std::optional<common::Instant> unreached_since_;
   bool was_open_ = false;    // since the last evidence: only a stream that stood can break
-  std::optional<common::Instant> unreached_since_;  // or since it came to us
   bool complained_ = false;  // one line for each time it becomes unreachable
   bool stopping_ = false;
   std::function<void()> on_stopped_;
