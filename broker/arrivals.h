@@ -13,7 +13,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -61,10 +60,13 @@ class Arrivals {
   std::atomic<size_t> watched_ = 0;  // asking_.size(), without the lock
   std::mutex mutex_;
   std::map<Client, Asking> asking_;
-  std::set<Client> named_;
-  std::set<Client> come_;                     // arrived once: their silence is rest
-  std::set<std::string, std::less<>> hosts_;  // from where others arrived: so is silence there
+  // With when that was, or when somebody was last heard of; forgotten some time later, if there are many.
+  std::map<Client, common::model::Instant> named_;
+  std::map<Client, common::model::Instant> come_;                     // arrived once: their silence is rest
+  std::map<std::string, common::model::Instant, std::less<>> hosts_;  // from where others arrived: so is silence there
   common::model::Instant looked_;
+  common::model::Instant asked_at_;  // last, by anybody
+  common::model::Instant made_room_at_;
 };
 
 }  // namespace broker

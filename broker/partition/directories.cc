@@ -21,6 +21,8 @@ using common::model::Result;
 namespace {
 
 constexpr size_t changes_at_a_time = 4;  // enough to keep the disk's pool busy
+constexpr auto stray_note_interval = std::chrono::minutes(10);
+constexpr auto stray_retry = std::chrono::minutes(1);
 
 std::vector<const LogDirectory*> views_of(const std::vector<std::unique_ptr<LogDirectory>>& directories) {
   std::vector<const LogDirectory*> all;
@@ -88,6 +90,7 @@ void Directories::start(std::vector<common::Shard*> shards, std::vector<ReplicaM
   next_high_watermark_ = now + options_.high_watermark_interval;
   next_recovery_point_ = now + options_.recovery_point_interval;
   next_log_start_ = now + options_.log_start_interval;
+  next_stray_note_ = now + stray_note_interval;
   // R42: directories that lack their id, or that nobody knew in an earlier run.
   for (const auto& directory : directories_) {
     if (directory->failure()) {
@@ -97,7 +100,8 @@ void Directories::start(std::vector<common::Shard*> shards, std::vector<ReplicaM
     for (const auto& p : directory->partitions()) {
       if (!p.topic_id) set_aside({p.partition, {}, p.path, directory->path(), {}});
     }
-    for (const std::string& path : directory->strays()) strays_.emplace(now + options_.stray_delay, path);
+    for (const std::string& path : directory->strays())
+      keep_stray({path, directory.get()}, common::log::kept_of(*options_.disk, path));
   }
   forget_what_is_lost();
   look_at_space();
@@ -351,7 +355,7 @@ void Directories::rename_aside(LogDirectory& directory, const PlacedLog& log, As
         if (alive.expired()) return;
         if (*moved_to) {
           if (aside == Aside::for_a_while) {
-            strays_.emplace(options_.home->now() + options_.stray_delay, **moved_to);
+            keep_stray({**moved_to, where}, common::Duration::zero());
           } else {
             options_.logger.warn("{}: what could still be read of the only copy; nobody deletes it", **moved_to);
           }
@@ -368,17 +372,41 @@ void Directories::rename_aside(LogDirectory& directory, const PlacedLog& log, As
       });
 }
 
+void Directories::keep_stray(Stray stray, common::Duration kept) {
+  const common::Duration left = std::max(options_.stray_delay - kept, common::Duration::zero());
+  strays_.emplace(options_.home->now() + left, std::move(stray));
+}
+
+// A broker that is started anew more often than once in that time would never delete any.
+void Directories::note_strays() {
+  const common::Instant now = options_.home->now();
+  next_stray_note_ = now + stray_note_interval;
+  for (const auto& [due, stray] : strays_) {
+    if (stray.directory->failure()) continue;  // R76
+    const auto kept = std::chrono::duration_cast<std::chrono::milliseconds>(options_.stray_delay - (due - now));
+    options_.disk->offload(
+        common::disk::Job::changes,
+        [disk = options_.disk, path = stray.path, kept] { return common::log::note_kept(*disk, path, kept); },
+        [logger = options_.logger, path = stray.path](common::disk::IoResult<void> noted) {
+          if (!noted) logger.debug("{}: how long it is kept is not noted: {}", path, noted.error().message);
+        });
+  }
+}
+
 // R42: the delay gives an operator the time to notice that the cluster has forgotten a topic.
 void Directories::remove_old_strays() {
   while (!strays_.empty() &&
          (strays_.begin()->first <= options_.home->now() || mutant<"R42-deletes-strays-at-once">())) {
-    const std::string path = strays_.begin()->second;
+    const Stray stray = strays_.begin()->second;
     strays_.erase(strays_.begin());
-    options_.logger.info("{} has been unknown for long enough: deleted", path);
+    options_.logger.info("{} has been unknown for long enough: deleted", stray.path);
     options_.disk->offload(
-        common::disk::Job::removals, [disk = options_.disk, path] { return disk->remove_tree(path); },
-        [logger = options_.logger, path](common::disk::IoResult<void> removed) {
-          if (!removed) logger.warn("{} not deleted: {}", path, removed.error().message);
+        common::disk::Job::removals, [disk = options_.disk, path = stray.path] { return disk->remove_tree(path); },
+        [this, alive = std::weak_ptr(alive_), logger = options_.logger, stray](common::disk::IoResult<void> removed) {
+          if (removed) return;
+          logger.warn("{} not deleted: {}", stray.path, removed.error().message);
+          if (!alive.expired() && common::disk::may_pass(removed.error().fault))
+            strays_.emplace(options_.home->now() + stray_retry, stray);
         });
   }
 }

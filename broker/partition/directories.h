@@ -79,7 +79,8 @@ struct DirectoriesOptions {
   common::Duration recovery_point_interval = std::chrono::seconds(60);
   common::Duration log_start_interval = std::chrono::seconds(60);
   common::Duration space_interval = std::chrono::seconds(1);
-  common::Duration stray_delay = std::chrono::hours(24);  // R42: before a directory that nobody knows is deleted
+  // R42: before a directory that nobody knows is deleted. Of time in which a broker ran, in this life or another.
+  common::Duration stray_delay = std::chrono::hours(24);
   // R81: refuse below the smaller of the two.
   uint64_t low_space_bytes = 1ull << 30;
   int low_space_percent = 5;
@@ -189,6 +190,12 @@ class Directories {
   void take_away(const Removal& removal);
   void delete_it(const Removal& removal);
   void on_removed(const TopicPartition& partition);
+  struct Stray {
+    std::string path;
+    common::log::LogDirectory* directory = nullptr;
+  };
+  void keep_stray(Stray stray, common::Duration kept);
+  void note_strays();
   void remove_old_strays();
   void note_epoch_in(common::log::LogDirectory& directory);
   [[nodiscard]] common::log::LogDirectory* find(const std::string& path);
@@ -233,12 +240,13 @@ class Directories {
   std::set<common::log::LogDirectory*> not_noted_;
   std::optional<common::model::BrokerEpoch> not_noted_told_;
   std::map<TopicPartition, std::vector<Creation>> waiting_;  // each for one of occupied_
-  std::multimap<common::Instant, std::string> strays_;  // when to delete which path
+  std::multimap<common::Instant, Stray> strays_;  // when to delete which
   std::map<std::string, bool> low_;
   common::TimerHandle timer_;
   common::Instant next_high_watermark_;
   common::Instant next_recovery_point_;
   common::Instant next_log_start_;
+  common::Instant next_stray_note_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -200,6 +200,7 @@ void Directories::tick() {
   for (LogDirectory* directory : std::exchange(not_noted_, {})) note_epoch_in(*directory);
   remove_old_strays();
   const common::Instant now = options_.home->now();
+  if (now >= next_stray_note_) note_strays();
   std::vector<CheckpointKind> due;
   const auto look = [&](CheckpointKind kind, common::Instant& next, common::Duration interval) {
     if (now < next) return;
@@ -209,8 +210,11 @@ void Directories::tick() {
   look(CheckpointKind::high_watermark, next_high_watermark_, options_.high_watermark_interval);
   look(CheckpointKind::recovery_point, next_recovery_point_, options_.recovery_point_interval);
   look(CheckpointKind::log_start, next_log_start_, options_.log_start_interval);
-  if (std::find(due.begin(), due.end(), CheckpointKind::recovery_point) != due.end())
+  if (std::find(due.begin(), due.end(), CheckpointKind::recovery_point) != due.end()) {
     due.push_back(CheckpointKind::cleaner);
+    for (const auto& directory : directories_)
+      if (!directory->failure()) directory->remove_left_overs();
+  }
   if (!due.empty()) options_.home->spawn("checkpoint", checkpoint_some(std::move(due)));
 }
 

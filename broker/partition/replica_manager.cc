@@ -297,15 +297,15 @@ void ReplicaManager::on_created(const TopicIdPartition& id, const std::string& t
     }
     tell_trouble();
   };
-  if (!placed) return failed(placed.error());
-  // The cluster may have moved on meanwhile.
+  // The cluster may have moved on meanwhile: also past a copy that could not be made, of which nobody will hear again.
   const metadata::PartitionImage* state = image_->partition(id.topic_id, id.partition);
   if (state == nullptr || !contains(state->replicas, options_.self)) {
     making_.erase(id);
     note_if_all_are_made();
-    options_.directories->remove(placed->partition, id.topic_id);
+    if (placed) options_.directories->remove(placed->partition, id.topic_id);
     return;
   }
+  if (!placed) return failed(placed.error());
   Result<std::shared_ptr<Partition>> opened = open(*placed, options_.settings->settings_of(*image_, topic));
   if (!opened) {
     options_.directories->remove(placed->partition, id.topic_id);  // the next attempt finds its name free

@@ -24,6 +24,7 @@ namespace broker::replication {
 struct FollowerFetchOptions {
   Duration backoff = std::chrono::milliseconds(100);            // replica.fetch.backoff.ms
   Duration metadata_patience = std::chrono::milliseconds(500);  // ask again although nothing has changed
+  size_t slots_before_anew = 1 << 16;                           // far below what a leader takes of one stream
 };
 
 class FollowerFetcher final : public partition::PositionObserver {
@@ -38,6 +39,11 @@ class FollowerFetcher final : public partition::PositionObserver {
   void unfollow(const TopicIdPartition& id);
   [[nodiscard]] bool follows(const TopicIdPartition& id) const { return by_id_.contains(id); }
   [[nodiscard]] size_t size() const { return by_id_.size(); }
+  // A number is never used again on a stream, so each partition that was ever followed leaves one behind at both ends,
+  // and the leader takes no more than so many. Where most are of partitions that are gone, another stream is cheaper.
+  [[nodiscard]] bool is_worn_out() const {
+    return slots_.size() >= options_.slots_before_anew && 2 * by_id_.size() <= slots_.size();
+  }
 
   // Applies the answers. An error means that the leader broke the rules of the stream: end it.
   [[nodiscard]] common::model::Result<void> on_frame(LeaderFrame frame, Instant now);

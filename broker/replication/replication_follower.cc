@@ -24,7 +24,9 @@ class ReplicationFollower::Stream final : public ToLeaderEvents {
   }
   void unfollow(const TopicIdPartition& id) {
     partitions_.erase(id);
-    if (fetcher_) fetcher_->unfollow(id);
+    if (!fetcher_) return;
+    fetcher_->unfollow(id);
+    if (fetcher_->is_worn_out()) end({BreakKind::rejected, "its numbers are used up by partitions that are gone"});
   }
   [[nodiscard]] bool is_unused() const { return partitions_.empty(); }
 

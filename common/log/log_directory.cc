@@ -34,6 +34,7 @@ constexpr std::string_view siblings_name = ".naru_directories";
 constexpr std::string_view siblings_version = "version=0";
 constexpr std::string_view delete_suffix = "-delete";
 constexpr std::string_view stray_suffix = "-stray";
+constexpr std::string_view kept_name = ".naru_kept";  // in a stray
 constexpr std::string_view damaged_suffix = "-damaged";
 // The Raft log, and former ones that its driver has set aside. Topics may have names that begin like it.
 constexpr std::string_view metadata_log_name = "__cluster_metadata-0";
@@ -133,6 +134,10 @@ std::vector<DirectoryId> decode_siblings(std::string_view text) {
   return encode_siblings(all) == text ? all : std::vector<DirectoryId>();
 }
 
+std::string encode_kept(int64_t kept_ms) {
+  return fmt::format("{}\n{:08x}\n", kept_ms, records::crc32c(as_bytes(fmt::format("{}", kept_ms))));
+}
+
 std::optional<TopicPartition> partition_in_name(std::string_view name) {
   const size_t dash = name.rfind('-');
   if (dash == std::string_view::npos || dash == 0) return std::nullopt;
@@ -187,6 +192,19 @@ Result<void> as_result(const IoResult<void>& result) {
 }
 
 }  // namespace
+
+// One that is damaged says nothing: it is compared with what it would be written as.
+std::chrono::milliseconds kept_of(disk::Disk& disk, const std::string& stray) {
+  const auto text = disk.read_file(stray + "/" + std::string(kept_name), small_file);
+  if (!text) return {};
+  const auto kept = number<int64_t>(text->text().substr(0, text->text().find('\n')));
+  return std::chrono::milliseconds(kept && encode_kept(*kept) == text->text() ? *kept : 0);
+}
+
+IoResult<void> note_kept(disk::Disk& disk, const std::string& stray, std::chrono::milliseconds kept) {
+  const std::string text = encode_kept(kept.count());
+  return disk.replace_file(stray + "/" + std::string(kept_name), as_bytes(text), Durability::kernel);
+}
 
 // Checkpoints that wait for the one of their kind being written.
 struct LogDirectory::Pending {
@@ -477,16 +495,22 @@ Result<void> LogDirectory::begin_run() {
   if (!removed && removed.error().fault != IoFault::not_found) return as_result(removed);
   if (auto synced = disk_.sync_directory(path_); !synced) return as_result(synced);
   has_begun_ = true;
-  for (const std::string& leaving : std::exchange(to_delete_, {})) remove_leaving(leaving, {});
+  remove_left_overs();
   return {};
 }
 
-// Nobody waits for it: what is left of it goes at the next start.
+void LogDirectory::remove_left_overs() {
+  for (const std::string& leaving : std::exchange(to_delete_, {})) remove_leaving(leaving, {});
+}
+
+// Nobody waits for it: what is left of it goes at the next start, or later where only descriptors were short.
 void LogDirectory::remove_leaving(const std::string& leaving, disk::Done<void> removed) {
   disk_.offload(
       disk::Job::removals, [d = &disk_, leaving] { return d->remove_tree(leaving); },
-      [logger = logger_, leaving, removed = std::move(removed)](const IoResult<void>& result) {
+      [this, weak = std::weak_ptr(pending_), logger = logger_, leaving,
+       removed = std::move(removed)](const IoResult<void>& result) {
         if (!result) logger.warn("{} not removed: {}", leaving, result.error().message);
+        if (!result && !weak.expired() && disk::may_pass(result.error().fault)) to_delete_.push_back(leaving);
         if (removed) removed(result);
       });
 }

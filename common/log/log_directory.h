@@ -12,7 +12,7 @@
 //                                       cleaner-offset-checkpoint
 //   orders-0/                           a partition
 //   orders-0.<32 hex digits>-delete/    on its way out; removed at the next start at the latest
-//   orders-0.<32 hex digits>-stray/     not known to the cluster: kept for a while (R42)
+//   orders-0.<32 hex digits>-stray/     not known to the cluster: kept for a while (R42; .naru_kept: how long it was)
 //   orders-0.<32 hex digits>-damaged/   was the only copy when an empty one was ordered to lead: its owner's business
 //
 // Order at start: open, (give identity), partition logs opened with hints_for, begin_run once all of them are open and
@@ -22,6 +22,7 @@
 // set_aside may run on the disk's pool.
 #pragma once
 #include <array>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -72,6 +73,12 @@ enum class Aside { for_a_while, for_good };
 
 enum class CheckpointKind { recovery_point, high_watermark, log_start, cleaner };
 inline constexpr size_t checkpoint_kinds = 4;
+
+// For how long brokers have run beside a stray (R42), as one of them noted last; 0: nobody has. No wall clock says it:
+// a step of one would delete too soon. Both wait for the disk; what is noted need not be durable, for less is no harm.
+[[nodiscard]] std::chrono::milliseconds kept_of(disk::Disk& disk, const std::string& stray);
+[[nodiscard]] disk::IoResult<void> note_kept(disk::Disk& disk, const std::string& stray,
+                                             std::chrono::milliseconds kept);
 
 class LogDirectory {
  public:
@@ -154,10 +161,13 @@ class LogDirectory {
   // The copy counts from now on, for later runs too. On the pool.
   void note_in_sync(const TopicPartition& partition, disk::Done<void> done);
   // Renames to -delete, on the pool, and `done`: its name is free. Then everything is removed, and `removed`: what is
-  // left after a failure goes at the next start. The log must be destroyed; `jobs` is its gate, if there was one.
-  // `unique`: random; the same for another attempt. A failure of `done`: it may still have its name.
+  // left after a failure goes with remove_left_overs(), or at the next start. The log must be destroyed; `jobs` is its
+  // gate, if there was one. `unique`: random; the same for another attempt. A failure of `done`: it may still have its
+  // name.
   void delete_partition(const TopicPartition& partition, const model::Uuid& unique, std::shared_ptr<JobGate> jobs,
                         disk::Done<void> done, disk::Done<void> removed = {});
+  // Tries again to remove what could not be for want of descriptors or room. On the pool.
+  void remove_left_overs();
   // Sets a directory aside that the cluster does not know, or that is corrupt (R42, R72). Waits for the disk.
   [[nodiscard]] disk::IoResult<std::string> set_aside(const std::string& partition_path, const model::Uuid& unique,
                                                       Aside aside = Aside::for_a_while);

@@ -522,11 +522,13 @@ size_t Log::Impl::apply_retention(const Now& now, Offset high_watermark) {
 // Not in line with the log's other jobs, of which a flush is one: a file of a gigabyte can take long to go. Nor through
 // the gate: a file that has such a name by then, whoever's it is, is to go too.
 void Log::Impl::remove_for_good(std::vector<std::string> names) {
+  const auto shared = std::make_shared<std::vector<std::string>>(std::move(names));
   disk.offload(
-      disk::Job::removals,
-      [d = &disk, names = std::move(names)] { return remove_all(*d, names); },
-      guarded([this](const IoResult<void>& result) {
-        if (!result) note(result.error(), "removing files");
+      disk::Job::removals, [d = &disk, shared] { return remove_all(*d, *shared); },
+      guarded([this, shared](const IoResult<void>& result) {
+        if (result) return;
+        note(result.error(), "removing files");
+        if (!failure) removals.push_back({*shared, {}});  // once more, else they lie there until the next start
       }));
 }
 

@@ -120,11 +120,16 @@ std::optional<CompletedTxn> ProducerStateTable::on_marker(Producer& producer, co
 }
 
 size_t ProducerStateTable::expire(TimestampMs now, int64_t expiration_ms) {
-  return boost::unordered::erase_if(producers_, [&](const auto& entry) {
+  const size_t expired = boost::unordered::erase_if(producers_, [&](const auto& entry) {
     const Producer& producer = entry.second;
     return (!producer.txn_first_offset || mutant<"R88-expires-during-a-transaction">()) &&
            now.value - producer.last_append_time.value >= expiration_ms;
   });
+  // The table never gets smaller by itself, and a place is some two hundred bytes: after a day of many producers they
+  // would be kept, in each partition, as long as the process lives.
+  constexpr size_t places_few = 1024;
+  if (places() > places_few && size() < places() / 8) producers_.rehash(2 * size());
+  return expired;
 }
 
 void ProducerStateTable::on_high_watermark(Offset high_watermark) {

@@ -77,6 +77,7 @@ class ProducerStateTable {
 
   void clear();
   [[nodiscard]] size_t size() const { return producers_.size(); }
+  [[nodiscard]] size_t places() const { return producers_.bucket_count(); }  // that there is memory for
   [[nodiscard]] std::vector<ProducerSummary> describe() const;
 
   // Kafka's snapshot file (version 1, CRC-32C), followed by an extension that Kafka skips: the older remembered

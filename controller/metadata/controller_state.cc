@@ -99,8 +99,10 @@ void ControllerState::follow_brokers(const MetadataImage& before, Instant now) {
   }
   for (const auto& [id, broker] : before.brokers()) {
     if (image_.broker(id) != nullptr) continue;
-    detector_.unwatch(id);
+    detector_.forget(id);
     slow_.forget(id);
+    reach_.remove(id);
+    fast_fenced_.erase(id);  // it would make the next death of a broker one of several for ever
   }
 }
 

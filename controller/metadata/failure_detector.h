@@ -51,8 +51,10 @@ class FailureDetector {
 
   // Watches an unfenced broker; only watched ones get a verdict.
   void watch(const BrokerImage& broker, Standing standing, Instant now);
-  // Fenced or gone.
+  // Fenced.
   void unwatch(BrokerId id);
+  // It is no member of the cluster any more.
+  void forget(BrokerId id) { sessions_.erase(id); }
 
   void on_heartbeat(BrokerId id, BrokerEpoch epoch, Instant now);
   void on_stream_lost(BrokerId id, BrokerEpoch epoch, Instant now);

@@ -23,6 +23,11 @@ void Reach::forget(BrokerId leader) {
   std::erase_if(reports_, [&](const auto& entry) { return entry.first.first == leader; });
 }
 
+void Reach::remove(BrokerId id) {
+  std::erase_if(reports_, [&](const auto& entry) { return entry.first.first == id || entry.first.second == id; });
+  shunned_.erase(id);
+}
+
 bool Reach::is_cut(BrokerId follower, BrokerId leader, Instant now) const {
   const auto found = reports_.find({leader, follower});
   return found != reports_.end() && now - found->second.last <= attempts_apart &&

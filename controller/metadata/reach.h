@@ -21,6 +21,8 @@ class Reach {
   void on_report(BrokerId follower, BrokerId leader, Instant now);
   // Begins a new life, or serves again: what was reported before says nothing any more.
   void forget(BrokerId leader);
+  // It is no member of the cluster any more.
+  void remove(BrokerId id);
 
   [[nodiscard]] bool is_cut(BrokerId follower, BrokerId leader, Instant now) const;
   // Those that somebody does not reach.

@@ -300,6 +300,9 @@ class GrpcControllerLinks::Impl {
   }
 
   std::shared_ptr<pb::Controller::Stub> stub_for(const metadata::ClusterEndpoint& endpoint) {
+    // Of all addresses that brokers have had while they were controllers: who is asked is kept by its question.
+    constexpr size_t stubs_max = 16;
+    if (stubs_.size() >= stubs_max && !stubs_.contains(name_of(endpoint))) stubs_.clear();
     auto& stub = stubs_[name_of(endpoint)];
     // Channels of the same purpose would share their connection.
     if (!stub) stub = pb::Controller::NewStub(channel(endpoint, fmt::format("controller calls {}", ++call_channels_)));

@@ -28,7 +28,8 @@ PeerLink::PeerLink(common::Shard& shard, RaftWire& wire, TransportIdentity ident
       callbacks_(std::move(callbacks)),
       logger_(std::move(logger)),
       changed_(shard),
-      retry_(times.retry_min) {}
+      retry_(times.retry_min),
+      unreached_since_(shard.now()) {}
 
 void PeerLink::start() {
   shard_.spawn("raft peer link", run(shared_from_this()));
@@ -151,6 +152,7 @@ Awaitable<bool> PeerLink::connect_once() {
 Awaitable<void> PeerLink::watch() {
   logger_.info("stream stands");
   was_open_ = true;
+  unreached_since_.reset();
   complained_ = false;
   retry_ = times_.retry_min;
   next_endpoint_ = 0;
@@ -164,6 +166,7 @@ Awaitable<void> PeerLink::watch() {
     }
   }
   is_open_ = false;
+  unreached_since_ = shard_.now();
   if (stopping_) stream_->close();
   while (!has_ended_) co_await pause(watch_interval);
 }

@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "controller/quorum/peer_transport.h"
@@ -27,6 +28,12 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void prefer(const raft::Endpoint& endpoint);
   void fall_back_on(const raft::Endpoint& endpoint);
   void send(const raft::Message& message);
+  // The peer has come to us.
+  void note_heard() {
+    if (unreached_since_) unreached_since_ = shard_.now();
+  }
+  // None: a stream stands.
+  [[nodiscard]] std::optional<common::Instant> unreached_since() const { return unreached_since_; }
   // Where it stands, and why not where it does not: for people.
   [[nodiscard]] LinkStatus status() const;
 
@@ -55,6 +62,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   uint32_t connections_ = 0;
   uint64_t newest_session_ = 0;
   common::Duration retry_;
+  // Or since the peer came to us.
+  std::optional<common::Instant> unreached_since_;
   bool was_open_ = false;    // since the last evidence: only a stream that stood can break
   bool complained_ = false;  // one line for each time it becomes unreachable
   bool stopping_ = false;

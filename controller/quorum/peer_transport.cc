@@ -1,5 +1,7 @@
 #include "controller/quorum/peer_transport.h"
 
+#include <utility>
+
 #include "controller/quorum/peer_link.h"
 
 namespace controller::quorum {
@@ -27,6 +29,7 @@ void PeerTransport::listen(Events events) {
   sink.on_hello = [this](const raft::NodeKey& from, const raft::Endpoint& endpoint) {
     // Whoever reaches us can be reached there, and has a fresher idea of its address than we have.
     if (endpoint.port != 0) set_peer(from.id, endpoint);
+    if (const auto link = links_.find(from.id); link != links_.end()) link->second->note_heard();
     if (events_.on_endpoint) events_.on_endpoint(from.id, endpoint);
     return filter_.newest_session(from);
   };
@@ -71,16 +74,32 @@ std::map<BrokerId, LinkStatus> PeerTransport::links() const {
   return all;
 }
 
+void PeerTransport::forget_unreached(const std::set<BrokerId>& but) {
+  std::erase_if(ending_, [](const auto& link) { return link.expired(); });
+  std::erase_if(links_, [&](const auto& entry) {
+    const auto& [peer, link] = entry;
+    const auto since = link->unreached_since();
+    if (but.contains(peer) || !since || shard_.now() - *since < times_.forget_after) return false;
+    logger_.info("peer {} has not been reached for long and is looked for no more", peer);
+    ending_.push_back(link);
+    link->stop([] {});
+    return true;
+  });
+}
+
 void PeerTransport::stop(std::function<void()> done) {
   wire_.close();
-  const auto left = std::make_shared<size_t>(links_.size());
+  std::vector<std::shared_ptr<PeerLink>> links;
+  for (auto& [peer, link] : std::exchange(links_, {})) links.push_back(std::move(link));
+  for (const auto& ending : std::exchange(ending_, {}))
+    if (auto link = ending.lock()) links.push_back(std::move(link));
+  const auto left = std::make_shared<size_t>(links.size());
   if (*left == 0) return done();
-  for (auto& [peer, link] : links_) {
+  for (const auto& link : links) {
     link->stop([left, done] {
       if (--*left == 0) done();
     });
   }
-  links_.clear();
 }
 
 }  // namespace controller::quorum

@@ -6,7 +6,9 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "common/logging.h"
 #include "common/shard.h"
@@ -24,6 +26,7 @@ struct LinkTimes {
   common::Duration refused_again = std::chrono::milliseconds(10);  // three refusals in 30 ms are evidence
   common::Duration retry_min = std::chrono::milliseconds(50);
   common::Duration retry_max = std::chrono::milliseconds(500);
+  common::Duration forget_after = std::chrono::hours(1);  // who need not be reached
 };
 
 class PeerLink;
@@ -39,6 +42,7 @@ class PeerTransport final : public RaftTransport {
   void send(const raft::Message& message) override;
   void set_peer(BrokerId peer, const raft::Endpoint& endpoint) override;
   void add_fallback(BrokerId peer, const raft::Endpoint& endpoint) override;
+  void forget_unreached(const std::set<BrokerId>& but) override;
   void stop(std::function<void()> done) override;
   [[nodiscard]] std::map<BrokerId, LinkStatus> links() const override;
 
@@ -54,6 +58,7 @@ class PeerTransport final : public RaftTransport {
   Events events_;
   raft::SequenceFilter filter_;
   std::map<BrokerId, std::shared_ptr<PeerLink>> links_;
+  std::vector<std::weak_ptr<PeerLink>> ending_;  // forgotten; alive while their loops have not ended
 };
 
 }  // namespace controller::quorum

@@ -4,7 +4,7 @@
 //   quorum-state                     term and vote (R1)
 //   {end}-{term}.checkpoint          snapshots; the two newest are kept
 //   quorum.properties                who this node is, and in which quorum
-//   ../__cluster_metadata-0.lost-N   a former life whose promises cannot be kept (R4, R20, R21): set aside, not deleted
+//   ../__cluster_metadata-0.lost-N   a former life that cannot keep its promises (R4, R20, R21), set aside: at most eight
 //
 // Syncs run on the disk's pool; the driver's Disk has a pool of its own, so that nothing else is in front of it (R78).
 // Lives on the controller's shard.
@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/clock.h"
 #include "common/disk/disk.h"
@@ -31,8 +32,13 @@ namespace controller::quorum {
                                                                       const std::string& directory);
 [[nodiscard]] Result<void> write_properties(common::disk::Disk& disk, const std::string& directory,
                                             const QuorumProperties& properties);
-// Renames the directory of the metadata log to a free *.lost-N and makes an empty one. Returns the new name.
+// Renames the directory of the metadata log to a *.lost-N above all others and makes an empty one. Returns the name.
 [[nodiscard]] Result<std::string> set_lost_state_aside(common::disk::Disk& disk, const std::string& directory);
+// Nothing that was promised rests on a former life (R4, R20, R21: another directory id votes now); it is kept for
+// people. Of many on a disk that rots the first and the newest ones are: what lies between had begun empty, and got
+// from the others all that it held. Returns the names of those that are gone.
+[[nodiscard]] Result<std::vector<std::string>> remove_spare_former_lives(common::disk::Disk& disk,
+                                                                         const std::string& directory);
 
 class RaftDisk final : public RaftStorage {
  public:

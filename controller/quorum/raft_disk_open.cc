@@ -1,5 +1,7 @@
 // Opening the metadata log: what the last life left, whether it can be trusted, and the first entry of a new quorum.
 #include <algorithm>
+#include <charconv>
+#include <map>
 
 #include "common/model/mutant.h"
 #include "controller/quorum/raft_disk.h"
@@ -22,6 +24,31 @@ namespace {
 constexpr size_t properties_bytes_max = 64 << 10;
 constexpr size_t snapshot_file_bytes_max = (size_t{1} << 30) + (1 << 20);
 constexpr size_t read_bytes = 1 << 20;
+
+constexpr std::string_view lost_suffix = ".lost-";
+constexpr size_t former_lives_kept = 8;
+
+std::string parent_of(const std::string& directory) {
+  const size_t slash = directory.rfind('/');
+  return slash == std::string::npos ? "." : directory.substr(0, slash);
+}
+
+// Paths of what was set aside, by number: in the order in which that happened.
+Result<std::map<int64_t, std::string>> former_lives(common::disk::Disk& disk, const std::string& directory) {
+  const auto listed = disk.list(parent_of(directory));
+  if (!listed) return storage_error(listed.error());
+  const std::string prefix = directory.substr(directory.rfind('/') + 1) + std::string(lost_suffix);
+  std::map<int64_t, std::string> former;
+  for (const auto& entry : *listed) {
+    if (!entry.name.starts_with(prefix)) continue;
+    const std::string_view digits = std::string_view(entry.name).substr(prefix.size());
+    int64_t number = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (error == std::errc() && end == digits.data() + digits.size() && number > 0)
+      former.emplace(number, fmt::format("{}{}{}", directory, lost_suffix, digits));
+  }
+  return former;
+}
 
 std::string properties_path(const std::string& directory) {
   return directory + "/quorum.properties";
@@ -60,19 +87,27 @@ Result<void> write_properties(common::disk::Disk& disk, const std::string& direc
 }
 
 Result<std::string> set_lost_state_aside(common::disk::Disk& disk, const std::string& directory) {
-  const size_t slash = directory.rfind('/');
-  const std::string parent = slash == std::string::npos ? "." : directory.substr(0, slash);
-  const auto listed = disk.list(parent);
-  if (!listed) return storage_error(listed.error());
-  for (int n = 1;; ++n) {
-    const std::string name = fmt::format("{}.lost-{}", directory.substr(slash == std::string::npos ? 0 : slash + 1), n);
-    if (std::any_of(listed->begin(), listed->end(), [&](const auto& e) { return e.name == name; })) continue;
-    const std::string path = parent + "/" + name;
-    for (const auto& done :
-         {disk.rename(directory, path), disk.create_directories(directory), disk.sync_directory(parent)})
-      if (!done) return storage_error(done.error());
-    return path;
+  const auto former = former_lives(disk, directory);
+  if (!former) return tl::unexpected(former.error());
+  const int64_t number = former->empty() ? 1 : former->rbegin()->first + 1;
+  const std::string path = fmt::format("{}{}{}", directory, lost_suffix, number);
+  for (const auto& done :
+       {disk.rename(directory, path), disk.create_directories(directory), disk.sync_directory(parent_of(directory))})
+    if (!done) return storage_error(done.error());
+  return path;
+}
+
+Result<std::vector<std::string>> remove_spare_former_lives(common::disk::Disk& disk, const std::string& directory) {
+  auto former = former_lives(disk, directory);
+  if (!former) return tl::unexpected(former.error());
+  std::vector<std::string> removed;
+  while (former->size() > former_lives_kept) {
+    const auto second = std::next(former->begin());
+    if (auto gone = disk.remove_tree(second->second); !gone) return storage_error(gone.error());
+    removed.push_back(second->second);
+    former->erase(second);
   }
+  return removed;
 }
 
 Result<RaftDisk::Opened> RaftDisk::open(Environment environment, std::string directory, bool is_member,
@@ -164,10 +199,12 @@ Result<void> RaftDisk::open_log(raft::RestoredState& restored, std::optional<std
   return fit_to_snapshot(restored, lost);
 }
 
-// Every entry, each checked against the chain of those before it (R21).
+// Every entry, each checked against the chain of those before it (R21). Those that the newest snapshot covers are not
+// kept: a segment is many times as long as what comes after it, and the memory would not all be given back.
 Result<void> RaftDisk::read_entries(raft::RestoredState& restored, std::optional<std::string>& lost) {
   Offset next = log_->log_start_offset();
   bool is_first = true;
+  const LogIndex covered = restored.snapshot ? restored.snapshot->meta.position.end : LogIndex(0);
   raft::LogPosition position{LogIndex(next.value), Term(0), 0};
   while (next < log_->log_end_offset()) {
     common::log::ReadRequest request{next, log_->log_end_offset(), read_bytes};
@@ -192,7 +229,11 @@ Result<void> RaftDisk::read_entries(raft::RestoredState& restored, std::optional
       }
       position = {stored->entry.index.next(), stored->entry.term,
                   raft::chain_checksum(position.checksum, stored->entry)};
-      restored.entries.push_back(std::move(stored->entry));
+      if (position.end > covered) {
+        restored.entries.push_back(std::move(stored->entry));
+      } else {
+        restored.start = position;
+      }
     }
     next = read->next_offset;
   }
@@ -222,7 +263,7 @@ Result<void> RaftDisk::fit_to_snapshot(raft::RestoredState& restored, std::optio
         fmt::format("the log begins at {} and the newest readable snapshot ends at {}", restored.start.end, target.end);
     return {};
   }
-  const LogIndex start = restored.start.end;
+  const LogIndex start(log_->log_start_offset().value);
   const LogIndex end = end_.end;
   restored.entries.clear();
   restored.start = end_ = target;

@@ -153,6 +153,17 @@ void RaftDriver::learn_addresses(const raft::VoterSet& voters) {
   for (const raft::Voter& voter : voters.voters()) transport_->set_peer(voter.key.id, voter.endpoint);
 }
 
+// Who votes, or is to vote again, and who can tell where the quorum is.
+std::set<BrokerId> RaftDriver::needed_peers() const {
+  const raft::VoterSet& voters = node_->voters();
+  std::set<BrokerId> needed(voters.awaited().begin(), voters.awaited().end());
+  for (const raft::Voter& voter : voters.voters()) needed.insert(voter.key.id);
+  for (const auto& [id, endpoint] : answering_peers_) needed.insert(id);
+  for (const ConfiguredPeer& peer : options_.voters)
+    if (peer.id) needed.insert(*peer.id);
+  return needed;
+}
+
 // Not inside the event that made it due: the listener may be in the middle of something.
 void RaftDriver::maybe_snapshot() {
   const common::Instant now = shard_.now();
@@ -201,6 +212,7 @@ void RaftDriver::look_for_leader() {
                  text_of(transport_->links()));
     next = leaderless_lines_apart;
   }
+  transport_->forget_unreached(needed_peers());
   leader_timer_ = shard_.call_at(now + next, [this] { look_for_leader(); });
 }
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -107,6 +108,7 @@ class RaftDriver final : public Raft {
   void fail_proposals(const char* why);
   void maybe_snapshot();
   void learn_addresses(const raft::VoterSet& voters);
+  [[nodiscard]] std::set<BrokerId> needed_peers() const;
   void finish_reads();
   void look_for_leader();
   void handle_proposed(Result<raft::Proposed> proposed, std::function<void(Result<LogIndex>)> done);

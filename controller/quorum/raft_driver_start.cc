@@ -134,6 +134,12 @@ Result<void> RaftDriver::begin_anew(const std::string& why) {
   if (!kept) return tl::unexpected(kept.error());
   logger_.error("the metadata log cannot be trusted: {}. It was set aside as {}; this node rejoins as an observer", why,
                 *kept);
+  if (const auto removed = remove_spare_former_lives(disk_, directory_); !removed) {
+    logger_.warn("former metadata logs stay: {}", removed.error().message);
+  } else {
+    for (const std::string& path : *removed)
+      logger_.warn("{} is deleted: of many that were set aside the first and the newest are kept", path);
+  }
   QuorumProperties fresh;
   fresh.key = {options_.node_id, common::model::random_uuid(random_.next(), random_.next())};
   if (properties_.state == FormationState::formed) {

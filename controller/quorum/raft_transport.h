@@ -3,6 +3,7 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 
 #include "controller/raft/messages.h"
@@ -42,6 +43,9 @@ class RaftTransport {
   virtual void set_peer(BrokerId peer, const raft::Endpoint& endpoint) = 0;
   // The same, but tried only when the addresses known already do not answer.
   virtual void add_fallback(BrokerId peer, const raft::Endpoint& endpoint) = 0;
+  // Looks no more for those, but these, that have neither been reached nor come here for long: a broker that was
+  // removed would be called twice a second for ever. Whoever comes after all is a peer again.
+  virtual void forget_unreached(const std::set<BrokerId>& but) = 0;
   [[nodiscard]] virtual std::map<BrokerId, LinkStatus> links() const = 0;
   // No event comes any more; `done` when no thread of the transport will touch the shard again.
   virtual void stop(std::function<void()> done) = 0;

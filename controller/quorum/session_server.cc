@@ -46,6 +46,8 @@ void SessionServer::refuse(Peer& peer, uint64_t sequence, Error error) {
 // R112: both ends must mean the same cluster, node and protocol.
 void SessionServer::on(Session session, Peer& peer, uint64_t sequence, SessionHello hello) {
   const Uuid& cluster = runtime_.image()->cluster_id();
+  // As somebody else it would leave the one that it was behind as a session that nobody closes.
+  if (peer.greeted) return refuse(peer, sequence, {ErrorCode::invalid_request, "a session has one hello"});
   if (hello.to_node != self_ && !mutant<"R112-answers-for-another-node">()) {
     return refuse(peer, sequence,
                   {ErrorCode::invalid_request, fmt::format("this is broker {}, not {}", self_, hello.to_node)});

@@ -109,6 +109,7 @@ void LongLife::look(History& history, PartitionInvariants& partitions) {
     while (ages.size() > 1 && ages[1].offset < start) ages.pop_front();  // one stays: it is how old the next is
   }
   check_files();
+  check_strays();
 }
 
 // What was to be deleted at the last look is not there any more (file.delete.delay.ms is a minute).
@@ -127,6 +128,31 @@ void LongLife::check_files() {
       }
     }
     before = std::move(now);
+  }
+}
+
+// A broker is to run for a day beside what it set aside, whatever its lives are (R42). The limit is generous: each life
+// that is ended loses some minutes of that, and a disk that is replaced by an older image of it what came since.
+void LongLife::check_strays() {
+  constexpr Duration limit = 7 * 24h;
+  constexpr std::string_view suffix = "-stray";
+  const Instant now = cluster_.world().now();
+  std::map<std::pair<Host, std::string>, Instant> seen;
+  for (const auto& node : cluster_.nodes()) {
+    for (const std::string& path : node->disk().paths()) {
+      const size_t at = path.find("-stray/");
+      if (at == std::string::npos) continue;
+      const std::pair stray(node->host(), path.substr(0, at + suffix.size()));
+      const auto known = strays_.find(stray);
+      seen.emplace(stray, known == strays_.end() ? now : known->second);
+    }
+  }
+  strays_ = std::move(seen);
+  for (const auto& [stray, since] : strays_) {
+    if (now - since <= limit) continue;
+    complaints_.broken("what is set aside goes in time (R42)",
+                       fmt::format("broker {}: {} is there for {:.1f} hours", stray.first, stray.second,
+                                   hours(now - since)));
   }
 }
 

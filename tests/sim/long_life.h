@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "sim/cluster.h"
 #include "sim/complaints.h"
@@ -53,6 +54,7 @@ class LongLife {
   void check_taken(const Place& place, const std::string& what, int64_t start, const Limits& limits);
   void check_left(const Place& place, const std::string& what, int64_t start, const Limits& limits);
   void check_files();
+  void check_strays();
   [[nodiscard]] Duration most_ahead() const;
 
   Cluster& cluster_;
@@ -60,6 +62,7 @@ class LongLife {
   std::map<Place, std::deque<Age>> ages_;  // now and then one
   std::map<Place, int64_t> starts_;        // the highest that any replica had
   std::map<Host, std::set<std::string>> leftovers_;
+  std::map<std::pair<Host, std::string>, Instant> strays_;  // since when each is seen
 };
 
 }  // namespace sim

@@ -99,3 +99,19 @@ TEST_CASE("Silence says nothing of a producer that waits for something to send, 
   REQUIRE(silent.size() == 1);
   CHECK((silent[0].host == "172.18.0.10" && silent[0].client_id == "producer"));
 }
+
+TEST_CASE("A broker that has seen many clients come still tells of one that does not, some time later") {
+  Arrivals arrivals;
+  const auto stands = std::make_shared<int>(0);
+  Instant now(seconds(1000));
+  for (int i = 0; i < 1000; ++i) {
+    const std::string job = "job-" + std::to_string(i);
+    REQUIRE_FALSE(arrivals.asked("10.0.0.1", job, now, stands));
+    arrivals.arrived("10.0.0.1", job, std::make_shared<int>(0));
+  }
+  REQUIRE_FALSE(arrivals.asked("172.18.0.9", "app", now, stands));
+  REQUIRE(arrivals.silent(now + seconds(31)).empty());  // it may be one that came and could not be remembered
+  now += seconds(2 * 3600);
+  REQUIRE_FALSE(arrivals.asked("172.18.0.9", "app", now, stands));
+  REQUIRE(arrivals.silent(now + seconds(31)).size() == 1);
+}

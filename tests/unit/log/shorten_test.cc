@@ -400,7 +400,16 @@ TEST_CASE("DeleteRecords hides what lies below and drops whole segments") {
   f.log->tick(at(1000));
   f.disk->run_until_idle();
   REQUIRE(deleted() > 0);
+  // What cannot be removed now is later: it would lie there as long as the process lives.
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::remove,
+                     .path_contains = ".deleted",
+                     .fault = common::disk::IoFault::exhausted});
   f.log->tick(at(1500));
+  f.disk->run_until_idle();
+  REQUIRE(deleted() > 0);
+  f.log->tick(at(2000));
+  f.disk->run_until_idle();
+  f.log->tick(at(2500));
   f.disk->run_until_idle();
   REQUIRE(deleted() == 0);
 }

@@ -214,6 +214,65 @@ TEST_CASE("what the cluster does not know is set aside, and deleted only later (
   REQUIRE_FALSE(b.has_path("-stray"));
 }
 
+// A broker that was killed every few hours kept each of them for ever.
+TEST_CASE("what is set aside is deleted in time whatever the broker's lives are (R42)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 5);
+  b.close();
+  b.start();
+  b.image = nullptr;
+  b.register_broker();
+  b.create(orders_again, "orders");
+  b.advance(45min);
+  b.stop();
+  b.disk->kill();
+  b.start();
+  b.advance(10min);
+  REQUIRE(b.has_path("-stray"));
+  b.advance(20min);  // an hour and a quarter in all
+  REQUIRE_FALSE(b.has_path("-stray"));
+}
+
+TEST_CASE("what is deleted, or was set aside, goes also if it could not be removed at once (fault 40)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  b.write(orders, 5);
+  const bool is_deleted = GENERATE(true, false);
+  const std::string suffix = is_deleted ? "-delete" : "-stray";
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::remove,
+                     .path_contains = suffix,
+                     .fault = common::disk::IoFault::exhausted});
+  if (is_deleted) {
+    b.apply({metadata::RemoveTopicRecord{orders}});
+  } else {
+    b.close();
+    b.start();
+    b.image = nullptr;
+    b.register_broker();
+    b.create(orders_again, "orders");
+    b.advance(1h);
+  }
+  b.advance(10s);
+  REQUIRE(b.has_path(suffix));
+  b.advance(2min);
+  REQUIRE_FALSE(b.has_path(suffix));
+  REQUIRE(b.failures.empty());
+}
+
+TEST_CASE("how long a stray was kept is believed only as it was noted (R42)") {
+  SimulatedDisk disk;
+  const std::string stray = "data/orders-0.00000000000000000000000000000001-stray";
+  REQUIRE(disk.create_directories(stray).has_value());
+  REQUIRE(common::log::kept_of(disk, stray) == 0ms);
+  REQUIRE(common::log::note_kept(disk, stray, 1234ms).has_value());
+  REQUIRE(common::log::kept_of(disk, stray) == 1234ms);
+  disk.flip_bit(stray + "/.naru_kept", 0);
+  REQUIRE(common::log::kept_of(disk, stray) == 0ms);
+}
+
 TEST_CASE("a partition that was deleted or set aside in order is not missed, whenever the broker dies (R42, R44)") {
   const bool is_deleted = GENERATE(true, false);
   for (uint64_t step = 1;; ++step) {

@@ -531,6 +531,24 @@ TEST_CASE("a replica that could not be made is told of, and made once there is r
   REQUIRE(b.troubles.back() == metadata::ReplicaTrouble{});
 }
 
+// It was taken for one that cannot be used, and told of, as long as the process lived: nobody deletes a topic twice.
+TEST_CASE("a replica that could not be made of a topic that was deleted meanwhile is no trouble") {
+  Broker b;
+  b.register_broker();
+  b.slower = 1s;
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::create,
+                     .path_contains = "orders-0",
+                     .fault = common::disk::IoFault::no_space});
+  b.create(orders, "orders");
+  b.apply({metadata::RemoveTopicRecord{orders}});
+  b.advance(5s);
+  REQUIRE(b.manager->unusable() == 0);
+  REQUIRE(b.why_not(orders) == ErrorCode::unknown_topic_or_partition);
+  b.create(orders_again, "orders");
+  b.advance(10s);
+  REQUIRE(b.find(orders_again)->is_leader());
+}
+
 TEST_CASE("a replica that could not be made is tried again, also if its directory was there already") {
   Broker b;
   b.register_broker();

@@ -706,6 +706,27 @@ TEST_CASE("R23: a session message that comes twice counts once") {
   cluster.node(1).server.on_closed(session);
 }
 
+TEST_CASE("a stream that says hello as two brokers is refused, and leaves no session of the first one") {
+  SimCluster cluster(3);
+  quorum::SessionServer& server = cluster.node(1).server;
+  const auto port = std::make_shared<RecordingPort>();
+  const auto session = server.open(port);
+  server.on_message(session, 1, hello_to(cluster, 1));
+  quorum::SessionHello as_another = hello_to(cluster, 1);
+  as_another.broker_id = BrokerId{3};
+  server.on_message(session, 2, as_another);
+  REQUIRE(port->sent.size() == 2);
+  REQUIRE(std::holds_alternative<quorum::SessionRefused>(port->sent[1]));
+  REQUIRE(port->closed);
+  server.on_closed(session);
+  const auto next_port = std::make_shared<RecordingPort>();
+  const auto next = server.open(next_port);
+  server.on_message(next, 1, hello_to(cluster, 1));
+  REQUIRE(next_port->sent.size() == 1);
+  REQUIRE_FALSE(next_port->closed);
+  server.on_closed(next);
+}
+
 TEST_CASE("a snapshot brings a node to the same image") {
   SimCluster cluster(3);
   cluster.create(1, "t", {{1, 2, 3}});

@@ -213,6 +213,31 @@ TEST_CASE("who founded a cluster and has lost its log does not begin anew withou
   REQUIRE_FALSE(opened->storage);
 }
 
+TEST_CASE("of the former lives of a directory the first and the newest are kept, in order (R4, R20, R21)") {
+  SimulatedDisk disk;
+  const auto lives = [&] {
+    std::vector<std::string> names;
+    for (int n = 1; n < 20; ++n) {
+      const std::string name = "meta/log.lost-" + std::to_string(n);
+      if (disk.exists(name + "/quorum-state")) names.push_back(std::to_string(n));
+    }
+    return names;
+  };
+  REQUIRE(disk.create_directories(directory).has_value());
+  REQUIRE(disk.create_directories("meta/log.lost-odd").has_value());  // nobody's business
+  for (int life = 1; life <= 11; ++life) {
+    disk.overwrite(vote_file, common::model::as_bytes("life " + std::to_string(life)));
+    const auto aside = quorum::set_lost_state_aside(disk, directory);
+    REQUIRE(aside.has_value());
+    REQUIRE(*aside == "meta/log.lost-" + std::to_string(life));
+    const auto removed = quorum::remove_spare_former_lives(disk, directory);
+    REQUIRE(removed.has_value());
+    REQUIRE(removed->size() == (life <= 8 ? 0 : 1));
+  }
+  REQUIRE(lives() == std::vector<std::string>{"1", "5", "6", "7", "8", "9", "10", "11"});
+  REQUIRE(disk.content("meta/log.lost-1/quorum-state").text() == "life 1");
+}
+
 TEST_CASE("what a failed sync left in memory is written anew by the next process, before it counts (R2, R76)") {
   Fixture f;
   f.write_committed();
@@ -380,6 +405,33 @@ TEST_CASE("a snapshot is there once it is said to be, and not installed if it ar
     f.storage.reset();
     const auto again = f.open();
     REQUIRE(again->restored.snapshot.has_value() != damaged);
+  }
+}
+
+TEST_CASE("a start goes on where its newest snapshot ends, and checks what lies before (R14, R21)") {
+  Fixture f;
+  f.write_committed();
+  auto opened = f.open();
+  raft::LogPosition middle;
+  for (size_t i = 0; i < 2; ++i) {
+    const raft::Entry& e = opened->restored.entries[i];
+    middle = {e.index.next(), e.term, raft::chain_checksum(middle.checksum, e)};
+  }
+  const bool is_of_this_log = GENERATE(true, false);
+  if (!is_of_this_log) ++middle.checksum;
+  f.use(std::move(opened));
+  f.storage->save_snapshot({{middle, voters, 0, 0}, Buffer::copy_of(std::string("the state"))}, [](const auto&) {});
+  f.disk.run_until_idle();
+  f.storage.reset();
+  SECTION("the log as it is") {
+    const auto again = f.open();
+    REQUIRE(again.has_value());
+    REQUIRE(again->restored.start == middle);
+    REQUIRE(again->restored.entries.size() == (is_of_this_log ? 2 : 0));
+  }
+  SECTION("with damage before the snapshot") {
+    f.disk.flip_bit(segment, 8 * 100);
+    REQUIRE(f.why_lost());
   }
 }
 

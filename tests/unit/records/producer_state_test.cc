@@ -191,6 +191,18 @@ TEST_CASE("expiry runs on append time, markers count, open transactions stay (R8
   REQUIRE(log.table.first_unstable_offset() == Offset(1));
 }
 
+TEST_CASE("after many producers have expired their memory is given back, and the others are known (R88)") {
+  Log log;
+  for (int id = 1; id <= 10'000; ++id) log.append(data({.id = id}), id <= 9'990 ? 1000 : 2000);
+  REQUIRE(log.table.places() >= 10'000);
+  REQUIRE(log.table.expire(TimestampMs(2000), 1000) == 9'990);
+  REQUIRE(log.table.places() < 100);
+  REQUIRE(log.code(data({.id = 10'000, .first = 1})) == ErrorCode::none);
+  REQUIRE(log.code(data({.id = 10'000, .first = 2})) == ErrorCode::out_of_order_sequence_number);
+  REQUIRE(log.table.expire(TimestampMs(9000), 1000) == 10);
+  REQUIRE(log.table.size() == 0);
+}
+
 TEST_CASE("a snapshot of Kafka's loads, and ours of the same log begins with the same bytes") {
   const Buffer theirs = golden("snapshot");
   const auto loaded = ProducerStateTable::decode_snapshot(theirs.view());

@@ -104,6 +104,23 @@ TEST_CASE("patience grows with every silence, so that a frame on a slow link arr
   REQUIRE(patience.current() == 2s);
 }
 
+// Topics that come and go would fill both ends with numbers, until the leader refuses the next one.
+TEST_CASE("a stream is worn out once most of its numbers are of partitions that are gone") {
+  FollowerFetcher fetcher({.slots_before_anew = 8}, [] {});
+  const auto follow = [&](int n) { fetcher.follow(Pair::id(n), std::make_shared<FakeFollower>()); };
+  for (int n = 0; n < 3; ++n) follow(n);
+  for (int n = 3; n < 8; ++n) {
+    REQUIRE_FALSE(fetcher.is_worn_out());
+    follow(n);
+    fetcher.unfollow(Pair::id(n));
+  }
+  REQUIRE(fetcher.is_worn_out());
+  REQUIRE(fetcher.size() == 3);
+  // Many that are all followed still are no reason.
+  for (int n = 8; n < 11; ++n) follow(n);
+  REQUIRE_FALSE(fetcher.is_worn_out());
+}
+
 TEST_CASE("a follower catches up, acknowledges by asking, and then both are silent") {
   Pair p;
   FakeLeader& leader = p.lead(0);
