@@ -134,6 +134,7 @@ def test_the_page_in_a_browser_with_its_broker_killed():
                   ["Topics", "Messages", "Consumer", "Events", "Settings", "Metadata"], "views by key")
             true(views["focused"] and views["landmarks"], f"keyboard and landmarks: {views}")
             equal(views["dialog"], {"within": [True] * 4, "back": "Keys"}, "the focus while help is open, and after it")
+            equal([views["lost"], views["found_again"]], [["/live.js", "/"], "#/map/x"], "what was lost on the way to a page that came, and its view")
             check_tables(views["tables"], cluster)
             messages = look.step("messages")
             equal(messages["by_offset"], list(range(120, 170)), "records from an offset")

@@ -83,7 +83,7 @@ def check_pages(ports):
     """Each broker's page is on the host, and the page of one may go to the others, by whatever name it came here."""
     expected = {i + 1: f":{port}" for i, port in enumerate(ports)}
     for i, port in enumerate(ports, 1):
-        assert "/app.js" in fetch(f"http://localhost:{port}/")[0]
+        assert "/start.js" in fetch(f"http://localhost:{port}/")[0]
         seen = json.loads(fetch(f"http://localhost:{port}/api/v1/cluster")[0])
         assert seen["self"] == i and {b["id"]: b["http"] for b in seen["brokers"]} == expected, seen["brokers"]
         for host in ("localhost", "127.0.0.1"):
