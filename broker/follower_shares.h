@@ -1,6 +1,6 @@
 // What a leader may send to a follower that is throttled (KIP-73): follower.replication.throttled.rate is for what all
-// leaders send it together, and none knows how fast the others are. So each has the same part, as long as it has something
-// for it. Pure.
+// leaders send it together, and none knows how fast the others are. So each has the same part, as long as it has
+// something for it. Pure.
 #pragma once
 #include <cstdint>
 #include <map>

@@ -161,7 +161,8 @@ class Doctor {
     }
     if (!widest) return look_at_controllers_clock();
     if (*widest <= most)
-      say("clock", State::good, fmt::format("the brokers' and this machine's differ by {} ms at most", widest->count()));
+      say("clock", State::good,
+          fmt::format("the brokers' and this machine's differ by {} ms at most", widest->count()));
   }
 
   // Of brokers that do not tell the time, such as Kafka's: the controller says when it last heard of itself.

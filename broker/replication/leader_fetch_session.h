@@ -131,7 +131,8 @@ class LeaderFetchSession final : public partition::FollowerObserver {
     bool was_refused = false;   // the follower asks for the very records again that it has just been sent
     uint64_t generation = 0;    // of what is asked for: a cold read for an older one is thrown away
     size_t reserved_bytes = 0;  // of the credit, while a cold read runs
-    std::array<size_t, bounds> prepaid_bytes{};  // what each throttle was paid for, and is not sent yet
+    // What each throttle was paid for, and is not sent yet.
+    std::array<size_t, bounds> prepaid_bytes{};
     BufferChain cold_records;
     Offset high_watermark_sent;
     Offset log_start_sent;

@@ -153,8 +153,8 @@ std::vector<Property> used_broker_rows() {
        .default_text = "9223372036854775807",
        .min = 0,
        .update = Update::per_broker,
-       .doc = "Bytes per second that leaders together send this broker at most for its replicas that are not in sync and "
-              "that follower.replication.throttled.replicas of their topic names.",
+       .doc = "Bytes per second that leaders together send this broker at most for its replicas that are not in sync "
+              "and that follower.replication.throttled.replicas of their topic names.",
        .note = "Set while it runs: leaders keep to it, each to an equal part, and know nothing of this broker's file."},
       {.key = "group.initial.rebalance.delay.ms",
        .type = ValueType::int32,

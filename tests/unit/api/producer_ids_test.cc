@@ -63,8 +63,8 @@ TEST_CASE("a controller that has too much to do is not asked for producer ids wi
   REQUIRE(broker.context.shard->now() - begun >= std::chrono::milliseconds(60));
 }
 
-// librdkafka asks whom it is connected to, and a producer without an id writes nothing: five seconds of waiting each time,
-// with its questions for leaders behind them, held one for thirty seconds at the broker that could not tell.
+// librdkafka asks whom it is connected to, and a producer without an id writes nothing: five seconds of waiting each
+// time, with its questions for leaders behind them, held one for thirty seconds at the broker that could not tell.
 TEST_CASE("R33: who may have been replaced gives the ids that it has, and sends further producers elsewhere at once") {
   BrokerFixture broker;
   broker.controller.answer = [](const meta::ControllerRequest&) -> meta::ControllerAnswer {
