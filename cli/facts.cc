@@ -142,6 +142,16 @@ std::chrono::milliseconds ahead_of_us(int64_t told_ms, std::chrono::system_clock
   return theirs < before ? ms(theirs - before) : theirs > after ? ms(theirs - after) : std::chrono::milliseconds(0);
 }
 
+// Who has been there for longest knows best.
+void add_down(const kafka::DescribeLogDirsResponse& answer, ClusterFacts& facts) {
+  for (const auto& told : answer.down) {
+    for (BrokerFacts& broker : facts.brokers) {
+      const std::chrono::milliseconds down(told.down_ms);
+      if (broker.id == told.broker_id && broker.fenced) broker.down = std::max(broker.down.value_or(down), down);
+    }
+  }
+}
+
 void add_disks(client::Cluster& cluster, ClusterFacts& facts) {
   for (BrokerFacts& broker : facts.brokers) {
     if (broker.fenced) continue;
@@ -162,6 +172,7 @@ void add_disks(client::Cluster& cluster, ClusterFacts& facts) {
     if (answer->wall_time_ms >= 0)
       broker.clock_ahead = ahead_of_us(answer->wall_time_ms, asked, std::chrono::system_clock::now());
     add_change(*answer, facts);
+    add_down(*answer, facts);
     int64_t used = 0;
     int64_t total = 0;
     for (const auto& dir : answer->results) {

@@ -59,6 +59,7 @@ struct BrokerFacts {
   std::optional<int64_t> bytes_in_per_second;
   std::optional<int64_t> bytes_out_per_second;
   std::optional<std::chrono::milliseconds> up;
+  std::optional<std::chrono::milliseconds> down;  // for how long others have seen it so
   std::string version;  // empty where the broker does not tell
   // How far its clock is from this machine's, apart from what the way there and back hides: later is more than 0.
   std::optional<std::chrono::milliseconds> clock_ahead;
