@@ -278,6 +278,7 @@ void BrokerCore::collect_shared_parts() {
   shared_.cleaner_turns = cleaner_turns_.get();
   send_throttle_.set_rate(config_.leader_throttled_rate);  // of the file; shards hear of changes only
   shared_.send_throttle = &send_throttle_;
+  shared_.follower_throttles = &follower_throttles_;
 }
 
 void BrokerCore::make_groups() {

@@ -136,6 +136,7 @@ class BrokerCore {
   std::unique_ptr<group::GroupService> groups_;
   std::unique_ptr<cleaner::CleanerTurns> cleaner_turns_;
   replication::SendThrottle send_throttle_;
+  replication::FollowerThrottles follower_throttles_;
   SharedParts shared_;
   std::vector<std::unique_ptr<ShardParts>> parts_;
   std::unique_ptr<partition::Directories> directories_;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "broker/follower_shares.h"
+
 namespace broker {
 
 namespace metadata = controller::metadata;
@@ -41,7 +43,6 @@ ShardParts::ShardParts(common::Shard& shard, int index, int count, const SharedP
       tail_cache_(static_cast<size_t>(shared.config->tail_cache_bytes) / static_cast<size_t>(count)),
       proposals_(shard, *shared.controller, shared.config->node_id, shared.broker_epoch,
                  shared.config->request_timeout),
-      throttled_(shared.config->node_id),
       fetch_sessions_({.sessions_max = static_cast<size_t>(shared.config->fetch_sessions_max)}, random_),
       producer_ids_(shard, *shared.controller, shared.config->node_id, shared.broker_epoch),
       image_changed_(shard) {
@@ -96,7 +97,13 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   leader.fetch = leader_options(*shared_.config);
   leader.fetch.pace = &pace_;
   leader.fetch.throttle = shared_.send_throttle;
-  leader.fetch.is_throttled = [this](const common::model::TopicIdPartition& id) { return is_throttled(id); };
+  leader.fetch.is_throttled = [this](const common::model::TopicIdPartition& id) {
+    return is_throttled(throttled_, id, shared_.config->node_id);
+  };
+  leader.fetch.follower_throttle = [this](BrokerId follower) { return &shared_.follower_throttles->of(follower); };
+  leader.fetch.is_throttled_for = [this](const common::model::TopicIdPartition& id, BrokerId follower) {
+    return is_throttled(throttled_followers_, id, follower);
+  };
   leader.logger = shared_.log;
   leader_ = std::make_unique<replication::ReplicationLeader>(std::move(leader));
 
@@ -177,17 +184,34 @@ void ShardParts::apply_throttle(const metadata::ImageDelta& delta, const common:
   for (const metadata::ConfigResource& resource : delta.configs) {
     if (resource.type != metadata::ResourceType::topic) continue;
     const metadata::ConfigMap& settings = context_.image->config(resource);
-    const auto list = settings.find("leader.replication.throttled.replicas");
-    throttled_.set(resource.name, list == settings.end() ? std::string_view() : std::string_view(list->second));
+    const auto list_of = [&](std::string_view key) {
+      const auto list = settings.find(key);
+      return list == settings.end() ? std::string_view() : std::string_view(list->second);
+    };
+    throttled_.set(resource.name, list_of("leader.replication.throttled.replicas"));
+    throttled_followers_.set(resource.name, list_of("follower.replication.throttled.replicas"));
     is_another = true;
   }
+  is_another = apply_follower_throttles() || is_another;
   if (is_another && leader_) leader_->on_throttle_changed();
 }
 
-bool ShardParts::is_throttled(const common::model::TopicIdPartition& id) const {
-  if (throttled_.empty()) return false;
+// What each of a follower's leaders may send it changes with every partition that is in sync, or led elsewhere. True:
+// it is another one than before. The same from each shard.
+bool ShardParts::apply_follower_throttles() {
+  if (throttled_followers_.empty() && follower_shares_.empty()) return false;
+  auto shares = follower_shares(*context_.image, throttled_followers_);
+  if (shares == follower_shares_) return false;
+  shared_.follower_throttles->set_rates(shares);
+  follower_shares_ = std::move(shares);
+  return true;
+}
+
+bool ShardParts::is_throttled(const replication::ThrottledReplicas& named, const common::model::TopicIdPartition& id,
+                              BrokerId broker) const {
+  if (named.empty()) return false;
   const metadata::TopicImage* topic = context_.image->topic_by_id(id.topic_id);
-  return topic != nullptr && throttled_.contain(topic->name, id.partition);
+  return topic != nullptr && named.contain(topic->name, id.partition, broker);
 }
 
 void ShardParts::on_peer_lost(BrokerId id) {

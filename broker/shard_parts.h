@@ -44,6 +44,7 @@ struct SharedParts {
   group::GroupService* groups = nullptr;
   cleaner::CleanerTurns* cleaner_turns = nullptr;
   replication::SendThrottle* send_throttle = nullptr;
+  replication::FollowerThrottles* follower_throttles = nullptr;
   common::model::Uuid cluster_id;
   std::function<std::optional<common::model::BrokerEpoch>()> broker_epoch;  // any thread
   std::function<bool()> isolated;                                           // any thread (R33)
@@ -89,7 +90,10 @@ class ShardParts final : public controller::quorum::MetadataSubscriber {
  private:
   void apply_broker_configs(const controller::metadata::ImageDelta& delta);
   void apply_throttle(const controller::metadata::ImageDelta& delta, const common::config::BrokerConfig* changed);
-  [[nodiscard]] bool is_throttled(const common::model::TopicIdPartition& id) const;
+  bool apply_follower_throttles();
+  // `broker` is us or the follower, as `named` lists the one side or the other.
+  [[nodiscard]] bool is_throttled(const replication::ThrottledReplicas& named,
+                                  const common::model::TopicIdPartition& id, common::model::BrokerId broker) const;
 
   common::Shard& shard_;
   const int index_;
@@ -100,7 +104,9 @@ class ShardParts final : public controller::quorum::MetadataSubscriber {
   common::log::TailCache tail_cache_;
   IsrProposals proposals_;
   replication::CatchUpPace pace_;
-  replication::ThrottledReplicas throttled_;
+  replication::ThrottledReplicas throttled_;            // that we send to
+  replication::ThrottledReplicas throttled_followers_;  // of any broker
+  std::map<common::model::BrokerId, int64_t> follower_shares_;
   std::unique_ptr<partition::ReplicaManager> replicas_;
   std::unique_ptr<replication::ReplicationLeader> leader_;
   std::unique_ptr<replication::ReplicationFollower> follower_;

@@ -1,6 +1,7 @@
 // naru why and naru doctor: the cause in one sentence, and all that can be looked at from here, one line each.
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <iterator>
 
 #include <fmt/format.h>
@@ -67,7 +68,7 @@ class Doctor {
     for (const BrokerFacts& broker : facts->brokers) look_at_address(broker);
     if (command.addresses) return std::move(findings_);
     look_at_versions();
-    look_at_clock();
+    look_at_clocks(*facts);
     for (const BrokerFacts& broker : facts->brokers) look_at_disks(broker);
     std::ranges::move(find_limits(*facts), std::back_inserter(findings_));
     return std::move(findings_);
@@ -144,8 +145,28 @@ class Doctor {
     }
   }
 
-  // The controller tells when it last heard of itself, by its own clock.
-  void look_at_clock() {
+  // Retention and time stamps follow the clock of whoever leads, so each counts.
+  void look_at_clocks(const ClusterFacts& facts) {
+    constexpr milliseconds most{1000};
+    std::optional<milliseconds> widest;
+    for (const BrokerFacts& broker : facts.brokers) {
+      if (!broker.clock_ahead) continue;
+      const milliseconds off(std::abs(broker.clock_ahead->count()));
+      widest = std::max(widest.value_or(off), off);
+      if (off <= most) continue;
+      say("clock", State::bad,
+          fmt::format("that of broker {} is {} {} this machine's", broker.id, duration_text(off),
+                      broker.clock_ahead->count() > 0 ? "ahead of" : "behind"),
+          "run an NTP client on all of them: retention and time stamps follow the clock");
+    }
+    if (!widest) return look_at_controllers_clock();
+    if (*widest <= most)
+      say("clock", State::good,
+          fmt::format("the brokers' and this machine's differ by {} ms at most", widest->count()));
+  }
+
+  // Of brokers that do not tell the time, such as Kafka's: the controller says when it last heard of itself.
+  void look_at_controllers_clock() {
     kafka::DescribeQuorumRequest request;
     kafka::DescribeQuorumRequest::TopicData topic;
     topic.topic_name = "__cluster_metadata";

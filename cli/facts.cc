@@ -134,6 +134,24 @@ void add_change(const kafka::DescribeLogDirsResponse& answer, ClusterFacts& fact
   facts.last_change = ChangeFacts{.text = answer.last_change, .reason = answer.last_change_reason, .ago = ago};
 }
 
+// It told the time at some moment between those two.
+std::chrono::milliseconds ahead_of_us(int64_t told_ms, std::chrono::system_clock::time_point before,
+                                      std::chrono::system_clock::time_point after) {
+  const std::chrono::system_clock::time_point theirs{std::chrono::milliseconds(told_ms)};
+  const auto ms = [](auto d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d); };
+  return theirs < before ? ms(theirs - before) : theirs > after ? ms(theirs - after) : std::chrono::milliseconds(0);
+}
+
+// Who has been there for longest knows best.
+void add_down(const kafka::DescribeLogDirsResponse& answer, ClusterFacts& facts) {
+  for (const auto& told : answer.down) {
+    for (BrokerFacts& broker : facts.brokers) {
+      const std::chrono::milliseconds down(told.down_ms);
+      if (broker.id == told.broker_id && broker.fenced) broker.down = std::max(broker.down.value_or(down), down);
+    }
+  }
+}
+
 void add_disks(client::Cluster& cluster, ClusterFacts& facts) {
   for (BrokerFacts& broker : facts.brokers) {
     if (broker.fenced) continue;
@@ -142,6 +160,7 @@ void add_disks(client::Cluster& cluster, ClusterFacts& facts) {
     request.traffic = true;
     // Without a controller nobody says who is down, and those who are do not answer.
     const client::Deadline until = facts.controller ? cluster.deadline() : soon(cluster);
+    const auto asked = std::chrono::system_clock::now();
     const auto answer = cluster.call_on_until<kafka::DescribeLogDirsResponse>(
         client::Broker{.id = broker.id, .address = {.host = broker.host, .port = broker.port}}, request, until);
     if (!answer) continue;
@@ -150,7 +169,10 @@ void add_disks(client::Cluster& cluster, ClusterFacts& facts) {
     if (answer->bytes_out_per_second >= 0) broker.bytes_out_per_second = answer->bytes_out_per_second;
     if (answer->up_ms >= 0) broker.up = std::chrono::milliseconds(answer->up_ms);
     broker.version = answer->version;
+    if (answer->wall_time_ms >= 0)
+      broker.clock_ahead = ahead_of_us(answer->wall_time_ms, asked, std::chrono::system_clock::now());
     add_change(*answer, facts);
+    add_down(*answer, facts);
     int64_t used = 0;
     int64_t total = 0;
     for (const auto& dir : answer->results) {
@@ -158,6 +180,7 @@ void add_disks(client::Cluster& cluster, ClusterFacts& facts) {
         broker.offline_dirs.push_back(dir.log_dir);
         continue;
       }
+      if (dir.low_on_space) broker.low_dirs.push_back(dir.log_dir);
       for (const auto& topic : dir.topics) {
         for (const auto& partition : topic.partitions) used += partition.partition_size;
       }

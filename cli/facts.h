@@ -54,11 +54,15 @@ struct BrokerFacts {
   std::optional<int64_t> disk_total;
   std::optional<int64_t> disk_free;       // of the fullest directory
   std::vector<std::string> offline_dirs;  // data directories that have failed
+  std::vector<std::string> low_dirs;      // those that refuse produces for want of space
   // Of clients, over the last seconds; and since when it runs. Absent where the broker does not tell.
   std::optional<int64_t> bytes_in_per_second;
   std::optional<int64_t> bytes_out_per_second;
   std::optional<std::chrono::milliseconds> up;
+  std::optional<std::chrono::milliseconds> down;  // for how long others have seen it so
   std::string version;  // empty where the broker does not tell
+  // How far its clock is from this machine's, apart from what the way there and back hides: later is more than 0.
+  std::optional<std::chrono::milliseconds> clock_ahead;
 };
 
 // What the brokers last saw change: who leads, who is in sync, who is there.

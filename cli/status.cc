@@ -25,7 +25,7 @@ constexpr std::string_view status_shape = R"({"cluster_id": "text", "healthy": t
  "brokers": [{"id": 1, "host": "text", "port": 9092, "rack": "text" or null, "role": "controller|voter|observer" or null,
               "fenced": false or null, "leaders": 0, "replicas": 0, "disk_used": bytes or null, "disk_total": bytes or null,
               "offline_dirs": ["path"], "bytes_in_per_second": 0 or null, "bytes_out_per_second": 0 or null,
-              "up_ms": 0 or null}],
+              "up_ms": 0 or null, "down_ms": 0 or null}],
  "topics": 0, "partitions": 0, "led": 0, "fully_replicated": 0, "leaderless": 0, "under_replicated": 0,
  "under_min_isr": 0, "last_change": {"text": "text", "reason": "text" or null, "ms_ago": 0} or null}
 )";
@@ -65,7 +65,8 @@ Json status_json(const ClusterFacts& cluster, const Health& health) {
                        {"offline_dirs", b.offline_dirs},
                        {"bytes_in_per_second", or_null(b.bytes_in_per_second)},
                        {"bytes_out_per_second", or_null(b.bytes_out_per_second)},
-                       {"up_ms", b.up ? Json(b.up->count()) : Json(nullptr)}});
+                       {"up_ms", b.up ? Json(b.up->count()) : Json(nullptr)},
+                       {"down_ms", b.down ? Json(b.down->count()) : Json(nullptr)}});
   }
   const int partitions = cluster.partitions();
   return {{"cluster_id", cluster.cluster_id},
@@ -121,7 +122,10 @@ std::string status_table(const ClusterFacts& cluster, const Health& health) {
                std::string(state_of(b, cluster)), std::to_string(b.leaders), std::to_string(b.replicas),
                b.bytes_in_per_second ? bytes_text(*b.bytes_in_per_second) : std::string(),
                b.bytes_out_per_second ? bytes_text(*b.bytes_out_per_second) : std::string(), disk,
-               b.up ? duration_text(*b.up) : std::string(), b.rack.value_or("")});
+               b.up     ? duration_text(*b.up)
+               : b.down ? "down " + duration_text(*b.down)
+                        : std::string(),
+               b.rack.value_or("")});
   }
   out += table.text();
   const int partitions = cluster.partitions();

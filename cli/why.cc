@@ -142,7 +142,14 @@ Reason why_produce(const ClusterFacts& cluster, const std::string& name) {
                              p.index, name, leader->offline_dirs.front()),
                  "repair the disk and start the broker again");
     }
-    if (leader != nullptr && leader->disk_free && *leader->disk_free < (int64_t{64} << 20)) {
+    if (leader != nullptr && !leader->low_dirs.empty()) {
+      return bad(fmt::format("broker {}, which leads partition {} of {}, is low on space: produces to what lies in {} "
+                             "are refused, and no replica in sync has more",
+                             leader->id, p.index, name, fmt::join(leader->low_dirs, " and ")),
+                 "make room, or shorten retention: `naru config set topic NAME retention.ms=...`");
+    }
+    constexpr int64_t full = int64_t{1} << 20;  // however little the broker was told to keep
+    if (leader != nullptr && leader->disk_free && *leader->disk_free < full) {
       return bad(fmt::format("the disk of broker {}, which leads partition {} of {}, is full ({} free)", leader->id,
                              p.index, name, bytes_text(*leader->disk_free)),
                  "make room, or shorten retention: `naru config set topic NAME retention.ms=...`");

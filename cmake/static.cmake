@@ -6,15 +6,18 @@
 if(NARU_SANITIZE)
   return()
 endif()
-find_library(NARU_GRPC_ARCHIVE libgrpc++.a)
-if(NOT NARU_GRPC_ARCHIVE)
-  message(STATUS "no naru_static: there is no libgrpc++.a")
+find_library(NARU_GRPC_UNSECURE_ARCHIVE libgrpc++_unsecure.a)
+if(NOT NARU_GRPC_UNSECURE_ARCHIVE)
+  message(STATUS "no naru_static: there is no libgrpc++_unsecure.a")
   return()
 endif()
 set(NARU_CAN_LINK_STATICALLY ON)
-# Every imported library that naru links has to be named here (and snappy below, which has no pkg-config file).
-pkg_check_modules(archives REQUIRED QUIET rdkafka++ grpc++ protobuf libnghttp2 liblz4 libzstd libxxhash libdeflate libssl zlib)
+# Every imported library that naru links has to be named here (and snappy below, which has no pkg-config file). gRPC is the one
+# without TLS, xDS and cloud credentials, megabytes that nobody calls here: brokers speak plain text to each other. What it
+# needs itself its pkg-config file leaves out.
+pkg_check_modules(archives REQUIRED QUIET rdkafka++ grpc++_unsecure protobuf libnghttp2 liblz4 libzstd libxxhash libdeflate libssl zlib)
 list(FILTER archives_STATIC_LDFLAGS EXCLUDE REGEX "^-lsasl2$")
+list(APPEND archives_STATIC_LDFLAGS -laddress_sorting -lupb -lcares)
 
 # naru_static_executable(TARGET SOURCE): SOURCE is the executable whose objects and libraries are taken.
 function(naru_static_executable target source)
@@ -26,6 +29,9 @@ function(naru_static_executable target source)
   add_dependencies(${target} ${libraries})
   # librdkafka's archive has an xxHash of its own, of the same interface, beside the library that we use.
   target_link_options(${target} PRIVATE -static -Wl,--gc-sections -Wl,--allow-multiple-definition)
+  if(NARU_MOLD OR NARU_LLD)
+    target_link_options(${target} PRIVATE -Wl,--icf=safe)  # functions of the same code once, unless their address is taken
+  endif()
   target_link_libraries(${target} PRIVATE -Wl,--start-group ${files} ${archives_STATIC_LDFLAGS} -lsnappy -Wl,--end-group)
   set_property(TARGET ${target} PROPERTY LINK_DEPENDS ${files})
   set_target_properties(${target} PROPERTIES OUTPUT_NAME naru-static RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})

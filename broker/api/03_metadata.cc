@@ -193,14 +193,10 @@ Awaitable<void> await_brokers(RequestContext& ctx) {
   }
 }
 
-// Clients ask whom they are connected to, and learn of no successor here (R33).
+// Clients ask whom they are connected to, and learn of no successor here, of our own partitions' leaders or of anybody
+// else's (R33). Who asks for brokers only finds another one among these.
 bool is_for_others_to_answer(const ClusterView& cluster, const MetadataResponse& response) {
-  constexpr ErrorCode unknown = ErrorCode::leader_not_available;
-  return cluster.may_be_replaced() && std::ranges::any_of(response.topics, [](const Topic& topic) {
-           return topic.error_code == unknown || std::ranges::any_of(topic.partitions, [](const Partition& partition) {
-                    return partition.error_code == unknown;
-                  });
-         });
+  return cluster.may_be_replaced() && !response.topics.empty();
 }
 
 Awaitable<MetadataResponse> handle(RequestContext& ctx, MetadataRequest request) {

@@ -19,6 +19,12 @@ using kafka::InitProducerIdResponse;
 // Below the request timeout of clients, so that they hear "try again" instead of nothing.
 constexpr std::chrono::seconds wait_max{5};
 
+// R33: the controller cannot be asked from here, and from elsewhere it may be.
+bool is_cut_off(RequestContext& ctx) {
+  const auto& may_be_replaced = ctx.broker().may_be_replaced;
+  return may_be_replaced && may_be_replaced();
+}
+
 Awaitable<InitProducerIdResponse> handle(RequestContext& ctx, InitProducerIdRequest request) {
   InitProducerIdResponse response;
   if (request.transactional_id || (request.producer_id == -1) != (request.producer_epoch == -1)) {
@@ -26,8 +32,13 @@ Awaitable<InitProducerIdResponse> handle(RequestContext& ctx, InitProducerIdRequ
     response.producer_epoch = -1;
     co_return response;
   }
-  const Result<common::model::ProducerId> id = co_await ctx.broker().producer_ids->next(ctx.shard().now() + wait_max);
+  // What is left of a block is still nobody's. Beyond that no time is lost here: whatever the client asks next on this
+  // connection waits for this answer (R87), and librdkafka asks whom it is connected to for as long as it is.
+  const common::Duration patience = is_cut_off(ctx) ? common::Duration::zero() : wait_max;
+  const Result<common::model::ProducerId> id = co_await ctx.broker().producer_ids->next(ctx.shard().now() + patience);
   if (!id) {
+    if (is_cut_off(ctx))
+      ctx.end_connection("cut off from the other brokers: who asks for a producer id is to ask one of those");
     response.error_code = id.error().code;
     response.producer_epoch = -1;
     co_return response;

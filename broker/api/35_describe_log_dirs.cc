@@ -4,8 +4,9 @@
 // has failed or does not answer is KAFKA_STORAGE_ERROR.
 // New by version: 2 flexible; 3 top-level error; 4 size of the volume; 5 cordoned directories.
 // Left out: moves between directories (no future replicas) and cordoning.
-// Naru's own: who asks for it by a tag (naru status) is told this broker's traffic, how long it is up, its version, and
-// what it last saw change in the cluster, in tags too; nobody else hears of them, and Kafka passes over the question.
+// Naru's own: who asks for it by a tag (naru status) is told this broker's traffic, how long it is up, its version, its
+// clock, which directories refuse produces for want of space, what it last saw change in the cluster, and for how long it
+// has seen others down, in tags too; nobody else hears of them, and Kafka passes over the question.
 // Replicas of deleted topics that are kept (naru topic delete) are listed to them only: no other tool knows the topic.
 #include <algorithm>
 #include <chrono>
@@ -113,14 +114,20 @@ Awaitable<void> add_traffic(RequestContext& ctx, DescribeLogDirsResponse& respon
   response.bytes_out_per_second = static_cast<int64_t>(sum->out);
 }
 
+int64_t ms_since(common::model::Instant then, common::model::Instant now) {
+  const common::model::Duration ago = std::max(common::model::Duration::zero(), now - then);
+  return std::chrono::duration_cast<std::chrono::milliseconds>(ago).count();
+}
+
 void add_last_change(const RequestContext& ctx, DescribeLogDirsResponse& response) {
   if (ctx.broker().last_change == nullptr) return;
+  for (const auto& [broker, since] : ctx.broker().last_change->down())
+    response.down.push_back({.broker_id = broker.value, .down_ms = ms_since(since, ctx.shard().now())});
   std::optional<LastChange::Told> told = ctx.broker().last_change->told();
   if (!told) return;
   response.last_change = std::move(told->text);
   response.last_change_reason = std::move(told->reason);
-  const common::model::Duration ago = std::max(common::model::Duration::zero(), ctx.shard().now() - told->at);
-  response.last_change_ms = std::chrono::duration_cast<std::chrono::milliseconds>(ago).count();
+  response.last_change_ms = ms_since(told->at, ctx.shard().now());
 }
 
 Awaitable<DescribeLogDirsResponse> handle(RequestContext& ctx, DescribeLogDirsRequest request) {
@@ -136,6 +143,7 @@ Awaitable<DescribeLogDirsResponse> handle(RequestContext& ctx, DescribeLogDirsRe
     Directory directory;
     directory.log_dir = volume.path;
     if (volume.is_offline) directory.error_code = ErrorCode::kafka_storage_error;
+    directory.low_on_space = request.traffic && volume.is_low;
     if (volume.space) {
       directory.total_bytes = static_cast<int64_t>(volume.space->total_bytes);
       directory.usable_bytes = static_cast<int64_t>(volume.space->free_bytes);
@@ -149,6 +157,7 @@ Awaitable<DescribeLogDirsResponse> handle(RequestContext& ctx, DescribeLogDirsRe
     co_await add_traffic(ctx, response);
     add_last_change(ctx, response);
     response.version = NARU_VERSION;
+    response.wall_time_ms = ctx.shard().clock().wall_now().value;
   }
   co_return response;
 }

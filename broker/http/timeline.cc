@@ -111,10 +111,17 @@ void Timeline::on_committed(const std::vector<raft::Entry>& entries) {
     }
     if (const TimelineEvent* event = most_telling(story); event != nullptr && live_ && last_change_ != nullptr)
       last_change_->tell({in_ascii(event->text), in_ascii(event->reason), changed_.shard().now()});
+    if (live_ && last_change_ != nullptr) tell_who_is_down(story);
     keep(offset_, json_of(story, offset_, wall_now()));
   }
   image_ = std::make_shared<const metadata::MetadataImage>(editor.take_image());
   changed_.pulse();
+}
+
+void Timeline::tell_who_is_down(const BatchStory& story) {
+  for (const metadata::BrokerImage& broker : story.brokers)
+    last_change_->tell_of(broker.broker_id, broker.fenced, changed_.shard().now());
+  for (const int32_t id : story.gone_brokers) last_change_->forget(BrokerId(id));
 }
 
 void Timeline::on_leader(std::optional<BrokerId> leader, Term term) {

@@ -59,6 +59,7 @@ class Timeline {
 
  private:
   void keep(int64_t offset, std::string json);
+  void tell_who_is_down(const BatchStory& story);
   [[nodiscard]] int64_t wall_now() const;
 
   common::Event changed_;

@@ -68,6 +68,7 @@ struct Volume {
   std::string path;
   bool is_offline = false;                   // failed, or does not answer
   std::optional<common::disk::Space> space;  // of its file system
+  bool is_low = false;                       // on space: produces are refused (R81)
 };
 
 struct DirectoriesOptions {

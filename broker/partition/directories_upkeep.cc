@@ -267,6 +267,8 @@ Awaitable<std::vector<Volume>> Directories::volumes(common::Instant deadline) {
     const auto seen = looking->seen.find(volume.path);
     if (seen != looking->seen.end()) volume.space = seen->second;
     volume.is_offline = directory->failure() || !volume.space;
+    const auto low = low_.find(volume.path);
+    volume.is_low = low != low_.end() && low->second;
     volumes.push_back(std::move(volume));
   }
   co_return volumes;

@@ -31,7 +31,13 @@ LeaderFetchSession::LeaderFetchSession(FollowerHello follower, LeaderFetchOption
       options_(std::move(options)),
       find_(std::move(find)),
       on_work_(std::move(on_work)),
-      self_(std::make_shared<LeaderFetchSession*>(this)) {}
+      self_(std::make_shared<LeaderFetchSession*>(this)) {
+  bounds_[0].throttle = options_.throttle;
+  bounds_[0].concerns = options_.is_throttled;
+  if (!options_.follower_throttle) return;
+  bounds_[1].throttle = options_.follower_throttle(follower_.node_id);
+  bounds_[1].concerns = [this](const TopicIdPartition& id) { return options_.is_throttled_for(id, follower_.node_id); };
+}
 
 LeaderFetchSession::~LeaderFetchSession() {
   *self_ = nullptr;
@@ -65,8 +71,8 @@ std::optional<LeaderFrame> LeaderFetchSession::next_frame(Instant now) {
     const uint32_t number = ready_.front();
     ready_.pop_front();
     if (Slot* slot = find(number)) {
-      if (must_pay_first(*slot, now)) {
-        throttled_.push_back(number);
+      if (Bound* bound = to_be_paid_first(*slot, now)) {
+        bound->waiting.push_back(number);
         continue;
       }
       if (is_held_back(*slot, now)) {
@@ -86,21 +92,35 @@ std::optional<LeaderFrame> LeaderFetchSession::next_frame(Instant now) {
   return frame;
 }
 
-// Those who waited for the pace or the throttle stand behind those who are ready.
+LeaderFetchSession::Bound* LeaderFetchSession::to_be_paid_first(const Slot& slot, Instant now) {
+  if (slot.standing != Standing::matching || !slot.cold_records.empty()) return nullptr;
+  for (Bound& bound : bounds_) {
+    if (is_throttled(bound, slot) && !bound.throttle->may_send(now)) return &bound;
+  }
+  return nullptr;
+}
+
+// Those who waited for the pace or a throttle stand behind those who are ready.
 void LeaderFetchSession::release_held_back(Instant now) {
   const auto release = [this](std::vector<uint32_t>& waiting) {
     ready_.insert(ready_.end(), waiting.begin(), waiting.end());
     waiting.clear();
   };
   if (has_paced_work(now)) release(paced_);
-  if (has_throttled_work(now)) release(throttled_);
+  if (!has_credit()) return;
+  for (Bound& bound : bounds_) {
+    if (!bound.waiting.empty() && bound.throttle->may_send(now)) release(bound.waiting);
+  }
 }
 
 void LeaderFetchSession::on_throttle_changed() {
-  if (throttled_.empty()) return;
-  ready_.insert(ready_.end(), throttled_.begin(), throttled_.end());
-  throttled_.clear();
-  on_work_();
+  bool any = false;
+  for (Bound& bound : bounds_) {
+    any = any || !bound.waiting.empty();
+    ready_.insert(ready_.end(), bound.waiting.begin(), bound.waiting.end());
+    bound.waiting.clear();
+  }
+  if (any) on_work_();
 }
 
 void LeaderFetchSession::on_log_end(uint32_t number) {
@@ -239,7 +259,11 @@ void LeaderFetchSession::enqueue(uint32_t number) {
   Slot& slot = *slots_[number];
   // What is no feeding, such as a refusal, does not wait for a throttle, which may take minutes.
   const bool is_fed = slot.standing == Standing::matching && !slot.verdict.in_sync;
-  if (!is_fed && slot.in_ready_queue && std::erase(throttled_, number) > 0) slot.in_ready_queue = false;
+  if (!is_fed && slot.in_ready_queue) {
+    for (Bound& bound : bounds_) {
+      if (std::erase(bound.waiting, number) > 0) slot.in_ready_queue = false;
+    }
+  }
   if (slot.in_ready_queue || slot.unanswered != 0 || slot.cold_read != 0) return;
   slot.in_ready_queue = true;
   ready_.push_back(number);
@@ -277,17 +301,19 @@ void LeaderFetchSession::answer(uint32_t number, LeaderFrame& frame, size_t& fra
   // A single batch may be larger than what was to be read.
   const size_t paced = std::min(std::exchange(slot.paced_bytes, 0), slot.unanswered_bytes);
   if (is_paced(slot)) options_.pace->on_sent(slot.unanswered_bytes - paced, now);
-  const size_t prepaid = std::min(std::exchange(slot.prepaid_bytes, 0), slot.unanswered_bytes);
-  pay(slot, slot.unanswered_bytes - prepaid, now);
+  for (size_t i = 0; i < bounds; ++i) {
+    const size_t prepaid = std::min(std::exchange(slot.prepaid_bytes[i], 0), slot.unanswered_bytes);
+    pay(bounds_[i], slot, slot.unanswered_bytes - prepaid, now);
+  }
   frame_bytes += slot.unanswered_bytes;
   if (answer.answer.has_records) slot.on_sent(view);
   frame.answers.push_back(std::move(answer));
 }
 
-void LeaderFetchSession::pay(const Slot& slot, size_t bytes, Instant now) {
-  if (!is_throttled(slot)) return;
-  options_.throttle->on_sent(bytes, now);
-  paid_until_ = options_.throttle->ready_at();
+void LeaderFetchSession::pay(Bound& bound, const Slot& slot, size_t bytes, Instant now) {
+  if (!is_throttled(bound, slot)) return;
+  bound.throttle->on_sent(bytes, now);
+  bound.paid_until = bound.throttle->ready_at();
 }
 
 // Puts records, or the error of reading them, into the answer. false: nothing to say now.
@@ -319,8 +345,10 @@ void LeaderFetchSession::start_cold_read(uint32_t number, Instant now) {
   slot.cold_read = ++last_cold_read_;
   slot.reserved_bytes = read_bytes(slot);
   bytes_unanswered_ += slot.reserved_bytes;
-  slot.prepaid_bytes = is_throttled(slot) ? slot.reserved_bytes : 0;
-  pay(slot, slot.reserved_bytes, now);
+  for (size_t i = 0; i < bounds; ++i) {
+    slot.prepaid_bytes[i] = is_throttled(bounds_[i], slot) ? slot.reserved_bytes : 0;
+    pay(bounds_[i], slot, slot.reserved_bytes, now);
+  }
   slot.paced_bytes = is_paced(slot) ? slot.reserved_bytes : 0;
   if (slot.paced_bytes > 0) options_.pace->on_sent(slot.paced_bytes, now);
   slot.replica->read_cold_for_follower(
@@ -334,8 +362,12 @@ void LeaderFetchSession::start_cold_read(uint32_t number, Instant now) {
 // another one.
 void LeaderFetchSession::give_up_cold_read(Slot& slot) {
   slot.cold_records = {};
-  const size_t prepaid = std::exchange(slot.prepaid_bytes, 0);
-  if (prepaid > 0) options_.throttle->give_back(prepaid);
+  for (size_t i = 0; i < bounds; ++i) {
+    const size_t prepaid = std::exchange(slot.prepaid_bytes[i], 0);
+    if (prepaid > 0) bounds_[i].throttle->give_back(prepaid);
+  }
+  const size_t paced = std::exchange(slot.paced_bytes, 0);
+  if (paced > 0) options_.pace->give_back(paced);
   if (std::exchange(slot.cold_read, 0) == 0) return;
   bytes_unanswered_ -= std::exchange(slot.reserved_bytes, 0);
   on_work_();  // whoever waits for the credit
@@ -349,8 +381,10 @@ void LeaderFetchSession::on_cold_read(uint32_t number, uint64_t read, uint64_t g
   bytes_unanswered_ -= std::exchange(slot->reserved_bytes, 0);
   // Most partitions are smaller than what is read at once.
   const size_t found = records ? records->size() : 0;
-  if (slot->prepaid_bytes > found)
-    options_.throttle->give_back(std::exchange(slot->prepaid_bytes, found) - found);
+  for (size_t i = 0; i < bounds; ++i) {
+    size_t& prepaid = slot->prepaid_bytes[i];
+    if (prepaid > found) bounds_[i].throttle->give_back(std::exchange(prepaid, found) - found);
+  }
   if (slot->paced_bytes > found) options_.pace->give_back(std::exchange(slot->paced_bytes, found) - found);
   if (slot->generation == generation && slot->standing == Standing::matching) {
     if (records) {

@@ -13,6 +13,7 @@
 // Thread-compatible: lives on the leader's shard.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <functional>
 #include <map>
@@ -37,6 +38,9 @@ struct LeaderFetchOptions {
   // What of them this concerns goes no faster than that, whatever the pace is. Both or neither.
   SendThrottle* throttle = nullptr;
   std::function<bool(const TopicIdPartition&)> is_throttled;
+  // The same for what one follower is sent by us; asked for when its stream begins. Both or neither.
+  std::function<SendThrottle*(BrokerId)> follower_throttle;
+  std::function<bool(const TopicIdPartition&, BrokerId)> is_throttled_for;
   // Long enough that under load the next answer carries it: a frame of its own wakes both brokers. Kafka's followers
   // hear of one within replica.fetch.wait.max.ms (500 ms).
   Duration high_watermark_delay = std::chrono::milliseconds(25);
@@ -71,7 +75,9 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   [[nodiscard]] std::optional<Instant> next_deadline() const {
     std::optional<Instant> at = high_watermarks_due_;
     if (!paced_.empty() && has_credit()) at = std::min(at.value_or(Instant::max()), options_.pace->ready_at());
-    if (!throttled_.empty() && has_credit()) at = std::min(at.value_or(Instant::max()), next_throttled_turn());
+    for (const Bound& bound : bounds_) {
+      if (!bound.waiting.empty() && has_credit()) at = std::min(at.value_or(Instant::max()), bound.next_turn());
+    }
     return at;
   }
 
@@ -95,6 +101,21 @@ class LeaderFetchSession final : public partition::FollowerObserver {
     matching,  // the position is a prefix of our log in our epoch
     refused,   // an answer says why; the next position decides
   };
+  // A throttle, and who waits for it here.
+  struct Bound {
+    SendThrottle* throttle = nullptr;
+    std::function<bool(const TopicIdPartition&)> concerns;
+    std::vector<uint32_t> waiting;  // ready, but not in sync, and it does not let them through now
+    Instant paid_until{};           // by what it last let through here
+
+    // Who had the last turn comes after those who wait on other streams of the shard: its timer is older than theirs,
+    // and it would always be the first again.
+    [[nodiscard]] Instant next_turn() const {
+      const Instant at = throttle->ready_at();
+      return at == paid_until ? at + Duration(1) : at;
+    }
+  };
+  static constexpr size_t bounds = 2;  // of all that we send, and of what this follower is sent
   struct Slot {
     TopicIdPartition id;
     std::shared_ptr<partition::LeaderReplica> replica;
@@ -110,8 +131,9 @@ class LeaderFetchSession final : public partition::FollowerObserver {
     bool was_refused = false;   // the follower asks for the very records again that it has just been sent
     uint64_t generation = 0;    // of what is asked for: a cold read for an older one is thrown away
     size_t reserved_bytes = 0;  // of the credit, while a cold read runs
-    size_t prepaid_bytes = 0;   // what the throttle was paid for, and is not sent yet
-    size_t paced_bytes = 0;     // likewise the pace
+    size_t paced_bytes = 0;     // what the pace was paid for, and is not sent yet
+    // What each throttle was paid for, and is not sent yet.
+    std::array<size_t, bounds> prepaid_bytes{};
     BufferChain cold_records;
     Offset high_watermark_sent;
     Offset log_start_sent;
@@ -152,24 +174,16 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   [[nodiscard]] bool has_paced_work(Instant now) const {
     return !paced_.empty() && has_credit() && options_.pace->may_send(now);
   }
-  [[nodiscard]] bool is_throttled(const Slot& slot) const {
-    return options_.throttle != nullptr && options_.throttle->is_set() && !slot.verdict.in_sync &&
-           options_.is_throttled(slot.id);
+  [[nodiscard]] static bool is_throttled(const Bound& bound, const Slot& slot) {
+    return bound.throttle != nullptr && bound.throttle->is_set() && !slot.verdict.in_sync && bound.concerns(slot.id);
   }
-  // What was read of the disk is paid for already.
-  [[nodiscard]] bool must_pay_first(const Slot& slot, Instant now) const {
-    return slot.standing == Standing::matching && slot.cold_records.empty() && is_throttled(slot) &&
-           !options_.throttle->may_send(now);
-  }
-  void pay(const Slot& slot, size_t bytes, Instant now);
-  // Who had the last turn comes after those who wait on other streams of the shard: its timer is older than theirs, and
-  // it would always be the first again.
-  [[nodiscard]] Instant next_throttled_turn() const {
-    const Instant at = options_.throttle->ready_at();
-    return at == paid_until_ ? at + Duration(1) : at;
-  }
+  // The first that does not let it through now; null: none. What was read of the disk is paid for already.
+  [[nodiscard]] Bound* to_be_paid_first(const Slot& slot, Instant now);
+  static void pay(Bound& bound, const Slot& slot, size_t bytes, Instant now);
   [[nodiscard]] bool has_throttled_work(Instant now) const {
-    return !throttled_.empty() && has_credit() && options_.throttle->may_send(now);
+    return has_credit() && std::ranges::any_of(bounds_, [now](const Bound& bound) {
+             return !bound.waiting.empty() && bound.throttle->may_send(now);
+           });
   }
   // What a follower cannot append (R69) it keeps unanswered while it backs off: one batch is enough to find out whether
   // it can by now, and leaves the credit to the others.
@@ -194,8 +208,7 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   std::multimap<TopicIdPartition, uint32_t> unresolved_;  // open, but there is no such replica here
   std::deque<uint32_t> ready_;
   std::vector<uint32_t> paced_;  // ready, but not in sync, and the pace does not allow more now
-  std::vector<uint32_t> throttled_;  // the same, and the throttle does not
-  Instant paid_until_{};  // by what the throttle last let through here
+  std::array<Bound, bounds> bounds_;
   std::vector<uint32_t> high_watermarks_;
   std::optional<Instant> high_watermarks_due_;
   size_t bytes_unanswered_ = 0;  // sum of unanswered and reserved bytes: below the credit when an answer begins

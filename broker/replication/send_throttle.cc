@@ -63,6 +63,19 @@ Instant SendThrottle::ready_at() const {
   return is_set() ? Instant(Instant::duration(paid_at_.load())) : Instant();
 }
 
+SendThrottle& FollowerThrottles::of(BrokerId follower) {
+  const std::lock_guard lock(mutex_);
+  return throttles_[follower];
+}
+
+void FollowerThrottles::set_rates(const std::map<BrokerId, int64_t>& rates) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [follower, rate] : rates) throttles_[follower].set_rate(rate);
+  for (auto& [follower, throttle] : throttles_) {
+    if (!rates.contains(follower)) throttle.set_rate(SendThrottle::unlimited);
+  }
+}
+
 void ThrottledReplicas::set(const std::string& topic, std::string_view list) {
   Named named;
   while (!list.empty()) {
@@ -70,18 +83,19 @@ void ThrottledReplicas::set(const std::string& topic, std::string_view list) {
     const std::string_view item = trimmed(list.substr(0, comma));
     list.remove_prefix(std::min(comma + 1, list.size()));
     if (item == "*") named.all = true;
-    if (const auto pair = pair_in(item); pair && pair->second == self_.value) named.partitions.insert(pair->first);
+    if (const auto pair = pair_in(item)) named.replicas.insert(*pair);
   }
-  if (named.all || !named.partitions.empty()) {
+  if (named.all || !named.replicas.empty()) {
     topics_.insert_or_assign(topic, std::move(named));
   } else {
     topics_.erase(topic);
   }
 }
 
-bool ThrottledReplicas::contain(std::string_view topic, PartitionIndex partition) const {
+bool ThrottledReplicas::contain(std::string_view topic, PartitionIndex partition, BrokerId broker) const {
   const auto found = topics_.find(topic);
-  return found != topics_.end() && (found->second.all || found->second.partitions.contains(partition.value));
+  return found != topics_.end() &&
+         (found->second.all || found->second.replicas.contains({partition.value, broker.value}));
 }
 
 }  // namespace broker::replication

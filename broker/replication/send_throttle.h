@@ -1,9 +1,10 @@
-// What an operator allows replicas that are being moved to take of a leader (KIP-73):
-// leader.replication.throttled.rate, for those that leader.replication.throttled.replicas of their topic names. It
-// bounds what the pace of catch_up_pace.h finds by itself, also where that would go faster because nobody minds.
+// What an operator allows replicas that are being moved to take (KIP-73): of a leader
+// leader.replication.throttled.rate, for those that leader.replication.throttled.replicas of their topic names, and a
+// follower follower.replication.throttled.rate, likewise. Leaders keep to both. They bound what the pace of
+// catch_up_pace.h finds by itself, also where that would go faster because nobody minds.
 //
-// SendThrottle: one for all shards of a broker; any thread. ThrottledReplicas: pure, thread-compatible, one for each
-// shard.
+// SendThrottle, FollowerThrottles: one for all shards of a broker; any thread. ThrottledReplicas: pure,
+// thread-compatible, one for each shard.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -11,9 +12,11 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <mutex>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "common/model/types.h"
 
@@ -43,22 +46,34 @@ class SendThrottle {
   std::atomic<int64_t> paid_at_{0};  // as Instant counts
 };
 
-// Which partitions' leader side one broker throttles.
+// What one leader may send to each follower: its share of what all leaders together may.
+class FollowerThrottles {
+ public:
+  // Stays where it is.
+  [[nodiscard]] SendThrottle& of(BrokerId follower);
+  // Who is not named has no limit.
+  void set_rates(const std::map<BrokerId, int64_t>& rates);
+
+ private:
+  std::mutex mutex_;
+  std::map<BrokerId, SendThrottle> throttles_;
+};
+
+// Which replicas are throttled, on the leader's side or the follower's.
 class ThrottledReplicas {
  public:
-  explicit ThrottledReplicas(BrokerId self) : self_(self) {}
+  struct Named {
+    bool all = false;
+    std::set<std::pair<int32_t, int32_t>> replicas;  // partition and broker
+  };
 
   // `list`: "*" for all, or PARTITION:BROKER,...; what does not read so counts for nothing. Empty: none.
   void set(const std::string& topic, std::string_view list);
-  [[nodiscard]] bool contain(std::string_view topic, PartitionIndex partition) const;
+  [[nodiscard]] bool contain(std::string_view topic, PartitionIndex partition, BrokerId broker) const;
   [[nodiscard]] bool empty() const { return topics_.empty(); }
+  [[nodiscard]] const std::map<std::string, Named, std::less<>>& topics() const { return topics_; }
 
  private:
-  struct Named {
-    bool all = false;
-    std::set<int32_t> partitions;  // with this broker
-  };
-  const BrokerId self_;
   std::map<std::string, Named, std::less<>> topics_;
 };
 

@@ -35,6 +35,36 @@ double seconds_since(steady_clock::time_point begin) {
   return std::chrono::duration<double>(steady_clock::now() - begin).count();
 }
 
+// How far it has come: from the first second on where somebody looks, a line every ten seconds in a pipe.
+class Progress {
+ public:
+  Progress(const BenchCommand& command, std::string_view verb) : command_(command), verb_(verb) {}
+
+  void tell(uint64_t done, steady_clock::time_point begun) {
+    const auto now = steady_clock::now();
+    const bool terminal = is_terminal(STDERR_FILENO);
+    const auto since_last = now - std::max(told_, begun);
+    const bool is_due = terminal ? now - begun >= std::chrono::seconds(1) && since_last >= milliseconds(200)
+                                 : since_last >= std::chrono::seconds(10);
+    if (command_.shared.quiet || !is_due) return;
+    told_ = now;
+    const double rate = static_cast<double>(done) / seconds_since(begun);
+    const double left = static_cast<double>(std::max<int64_t>(0, command_.count - static_cast<int64_t>(done))) / rate;
+    const std::string time_left = done == 0 ? "?" : duration_text(milliseconds(static_cast<int64_t>(left * 1000)));
+    fmt::print(stderr, "{}{} of {} {}, {:.0f}/s, {} left{}", terminal ? "\r\x1b[K" : "", done, command_.count, verb_,
+               rate, time_left, terminal ? "" : "\n");
+  }
+  // What follows does not stand behind it.
+  void end() const {
+    if (told_ != steady_clock::time_point{} && is_terminal(STDERR_FILENO)) fmt::print(stderr, "\r\x1b[K");
+  }
+
+ private:
+  const BenchCommand& command_;
+  const std::string_view verb_;
+  steady_clock::time_point told_;
+};
+
 // Bytes that do not compress, of which every record takes another part.
 class Values {
  public:
@@ -53,7 +83,10 @@ class Values {
 class Sender {
  public:
   explicit Sender(const BenchCommand& command, std::string topic)
-      : command_(command), topic_(std::move(topic)), values_(static_cast<size_t>(command.size)) {}
+      : command_(command),
+        topic_(std::move(topic)),
+        values_(static_cast<size_t>(command.size)),
+        progress_(command, "acknowledged") {}
 
   Outcome<void> open(std::string_view linger_ms) {
     const Outcome<ClientProperties> properties = client_properties(command_.shared);
@@ -90,12 +123,12 @@ class Sender {
     }
     while (rd_kafka_outq_len(handle_.get()) > 0 && interruption.count() < 2) {
       rd_kafka_flush(handle_.get(), poll_ms);
-      if (interruption.wait(milliseconds(0)) && interruption.count() > 1) break;
+      look(interruption);
     }
     if (rd_kafka_outq_len(handle_.get()) > 0)
       rd_kafka_purge(handle_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     figures_.seconds = seconds_since(begun_);
-    if (told_ != steady_clock::time_point{}) fmt::print(stderr, "\n");
+    progress_.end();
   }
 
   // False: the queue is full.
@@ -157,10 +190,7 @@ class Sender {
     if (now - looked_ < milliseconds(200)) return;
     looked_ = now;
     is_interrupted_ = interruption.wait(milliseconds(0));
-    if (command_.shared.quiet || !is_terminal(STDERR_FILENO) || now - begun_ < std::chrono::seconds(1)) return;
-    told_ = now;
-    fmt::print(stderr, "\r{} of {} acknowledged, {:.0f}/s ", figures_.records, command_.count,
-               static_cast<double>(figures_.records) / seconds_since(begun_));
+    progress_.tell(figures_.records, begun_);
   }
 
   const BenchCommand& command_;
@@ -168,7 +198,8 @@ class Sender {
   const Values values_;
   KafkaHandle handle_;
   steady_clock::time_point begun_ = steady_clock::now();
-  steady_clock::time_point looked_, told_;
+  steady_clock::time_point looked_;
+  Progress progress_;
   bool is_interrupted_ = false;
   Figures figures_;
   bench::Latencies latencies_;
@@ -292,6 +323,7 @@ class Bench {
     if (auto opened = receiver.open(command_, topic.name, topic.partitions, RD_KAFKA_OFFSET_BEGINNING); !opened)
       return report(opened.error());
     Figures figures;
+    Progress progress(command_, "read");
     auto last = begun;
     while (figures.records < static_cast<uint64_t>(command_.count) && !receiver.is_at_end()) {
       const auto size = receiver.receive(poll_ms);
@@ -304,8 +336,11 @@ class Bench {
         figures.bytes += *size;
       }
       constexpr uint64_t now_and_then = 1000;
-      if ((!size || figures.records % now_and_then == 0) && interruption.wait(milliseconds(0))) break;
+      if (size && figures.records % now_and_then != 0) continue;
+      if (interruption.wait(milliseconds(0))) break;
+      progress.tell(figures.records, begun);
     }
+    progress.end();
     figures.seconds = std::chrono::duration<double>(last - begun).count();
     return conclude("consumed", figures, RD_KAFKA_RESP_ERR_NO_ERROR, interruption.count() > 0);
   }
@@ -327,6 +362,7 @@ class Bench {
         return report({Exit::unreachable, "the reader did not get ready in time", {}});
     }
     Figures figures;
+    Progress progress(command_, "back");
     bench::Latencies latencies;
     auto begun = steady_clock::now();
     // The first one waits for connections, which is not what is measured.
@@ -349,7 +385,9 @@ class Bench {
       latencies.add(since(sent));
       ++figures.records;
       figures.bytes += *size;
+      progress.tell(figures.records, begun);
     }
+    progress.end();
     figures.seconds = seconds_since(begun);
     figures.latency = latencies.quantiles();
     return conclude("sent and received", figures, RD_KAFKA_RESP_ERR_NO_ERROR, interruption.count() > 0);

@@ -29,7 +29,7 @@ constexpr std::string_view no_security = "no TLS or SASL listeners yet";
 constexpr std::string_view not_recompressed = "the coordinator writes its records uncompressed";
 constexpr std::string_view no_transactions = "no transactions yet";
 constexpr std::string_view no_quotas = "no quotas yet";
-constexpr std::string_view no_throttles = "leaders throttle what they send; nothing else is throttled";
+constexpr std::string_view no_disk_moves = "replicas do not move between disks of one broker";
 constexpr std::string_view no_samples = "metrics have no samples or plug-ins here";
 constexpr std::string_view no_pools = "one thread for each CPU does this work; there is nothing to size";
 constexpr std::string_view no_plugins = "no JVM plug-ins";
@@ -71,7 +71,6 @@ constexpr Row rows[] = {
   {"errors.deadletterqueue.topic.name.prefix", string, "dlq.", low, high, "", cluster_wide, no_share_groups, "Prefix dead-letter topic names must have."},
   {"fetch.purgatory.purge.interval.requests", int32, "1000", low, high, "", at_restart, no_pools, "Housekeeping of delayed fetches."},
   {"follower.fetch.last.tiered.offset.enable", boolean, "false", low, high, "", cluster_wide, no_tiering, "An empty follower starts after the tiered data instead of copying all (4.4)."},
-  {"follower.replication.throttled.rate", int64, "9223372036854775807", 0, high, "", per_broker, no_throttles, "Bytes per second a follower may take for throttled replicas (set only while running)."},
   {"group.consumer.assignment.interval.ms", int32, "1000", 0, high, "", cluster_wide, no_kip848, "Least time between two assignments of a consumer group (4.4)."},
   {"group.consumer.assignor.offload.enable", boolean, "true", low, high, "", cluster_wide, no_kip848, "Compute assignments off the coordinator thread."},
   {"group.consumer.assignors", list, "uniform, range", low, high, "", at_restart, no_kip848, "Server-side assignors on offer."},
@@ -198,7 +197,7 @@ constexpr Row rows[] = {
   {"replica.fetch.min.bytes", int32, "1", low, high, "", at_restart, not_ours, "Bytes a replication fetch waits for."},
   {"replica.socket.receive.buffer.bytes", int32, "65536", low, high, "", at_restart, no_pools, "Receive buffer of replication sockets."},
   {"replica.socket.timeout.ms", int32, "30000", low, high, "", at_restart, no_pools, "Socket timeout of replication."},
-  {"replica.alter.log.dirs.io.max.bytes.per.second", int64, "9223372036854775807", 0, high, "", per_broker, no_throttles, "Bytes per second for moves between disks of one broker."},
+  {"replica.alter.log.dirs.io.max.bytes.per.second", int64, "9223372036854775807", 0, high, "", per_broker, no_disk_moves, "Bytes per second for moves between disks of one broker."},
   {"replication.quota.window.num", int32, "11", 1, high, "", at_restart, no_quotas, "Samples of replication throttles."},
   {"replication.quota.window.size.seconds", int32, "1", 1, high, "", at_restart, no_quotas, "Length of a replication-throttle sample."},
   {"sasl.client.callback.handler.class", klass, nullptr, low, high, "", at_restart, no_security, "Client-side login plug-in."},

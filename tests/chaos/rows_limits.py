@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from harness import Invalid, Skip, scenario
-from naru_cluster import last_lines, wait_until
+from naru_cluster import Failed, last_lines, wait_until
 from rows_disk import leads, shimmed, victim_of
 from rows_signals import laid_out, layout
 from views import described, epochs, fenced_count, terms
@@ -343,6 +343,10 @@ def clock_skew(run):
     shims[1].clock(offset_s=7200, drift_ppm=50000)
     shims[2].clock(offset_s=-86400, drift_ppm=-50000)
     run.run_for(4.0)
+    said = cluster.run("doctor").stdout
+    off = [line for line in said.splitlines() if "clock: that of broker" in line]
+    if [("broker 1" in line and "ahead of" in line, "broker 2" in line and "behind" in line) for line in off] != [(True, False), (False, True)]:
+        raise Failed(f"naru doctor names no clock, or the wrong ones: {said}")
     fenced, term, before = fenced_count(cluster), terms(cluster), epochs(cluster, "load")
     quiet_clocks(run, cluster, fenced, term, before)
     victim = victim_of(run, cluster)

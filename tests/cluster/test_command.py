@@ -312,6 +312,9 @@ def test_health_and_status_tell_a_missing_broker():
         def told():
             change = json.loads(cluster.run("status", "-o", "json").stdout)["last_change"] or {}
             return change if "broker 3 is fenced" in f"{change.get('text')} {change.get('reason')}" else None
+        wait_until(lambda: {b["id"]: b["down_ms"] for b in json.loads(cluster.run("status", "-o", "json").stdout)["brokers"]}[3], "for how long broker 3 is down")
+        row = next(line for line in cluster.run("status").stdout.splitlines() if re.match(r" *3 ", line))
+        true(re.search(r"down \d+ (ms|s)", row), f"the same in the table: {row}")
         change = wait_until(told, "the death of broker 3 as the last change")
         true(change["ms_ago"] >= 0, f"how long ago: {change}")
         text = cluster.run("status").stdout.splitlines()[-1]

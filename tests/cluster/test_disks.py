@@ -196,6 +196,7 @@ def test_a_disk_low_on_space_hands_its_leaders_over_and_takes_them_back():
         cluster[2].settings["naru.disk.reserve.percent"] = 20
         cluster.start()
         cluster.naru("topic", "create", "load", "--assign", "2:1:3,2:3:1,1:2:3")
+        cluster.naru("topic", "create", "alone", "--assign", "2")
         cluster.wait_isr("load")
         with Workload(cluster, "load") as load:
             load.flow()
@@ -205,6 +206,9 @@ def test_a_disk_low_on_space_hands_its_leaders_over_and_takes_them_back():
             load.flow()
             equal(cluster.run("health", "--local", bootstrap=cluster[2].address).returncode, 0, "broker 2 serves")
             equal(len(cluster.partition("load")["isr"]), 3, "replicas in sync: there is room for a follower yet")
+            why = cluster.run("why", "produce", "alone")
+            true(why.returncode == 10 and "broker 2, which leads partition 0 of alone, is low on space" in why.stdout, f"why nobody can write there: {why.stdout}")
+            equal(cluster.run("why", "produce", "load").returncode, 0, "exit code of why for what has moved away")
             filler.unlink()
             wait_until(lambda: led_by() == [2, 2, 1], "broker 2 leads again what it prefers")
             load.flow()

@@ -120,6 +120,26 @@ def test_internal_topics_grow_with_the_cluster():
         equal(len(cluster.topic("t")["partition_list"][0]["replicas"]), 1, "replicas of t")
 
 
+def test_a_followers_throttle_bounds_what_all_leaders_send_it():
+    """As above: however fast the machine, the rate is for both leaders together, and what each sends before it has to wait is known."""
+    line, size, rate = "x" * 1023 + "\n", 4 << 20, 1 << 20
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.naru("config", "set", "broker", 3, f"follower.replication.throttled.rate={rate}")
+        for leader, topic in ((1, "t"), (2, "u")):
+            cluster.naru("topic", "create", topic, "--assign", leader)
+            cluster.naru("produce", topic, text_in=line * (size // len(line)))
+            cluster.naru("config", "set", "topic", topic, "follower.replication.throttled.replicas=0:3")
+        begun = time.monotonic()
+        for topic in ("t", "u"):
+            cluster.naru("partition", "move", topic, "--to", 3, "--yes")
+        for topic in ("t", "u"):
+            wait_until(lambda name=topic: cluster.topic(name)["partition_list"][0]["replicas"] == [3], f"{topic} to be on broker 3", timeout=120)
+        took = time.monotonic() - begun
+        # Each leader's first MiB is paid for after it was sent, and once more where the other begins or ends.
+        true(took >= 0.75 * (2 * size - (4 << 20)) / rate, f"{2 * size} bytes of two leaders at {rate} a second took only {took:.2f} s")
+
+
 def test_a_throttle_bounds_what_is_moved_and_goes_when_all_is_done():
     """The time has a lower bound only: however fast the machine, bytes over rate is the least that a move may take."""
     line, size = "x" * 1023 + "\n", 6 << 20

@@ -12,16 +12,22 @@ const hear = async () => (await lines.next()).value;
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
 const trouble = []; // what the browser complains about
 let killing = false; // then requests to the dead broker fail, and that is no trouble
-async function open(options, before = () => {}, path = "") {
+// Whatever is done to this machine's networks meanwhile breaks connections of every browser on it: what a page makes of
+// that is looked at, not that it happens.
+const is_of_this_machine = (text) => text.includes("ERR_NETWORK_CHANGED");
+async function open(options, { before = () => {}, path = "", prepare = async () => {} } = {}) {
   const context = await browser.newContext(options);
   await context.addInitScript(before);
+  await prepare(context);
   const page = await context.newPage();
   page.setDefaultTimeout(60000);
   page.on("pageerror", (e) => trouble.push(`error: ${e.message}`));
-  page.on("console", (m) => m.type() === "error" && !killing && trouble.push(`console: ${m.text()}`));
+  page.on("console", (m) => m.type() === "error" && !killing && !is_of_this_machine(m.text()) && trouble.push(`console: ${m.text()}`));
   page.on("response", (r) => r.status() >= 400 && !killing && trouble.push(`${r.status()} ${r.url()}`));
   await page.goto(base + path);
-  await page.locator("[data-broker]").first().waitFor();
+  await page.locator("[data-broker]").first().waitFor().catch(async (e) => {
+    throw new Error(`${e.message}\nthe page says: ${await page.locator("body").innerText()}\nthe browser complains: ${trouble.join("; ")}`);
+  });
   return page;
 }
 
@@ -46,8 +52,17 @@ if (mode === "many") {
     const led = [...document.querySelectorAll("[data-broker]")].map((b) => Number(b.querySelector(".figures dd").innerText.replaceAll(",", "")));
     return led.reduce((sum, of_one) => sum + of_one) === n;
   }, partitions);
-  await told_of(2100);
-  say({ step: "whole", brokers: await brokers(), partitions: number(await total.innerText()) });
+  await told_of(10000);
+  // It is still one to be used: a view comes when its key is pressed, while everything goes on.
+  const turned = [];
+  for (const key of ["2", "1"]) {
+    const begun = Date.now();
+    await page.keyboard.press(key);
+    await page.locator(`nav a:nth-child(${key})[aria-current=page]`).waitFor();
+    await page.locator(key === "2" ? "tbody tr" : "[data-broker]").first().waitFor();
+    turned.push(Date.now() - begun);
+  }
+  say({ step: "whole", brokers: await brokers(), partitions: number(await total.innerText()), turned });
   for (const step of ["grown", "fallen"]) {
     const text = await hear();
     await total.filter({ hasText: text }).waitFor();
@@ -98,8 +113,25 @@ await page.keyboard.press("Escape");
 await page.locator("dialog").waitFor({ state: "detached" });
 dialog.back = await page.evaluate(() => document.activeElement.getAttribute("aria-label"));
 // An address that was mistyped, and a browser that keeps nothing.
-const forgetful = await open(desktop, () => Object.defineProperty(window, "localStorage", { get: () => { throw new Error("refused"); } }), "/#/map/100%");
+const forgetful = await open(desktop, { before: () => Object.defineProperty(window, "localStorage", { get: () => { throw new Error("refused"); } }), path: "/#/map/100%" });
 await forgetful.close();
+// A file of the page is lost on the way, and then the page itself; it comes all the same, and to the view that was asked for.
+killing = true;
+const lost = [];
+const unlucky = await open(desktop, {
+  path: "/#/map/x",
+  prepare: (context) => context.route((url) => url.pathname === "/live.js" || url.pathname === "/", (route) => {
+    const asked = new URL(route.request().url()).pathname;
+    // The page itself only once it is asked for again.
+    const is_lost = !lost.includes(asked) && (asked === "/live.js" || lost.length > 0);
+    if (!is_lost) return route.continue();
+    lost.push(asked);
+    return route.abort("connectionreset");
+  }),
+});
+const found_again = new URL(unlucky.url()).hash;
+await unlucky.close();
+killing = false;
 // The keyboard reaches the content and the topics on the map.
 await page.goto(`${base}/#/topics`);
 await page.locator("nav a:nth-child(2)[aria-current=page]").waitFor(); // or the key means another view's filter
@@ -107,7 +139,7 @@ await page.keyboard.press("/");
 const focused = await page.evaluate(() => document.activeElement.matches("[data-filter]"));
 await page.keyboard.type("orders");
 await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 1);
-say({ step: "views", headings, tables, focused, dialog, landmarks: await page.evaluate(() => ["header", "nav[aria-label]", "main"].every((s) => document.querySelector(s))) });
+say({ step: "views", headings, tables, focused, dialog, lost, found_again, landmarks: await page.evaluate(() => ["header", "nav[aria-label]", "main"].every((s) => document.querySelector(s))) });
 
 // 2. One topic, and its records: by offset, by time, by key, as JSON.
 await page.locator("tbody th a").click();

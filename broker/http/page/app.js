@@ -1,5 +1,5 @@
 // The page: a frame with navigation, and one view at a time chosen by the address after #.
-import { html, render, useEffect, useReducer, useRef, useState } from "/vendor/htm-preact.js";
+import { html, render, useEffect, useErrorBoundary, useReducer, useRef, useState } from "/vendor/htm-preact.js";
 import { current, run, state, subscribe } from "/live.js";
 import { problems } from "/format.js";
 import { MapView } from "/view-map.js";
@@ -123,6 +123,13 @@ function App() {
     addEventListener("keydown", on);
     return () => removeEventListener("keydown", on);
   });
+  // Without this an error while one view is drawn would be the end of the whole page: nothing is drawn after it.
+  const [broken, mend] = useErrorBoundary((e) => console.error(e));
+  useEffect(() => {
+    if (!broken) return;
+    const timer = setTimeout(mend, 2000);
+    return () => clearTimeout(timer);
+  }, [broken]);
   const View = at.view;
   return html`
     <a class="skip" href="#view" onClick=${(e) => (e.preventDefault(), document.getElementById("view").focus())}>Skip to the content</a>
@@ -140,7 +147,9 @@ function App() {
       )}
     </nav>
     <main id="view" tabindex="-1">
-      ${state.cluster === null
+      ${broken
+        ? html`<p class="problem" role="alert">This view could not be drawn: ${broken.message}. Trying again</p>`
+        : state.cluster === null
         ? html`<p class="loading">${state.refusal ?? (state.link === "lost" ? "No broker answers. Trying again" : "Connecting to the cluster")}</p>`
         : route[0] === "topic"
           ? html`<${TopicView} key=${route[1]} name=${route[1]} />`

@@ -52,6 +52,9 @@ export function problems(state) {
   return out;
 }
 
+// Rows of a table that are drawn at once: thousands of them, drawn anew with every change, make a browser slow.
+export const ROWS_DRAWN = 500;
+
 // A colour for each topic that stays the same on every broker and after every reload.
 export function hue(name) {
   let h = 2166136261;

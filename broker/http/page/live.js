@@ -95,6 +95,7 @@ function takeChange(change) {
   for (const id of change.gone_brokers ?? []) state.brokers.delete(id);
   for (const name of change.gone_topics ?? []) state.topics.delete(name);
   if (change.partition_count !== undefined) state.cluster.partitions = change.partition_count;
+  const known = state.topics.size;
   for (const p of change.partitions ?? []) {
     if (!state.topics.has(p.topic)) {
       state.topics.set(p.topic, { name: p.topic, internal: p.topic.startsWith("__"), count: 0, partitions: new Map() });
@@ -112,7 +113,8 @@ function takeChange(change) {
   }
   for (const e of change.events ?? []) state.events.push({ ...e, offset: change.offset, time: change.time || Date.now() });
   if (state.events.length > EVENTS_KEPT) state.events.splice(0, state.events.length - EVENTS_KEPT);
-  state.topics = new Map([...state.topics.entries()].sort(([a], [b]) => (a < b ? -1 : 1)));
+  // New ones stand at the end until then; thousands of topics are not sorted for every change of a leader.
+  if (state.topics.size > known) state.topics = new Map([...state.topics.entries()].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 const begun = Date.now();

@@ -23,6 +23,13 @@ function holdings(id, internal) {
 
 const SQUARES_DRAWN = 300; // of a topic on a broker: more say no more, and make a browser slow
 
+// Of a broker's topics with a problem, as many as have about that many squares; the others are counted.
+function drawn(held) {
+  let squares = 0;
+  const enough = held.findIndex((h) => (squares += h.squares.length) >= SQUARES_DRAWN);
+  return enough < 0 ? held : held.slice(0, enough + 1);
+}
+
 function Squares({ topic, squares, id }) {
   const leads = squares.filter((s) => s.role === "leads").length;
   const behind = squares.filter((s) => s.role === "behind").length;
@@ -52,6 +59,7 @@ function Broker({ broker, internal, most }) {
   const status = broker.fenced ? "fenced" : broker.leaving ? "leaving" : "in service";
   const share = (n) => `${most > 0 ? Math.max(n > 0 ? 2 : 0, (100 * (n ?? 0)) / most) : 0}%`;
   const base = baseOf(broker);
+  const shown = few ? drawn(held) : held;
   return html`<section class=${`card broker ${broker.fenced ? "down" : ""}`} data-broker=${broker.id} aria-label=${`Broker ${broker.id}`}>
     <div class="head">
       <h2>Broker ${broker.id}</h2>
@@ -67,7 +75,8 @@ function Broker({ broker, internal, most }) {
     </dl>
     <div class="flow"><span>in</span><div class="bar in"><i style=${{ width: share(traffic?.in) }}></i></div><b>${rate(traffic?.in)}</b></div>
     <div class="flow"><span>out</span><div class="bar out"><i style=${{ width: share(traffic?.out) }}></i></div><b>${rate(traffic?.out)}</b></div>
-    <div class="holdings">${held.map((h) => html`<${Squares} key=${h.topic.name} ...${h} id=${broker.id} />`)}</div>
+    <div class="holdings">${shown.map((h) => html`<${Squares} key=${h.topic.name} ...${h} id=${broker.id} />`)}</div>
+    ${shown.length < held.length && html`<p class="dim">and ${count(held.length - shown.length)} topics more with a problem</p>`}
     ${held.length === 0 && html`<p class="dim">${few ? "none with a problem" : html`no replicas${internal ? "" : " of topics of yours"}`}</p>`}
   </section>`;
 }

@@ -1,7 +1,7 @@
 // Topics, and one topic: its partitions with offsets and replicas, and its settings.
 import { html, useEffect, useState } from "/vendor/htm-preact.js";
 import { ask, state } from "/live.js";
-import { bytes, count, hue, partitionProblem, rate } from "/format.js";
+import { bytes, count, hue, partitionProblem, rate, ROWS_DRAWN } from "/format.js";
 import { ConfigTable } from "/views.js";
 
 export function TopicsView() {
@@ -23,7 +23,7 @@ export function TopicsView() {
     </div>
     <div class="scroll"><table>
       <thead><tr><th scope="col">Topic</th><th scope="col" class="n">Partitions</th><th scope="col" class="n">Replicas</th><th scope="col">State</th><th scope="col" class="n">Records/s</th><th scope="col" class="n">In</th><th scope="col" class="n">Out</th></tr></thead>
-      <tbody>${shown.map((t) => {
+      <tbody>${shown.slice(0, ROWS_DRAWN).map((t) => {
         const partitions = [...t.partitions.values()];
         const bad = partitions.filter(partitionProblem).length;
         const r = rates.get(t.name);
@@ -36,12 +36,14 @@ export function TopicsView() {
         </tr>`;
       })}</tbody>
     </table></div>
+    ${shown.length > ROWS_DRAWN && html`<p class="empty">and ${count(shown.length - ROWS_DRAWN)} more: the filter finds them</p>`}
     ${shown.length === 0 && html`<p class="empty">${filter ? "No topic has that in its name." : "There are no topics yet. The first produce makes one: echo hello | naru produce first"}</p>`}
   </section>`;
 }
 
 export function TopicView({ name }) {
   const [detail, setDetail] = useState(null);
+  const [drawn, setDrawn] = useState(ROWS_DRAWN);
   const [error, setError] = useState(null);
   useEffect(() => {
     let ended = false;
@@ -56,6 +58,8 @@ export function TopicView({ name }) {
   const live = state.topics.get(name);
   const partitions = detail?.partitions.map((p) => ({ ...p, ...(live?.partitions.get(p.p) ?? {}) })) ?? [];
   const sum = (what) => partitions.reduce((s, p) => s + (p[what] ?? 0), 0);
+  // What has a problem is among those that are drawn.
+  const first = partitions.length > drawn ? [...partitions].sort((a, b) => !partitionProblem(a) - !partitionProblem(b)) : partitions;
   const mark = (p, id) => (p.leader === id ? "leads" : p.isr.includes(id) ? "in-sync" : "behind");
   return html`<section class="card">
       <h1><a class="back" href="#/topics" aria-label="All topics">‹</a><i class="dot" style=${{ "--hue": hue(name) }}></i>${name}
@@ -64,7 +68,7 @@ export function TopicView({ name }) {
       ${detail && html`<p class="dim">${count(partitions.length)} partitions; on this broker ${count(sum("end") - sum("start"))} offsets in use, ${bytes(sum("size"))}. Id ${detail.id}</p>`}
       <div class="scroll"><table style=${{ "--hue": hue(name) }}>
         <thead><tr><th scope="col">Partition</th><th scope="col">Leader</th><th scope="col">Replicas</th><th scope="col" class="n">Epoch</th><th scope="col" class="n">First</th><th scope="col" class="n">End</th><th scope="col" class="n">Size</th><th scope="col"></th></tr></thead>
-        <tbody>${partitions.map((p) => html`<tr key=${p.p}>
+        <tbody>${first.slice(0, drawn).map((p) => html`<tr key=${p.p}>
           <th scope="row">${p.p}</th>
           <td>${p.leader ?? html`<span class="pill bad">none</span>`}</td>
           <td class="squares">${p.replicas.map((id) => html`<span class=${`replica ${mark(p, id)}`} title=${{ leads: "leads", "in-sync": "in sync", behind: "behind" }[mark(p, id)]}>${id}</span>`)}${partitionProblem(p) && html` <span class="dim">${partitionProblem(p)}</span>`}</td>
@@ -72,6 +76,7 @@ export function TopicView({ name }) {
           <td><a href=${`#/messages/${encodeURIComponent(name)}/${p.p}`}>records</a></td>
         </tr>`)}</tbody>
       </table></div>
+      ${partitions.length > drawn && html`<p class="empty"><button onClick=${() => setDrawn(drawn + ROWS_DRAWN)}>${count(partitions.length - drawn)} more</button></p>`}
     </section>
     ${detail && html`<section class="card"><h2>Settings</h2><${ConfigTable} configs=${detail.configs} /></section>`}`;
 }

@@ -273,12 +273,15 @@ TEST_CASE("log directories list the replicas of all shards") {
   REQUIRE(directory.topics[0].partitions[1].offset_lag == 0);
 
   REQUIRE(response.up_ms == -1);  // nobody asked
+  REQUIRE(response.wall_time_ms == -1);
 
   DescribeLogDirsRequest with_traffic;
   with_traffic.topics.reset();
   with_traffic.traffic = true;
   const auto busy = f.ask<DescribeLogDirsResponse>(with_traffic, 4);
   REQUIRE(busy.up_ms >= 0);
+  REQUIRE(busy.wall_time_ms >= 0);
+  REQUIRE_FALSE(busy.results[0].low_on_space);
   REQUIRE_FALSE(busy.version.empty());
   REQUIRE(busy.bytes_in_per_second == -1);                               // not looked at often enough yet
   REQUIRE(busy.last_change_ms == -1);                                    // nothing has changed yet

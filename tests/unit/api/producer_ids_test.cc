@@ -62,3 +62,37 @@ TEST_CASE("a controller that has too much to do is not asked for producer ids wi
   REQUIRE(response.producer_id == 1000);
   REQUIRE(broker.context.shard->now() - begun >= std::chrono::milliseconds(60));
 }
+
+// librdkafka asks whom it is connected to, and a producer without an id writes nothing: five seconds of waiting each
+// time, with its questions for leaders behind them, held one for thirty seconds at the broker that could not tell.
+TEST_CASE("R33: who may have been replaced gives the ids that it has, and sends further producers elsewhere at once") {
+  BrokerFixture broker;
+  broker.controller.answer = [](const meta::ControllerRequest&) -> meta::ControllerAnswer {
+    return meta::AllocateProducerIdsAnswer{
+        .error = ErrorCode::none, .first = common::model::ProducerId(1000), .count = 2};
+  };
+  ProducerIdSource source(*broker.context.shard, broker.controller, BrokerId(1),
+                          [] { return std::optional(BrokerEpoch(7)); });
+  broker.context.producer_ids = &source;
+  kafka::InitProducerIdRequest request;
+  request.transactional_id.reset();
+  REQUIRE(broker.ask<kafka::InitProducerIdResponse>(request, 4).producer_id == 1000);
+
+  bool may_be_replaced = true;
+  broker.context.may_be_replaced = [&] { return may_be_replaced; };
+  const server::Outcome left = broker.send(request, 4);
+  REQUIRE_FALSE(left.is_last);
+  REQUIRE(broker.read<kafka::InitProducerIdResponse>(left, 4).producer_id == 1001);
+
+  const common::Instant begun = broker.context.shard->now();
+  const server::Outcome none = broker.send(request, 4);
+  REQUIRE(none.is_last);
+  REQUIRE(broker.read<kafka::InitProducerIdResponse>(none, 4).error_code == ErrorCode::coordinator_load_in_progress);
+  REQUIRE(broker.context.shard->now() - begun < std::chrono::seconds(1));
+  REQUIRE(broker.controller.requests.size() == 1);  // nobody was asked who cannot be reached
+
+  may_be_replaced = false;
+  const server::Outcome again = broker.send(request, 4);
+  REQUIRE_FALSE(again.is_last);
+  REQUIRE(broker.read<kafka::InitProducerIdResponse>(again, 4).producer_id == 1000);
+}

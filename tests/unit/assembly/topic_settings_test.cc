@@ -77,7 +77,8 @@ const std::map<std::string, Case> compaction_cases = {
 };
 // The controller's business (tests/scenarios/controller/unclean_election.txt), and that of the replication's leaders
 // (send_throttle_test).
-const std::set<std::string> elsewhere = {"leader.replication.throttled.replicas", "unclean.leader.election.enable"};
+const std::set<std::string> elsewhere = {"follower.replication.throttled.replicas",
+                                         "leader.replication.throttled.replicas", "unclean.leader.election.enable"};
 
 TopicSettings settings_with(const ConfigMap& topic) {
   return broker::to_partition_settings(common::config::resolve_topic({.topic = common::config::lookup_in(topic)}));

@@ -112,8 +112,14 @@ TEST_CASE("why a topic waits for a disk, though all of its brokers are up (R46)"
 
 TEST_CASE("a full disk and a lost one") {
   ClusterFacts full = cluster({1, 2, 3}, 1);
-  full.brokers[0].disk_free = 1 << 20;
+  full.brokers[0].disk_free = 1 << 20;  // the broker knows better than we how much is too little for it
+  CHECK(why_produce(full, "t").well);
+  full.brokers[0].disk_free = 1 << 10;
   CHECK(why_produce(full, "t").sentence.starts_with("the disk of broker 1, which leads partition 0 of t, is full"));
+  full.brokers[0].low_dirs = {"/data"};
+  CHECK(why_produce(full, "t").sentence ==
+        "broker 1, which leads partition 0 of t, is low on space: produces to what lies in /data are refused, and no "
+        "replica in sync has more");
   full.brokers[0].offline_dirs = {"/data"};
   CHECK(why_produce(full, "t").sentence == "broker 1 leads partition 0 of t and has lost its data directory /data");
 }

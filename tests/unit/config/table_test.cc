@@ -43,9 +43,10 @@ TEST_CASE("topic rows fall back on broker rows that exist and may change as ofte
       CHECK(broker_row->except == row.except);
     }
     if (row.effect != Effect::used) continue;
-    // That one is a list of what the leaders' shards look up for themselves (replication::ThrottledReplicas).
+    // Those are lists of what the leaders' shards look up for themselves (replication::ThrottledReplicas).
     CHECK((!std::holds_alternative<std::monostate>(row.topic_member) ||
-           row.key == "leader.replication.throttled.replicas"));
+           row.key == "leader.replication.throttled.replicas" ||
+           row.key == "follower.replication.throttled.replicas"));
   }
 }
 
@@ -58,7 +59,8 @@ TEST_CASE("what may change while running has somewhere to go") {
     if (row.effect != Effect::used || row.update == Update::at_restart) continue;
     INFO(row.key);
     CHECK((topic_defaults.contains(row.key) || !std::holds_alternative<std::monostate>(row.broker_member) ||
-           row.key == "max.connections.per.ip.overrides"));
+           row.key == "max.connections.per.ip.overrides" ||
+           row.key == "follower.replication.throttled.rate"));  // the leaders look that up (follower_shares.h)
   }
 }
 

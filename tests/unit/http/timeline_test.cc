@@ -232,6 +232,16 @@ TEST_CASE("the last change is what clients have to follow, and not what was befo
   CHECK(last_change.told()->reason == "broker 1 is fenced");
   commit({metadata::ConfigRecord{{metadata::ResourceType::broker, ""}, "k", "v"}});
   CHECK(last_change.told()->text == "orders-0: leader 1 -> 2");
+
+  REQUIRE(last_change.down().size() == 1);  // the other one has been fenced since before this process began
+  const common::model::Instant since = last_change.down().at(BrokerId(1));
+  metadata::RegisterBrokerRecord again = first;
+  again.epoch = common::model::BrokerEpoch(100);
+  commit({again});
+  REQUIRE(last_change.down().size() == 1);
+  CHECK(last_change.down().at(BrokerId(1)) == since);  // with that it has not come back
+  commit({metadata::UnfenceBrokerRecord{BrokerId(1), again.epoch}});
+  CHECK(last_change.down().empty());
 }
 
 TEST_CASE("a page goes on from the offset that it has seen, or starts over") {

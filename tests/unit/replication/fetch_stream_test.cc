@@ -795,3 +795,49 @@ TEST_CASE("who waits for the throttle on another stream comes before the one tha
   CHECK(first.session.next_deadline() == throttle.ready_at());
   CHECK(second.session.next_deadline() > throttle.ready_at());
 }
+
+TEST_CASE("what a follower may be sent goes at that rate, and what the leader throttles too waits for both") {
+  SendThrottle of_leader;
+  of_leader.set_rate(1000);
+  SendThrottle of_follower;
+  of_follower.set_rate(500);
+  LeaderFetchOptions options;
+  options.partition_bytes = 400;
+  options.throttle = &of_leader;
+  options.is_throttled = [](const TopicIdPartition& id) { return id == Pair::id(0); };
+  options.follower_throttle = [&](BrokerId follower) { return follower == BrokerId(2) ? &of_follower : nullptr; };
+  options.is_throttled_for = [](const TopicIdPartition& id, BrokerId follower) {
+    return follower == BrokerId(2) && id != Pair::id(2);
+  };
+  Pair pair(options);
+  for (int n = 0; n < 3; ++n) {
+    FakeLeader& moved = pair.lead(n);
+    moved.follower_in_sync = false;
+    moved.append(1000);
+    pair.follow(n);
+  }
+  const auto has = [&](int n) { return pair.followers[Pair::id(n)]->log.size(); };
+  pair.settle();
+  CHECK(has(0) == 400);
+  CHECK(has(1) == 0);
+  CHECK(has(2) == 1000);  // no topic names it
+  CHECK(of_leader.ready_at() == pair.now + 400ms);
+  CHECK(of_follower.ready_at() == pair.now + 800ms);
+
+  pair.now += 400ms;  // the leader's would let it
+  pair.settle();
+  CHECK(has(0) == 400);
+  pair.now += 401ms;  // each in its turn
+  pair.settle();
+  CHECK(has(0) == 400);
+  CHECK(has(1) == 400);
+  pair.now += 801ms;
+  pair.settle();
+  CHECK(has(0) == 800);
+
+  of_follower.set_rate(SendThrottle::unlimited);
+  pair.session.on_throttle_changed();
+  pair.settle();
+  CHECK(has(1) == 1000);
+  CHECK(has(0) == 800);  // for the leader's half a second more
+}

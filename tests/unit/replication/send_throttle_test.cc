@@ -60,18 +60,35 @@ TEST_CASE("what was paid for and not sent is given back, and nothing is saved up
 }
 
 TEST_CASE("a topic names by partition and broker whom the throttle concerns") {
-  ThrottledReplicas replicas{BrokerId(2)};
+  ThrottledReplicas replicas;
+  const BrokerId two(2);
   CHECK(replicas.empty());
   replicas.set("orders", "0:1,1:2, 3:2");
-  CHECK_FALSE(replicas.contain("orders", PartitionIndex(0)));
-  CHECK(replicas.contain("orders", PartitionIndex(1)));
-  CHECK(replicas.contain("orders", PartitionIndex(3)));
-  CHECK_FALSE(replicas.contain("other", PartitionIndex(1)));
+  CHECK_FALSE(replicas.contain("orders", PartitionIndex(0), two));
+  CHECK(replicas.contain("orders", PartitionIndex(0), BrokerId(1)));
+  CHECK(replicas.contain("orders", PartitionIndex(1), two));
+  CHECK(replicas.contain("orders", PartitionIndex(3), two));
+  CHECK_FALSE(replicas.contain("other", PartitionIndex(1), two));
 
   replicas.set("other", "*");
-  CHECK(replicas.contain("other", PartitionIndex(17)));
+  CHECK(replicas.contain("other", PartitionIndex(17), two));
   replicas.set("other", "");
-  CHECK_FALSE(replicas.contain("other", PartitionIndex(17)));
-  for (const char* wrong : {"none", "1", "1:", ":2", "1:2:3", "x:2", ",", "0:1"}) replicas.set("orders", wrong);
+  CHECK_FALSE(replicas.contain("other", PartitionIndex(17), two));
+  for (const char* wrong : {"none", "1", "1:", ":2", "1:2:3", "x:2", ","}) replicas.set("orders", wrong);
   CHECK(replicas.empty());
+}
+
+TEST_CASE("each follower has a throttle of its own, and none once it is not named any more") {
+  FollowerThrottles throttles;
+  SendThrottle& first = throttles.of(BrokerId(1));
+  throttles.set_rates({{BrokerId(1), 1000}, {BrokerId(2), 2000}});
+  const Instant now = Instant{} + 1h;
+  first.on_sent(1000, now);
+  CHECK(first.ready_at() == now + 1s);
+  CHECK(&throttles.of(BrokerId(1)) == &first);
+  CHECK(throttles.of(BrokerId(2)).may_send(now));
+  CHECK_FALSE(throttles.of(BrokerId(3)).is_set());
+  throttles.set_rates({{BrokerId(2), 2000}});
+  CHECK(first.may_send(now));
+  CHECK_FALSE(first.is_set());
 }
