@@ -70,8 +70,14 @@ bool Atlas::may_lose_metadata(const Node& node) {
   return true;
 }
 
+bool Atlas::may_have_twin(const Node& node) {
+  if (voters_changed_ || node.id().value <= cluster_.options().voters || !may_lose_records(node)) return false;
+  had_twins_ = true;
+  return true;
+}
+
 bool Atlas::may_change_voters() {
-  if (!lost_voters_.empty()) return false;
+  if (!lost_voters_.empty() || had_twins_) return false;
   voters_changed_ = true;
   return true;
 }

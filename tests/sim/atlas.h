@@ -35,6 +35,9 @@ class Atlas {
   [[nodiscard]] bool may_lose_metadata(const Node& node);
   // Whether a voter may be taken out for a while; no metadata may be lost in this run afterwards.
   [[nodiscard]] bool may_change_voters();
+  // Whether a second machine may be started with a copy of its disk. Never of a voter's, and nobody is made a voter in
+  // this run afterwards: two that speak for one voter may vote twice in a term, and Raft counts on none that does.
+  [[nodiscard]] bool may_have_twin(const Node& node);
   // Whether power loss may take what was not synced.
   [[nodiscard]] bool may_lose_unsynced(const Node& node) { return cluster_.options().synced || may_lose_records(node); }
 
@@ -54,6 +57,7 @@ class Atlas {
   std::vector<Rot> rots_;
   std::set<BrokerId> lost_voters_;
   bool voters_changed_ = false;
+  bool had_twins_ = false;
 };
 
 }  // namespace sim

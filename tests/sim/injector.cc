@@ -44,6 +44,7 @@ uint64_t Injector::fired() const {
 
 bool Injector::apply(const Fault& fault) {
   Node& node = *cluster_.nodes()[fault.a % cluster_.nodes().size()];
+  if (own_disks_.contains(node.host())) return false;  // what is harmed must be its own
   switch (fault.kind) {
     case FaultKind::kill:
     case FaultKind::power:
@@ -74,6 +75,10 @@ bool Injector::apply(const Fault& fault) {
     case FaultKind::roll_back:
     case FaultKind::torn_write:
       return apply_to_disk(fault, node);
+    case FaultKind::foreign_disk:
+      return start_with_disk_of_another(node, fault);
+    case FaultKind::twin:
+      return start_twin(node, fault);
     case FaultKind::kill_all:
     case FaultKind::power_all:
     case FaultKind::rolling_restart:
@@ -579,6 +584,7 @@ bool Injector::replace_disk(Node& node, const Fault& fault) {
 void Injector::heal() {
   healed_ = true;
   ++heals_;
+  end_copies();
   may_stop_.clear();
   atlas_.end_threats();
   cluster_.network().heal();

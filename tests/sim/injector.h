@@ -2,6 +2,9 @@
 #pragma once
 #include <array>
 #include <functional>
+#include <map>
+#include <memory>
+#include <set>
 #include <vector>
 
 #include "sim/atlas.h"
@@ -53,6 +56,12 @@ class Injector {
   bool misdirect(Node& node, const Fault& fault);
   bool lose_directory(Node& node, const Fault& fault);
   bool replace_disk(Node& node, const Fault& fault);
+  // injector_copies.cc
+  bool start_with_disk_of_another(Node& node, const Fault& fault);
+  void give_own_disk_back(Node& node);
+  bool start_twin(Node& node, const Fault& fault);
+  void end_twin(Node& node);
+  void end_copies();
   static std::vector<std::string> noticed_if_lost(Node& node);
   void restart_from(size_t index, Duration pause);
   void after(Duration length, std::function<void()> f);
@@ -67,6 +76,11 @@ class Injector {
   uint64_t heals_ = 0;
   std::vector<std::unique_ptr<common::disk::SimulatedDisk>> images_;  // older ones, by node
   std::set<Host> may_stop_;                                           // told to stop in the middle of a change
+  // Of brokers that were started with another one's disk: their own.
+  std::map<Host, std::unique_ptr<common::disk::SimulatedDisk>> own_disks_;
+  // Copies that were made of a broker's disk when it last had a twin.
+  std::map<Host, std::unique_ptr<common::disk::SimulatedDisk>> former_disks_;
+  std::set<Host> have_twins_;
 };
 
 }  // namespace sim

@@ -239,9 +239,10 @@ void PartitionInvariants::check_members_of(Cluster& cluster, const metadata::Met
                                            const metadata::PartitionImage& state) {
   const int64_t end = committed_end(id);
   const auto check = [&](BrokerId member, const char* what) {
-    Node& node = cluster.node(member);
     const metadata::BrokerImage* broker = image.broker(member);
-    if (!node.is_serving() || broker == nullptr || node.core().controller().epoch() != broker->epoch) return;
+    Node* const there = broker != nullptr ? cluster.registered(member, broker->epoch) : nullptr;
+    if (there == nullptr) return;
+    Node& node = *there;
     const auto& router = node.core().router();
     const int home = router.home_of(id);
     std::optional<int64_t> has;

@@ -30,6 +30,8 @@ void draw_extras(Options& o) {
   // The stories of seeds that were run before there was this stay what they are.
   constexpr uint64_t first_with_refusals = 100'000'000;
   o.refusals = o.seed >= first_with_refusals && Rng(o.seed, "refusals").chance(0.3);
+  constexpr uint64_t first_with_clones = 200'000'000;  // likewise
+  o.clones = o.seed >= first_with_clones && Rng(o.seed, "clones").chance(0.3);
   o.rare = draw_rare(o.seed);
   // What bug reports say of the first seeds stays true, and who commits need not wait: they live for minutes.
   if (o.seed > 1000 && Rng(o.seed, "long life").chance(0.02)) live_for(o, 1);
@@ -43,6 +45,7 @@ void take_extras_away(Options& o) {
   o.misdirected = false;
   o.lost_directories = false;
   o.refusals = false;
+  o.clones = false;
   o.rare = 0;
 }
 
@@ -82,6 +85,7 @@ const Named named[] = {
     {"misdirected", [](Options& o, double v) { o.misdirected = v != 0; }},
     {"lost-directories", [](Options& o, double v) { o.lost_directories = v != 0; }},
     {"refusals", [](Options& o, double v) { o.refusals = v != 0; }},
+    {"clones", [](Options& o, double v) { o.clones = v != 0; }},
     {"rare", [](Options& o, double v) { o.rare = static_cast<uint32_t>(v); }},
     {"days", [](Options& o, double v) { live_for(o, v); }},
     {"extras", [](Options& o, double v) { v != 0 ? draw_extras(o) : take_extras_away(o); }},
@@ -208,14 +212,15 @@ std::string describe(const Options& o) {
       "{}brokers={} voters={} shards={} rf={} min-isr={} flush={} topics={} partitions={} segment={} cache={} "
       "snapshot={} fetch={}/{} producers={}x{} think={}ms consumers={} groups={}x{} loose={} onlookers={} admin={} "
       "moves={} compacted={} drift={} repeat={} "
-      "delay={}ms sync={}ms faults-every={}ms kinds={:08x} misdirected={} lost-directories={} refusals={} rare={}",
+      "delay={}ms sync={}ms faults-every={}ms kinds={:08x} misdirected={} lost-directories={} refusals={} "
+      "clones={} rare={}",
       o.days > 0 ? fmt::format("days={} sleepers={} ", o.days, o.sleepers) : "", o.brokers, o.voters, o.shards,
       o.replication_factor, o.min_isr, o.synced ? "sync" : "os", o.topics, o.partitions,
       o.segment_bytes, o.tail_cache_bytes, o.metadata_snapshot_bytes, o.replica_fetch_response_bytes,
       o.replica_fetch_bytes, o.producers, o.pipelined, ms(o.think_time), o.consumers, o.groups, o.members, o.loose,
       o.onlookers, o.admin, o.moves, o.compacted, o.clock_drift, o.repeat_chance, ms(o.network_delay_max),
       ms(o.sync_time), ms(o.fault_interval), o.faults ? o.fault_kinds : 0u, o.misdirected, o.lost_directories, o.refusals,
-      o.rare);
+      o.clones, o.rare);
 }
 
 }  // namespace sim

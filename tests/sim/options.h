@@ -62,6 +62,7 @@ struct Options {
   bool misdirected = false;                           // writes that land elsewhere, beside those kinds
   bool lost_directories = false;                      // of partitions, likewise
   bool refusals = false;                              // of connections by machines whose broker lives, likewise
+  bool clones = false;                                // disks are copied, and brokers started with the copies, likewise
   uint32_t rare = 0;                                  // bits of Rare (buggify.h): legal choices that are seldom made
 };
 

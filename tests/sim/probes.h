@@ -43,7 +43,9 @@ namespace sim {
   X(reassigned, "a partition moved to other replicas")                                              \
   X(reassignment_ended_early, "a reassignment turned back or replaced while under way")             \
   X(below_min_isr, "a produce refused for want of replicas")                                        \
-  X(log_compacted, "a log was compacted")
+  X(log_compacted, "a log was compacted")                                                           \
+  X(foreign_disk_refused, "a broker ended because its disk is another one's")                        \
+  X(twin_registered, "a copy of a broker registered in its place")
 
 enum class Probe {
 #define X(name, text) name,

@@ -21,6 +21,7 @@ class Run final : public NodeObserver {
         raft_(complaints_, probes_),
         partitions_(complaints_, probes_),
         durability_(complaints_),
+        identity_(complaints_, probes_),
         long_life_(cluster_, complaints_),
         injector_(cluster_, probes_),
         workload_(cluster_, history_, probes_) {
@@ -56,11 +57,12 @@ class Run final : public NodeObserver {
       probes_.hit(Probe::raft_state_lost);
       break;
     }
-    if (settings_.trace) say(fmt::format("broker {} starts, life {}", node.id(), node.lives()));
+    if (settings_.trace) say(fmt::format("broker {} starts{}, life {}", node.id(), where(node), node.lives()));
   }
   void on_ended(Node& node) override {
     if (has_committed_ == &node) has_committed_ = nullptr;
-    if (settings_.trace) say(fmt::format("broker {} ends", node.id()));
+    identity_.on_ended(node);
+    if (settings_.trace) say(fmt::format("broker {} ends{}", node.id(), where(node)));
   }
   void on_committed(Node& node, std::span<const controller::raft::Entry> entries) override {
     raft_.on_committed(node.host(), entries);
@@ -87,6 +89,9 @@ class Run final : public NodeObserver {
     std::fprintf(stderr, "%12.6f %s\n",
                  std::chrono::duration<double>(cluster_time().time_since_epoch()).count(), what.c_str());
   }
+  static std::string where(const Node& node) {
+    return node.host() == node.id().value ? "" : fmt::format(" at host {}", node.host());
+  }
   [[nodiscard]] Instant cluster_time() const { return const_cast<Cluster&>(cluster_).world().now(); }
 
   // The newest committed metadata that anybody ever had: whoever knew it may be dead.
@@ -107,6 +112,7 @@ class Run final : public NodeObserver {
     if (++since_sweep_ < 256) return;
     since_sweep_ = 0;
     partitions_.sweep(cluster_, newest_);
+    identity_.sweep(cluster_);
     if (settings_.options.days > 0) long_life_.sweep();
     check_memory();
     if (const std::string complaint = workload_.complaint(); !complaint.empty()) {
@@ -338,6 +344,7 @@ class Run final : public NodeObserver {
   RaftInvariants raft_;
   PartitionInvariants partitions_;
   DurabilityInvariants durability_;
+  IdentityInvariants identity_;
   LongLife long_life_;
   Injector injector_;
   Workload workload_;

@@ -6,6 +6,7 @@
 #include "sim/complaints.h"
 #include "sim/injector.h"
 #include "sim/invariant_durability.h"
+#include "sim/invariant_identity.h"
 #include "sim/invariant_partition.h"
 #include "sim/invariant_raft.h"
 #include "sim/workload.h"
