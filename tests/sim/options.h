@@ -46,6 +46,7 @@ struct Options {
   int sleepers = 0;   // groups that stay away for days (a long life)
   bool admin = true;  // topics come and go, settings change
   bool moves = false;  // partitions are reassigned, and reassignments turned back
+  bool restores = false;   // one topic more, that is deleted, kept, and asked back
   bool compacted = false;  // one topic more, of records with keys, and cleaners that have much to do
 
   // The machines
