@@ -22,6 +22,7 @@ class Run final : public NodeObserver {
         partitions_(complaints_, probes_),
         durability_(complaints_),
         identity_(complaints_, probes_),
+        sightings_(probes_),
         long_life_(cluster_, complaints_),
         injector_(cluster_, probes_),
         workload_(cluster_, history_, probes_) {
@@ -66,6 +67,7 @@ class Run final : public NodeObserver {
   }
   void on_committed(Node& node, std::span<const controller::raft::Entry> entries) override {
     raft_.on_committed(node.host(), entries);
+    sightings_.on_committed(entries);
     has_committed_ = &node;
   }
   void on_snapshot(Node& node, const common::model::Buffer&, common::model::LogIndex end) override {
@@ -78,6 +80,7 @@ class Run final : public NodeObserver {
   }
   void on_raft_sent(Node& node, const controller::raft::Message& message) override {
     durability_.on_sent(node, message);
+    sightings_.on_raft_sent(message);
   }
   void on_high_watermark(Node& node, broker::partition::Partition& partition) override {
     partitions_.on_high_watermark(node, partition);
@@ -113,6 +116,7 @@ class Run final : public NodeObserver {
     since_sweep_ = 0;
     partitions_.sweep(cluster_, newest_);
     identity_.sweep(cluster_);
+    sightings_.sweep(cluster_);
     if (settings_.options.days > 0) long_life_.sweep();
     check_memory();
     if (const std::string complaint = workload_.complaint(); !complaint.empty()) {
@@ -332,6 +336,13 @@ class Run final : public NodeObserver {
     o.trace_hash = world.hash();
     o.probes = probes_;
     for (const auto& node : cluster_.nodes()) o.probes.add(Probe::ended_by_itself, node->ends_by_itself());
+    for (size_t i = 0; i < o.faults_by_kind.size(); ++i) {
+      o.probes.add(static_cast<Probe>(static_cast<size_t>(Probe::fault_kill) + i), o.faults_by_kind[i]);
+    }
+    for (size_t i = 0; i < static_cast<size_t>(Rare::count); ++i) {
+      const uint64_t armed = is_armed(settings_.options.rare, static_cast<Rare>(i)) ? 1 : 0;
+      o.probes.add(static_cast<Probe>(static_cast<size_t>(Probe::rare_early_rolls) + i), armed);
+    }
     if (o.failure.empty() && o.acknowledged == 0) o.invalid = "nothing was acknowledged";
     return o;
   }
@@ -345,6 +356,7 @@ class Run final : public NodeObserver {
   PartitionInvariants partitions_;
   DurabilityInvariants durability_;
   IdentityInvariants identity_;
+  Sightings sightings_;
   LongLife long_life_;
   Injector injector_;
   Workload workload_;

@@ -9,6 +9,7 @@
 #include "sim/invariant_identity.h"
 #include "sim/invariant_partition.h"
 #include "sim/invariant_raft.h"
+#include "sim/sightings.h"
 #include "sim/workload.h"
 
 namespace sim {
