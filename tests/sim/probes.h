@@ -16,7 +16,8 @@ namespace sim {
 // name, what was met
 #define SIM_PROBES(X)                                                                               \
   X(acknowledged_after_retry, "a batch acknowledged only after it was sent again")                  \
-  X(producer_started_over, "a producer that the brokers had forgotten")                             \
+  X(producer_started_over, "a producer was forgotten, and a later batch came first")                \
+  X(wrote_after_a_day, "a producer wrote again after a day of silence")                             \
   X(leader_changed, "a partition's leader changed")                                                 \
   X(elected_from_elr, "a leader elected from the ELR")                                              \
   X(elr_used, "a replica in the ELR")                                                               \

@@ -158,6 +158,7 @@ bool Producer::settle() {
     if (first.in_flight) return false;
     if (first.error == ErrorCode::none) {
       if (first.attempts > 1) probes_.hit(Probe::acknowledged_after_retry);
+      note_silence();
       for (size_t i = 0; i < first.values.size(); ++i) {
         history_.acknowledged(place_, first.values[i], first.offset + static_cast<int64_t>(i));
       }
@@ -177,7 +178,15 @@ bool Producer::settle() {
   return false;
 }
 
-// The brokers have forgotten this producer, or lost something of it. What is unacknowledged may or may not be there.
+// As long as it takes brokers to forget a producer (R88).
+void Producer::note_silence() {
+  const Instant now = client_.now();
+  if (acknowledged_at_ != Instant{} && now - acknowledged_at_ > 24h) probes_.hit(Probe::wrote_after_a_day);
+  acknowledged_at_ = now;
+}
+
+// The brokers have forgotten this producer and heard a later batch first (whom they do not know may begin anywhere, R86),
+// or lost something of it. What is unacknowledged may or may not be there.
 void Producer::start_over() {
   probes_.hit(Probe::producer_started_over);
   for (const auto& batch : unacknowledged_) {

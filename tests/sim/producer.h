@@ -52,6 +52,7 @@ class Producer {
   Duration pause();
   [[nodiscard]] Instant next_look(bool may_send) const;
   bool settle();  // takes what was answered; true: everything unacknowledged must be sent again
+  void note_silence();
   void start_over();
 
   Client& client_;
@@ -67,6 +68,7 @@ class Producer {
   int32_t next_sequence_ = 0;
   Instant next_batch_at_{};
   Instant burst_ends_{};
+  Instant acknowledged_at_{};  // the last time
   std::deque<std::shared_ptr<Batch>> unacknowledged_;
   common::Event answered_;
   bool abandoned_ = false;
