@@ -9,11 +9,11 @@ void IdentityInvariants::on_ended(const Node& node) {
 }
 
 void IdentityInvariants::sweep(Cluster& cluster) {
-  for (const auto& node : cluster.nodes()) look_at(*node, false);
-  for (const auto& [id, twin] : cluster.twins()) look_at(*twin, true);
+  for (const auto& node : cluster.nodes()) look_at(*node);
+  for (const auto& [id, twin] : cluster.twins()) look_at(*twin);
 }
 
-void IdentityInvariants::look_at(const Node& node, bool is_twin) {
+void IdentityInvariants::look_at(const Node& node) {
   if (!node.is_serving()) return;
   if (node.holds_foreign_disk()) {
     return complaints_.broken("nobody serves with another broker's disk (R24, R83)", fmt::format("broker {}", node.id()));
@@ -22,6 +22,7 @@ void IdentityInvariants::look_at(const Node& node, bool is_twin) {
   if (!epoch) return;
   const Life life{node.host(), node.lives()};
   const auto [owner, is_new] = owners_.try_emplace(*epoch, life);
+  const bool is_twin = node.host() != node.id().value;
   if (is_new && is_twin) probes_.hit(Probe::twin_registered);
   if (owner->second != life) {
     complaints_.broken("a broker epoch is one process's (R24)",

@@ -20,7 +20,7 @@ class IdentityInvariants {
 
  private:
   using Life = std::pair<Host, uint64_t>;
-  void look_at(const Node& node, bool is_twin);
+  void look_at(const Node& node);
 
   Complaints& complaints_;
   Probes& probes_;
