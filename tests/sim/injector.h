@@ -20,6 +20,12 @@ class Injector {
   void schedule(const std::vector<Fault>& plan);
   // Ends whatever is wrong and starts what is down. Later faults of the plan do not happen, until it goes on.
   void heal();
+  // All but one, which stays away until heal().
+  enum class Away { dead, cut_off };
+  void heal_core(Node& out, Away how);
+  [[nodiscard]] bool can_do_without(const Node& out, const controller::metadata::MetadataImage& image) const {
+    return atlas_.can_do_without(out, image);
+  }
   void go_on() { healed_ = false; }
   // A disk on which something has rotted unnoticed is found out: an operator takes the partition's directory away, for
   // the broker to fetch it anew. Only while all others are whole. False: there was no such disk.
@@ -32,6 +38,8 @@ class Injector {
   std::function<void(const std::string&)> trace;
 
  private:
+  void end_faults();
+  static void make_well(Node& node);
   void begin(const Fault& fault);
   bool apply(const Fault& fault);
   bool apply_to_process(const Fault& fault, Node& node);

@@ -63,6 +63,7 @@ struct Options {
   bool misdirected = false;                           // writes that land elsewhere, beside those kinds
   bool lost_directories = false;                      // of partitions, likewise
   bool refusals = false;                              // of connections by machines whose broker lives, likewise
+  bool core = false;                                  // when all is healed, one broker stays away for a while
   bool clones = false;                                // disks are copied, and brokers started with the copies, likewise
   uint32_t rare = 0;                                  // bits of Rare (buggify.h): legal choices that are seldom made
 };

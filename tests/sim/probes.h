@@ -52,6 +52,7 @@ namespace sim {
   X(twin_registered, "a copy of a broker registered in its place")                                  \
   X(topic_kept, "a deleted topic kept for a while")                                                 \
   X(topic_restored, "a deleted topic asked back")                                                   \
+  X(core_alone, "all but one broker were healed, and went on")                                      \
   X(stood_for_a_transfer, "a node stood because the leader hands over")                             \
   X(pre_vote_refused, "a pre-vote was refused")                                                     \
   X(vote_refused, "a vote was refused")                                                             \

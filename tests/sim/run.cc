@@ -192,6 +192,7 @@ class Run final : public NodeObserver {
     const auto image = cluster_.newest_image();
     if (!image) return outside;
     for (const auto& node : cluster_.nodes()) {
+      if (node->id() == out_) continue;
       node->for_each_partition([&](const auto& partition) {
         const auto* state = image->partition(partition->id().topic_id, partition->id().partition);
         if (state == nullptr) return;
@@ -248,9 +249,31 @@ class Run final : public NodeObserver {
     demand("an acknowledgement", limit, [this, before] { return history_.acknowledged_count() > before; });
   }
 
+  // Of the broker that stays away nothing is needed: the others must come back to work, and to the strength that they have.
+  void be_lively_without_one() {
+    workload_.stop_moving();
+    if (!newest_ || !workload_.is_ready()) return;
+    Rng rng(settings_.options.seed, "core");
+    const auto& nodes = cluster_.nodes();
+    const size_t first = rng.below(nodes.size());
+    for (size_t i = 0; i < nodes.size() && !out_; ++i) {
+      const Node& node = *nodes[(first + i) % nodes.size()];
+      if (injector_.can_do_without(node, *newest_)) out_ = node.id();
+    }
+    if (!out_) return;
+    probes_.hit(Probe::core_alone);
+    const auto how = rng.chance(0.5) ? Injector::Away::dead : Injector::Away::cut_off;
+    if (settings_.trace) say(fmt::format("all is healed but broker {}, which stays away", *out_));
+    injector_.heal_core(cluster_.node(*out_), how);
+    demand_full_strength();
+    out_.reset();
+  }
+
   // Everything is healed: the cluster must come back to work, and to full strength, in bounded time.
   void be_lively() {
     workload_.set_calm(settings_.options.days > 0);
+    if (settings_.options.core) be_lively_without_one();
+    if (complaints_.any()) return;
     injector_.heal();
     workload_.stop_moving();
     const Duration limit = settings_.options.liveness;
@@ -285,6 +308,7 @@ class Run final : public NodeObserver {
     const auto image = cluster_.newest_image();
     if (!image) return false;
     for (const auto& node : cluster_.nodes()) {
+      if (node->id() == out_) continue;
       if (!node->is_serving() || !image->is_active(node->id())) return false;
     }
     return true;
@@ -294,15 +318,20 @@ class Run final : public NodeObserver {
     if (!image) return false;
     for (const auto& [id, topic] : image->topics()) {
       for (const auto& [index, state] : topic->partitions) {
-        if (!state->leader || state->isr.size() != state->replicas.size()) return false;
-        if (!state->adding.empty() || !state->removing.empty()) return false;
+        if (!state->leader || state->leader == out_) return false;
+        const auto is_missing = [&](BrokerId id) {
+          return id != out_ && std::find(state->isr.begin(), state->isr.end(), id) == state->isr.end();
+        };
+        if (std::any_of(state->replicas.begin(), state->replicas.end(), is_missing)) return false;
+        // One that is to move to a broker that stays away waits for it.
+        if (!out_ && (!state->adding.empty() || !state->removing.empty())) return false;
       }
     }
     return true;
   }
   // For the message of a failed demand.
   std::string state() {
-    std::string text;
+    std::string text = out_ ? fmt::format("; broker {} stays away", *out_) : "";
     for (const auto& node : cluster_.nodes()) {
       text += fmt::format("; broker {} {}", node->id(),
                           node->is_serving()   ? "serves"
@@ -361,6 +390,7 @@ class Run final : public NodeObserver {
   Injector injector_;
   Workload workload_;
   int since_sweep_ = 0;
+  std::optional<BrokerId> out_;          // stays away while the others are to be lively
   const Node* has_committed_ = nullptr;  // in this event
   controller::metadata::ImagePtr newest_;
 };
