@@ -183,7 +183,8 @@ void PartitionInvariants::sweep(Cluster& cluster, const metadata::ImagePtr& newe
       if (end < view.log_end) probes_.hit(Probe::truncated_by_epoch);
       view.log_end = end;
       const int64_t cleaned = partition->cleaned_offset().value;
-      if (cleaned > view.cleaned) probes_.hit(Probe::log_compacted);
+      const bool is_of_groups = partition->topic() == "__consumer_offsets";
+      if (cleaned > view.cleaned) probes_.hit(is_of_groups ? Probe::offsets_compacted : Probe::log_compacted);
       view.cleaned = cleaned;
       if (partition->is_leader()) check_leader(*node, *partition, committed_[partition->id()]);
     });

@@ -48,6 +48,7 @@ namespace sim {
   X(reassignment_ended_early, "a reassignment turned back or replaced while under way")             \
   X(below_min_isr, "a produce refused for want of replicas")                                        \
   X(log_compacted, "a log was compacted")                                                           \
+  X(offsets_compacted, "__consumer_offsets was compacted")                                          \
   X(foreign_disk_refused, "a broker ended because its disk is another one's")                       \
   X(twin_registered, "a copy of a broker registered in its place")                                  \
   X(topic_kept, "a deleted topic kept for a while")                                                 \
