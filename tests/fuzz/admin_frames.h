@@ -205,7 +205,7 @@ inline void add_leaders(std::vector<Frame>& frames) {
   move.topics.emplace_back();
   move.topics[0].name = "t";
   move.topics[0].partitions.resize(2);
-  move.topics[0].partitions[0].replicas = {3, 2};
+  move.topics[0].partitions[0].replicas = std::vector<int32_t>{3, 2};
   move.topics[0].partitions[1].partition_index = 1;  // without replicas: what is under way is turned back
   add_versions(frames, move, {0, 1});
   kafka::ListPartitionReassignmentsRequest list;
