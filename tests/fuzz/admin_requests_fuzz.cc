@@ -76,7 +76,12 @@ class AdminBroker : public BrokerFixture {
     start.cluster_id = cluster_id;
     state_ = std::make_unique<meta::ControllerState>(options_, schema_, random_, std::move(start), shard().now());
     commit(state_->bootstrap());
-    controller.answer = [this](const meta::ControllerRequest& request) {
+    controller.answer = [this](const meta::ControllerRequest& request) -> meta::ControllerAnswer {
+      if (std::holds_alternative<meta::DescribeQuorum>(request)) {  // Raft's own, asked before lists are given
+        meta::DescribeQuorumAnswer committed;
+        committed.high_watermark = context.image->offset()->next();
+        return committed;
+      }
       meta::Decision decision = state_->handle(request, shard().now());
       commit(decision);
       return decision.answer;
