@@ -180,7 +180,10 @@ void PartitionInvariants::sweep(Cluster& cluster, const metadata::ImagePtr& newe
       if (partition->is_offline()) return;
       View& view = views_[node->host()][partition->id()];
       const int64_t end = partition->log_end_offset().value;
-      if (end < view.log_end) probes_.hit(Probe::truncated_by_epoch);
+      if (end < view.log_end) {
+        probes_.hit(Probe::truncated_by_epoch);
+        if (++view.truncations == 2) probes_.hit(Probe::truncated_twice);
+      }
       view.log_end = end;
       const int64_t cleaned = partition->cleaned_offset().value;
       const bool is_of_groups = partition->topic() == "__consumer_offsets";

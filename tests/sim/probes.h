@@ -16,6 +16,7 @@ namespace sim {
 // name, what was met
 #define SIM_PROBES(X)                                                                               \
   X(acknowledged_after_retry, "a batch acknowledged only after it was sent again")                  \
+  X(acknowledged_by_a_successor, "a batch acknowledged by another leader than was asked first")     \
   X(producer_started_over, "a producer was forgotten, and a later batch came first")                \
   X(wrote_after_a_day, "a producer wrote again after a day of silence")                             \
   X(leader_changed, "a partition's leader changed")                                                 \
@@ -23,6 +24,7 @@ namespace sim {
   X(elr_used, "a replica in the ELR")                                                               \
   X(no_leader, "a partition without a leader")                                                      \
   X(truncated_by_epoch, "a follower cut records that its leader did not have")                      \
+  X(truncated_twice, "a replica cut records twice in one life")                                     \
   X(high_watermark_behind_at_election, "a new leader whose high watermark was behind the true one") \
   X(raft_leader_changed, "the active controller changed")                                           \
   X(raft_snapshot_installed, "a metadata snapshot came from the leader")                            \

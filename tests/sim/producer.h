@@ -38,6 +38,8 @@ class Producer {
     int32_t first_sequence = 0;
     std::vector<Value> values;
     int attempts = 0;
+    std::optional<BrokerId> first_asked;
+    std::optional<BrokerId> last_asked;
     bool in_flight = false;
     std::optional<ErrorCode> error;  // of the last attempt; none while in flight
     bool lost = false;               // the last attempt had no answer
