@@ -625,8 +625,8 @@ std::vector<std::string> SimulatedDisk::durable_paths(const std::string& directo
   return all;
 }
 
-std::unique_ptr<SimulatedDisk> SimulatedDisk::clone() const {
-  auto copy = std::make_unique<SimulatedDisk>(options_);
+std::unique_ptr<SimulatedDisk> SimulatedDisk::clone(Options options) const {
+  auto copy = std::make_unique<SimulatedDisk>(std::move(options));
   std::map<const Inode*, InodeRef> copies;
   const auto of = [&](const InodeRef& inode) {
     if (!inode) return InodeRef();

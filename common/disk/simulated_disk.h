@@ -89,7 +89,9 @@ class SimulatedDisk final : public Disk {
   [[nodiscard]] BytesView durable_content(const std::string& path) const;  // empty if there would be no such file
   [[nodiscard]] std::vector<std::string> durable_paths(const std::string& directory) const;
   // A copy of both images, without faults, open files and callbacks.
-  [[nodiscard]] std::unique_ptr<SimulatedDisk> clone() const;
+  [[nodiscard]] std::unique_ptr<SimulatedDisk> clone() const { return clone(options_); }
+  // Likewise, for another machine: callbacks go where `options` says.
+  [[nodiscard]] std::unique_ptr<SimulatedDisk> clone(Options options) const;
 
   // -- Disk --
   IoResult<std::shared_ptr<File>> open(const std::string& path, OpenMode mode) override;

@@ -331,8 +331,10 @@ void ControllerState::remove_kept_topics(Instant now, std::vector<Decision>& dec
     auto& seen = kept_since_.try_emplace(id, text, now).first->second;
     if (seen.first != text) seen = {text, now};  // restored and deleted again between two looks
     const std::optional<KeptFor> kept = kept_from_setting(text);
-    const bool is_over = !kept || now - seen.second >= kept->time;
+    const bool is_over =
+        !kept || now - seen.second >= kept->time || mutant<"R42-removes-kept-topics-before-their-time">();
     if (d.records().size() >= removals_max) continue;  // they go with the next tick
+    if (mutant<"R42-keeps-topics-for-ever">()) continue;
     if (!is_over && !lacks_room(*before.topic_by_id(id))) continue;
     d.note("topic {} ({}), deleted before, is removed: {}", name, id,
            is_over ? "it could be restored until now" : "there is no room for it");

@@ -195,7 +195,8 @@ Result<NewTopic> create_one(Draft& draft, const CreateTopics::Topic& topic, cons
     made.id = common::model::random_uuid(high, random.next());
   }
   made.partitions = std::move(*states);
-  if (const TopicId* kept = before.kept_topics().find(topic.name)) {
+  if (const TopicId* kept = before.kept_topics().find(topic.name);
+      kept != nullptr && !mutant<"R42-makes-another-beside-the-kept-one">()) {
     draft.note("topic {} ({}), deleted before, can no more be restored: another one of its name is made", topic.name,
                *kept);
     draft.add(RemoveTopicRecord{*kept});
@@ -361,7 +362,7 @@ std::set<TopicId> asked_both_ways(const MetadataImage& image, const DeleteTopics
 }
 
 void delete_one(Draft& draft, const TopicImage& topic, const DeleteTopics& request, bool may_be_kept) {
-  if (!may_be_kept || !request.keep || request.keep->count() == 0) {
+  if (!may_be_kept || !request.keep || request.keep->count() == 0 || mutant<"R42-keeps-no-topic">()) {
     draft.note("topic {} ({}) deleted", topic.name, topic.id);
     draft.add(RemoveTopicRecord{topic.id});
     return;
@@ -422,7 +423,7 @@ Error restore_topic(Draft& draft, const std::string& name, std::optional<TopicId
     return {ErrorCode::topic_already_exists, fmt::format("Topic '{}' exists.", name)};
   }
   const TopicId* kept = before.kept_topics().find(name);
-  if (kept == nullptr || (id && *id != *kept)) {
+  if (kept == nullptr || (id && *id != *kept && !mutant<"R42-restores-another-topic">())) {
     return {ErrorCode::unknown_topic_or_partition,
             fmt::format("No deleted topic '{}' is kept: it is gone for good.", name)};
   }

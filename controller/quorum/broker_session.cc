@@ -407,7 +407,8 @@ void BrokerSession::report_lost(BrokerId id) {
 
 void BrokerSession::shut_down(Instant deadline, std::function<void(bool)> done) {
   on_shutdown_ = std::move(done);
-  shutdown_timer_ = shard_.call_at(deadline, [this] { end_shutdown(false); });
+  if (!mutant<"R31-waits-for-ever-to-go">())
+    shutdown_timer_ = shard_.call_at(deadline, [this] { end_shutdown(false); });
   shutdown_pace_ = std::min<common::Duration>(first_shutdown_pace, heartbeat_interval_ / 5);
   on_heartbeat_timer();
 }

@@ -147,7 +147,8 @@ void Node::Impl::finish_install() {
   NARU_CHECK(installed_snapshot_ && installed_snapshot_->meta == meta, "the installed snapshot was not given");
   snapshot_ = std::exchange(installed_snapshot_, std::nullopt);
   log_.reset(meta.position);
-  membership_.reset(meta.voters, meta.position.end);
+  const VoterSet voters = mutant<"R14-installs-a-snapshot-without-its-voters">() ? VoterSet() : meta.voters;
+  membership_.reset(voters, meta.position.end);
   committed_ = delivered_ = matched_ = meta.position.end;
   effects_.committed.clear();
   effects_.load_snapshot = snapshot_;

@@ -8,7 +8,7 @@
 #include "common/model/check.h"
 #define REQUIRE(...) NARU_CHECK((__VA_ARGS__))
 #define FAIL(...) NARU_CHECK(false, "{}", __VA_ARGS__)
-#include "fuzz/input.h"
+#include "fuzz/damaged_frame.h"
 #include "unit/api/data_frames.h"
 
 namespace {
@@ -17,18 +17,6 @@ using namespace broker::api::test;
 using common::model::ErrorCode;
 
 constexpr size_t requests_max = 6;
-constexpr size_t kept = 8;  // API key, version and correlation id: other APIs need more than this broker has
-
-Frame damaged(const Frame& good, bool is_cut, fuzz::Input& input) {
-  Frame bad = good;
-  size_t at = bad.size();
-  for (unsigned left = input.u8() % 16; left > 0; --left) {
-    at = kept + input.u16() % (bad.size() - kept);
-    bad[at] = std::byte{input.u8()};
-  }
-  if (is_cut) bad.resize(std::min(bad.size(), at + 1));
-  return bad;
-}
 
 void serve_somebody_else(DataFixture& broker, const TopicId& topic) {
   kafka::ProduceRequest produce = produce_request("other", topic, records::Codec::none);
@@ -69,7 +57,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     constexpr unsigned cut = 0x80;
     constexpr unsigned late = 0x40;
     const unsigned which = input.u8();
-    (void)broker.start_frame(damaged(good[which % late % good.size()], (which & cut) != 0, input));
+    const auto is_cut = (which & cut) != 0 ? fuzz::Cut::where_the_last_position_was : fuzz::Cut::no;
+    (void)broker.start_frame(fuzz::damaged_frame(good[which % late % good.size()], is_cut, input));
     broker.settle();
     if ((which & late) != 0) broker.skip(std::chrono::seconds(1));
   }

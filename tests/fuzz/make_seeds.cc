@@ -344,6 +344,16 @@ void data_requests() {
   }
 }
 
+// Three in a row of those that belong together, one of them damaged or cut.
+void admin_requests() {
+  const std::string target = "admin_requests_fuzz";
+  for (unsigned which = 0; which < 60; which += 3) {
+    const std::string patch = byte(1) + short_of(20 + which) + byte(0xff);
+    write(target, fmt::format("frame-{}", which),
+          byte(which) + byte(0) + byte(which + 1) + patch + byte(which + 2) + byte(0) + byte(0x80 + which) + patch);
+  }
+}
+
 // ---- text ----
 
 void requests_by_http() {
@@ -418,6 +428,7 @@ int main(int argc, char** argv) {
   calls();
   client_frames();
   data_requests();
+  admin_requests();
   requests_by_http();
   text_files();
   stored_records();

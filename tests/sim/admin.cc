@@ -74,10 +74,13 @@ Awaitable<void> Admin::short_lived_topic() {
   co_await client_.sleep(client_.random().between(500ms, 8s) * (running_.long_lived ? 60 : 1));
   producer.abandon();
   history_.dropped(place);
+  // Some are kept for a while, and go when that is over, or when another one of their name is made.
+  const int64_t keep_ms = options_.restores && client_.random().chance(0.5) ? client_.random().range(500, 20'000) : -1;
   for (int attempt = 0; attempt < 10; ++attempt) {
     kafka::DeleteTopicsRequest request;
     request.topics.push_back({name, Uuid{}});
     request.timeout_ms = 5000;
+    request.keep_ms = keep_ms;
     const auto answer = co_await client_.ask<kafka::DeleteTopicsResponse>(client_.any_broker(), std::move(request), 6, 8s);
     if (answer && answer->responses.size() == 1) {
       const ErrorCode code = answer->responses[0].error_code;

@@ -1,6 +1,7 @@
 #include "sim/atlas.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace sim {
 
@@ -70,8 +71,46 @@ bool Atlas::may_lose_metadata(const Node& node) {
   return true;
 }
 
+// Up, as the metadata knows it, and nothing that will be started anew when everything is healed.
+bool Atlas::stands_firm(BrokerId id, const controller::metadata::MetadataImage& image) const {
+  Node& node = cluster_.node(id);
+  const auto* broker = image.broker(id);
+  return broker != nullptr && !harmed_.contains(id) && !threatened_.contains(id) && node.is_serving() &&
+         !node.is_leaving() && !node.has_failed_directory() && !node.disk().has_stopped() &&
+         node.core().controller().epoch() == broker->epoch;
+}
+
+bool Atlas::can_do_without(const Node& out, const controller::metadata::MetadataImage& image) const {
+  const Options& options = cluster_.options();
+  if (voters_changed_ || options.min_isr < 2) return false;
+  int voters = 0;
+  for (int32_t id = 1; id <= options.voters; ++id) {
+    if (BrokerId(id) != out.id() && !lost_voters_.contains(BrokerId(id))) ++voters;
+  }
+  if (voters <= options.voters / 2) return false;
+  const auto is_out = [&](BrokerId id) { return id == out.id(); };
+  const auto holds = [&](BrokerId id) { return stands_firm(id, image); };
+  for (const auto& [topic_id, topic] : image.topics()) {
+    for (const auto& [index, state] : topic->partitions) {
+      const auto left = std::count_if(state->replicas.begin(), state->replicas.end(), std::not_fn(is_out));
+      if (left < options.min_isr) return false;
+      if (std::all_of(state->isr.begin(), state->isr.end(), is_out)) return false;
+      for (const BrokerId id : state->isr) {
+        if (!is_out(id) && !holds(id)) return false;
+      }
+    }
+  }
+  return true;
+}
+
+bool Atlas::may_have_twin(const Node& node) {
+  if (voters_changed_ || node.id().value <= cluster_.options().voters || !may_lose_records(node)) return false;
+  had_twins_ = true;
+  return true;
+}
+
 bool Atlas::may_change_voters() {
-  if (!lost_voters_.empty()) return false;
+  if (!lost_voters_.empty() || had_twins_) return false;
   voters_changed_ = true;
   return true;
 }

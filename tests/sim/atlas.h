@@ -35,6 +35,14 @@ class Atlas {
   [[nodiscard]] bool may_lose_metadata(const Node& node);
   // Whether a voter may be taken out for a while; no metadata may be lost in this run afterwards.
   [[nodiscard]] bool may_change_voters();
+  // Whether a second machine may be started with a copy of its disk. Never of a voter's, and nobody is made a voter in
+  // this run afterwards: two that speak for one voter may vote twice in a term, and Raft counts on none that does.
+  [[nodiscard]] bool may_have_twin(const Node& node);
+  // Whether all the others ought to go on for good without `out`, as things stand by this metadata: they have a majority
+  // of the votes, and of each partition enough replicas, and everybody in its ISR but `out` is up under the epoch that
+  // the metadata knows and has lost nothing. (Who leaves an ISR of less than min ISR is still counted on, so a change
+  // of it that is on its way does no harm where that is 2 at least.)
+  [[nodiscard]] bool can_do_without(const Node& out, const controller::metadata::MetadataImage& image) const;
   // Whether power loss may take what was not synced.
   [[nodiscard]] bool may_lose_unsynced(const Node& node) { return cluster_.options().synced || may_lose_records(node); }
 
@@ -46,6 +54,7 @@ class Atlas {
     std::byte value{};
   };
   [[nodiscard]] bool is_whole(BrokerId id) const;
+  [[nodiscard]] bool stands_firm(BrokerId id, const controller::metadata::MetadataImage& image) const;
   [[nodiscard]] bool is_there(const Rot& rot) const;
 
   Cluster& cluster_;
@@ -54,6 +63,7 @@ class Atlas {
   std::vector<Rot> rots_;
   std::set<BrokerId> lost_voters_;
   bool voters_changed_ = false;
+  bool had_twins_ = false;
 };
 
 }  // namespace sim

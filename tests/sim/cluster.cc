@@ -13,6 +13,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
+constexpr Host first_twin = 100;
 constexpr Host first_client = 1000;
 constexpr uint16_t client_port = 9092;
 constexpr uint16_t peer_port = 19092;
@@ -57,11 +58,11 @@ void Cluster::hurry(common::config::BrokerConfig& c) const {
   if (options_.compacted) c.cleaner_backoff = milliseconds(1000);
 }
 
-common::config::BrokerConfig Cluster::config_of(int id) const {
+common::config::BrokerConfig Cluster::config_of(int id, Host host) const {
   common::config::BrokerConfig c;
   c.node_id = BrokerId(id);
-  c.listeners = {{.name = "PLAINTEXT", .host = host_name(id), .port = client_port}};
-  c.peer_listeners = {{.name = "CONTROLLER", .host = host_name(id), .port = peer_port}};
+  c.listeners = {{.name = "PLAINTEXT", .host = host_name(host), .port = client_port}};
+  c.peer_listeners = {{.name = "CONTROLLER", .host = host_name(host), .port = peer_port}};
   for (int v = 1; v <= options_.voters; ++v) c.voters.push_back({BrokerId(v), {host_name(v), peer_port}});
   c.log_dirs = {"/data"};
   c.metadata_log_dir = "/meta";
@@ -95,23 +96,52 @@ common::config::BrokerConfig Cluster::config_of(int id) const {
 }
 
 Cluster::Cluster(const Options& options, NodeObserver& observer)
-    : options_(options), world_(options.seed, options.rare), network_(world_, network_options(options)) {
-  WireSite lookups;
-  lookups.resolve = resolve;
-  lookups.services = [this](Host host) -> std::shared_ptr<Services> {
-    const BrokerId id(host);
-    return has_node(id) ? node(id).services() : nullptr;
+    : options_(options),
+      world_(options.seed, options.rare),
+      network_(world_, network_options(options)),
+      observer_(observer) {
+  lookups_.resolve = resolve;
+  lookups_.services = [this](Host host) -> std::shared_ptr<Services> {
+    const Node* node = at(host);
+    return node != nullptr ? node->services() : nullptr;
   };
   Rng rng(options.seed, "machines");
   for (int id = 1; id <= options.brokers; ++id) {
-    NodeOptions o;
-    o.config = config_of(id);
-    o.repeat_chance = options.repeat_chance;
-    o.sync_time = options.sync_time;
-    o.file_times = options.days > 0;
+    NodeOptions o = options_of(BrokerId(id), id);
     o.clock_drift = options.clock_drift * (static_cast<double>(rng.range(-1000, 1000)) / 1000.0);
-    nodes_.push_back(std::make_unique<Node>(world_, network_, std::move(o), lookups, observer));
+    nodes_.push_back(std::make_unique<Node>(world_, network_, std::move(o), lookups_, observer));
   }
+}
+
+NodeOptions Cluster::options_of(BrokerId id, Host host) const {
+  NodeOptions o;
+  o.config = config_of(id.value, host);
+  o.host = host;
+  o.repeat_chance = options_.repeat_chance;
+  o.sync_time = options_.sync_time;
+  o.file_times = options_.days > 0;
+  return o;
+}
+
+Node* Cluster::at(Host host) const {
+  if (has_node(BrokerId(host))) return &node(BrokerId(host));
+  const auto twin = twins_.find(BrokerId(host - first_twin));
+  return twin != twins_.end() ? twin->second.get() : nullptr;
+}
+
+Node& Cluster::twin_of(BrokerId id) {
+  auto& twin = twins_[id];
+  if (!twin) {
+    twin = std::make_unique<Node>(world_, network_, options_of(id, first_twin + id.value), lookups_, observer_);
+  }
+  return *twin;
+}
+
+Node* Cluster::registered(BrokerId id, common::model::BrokerEpoch epoch) const {
+  const auto is_it = [epoch](const Node& n) { return n.is_serving() && n.core().controller().epoch() == epoch; };
+  if (is_it(node(id))) return &node(id);
+  const auto twin = twins_.find(id);
+  return twin != twins_.end() && is_it(*twin->second) ? twin->second.get() : nullptr;
 }
 
 Cluster::~Cluster() {

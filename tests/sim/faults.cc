@@ -124,6 +124,8 @@ std::vector<Fault> plan_faults(const Options& options) {
   if (is_armed(options.rare, Rare::transfers)) plan_more(plan, options, FaultKind::hand_over, 3s);
   if (options.lost_directories) plan_more(plan, options, FaultKind::lost_directory, disks);
   if (options.refusals) plan_more(plan, options, FaultKind::refusal, long_lived ? disks : Duration(20s));
+  if (options.clones) plan_more(plan, options, FaultKind::foreign_disk, disks);
+  if (options.clones) plan_more(plan, options, FaultKind::twin, disks);
   return plan;
 }
 

@@ -9,39 +9,41 @@
 namespace sim {
 
 // name, one word for the trace
-#define SIM_FAULTS(X)                                    \
-  X(kill, "kill -9")                                     \
-  X(power, "power loss")                                 \
-  X(pause, "pause")                                      \
-  X(isolate, "isolate from all brokers")                 \
-  X(one_way, "one-way cut")                              \
-  X(pair, "pair cut")                                    \
-  X(split, "split in two")                               \
-  X(bridge, "only through one broker")                   \
-  X(flap, "flapping link")                               \
-  X(reset, "connections reset")                          \
-  X(delay, "delay")                                      \
-  X(slow_disk, "slow disk")                              \
-  X(disk_full, "disk full")                              \
-  X(write_error, "EIO on write or sync")                 \
-  X(rot, "bit rot in a segment")                         \
-  X(wall_clock, "wall clock step")                       \
-  X(shut_down, "controlled shutdown")                    \
-  X(kill_all, "kill -9 of all")                          \
-  X(power_all, "power loss of all")                      \
-  X(wipe, "disk wiped")                                  \
-  X(roll_back, "older disk image restored")              \
-  X(clients_cut, "clients cut off")                      \
-  X(torn_write, "power loss in the middle of a write")   \
-  X(kill_controller, "kill -9 of the active controller") \
-  X(crash_loop, "killed again and again")                \
-  X(voters, "a voter removed and added again")           \
-  X(hand_over, "leadership of the quorum handed over")   \
-  X(read_error, "EIO on a read")                         \
-  X(misdirected, "a write that landed elsewhere")        \
-  X(lost_directory, "a partition's directory lost")      \
-  X(refusal, "connections reset and refused")            \
-  X(rolling_restart, "all brokers restarted in turn")
+#define SIM_FAULTS(X)                                      \
+  X(kill, "kill -9")                                       \
+  X(power, "power loss")                                   \
+  X(pause, "pause")                                        \
+  X(isolate, "isolate from all brokers")                   \
+  X(one_way, "one-way cut")                                \
+  X(pair, "pair cut")                                      \
+  X(split, "split in two")                                 \
+  X(bridge, "only through one broker")                     \
+  X(flap, "flapping link")                                 \
+  X(reset, "connections reset")                            \
+  X(delay, "delay")                                        \
+  X(slow_disk, "slow disk")                                \
+  X(disk_full, "disk full")                                \
+  X(write_error, "EIO on write or sync")                   \
+  X(rot, "bit rot in a segment")                           \
+  X(wall_clock, "wall clock step")                         \
+  X(shut_down, "controlled shutdown")                      \
+  X(kill_all, "kill -9 of all")                            \
+  X(power_all, "power loss of all")                        \
+  X(wipe, "disk wiped")                                    \
+  X(roll_back, "older disk image restored")                \
+  X(clients_cut, "clients cut off")                        \
+  X(torn_write, "power loss in the middle of a write")     \
+  X(kill_controller, "kill -9 of the active controller")   \
+  X(crash_loop, "killed again and again")                  \
+  X(voters, "a voter removed and added again")             \
+  X(hand_over, "leadership of the quorum handed over")     \
+  X(read_error, "EIO on a read")                           \
+  X(misdirected, "a write that landed elsewhere")          \
+  X(lost_directory, "a partition's directory lost")        \
+  X(refusal, "connections reset and refused")              \
+  X(rolling_restart, "all brokers restarted in turn")      \
+  X(foreign_disk, "started with a copy of another's disk") \
+  X(twin, "a copy of its disk started beside it")
 
 enum class FaultKind : uint8_t {
 #define X(name, text) name,
@@ -50,7 +52,7 @@ enum class FaultKind : uint8_t {
       count
 };
 constexpr int fault_kinds = static_cast<int>(FaultKind::count);
-static_assert(fault_kinds <= 32);
+static_assert(static_cast<int>(FaultKind::misdirected) <= 32);  // those that Options::fault_kinds has a bit for
 [[nodiscard]] std::string_view to_string(FaultKind kind);
 
 struct Fault {

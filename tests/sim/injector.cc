@@ -44,6 +44,7 @@ uint64_t Injector::fired() const {
 
 bool Injector::apply(const Fault& fault) {
   Node& node = *cluster_.nodes()[fault.a % cluster_.nodes().size()];
+  if (own_disks_.contains(node.host())) return false;  // what is harmed must be its own
   switch (fault.kind) {
     case FaultKind::kill:
     case FaultKind::power:
@@ -74,6 +75,10 @@ bool Injector::apply(const Fault& fault) {
     case FaultKind::roll_back:
     case FaultKind::torn_write:
       return apply_to_disk(fault, node);
+    case FaultKind::foreign_disk:
+      return start_with_disk_of_another(node, fault);
+    case FaultKind::twin:
+      return start_twin(node, fault);
     case FaultKind::kill_all:
     case FaultKind::power_all:
     case FaultKind::rolling_restart:
@@ -576,27 +581,47 @@ bool Injector::replace_disk(Node& node, const Fault& fault) {
   return true;
 }
 
-void Injector::heal() {
+void Injector::end_faults() {
   healed_ = true;
   ++heals_;
+  end_copies();
   may_stop_.clear();
   atlas_.end_threats();
   cluster_.network().heal();
+}
+
+void Injector::make_well(Node& node) {
+  node.set_disk_slowness(1);
+  // A leader whose clock is more than an hour behind its producers' rightly refuses their timestamps
+  // (message.timestamp.after.max.ms): such a clock is a fault that lasts until somebody sets it.
+  node.set_wall_clock_right();
+  node.disk().set_capacity(std::nullopt);
+  node.disk().clear_faults();
+  // Nor does one stop in the middle of a write any more, when nobody would start it again.
+  if (!node.disk().has_stopped()) node.disk().stop_after(uint64_t{1} << 60);
+  if (node.is_paused()) node.resume();
+  // What stopped in the middle of something, or whose disk has failed, is started anew.
+  if (node.disk().has_stopped() || (node.is_running() && (node.is_leaving() || node.has_failed_directory()))) {
+    node.die(Death::killed);
+  }
+  if (!node.is_running()) node.start();
+}
+
+void Injector::heal() {
+  end_faults();
+  for (const auto& node : cluster_.nodes()) make_well(*node);
+}
+
+void Injector::heal_core(Node& out, Away how) {
+  end_faults();
   for (const auto& node : cluster_.nodes()) {
-    node->set_disk_slowness(1);
-    // A leader whose clock is more than an hour behind its producers' rightly refuses their timestamps
-    // (message.timestamp.after.max.ms): such a clock is a fault that lasts until somebody sets it.
-    node->set_wall_clock_right();
-    node->disk().set_capacity(std::nullopt);
-    node->disk().clear_faults();
-    // Nor does one stop in the middle of a write any more, when nobody would start it again.
-    if (!node->disk().has_stopped()) node->disk().stop_after(uint64_t{1} << 60);
-    if (node->is_paused()) node->resume();
-    // What stopped in the middle of something, or whose disk has failed, is started anew.
-    if (node->disk().has_stopped() || (node->is_running() && (node->is_leaving() || node->has_failed_directory()))) {
-      node->die(Death::killed);
-    }
-    if (!node->is_running()) node->start();
+    if (node.get() != &out || how == Away::cut_off) make_well(*node);
+  }
+  if (how == Away::dead) return out.die(Death::killed);
+  for (const Host h : broker_hosts()) {
+    if (h == out.host()) continue;
+    cluster_.network().block(out.host(), h);
+    cluster_.network().block(h, out.host());
   }
 }
 

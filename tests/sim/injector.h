@@ -2,6 +2,9 @@
 #pragma once
 #include <array>
 #include <functional>
+#include <map>
+#include <memory>
+#include <set>
 #include <vector>
 
 #include "sim/atlas.h"
@@ -17,6 +20,12 @@ class Injector {
   void schedule(const std::vector<Fault>& plan);
   // Ends whatever is wrong and starts what is down. Later faults of the plan do not happen, until it goes on.
   void heal();
+  // All but one, which stays away until heal().
+  enum class Away { dead, cut_off };
+  void heal_core(Node& out, Away how);
+  [[nodiscard]] bool can_do_without(const Node& out, const controller::metadata::MetadataImage& image) const {
+    return atlas_.can_do_without(out, image);
+  }
   void go_on() { healed_ = false; }
   // A disk on which something has rotted unnoticed is found out: an operator takes the partition's directory away, for
   // the broker to fetch it anew. Only while all others are whole. False: there was no such disk.
@@ -29,6 +38,8 @@ class Injector {
   std::function<void(const std::string&)> trace;
 
  private:
+  void end_faults();
+  static void make_well(Node& node);
   void begin(const Fault& fault);
   bool apply(const Fault& fault);
   bool apply_to_process(const Fault& fault, Node& node);
@@ -53,6 +64,12 @@ class Injector {
   bool misdirect(Node& node, const Fault& fault);
   bool lose_directory(Node& node, const Fault& fault);
   bool replace_disk(Node& node, const Fault& fault);
+  // injector_copies.cc
+  bool start_with_disk_of_another(Node& node, const Fault& fault);
+  void give_own_disk_back(Node& node);
+  bool start_twin(Node& node, const Fault& fault);
+  void end_twin(Node& node);
+  void end_copies();
   static std::vector<std::string> noticed_if_lost(Node& node);
   void restart_from(size_t index, Duration pause);
   void after(Duration length, std::function<void()> f);
@@ -67,6 +84,11 @@ class Injector {
   uint64_t heals_ = 0;
   std::vector<std::unique_ptr<common::disk::SimulatedDisk>> images_;  // older ones, by node
   std::set<Host> may_stop_;                                           // told to stop in the middle of a change
+  // Of brokers that were started with another one's disk: their own.
+  std::map<Host, std::unique_ptr<common::disk::SimulatedDisk>> own_disks_;
+  // Copies that were made of a broker's disk when it last had a twin.
+  std::map<Host, std::unique_ptr<common::disk::SimulatedDisk>> former_disks_;
+  std::set<Host> have_twins_;
 };
 
 }  // namespace sim

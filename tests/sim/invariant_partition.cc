@@ -180,10 +180,14 @@ void PartitionInvariants::sweep(Cluster& cluster, const metadata::ImagePtr& newe
       if (partition->is_offline()) return;
       View& view = views_[node->host()][partition->id()];
       const int64_t end = partition->log_end_offset().value;
-      if (end < view.log_end) probes_.hit(Probe::truncated_by_epoch);
+      if (end < view.log_end) {
+        probes_.hit(Probe::truncated_by_epoch);
+        if (++view.truncations == 2) probes_.hit(Probe::truncated_twice);
+      }
       view.log_end = end;
       const int64_t cleaned = partition->cleaned_offset().value;
-      if (cleaned > view.cleaned) probes_.hit(Probe::log_compacted);
+      const bool is_of_groups = partition->topic() == "__consumer_offsets";
+      if (cleaned > view.cleaned) probes_.hit(is_of_groups ? Probe::offsets_compacted : Probe::log_compacted);
       view.cleaned = cleaned;
       if (partition->is_leader()) check_leader(*node, *partition, committed_[partition->id()]);
     });
@@ -239,9 +243,10 @@ void PartitionInvariants::check_members_of(Cluster& cluster, const metadata::Met
                                            const metadata::PartitionImage& state) {
   const int64_t end = committed_end(id);
   const auto check = [&](BrokerId member, const char* what) {
-    Node& node = cluster.node(member);
     const metadata::BrokerImage* broker = image.broker(member);
-    if (!node.is_serving() || broker == nullptr || node.core().controller().epoch() != broker->epoch) return;
+    Node* const there = broker != nullptr ? cluster.registered(member, broker->epoch) : nullptr;
+    if (there == nullptr) return;
+    Node& node = *there;
     const auto& router = node.core().router();
     const int home = router.home_of(id);
     std::optional<int64_t> has;

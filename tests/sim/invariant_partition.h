@@ -59,6 +59,7 @@ class PartitionInvariants {
     int32_t epoch = -1;
     int64_t high_watermark = -1;
     int64_t log_end = 0;
+    int truncations = 0;
     int64_t cleaned = 0;
     bool leads = false;
   };

@@ -92,7 +92,7 @@ Node::Node(World& world, Network& network, NodeOptions options, WireSite lookups
       options_(std::move(options)),
       lookups_(std::move(lookups)),
       observer_(observer),
-      random_(world.seed(), "node " + std::to_string(options_.config.node_id.value)),
+      random_(world.seed(), "node " + std::to_string(host())),
       disk_(std::make_unique<SimulatedDisk>(disk_options(random_.next()))) {}
 
 Node::~Node() {
@@ -167,7 +167,7 @@ void Node::start() {
   host.on_refused = [this](const std::string& why) { end_by_itself(why); };
   host.on_fatal = [this](const std::string& why) { end_by_itself("fatal: " + why); };
   life.core = std::make_unique<broker::BrokerCore>(options_.config, std::move(host),
-                                                   common::Logger(fmt::format("b{}", id())));
+                                                   common::Logger(fmt::format("b{}", this->host())));
 
   Network::Machine& machine = network_.machine(this->host());
   machine.has_power = true;
@@ -311,9 +311,16 @@ const std::shared_ptr<ShardMemory>& Node::memory(size_t shard) const {
   return life_->memory[shard];
 }
 
-void Node::replace_disk(std::unique_ptr<SimulatedDisk> disk) {
+std::unique_ptr<SimulatedDisk> Node::replace_disk(std::unique_ptr<SimulatedDisk> disk) {
   NARU_CHECK(!life_, "node {} runs", id());
-  disk_ = std::move(disk);
+  return std::exchange(disk_, std::move(disk));
+}
+
+// Everything that was written is on it, and the machine has not been up since: what is copied is read through the cache.
+std::unique_ptr<SimulatedDisk> Node::copy_of_disk(const Node& other) {
+  auto copy = other.disk_->clone(disk_options(random_.next()));
+  copy->crash(SimulatedDisk::Unsynced::kept);
+  return copy;
 }
 
 void Node::wipe() {

@@ -38,6 +38,7 @@ class NodeObserver {
 
 struct NodeOptions {
   common::config::BrokerConfig config;
+  Host host = 0;  // of the machine; 0: the broker's id
   double repeat_chance = 0;  // of messages that receivers filter (R23)
   double clock_drift = 0;
   Duration sync_time = std::chrono::milliseconds(2);
@@ -51,7 +52,7 @@ class Node {
   ~Node();
 
   [[nodiscard]] BrokerId id() const { return options_.config.node_id; }
-  [[nodiscard]] Host host() const { return options_.config.node_id.value; }
+  [[nodiscard]] Host host() const { return options_.host != 0 ? options_.host : id().value; }
   [[nodiscard]] const common::config::BrokerConfig& config() const { return options_.config; }
 
   void start();
@@ -80,10 +81,15 @@ class Node {
   [[nodiscard]] const std::shared_ptr<ShardMemory>& memory(size_t shard) const;
 
   [[nodiscard]] common::disk::SimulatedDisk& disk() { return *disk_; }
-  // Another disk in place of this one (wiped, an older image, a copy). Only while nothing runs.
-  void replace_disk(std::unique_ptr<common::disk::SimulatedDisk> disk);
+  // Another disk in place of this one (wiped, an older image, a copy), which is given back. Only while nothing runs.
+  std::unique_ptr<common::disk::SimulatedDisk> replace_disk(std::unique_ptr<common::disk::SimulatedDisk> disk);
   void wipe();
+  // A disk for this machine with what is on another one's now.
+  [[nodiscard]] std::unique_ptr<common::disk::SimulatedDisk> copy_of_disk(const Node& other);
   [[nodiscard]] bool has_failed_directory() const;
+  // The disk in it is a copy of another broker's: nothing may come of it.
+  void set_holds_foreign_disk(bool foreign) { holds_foreign_disk_ = foreign; }
+  [[nodiscard]] bool holds_foreign_disk() const { return holds_foreign_disk_; }
   void set_disk_slowness(double factor) { slowness_ = factor; }
   void step_wall_clock(Duration by);
   void set_wall_clock_right();
@@ -110,6 +116,7 @@ class Node {
   NodeObserver& observer_;
   Rng random_;
   std::unique_ptr<common::disk::SimulatedDisk> disk_;
+  bool holds_foreign_disk_ = false;
   double slowness_ = 1;
   Duration wall_offset_{0};
   Duration most_ahead_at_start_{0};

@@ -30,6 +30,10 @@ void draw_extras(Options& o) {
   // The stories of seeds that were run before there was this stay what they are.
   constexpr uint64_t first_with_refusals = 100'000'000;
   o.refusals = o.seed >= first_with_refusals && Rng(o.seed, "refusals").chance(0.3);
+  constexpr uint64_t first_with_clones = 200'000'000;  // likewise, and those with topics that are asked back
+  o.clones = o.seed >= first_with_clones && Rng(o.seed, "clones").chance(0.3);
+  o.restores = o.seed >= first_with_clones && Rng(o.seed, "restores").chance(0.3);
+  o.core = o.seed >= first_with_clones && Rng(o.seed, "healed core").chance(0.3);
   o.rare = draw_rare(o.seed);
   // What bug reports say of the first seeds stays true, and who commits need not wait: they live for minutes.
   if (o.seed > 1000 && Rng(o.seed, "long life").chance(0.02)) live_for(o, 1);
@@ -43,6 +47,9 @@ void take_extras_away(Options& o) {
   o.misdirected = false;
   o.lost_directories = false;
   o.refusals = false;
+  o.clones = false;
+  o.core = false;
+  o.restores = false;
   o.rare = 0;
 }
 
@@ -68,6 +75,7 @@ const Named named[] = {
     {"loose", [](Options& o, double v) { o.loose = static_cast<int>(v); }},
     {"onlookers", [](Options& o, double v) { o.onlookers = static_cast<int>(v); }},
     {"sleepers", [](Options& o, double v) { o.sleepers = static_cast<int>(v); }},
+    {"restores", [](Options& o, double v) { o.restores = v != 0; }},
     {"compacted", [](Options& o, double v) { o.compacted = v != 0; }},
     {"admin", [](Options& o, double v) { o.admin = v != 0; }},
     {"moves", [](Options& o, double v) { o.moves = v != 0; }},
@@ -82,6 +90,8 @@ const Named named[] = {
     {"misdirected", [](Options& o, double v) { o.misdirected = v != 0; }},
     {"lost-directories", [](Options& o, double v) { o.lost_directories = v != 0; }},
     {"refusals", [](Options& o, double v) { o.refusals = v != 0; }},
+    {"core", [](Options& o, double v) { o.core = v != 0; }},
+    {"clones", [](Options& o, double v) { o.clones = v != 0; }},
     {"rare", [](Options& o, double v) { o.rare = static_cast<uint32_t>(v); }},
     {"days", [](Options& o, double v) { live_for(o, v); }},
     {"extras", [](Options& o, double v) { v != 0 ? draw_extras(o) : take_extras_away(o); }},
@@ -120,6 +130,8 @@ void live_for(Options& o, double days) {
   o.onlookers = 1;
   o.admin = true;
   o.moves = rng.chance(0.7);
+  o.restores = false;  // it is kept for an hour
+  o.core = false;
   o.compacted = true;
   o.clock_drift = pick(rng, {0.0, 0.0001, 0.001});
   o.network_delay_max = pick<Duration>(rng, {200us, 500us, 2ms});
@@ -207,15 +219,16 @@ std::string describe(const Options& o) {
   return fmt::format(
       "{}brokers={} voters={} shards={} rf={} min-isr={} flush={} topics={} partitions={} segment={} cache={} "
       "snapshot={} fetch={}/{} producers={}x{} think={}ms consumers={} groups={}x{} loose={} onlookers={} admin={} "
-      "moves={} compacted={} drift={} repeat={} "
-      "delay={}ms sync={}ms faults-every={}ms kinds={:08x} misdirected={} lost-directories={} refusals={} rare={}",
+      "moves={} restores={} compacted={} drift={} repeat={} "
+      "delay={}ms sync={}ms faults-every={}ms kinds={:08x} misdirected={} lost-directories={} refusals={} "
+      "core={} clones={} rare={}",
       o.days > 0 ? fmt::format("days={} sleepers={} ", o.days, o.sleepers) : "", o.brokers, o.voters, o.shards,
       o.replication_factor, o.min_isr, o.synced ? "sync" : "os", o.topics, o.partitions,
       o.segment_bytes, o.tail_cache_bytes, o.metadata_snapshot_bytes, o.replica_fetch_response_bytes,
       o.replica_fetch_bytes, o.producers, o.pipelined, ms(o.think_time), o.consumers, o.groups, o.members, o.loose,
-      o.onlookers, o.admin, o.moves, o.compacted, o.clock_drift, o.repeat_chance, ms(o.network_delay_max),
+      o.onlookers, o.admin, o.moves, o.restores, o.compacted, o.clock_drift, o.repeat_chance, ms(o.network_delay_max),
       ms(o.sync_time), ms(o.fault_interval), o.faults ? o.fault_kinds : 0u, o.misdirected, o.lost_directories, o.refusals,
-      o.rare);
+      o.core, o.clones, o.rare);
 }
 
 }  // namespace sim

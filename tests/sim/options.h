@@ -46,6 +46,7 @@ struct Options {
   int sleepers = 0;   // groups that stay away for days (a long life)
   bool admin = true;  // topics come and go, settings change
   bool moves = false;  // partitions are reassigned, and reassignments turned back
+  bool restores = false;   // one topic more, that is deleted, kept, and asked back
   bool compacted = false;  // one topic more, of records with keys, and cleaners that have much to do
 
   // The machines
@@ -62,6 +63,8 @@ struct Options {
   bool misdirected = false;                           // writes that land elsewhere, beside those kinds
   bool lost_directories = false;                      // of partitions, likewise
   bool refusals = false;                              // of connections by machines whose broker lives, likewise
+  bool core = false;                                  // when all is healed, one broker stays away for a while
+  bool clones = false;                                // disks are copied, and brokers started with the copies, likewise
   uint32_t rare = 0;                                  // bits of Rare (buggify.h): legal choices that are seldom made
 };
 

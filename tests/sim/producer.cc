@@ -125,6 +125,8 @@ Awaitable<void> Producer::deliver(Producer& self, std::shared_ptr<Batch> batch) 
   batch->lost = false;
   std::optional<kafka::ProduceResponse> answer;
   if (const auto leader = self.client_.leader_of(self.place_)) {
+    if (!batch->first_asked) batch->first_asked = leader;
+    batch->last_asked = leader;
     kafka::ProduceRequest request;
     request.acks = -1;
     request.timeout_ms = 3000;
@@ -158,6 +160,8 @@ bool Producer::settle() {
     if (first.in_flight) return false;
     if (first.error == ErrorCode::none) {
       if (first.attempts > 1) probes_.hit(Probe::acknowledged_after_retry);
+      if (first.first_asked != first.last_asked) probes_.hit(Probe::acknowledged_by_a_successor);
+      note_silence();
       for (size_t i = 0; i < first.values.size(); ++i) {
         history_.acknowledged(place_, first.values[i], first.offset + static_cast<int64_t>(i));
       }
@@ -177,7 +181,15 @@ bool Producer::settle() {
   return false;
 }
 
-// The brokers have forgotten this producer, or lost something of it. What is unacknowledged may or may not be there.
+// As long as it takes brokers to forget a producer (R88).
+void Producer::note_silence() {
+  const Instant now = client_.now();
+  if (acknowledged_at_ != Instant{} && now - acknowledged_at_ > 24h) probes_.hit(Probe::wrote_after_a_day);
+  acknowledged_at_ = now;
+}
+
+// The brokers have forgotten this producer and heard a later batch first (whom they do not know may begin anywhere, R86),
+// or lost something of it. What is unacknowledged may or may not be there.
 void Producer::start_over() {
   probes_.hit(Probe::producer_started_over);
   for (const auto& batch : unacknowledged_) {

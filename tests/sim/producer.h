@@ -38,6 +38,8 @@ class Producer {
     int32_t first_sequence = 0;
     std::vector<Value> values;
     int attempts = 0;
+    std::optional<BrokerId> first_asked;
+    std::optional<BrokerId> last_asked;
     bool in_flight = false;
     std::optional<ErrorCode> error;  // of the last attempt; none while in flight
     bool lost = false;               // the last attempt had no answer
@@ -52,6 +54,7 @@ class Producer {
   Duration pause();
   [[nodiscard]] Instant next_look(bool may_send) const;
   bool settle();  // takes what was answered; true: everything unacknowledged must be sent again
+  void note_silence();
   void start_over();
 
   Client& client_;
@@ -67,6 +70,7 @@ class Producer {
   int32_t next_sequence_ = 0;
   Instant next_batch_at_{};
   Instant burst_ends_{};
+  Instant acknowledged_at_{};  // the last time
   std::deque<std::shared_ptr<Batch>> unacknowledged_;
   common::Event answered_;
   bool abandoned_ = false;

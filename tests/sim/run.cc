@@ -21,6 +21,8 @@ class Run final : public NodeObserver {
         raft_(complaints_, probes_),
         partitions_(complaints_, probes_),
         durability_(complaints_),
+        identity_(complaints_, probes_),
+        sightings_(probes_),
         long_life_(cluster_, complaints_),
         injector_(cluster_, probes_),
         workload_(cluster_, history_, probes_) {
@@ -56,14 +58,16 @@ class Run final : public NodeObserver {
       probes_.hit(Probe::raft_state_lost);
       break;
     }
-    if (settings_.trace) say(fmt::format("broker {} starts, life {}", node.id(), node.lives()));
+    if (settings_.trace) say(fmt::format("broker {} starts{}, life {}", node.id(), where(node), node.lives()));
   }
   void on_ended(Node& node) override {
     if (has_committed_ == &node) has_committed_ = nullptr;
-    if (settings_.trace) say(fmt::format("broker {} ends", node.id()));
+    identity_.on_ended(node);
+    if (settings_.trace) say(fmt::format("broker {} ends{}", node.id(), where(node)));
   }
   void on_committed(Node& node, std::span<const controller::raft::Entry> entries) override {
     raft_.on_committed(node.host(), entries);
+    sightings_.on_committed(entries);
     has_committed_ = &node;
   }
   void on_snapshot(Node& node, const common::model::Buffer&, common::model::LogIndex end) override {
@@ -76,6 +80,7 @@ class Run final : public NodeObserver {
   }
   void on_raft_sent(Node& node, const controller::raft::Message& message) override {
     durability_.on_sent(node, message);
+    sightings_.on_raft_sent(message);
   }
   void on_high_watermark(Node& node, broker::partition::Partition& partition) override {
     partitions_.on_high_watermark(node, partition);
@@ -86,6 +91,9 @@ class Run final : public NodeObserver {
   void say(const std::string& what) const {
     std::fprintf(stderr, "%12.6f %s\n",
                  std::chrono::duration<double>(cluster_time().time_since_epoch()).count(), what.c_str());
+  }
+  static std::string where(const Node& node) {
+    return node.host() == node.id().value ? "" : fmt::format(" at host {}", node.host());
   }
   [[nodiscard]] Instant cluster_time() const { return const_cast<Cluster&>(cluster_).world().now(); }
 
@@ -107,6 +115,8 @@ class Run final : public NodeObserver {
     if (++since_sweep_ < 256) return;
     since_sweep_ = 0;
     partitions_.sweep(cluster_, newest_);
+    identity_.sweep(cluster_);
+    sightings_.sweep(cluster_);
     if (settings_.options.days > 0) long_life_.sweep();
     check_memory();
     if (const std::string complaint = workload_.complaint(); !complaint.empty()) {
@@ -182,6 +192,7 @@ class Run final : public NodeObserver {
     const auto image = cluster_.newest_image();
     if (!image) return outside;
     for (const auto& node : cluster_.nodes()) {
+      if (node->id() == out_) continue;
       node->for_each_partition([&](const auto& partition) {
         const auto* state = image->partition(partition->id().topic_id, partition->id().partition);
         if (state == nullptr) return;
@@ -238,9 +249,31 @@ class Run final : public NodeObserver {
     demand("an acknowledgement", limit, [this, before] { return history_.acknowledged_count() > before; });
   }
 
+  // Of the broker that stays away nothing is needed: the others must come back to work, and to the strength that they have.
+  void be_lively_without_one() {
+    workload_.stop_moving();
+    if (!newest_ || !workload_.is_ready()) return;
+    Rng rng(settings_.options.seed, "core");
+    const auto& nodes = cluster_.nodes();
+    const size_t first = rng.below(nodes.size());
+    for (size_t i = 0; i < nodes.size() && !out_; ++i) {
+      const Node& node = *nodes[(first + i) % nodes.size()];
+      if (injector_.can_do_without(node, *newest_)) out_ = node.id();
+    }
+    if (!out_) return;
+    probes_.hit(Probe::core_alone);
+    const auto how = rng.chance(0.5) ? Injector::Away::dead : Injector::Away::cut_off;
+    if (settings_.trace) say(fmt::format("all is healed but broker {}, which stays away", *out_));
+    injector_.heal_core(cluster_.node(*out_), how);
+    demand_full_strength();
+    out_.reset();
+  }
+
   // Everything is healed: the cluster must come back to work, and to full strength, in bounded time.
   void be_lively() {
     workload_.set_calm(settings_.options.days > 0);
+    if (settings_.options.core) be_lively_without_one();
+    if (complaints_.any()) return;
     injector_.heal();
     workload_.stop_moving();
     const Duration limit = settings_.options.liveness;
@@ -275,6 +308,7 @@ class Run final : public NodeObserver {
     const auto image = cluster_.newest_image();
     if (!image) return false;
     for (const auto& node : cluster_.nodes()) {
+      if (node->id() == out_) continue;
       if (!node->is_serving() || !image->is_active(node->id())) return false;
     }
     return true;
@@ -284,15 +318,20 @@ class Run final : public NodeObserver {
     if (!image) return false;
     for (const auto& [id, topic] : image->topics()) {
       for (const auto& [index, state] : topic->partitions) {
-        if (!state->leader || state->isr.size() != state->replicas.size()) return false;
-        if (!state->adding.empty() || !state->removing.empty()) return false;
+        if (!state->leader || state->leader == out_) return false;
+        const auto is_missing = [&](BrokerId id) {
+          return id != out_ && std::find(state->isr.begin(), state->isr.end(), id) == state->isr.end();
+        };
+        if (std::any_of(state->replicas.begin(), state->replicas.end(), is_missing)) return false;
+        // One that is to move to a broker that stays away waits for it.
+        if (!out_ && (!state->adding.empty() || !state->removing.empty())) return false;
       }
     }
     return true;
   }
   // For the message of a failed demand.
   std::string state() {
-    std::string text;
+    std::string text = out_ ? fmt::format("; broker {} stays away", *out_) : "";
     for (const auto& node : cluster_.nodes()) {
       text += fmt::format("; broker {} {}", node->id(),
                           node->is_serving()   ? "serves"
@@ -326,6 +365,13 @@ class Run final : public NodeObserver {
     o.trace_hash = world.hash();
     o.probes = probes_;
     for (const auto& node : cluster_.nodes()) o.probes.add(Probe::ended_by_itself, node->ends_by_itself());
+    for (size_t i = 0; i < o.faults_by_kind.size(); ++i) {
+      o.probes.add(static_cast<Probe>(static_cast<size_t>(Probe::fault_kill) + i), o.faults_by_kind[i]);
+    }
+    for (size_t i = 0; i < static_cast<size_t>(Rare::count); ++i) {
+      const uint64_t armed = is_armed(settings_.options.rare, static_cast<Rare>(i)) ? 1 : 0;
+      o.probes.add(static_cast<Probe>(static_cast<size_t>(Probe::rare_early_rolls) + i), armed);
+    }
     if (o.failure.empty() && o.acknowledged == 0) o.invalid = "nothing was acknowledged";
     return o;
   }
@@ -338,10 +384,13 @@ class Run final : public NodeObserver {
   RaftInvariants raft_;
   PartitionInvariants partitions_;
   DurabilityInvariants durability_;
+  IdentityInvariants identity_;
+  Sightings sightings_;
   LongLife long_life_;
   Injector injector_;
   Workload workload_;
   int since_sweep_ = 0;
+  std::optional<BrokerId> out_;          // stays away while the others are to be lively
   const Node* has_committed_ = nullptr;  // in this event
   controller::metadata::ImagePtr newest_;
 };

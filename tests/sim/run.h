@@ -6,8 +6,10 @@
 #include "sim/complaints.h"
 #include "sim/injector.h"
 #include "sim/invariant_durability.h"
+#include "sim/invariant_identity.h"
 #include "sim/invariant_partition.h"
 #include "sim/invariant_raft.h"
+#include "sim/sightings.h"
 #include "sim/workload.h"
 
 namespace sim {

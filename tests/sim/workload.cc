@@ -46,6 +46,13 @@ Awaitable<void> Workload::prepare(Workload& self) {
     while (!id) id = co_await Admin::make_topic(client, "loose-0", 1, self.options_.replication_factor, 60s);
     self.loose_place_ = Place{*id, 0};
   }
+  if (self.options_.restores) {
+    std::optional<Uuid> id;
+    while (!id) {
+      id = co_await Admin::make_topic(client, std::string(regretted_topic), 1, self.options_.replication_factor, 60s);
+    }
+    self.regretted_place_ = Place{*id, 0};
+  }
   if (self.options_.compacted) {
     std::optional<Uuid> id;
     while (!id) {
@@ -111,6 +118,7 @@ void Workload::start_programs() {
   start_sleepers();
   start_loose();
   start_onlookers();
+  start_regretted();
   if (options_.admin) {
     admin_ = std::make_unique<Admin>(*clients_.front(), *this, history_, probes_, options_, running_);
     clients_.front()->shard().spawn("admin", Admin::run(*admin_));
@@ -151,6 +159,18 @@ void Workload::start_onlookers() {
     onlookers_.push_back(std::make_unique<Onlooker>(client, cluster_, history_, running_, first_topic_, "orders-0"));
     client.shard().spawn("onlooker", Onlooker::run(*onlookers_.back()));
   }
+}
+
+void Workload::start_regretted() {
+  if (!regretted_place_) return;
+  constexpr int consumer_number = 1001;  // beside that of the loose topic
+  add_producer(*regretted_place_, 1);
+  Client& reader = new_client("consumer of the regretted topic");
+  consumers_.push_back(std::make_unique<Consumer>(reader, history_, running_, consumer_number, *regretted_place_));
+  reader.shard().spawn("consumer", Consumer::run(*consumers_.back()));
+  Client& client = new_client("restorer");
+  restorer_ = std::make_unique<Restorer>(client, probes_, running_, regretted_place_->topic);
+  client.shard().spawn("restorer", Restorer::run(*restorer_));
 }
 
 // A producer, and a consumer that reads what the cleaner has left.
@@ -198,6 +218,7 @@ void Workload::start_final_read() {
   std::vector<Place> places = places_;
   places.insert(places.end(), keyed_places_.begin(), keyed_places_.end());
   if (loose_place_) places.push_back(*loose_place_);
+  if (regretted_place_) places.push_back(*regretted_place_);
   final_reads_left_ = places.size();
   Client& client = new_client("final reader");
   for (const Place& place : places) history_.will_be_read_to_end(place);

@@ -11,6 +11,7 @@
 #include "sim/onlooker.h"
 #include "sim/mover.h"
 #include "sim/producer.h"
+#include "sim/restorer.h"
 
 namespace sim {
 
@@ -60,6 +61,7 @@ class Workload {
   void start_loose();
   void start_onlookers();
   void start_compacted();
+  void start_regretted();
   void wake(Client& client);
   Client& new_client(const std::string& name);
 
@@ -76,6 +78,8 @@ class Workload {
   std::vector<std::unique_ptr<Consumer>> consumers_;
   std::unique_ptr<Admin> admin_;
   std::unique_ptr<Mover> mover_;
+  std::unique_ptr<Restorer> restorer_;
+  std::optional<Place> regretted_place_;
   std::vector<std::unique_ptr<GroupHistory>> groups_;
   std::vector<std::unique_ptr<GroupMember>> members_;
   std::vector<Place> places_;

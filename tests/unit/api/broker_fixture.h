@@ -171,6 +171,9 @@ class BrokerFixture {
   std::function<void(meta::RegisterBrokerRecord&)> change_listeners = [](meta::RegisterBrokerRecord&) {};
 
  protected:
+  Awaitable<void> run(server::InFlight& in_flight, std::optional<server::Outcome>& outcome) {
+    outcome = co_await dispatch(context, in_flight);
+  }
   // Runs what is ready now.
   void poll() {
     io_.restart();
@@ -180,9 +183,6 @@ class BrokerFixture {
 
  private:
   using Uuid = common::model::Uuid;
-  Awaitable<void> run(server::InFlight& in_flight, std::optional<server::Outcome>& outcome) {
-    outcome = co_await dispatch(context, in_flight);
-  }
 
   common::SystemClock clock_;
   boost::asio::io_context io_;

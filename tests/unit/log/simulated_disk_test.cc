@@ -46,6 +46,31 @@ TEST_CASE("a block that lands on its like harms one place only") {
   REQUIRE(spoilt == std::vector<std::pair<std::string, size_t>>{{"/d/a", 0}});
 }
 
+TEST_CASE("a copy of a disk has what was written, and calls back where its own machine says") {
+  std::vector<std::string> called;
+  const auto machine = [&](const std::string& name) {
+    SimulatedDisk::Options options;
+    options.scheduler = [&called, name](common::model::Duration, std::function<void()> f) {
+      called.push_back(name);
+      f();
+    };
+    return options;
+  };
+  SimulatedDisk disk(machine("first"));
+  make_file(disk, "/d/a", 'a', 700);
+  const auto copy = disk.clone(machine("second"));
+  copy->crash(SimulatedDisk::Unsynced::kept);  // what was not synced was copied all the same
+  make_file(disk, "/d/a", 'b', 700);
+  REQUIRE(content(*copy, "/d/a") == std::string(700, 'a'));
+  const auto file = copy->open("/d/a", OpenMode::existing);
+  REQUIRE(file);
+  bool is_synced = false;
+  (*file)->sync([&](const IoResult<void>& done) { is_synced = done.has_value(); });
+  REQUIRE(is_synced);
+  for (const std::string& name : called) REQUIRE(name == "second");
+  REQUIRE_FALSE(called.empty());
+}
+
 TEST_CASE("a directory that was renamed is under one of its names with all that lies in it, whenever the power goes") {
   using Paths = std::vector<std::string>;
   // 0: nothing was synced; 1: where the directory lies; 2: and then its files were removed, which was not synced.
