@@ -8,8 +8,7 @@ import tempfile
 import time
 
 import apache_kafka
-from naru_cluster import Failed, _die_with_parent
-from toolchains import Skipped
+from naru_cluster import Failed, Skipped, _die_with_parent
 
 HERE = pathlib.Path(__file__).resolve().parent
 
