@@ -1,4 +1,4 @@
-// What a client writes and reads, for tests of handlers: a request as a frame behind its header, and an answer out of one.
+// What a client writes and reads, for tests of handlers: a request as a frame behind its header, an answer out of one.
 #pragma once
 #include <string>
 
