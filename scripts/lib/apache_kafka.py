@@ -26,7 +26,7 @@ import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from naru_cluster import TOP, Broker, Cluster, Failed, _die_with_parent, clean_environment, last_lines, wait_until  # noqa: E402
+from naru_cluster import TOP, Broker, Cluster, Failed, _die_with_parent, clean_environment, last_lines  # noqa: E402
 
 VERSION = os.environ.get("APACHE_KAFKA_VERSION", "4.4.0")
 
