@@ -46,6 +46,9 @@ BANNED_EVERYWHERE = [
 # A path relative to the file would find what the target's include folders do not show (cmake/naru.cmake).
 RELATIVE_INCLUDE = re.compile(r'\s*#include\s*"\.\.?/')
 SOURCE = re.compile(r"\.(h|cc)$")
+# A screen, and some: beyond it nobody sees a function as one. Tables of rows, and stories that tests tell, are as long as they are.
+FUNCTION_LINES_MAX = 80
+TABLE = re.compile(r"\w+_rows\(\)$")
 
 
 def files(top):
@@ -137,21 +140,46 @@ def lines_in_breach(path, text, here):
                 yield number, why
 
 
+def functions(code):
+    """(first line, lines, what stands before its brace) of each function with a body, lambdas within others left out."""
+    code = re.sub(r"'(?:\\.|[^'\\\n])'", "' '", code)
+    open_braces, after, depth = [], 0, 0  # of each open brace: its head's line and text, where it begins a function
+    for mark in re.finditer(r"[{};]", code):
+        head = code[after : mark.start()]
+        after = mark.end()
+        if mark[0] == "{":
+            words = " ".join(head.split())
+            is_scope = re.search(r"\bnamespace\b[^()]*$|^extern\b", words) or (
+                re.search(r"\b(class|struct|enum|union)\b", words) and not re.search(r"\)\s*(const|noexcept|override|->|$)", words))
+            inside = depth > 0 or ("(" in words and not is_scope)
+            first = code.count("\n", 0, mark.start() - len(head.lstrip())) + 1
+            open_braces.append((first, words) if inside and depth == 0 else None)
+            depth += inside
+        elif mark[0] == "}" and open_braces:
+            begun = open_braces.pop()
+            depth -= depth > 0
+            if begun:
+                yield begun[0], code.count("\n", 0, mark.start()) + 2 - begun[0], begun[1]
+
+
 def file_in_breach(top, path, text, known):
-    """(file, what) of each rule about a file as a whole. `known`: all files."""
+    """(file, line, what) of each rule about more than a line of it. `known`: all files."""
     if path.endswith(".h"):
         if "#pragma once" not in text:
-            yield path, "no #pragma once"
+            yield path, 1, "no #pragma once"
         implementation = path[:-2] + ".cc"
         if implementation in known:
             first = re.search(r'#include\s*[<"]([^">]+)', content(top, implementation))
             if not first or not ("/" + path).endswith("/" + first[1]):
-                yield implementation, f"includes something before {path}, so nothing shows that the header compiles alone"
+                yield implementation, 1, f"includes something before {path}, so nothing shows that the header compiles alone"
     lines = len(text.splitlines())
     if lines > 800 and not path.startswith("tests/"):
-        yield path, f"{lines} lines: is it one concept?"
+        yield path, 1, f"{lines} lines: is it one concept?"
     if path.split("/", 1)[0] in ALLOWED and not re.match(r"\s*(//|/\*|#)", text):
-        yield path, "does not open with why it exists"
+        yield path, 1, "does not open with why it exists"
+    for line, count, head in functions(without_comments(text)) if not path.startswith("tests/") else ():
+        if count > FUNCTION_LINES_MAX and not TABLE.search(head):
+            yield path, line, f"a function of {count} lines does not fit a screen"
 
 
 def breaches(top, all_files):
@@ -162,8 +190,7 @@ def breaches(top, all_files):
         text = content(top, path)
         for number, what in lines_in_breach(path, text, here):
             yield path, number, what
-        for file, what in file_in_breach(top, path, text, known):
-            yield file, 1, what
+        yield from file_in_breach(top, path, text, known)
     yield from idle_settings(top, all_files)
     for folder in missing_in_the_map(top):
         yield "docs/architecture.md", 1, f"the table of folders does not name {folder}/"
