@@ -30,34 +30,48 @@ inline CLI::Validator between(int64_t least, int64_t most) {
   return CLI::Range(least, most).description("");
 }
 
-// 500ms, 30s, 2m, or plain seconds.
-inline std::string parse_duration(const std::string& text, std::chrono::milliseconds& out) {
+// "1.5" and "MiB" of "1.5MiB".
+inline std::pair<std::string, std::string> number_and_unit(const std::string& text) {
   size_t digits = 0;
   while (digits < text.size() && (std::isdigit(static_cast<unsigned char>(text[digits])) != 0 || text[digits] == '.'))
     ++digits;
-  const std::string unit = text.substr(digits);
+  return {text.substr(0, digits), text.substr(digits)};
+}
+
+// 500ms, 30s, 2m, or plain seconds. What is wrong with it, else empty.
+inline std::string parse_duration(const std::string& text, std::chrono::milliseconds& out) {
+  const auto [digits, unit] = number_and_unit(text);
   const double factor = unit == "ms"                  ? 1
                         : unit == "s" || unit.empty() ? 1000
                         : unit == "m"                 ? 60'000
                         : unit == "h"                 ? 3'600'000
                                                       : 0;
-  if (digits == 0 || factor == 0) return fmt::format("'{}' must be a time such as 500ms, 30s or 2m", text);
-  out = std::chrono::milliseconds(static_cast<int64_t>(std::strtod(text.substr(0, digits).c_str(), nullptr) * factor));
+  if (digits.empty() || factor == 0) return fmt::format("'{}' must be a time such as 500ms, 30s or 2m", text);
+  out = std::chrono::milliseconds(static_cast<int64_t>(std::strtod(digits.c_str(), nullptr) * factor));
   return {};
 }
+inline CLI::Option* add_duration(CLI::App* app, const std::string& name, std::chrono::milliseconds& into,
+                                 const std::string& what) {
+  return app
+      ->add_option_function<std::string>(
+          name,
+          [name, &into](const std::string& text) {
+            const std::string wrong = parse_duration(text, into);
+            if (!wrong.empty()) throw CLI::ValidationError(name, wrong);
+          },
+          what)
+      ->type_name("TIME");
+}
 
-// 10MiB, 500KiB, 1GiB, or plain bytes; at least one.
+// 10MiB, 500KiB, 1GiB, or plain bytes; at least one. What is wrong with it, else empty.
 inline std::string parse_bytes(const std::string& text, std::optional<int64_t>& out) {
-  size_t digits = 0;
-  while (digits < text.size() && (std::isdigit(static_cast<unsigned char>(text[digits])) != 0 || text[digits] == '.'))
-    ++digits;
-  const std::string unit = text.substr(digits);
+  const auto [digits, unit] = number_and_unit(text);
   const double factor = unit.empty() || unit == "B"    ? 1
                         : unit == "KiB" || unit == "K" ? 1024
                         : unit == "MiB" || unit == "M" ? 1024.0 * 1024
                         : unit == "GiB" || unit == "G" ? 1024.0 * 1024 * 1024
                                                        : 0;
-  const double bytes = digits == 0 ? 0 : std::strtod(text.substr(0, digits).c_str(), nullptr) * factor;
+  const double bytes = digits.empty() ? 0 : std::strtod(digits.c_str(), nullptr) * factor;
   if (bytes < 1 || bytes > 1e15) return fmt::format("'{}' must be a number of bytes such as 10MiB or 500000", text);
   out = static_cast<int64_t>(bytes);
   return {};
@@ -73,6 +87,19 @@ inline CLI::Option* add_bytes(CLI::App* app, const std::string& name, std::optio
           },
           what)
       ->type_name("BYTES");
+}
+
+// What a producer asks for, and how it compresses: Kafka's words for both.
+inline CLI::Option* add_acks(CLI::App* app, std::string& into, const std::string& what = "0, 1 or all") {
+  return app->add_option("--acks", into, what)
+      ->check(CLI::IsMember({"0", "1", "all", "-1"}).description(""))
+      ->type_name("ACKS")
+      ->capture_default_str();
+}
+inline CLI::Option* add_compression(CLI::App* app, std::string& into) {
+  return app->add_option("-z,--compress", into, "none, gzip, snappy, lz4 or zstd")
+      ->check(CLI::IsMember({"none", "gzip", "snappy", "lz4", "zstd"}).description(""))
+      ->type_name("CODEC");
 }
 
 class CommandBuilder {

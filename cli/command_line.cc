@@ -32,10 +32,13 @@ class Parser : private CommandBuilder {
   void add_cluster_commands();
   void add_topic_commands();
   void add_topic_deletion(CLI::App& topic);
-  void add_record_commands();
+  void add_produce_command();
+  void add_consume_command();
   void add_group_commands();
   void add_harm_commands();
   void add_verify_commands();
+  void add_verify_options(CLI::App* verify, const std::shared_ptr<VerifyCommand>& run);
+  void add_verify_check(CLI::App& verify);
   void add_workload_command(CLI::App& verify);
   void add_config_commands();
   void add_shell_commands();
@@ -74,7 +77,8 @@ Parser::Parser() {
   add_process_commands();
   add_cluster_commands();
   add_topic_commands();
-  add_record_commands();
+  add_produce_command();
+  add_consume_command();
   add_group_commands();
   add_harm_commands();
   add_config_commands();
@@ -206,14 +210,8 @@ void Parser::add_topic_deletion(CLI::App& topic) {
                       "  naru topic delete orders --keep 0 --yes      for good: its space is free at once",
                       remove);
   app->add_option("topic", remove->names, "Names")->required();
-  app->add_option_function<std::string>(
-         "--keep",
-         [remove](const std::string& text) {
-           const std::string wrong = parse_duration(text, remove->keep);
-           if (!wrong.empty()) throw CLI::ValidationError("--keep", wrong);
-         },
-         "How long `naru topic restore` can bring them back (1h); 0: not at all, nor what was deleted before")
-      ->type_name("TIME");
+  add_duration(app, "--keep", remove->keep,
+               "How long `naru topic restore` can bring them back (1h); 0: not at all, nor what was deleted before");
   app->add_flag("-y,--yes", remove->yes, "Do not ask");
   app->add_flag("--dry-run", remove->dry_run, "Only say what would be done");
   add_shared(app, remove, true);
@@ -226,7 +224,7 @@ void Parser::add_topic_deletion(CLI::App& topic) {
   add_shared(app, restore, true);
 }
 
-void Parser::add_record_commands() {
+void Parser::add_produce_command() {
   std::shared_ptr<ProduceCommand> produce;
   CLI::App* app = add(app_, "produce", "Send records from standard input, one a line",
                       "  echo hello | naru produce greetings\n  naru produce orders -k customer-7 < lines.txt\n"
@@ -235,13 +233,8 @@ void Parser::add_record_commands() {
   app->add_option("topic", produce->topic, "Name")->required();
   CLI::Option* key = app->add_option("-k,--key", produce->key, "The key of every record");
   app->add_option("-H,--header", produce->headers, "A header of every record")->type_name("NAME=VALUE");
-  app->add_option("-z,--compress", produce->codec, "none, gzip, snappy, lz4 or zstd")
-      ->check(CLI::IsMember({"none", "gzip", "snappy", "lz4", "zstd"}).description(""))
-      ->type_name("CODEC");
-  app->add_option("--acks", produce->acks, "0, 1 or all")
-      ->check(CLI::IsMember({"0", "1", "all", "-1"}).description(""))
-      ->type_name("ACKS")
-      ->capture_default_str();
+  add_compression(app, produce->codec);
+  add_acks(app, produce->acks);
   app->add_option("-p,--partition", produce->partition, "One partition instead of by key")
       ->check(between(0, 2'147'483'647))
       ->type_name("NUMBER");
@@ -256,12 +249,14 @@ void Parser::add_record_commands() {
     produce->has_key = key->count() > 0;
     chosen_ = *produce;
   });
+}
 
+void Parser::add_consume_command() {
   std::shared_ptr<ConsumeCommand> consume;
-  app = add(app_, "consume", "Print records as they come",
-            "  naru consume orders --from start -e\n  naru consume orders --from -10 -f '%p %o %k: %v\\n'\n"
-            "  naru consume orders -g billing -o json",
-            consume);
+  CLI::App* app = add(app_, "consume", "Print records as they come",
+                      "  naru consume orders --from start -e\n  naru consume orders --from -10 -f '%p %o %k: %v\\n'\n"
+                      "  naru consume orders -g billing -o json",
+                      consume);
   app->add_option("topic", consume->topics, "Names")->required();
   app->add_option(
       "--from", consume->from,
@@ -320,26 +315,16 @@ void Parser::add_harm_commands() {
   add_verify_commands();
 }
 
-void Parser::add_verify_commands() {
-  const auto duration = [](CLI::App* to, const std::string& name, std::chrono::milliseconds& into,
-                           const std::string& what) {
-    to->add_option_function<std::string>(
-          name,
-          [name, &into](const std::string& text) {
-            const std::string wrong = parse_duration(text, into);
-            if (!wrong.empty()) throw CLI::ValidationError(name, wrong);
-          },
-          what)
-        ->type_name("TIME");
-  };
-  const auto number = [](CLI::App* to, const std::string& name, int& into, int least, int most,
-                         const std::string& what) {
-    return to->add_option(name, into, what)
-        ->check(between(least, most))
-        ->type_name("NUMBER")
-        ->group(name.starts_with("--min-") ? "What makes a run valid" : "Load");
-  };
+// A number that says how much is done, or how much must have been for the run to mean something.
+CLI::Option* add_amount(CLI::App* to, const std::string& name, int& into, int least, int most,
+                        const std::string& what) {
+  return to->add_option(name, into, what)
+      ->check(between(least, most))
+      ->type_name("NUMBER")
+      ->group(name.starts_with("--min-") ? "What makes a run valid" : "Load");
+}
 
+void Parser::add_verify_commands() {
   std::shared_ptr<VerifyCommand> run;
   CLI::App* verify =
       add(app_, "verify", "Write and read under whatever happens, then say what was lost, duplicated or stale",
@@ -349,44 +334,49 @@ void Parser::add_verify_commands() {
           "Any cluster that speaks Kafka's protocol will do. Kill brokers meanwhile: that is what it is for.\n"
           "Exit codes: 0 only if nothing was broken and the run shows something; 10 otherwise.",
           run);
-  duration(verify, "--duration", run->duration, "How long to write (30s)");
-  duration(verify, "--settle", run->settle, "How long to wait in the end for what is under way (60s)");
+  add_verify_options(verify, run);
+  verify->require_subcommand(0, 1);
+  verify->callback([this, run, verify] {
+    if (verify->get_subcommands().empty()) chosen_ = *run;
+  });
+  add_verify_check(*verify);
+  add_workload_command(*verify);
+}
+
+void Parser::add_verify_options(CLI::App* verify, const std::shared_ptr<VerifyCommand>& run) {
+  add_duration(verify, "--duration", run->duration, "How long to write (30s)");
+  add_duration(verify, "--settle", run->settle, "How long to wait in the end for what is under way (60s)");
   verify->add_option("--topic", run->topic,
                      "An existing topic, or a new name; without it one of its own, deleted after");
   verify->add_flag("--keep", run->keep, "Do not delete the topic");
   verify->add_option("-g,--group", run->group, "The consumer group; without it one of its own");
   verify->add_option("--history", run->history, "Record every event there, for `naru verify check`")->type_name("FILE");
-  verify->add_option("--acks", run->acks, "0, 1 or all: what producers ask for, and what is promised")
-      ->check(CLI::IsMember({"0", "1", "all", "-1"}).description(""))
-      ->type_name("ACKS")
+  add_acks(verify, run->acks, "0, 1 or all: what producers ask for, and what is promised");
+  add_amount(verify, "--partitions", run->partitions, 1, 10'000, "Partitions of a new topic")->capture_default_str();
+  add_amount(verify, "--replicas", run->replicas, 1, 32'767, "Copies of each (as many as brokers, at most 3)");
+  add_amount(verify, "--producers", run->producers, 1, 100, "Producers")->capture_default_str();
+  add_amount(verify, "--consumers", run->consumers, 0, 100, "Members of the group")->capture_default_str();
+  add_amount(verify, "--rate", run->rate, 1, 10'000'000, "Records a second, all producers together")
       ->capture_default_str();
-  number(verify, "--partitions", run->partitions, 1, 10'000, "Partitions of a new topic")->capture_default_str();
-  number(verify, "--replicas", run->replicas, 1, 32'767, "Copies of each (as many as brokers, at most 3)");
-  number(verify, "--producers", run->producers, 1, 100, "Producers")->capture_default_str();
-  number(verify, "--consumers", run->consumers, 0, 100, "Members of the group")->capture_default_str();
-  number(verify, "--rate", run->rate, 1, 10'000'000, "Records a second, all producers together")->capture_default_str();
-  number(verify, "--size", run->size, 1, 1'000'000, "Bytes of a record")->capture_default_str();
-  number(verify, "--min-acks", run->acks_min, 0, 10'000'000,
-         "Acknowledgements a second (a tenth of the rate, at most 100)");
-  number(verify, "--min-leader-changes", run->leader_changes_min, 0, 1'000'000, "Changes of a leader (0)");
+  add_amount(verify, "--size", run->size, 1, 1'000'000, "Bytes of a record")->capture_default_str();
+  add_amount(verify, "--min-acks", run->acks_min, 0, 10'000'000,
+             "Acknowledgements a second (a tenth of the rate, at most 100)");
+  add_amount(verify, "--min-leader-changes", run->leader_changes_min, 0, 1'000'000, "Changes of a leader (0)");
   add_shared(verify, run, true);
-  verify->require_subcommand(0, 1);
-  verify->callback([this, run, verify] {
-    if (verify->get_subcommands().empty()) chosen_ = *run;
-  });
+}
 
+void Parser::add_verify_check(CLI::App& verify) {
   std::shared_ptr<VerifyCheckCommand> check;
-  CLI::App* app = add(*verify, "check", "The verdict on a recorded history",
+  CLI::App* app = add(verify, "check", "The verdict on a recorded history",
                       "  naru verify check run.history\n  naru verify check - -o json < run.history", check);
   app->add_option("file", check->file, "A history as --history writes it; - is standard input")
       ->required()
       ->type_name("FILE");
-  number(app, "--min-acks", check->acks_min, 0, 10'000'000, "Acknowledgements a second (as the history asks)");
-  number(app, "--min-faults", check->faults_min, 0, 1'000'000, "Faults (as the history asks)");
-  number(app, "--min-leader-changes", check->leader_changes_min, 0, 1'000'000,
-         "Changes of a leader (as the history asks)");
+  add_amount(app, "--min-acks", check->acks_min, 0, 10'000'000, "Acknowledgements a second (as the history asks)");
+  add_amount(app, "--min-faults", check->faults_min, 0, 1'000'000, "Faults (as the history asks)");
+  add_amount(app, "--min-leader-changes", check->leader_changes_min, 0, 1'000'000,
+             "Changes of a leader (as the history asks)");
   add_shared(app, check, true);
-  add_workload_command(*verify);
 }
 
 void Parser::add_workload_command(CLI::App& verify) {
@@ -401,10 +391,7 @@ void Parser::add_workload_command(CLI::App& verify) {
       ->check(between(1, 100))
       ->type_name("NUMBER")
       ->capture_default_str();
-  app->add_option("--acks", workload->acks, "0, 1 or all")
-      ->check(CLI::IsMember({"0", "1", "all", "-1"}).description(""))
-      ->type_name("ACKS")
-      ->capture_default_str();
+  add_acks(app, workload->acks);
   app->add_option("--consumers", workload->consumers, "Members of it")
       ->check(between(0, 100))
       ->type_name("NUMBER")

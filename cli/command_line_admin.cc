@@ -264,19 +264,10 @@ void add_drill(CommandBuilder& tree) {
       ->check(between(1, 1'000'000))
       ->type_name("NUMBER")
       ->capture_default_str();
-  const auto time = [app, drill](const std::string& name, std::chrono::milliseconds& into, const std::string& what) {
-    app->add_option_function<std::string>(
-           name,
-           [name, &into](const std::string& text) {
-             const std::string wrong = parse_duration(text, into);
-             if (!wrong.empty()) throw CLI::ValidationError(name, wrong);
-           },
-           what)
-        ->type_name("TIME");
-  };
-  time("--for", drill->harm_time, "How long the harm lasts (5s)");
-  time("--quiet-time", drill->quiet_time, "How long all is well before and after (3s); rates need a second or more");
-  time("--patience", drill->patience, "How long the cluster may take to be whole again (2m)");
+  add_duration(app, "--for", drill->harm_time, "How long the harm lasts (5s)");
+  add_duration(app, "--quiet-time", drill->quiet_time,
+               "How long all is well before and after (3s); rates need a second or more");
+  add_duration(app, "--patience", drill->patience, "How long the cluster may take to be whole again (2m)");
   app->add_flag("-y,--yes", drill->yes, "Do not ask");
   tree.add_shared(app, drill, true);
 }
@@ -311,13 +302,8 @@ void add_bench_commands(CommandBuilder& tree) {
         ->check(between(1, 1'000'000))
         ->type_name("NUMBER")
         ->capture_default_str();
-    app->add_option("--acks", command->acks, "0, 1 or all")
-        ->check(CLI::IsMember({"0", "1", "all", "-1"}).description(""))
-        ->type_name("ACKS")
-        ->capture_default_str();
-    app->add_option("-z,--compress", command->codec, "none, gzip, snappy, lz4 or zstd")
-        ->check(CLI::IsMember({"none", "gzip", "snappy", "lz4", "zstd"}).description(""))
-        ->type_name("CODEC");
+    add_acks(app, command->acks);
+    add_compression(app, command->codec);
     app->add_option("-r,--replicas", command->replicas, "Copies of an own topic (as many as brokers, at most 3)")
         ->check(between(1, 32'767))
         ->type_name("NUMBER");

@@ -171,21 +171,23 @@ Outcome<std::vector<ItemOutcome>> carry_out(client::Cluster& cluster, const Topi
   return items;
 }
 
+// What --at says; nothing where it says nothing.
+Outcome<std::optional<StartPosition>> asked_time(const std::string& at) {
+  if (at.empty()) return std::optional<StartPosition>();
+  const Outcome<StartPosition> parsed = parse_from(at, now_ms(), "--at");
+  if (!parsed) return tl::unexpected(parsed.error());
+  if (parsed->kind != StartPosition::Kind::time) {
+    return problem(Exit::usage, fmt::format("--at {}: must be a time such as 2h or @2026-11-23T12:00:00Z", at));
+  }
+  return std::optional(*parsed);
+}
+
 }  // namespace
 
 Exit run(const TopicOffsetsCommand& command) {
   if (command.shared.format == Format::help) return print_out(offsets_shape) ? Exit::done : Exit::refused;
-  std::optional<StartPosition> when;
-  if (!command.at.empty()) {
-    const Outcome<StartPosition> parsed = parse_from(command.at, now_ms(), "--at");
-    if (!parsed) return report(parsed.error());
-    if (parsed->kind != StartPosition::Kind::time) {
-      return report({.exit = Exit::usage,
-                     .message = fmt::format("--at {}: must be a time such as 2h or @2026-11-23T12:00:00Z", command.at),
-                     .next_step = {}});
-    }
-    when = *parsed;
-  }
+  const Outcome<std::optional<StartPosition>> when = asked_time(command.at);
+  if (!when) return report(when.error());
   Outcome<client::Cluster> cluster = open_cluster(command.shared);
   if (!cluster) return report(cluster.error());
   const Outcome<TopicFacts> topic = one_topic(*cluster, command.topic);
@@ -196,8 +198,8 @@ Exit run(const TopicOffsetsCommand& command) {
   const auto ends = fetch_offsets_at(*cluster, partitions, timestamp_end);
   if (!ends) return report(ends.error());
   Offsets at_time;
-  if (when) {
-    auto found = fetch_offsets_at(*cluster, partitions, when->number);
+  if (*when) {
+    auto found = fetch_offsets_at(*cluster, partitions, (*when)->number);
     if (!found) return report(found.error());
     at_time = std::move(*found);
   }

@@ -214,6 +214,38 @@ Reason why_consume(const ClusterFacts& cluster, const std::string& name) {
           .next_step = "without records, `naru topic offsets` shows that start and end are equal"};
 }
 
+namespace {
+
+// What it has not read is gone already.
+std::optional<Reason> is_behind_the_start(const GroupFacts& group) {
+  for (const GroupOffset& o : group.offsets) {
+    if (o.committed && o.start && *o.committed < *o.start) {
+      return bad(
+          fmt::format("group {} is at {} in {}, and records before {} are deleted: it goes on as auto.offset.reset "
+                      "says",
+                      group.name, *o.committed, o.partition, *o.start),
+          "read faster, or keep records for longer (retention.ms)");
+    }
+  }
+  return std::nullopt;
+}
+
+// It is behind in a partition that none of its members reads.
+std::optional<Reason> is_left_out(const GroupFacts& group) {
+  for (const GroupOffset& o : group.offsets) {
+    const bool owned = std::any_of(group.members.begin(), group.members.end(), [&](const MemberFacts& m) {
+      return std::find(m.assigned.begin(), m.assigned.end(), o.partition) != m.assigned.end();
+    });
+    if (!owned && o.lag().value_or(0) > 0)
+      return bad(
+          fmt::format("no member of group {} reads {}, which is {} records behind", group.name, o.partition, *o.lag()),
+          "its members subscribe to other topics, or assign partitions by hand");
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 Reason why_group(const ClusterFacts& cluster, const GroupFacts& group) {
   if (group.error == ErrorCode::group_id_not_found)
     return bad(fmt::format("nobody has ever committed or joined as group {}", group.name), "names are case-sensitive");
@@ -239,25 +271,11 @@ Reason why_group(const ClusterFacts& cluster, const GroupFacts& group) {
   for (const std::string& name : topics) {
     if (Reason reason = why_consume(cluster, name); !reason.well) return reason;
   }
+  if (std::optional<Reason> reason = is_behind_the_start(group)) return *std::move(reason);
+  if (std::optional<Reason> reason = is_left_out(group)) return *std::move(reason);
   const GroupOffset* worst = nullptr;
   for (const GroupOffset& o : group.offsets) {
-    if (o.committed && o.start && *o.committed < *o.start) {
-      return bad(
-          fmt::format("group {} is at {} in {}, and records before {} are deleted: it goes on as auto.offset.reset "
-                      "says",
-                      group.name, *o.committed, o.partition, *o.start),
-          "read faster, or keep records for longer (retention.ms)");
-    }
     if (worst == nullptr || o.lag().value_or(0) > worst->lag().value_or(0)) worst = &o;
-  }
-  for (const GroupOffset& o : group.offsets) {
-    const bool owned = std::any_of(group.members.begin(), group.members.end(), [&](const MemberFacts& m) {
-      return std::find(m.assigned.begin(), m.assigned.end(), o.partition) != m.assigned.end();
-    });
-    if (!owned && o.lag().value_or(0) > 0)
-      return bad(
-          fmt::format("no member of group {} reads {}, which is {} records behind", group.name, o.partition, *o.lag()),
-          "its members subscribe to other topics, or assign partitions by hand");
   }
   if (lag == 0 || worst == nullptr)
     return {.well = true, .sentence = fmt::format("group {} has read everything", group.name), .next_step = {}};

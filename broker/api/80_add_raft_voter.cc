@@ -18,17 +18,17 @@ using kafka::AddRaftVoterResponse;
 
 Awaitable<AddRaftVoterResponse> handle(RequestContext& ctx, AddRaftVoterRequest request) {
   AddRaftVoterResponse response;
-  const auto refuse = [&response](const common::model::Error& error) {
+  const auto answer_with = [&response](const common::model::Error& error) {
     response.error_code = error.code;
     response.error_message = wire_message(error);
   };
-  refuse({ErrorCode::none, {}});
+  answer_with({ErrorCode::none, {}});
   if (!is_own_cluster(ctx, request.cluster_id)) {
-    refuse({ErrorCode::inconsistent_cluster_id, "The request is meant for another cluster."});
+    answer_with({ErrorCode::inconsistent_cluster_id, "The request is meant for another cluster."});
     co_return response;
   }
   if (request.voter_id < 0 || request.voter_directory_id.is_zero()) {
-    refuse({ErrorCode::invalid_request, "A voter is named by its id and its directory id."});
+    answer_with({ErrorCode::invalid_request, "A voter is named by its id and its directory id."});
     co_return response;
   }
   meta::AddRaftVoter wanted{BrokerId(request.voter_id), request.voter_directory_id, std::nullopt};
@@ -36,7 +36,7 @@ Awaitable<AddRaftVoterResponse> handle(RequestContext& ctx, AddRaftVoterRequest 
     wanted.endpoint = meta::ClusterEndpoint{request.listeners.front().host, request.listeners.front().port};
   const Result<meta::AddRaftVoterAnswer> answer = co_await ask_controller<meta::AddRaftVoterAnswer>(
       ctx, meta::ControllerRequest(std::move(wanted)), deadline_after(ctx, request.timeout_ms));
-  refuse(answer ? answer->error : answer.error());
+  answer_with(answer ? answer->error : answer.error());
   co_return response;
 }
 

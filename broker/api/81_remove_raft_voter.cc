@@ -16,23 +16,23 @@ using kafka::RemoveRaftVoterResponse;
 
 Awaitable<RemoveRaftVoterResponse> handle(RequestContext& ctx, RemoveRaftVoterRequest request) {
   RemoveRaftVoterResponse response;
-  const auto refuse = [&response](const common::model::Error& error) {
+  const auto answer_with = [&response](const common::model::Error& error) {
     response.error_code = error.code;
     response.error_message = wire_message(error);
   };
-  refuse({ErrorCode::none, {}});
+  answer_with({ErrorCode::none, {}});
   if (!is_own_cluster(ctx, request.cluster_id)) {
-    refuse({ErrorCode::inconsistent_cluster_id, "The request is meant for another cluster."});
+    answer_with({ErrorCode::inconsistent_cluster_id, "The request is meant for another cluster."});
     co_return response;
   }
   if (request.voter_id < 0 || request.voter_directory_id.is_zero()) {
-    refuse({ErrorCode::invalid_request, "A voter is named by its id and its directory id."});
+    answer_with({ErrorCode::invalid_request, "A voter is named by its id and its directory id."});
     co_return response;
   }
   meta::ControllerRequest call = meta::RemoveRaftVoter{BrokerId(request.voter_id), request.voter_directory_id};
   const Result<meta::RemoveRaftVoterAnswer> answer = co_await ask_controller<meta::RemoveRaftVoterAnswer>(
       ctx, std::move(call), ctx.shard().now() + ctx.config().request_timeout);
-  refuse(answer ? answer->error : answer.error());
+  answer_with(answer ? answer->error : answer.error());
   co_return response;
 }
 

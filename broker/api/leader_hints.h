@@ -1,5 +1,5 @@
 // KIP-951: an answer that says "not the leader" also says who is, and where, so that a client moves at once instead of
-// asking for metadata first. Made for one response.
+// asking for metadata first. Made for one response, on the shard of its connection.
 #pragma once
 #include <optional>
 

@@ -59,6 +59,15 @@ ProcessSample sample_process() {
 
 // Sums over the shards of one broker.
 struct MetricsPage::Totals {
+  Totals(const MetricsInput& in, const BrokerSample& sample);
+
+  // Topics that have replicas here and are not named.
+  [[nodiscard]] size_t topics_left_out() const {
+    // Topics that had replicas here once are counted and named, too: they fill no gap of those that have.
+    return static_cast<size_t>(
+        std::ranges::count_if(topics_here, [&](const std::string& topic) { return !by_topic.contains(topic); }));
+  }
+
   std::map<std::string, PartitionCounters> by_topic;  // whatever this broker has counted
   PartitionCounters all;
   partition::ShardPartitionMetrics shards;
@@ -70,7 +79,47 @@ struct MetricsPage::Totals {
   size_t at_min_isr = 0;
   size_t reassigning = 0;
   size_t producers = 0;
+
+ private:
+  void add(const BrokerSample& sample, const ReplicaSample& replica);
+  void add_to_topic(const std::string& topic, const PartitionCounters& counted) {
+    if (by_topic.size() < topics_max || by_topic.contains(topic)) by_topic[topic].add(counted);
+  }
+
+  size_t topics_max;
+  std::set<std::string> topics_here;
 };
+
+MetricsPage::Totals::Totals(const MetricsInput& in, const BrokerSample& sample) : topics_max(in.partitions_max) {
+  for (const ShardSample& shard : sample.shards) {
+    offline += shard.unusable;
+    all.add(shard.partitions.retired_in_all);
+    shards.commit_latency.merge(shard.partitions.commit_latency);
+    shards.sync_latency.merge(shard.partitions.sync_latency);
+    shards.failover.merge(shard.partitions.failover);
+    shards.unclean_recoveries += shard.partitions.unclean_recoveries;
+    for (const auto& [topic, counted] : shard.partitions.retired) add_to_topic(topic, counted);
+    for (const ReplicaSample& replica : shard.replicas) add(sample, replica);
+  }
+}
+
+void MetricsPage::Totals::add(const BrokerSample& sample, const ReplicaSample& replica) {
+  ++replicas;
+  topics_here.insert(replica.facts.topic);
+  if (replica.offline) ++offline;
+  producers += replica.facts.producers;
+  all.add(replica.counters);
+  add_to_topic(replica.facts.topic, replica.counters);
+  if (!replica.facts.is_leader) return;
+  ++leaders;
+  if (sample.image->is_kept(replica.facts.topic_id)) return;  // no alarm is about one that is deleted
+  const IsrStanding standing = standing_of(sample, replica);
+  if (standing.in_sync < standing.replicas) ++under_replicated;
+  if (standing.in_sync < standing.min_isr) ++under_min_isr;
+  if (standing.in_sync == standing.min_isr) ++at_min_isr;
+  const auto* state = sample.image->partition(replica.facts.topic_id, replica.facts.partition);
+  if (state != nullptr && !(state->adding.empty() && state->removing.empty())) ++reassigning;
+}
 
 double Pace::of(double count, common::Instant now) {
   constexpr std::chrono::seconds window_min{1};
@@ -199,37 +248,49 @@ common::Histogram MetricsPage::recent(const std::string& name, const common::His
   return all.since(window.older);
 }
 
-void MetricsPage::requests(MetricsText& out, const BrokerSample& sample) {
-  std::map<int16_t, api::ApiMetrics> by_key;
+namespace {
+
+using RequestMetrics = std::map<int16_t, api::ApiMetrics>;  // by key, of all shards; of what was asked for at all
+
+RequestMetrics requests_of(const BrokerSample& sample) {
+  RequestMetrics by_key;
   for (const ShardSample& shard : sample.shards) {
     for (size_t key = 0; key < shard.requests.size(); ++key) {
       if (shard.requests[key].time.count() > 0) by_key[static_cast<int16_t>(key)].merge(shard.requests[key]);
     }
   }
-  // Kafka's beans call a consumer's fetch by another name than the API.
-  const auto name_of = [](int16_t key) {
-    const api::ApiHandler* handler = api::find_api(key);
-    const std::string name = handler != nullptr ? handler->name : std::to_string(key);
-    return name == "Fetch" ? std::string("FetchConsumer") : name;
-  };
+  return by_key;
+}
+
+// Kafka's beans call a consumer's fetch by another name than the API.
+std::string request_name(int16_t key) {
+  const api::ApiHandler* handler = api::find_api(key);
+  const std::string name = handler != nullptr ? handler->name : std::to_string(key);
+  return name == "Fetch" ? std::string("FetchConsumer") : name;
+}
+
+void write_request_counts(MetricsText& out, const RequestMetrics& by_key) {
   out.family("kafka_network_requestmetrics_requests_total", "counter", "Requests by API and version.");
   for (const auto& [key, api] : by_key) {
     for (size_t version = 0; version < api.by_version.size(); ++version) {
-      if (api.by_version[version] > 0) {
-        out.sample({{"request", name_of(key)}, {"version", std::to_string(version)}}, number(api.by_version[version]));
-      }
+      if (api.by_version[version] == 0) continue;
+      out.sample({{"request", request_name(key)}, {"version", std::to_string(version)}},
+                 number(api.by_version[version]));
     }
   }
   out.family("kafka_network_requestmetrics_errors_total", "counter",
              "Errors by API, one for each partition or whatever else it is told of; NONE: requests without any.");
   for (const auto& [key, api] : by_key) {
     const uint64_t unanswered = api.faulty + api.closed;
-    out.sample({{"request", name_of(key)}, {"error", "NONE"}},
+    out.sample({{"request", request_name(key)}, {"error", "NONE"}},
                number(api.time.count() - std::min(api.time.count(), unanswered)));
     for (const auto& [code, times] : api.errors) {
-      out.sample({{"request", name_of(key)}, {"error", common::model::to_string(code)}}, number(times));
+      out.sample({{"request", request_name(key)}, {"error", common::model::to_string(code)}}, number(times));
     }
   }
+}
+
+void write_waiting(MetricsText& out, const BrokerSample& sample) {
   api::Waiting waiting;
   for (const ShardSample& shard : sample.shards) waiting.add(shard.waiting);
   out.family("kafka_server_delayedoperationpurgatory_purgatorysize", "gauge",
@@ -240,21 +301,29 @@ void MetricsPage::requests(MetricsText& out, const BrokerSample& sample) {
                                     {"Rebalance", waiting.rebalance}}) {
     out.sample({{"delayedOperation", name}}, number(count));
   }
+}
+
+}  // namespace
+
+void MetricsPage::requests(MetricsText& out, const BrokerSample& sample) {
+  const RequestMetrics by_key = requests_of(sample);
+  write_request_counts(out, by_key);
+  write_waiting(out, sample);
   out.family("kafka_network_requestmetrics_totaltimems", "summary",
              "Time from request to response; quantiles of the last minutes.");
   for (const auto& [key, api] : by_key) {
-    out.summary_ms({{"request", name_of(key)}}, api.time, recent(name_of(key), api.time, sample.taken));
+    out.summary_ms({{"request", request_name(key)}}, api.time, recent(request_name(key), api.time, sample.taken));
   }
   out.family("kafka_network_requestmetrics_requestbytes", "summary", "Sizes of requests; sum and count only.");
   for (const auto& [key, api] : by_key) {
-    out.sum_and_count({{"request", name_of(key)}}, number(api.bytes), number(api.time.count()));
+    out.sum_and_count({{"request", request_name(key)}}, number(api.bytes), number(api.time.count()));
   }
   out.family("naru_request_bytes_total", "counter", "Bytes of requests by API.");
-  for (const auto& [key, api] : by_key) out.sample({{"request", name_of(key)}}, number(api.bytes));
+  for (const auto& [key, api] : by_key) out.sample({{"request", request_name(key)}}, number(api.bytes));
   out.family("naru_request_closed_total", "counter", "Requests that ended their connection instead of being answered.");
-  for (const auto& [key, api] : by_key) out.sample({{"request", name_of(key)}}, number(api.closed));
+  for (const auto& [key, api] : by_key) out.sample({{"request", request_name(key)}}, number(api.closed));
   out.family("naru_request_latency_seconds", "histogram", "The same times as a histogram.");
-  for (const auto& [key, api] : by_key) out.histogram({{"request", name_of(key)}}, api.time);
+  for (const auto& [key, api] : by_key) out.histogram({{"request", request_name(key)}}, api.time);
 }
 
 double MetricsPage::IdleShare::of(const std::vector<common::Duration>& cpu, common::Instant now) {
@@ -314,40 +383,7 @@ std::string MetricsPage::render(const MetricsInput& in) {
   write_process(out, in);
   if (in.broker == nullptr) return out.take();
   const BrokerSample& sample = *in.broker;
-
-  Totals totals;
-  std::set<std::string> topics_here;
-  for (const ShardSample& shard : sample.shards) {
-    totals.offline += shard.unusable;
-    totals.all.add(shard.partitions.retired_in_all);
-    totals.shards.commit_latency.merge(shard.partitions.commit_latency);
-    totals.shards.sync_latency.merge(shard.partitions.sync_latency);
-    totals.shards.failover.merge(shard.partitions.failover);
-    totals.shards.unclean_recoveries += shard.partitions.unclean_recoveries;
-    for (const auto& [topic, counted] : shard.partitions.retired) {
-      if (totals.by_topic.size() < in.partitions_max || totals.by_topic.contains(topic))
-        totals.by_topic[topic].add(counted);
-    }
-    for (const ReplicaSample& replica : shard.replicas) {
-      ++totals.replicas;
-      topics_here.insert(replica.facts.topic);
-      if (replica.offline) ++totals.offline;
-      totals.producers += replica.facts.producers;
-      totals.all.add(replica.counters);
-      const std::string& topic = replica.facts.topic;
-      if (totals.by_topic.size() < in.partitions_max || totals.by_topic.contains(topic))
-        totals.by_topic[topic].add(replica.counters);
-      if (!replica.facts.is_leader) continue;
-      ++totals.leaders;
-      if (sample.image->is_kept(replica.facts.topic_id)) continue;  // no alarm is about one that is deleted
-      const IsrStanding standing = standing_of(sample, replica);
-      if (standing.in_sync < standing.replicas) ++totals.under_replicated;
-      if (standing.in_sync < standing.min_isr) ++totals.under_min_isr;
-      if (standing.in_sync == standing.min_isr) ++totals.at_min_isr;
-      const auto* state = sample.image->partition(replica.facts.topic_id, replica.facts.partition);
-      if (state != nullptr && !(state->adding.empty() && state->removing.empty())) ++totals.reassigning;
-    }
-  }
+  const Totals totals(in, sample);
   broker_totals(out, totals, sample.taken);
   requests(out, sample);
   idle(out, sample);
@@ -362,10 +398,7 @@ std::string MetricsPage::render(const MetricsInput& in) {
   const size_t groups_left_out = write_groups(out, sample, in.lags, in.partitions_max);
   out.family("naru_metrics_left_out", "gauge",
              "Topics, partitions and group offsets beyond naru.metrics.partitions.max.");
-  // Topics that had replicas here once are counted and named, too: they fill no gap of those that have.
-  out.sample({{"kind", "topic"}}, number(std::ranges::count_if(topics_here, [&](const std::string& topic) {
-               return !totals.by_topic.contains(topic);
-             })));
+  out.sample({{"kind", "topic"}}, number(totals.topics_left_out()));
   out.sample({{"kind", "partition"}}, number(left_out));
   out.sample({{"kind", "group_partition"}}, number(groups_left_out));
   return out.take();

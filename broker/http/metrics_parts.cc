@@ -1,6 +1,8 @@
 #include "broker/http/metrics_parts.h"
 
 #include <algorithm>
+#include <map>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -293,10 +295,8 @@ void write_sums(MetricsText& out, const std::vector<GroupLag>& lags, size_t most
   }
 }
 
-}  // namespace
-
-size_t write_groups(MetricsText& out, const BrokerSample& sample, const std::vector<GroupLag>* lags,
-                    size_t partitions_max) {
+// How many groups there are, by state, and what they have committed.
+void write_group_counts(MetricsText& out, const BrokerSample& sample) {
   std::map<std::string, size_t> by_state;
   size_t offsets = 0;
   for (const group::GroupSurvey& group : sample.groups) {
@@ -318,6 +318,9 @@ size_t write_groups(MetricsText& out, const BrokerSample& sample, const std::vec
   out.sample(number(offsets));
   out.family("kafka_server_group_coordinator_metrics_group_count", "gauge", "Groups by state.");
   for (const auto& [state, groups] : by_state) out.sample({{"protocol", "classic"}, {"state", state}}, number(groups));
+}
+
+void write_group_loads(MetricsText& out, const BrokerSample& sample) {
   common::Duration longest{0}, sum{0};
   for (const common::Duration took : sample.group_load_times) {
     longest = std::max(longest, took);
@@ -330,17 +333,13 @@ size_t write_groups(MetricsText& out, const BrokerSample& sample, const std::vec
   out.sample(ms(longest));
   out.family("kafka_server_group_coordinator_metrics_partition_load_time_avg", "gauge", "The same, on average.");
   out.sample(ms(sum) / loads);
-  out.family("kafka_consumergroup_members", "gauge", "Members of the group; said by its coordinator.");
-  size_t named = 0;
-  for (const group::GroupSurvey& group : sample.groups) {
-    if (named++ < partitions_max) out.sample({{"consumergroup", group.group}}, number(group.members));
-  }
-  if (lags == nullptr) return 0;
-  std::vector<GroupLag> some(lags->begin(),
-                             lags->begin() + static_cast<std::ptrdiff_t>(std::min(lags->size(), partitions_max)));
-  const auto each_lag = [&](const char* name, const char* help, auto value) {
+}
+
+// Of each partition with a lag.
+void write_lags(MetricsText& out, std::span<const GroupLag> lags) {
+  const auto each = [&](const char* name, const char* help, auto value) {
     out.family(name, "gauge", help);
-    for (const GroupLag& lag : some) {
+    for (const GroupLag& lag : lags) {
       if (const std::optional<double> v = value(lag)) {
         out.sample({{"consumergroup", lag.group},
                     {"topic", lag.partition.topic},
@@ -350,12 +349,28 @@ size_t write_groups(MetricsText& out, const BrokerSample& sample, const std::vec
     }
   };
   using Value = std::optional<double>;
-  each_lag("kafka_consumergroup_current_offset", "Committed offset.",
-           [](const GroupLag& l) -> Value { return number(l.committed.value); });
-  each_lag("kafka_consumergroup_lag", "Records between the committed offset and the end.",
-           [](const GroupLag& l) -> Value { return l.records ? Value(number(*l.records)) : Value(); });
-  each_lag("naru_consumergroup_lag_seconds", "Age of the oldest record that the group has not read.",
-           [](const GroupLag& l) -> Value { return l.seconds; });
+  each("kafka_consumergroup_current_offset", "Committed offset.",
+       [](const GroupLag& l) -> Value { return number(l.committed.value); });
+  each("kafka_consumergroup_lag", "Records between the committed offset and the end.",
+       [](const GroupLag& l) -> Value { return l.records ? Value(number(*l.records)) : Value(); });
+  each("naru_consumergroup_lag_seconds", "Age of the oldest record that the group has not read.",
+       [](const GroupLag& l) -> Value { return l.seconds; });
+}
+
+}  // namespace
+
+size_t write_groups(MetricsText& out, const BrokerSample& sample, const std::vector<GroupLag>* lags,
+                    size_t partitions_max) {
+  write_group_counts(out, sample);
+  write_group_loads(out, sample);
+  out.family("kafka_consumergroup_members", "gauge", "Members of the group; said by its coordinator.");
+  size_t named = 0;
+  for (const group::GroupSurvey& group : sample.groups) {
+    if (named++ < partitions_max) out.sample({{"consumergroup", group.group}}, number(group.members));
+  }
+  if (lags == nullptr) return 0;
+  const std::span some(lags->data(), std::min(lags->size(), partitions_max));
+  write_lags(out, some);
   write_sums(out, *lags, partitions_max, "kafka_consumergroup_current_offset_sum", "Committed offsets summed.", false);
   write_sums(out, *lags, partitions_max, "kafka_consumergroup_lag_sum", "Lag summed, as far as it is known.", true);
   return lags->size() - some.size();

@@ -105,6 +105,48 @@ void MetricsPage::controller_queue(MetricsText& out, const BrokerSample& sample)
         "Those answered before all that they concern had applied them.", number(measures.timed_out));
 }
 
+namespace {
+
+void write_brokers(MetricsText& out, const metadata::MetadataImage& image, size_t active) {
+  out.family("kafka_brokers", "gauge", "Brokers in the cluster; said by the active controller.");
+  out.sample(number(active));
+  out.family("kafka_broker_info", "gauge", "One per broker; said by the active controller.");
+  for (const auto& [id, broker] : image.brokers()) {
+    std::string address;
+    if (!broker->listeners.empty()) {
+      // Where nothing is advertised, each client is told what it can reach; here, where the other brokers reach it.
+      const metadata::Listener& listener = broker->listeners.front();
+      address = common::model::address_text(listener.host.empty() ? broker->cluster_endpoint.host : listener.host,
+                                            listener.port);
+    }
+    out.sample({{"id", fmt::to_string(id.value)}, {"address", address}}, 1);
+  }
+}
+
+void write_quorum(MetricsText& out, const controller::raft::QuorumStatus& quorum) {
+  const auto gauge = [&](const std::string& name, const char* help, double value) {
+    out.family(name, "gauge", help);
+    out.sample(value);
+  };
+  gauge("kafka_controller_kafkacontroller_lastcommittedrecordoffset", "Last committed entry of the metadata log.",
+        number(quorum.committed.value) - 1);
+  const double leader = quorum.leader ? number(quorum.leader->value) : -1;
+  for (const char* style : {"raft_metrics", "raftmetrics"}) {  // two exporters spell it in two ways
+    gauge(fmt::format("kafka_server_{}_current_leader", style), "Leader of the metadata quorum, -1: unknown.", leader);
+    gauge(fmt::format("kafka_server_{}_current_epoch", style), "Term of the metadata quorum.",
+          number(quorum.term.value));
+    gauge(fmt::format("kafka_server_{}_high_watermark", style), "Committed end of the metadata log.",
+          number(quorum.committed.value));
+    gauge(fmt::format("kafka_server_{}_log_end_offset", style), "End of the metadata log.",
+          number(quorum.log_end.value));
+    out.family(fmt::format("kafka_server_{}_current_state", style), "gauge", "1 with the state as a label.");
+    out.sample({{"state", controller::raft::to_string(quorum.role)}}, 1);
+  }
+  gauge("naru_quorum_voters", "Members of the metadata quorum.", number(quorum.voters.size()));
+}
+
+}  // namespace
+
 void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSample& sample) {
   const bool active = sample.quorum && sample.quorum->role == controller::raft::Role::leader;
   const ClusterCounts counts = active ? count(*sample.image) : ClusterCounts{};
@@ -128,20 +170,7 @@ void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSamp
   gauge("naru_slow_brokers",
         "Brokers whose writes take far longer than their peers', for as long; on the active controller.",
         active ? number(sample.controller.slow_brokers) : 0);
-  if (active) {
-    gauge("kafka_brokers", "Brokers in the cluster; said by the active controller.", number(counts.active));
-    out.family("kafka_broker_info", "gauge", "One per broker; said by the active controller.");
-    for (const auto& [id, broker] : sample.image->brokers()) {
-      std::string address;
-      if (!broker->listeners.empty()) {
-        // Where nothing is advertised, each client is told what it can reach; here, where the other brokers reach it.
-        const metadata::Listener& listener = broker->listeners.front();
-        address = common::model::address_text(listener.host.empty() ? broker->cluster_endpoint.host : listener.host,
-                                              listener.port);
-      }
-      out.sample({{"id", fmt::to_string(id.value)}, {"address", address}}, 1);
-    }
-  }
+  if (active) write_brokers(out, *sample.image, counts.active);
   const double applied = sample.image->offset() ? number(sample.image->offset()->value) : -1;
   gauge("kafka_server_broker_metadata_metrics_last_applied_record_offset", "Metadata that this broker has applied.",
         applied);
@@ -162,24 +191,7 @@ void write_controller(MetricsText& out, const MetricsInput& in, const BrokerSamp
   const auto* version = sample.image->features().find("metadata.version");
   gauge("kafka_server_metadataloader_currentmetadataversion", "Finalized level of metadata.version.",
         version != nullptr ? number(*version) : 0);
-  if (!sample.quorum) return;
-  const auto& quorum = *sample.quorum;
-  gauge("kafka_controller_kafkacontroller_lastcommittedrecordoffset", "Last committed entry of the metadata log.",
-        number(quorum.committed.value) - 1);
-  const double leader = quorum.leader ? number(quorum.leader->value) : -1;
-  for (const char* style : {"raft_metrics", "raftmetrics"}) {  // two exporters spell it in two ways
-    gauge(fmt::format("kafka_server_{}_current_leader", style).c_str(), "Leader of the metadata quorum, -1: unknown.",
-          leader);
-    gauge(fmt::format("kafka_server_{}_current_epoch", style).c_str(), "Term of the metadata quorum.",
-          number(quorum.term.value));
-    gauge(fmt::format("kafka_server_{}_high_watermark", style).c_str(), "Committed end of the metadata log.",
-          number(quorum.committed.value));
-    gauge(fmt::format("kafka_server_{}_log_end_offset", style).c_str(), "End of the metadata log.",
-          number(quorum.log_end.value));
-    out.family(fmt::format("kafka_server_{}_current_state", style), "gauge", "1 with the state as a label.");
-    out.sample({{"state", controller::raft::to_string(quorum.role)}}, 1);
-  }
-  gauge("naru_quorum_voters", "Members of the metadata quorum.", number(quorum.voters.size()));
+  if (sample.quorum) write_quorum(out, *sample.quorum);
 }
 
 }  // namespace broker::http

@@ -1,4 +1,4 @@
-// Prometheus' text format (version 0.0.4), written family by family. Pure.
+// Prometheus' text format (version 0.0.4), written family by family. Pure; thread-compatible.
 #pragma once
 #include <cstdint>
 #include <initializer_list>

@@ -3,6 +3,8 @@
 // Why it exists: frames arrive whole, so on a slow link one that is under way looks like silence. A stream that is ended
 // for it would begin the same frame again, for ever. So every silence doubles the patience, and a time without one
 // restores it. Failover does not wait for it: sessions with the controller see who is gone.
+//
+// Pure; thread-compatible, lives with its stream.
 #pragma once
 #include <algorithm>
 

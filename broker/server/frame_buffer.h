@@ -3,6 +3,7 @@
 // of Kafka's default batch has all its room at once; a larger one is moved a few times, unless its connection has shown
 // that it sends such.
 // No memory is an answer and no exception: it costs a client its connection, not everybody the broker.
+// Thread-compatible, lives with its connection.
 #pragma once
 #include <algorithm>
 #include <cstddef>

@@ -291,6 +291,14 @@ class Bench {
     return BenchTopic{command_.topic, static_cast<int>(topics->front().partitions.size())};
   }
 
+  // A topic of bench's own is gone by the time that somebody reads this.
+  [[nodiscard]] Problem too_late(std::string_view what) const {
+    return {.exit = Exit::unreachable,
+            .message = fmt::format("{} within {} (--timeout)", what, duration_text(command_.shared.timeout)),
+            .next_step = command_.topic.empty() ? std::string("`naru health` says what is wrong with the cluster")
+                                                : fmt::format("`naru why consume {}` says why", command_.topic)};
+  }
+
   Exit conclude(std::string_view verb, const Figures& figures, rd_kafka_resp_err_t error, bool interrupted) const {
     print_out(command_.shared.format == Format::json ? json_of(figures) : text_of(verb, figures));
     if (figures.failed > 0) {
@@ -328,7 +336,7 @@ class Bench {
     while (figures.records < static_cast<uint64_t>(command_.count) && !receiver.is_at_end()) {
       const auto size = receiver.receive(poll_ms);
       if (!size && steady_clock::now() - last > command_.shared.timeout)
-        return report({Exit::unreachable, "nothing came in time", "`naru why consume TOPIC` says why"});
+        return report(too_late("nothing came"));
       if (size) {
         last = steady_clock::now();
         if (figures.records == 0) begun = last;  // connections stand
@@ -359,7 +367,7 @@ class Bench {
       (void)receiver.receive(poll_ms);
       if (interruption.wait(milliseconds(0))) return Exit::interrupted;
       if (steady_clock::now() > patience)
-        return report({Exit::unreachable, "the reader did not get ready in time", {}});
+        return report(too_late("the reader did not get ready"));
     }
     Figures figures;
     Progress progress(command_, "back");
@@ -376,7 +384,7 @@ class Bench {
         if (!size) interruption.wait(milliseconds(0));
       }
       if (!size && interruption.count() == 0)
-        return report({Exit::unreachable, fmt::format("record {} did not come back in time", i + 1), {}});
+        return report(too_late(fmt::format("record {} did not come back", i + 1)));
       if (!size) break;
       if (i < 0) {
         begun = steady_clock::now();

@@ -129,9 +129,17 @@ class Drill {
     return {};
   }
 
-  // Whatever happened: what was harmed is not left so.
+  // Whatever happened: what was harmed is not left so; where that cannot be helped, it is said.
   void make_good() {
-    if (harmed_) (void)heal(*std::exchange(harmed_, std::nullopt));
+    if (!harmed_) return;
+    const size_t i = *std::exchange(harmed_, std::nullopt);
+    if (const Outcome<void> done = heal(i); !done) {
+      report({.exit = done.error().exit,
+              .message = fmt::format("broker {} may still be harmed ({}): {}", victims_[i].id, command_.harm,
+                                     done.error().message),
+              .next_step = done.error().next_step.empty() ? "undo it by hand; `naru status` says how the broker is"
+                                                          : done.error().next_step});
+    }
   }
 
  private:
@@ -291,6 +299,9 @@ class Drill {
     if (command_.harm == "fill-disk") {
       std::error_code error;
       std::filesystem::remove(ballast_, error);
+      if (error)
+        return problem(Exit::refused, fmt::format("{} cannot be removed: {}", ballast_, error.message()),
+                       "remove it: it fills the disk");
       return {};
     }
     if (command_.harm == "pause") return processes_[i].signal(SIGCONT);

@@ -48,6 +48,7 @@ struct HistoryError {
 };
 
 // Parses line by line into a checker. Whatever the bytes are, it costs time and memory in proportion to their number.
+// Thread-compatible, as the checker is.
 class HistoryReader {
  public:
   HistoryReader();

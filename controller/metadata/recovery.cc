@@ -96,52 +96,56 @@ bool LongestLogRecovery::is_without(BrokerId broker, BrokerEpoch epoch, const To
   return answer->second.end.never_in_sync && !mutant<"R46-takes-a-new-copy-for-the-one-that-is-gone">();
 }
 
+LongestLogRecovery::Heard LongestLogRecovery::heard_of(const TopicIdPartition& partition, Pending& pending,
+                                                       const MetadataImage& image, const IsOffline& is_offline,
+                                                       const ControllerOptions& options, Instant now) const {
+  Heard heard;
+  if (!pending.looked_at) pending.looked_at = now;
+  const bool may_still_come = now - *pending.looked_at < options.detector.session_timeout;
+  for (const BrokerId candidate : pending.candidates) {
+    const auto answer = pending.answers.find(candidate);
+    const BrokerImage* broker = image.broker(candidate);
+    if (answer != pending.answers.end() && (broker == nullptr || broker->epoch != answer->second.broker_epoch)) {
+      pending.answers.erase(answer);  // of a former life: its log may have changed since
+      heard.complete = false;
+    } else if (broker == nullptr) {
+      ++heard.offline;  // unregistered: whoever did that knows that it does not come back
+    } else if (is_without(candidate, broker->epoch, partition)) {
+      ++heard.offline;  // what it has now was never counted on, however long it is
+    } else if (is_offline(candidate, partition)) {
+      ++heard.offline;
+      if (answer != pending.answers.end()) {
+        heard.out_of_reach.emplace_back(candidate, answer->second.end);
+      } else if (is_active(*broker) || may_still_come) {
+        heard.complete = false;  // it can still say where its copy ended
+      }
+    } else if (answer == pending.answers.end() || !is_active(*broker)) {
+      heard.complete = false;
+    } else {
+      heard.online.emplace_back(candidate, answer->second.end);
+    }
+  }
+  return heard;
+}
+
 void LongestLogRecovery::elect(Draft& draft, const IsOffline& is_offline, const ControllerOptions& options,
                                Instant now) {
   for (auto& [partition, pending] : pending_) {
     const MetadataImage before = draft.image();
     const PartitionState* state = before.partition(partition.topic_id, partition.partition);
     if (state == nullptr || !needs_recovery(*state) || state->leader_epoch != pending.leader_epoch) continue;
-    std::vector<std::pair<BrokerId, LogEnd>> online;
-    std::vector<std::pair<BrokerId, LogEnd>> out_of_reach;  // offline, and it is known where they end
-    bool complete = true;
-    size_t offline = 0;
-    if (!pending.looked_at) pending.looked_at = now;
-    const bool may_still_come = now - *pending.looked_at < options.detector.session_timeout;
-    for (const BrokerId candidate : pending.candidates) {
-      const auto answer = pending.answers.find(candidate);
-      const BrokerImage* broker = before.broker(candidate);
-      if (answer != pending.answers.end() && (broker == nullptr || broker->epoch != answer->second.broker_epoch)) {
-        pending.answers.erase(answer);  // of a former life: its log may have changed since
-        complete = false;
-      } else if (broker == nullptr) {
-        ++offline;  // unregistered: whoever did that knows that it does not come back
-      } else if (is_without(candidate, broker->epoch, partition)) {
-        ++offline;  // what it has now was never counted on, however long it is
-      } else if (is_offline(candidate, partition)) {
-        ++offline;
-        if (answer != pending.answers.end()) {
-          out_of_reach.emplace_back(candidate, answer->second.end);
-        } else if (is_active(*broker) || may_still_come) {
-          complete = false;  // it can still say where its copy ended
-        }
-      } else if (answer == pending.answers.end() || !is_active(*broker)) {
-        complete = false;
-      } else {
-        online.emplace_back(candidate, answer->second.end);
-      }
-    }
-    const std::optional<BrokerId> best = longest(online);
-    if ((!complete && !mutant<"R46-does-not-wait-for-all">()) || !best) continue;
+    const Heard heard = heard_of(partition, pending, before, is_offline, options, now);
+    const std::optional<BrokerId> best = longest(heard.online);
+    if ((!heard.complete && !mutant<"R46-does-not-wait-for-all">()) || !best) continue;
     // What it knows may come back with its directory; without it, it would be cut off for good.
-    std::vector<std::pair<BrokerId, LogEnd>> all = online;
-    all.insert(all.end(), out_of_reach.begin(), out_of_reach.end());
+    std::vector<std::pair<BrokerId, LogEnd>> all = heard.online;
+    all.insert(all.end(), heard.out_of_reach.begin(), heard.out_of_reach.end());
     if (longest(all) != best && !mutant<"R46-does-without-a-longer-one-that-is-offline">()) continue;
     const TopicImage& topic = *before.topic_by_id(partition.topic_id);
     // No more can have been promised than there were replicas (R48).
     const size_t copies = std::min(min_isr(before, topic.name, options), original_replicas(*state).size());
     const size_t losses_max = std::max<size_t>(copies, 1) - 1;
-    if (offline > losses_max && !mutant<"R46-does-without-any-that-is-offline">()) continue;
+    if (heard.offline > losses_max && !mutant<"R46-does-without-any-that-is-offline">()) continue;
     PartitionPlan plan;
     plan.recovered_leader = best;
     for (const BrokerId candidate : pending.candidates) {

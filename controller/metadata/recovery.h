@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "controller/metadata/draft.h"
@@ -49,7 +50,17 @@ class LongestLogRecovery {
     std::map<BrokerId, Answer> answers;
     std::optional<Instant> looked_at;  // first
   };
+  // What is known of a partition's candidates at a moment.
+  struct Heard {
+    std::vector<std::pair<BrokerId, LogEnd>> online;
+    std::vector<std::pair<BrokerId, LogEnd>> out_of_reach;  // offline, and it is known where they end
+    size_t offline = 0;                                     // with those of which nothing is known
+    bool complete = true;                                   // nobody is waited for
+  };
   void consider(const MetadataImage& image, const TopicIdPartition& partition, const PartitionState* state);
+  // Forgets answers of former lives.
+  Heard heard_of(const TopicIdPartition& partition, Pending& pending, const MetadataImage& image,
+                 const IsOffline& is_offline, const ControllerOptions& options, Instant now) const;
 
   std::map<TopicIdPartition, Pending> pending_;
 };

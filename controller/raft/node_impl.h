@@ -1,5 +1,5 @@
 // Inside of Node: the rules, over the parts that own the state. node_core.cc has what every role shares, and
-// node_election.cc, node_follower.cc and node_leader.cc the roles. Private to this folder.
+// node_election.cc, node_follower.cc and node_leader.cc the roles. Private to this folder. Thread-compatible, as Node.
 #pragma once
 #include "controller/raft/ballot.h"
 #include "controller/raft/durability.h"

@@ -26,7 +26,7 @@ import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from naru_cluster import TOP, Broker, Cluster, Failed, _die_with_parent, clean_environment, last_lines, wait_until  # noqa: E402
+from naru_cluster import TOP, Broker, Cluster, Failed, clean_environment, die_with_parent, last_lines  # noqa: E402
 
 VERSION = os.environ.get("APACHE_KAFKA_VERSION", "4.4.0")
 
@@ -124,7 +124,7 @@ class KafkaBroker(Broker):
         return subprocess.Popen(
             java_command("kafka.tools.StorageTool", "format", "-t", self.cluster.cluster_id, "-c", self.dir / "server.properties",
                          version=self.cluster.version),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=_die_with_parent)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=die_with_parent)
 
     def start(self):
         if self.running:
@@ -136,7 +136,7 @@ class KafkaBroker(Broker):
                 [*(self.cluster.enter if self.enter is None else self.enter),
                  *java_command("kafka.Kafka", self.dir / "server.properties", version=self.cluster.version, jvm=self.cluster.jvm, log="broker")],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.dir,
-                preexec_fn=_die_with_parent, env=clean_environment() | self.environment)
+                preexec_fn=die_with_parent, env=clean_environment() | self.environment)
         return self
 
 

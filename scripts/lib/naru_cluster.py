@@ -77,7 +77,8 @@ def said_while_it_lasts(what, every=10.0):
         teller.join()
 
 
-def _die_with_parent():
+def die_with_parent():
+    """For Popen's preexec_fn: the kernel ends the process when whoever started it ends, however that was."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -155,7 +156,7 @@ class Broker:
             self.process = subprocess.Popen(
                 [*(self.cluster.enter if self.enter is None else self.enter), self.cluster.naru_path, "start", "-c", str(self.dir / "server.properties")],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                preexec_fn=_die_with_parent, env=clean_environment() | self.environment)
+                preexec_fn=die_with_parent, env=clean_environment() | self.environment)
         return self
 
     def signal(self, number):
@@ -364,7 +365,7 @@ class Workload:
         self.rate = rate
         self.errors = tempfile.TemporaryFile(mode="w+")
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, bufsize=0,
-                                        preexec_fn=_die_with_parent, env=clean_environment(), start_new_session=True)
+                                        preexec_fn=die_with_parent, env=clean_environment(), start_new_session=True)
         self.buffer = b""
         self.progress = {"sent": 0, "acknowledged": 0, "polled": 0, "silent_ms": 0.0, "least": 0}
         self._wait_for("ready", 60.0)

@@ -22,7 +22,7 @@ import time
 import harness
 from hosts import Hosts
 from means import missing
-from naru_cluster import Failed, Workload, _die_with_parent, clean_environment, wait_until
+from naru_cluster import Failed, Workload, clean_environment, die_with_parent, wait_until
 
 KINDS = {  # kind: (what, target median / worst in ms)
     "follower": ("kill -9 of a follower", (None, None)),
@@ -177,7 +177,7 @@ class Series:
             while time.monotonic() < began + 60:
                 clients.append(subprocess.Popen(
                     [*self.cluster.enter, self.cluster.naru_path, "produce", topic, "-q", "--timeout", "20s", "-b", survivors],
-                    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent, env=clean_environment()))
+                    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent, env=clean_environment()))
                 clients[-1].stdin.write(b"fresh\n")
                 clients[-1].stdin.close()
                 until = time.monotonic() + 0.2

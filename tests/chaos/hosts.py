@@ -132,7 +132,3 @@ class Hosts:
                 self._count(i)
                 self.rules[i] = []
                 sh(*self.inside(i), "iptables", "-w", "-F", "CHAOS")
-
-    def kill_connections(self, i):
-        """Every established connection of host i is reset by the kernel, where ss -K works. Returns how many."""
-        return len([l for l in sh(*self.inside(i), "ss", "-K", "-tnH", "state", "established", check=False).splitlines() if l.strip()])

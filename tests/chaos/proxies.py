@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from means import HERE
-from naru_cluster import Failed, _die_with_parent
+from naru_cluster import Failed, die_with_parent
 
 
 class Proxy:
@@ -15,7 +15,7 @@ class Proxy:
         self.port = Proxy.next_port = Proxy.next_port + 1
         self.process = subprocess.Popen([*hosts.inside(host), sys.executable, str(HERE / "proxy.py"), str(self.port)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(run.dir / f"proxy-{self.port}.log", "wb"),
-                                        text=True, preexec_fn=_die_with_parent, start_new_session=True)
+                                        text=True, preexec_fn=die_with_parent, start_new_session=True)
         run.undo.callback(self.close)
         self._answer()
 

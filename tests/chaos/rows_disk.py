@@ -2,14 +2,13 @@
 import errno
 import shutil
 import subprocess
-import time
 
 import disks
 from harness import Invalid, scenario
-from naru_cluster import Failed, last_lines, wait_until
+from naru_cluster import last_lines, wait_until
 from rows_signals import laid_out, layout
 from shim import ALLOCATE, READ, SYNC, WRITE, Shim
-from views import described, epochs, living, lines, others
+from views import described, lines, others
 
 SMALL = {"log.flush.scheduler.interval.ms": 200, "naru.disk.reserve.percent": 5}
 

@@ -95,9 +95,5 @@ def sync_request(group, generation, member, assignments=()):
     return body
 
 
-def heartbeat_request(group, generation, member):
-    return header(12, 1) + string(group) + struct.pack(">i", generation) + string(member)
-
-
 def leave_request(group, member):
     return header(13, 1) + string(group) + string(member)

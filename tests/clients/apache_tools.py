@@ -8,8 +8,7 @@ import tempfile
 import time
 
 import apache_kafka
-from naru_cluster import Failed, _die_with_parent
-from toolchains import Skipped
+from naru_cluster import Failed, Skipped, die_with_parent
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -63,7 +62,7 @@ class KafkaTools:
         self.process = subprocess.Popen(
             ["java", "-Xmx256M", "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile={jars.parent}/tool.properties", "-cp", f"{jars}/*",
              str(HERE / "java" / "tools" / "KafkaTools.java")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, preexec_fn=_die_with_parent)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, preexec_fn=die_with_parent)
         self.buffer = b""
 
     def __enter__(self):

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 
-from naru_cluster import Cluster, Failed, _die_with_parent, clean_environment, last_lines
+from naru_cluster import Cluster, Failed, clean_environment, die_with_parent, last_lines
 from support import equal, true
 
 
@@ -32,7 +32,7 @@ class Program:
         self.changed = threading.Condition()
         self.ended = 0
         self.process = subprocess.Popen(self.words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                        cwd=cwd, env=clean_environment(), preexec_fn=_die_with_parent, start_new_session=True)
+                                        cwd=cwd, env=clean_environment(), preexec_fn=die_with_parent, start_new_session=True)
         for stream, into in ((self.process.stdout, self.lines), (self.process.stderr, self.errors)):
             threading.Thread(target=self._collect, args=(stream, into), daemon=True).start()
 

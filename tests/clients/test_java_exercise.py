@@ -9,10 +9,10 @@ import re
 import signal
 
 from hosts import EXERCISE, Hosts, Unavailable
-from naru_cluster import Cluster, Failed, wait_until
+from naru_cluster import Cluster, Failed, Skipped, wait_until
 from programs import Program, no_warnings, run_program
 from support import equal, true
-from toolchains import JAVA_2_8, JAVA_3_9, JAVA_NEWEST, Skipped, java_classes
+from toolchains import JAVA_2_8, JAVA_3_9, JAVA_NEWEST, java_classes
 
 BOOTSTRAP = ",".join(f"{name}:9092" for name in EXERCISE)  # what the programs use if they are not told otherwise
 MESSAGE = "Apache Kafka is a distributed streaming platform - "

@@ -11,8 +11,7 @@ import tempfile
 
 from apache_kafka import java_command
 from apache_tools import KafkaTools
-from naru_cluster import Cluster, clean_environment, naru_binary, wait_until
-from toolchains import Skipped
+from naru_cluster import Cluster, Failed, Skipped, clean_environment, naru_binary, wait_until
 
 TOOLS = {
     "kafka-topics": "org.apache.kafka.tools.TopicCommand",
@@ -66,9 +65,8 @@ class Tools:
             return java.returncode == own.returncode and form(java.stdout) == form(own.stdout)
         try:
             return wait_until(equal, f"equal output of {tool}", 60)
-        except Exception:
-            raise AssertionError("\n".join(seen)) from None
-
+        except Failed:
+            raise Failed("\n".join(seen)) from None
 
     def refused_alike(self, tool, *words):
         """Equal exit code, standard output, and first line on standard error (Java's lists of options are in any order)."""

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 
-from naru_cluster import Failed
+from naru_cluster import Failed, Skipped
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = HERE.parents[1] / "build" / "clients"
@@ -22,10 +22,6 @@ DEBIAN_PYTHON = "/usr/bin/python3"  # the interpreter that python3-confluent-kaf
 JAVA_2_8 = "2.8.2"
 JAVA_3_9 = "3.9.2"
 JAVA_NEWEST = "4.4.0"
-
-
-class Skipped(Exception):
-    """A client that cannot run here, and what it would need."""
 
 
 def need(program, called, what):

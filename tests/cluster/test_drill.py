@@ -125,6 +125,16 @@ def test_a_drill_whose_terminal_closes_makes_good():
             cluster[2].signal(signal.SIGCONT)
 
 
+def test_what_a_drill_cannot_undo_is_said():
+    with Cluster(3) as cluster:
+        cluster.start()
+        done = cluster.run("drill", "partition", "--broker", 2, "--yes", "--quiet-time", "100ms", "--for", SHORT, "--rate", 100,
+                           "--harm-with", "exit 3", "--heal-with", "exit 4", timeout=240.0)
+        equal(done.returncode, 1, f"exit code: {done.stderr}")
+        for words in ("`exit 3` ended with 3", "broker 2 may still be harmed (partition): `exit 4` ended with 4", "undo it by hand"):
+            true(words in done.stderr, f"{words!r} in: {done.stderr}")
+
+
 def begin_drill(cluster, *words, **options):
     return subprocess.Popen([naru_binary(), "drill", *words, "--rate", "100", "-b", cluster.bootstrap], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             text=True, env=clean_environment(), **options)

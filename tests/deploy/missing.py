@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 
+from naru_cluster import Skipped
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
 
-class Missing(Exception):
+class Missing(Skipped):
     """Something that this machine lacks; the test is skipped and the sentence is shown."""
 
 

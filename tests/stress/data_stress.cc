@@ -3,7 +3,6 @@
 // that overtakes another is an OUT_OF_ORDER_SEQUENCE_NUMBER; consumers wait by long poll in fetch sessions and must see
 // each partition dense and each producer in order. For the thread sanitizer.
 #include <atomic>
-#include <filesystem>
 #include <latch>
 
 #include <catch2/catch.hpp>
@@ -19,6 +18,7 @@
 #include "kafka/fetch.h"
 #include "kafka/produce.h"
 #include "proto/kafka/runtime/apis.h"
+#include "support/temporary_directory.h"
 
 namespace {
 
@@ -55,16 +55,6 @@ class DefaultSettings final : public partition::TopicSettingsSource {
 class SilentSender final : public partition::AlterPartitionSender {
  public:
   void send(partition::IsrProposal /*proposal*/, Done /*done*/) override {}
-};
-
-struct TemporaryDirectory {
-  TemporaryDirectory() {
-    std::string name = std::filesystem::temp_directory_path() / "naru-stress-XXXXXX";
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path); }
-  std::string path;
 };
 
 // What one shard has.
@@ -129,7 +119,7 @@ class Cluster {
     done.wait();
   }
   void open_directory() {
-    auto directory = common::log::LogDirectory::open(*shards_[0]->disk, data_.path);
+    auto directory = common::log::LogDirectory::open(*shards_[0]->disk, data_.path());
     REQUIRE(directory.has_value());
     REQUIRE((*directory)->give_identity({"cluster", BrokerId(1), Uuid::from_halves(5, 5)}).has_value());
     partition::DirectoriesOptions options;
@@ -200,7 +190,7 @@ class Cluster {
   }
 
   common::SystemClock clock_;
-  TemporaryDirectory data_;
+  test_support::TemporaryDirectory data_{"stress"};
   common::disk::DiskPool pool_{{}};
   DefaultSettings settings_;
   common::model::SeededRandom random_{99};

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 
 from missing import need_binary
-from naru_cluster import Failed, _die_with_parent, clean_environment, wait_until
+from naru_cluster import Failed, clean_environment, die_with_parent, wait_until
 
 FREE = random.SystemRandom()
 
@@ -55,7 +55,7 @@ class Composed:
             words = [f"KAFKA_LOG_DIRS={place}/data", "KAFKA_NARU_HTTP_PORT=-1"]
             with open(place / "log", "wb") as log:
                 self.processes[name] = subprocess.Popen([str(run), *words], env=clean_environment() | self._variables(name), cwd=place,
-                                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent)
+                                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent)
         return self
 
     def __exit__(self, kind, *_):

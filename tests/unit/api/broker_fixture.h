@@ -10,9 +10,9 @@
 #include <catch2/catch.hpp>
 
 #include "broker/api/handler.h"
+#include "client_frames.h"
 #include "common/config/config.h"
 #include "controller/quorum/controller_client.h"
-#include "proto/kafka/runtime/apis.h"
 
 namespace broker::api::test {
 
@@ -95,23 +95,10 @@ class BrokerFixture {
     return id;
   }
 
-  template <class Request>
-  static Buffer frame_of(const Request& request, int16_t version) {
-    kafka::Writer writer;
-    writer.i16(Request::api_key);
-    writer.i16(version);
-    writer.i32(77);
-    writer.string("test-client", false);
-    if (kafka::request_header_version(Request::api_key, version) == 2) writer.uvarint(0);
-    kafka::encode(writer, request, version);
-    Result<common::model::BufferChain> frame = writer.finish();
-    if (!frame) FAIL(frame.error().message);
-    return frame->flatten();
-  }
   // Sends the request as a frame; the answer's body, after its header was checked.
   template <class Request>
   server::Outcome send(const Request& request, int16_t version) {
-    return send_frame(frame_of(request, version));
+    return send_frame(request_frame(request, version));
   }
   server::Outcome send_frame(Buffer frame) {
     server::InFlight in_flight(*shard_, info, std::move(frame));
@@ -125,14 +112,7 @@ class BrokerFixture {
   }
   template <class Response>
   Response read(const server::Outcome& outcome, int16_t version) {
-    REQUIRE(outcome.kind == server::Outcome::Kind::answer);
-    kafka::Reader reader(outcome.response.flatten());
-    REQUIRE(reader.i32() == 77);
-    if (kafka::response_header_version(Response::api_key, version) == 1) reader.skip_tags();
-    const Result<Response> response = kafka::decode<Response>(reader, version);
-    if (!response) FAIL(response.error().message);
-    REQUIRE(reader.remaining() == 0);
-    return *response;
+    return response_in<Response>(outcome, version);
   }
   template <class Response, class Request>
   Response ask(const Request& request, int16_t version) {
@@ -141,7 +121,7 @@ class BrokerFixture {
   // The same behind others of its connection; `meanwhile` is what happens until those are answered.
   template <class Response, class Request>
   Response ask_behind_others(const Request& request, int16_t version, const std::function<void()>& meanwhile) {
-    server::InFlight in_flight(*shard_, info, frame_of(request, version));
+    server::InFlight in_flight(*shard_, info, request_frame(request, version));
     in_flight.stand_in_line();
     std::optional<server::Outcome> outcome;
     shard_->spawn("request", run(in_flight, outcome));

@@ -15,12 +15,12 @@
 #include "broker/api/handler.h"
 #include "broker/partition/directories.h"
 #include "broker/partition/router.h"
+#include "client_frames.h"
 #include "common/config/config.h"
 #include "common/disk/simulated_disk.h"
 #include "common/log/tail_cache.h"
 #include "common/logging.h"
 #include "common/records/batch_builder.h"
-#include "proto/kafka/runtime/apis.h"
 
 namespace broker::api::test {
 
@@ -154,16 +154,7 @@ class DataFixture {
 
   template <class Request>
   static std::vector<std::byte> frame_of(const Request& request, int16_t version, const std::string& client) {
-    kafka::Writer writer;
-    writer.i16(Request::api_key);
-    writer.i16(version);
-    writer.i32(77);
-    writer.string(client, false);
-    if (kafka::request_header_version(Request::api_key, version) == 2) writer.uvarint(0);
-    kafka::encode(writer, request, version);
-    Result<common::model::BufferChain> frame = writer.finish();
-    if (!frame) FAIL(frame.error().message);
-    const Buffer flat = frame->flatten();
+    const Buffer flat = request_frame(request, version, client);
     return {flat.view().begin(), flat.view().end()};
   }
   template <class Request>
@@ -184,14 +175,7 @@ class DataFixture {
   template <class Response>
   Response read(const std::shared_ptr<Call>& call, int16_t version) {
     finish(call);
-    REQUIRE(call->outcome->kind == server::Outcome::Kind::answer);
-    kafka::Reader reader(call->outcome->response.flatten());
-    REQUIRE(reader.i32() == 77);
-    if (kafka::response_header_version(Response::api_key, version) == 1) reader.skip_tags();
-    const Result<Response> response = kafka::decode<Response>(reader, version);
-    if (!response) FAIL(response.error().message);
-    REQUIRE(reader.remaining() == 0);
-    return *response;
+    return response_in<Response>(*call->outcome, version);
   }
   template <class Response, class Request>
   Response ask(const Request& request, int16_t version, const std::string& client = "test-client") {

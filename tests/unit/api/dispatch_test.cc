@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -11,6 +9,7 @@
 #include "kafka/api_versions.h"
 #include "kafka/create_topics.h"
 #include "kafka/metadata.h"
+#include "support/temporary_directory.h"
 
 using namespace broker::api;
 using namespace broker::api::test;
@@ -171,9 +170,8 @@ TEST_CASE("frames that are not requests close the connection") {
 }
 
 TEST_CASE("an answer that cannot be encoded closes the connection, and does not fill the log") {
-  std::string directory = std::filesystem::temp_directory_path() / "naru-dispatch-XXXXXX";
-  REQUIRE(mkdtemp(directory.data()) != nullptr);
-  const std::string file = directory + "/log";
+  const test_support::TemporaryDirectory directory("dispatch");
+  const std::string file = directory.file("log");
   common::configure_logging(common::LogLevel::error, common::LogFormat::text, file);
   BrokerFixture broker;
   broker.controller.answer = [](const meta::ControllerRequest&) {
@@ -189,7 +187,6 @@ TEST_CASE("an answer that cannot be encoded closes the connection, and does not 
   common::configure_logging(common::LogLevel::off, common::LogFormat::text);
   std::ifstream in(file);
   const std::string text(std::istreambuf_iterator<char>(in), {});
-  std::filesystem::remove_all(directory);
   REQUIRE(std::ranges::count(text, '\n') == 1);
   REQUIRE(text.find("a response of CreateTopics") != std::string::npos);
 }

@@ -11,6 +11,7 @@
 #include <catch2/catch.hpp>
 
 #include "common/config/config.h"
+#include "support/temporary_directory.h"
 
 using broker::cpu_quota;
 using broker::plan_descriptors;
@@ -73,9 +74,8 @@ TEST_CASE("memory bounds shrink with a small control group, not below what works
 }
 
 TEST_CASE("a service manager that asked for it is told; nobody else is") {
-  char directory[] = "/tmp/naru-notify-XXXXXX";
-  REQUIRE(::mkdtemp(directory) != nullptr);
-  const std::string file = std::string(directory) + "/notify";
+  const test_support::TemporaryDirectory directory("notify");
+  const std::string file = directory.file("notify");
   for (const std::string& path : {file, "@" + file}) {
     INFO(path);
     const int socket = ::socket(AF_UNIX, SOCK_DGRAM, 0);
@@ -95,9 +95,7 @@ TEST_CASE("a service manager that asked for it is told; nobody else is") {
     CHECK(::recv(socket, told, sizeof told, MSG_DONTWAIT) == -1);
     ::close(socket);
   }
-  ::setenv("NOTIFY_SOCKET", (std::string(directory) + "/nobody").c_str(), 1);
+  ::setenv("NOTIFY_SOCKET", directory.file("nobody").c_str(), 1);
   broker::tell_service_manager("READY=1");  // nobody listens there: nothing happens
   ::unsetenv("NOTIFY_SOCKET");
-  ::unlink(file.c_str());
-  ::rmdir(directory);
 }

@@ -11,6 +11,7 @@
 #include "cli/kafka_tools/flags.h"
 #include "cli/kafka_tools/group_changes.h"
 #include "cli/kafka_tools/instead.h"
+#include "support/temporary_directory.h"
 
 namespace {
 
@@ -127,9 +128,8 @@ TEST_CASE("A flag that only Kafka's tool has names the command that does its job
 
 TEST_CASE("add-controller reads who the controller is, and where, as Kafka's tool does") {
   using cli::kafka_tools::read_controller_config;
-  std::string made = (std::filesystem::temp_directory_path() / "naru-tools-XXXXXX").string();
-  REQUIRE(::mkdtemp(made.data()) != nullptr);
-  const std::string directory = made;
+  const test_support::TemporaryDirectory temporary("tools");
+  const std::string& directory = temporary.path();
   common::config::ConfigMap properties = {{"node.id", "4"},
                                           {"log.dirs", directory + ",/elsewhere"},
                                           {"controller.listener.names", "CONTROLLER"},
@@ -153,7 +153,6 @@ TEST_CASE("add-controller reads who the controller is, and where, as Kafka's too
   CHECK_FALSE(read_controller_config(properties));
   properties.erase("node.id");
   CHECK_FALSE(read_controller_config(properties));
-  std::filesystem::remove_all(directory);
 }
 
 TEST_CASE("kafka-server-start takes a file and overrides, run takes variables") {

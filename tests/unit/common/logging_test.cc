@@ -12,7 +12,6 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <regex>
@@ -22,20 +21,9 @@
 
 #include "common/log_set_up.h"
 #include "common/model/check.h"
+#include "support/temporary_directory.h"
 
 namespace {
-
-class Directory {
- public:
-  Directory() { REQUIRE(mkdtemp(path_.data()) != nullptr); }
-  ~Directory() { std::filesystem::remove_all(path_); }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
-  [[nodiscard]] std::string file(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_ = std::filesystem::temp_directory_path() / "naru-logging-XXXXXX";
-};
 
 std::string content(const std::string& file) {
   std::ifstream in(file);
@@ -73,7 +61,7 @@ int status_of_child(const std::string& file, End end) {
 
 // First of all: its children must not come from a process of several threads.
 TEST_CASE("the lines before a crash are in the log") {
-  const Directory directory;
+  const test_support::TemporaryDirectory directory("logging");
   const std::string last = "line 1000 of a broker that has much to say about itself\n";
   const int failed = status_of_child(directory.file("check"), [] { NARU_CHECK(lines < 0, "as this test wants it"); });
   REQUIRE(WIFSIGNALED(failed));
@@ -86,7 +74,7 @@ TEST_CASE("the lines before a crash are in the log") {
 }
 
 TEST_CASE("a line of the log is one line, whatever a client calls itself") {
-  const Directory directory;
+  const test_support::TemporaryDirectory directory("logging");
   const std::string file = directory.file("log");
   common::configure_logging(common::LogLevel::info, common::LogFormat::text, file);
   common::Logger().info("client '{}' came", "a\x1b[31m\nforged \x7f \u00e9");
@@ -97,7 +85,7 @@ TEST_CASE("a line of the log is one line, whatever a client calls itself") {
 }
 
 TEST_CASE("what was logged is written when the log is drained, in order") {
-  const Directory directory;
+  const test_support::TemporaryDirectory directory("logging");
   const std::string file = directory.file("log");
   REQUIRE(common::set_up_logging(common::LogLevel::info, common::LogFormat::json, file));
   log_lines(lines);
@@ -119,7 +107,7 @@ TEST_CASE("lines that are not there take no memory") {
     const struct mallinfo2 of = ::mallinfo2();
     return static_cast<int64_t>(of.uordblks + of.hblkhd);
   };
-  const Directory directory;
+  const test_support::TemporaryDirectory directory("logging");
   const int64_t before = in_use();
   REQUIRE(common::set_up_logging(common::LogLevel::info, common::LogFormat::text, directory.file("log")));
   const int64_t taken = in_use() - before;
@@ -129,7 +117,7 @@ TEST_CASE("lines that are not there take no memory") {
 
 TEST_CASE("who logs does not wait for who takes the log, and what is lost is told") {
   constexpr int many = 30000;  // some 2 MB: neither the pipe nor the queue takes them all
-  const Directory directory;
+  const test_support::TemporaryDirectory directory("logging");
   const std::string pipe = directory.file("pipe");
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
   const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);

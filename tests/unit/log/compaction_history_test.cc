@@ -8,12 +8,12 @@
 //   - after a crash the log ends where it ended, or at least where a flush had promised
 //   - epochs and producers are those of the whole history; a read from anywhere finds the batch that is next
 // Seeds are printed; NARU_COMPACTION_SEED=n runs one, NARU_COMPACTION_SEEDS=n that many.
-#include <cstdlib>
 #include <map>
 #include <set>
 
 #include "common/model/random.h"
 #include "log/compaction_fixture.h"
+#include "support/seeds.h"
 
 using namespace log_test;
 using common::model::ProducerEpoch;
@@ -546,14 +546,11 @@ class History {
 
 TEST_CASE("random histories of a compacted log lose nothing but what was superseded") {
   common::configure_logging(common::LogLevel::off, common::LogFormat::text);
-  const char* one = std::getenv("NARU_COMPACTION_SEED");
-  const char* many = std::getenv("NARU_COMPACTION_SEEDS");
-  const uint64_t first = one ? std::strtoull(one, nullptr, 10) : 1;
-  const uint64_t count = many ? std::strtoull(many, nullptr, 10) : one ? 1 : 150;
+  const test_support::Seeds seeds = test_support::seeds_to_run("NARU_COMPACTION_SEED", 150);
   uint64_t runs = 0;
   uint64_t crashes = 0;
   uint64_t gone = 0;
-  for (uint64_t seed = first; seed < first + count; ++seed) {
+  for (uint64_t seed = seeds.first; seed < seeds.end(); ++seed) {
     History history(seed);
     try {
       history.run(150);
@@ -566,9 +563,9 @@ TEST_CASE("random histories of a compacted log lose nothing but what was superse
     gone += history.records_gone();
   }
   // Otherwise the histories would show nothing.
-  if (!one) {
-    CHECK(runs > count);
-    CHECK(crashes > count / 4);
+  if (!seeds.is_chosen) {
+    CHECK(runs > seeds.count);
+    CHECK(crashes > seeds.count / 4);
     CHECK(gone > 0);
   }
 }

@@ -2,10 +2,10 @@
 // must hold after each start: the log is a prefix of something that was there (R66, R67,
 // R71-R77), at least up to what a flush had promised, with the epochs that belong to it (R79) and the same producers as
 // a replay (R84). Seeds are printed; NARU_LOG_SEED=n runs one, NARU_LOG_SEEDS=n that many.
-#include <cstdlib>
 
 #include "common/model/random.h"
 #include "log/log_fixture.h"
+#include "support/seeds.h"
 
 using namespace log_test;
 using common::model::SeededRandom;
@@ -470,11 +470,8 @@ TEST_CASE("uniform batches fill a sector") {
 
 TEST_CASE("random histories with crashes leave a prefix of what was there") {
   common::configure_logging(common::LogLevel::off, common::LogFormat::text);
-  const char* one = std::getenv("NARU_LOG_SEED");
-  const char* many = std::getenv("NARU_LOG_SEEDS");
-  const uint64_t first = one ? std::strtoull(one, nullptr, 10) : 1;
-  const uint64_t count = many ? std::strtoull(many, nullptr, 10) : one ? 1 : 150;
-  for (uint64_t seed = first; seed < first + count; ++seed) {
+  const test_support::Seeds seeds = test_support::seeds_to_run("NARU_LOG_SEED", 150);
+  for (uint64_t seed = seeds.first; seed < seeds.end(); ++seed) {
     History history(seed);
     try {
       history.run(120);

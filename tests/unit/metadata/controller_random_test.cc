@@ -4,6 +4,7 @@
 
 #include "controller/metadata/controller_state.h"
 #include "controller/metadata/election.h"
+#include "support/seeds.h"
 
 using namespace controller::metadata;
 using common::model::SeededRandom;
@@ -396,15 +397,13 @@ class History {
 }  // namespace
 
 TEST_CASE("random histories of a controller keep its promises") {
-  const char* chosen = std::getenv("NARU_SEED");
-  const uint64_t first = chosen != nullptr ? std::stoull(chosen) : 1;
-  const uint64_t last = chosen != nullptr ? first : 60;
-  for (uint64_t seed = first; seed <= last; ++seed) {
+  const test_support::Seeds seeds = test_support::seeds_to_run("NARU_SEED", 60);
+  for (uint64_t seed = seeds.first; seed < seeds.end(); ++seed) {
     INFO("rerun with NARU_SEED=" << seed);
     History history(seed);
     for (int i = 0; i < 300; ++i) history.step();
   }
-  if (chosen != nullptr) return;
+  if (seeds.is_chosen) return;
   CHECK(seen.unclean_restarts > 0);
   CHECK(seen.eligible_elections > 0);
   CHECK(seen.longest_log_elections > 0);

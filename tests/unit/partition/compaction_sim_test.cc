@@ -11,6 +11,7 @@
 
 #include "common/records/batch_builder.h"
 #include "partition/sim_cluster.h"
+#include "support/seeds.h"
 
 using namespace sim;
 using namespace std::chrono_literals;
@@ -320,21 +321,14 @@ class Run {
   std::map<std::string, Offset> newest_;
 };
 
-uint64_t number_from(const char* variable, uint64_t otherwise) {
-  const char* text = std::getenv(variable);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-
 }  // namespace
 
 TEST_CASE("replicas of a compacted topic survive faults and stay small") {
   common::configure_logging(std::getenv("NARU_LOG") != nullptr ? common::LogLevel::info : common::LogLevel::off,
                             common::LogFormat::text);
   Probes probes;
-  const uint64_t one = number_from("NARU_SEED", 0);
-  const uint64_t first = one != 0 ? one : 1;
-  const uint64_t last = one != 0 ? one : number_from("NARU_SEEDS", 5);
-  for (uint64_t seed = first; seed <= last; ++seed) {
+  const test_support::Seeds seeds = test_support::seeds_to_run("NARU_SEED", 5);
+  for (uint64_t seed = seeds.first; seed < seeds.end(); ++seed) {
     INFO("rerun with NARU_SEED=" << seed);
     Run(seed, probes).go();
   }
@@ -343,11 +337,11 @@ TEST_CASE("replicas of a compacted topic survive faults and stay small") {
                   "superseded",
                   probes.acknowledged, probes.kills, probes.power_losses, probes.cuts, probes.compactions,
                   probes.gaps_replicated, probes.superseded));
-  if (one == 0) {
-    REQUIRE(probes.acknowledged > 100 * last);
-    REQUIRE(probes.compactions > 10 * last);
+  if (!seeds.is_chosen) {
+    REQUIRE(probes.acknowledged > 100 * seeds.count);
+    REQUIRE(probes.compactions > 10 * seeds.count);
     REQUIRE(probes.gaps_replicated > 0);
     REQUIRE(probes.superseded > 0);
-    REQUIRE(probes.kills + probes.power_losses > last);
+    REQUIRE(probes.kills + probes.power_losses > seeds.count);
   }
 }

@@ -10,6 +10,7 @@
 
 #include "common/records/batch_builder.h"
 #include "partition/sim_cluster.h"
+#include "support/seeds.h"
 
 using namespace sim;
 using namespace std::chrono_literals;
@@ -404,19 +405,12 @@ class Run {
   std::pair<BrokerId, LeaderEpoch> last_leader_;
 };
 
-uint64_t number_from(const char* variable, uint64_t otherwise) {
-  const char* text = std::getenv(variable);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-
 void run_seeds(Run::Durability durability) {
   common::configure_logging(std::getenv("NARU_LOG") != nullptr ? common::LogLevel::info : common::LogLevel::off,
                             common::LogFormat::text);
   Probes probes;
-  const uint64_t one = number_from("NARU_SEED", 0);
-  const uint64_t first = one != 0 ? one : 1;
-  const uint64_t last = one != 0 ? one : number_from("NARU_SEEDS", 3);
-  for (uint64_t seed = first; seed <= last; ++seed) {
+  const test_support::Seeds seeds = test_support::seeds_to_run("NARU_SEED", 3);
+  for (uint64_t seed = seeds.first; seed < seeds.end(); ++seed) {
     INFO("rerun with NARU_SEED=" << seed);
     Run run(seed, durability);
     run.go(probes);
@@ -426,10 +420,10 @@ void run_seeds(Run::Durability durability) {
                   "leader changes",
                   probes.acknowledged, probes.unknown, probes.refused, probes.kills, probes.power_losses, probes.cuts,
                   probes.isolations, probes.leader_changes));
-  if (one == 0) {
-    REQUIRE(probes.acknowledged > 100 * last);
-    REQUIRE(probes.leader_changes > last);
-    REQUIRE(probes.kills > last);
+  if (!seeds.is_chosen) {
+    REQUIRE(probes.acknowledged > 100 * seeds.count);
+    REQUIRE(probes.leader_changes > seeds.count);
+    REQUIRE(probes.kills > seeds.count);
   }
 }
 

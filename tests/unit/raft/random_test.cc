@@ -1,7 +1,6 @@
 // Several nodes under a seeded network and seeded disks that do everything they are allowed to do: lose, repeat and
 // reorder messages, cut links one way, crash and lose what was not synced, hold the disk, pause. After every step the
 // promises of Raft are checked; then the network heals and everything must converge. A failure prints the seed.
-#include <cstdlib>
 #include <map>
 #include <set>
 
@@ -9,6 +8,7 @@
 
 #include "controller/raft/sequence_filter.h"
 #include "raft/sim_node.h"
+#include "support/seeds.h"
 
 namespace raft_test {
 namespace {
@@ -373,21 +373,15 @@ class World {
   int voter_changes_ = 0;
 };
 
-uint64_t from_environment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::stoull(text);
-}
-
 }  // namespace
 
 TEST_CASE("random histories keep Raft's promises") {
-  const uint64_t first = from_environment("NARU_SEED", 1);
-  const uint64_t count = from_environment("NARU_SEEDS", std::getenv("NARU_SEED") != nullptr ? 1 : 60);
+  const test_support::Seeds seeds = test_support::seeds_to_run("NARU_SEED", 60);
   size_t terms = 0;
   int installs = 0;
   int changes = 0;
   int64_t committed = 0;
-  for (uint64_t seed = first; seed < first + count; ++seed) {
+  for (uint64_t seed = seeds.first; seed < seeds.end(); ++seed) {
     INFO("seed " << seed << "; rerun with NARU_SEED=" << seed << " raft_test 'random histories*'");
     World world(seed, seed % 3 == 0 ? 5 : seed % 7 == 0 ? 1 : 3, static_cast<int>(seed % 3));
     world.storm(600);
@@ -397,13 +391,13 @@ TEST_CASE("random histories keep Raft's promises") {
     changes += world.voter_changes();
     committed += world.committed();
   }
-  if (count >= 60) {  // a history in which nothing happens proves nothing
-    CHECK(terms > count * 2);
+  if (seeds.count >= 60) {  // a history in which nothing happens proves nothing
+    CHECK(terms > seeds.count * 2);
     CHECK(installs > 0);
     CHECK(changes > 0);
-    CHECK(committed > static_cast<int64_t>(count) * 50);
+    CHECK(committed > static_cast<int64_t>(seeds.count) * 50);
   }
-  WARN("seeds " << count << ", terms led " << terms << ", committed " << committed << ", snapshots installed "
+  WARN("seeds " << seeds.count << ", terms led " << terms << ", committed " << committed << ", snapshots installed "
                 << installs << ", voter changes " << changes);
 }
 

@@ -4,8 +4,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <future>
 #include <random>
 
@@ -38,16 +36,6 @@ uint16_t free_port() {
     ::close(fd);
     if (is_free) return port;
   }
-}
-
-TemporaryDirectory::TemporaryDirectory() {
-  std::string name = (std::filesystem::temp_directory_path() / "naru-raft-XXXXXX").string();
-  NARU_CHECK(::mkdtemp(name.data()) != nullptr);
-  path_ = name;
-}
-TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code ignored;  // a leftover in /tmp fails no test
-  std::filesystem::remove_all(path_, ignored);
 }
 
 QuorumNode::QuorumNode(Options options)

@@ -13,24 +13,16 @@
 #include "controller/quorum/grpc_server.h"
 #include "controller/quorum/raft_driver.h"
 #include "controller/quorum/raft_service.h"
+#include "support/temporary_directory.h"
 
 namespace raft_shell_test {
 
 using namespace controller::quorum;  // NOLINT: a test of that namespace
 namespace raft = controller::raft;
 
+using test_support::TemporaryDirectory;
+
 uint16_t free_port();
-
-// A directory that is removed with it.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory();
-  ~TemporaryDirectory();
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 class QuorumNode final : private RaftListener {
  public:
