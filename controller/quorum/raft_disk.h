@@ -4,7 +4,7 @@
 //   quorum-state                     term and vote (R1)
 //   {end}-{term}.checkpoint          snapshots; the two newest are kept
 //   quorum.properties                who this node is, and in which quorum
-//   ../__cluster_metadata-0.lost-N   a former life that cannot keep its promises (R4, R20, R21), set aside: at most eight
+//   ../__cluster_metadata-0.lost-N   a former life that cannot keep its promises (R4, R20, R21): eight at most are kept
 //
 // Syncs run on the disk's pool; the driver's Disk has a pool of its own, so that nothing else is in front of it (R78).
 // Lives on the controller's shard.
