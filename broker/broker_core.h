@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "broker/config_schema.h"
+#include "broker/follower_throttles.h"
 #include "broker/http/parts.h"
 #include "broker/quorum_node.h"
 #include "broker/shard_parts.h"
@@ -136,7 +137,7 @@ class BrokerCore {
   std::unique_ptr<group::GroupService> groups_;
   std::unique_ptr<cleaner::CleanerTurns> cleaner_turns_;
   replication::SendThrottle send_throttle_;
-  replication::FollowerThrottles follower_throttles_;
+  FollowerThrottles follower_throttles_;
   SharedParts shared_;
   std::vector<std::unique_ptr<ShardParts>> parts_;
   std::unique_ptr<partition::Directories> directories_;

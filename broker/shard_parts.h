@@ -15,6 +15,7 @@
 #include "broker/api/request_metrics.h"
 #include "broker/cleaner/log_cleaner.h"
 #include "broker/failover_clock.h"
+#include "broker/follower_throttles.h"
 #include "broker/group_coordinators.h"
 #include "broker/isr_proposals.h"
 #include "broker/partition/directories.h"
@@ -44,7 +45,7 @@ struct SharedParts {
   group::GroupService* groups = nullptr;
   cleaner::CleanerTurns* cleaner_turns = nullptr;
   replication::SendThrottle* send_throttle = nullptr;
-  replication::FollowerThrottles* follower_throttles = nullptr;
+  FollowerThrottles* follower_throttles = nullptr;
   common::model::Uuid cluster_id;
   std::function<std::optional<common::model::BrokerEpoch>()> broker_epoch;  // any thread
   std::function<bool()> isolated;                                           // any thread (R33)

@@ -63,19 +63,6 @@ Instant SendThrottle::ready_at() const {
   return is_set() ? Instant(Instant::duration(paid_at_.load())) : Instant();
 }
 
-SendThrottle& FollowerThrottles::of(BrokerId follower) {
-  const std::lock_guard lock(mutex_);
-  return throttles_[follower];
-}
-
-void FollowerThrottles::set_rates(const std::map<BrokerId, int64_t>& rates) {
-  const std::lock_guard lock(mutex_);
-  for (const auto& [follower, rate] : rates) throttles_[follower].set_rate(rate);
-  for (auto& [follower, throttle] : throttles_) {
-    if (!rates.contains(follower)) throttle.set_rate(SendThrottle::unlimited);
-  }
-}
-
 void ThrottledReplicas::set(const std::string& topic, std::string_view list) {
   Named named;
   while (!list.empty()) {

@@ -3,8 +3,7 @@
 // follower follower.replication.throttled.rate, likewise. Leaders keep to both. They bound what the pace of
 // catch_up_pace.h finds by itself, also where that would go faster because nobody minds.
 //
-// SendThrottle, FollowerThrottles: one for all shards of a broker; any thread. ThrottledReplicas: pure,
-// thread-compatible, one for each shard.
+// SendThrottle: any thread. ThrottledReplicas: pure, thread-compatible, one for each shard.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -12,7 +11,6 @@
 #include <functional>
 #include <limits>
 #include <map>
-#include <mutex>
 #include <set>
 #include <string>
 #include <string_view>
@@ -44,19 +42,6 @@ class SendThrottle {
  private:
   std::atomic<int64_t> rate_{unlimited};
   std::atomic<int64_t> paid_at_{0};  // as Instant counts
-};
-
-// What one leader may send to each follower: its share of what all leaders together may.
-class FollowerThrottles {
- public:
-  // Stays where it is.
-  [[nodiscard]] SendThrottle& of(BrokerId follower);
-  // Who is not named has no limit.
-  void set_rates(const std::map<BrokerId, int64_t>& rates);
-
- private:
-  std::mutex mutex_;
-  std::map<BrokerId, SendThrottle> throttles_;
 };
 
 // Which replicas are throttled, on the leader's side or the follower's.

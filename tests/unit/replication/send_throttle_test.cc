@@ -1,6 +1,7 @@
 // What an operator allows replicas that are moved to take (KIP-73): the rate, whom it concerns, and a stream under it.
 #include <catch2/catch.hpp>
 
+#include "broker/follower_throttles.h"
 #include "broker/replication/send_throttle.h"
 
 using namespace broker::replication;
@@ -79,7 +80,7 @@ TEST_CASE("a topic names by partition and broker whom the throttle concerns") {
 }
 
 TEST_CASE("each follower has a throttle of its own, and none once it is not named any more") {
-  FollowerThrottles throttles;
+  broker::FollowerThrottles throttles;
   SendThrottle& first = throttles.of(BrokerId(1));
   throttles.set_rates({{BrokerId(1), 1000}, {BrokerId(2), 2000}});
   const Instant now = Instant{} + 1h;
