@@ -18,8 +18,9 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     std::function<void()> on_gone;
     std::function<void()> on_older_image;
   };
+  // `connections_before`: of a link to the same peer that was before this one.
   PeerLink(common::Shard& shard, RaftWire& wire, TransportIdentity identity, common::model::BrokerId peer,
-           LinkTimes times, Callbacks callbacks, common::Logger logger);
+           LinkTimes times, Callbacks callbacks, common::Logger logger, uint32_t connections_before);
 
   void start();
   // `done` when its loop, and with it its stream, has ended.
@@ -34,6 +35,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   }
   // None: a stream stands.
   [[nodiscard]] std::optional<common::Instant> unreached_since() const { return unreached_since_; }
+  // How many streams it has begun, with those of the links before it.
+  [[nodiscard]] uint32_t connections() const { return connections_; }
   // Where it stands, and why not where it does not: for people.
   [[nodiscard]] LinkStatus status() const;
 
@@ -59,7 +62,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   bool has_ended_ = false;
   std::string why_closed_;  // the last attempt that failed, or the last stream
   common::Event changed_;  // pulsed when the stream opens or ends, an address comes, or stop
-  uint32_t connections_ = 0;
+  uint32_t connections_;
   uint64_t newest_session_ = 0;
   common::Duration retry_;
   // Or since the peer came to us.

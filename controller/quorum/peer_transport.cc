@@ -61,7 +61,7 @@ PeerLink* PeerTransport::link_to(BrokerId peer, const raft::Endpoint& endpoint) 
     callbacks.on_gone = [this, peer] { events_.on_gone(peer); };
     callbacks.on_older_image = [this, peer] { events_.on_older_image(peer); };
     link = std::make_shared<PeerLink>(shard_, wire_, identity_, peer, times_, std::move(callbacks),
-                                      logger_.with(fmt::format("peer {}", peer)));
+                                      logger_.with(fmt::format("peer {}", peer)), connections_before_[peer]);
     link->prefer(endpoint);
     link->start();
   }
@@ -81,6 +81,7 @@ void PeerTransport::forget_unreached(const std::set<BrokerId>& but) {
     const auto since = link->unreached_since();
     if (but.contains(peer) || !since || shard_.now() - *since < times_.forget_after) return false;
     logger_.info("peer {} has not been reached for long and is looked for no more", peer);
+    connections_before_[peer] = link->connections();
     ending_.push_back(link);
     link->stop([] {});
     return true;

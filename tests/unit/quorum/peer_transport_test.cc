@@ -4,6 +4,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -27,22 +29,41 @@ namespace raft = controller::raft;
 
 namespace {
 
-// Nobody listens anywhere.
+// Nobody says anything in it.
+class SilentStream final : public RaftWireStream {
+ public:
+  explicit SilentStream(Callbacks callbacks) : callbacks_(std::move(callbacks)) {}
+  void send(const raft::Message&) override {}
+  void close() override {
+    if (!std::exchange(is_closed_, true)) callbacks_.on_end("closed");
+  }
+  [[nodiscard]] Duration silence() const override { return Duration{0}; }
+
+ private:
+  const Callbacks callbacks_;
+  bool is_closed_ = false;
+};
+
+// Nobody answers anywhere.
 class DeadWire final : public RaftWire {
  public:
   common::Awaitable<ProbeResult> probe(raft::Endpoint endpoint, Instant) override {
     ++probes[endpoint.port];
-    co_return ProbeResult::refused;
+    co_return is_listening ? ProbeResult::connected : ProbeResult::refused;
   }
   common::Awaitable<std::optional<PeerAnswer>> identify(raft::Endpoint, Duration) override { co_return std::nullopt; }
   void set_answer(const PeerAnswer&) override {}
-  std::shared_ptr<RaftWireStream> connect(const raft::Endpoint&, const RaftHello&, RaftWireStream::Callbacks) override {
-    return nullptr;
+  std::shared_ptr<RaftWireStream> connect(const raft::Endpoint& endpoint, const RaftHello& hello,
+                                          RaftWireStream::Callbacks callbacks) override {
+    sessions[endpoint.port].push_back(hello.session);
+    return std::make_shared<SilentStream>(std::move(callbacks));
   }
   void open(const TransportIdentity&, InboundSink opened) override { sink = std::move(opened); }
   void close() override { sink = {}; }
 
-  std::map<int, int> probes;  // by port
+  bool is_listening = false;
+  std::map<int, int> probes;                      // by port
+  std::map<int, std::vector<uint64_t>> sessions;  // likewise
   InboundSink sink;
 };
 
@@ -117,4 +138,20 @@ TEST_CASE("a peer that comes to us is looked for, also if it cannot be reached")
     l.forget();
   }
   REQUIRE(l.looks_for(3));
+}
+
+TEST_CASE("R21, R23: sessions with a peer that was forgotten go on where they were") {
+  Looking l;
+  l.wire.is_listening = true;
+  l.pass(1min);
+  l.forget();
+  REQUIRE(l.transport.links().size() == 1);
+  l.pass(2s);
+  const std::vector<uint64_t> before = l.wire.sessions[3];
+  REQUIRE(before.size() > 3);
+  l.say_hello();
+  l.pass(2s);
+  REQUIRE(l.wire.sessions[3].size() > before.size());
+  // The peer has not been restarted, and has heard us in them.
+  REQUIRE(l.wire.sessions[3][before.size()] > before.back());
 }
