@@ -29,7 +29,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void prefer(const raft::Endpoint& endpoint);
   void fall_back_on(const raft::Endpoint& endpoint);
   void send(const raft::Message& message);
-  // The peer has come to us.
+  // The peer has come to us, or has said something.
   void note_heard() {
     if (unreached_since_) unreached_since_ = shard_.now();
   }
@@ -65,7 +65,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   uint32_t connections_;
   uint64_t newest_session_ = 0;
   common::Duration retry_;
-  // Or since the peer came to us.
+  // Or since the peer was heard.
   std::optional<common::Instant> unreached_since_;
   bool was_open_ = false;    // since the last evidence: only a stream that stood can break
   bool complained_ = false;  // one line for each time it becomes unreachable

@@ -29,14 +29,20 @@ void PeerTransport::listen(Events events) {
   sink.on_hello = [this](const raft::NodeKey& from, const raft::Endpoint& endpoint) {
     // Whoever reaches us can be reached there, and has a fresher idea of its address than we have.
     if (endpoint.port != 0) set_peer(from.id, endpoint);
-    if (const auto link = links_.find(from.id); link != links_.end()) link->second->note_heard();
+    note_heard(from.id);
     if (events_.on_endpoint) events_.on_endpoint(from.id, endpoint);
     return filter_.newest_session(from);
   };
   sink.on_message = [this](uint64_t session, uint64_t sequence, const raft::Message& message) {
-    if (filter_.accept(message.from, session, sequence)) events_.on_message(message);
+    if (!filter_.accept(message.from, session, sequence)) return;
+    note_heard(message.from.id);  // its stream may have stood for hours where ours cannot
+    events_.on_message(message);
   };
   wire_.open(identity_, std::move(sink));
+}
+
+void PeerTransport::note_heard(BrokerId peer) {
+  if (const auto link = links_.find(peer); link != links_.end()) link->second->note_heard();
 }
 
 void PeerTransport::send(const raft::Message& message) {

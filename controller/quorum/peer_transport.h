@@ -49,6 +49,7 @@ class PeerTransport final : public RaftTransport {
  private:
   // nullptr: nobody to speak to (itself, or no address).
   PeerLink* link_to(BrokerId peer, const raft::Endpoint& endpoint);
+  void note_heard(BrokerId peer);
 
   common::Shard& shard_;
   RaftWire& wire_;

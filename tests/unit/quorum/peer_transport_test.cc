@@ -70,7 +70,9 @@ class DeadWire final : public RaftWire {
 struct Looking {
   Looking() {
     quorum_test::configure_test_logging();
-    transport.listen({});
+    controller::quorum::RaftTransport::Events events;
+    events.on_message = [](const raft::Message&) {};
+    transport.listen(std::move(events));
     transport.set_peer(BrokerId(2), {"host", 2});
     transport.set_peer(BrokerId(3), {"host", 3});
     pass(1s);
@@ -91,6 +93,11 @@ struct Looking {
   // 3 is no voter.
   void forget() { transport.forget_unreached({BrokerId(2)}); }
   void say_hello() { wire.sink.on_hello({BrokerId(3), Uuid::from_halves(3, 3)}, {"host", 3}); }
+  void say_something() {
+    raft::Message message;
+    message.from = {BrokerId(3), Uuid::from_halves(3, 3)};
+    wire.sink.on_message(1, ++said, message);
+  }
   bool looks_for(int id) {
     const int before = wire.probes[id];
     pass(2s);
@@ -102,6 +109,7 @@ struct Looking {
     return short_ones;
   }
 
+  uint64_t said = 0;
   quorum_test::SimWorld world;
   quorum_test::SimShard shard{0, world};
   DeadWire wire;
@@ -132,9 +140,15 @@ TEST_CASE("a peer that is gone for long and need not be reached is looked for no
 
 TEST_CASE("a peer that comes to us is looked for, also if it cannot be reached") {
   Looking l;
+  l.say_hello();
+  const bool by_new_streams = GENERATE(true, false);
   for (int i = 0; i < 5; ++i) {
     l.pass(40s);
-    l.say_hello();
+    if (by_new_streams) {
+      l.say_hello();
+    } else {
+      l.say_something();
+    }
     l.forget();
   }
   REQUIRE(l.looks_for(3));
