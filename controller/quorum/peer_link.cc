@@ -19,7 +19,7 @@ constexpr auto watch_interval = std::chrono::milliseconds(250);
 }  // namespace
 
 PeerLink::PeerLink(common::Shard& shard, RaftWire& wire, TransportIdentity identity, common::model::BrokerId peer,
-                   LinkTimes times, Callbacks callbacks, common::Logger logger)
+                   LinkTimes times, Callbacks callbacks, common::Logger logger, uint32_t connections_before)
     : shard_(shard),
       wire_(wire),
       identity_(std::move(identity)),
@@ -28,6 +28,7 @@ PeerLink::PeerLink(common::Shard& shard, RaftWire& wire, TransportIdentity ident
       callbacks_(std::move(callbacks)),
       logger_(std::move(logger)),
       changed_(shard),
+      connections_(connections_before),
       retry_(times.retry_min),
       unreached_since_(shard.now()) {}
 

@@ -18,8 +18,9 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
     std::function<void()> on_gone;
     std::function<void()> on_older_image;
   };
+  // `connections_before`: of a link to the same peer that was before this one.
   PeerLink(common::Shard& shard, RaftWire& wire, TransportIdentity identity, common::model::BrokerId peer,
-           LinkTimes times, Callbacks callbacks, common::Logger logger);
+           LinkTimes times, Callbacks callbacks, common::Logger logger, uint32_t connections_before);
 
   void start();
   // `done` when its loop, and with it its stream, has ended.
@@ -28,12 +29,14 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void prefer(const raft::Endpoint& endpoint);
   void fall_back_on(const raft::Endpoint& endpoint);
   void send(const raft::Message& message);
-  // The peer has come to us.
+  // The peer has come to us, or has said something.
   void note_heard() {
     if (unreached_since_) unreached_since_ = shard_.now();
   }
   // None: a stream stands.
   [[nodiscard]] std::optional<common::Instant> unreached_since() const { return unreached_since_; }
+  // How many streams it has begun, with those of the links before it.
+  [[nodiscard]] uint32_t connections() const { return connections_; }
   // Where it stands, and why not where it does not: for people.
   [[nodiscard]] LinkStatus status() const;
 
@@ -59,10 +62,10 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   bool has_ended_ = false;
   std::string why_closed_;  // the last attempt that failed, or the last stream
   common::Event changed_;  // pulsed when the stream opens or ends, an address comes, or stop
-  uint32_t connections_ = 0;
+  uint32_t connections_;
   uint64_t newest_session_ = 0;
   common::Duration retry_;
-  // Or since the peer came to us.
+  // Or since the peer was heard.
   std::optional<common::Instant> unreached_since_;
   bool was_open_ = false;    // since the last evidence: only a stream that stood can break
   bool complained_ = false;  // one line for each time it becomes unreachable

@@ -29,14 +29,20 @@ void PeerTransport::listen(Events events) {
   sink.on_hello = [this](const raft::NodeKey& from, const raft::Endpoint& endpoint) {
     // Whoever reaches us can be reached there, and has a fresher idea of its address than we have.
     if (endpoint.port != 0) set_peer(from.id, endpoint);
-    if (const auto link = links_.find(from.id); link != links_.end()) link->second->note_heard();
+    note_heard(from.id);
     if (events_.on_endpoint) events_.on_endpoint(from.id, endpoint);
     return filter_.newest_session(from);
   };
   sink.on_message = [this](uint64_t session, uint64_t sequence, const raft::Message& message) {
-    if (filter_.accept(message.from, session, sequence)) events_.on_message(message);
+    if (!filter_.accept(message.from, session, sequence)) return;
+    note_heard(message.from.id);  // its stream may have stood for hours where ours cannot
+    events_.on_message(message);
   };
   wire_.open(identity_, std::move(sink));
+}
+
+void PeerTransport::note_heard(BrokerId peer) {
+  if (const auto link = links_.find(peer); link != links_.end()) link->second->note_heard();
 }
 
 void PeerTransport::send(const raft::Message& message) {
@@ -61,7 +67,7 @@ PeerLink* PeerTransport::link_to(BrokerId peer, const raft::Endpoint& endpoint) 
     callbacks.on_gone = [this, peer] { events_.on_gone(peer); };
     callbacks.on_older_image = [this, peer] { events_.on_older_image(peer); };
     link = std::make_shared<PeerLink>(shard_, wire_, identity_, peer, times_, std::move(callbacks),
-                                      logger_.with(fmt::format("peer {}", peer)));
+                                      logger_.with(fmt::format("peer {}", peer)), connections_before_[peer]);
     link->prefer(endpoint);
     link->start();
   }
@@ -81,6 +87,7 @@ void PeerTransport::forget_unreached(const std::set<BrokerId>& but) {
     const auto since = link->unreached_since();
     if (but.contains(peer) || !since || shard_.now() - *since < times_.forget_after) return false;
     logger_.info("peer {} has not been reached for long and is looked for no more", peer);
+    connections_before_[peer] = link->connections();
     ending_.push_back(link);
     link->stop([] {});
     return true;

@@ -49,6 +49,7 @@ class PeerTransport final : public RaftTransport {
  private:
   // nullptr: nobody to speak to (itself, or no address).
   PeerLink* link_to(BrokerId peer, const raft::Endpoint& endpoint);
+  void note_heard(BrokerId peer);
 
   common::Shard& shard_;
   RaftWire& wire_;
@@ -58,6 +59,9 @@ class PeerTransport final : public RaftTransport {
   Events events_;
   raft::SequenceFilter filter_;
   std::map<BrokerId, std::shared_ptr<PeerLink>> links_;
+  // Of peers that were forgotten. Whoever was only cut off remembers our sessions: one that is not above them would be
+  // one of an older image of this directory (R21, R23).
+  std::map<BrokerId, uint32_t> connections_before_;
   std::vector<std::weak_ptr<PeerLink>> ending_;  // forgotten; alive while their loops have not ended
 };
 

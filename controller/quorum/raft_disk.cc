@@ -144,10 +144,12 @@ void RaftDisk::step_log() {
       entries_done_ = 0;
     } else if (const auto* truncate = std::get_if<raft::TruncateLog>(&next.operation)) {
       const auto cut = log_->truncate_to(Offset(truncate->position.end.value));
-      if (!cut) {
+      if (!cut && (log_->failure() || cut.error().code != ErrorCode::kafka_storage_error)) {
         fail_for_good(cut.error().message);
         return;
       }
+      full = !cut;  // or there was no descriptor for it: it is asked for again
+      if (full) break;
       NARU_CHECK(cut->value == truncate->position.end.value, "truncated to {} instead of {}", *cut,
                  truncate->position.end);
       end_ = truncate->position;

@@ -4,6 +4,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -26,29 +28,51 @@ namespace raft = controller::raft;
 
 namespace {
 
-// Nobody listens anywhere.
+// Nobody says anything in it.
+class SilentStream final : public RaftWireStream {
+ public:
+  explicit SilentStream(Callbacks callbacks) : callbacks_(std::move(callbacks)) {}
+  void send(const raft::Message&) override {}
+  void close() override {
+    if (!std::exchange(is_closed_, true)) callbacks_.on_end("closed");
+  }
+  [[nodiscard]] Duration silence() const override { return Duration{0}; }
+
+ private:
+  const Callbacks callbacks_;
+  bool is_closed_ = false;
+};
+
+// Nobody answers anywhere.
 class DeadWire final : public RaftWire {
  public:
   common::Awaitable<common::net::ProbeResult> probe(raft::Endpoint endpoint, Instant) override {
     ++probes[endpoint.port];
-    co_return common::net::ProbeResult::refused;
+    using common::net::ProbeResult;
+    co_return is_listening ? ProbeResult::connected : ProbeResult::refused;
   }
   common::Awaitable<std::optional<PeerAnswer>> identify(raft::Endpoint, Duration) override { co_return std::nullopt; }
   void set_answer(const PeerAnswer&) override {}
-  std::shared_ptr<RaftWireStream> connect(const raft::Endpoint&, const RaftHello&, RaftWireStream::Callbacks) override {
-    return nullptr;
+  std::shared_ptr<RaftWireStream> connect(const raft::Endpoint& endpoint, const RaftHello& hello,
+                                          RaftWireStream::Callbacks callbacks) override {
+    sessions[endpoint.port].push_back(hello.session);
+    return std::make_shared<SilentStream>(std::move(callbacks));
   }
   void open(const TransportIdentity&, InboundSink opened) override { sink = std::move(opened); }
   void close() override { sink = {}; }
 
-  std::map<int, int> probes;  // by port
+  bool is_listening = false;
+  std::map<int, int> probes;                      // by port
+  std::map<int, std::vector<uint64_t>> sessions;  // likewise
   InboundSink sink;
 };
 
 struct Looking {
   Looking() {
     quorum_test::configure_test_logging();
-    transport.listen({});
+    controller::quorum::RaftTransport::Events events;
+    events.on_message = [](const raft::Message&) {};
+    transport.listen(std::move(events));
     transport.set_peer(BrokerId(2), {"host", 2});
     transport.set_peer(BrokerId(3), {"host", 3});
     pass(1s);
@@ -69,6 +93,11 @@ struct Looking {
   // 3 is no voter.
   void forget() { transport.forget_unreached({BrokerId(2)}); }
   void say_hello() { wire.sink.on_hello({BrokerId(3), Uuid::from_halves(3, 3)}, {"host", 3}); }
+  void say_something() {
+    raft::Message message;
+    message.from = {BrokerId(3), Uuid::from_halves(3, 3)};
+    wire.sink.on_message(1, ++said, message);
+  }
   bool looks_for(int id) {
     const int before = wire.probes[id];
     pass(2s);
@@ -80,6 +109,7 @@ struct Looking {
     return short_ones;
   }
 
+  uint64_t said = 0;
   quorum_test::SimWorld world;
   quorum_test::SimShard shard{0, world};
   DeadWire wire;
@@ -110,10 +140,32 @@ TEST_CASE("a peer that is gone for long and need not be reached is looked for no
 
 TEST_CASE("a peer that comes to us is looked for, also if it cannot be reached") {
   Looking l;
+  l.say_hello();
+  const bool by_new_streams = GENERATE(true, false);
   for (int i = 0; i < 5; ++i) {
     l.pass(40s);
-    l.say_hello();
+    if (by_new_streams) {
+      l.say_hello();
+    } else {
+      l.say_something();
+    }
     l.forget();
   }
   REQUIRE(l.looks_for(3));
+}
+
+TEST_CASE("R21, R23: sessions with a peer that was forgotten go on where they were") {
+  Looking l;
+  l.wire.is_listening = true;
+  l.pass(1min);
+  l.forget();
+  REQUIRE(l.transport.links().size() == 1);
+  l.pass(2s);
+  const std::vector<uint64_t> before = l.wire.sessions[3];
+  REQUIRE(before.size() > 3);
+  l.say_hello();
+  l.pass(2s);
+  REQUIRE(l.wire.sessions[3].size() > before.size());
+  // The peer has not been restarted, and has heard us in them.
+  REQUIRE(l.wire.sessions[3][before.size()] > before.back());
 }

@@ -347,6 +347,26 @@ TEST_CASE("no room is waited for on a disk that has failed since it was full (R7
   CHECK(f.durable < f.token);
 }
 
+TEST_CASE("a truncation for which there is no room or descriptor is made once there is (R81)") {
+  const auto fault = GENERATE(common::disk::IoFault::no_space, common::disk::IoFault::exhausted);
+  Fixture f;
+  f.write_committed();
+  f.use(f.open());
+  f.persist(raft::AppendEntries{{{Term(2), LogIndex(4), raft::EntryKind::data, Buffer::copy_of(std::string("x"))}}});
+  f.disk.add_fault(
+      {.operation = SimulatedDisk::Operation::truncate, .path_contains = segment, .times = 1, .fault = fault});
+  f.persist(raft::TruncateLog{{LogIndex(4), Term(1), 0}});
+  CHECK(f.stalls == 1);
+  CHECK(f.durable < f.token);
+  f.pass_time();
+  CHECK(f.failure.empty());
+  CHECK(f.durable == f.token);
+  f.storage.reset();
+  const auto opened = f.open();
+  REQUIRE(opened.has_value());
+  CHECK(opened->restored.entries.size() == 4);
+}
+
 TEST_CASE("what was reserved is enough for the entries of new terms on a full disk, and for the next start (R1, R81)") {
   Fixture f;
   f.write_committed();
