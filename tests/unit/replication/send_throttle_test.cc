@@ -1,7 +1,6 @@
 // What an operator allows replicas that are moved to take (KIP-73): the rate, whom it concerns, and a stream under it.
 #include <catch2/catch.hpp>
 
-#include "broker/follower_throttles.h"
 #include "broker/replication/send_throttle.h"
 
 using namespace broker::replication;
@@ -77,19 +76,4 @@ TEST_CASE("a topic names by partition and broker whom the throttle concerns") {
   CHECK_FALSE(replicas.contain("other", PartitionIndex(17), two));
   for (const char* wrong : {"none", "1", "1:", ":2", "1:2:3", "x:2", ","}) replicas.set("orders", wrong);
   CHECK(replicas.empty());
-}
-
-TEST_CASE("each follower has a throttle of its own, and none once it is not named any more") {
-  broker::FollowerThrottles throttles;
-  SendThrottle& first = throttles.of(BrokerId(1));
-  throttles.set_rates({{BrokerId(1), 1000}, {BrokerId(2), 2000}});
-  const Instant now = Instant{} + 1h;
-  first.on_sent(1000, now);
-  CHECK(first.ready_at() == now + 1s);
-  CHECK(&throttles.of(BrokerId(1)) == &first);
-  CHECK(throttles.of(BrokerId(2)).may_send(now));
-  CHECK_FALSE(throttles.of(BrokerId(3)).is_set());
-  throttles.set_rates({{BrokerId(2), 2000}});
-  CHECK(first.may_send(now));
-  CHECK_FALSE(first.is_set());
 }
