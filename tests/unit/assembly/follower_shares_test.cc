@@ -72,7 +72,7 @@ TEST_CASE("each follower has a throttle of its own, and none once it is not name
   broker::FollowerThrottles throttles;
   broker::replication::SendThrottle& first = throttles.of(BrokerId(1));
   throttles.set_rates({{BrokerId(1), 1000}, {BrokerId(2), 2000}});
-  const Instant now = common::model::Instant{} + std::chrono::hours(1);
+  const auto now = common::model::Instant{} + std::chrono::hours(1);
   first.on_sent(1000, now);
   CHECK(first.ready_at() == now + std::chrono::seconds(1));
   CHECK(&throttles.of(BrokerId(1)) == &first);
