@@ -14,7 +14,6 @@ using common::Duration;
 using common::Instant;
 using common::model::BrokerId;
 using common::model::Uuid;
-using common::net::ProbeResult;
 using controller::quorum::InboundSink;
 using controller::quorum::LinkTimes;
 using controller::quorum::PeerAnswer;
@@ -30,9 +29,9 @@ namespace {
 // Nobody listens anywhere.
 class DeadWire final : public RaftWire {
  public:
-  common::Awaitable<ProbeResult> probe(raft::Endpoint endpoint, Instant) override {
+  common::Awaitable<common::net::ProbeResult> probe(raft::Endpoint endpoint, Instant) override {
     ++probes[endpoint.port];
-    co_return ProbeResult::refused;
+    co_return common::net::ProbeResult::refused;
   }
   common::Awaitable<std::optional<PeerAnswer>> identify(raft::Endpoint, Duration) override { co_return std::nullopt; }
   void set_answer(const PeerAnswer&) override {}
