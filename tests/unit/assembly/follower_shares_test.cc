@@ -3,8 +3,6 @@
 
 #include <catch2/catch.hpp>
 
-#include "broker/follower_throttles.h"
-
 namespace follower_shares_test {
 
 namespace meta = controller::metadata;
@@ -66,21 +64,6 @@ TEST_CASE("who leads something that a throttled follower lacks has a part of its
   image.throttled.set("orders", "");
   image.throttled.set("no such topic", "*");
   CHECK(image.shares().empty());
-}
-
-TEST_CASE("each follower has a throttle of its own, and none once it is not named any more") {
-  broker::FollowerThrottles throttles;
-  broker::replication::SendThrottle& first = throttles.of(BrokerId(1));
-  throttles.set_rates({{BrokerId(1), 1000}, {BrokerId(2), 2000}});
-  const auto now = common::model::Instant{} + std::chrono::hours(1);
-  first.on_sent(1000, now);
-  CHECK(first.ready_at() == now + std::chrono::seconds(1));
-  CHECK(&throttles.of(BrokerId(1)) == &first);
-  CHECK(throttles.of(BrokerId(2)).may_send(now));
-  CHECK_FALSE(throttles.of(BrokerId(3)).is_set());
-  throttles.set_rates({{BrokerId(2), 2000}});
-  CHECK(first.may_send(now));
-  CHECK_FALSE(first.is_set());
 }
 
 }  // namespace follower_shares_test
