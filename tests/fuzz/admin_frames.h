@@ -37,7 +37,7 @@ using Frame = std::vector<std::byte>;
 template <class Request>
 void add_versions(std::vector<Frame>& frames, const Request& request, std::initializer_list<int16_t> versions) {
   for (const int16_t version : versions) {
-    const Buffer frame = BrokerFixture::frame_of(request, version);
+    const Buffer frame = request_frame(request, version);
     frames.emplace_back(frame.view().begin(), frame.view().end());
   }
 }
