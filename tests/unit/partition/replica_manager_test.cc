@@ -337,23 +337,3 @@ TEST_CASE("a leader that had to wait for its log begins with what brokers are by
   b.run([&] { REQUIRE(b.find(orders)->on_follower_position(position, std::nullopt).error == ErrorCode::none); });
   REQUIRE(b.proposals.all.size() == 1);  // it may join
 }
-
-TEST_CASE("who was replaced by a copy of itself does not lead in the place of the copy (R30)") {
-  Broker b;
-  b.register_broker();
-  create_shared(b);
-  lead(b, BrokerId(1), {BrokerId(1), other});
-  REQUIRE(b.find(orders)->is_leader());
-  metadata::RegisterBrokerRecord copy;
-  copy.broker_id = BrokerId(1);
-  copy.epoch = common::model::BrokerEpoch(b.next_index);
-  copy.incarnation_id = Uuid::from_halves(3, static_cast<uint64_t>(b.next_index));
-  copy.fenced = false;
-  b.apply({copy});
-  lead(b, BrokerId(1), {BrokerId(1), other});
-  REQUIRE_FALSE(b.find(orders)->is_leader());
-  REQUIRE(b.produce(orders) == ErrorCode::not_leader_or_follower);
-  b.register_broker();
-  lead(b, BrokerId(1), {BrokerId(1), other});
-  REQUIRE(b.find(orders)->is_leader());
-}
