@@ -33,8 +33,9 @@ struct DescriptorPlan {
 
 // CPUs that this process may use: its affinity, and its cgroup's quota rounded up.
 [[nodiscard]] int usable_cpus();
-// How many shards that many CPUs get: all but one, which is left to the metadata, the disk's threads and the page. With three
-// brokers on two CPUs, one shard each took a sixth less CPU a GB produced than two (docs/performance.md). At least one.
+// How many shards that many CPUs get: all but one, which is left to the metadata, the disk's threads and the page. With
+// three brokers on two CPUs, one shard each took a sixth less CPU a GB produced than two (docs/performance.md). At least
+// one.
 [[nodiscard]] int default_shards(int cpus);
 // `cpu_max` is the content of cgroup 2's cpu.max ("200000 100000", "max 100000"); none: no quota.
 [[nodiscard]] std::optional<int> cpu_quota(std::string_view cpu_max);

@@ -138,12 +138,20 @@ OffsetFetchResponse as_single(const RequestContext& ctx, ResponseGroup group, co
   return response;
 }
 
+// Java's clients and franz-go look for the coordinator when they are told NOT_COORDINATOR, and franz-go for nothing
+// else: where the connection ends it asks the same broker again, until a heartbeat is told.
+bool goes_by_the_answer(const RequestContext& ctx) {
+  const auto& software = ctx.connection().software;
+  return software != nullptr && (software->name() == "apache-kafka-java" || software->name() == "kgo");
+}
+
 // librdkafka, as of 2.16 (its issue 5586), takes NOT_COORDINATOR here for the end of it: it looks for the coordinator,
 // and never asks for these offsets again, so that a member that joined just before its coordinator moved reads nothing
-// as long as it lives. What is on its way when a connection ends it asks again, as every client does, and of whoever is
+// as long as it lives. What is on its way when a connection ends it asks again, as other clients do, and of whoever is
 // coordinator by then. Only members name partitions.
 void send_member_elsewhere(RequestContext& ctx, ErrorCode error) {
-  if (error == ErrorCode::not_coordinator || error == ErrorCode::coordinator_not_available)
+  const bool is_elsewhere = error == ErrorCode::not_coordinator && !goes_by_the_answer(ctx);
+  if (is_elsewhere || error == ErrorCode::coordinator_not_available)
     ctx.close_connection("the coordinator of its group is not here: who asks for offsets is to look for it");
 }
 

@@ -87,7 +87,17 @@ void Timeline::on_snapshot(const Buffer& state, LogIndex end) {
   bytes_ = 0;
   offset_ = end.value - 1;
   forgotten_ = offset_;
+  forget_who_is_back();
   changed_.pulse();
+}
+
+// What lies between is told by nobody.
+void Timeline::forget_who_is_back() {
+  if (last_change_ == nullptr) return;
+  for (const auto& [id, since] : last_change_->down()) {
+    const metadata::BrokerImage* broker = image_->broker(id);
+    if (broker == nullptr || !broker->fenced) last_change_->forget(id);
+  }
 }
 
 void Timeline::on_committed(const std::vector<raft::Entry>& entries) {

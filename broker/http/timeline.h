@@ -60,6 +60,7 @@ class Timeline {
  private:
   void keep(int64_t offset, std::string json);
   void tell_who_is_down(const BatchStory& story);
+  void forget_who_is_back();
   [[nodiscard]] int64_t wall_now() const;
 
   common::Event changed_;

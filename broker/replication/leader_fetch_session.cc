@@ -42,7 +42,9 @@ LeaderFetchSession::LeaderFetchSession(FollowerHello follower, LeaderFetchOption
 LeaderFetchSession::~LeaderFetchSession() {
   *self_ = nullptr;
   for (uint32_t n = 0; n < slots_.size(); ++n) {
-    if (slots_[n] && slots_[n]->replica) slots_[n]->replica->detach(*this, n);
+    if (!slots_[n]) continue;
+    give_back(*slots_[n]);
+    if (slots_[n]->replica) slots_[n]->replica->detach(*this, n);
   }
 }
 
@@ -166,7 +168,7 @@ Result<void> LeaderFetchSession::close(uint32_t number) {
   Slot* slot = find(number);
   if (slot == nullptr) return fail(ErrorCode::invalid_request, "closes a slot that is not open");
   settle(*slot);
-  bytes_unanswered_ -= std::exchange(slot->reserved_bytes, 0);
+  give_up_cold_read(*slot);
   const std::shared_ptr<partition::LeaderReplica> replica = slot->replica;
   if (replica) replica->detach(*this, number);
   forget_unresolved(number);
@@ -192,6 +194,7 @@ Result<void> LeaderFetchSession::take(const SlotPosition& said) {
   if (!slot->has_position || slot->position.ask != said.position.ask) {
     ++slot->generation;
     slot->cold_records = {};
+    if (slot->cold_read == 0) give_back(*slot);
   }
   slot->position = said.position;
   slot->has_position = true;
@@ -358,16 +361,20 @@ void LeaderFetchSession::start_cold_read(uint32_t number, Instant now) {
       });
 }
 
-// Of a replica that is not there any more: a log that is gone answers nothing. What is asked for now may be read of
-// another one.
-void LeaderFetchSession::give_up_cold_read(Slot& slot) {
-  slot.cold_records = {};
+void LeaderFetchSession::give_back(Slot& slot) {
   for (size_t i = 0; i < bounds; ++i) {
     const size_t prepaid = std::exchange(slot.prepaid_bytes[i], 0);
     if (prepaid > 0) bounds_[i].throttle->give_back(prepaid);
   }
   const size_t paced = std::exchange(slot.paced_bytes, 0);
   if (paced > 0) options_.pace->give_back(paced);
+}
+
+// Of a replica that is not there any more: a log that is gone answers nothing. What is asked for now may be read of
+// another one.
+void LeaderFetchSession::give_up_cold_read(Slot& slot) {
+  slot.cold_records = {};
+  give_back(slot);
   if (std::exchange(slot.cold_read, 0) == 0) return;
   bytes_unanswered_ -= std::exchange(slot.reserved_bytes, 0);
   on_work_();  // whoever waits for the credit
@@ -379,14 +386,15 @@ void LeaderFetchSession::on_cold_read(uint32_t number, uint64_t read, uint64_t g
   if (slot == nullptr || slot->cold_read != read) return;
   slot->cold_read = 0;
   bytes_unanswered_ -= std::exchange(slot->reserved_bytes, 0);
+  const bool is_wanted = slot->generation == generation && slot->standing == Standing::matching;
   // Most partitions are smaller than what is read at once.
-  const size_t found = records ? records->size() : 0;
+  const size_t found = is_wanted && records ? records->size() : 0;
   for (size_t i = 0; i < bounds; ++i) {
     size_t& prepaid = slot->prepaid_bytes[i];
     if (prepaid > found) bounds_[i].throttle->give_back(std::exchange(prepaid, found) - found);
   }
   if (slot->paced_bytes > found) options_.pace->give_back(std::exchange(slot->paced_bytes, found) - found);
-  if (slot->generation == generation && slot->standing == Standing::matching) {
+  if (is_wanted) {
     if (records) {
       slot->cold_records = std::move(*records);
     } else {

@@ -197,6 +197,8 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   void start_cold_read(uint32_t number, Instant now);
   void on_cold_read(uint32_t number, uint64_t read, uint64_t generation, common::model::Result<BufferChain> records);
   void give_up_cold_read(Slot& slot);
+  // What pace and throttles were paid for, and will not be sent.
+  void give_back(Slot& slot);
   void collect_high_watermarks(LeaderFrame& frame);
 
   const FollowerHello follower_;

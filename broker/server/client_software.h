@@ -55,6 +55,8 @@ class ClientSoftware {
     table_->leave(key_);
     key_ = table_->enter({key_.listener, std::string(name), std::string(version)});
   }
+  // As it is counted.
+  [[nodiscard]] const std::string& name() const { return key_.name; }
 
  private:
   const std::shared_ptr<SoftwareTable> table_;

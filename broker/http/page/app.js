@@ -124,6 +124,7 @@ function App() {
     return () => removeEventListener("keydown", on);
   });
   // Without this an error while one view is drawn would be the end of the whole page: nothing is drawn after it.
+  // What looks at the same data outside of the view is left out meanwhile: failing again at once it would never end.
   const [broken, mend] = useErrorBoundary((e) => console.error(e));
   useEffect(() => {
     if (!broken) return;
@@ -137,7 +138,7 @@ function App() {
       <a class="brand" href="#/map"><img src="/icon.svg" alt="" width="26" height="26" /><b>Naru</b></a>
       <${Link} />
       <span class="grow"></span>
-      ${state.cluster && html`<${Health} />`}
+      ${state.cluster && !broken && html`<${Health} />`}
       <button class="icon" onClick=${nextTheme} aria-label=${`Colours: ${theme}`} title=${`Colours: ${theme}`}>${{ auto: "◐", light: "☀", dark: "☾" }[theme]}</button>
       <button class="icon keys" onClick=${() => setHelp(true)} aria-label="Keys" title="Keys">?</button>
     </header>

@@ -136,6 +136,15 @@ TEST_CASE_METHOD(GroupFixture, "without the partition every group API says NOT_C
   kafka::OffsetFetchRequest by_group;
   by_group.groups = {{.group_id = "g"}};
   CHECK(send(by_group, 8).kind == server::Outcome::Kind::close);
+  for (const char* name : {"apache-kafka-java", "kgo"}) {  // these go by the answer
+    info.software = std::make_shared<server::ClientSoftware>(std::make_shared<server::SoftwareTable>(), "");
+    info.software->set(name, "1");
+    CHECK(ask<kafka::OffsetFetchResponse>(by_group, 8).groups.at(0).error_code == ErrorCode::not_coordinator);
+    CHECK(ask<kafka::OffsetFetchResponse>(fetch, 5).error_code == ErrorCode::not_coordinator);
+    CHECK(ask<kafka::OffsetFetchResponse>(fetch, 1).topics.at(0).partitions.at(0).error_code ==
+          ErrorCode::not_coordinator);
+  }
+  info.software.reset();
   by_group.groups.front().topics.reset();  // all of them: no member asks so
   CHECK(ask<kafka::OffsetFetchResponse>(by_group, 8).groups.at(0).error_code == ErrorCode::not_coordinator);
   by_group.groups = {{.group_id = "g"}, {.group_id = "h"}};

@@ -242,6 +242,13 @@ TEST_CASE("the last change is what clients have to follow, and not what was befo
   CHECK(last_change.down().at(BrokerId(1)) == since);  // with that it has not come back
   commit({metadata::UnfenceBrokerRecord{BrokerId(1), again.epoch}});
   CHECK(last_change.down().empty());
+
+  // That it comes back is told by a snapshot only: when it goes the next time it has not been down since now.
+  commit({metadata::FenceBrokerRecord{BrokerId(1), again.epoch}});
+  REQUIRE(last_change.down().size() == 1);
+  const Cluster later;
+  timeline.on_snapshot(controller::quorum::encode_snapshot(later.editor.image()), LogIndex(100));
+  CHECK(last_change.down().empty());
 }
 
 TEST_CASE("a page goes on from the offset that it has seen, or starts over") {

@@ -1,5 +1,6 @@
 // The two ends of a fetch stream together, without a transport: what is said, and what is left unsaid.
 #include <map>
+#include <memory>
 
 #include <catch2/catch.hpp>
 
@@ -763,6 +764,55 @@ TEST_CASE("a partition that is smaller than what is read at once pays the thrott
   pair.settle();
   CHECK(follower.log.size() == 1000);
   CHECK(throttle.ready_at() == pair.now + 900ms);
+}
+
+TEST_CASE("what was paid for and is not sent is given back, however the read ends") {
+  SendThrottle of_leader;
+  of_leader.set_rate(1000);
+  SendThrottle of_follower;
+  of_follower.set_rate(500);
+  LeaderFetchOptions options;
+  options.partition_bytes = 400;
+  options.throttle = &of_leader;
+  options.is_throttled = [](const TopicIdPartition&) { return true; };
+  options.follower_throttle = [&](BrokerId) { return &of_follower; };
+  options.is_throttled_for = [](const TopicIdPartition&, BrokerId) { return true; };
+  auto pair = std::make_unique<Pair>(options);
+  FakeLeader& moved = pair->lead(0);
+  moved.follower_in_sync = false;
+  moved.is_cold = true;
+  moved.append(1000);
+  FakeFollower& follower = pair->follow(0);
+  pair->settle();
+  const Instant now = pair->now;
+  REQUIRE(moved.cold_reads.size() == 1);
+  REQUIRE(of_leader.ready_at() == now + 400ms);
+  REQUIRE(of_follower.ready_at() == now + 800ms);
+
+  SECTION("the partition is not followed any more") {
+    pair->fetcher.unfollow(Pair::id(0));
+    pair->settle();
+    CHECK(pair->session.bytes_unanswered() == 0);
+    moved.cold_reads[0]();  // it comes all the same
+    CHECK(pair->session.bytes_unanswered() == 0);
+  }
+  SECTION("the stream ends") {
+    const auto keep = pair->leaders[Pair::id(0)];
+    pair.reset();
+    keep->cold_reads.at(0)();
+  }
+  SECTION("something else is asked for during the read") {
+    follower.change([&] { follower.log.assign(3, 'x'); });
+    pair->settle();
+    moved.cold_reads[0]();
+  }
+  SECTION("something else is asked for after the read, before the answer") {
+    moved.cold_reads[0]();
+    follower.change([&] { follower.log.assign(3, 'x'); });
+    REQUIRE(pair->up());
+  }
+  CHECK(of_leader.ready_at() == now);
+  CHECK(of_follower.ready_at() == now);
 }
 
 TEST_CASE("who waits for the throttle on another stream comes before the one that it let through last") {
