@@ -83,14 +83,6 @@ int32_t generation_of(rd_kafka_t* consumer) {
 // Commit calls under way, by partition.
 using CommitCalls = std::map<int32_t, int64_t>;
 
-// librdkafka goes on behind a batch whose checksum is wrong: it is to be read again, as Java's consumer does.
-void go_back(rd_kafka_t* consumer, const std::string& topic, int32_t partition, int64_t offset) {
-  const KafkaPartitions to(rd_kafka_topic_partition_list_new(1));
-  rd_kafka_topic_partition_list_add(to.get(), topic.c_str(), partition)->offset = offset;
-  rd_kafka_error_t* refused = rd_kafka_seek_partitions(consumer, to.get(), 0);
-  if (refused != nullptr) rd_kafka_error_destroy(refused);  // a partition that is another member's by now
-}
-
 // Tells how each of them ended; those of which nothing is said were not acknowledged.
 void tell_ended(Recorder& recorder, CommitCalls& calls, rd_kafka_resp_err_t error,
                 const rd_kafka_topic_partition_list_t* offsets) {
@@ -239,7 +231,6 @@ class Clients::Consumer {
     settings.set("group.id", run_.options_.group);
     settings.set("auto.offset.reset", "earliest");
     settings.set("enable.auto.commit", "false");
-    settings.set("check.crcs", "true");  // what was harmed on its way is no fault of the brokers
     settings.set_all(run_.options_.properties);
     // Its own callback sees the member through the opaque pointer.
     rd_kafka_conf_set_rebalance_cb(settings.get(), &Consumer::on_rebalance);
@@ -315,7 +306,6 @@ class Clients::Consumer {
     while (run_.consuming_) {
       const KafkaMessage message(rd_kafka_consumer_poll(handle_.get(), 100));
       if (message && message->err == RD_KAFKA_RESP_ERR_NO_ERROR) take(*message);
-      if (message && message->err == RD_KAFKA_RESP_ERR__BAD_MSG) read_again(*message);
       rd_kafka_queue_poll_callback(commit_queue_, 0);
       if (steady_clock::now() < due) continue;
       due = steady_clock::now() + commit_interval;
@@ -327,11 +317,6 @@ class Clients::Consumer {
     rd_kafka_consumer_close(handle_.get());
     while (rd_kafka_queue_poll_callback(commit_queue_, 50) > 0 && steady_clock::now() < until) {
     }
-  }
-  void read_again(const rd_kafka_message_t& message) {
-    const auto known = positions_.find(message.partition);
-    const bool has_read = known != positions_.end() && known->second.next >= 0;
-    go_back(handle_.get(), run_.options_.topic, message.partition, has_read ? known->second.next : message.offset);
   }
   void take(const rd_kafka_message_t& message) {
     positions_[message.partition].next = message.offset + 1;
@@ -387,7 +372,6 @@ Outcome<KafkaHandle> Clients::make_reader(const std::string& group) const {
   KafkaSettings settings;
   settings.set("bootstrap.servers", bootstrap_text(options_.shared));
   settings.set("group.id", group);
-  settings.set("check.crcs", "true");
   settings.set_all(options_.properties);
   settings.set("enable.auto.commit", "false");
   settings.set("enable.partition.eof", "true");
@@ -563,19 +547,13 @@ Outcome<std::vector<int64_t>> Clients::read_everything() {
   std::vector<int64_t> ends(static_cast<size_t>(partitions_), -1);
   const auto is_done = [&] { return std::ranges::all_of(ends, [](int64_t end) { return end >= 0; }); };
   // As long as records come it may go on; the time to settle is for when they do not.
-  std::map<int32_t, int64_t> next;
   auto until = steady_clock::now() + options_.settle;
   while (!is_done() && steady_clock::now() < until) {
     const KafkaMessage message(rd_kafka_consumer_poll(consumer, 100));
     if (!message) continue;
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
       ends[static_cast<size_t>(message->partition)] = message->offset;
-    if (message->err == RD_KAFKA_RESP_ERR__BAD_MSG) {
-      const auto read = next.find(message->partition);
-      go_back(consumer, options_.topic, message->partition, read != next.end() ? read->second : message->offset);
-    }
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) continue;
-    next[message->partition] = message->offset + 1;
     until = steady_clock::now() + options_.settle;
     const Payload payload = parse_payload(run_, bytes_of(*message));
     if (payload.is_ours) recorder_.final_read(message->partition, message->offset, payload.value);

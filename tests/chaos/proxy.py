@@ -8,6 +8,7 @@ Driven over standard input, one JSON object a line, each of which replaces what 
   delay_ms, jitter_ms   each chunk waits so long (order is kept)
   rate_kbit             a connection carries at most so much each way
   corrupt               probability that one bit of a record's padding (a run of 24 blanks) is flipped in a chunk
+  requests_only         true: of what goes to the broker only, which checks checksums; a client need not
   silent                true: nothing is forwarded any more, nothing is closed (half-open)
   replay                probability that a Produce request (API 0) is sent once more, later, on a connection of its own
   reset                 true: all connections are reset once
@@ -38,8 +39,8 @@ def original_destination(writer):
     return f"{a}.{b}.{c}.{d}", port
 
 
-def corrupted(data):
-    if random.random() >= orders.get("corrupt", 0):
+def corrupted(data, is_request):
+    if random.random() >= orders.get("corrupt", 0) or (orders.get("requests_only") and not is_request):
         return data
     at = data.find(BLANKS)
     if at < 0:
@@ -82,7 +83,7 @@ async def forward(reader, writer, frames=None):
                 frames.feed(data)
             delay, jitter = orders.get("delay_ms", 0), orders.get("jitter_ms", 0)
             due = asyncio.get_running_loop().time() + max(0.0, delay + random.uniform(-jitter, jitter)) / 1000
-            await queue.put((due, corrupted(data)))
+            await queue.put((due, corrupted(data, frames is not None)))
         await queue.put((0, None))
         await sending
     except (ConnectionError, OSError):
