@@ -370,8 +370,8 @@ void LeaderFetchSession::give_back(Slot& slot) {
   if (paced > 0) options_.pace->give_back(paced);
 }
 
-// Of a replica that is not there any more: a log that is gone answers nothing. What is asked for now may be read of
-// another one.
+// The replica it reads has gone, and a log that is gone answers nothing. What is asked for next may be read of another
+// one.
 void LeaderFetchSession::give_up_cold_read(Slot& slot) {
   slot.cold_records = {};
   give_back(slot);

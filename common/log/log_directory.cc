@@ -203,7 +203,7 @@ std::chrono::milliseconds kept_of(disk::Disk& disk, const std::string& stray) {
 
 IoResult<void> note_kept(disk::Disk& disk, const std::string& stray, std::chrono::milliseconds kept) {
   const std::string text = encode_kept(kept.count());
-  return disk.replace_file(stray + "/" + std::string(kept_name), as_bytes(text), Durability::kernel);
+  return disk.replace_file(stray + "/" + std::string(kept_name), as_bytes(text), Durability::medium);
 }
 
 // Checkpoints that wait for the one of their kind being written.

@@ -75,7 +75,8 @@ enum class CheckpointKind { recovery_point, high_watermark, log_start, cleaner }
 inline constexpr size_t checkpoint_kinds = 4;
 
 // For how long brokers have run beside a stray (R42), as one of them noted last; 0: nobody has. No wall clock says it:
-// a step of one would delete too soon. Both wait for the disk; what is noted need not be durable, for less is no harm.
+// a step of one would delete too soon. Both wait for the disk, and what is noted is durable: a machine that loses power
+// each day would else keep every stray.
 [[nodiscard]] std::chrono::milliseconds kept_of(disk::Disk& disk, const std::string& stray);
 [[nodiscard]] disk::IoResult<void> note_kept(disk::Disk& disk, const std::string& stray,
                                              std::chrono::milliseconds kept);

@@ -116,22 +116,17 @@ TEST_CASE("of what is on the disk, no more is read than the throttle lets throug
     moved.append(1000);
     pair.follow(n);
   }
-  const auto reads = [&] {
-    size_t all = 0;
-    for (const auto& [id, leader] : pair.leaders) all += leader->cold_reads.size();
-    return all;
-  };
   pair.settle();
-  CHECK(reads() == 1);  // the others would hold what they read until their turns come
+  CHECK(pair.cold_reads() == 1);  // the others would hold what they read until their turns come
   // What was read has been paid for, and goes at once.
   pair.leaders[StreamPair::id(0)]->cold_reads.at(0)();
   pair.settle();
   CHECK(pair.followers[StreamPair::id(0)]->log.size() == 400);
-  CHECK(reads() == 1);
+  CHECK(pair.cold_reads() == 1);
   CHECK(throttle.ready_at() == pair.now + 400ms);
   pair.now = throttle.ready_at();
   pair.settle();
-  CHECK(reads() == 2);
+  CHECK(pair.cold_reads() == 2);
   CHECK(pair.leaders[StreamPair::id(1)]->cold_reads.size() == 1);  // each in its turn
 }
 
@@ -151,21 +146,16 @@ TEST_CASE("of what is on the disk, no more is read than the pace lets through") 
     behind.append(1000);
     pair.follow(n);
   }
-  const auto reads = [&] {
-    size_t all = 0;
-    for (const auto& [id, leader] : pair.leaders) all += leader->cold_reads.size();
-    return all;
-  };
   pair.settle();
-  CHECK(reads() == 2);  // the burst was not used up by the first
+  CHECK(pair.cold_reads() == 2);  // the burst was not used up by the first
   // What was read has been paid for, and goes at once.
   for (int n = 0; n < 2; ++n) pair.leaders[StreamPair::id(n)]->cold_reads.at(0)();
   pair.settle();
   for (int n = 0; n < 2; ++n) CHECK(pair.followers[StreamPair::id(n)]->log.size() == 400);
-  CHECK(reads() == 2);
+  CHECK(pair.cold_reads() == 2);
   pair.now = pace.ready_at();
   pair.settle();
-  CHECK(reads() == 3);
+  CHECK(pair.cold_reads() == 3);
   CHECK(pair.leaders[StreamPair::id(2)]->cold_reads.size() == 1);  // each in its turn
 }
 

@@ -34,6 +34,12 @@ struct StreamPair {
     const auto found = leaders.find(id);
     return found != leaders.end() ? found->second : nullptr;
   }
+  // How often a leader has read of its disk.
+  [[nodiscard]] size_t cold_reads() const {
+    size_t all = 0;
+    for (const auto& [id, leader] : leaders) all += leader->cold_reads.size();
+    return all;
+  }
   FakeLeader& lead(int n) {
     leaders[id(n)] = std::make_shared<FakeLeader>();
     return *leaders[id(n)];
