@@ -58,8 +58,10 @@ class BrokerSession::OwnStream final : public SessionStream {
   }
   ~OwnStream() override {
     alive_.reset();
-    // The port lives on in the closure until nobody can be using it.
-    shard_.post([&server = server_, session = session_, port = port_] { server.on_closed(session); });
+    // The port lives on in the closure until nobody can be using it. The server may end with the session, before its turn.
+    shard_.post([&server = server_, alive = server_.alive(), session = session_, port = port_] {
+      if (!alive.expired()) server.on_closed(session);
+    });
   }
   void send(uint64_t sequence, SessionUp message) override {
     shard_.post([this, alive = std::weak_ptr(alive_), sequence, message = std::move(message)]() mutable {

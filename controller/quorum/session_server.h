@@ -23,6 +23,8 @@ class SessionServer {
   void on_closed(Session session);
   // Ends every session and refuses new ones.
   void close_all();
+  // Expires with it: for what is posted to its shard and may come after its end.
+  [[nodiscard]] std::weak_ptr<const bool> alive() const { return alive_; }
 
  private:
   struct Peer {

@@ -53,10 +53,19 @@ struct Node {
   }
   // As a process that ends: connections break, the port refuses.
   ~Node() {
+    if (!node) return;
     on_shard([&] { quorum.leave(broker_id); });
     node->close();
     server.stop();
     on_shard([&] { node.reset(); });
+  }
+  // Without a word to the brokers, its own among them.
+  void end_with_open_sessions() {
+    server.stop();
+    on_shard([&] {
+      quorum.leave(broker_id);
+      node.reset();
+    });
   }
   template <class F>
   void on_shard(F f) {
@@ -205,6 +214,15 @@ TEST_CASE("over gRPC: where a broker has registered comes before what is configu
   const ControllerAnswer answer = cluster.ask(3, topic_on("t", {3, 2}));
   REQUIRE(std::holds_alternative<CreateTopicsAnswer>(answer));
   REQUIRE(std::get<CreateTopicsAnswer>(answer).topics.at(0).error.code == ErrorCode::none);
+}
+
+TEST_CASE("over gRPC: a controller may end while its own broker's session with it stands") {
+  Cluster cluster;
+  cluster.node(1).end_with_open_sessions();
+  cluster.node(1).on_shard([] {});  // comes after what the end has left to do
+  cluster.elect(2);
+  cluster.wait("3 has the new controller", [&] { return cluster.node(3).node->leader() == BrokerId{2}; });
+  cluster.kill(1);
 }
 
 TEST_CASE("over gRPC: a large request and its answer pass, and many at once") {
