@@ -83,7 +83,12 @@ class LoopShard : public Shard {
 constexpr int links_per_turn = 8;
 
 struct OwnedLoop {
-  asio::io_context io{1};
+  struct Loop : asio::io_context {
+    Loop() : io_context(1) {}
+    // Lets go of what waits in it. Whoever posts once more while it goes finds it there: that goes with the loop.
+    void drop_work() { shutdown(); }
+  };
+  Loop io;
 };
 
 class ThreadShard final : private OwnedLoop, public LoopShard {
@@ -94,7 +99,12 @@ class ThreadShard final : private OwnedLoop, public LoopShard {
         thread_([this] { OwnedLoop::io.run(); }) {
     pthread_setname_np(thread_.native_handle(), name.substr(0, 15).c_str());
   }
-  ~ThreadShard() override { stop(); }
+  // What is left may wake somebody, and so post to this shard, as it goes: while the shard is whole.
+  ~ThreadShard() override {
+    stop();
+    OwnedLoop::io.drop_work();
+    own_->clear();
+  }
 
   // Asio asks the kernel what else there is (epoll_wait) between a handler and what it posts; a produce goes through
   // four such steps. What this thread posts is therefore done in one go, in its order.

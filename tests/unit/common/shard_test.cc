@@ -73,6 +73,33 @@ TEST_CASE("what the loop is given stands behind what its thread has posted befor
   }
 }
 
+TEST_CASE("work that is left when a shard ends may post to it as it goes") {
+  struct Posts {
+    Posts(Shard& to, int& count) : shard(to), gone(count) {}
+    ~Posts() {
+      shard.post([] {});
+      ++gone;
+    }
+    Shard& shard;
+    int& gone;
+  };
+  SystemClock clock;
+  int gone = 0;
+  std::promise<void> begun;
+  auto shard = make_thread_shard(0, clock, "a");
+  Shard& ends = *shard;
+  ends.post([&] {
+    ends.post([left = std::make_shared<Posts>(ends, gone)] {});  // by its own thread, which has another queue
+    ends.io_context().stop();
+    begun.set_value();
+  });
+  begun.get_future().wait();
+  stop_shard(ends);
+  ends.post([left = std::make_shared<Posts>(ends, gone)] {});
+  shard.reset();
+  REQUIRE(gone == 2);
+}
+
 TEST_CASE("work that leads to work without end keeps nobody out") {
   SystemClock clock;
   std::atomic<bool> is_enough = false;
