@@ -71,9 +71,11 @@ BrokerCore::BrokerCore(const common::config::BrokerConfig& config, BrokerHost ho
   for (size_t i = 0; i < host_.shards.size(); ++i) acceptors_.push_back(std::make_unique<LateAcceptor>());
 }
 
-// Coordinators hold their partitions, and these give back what they have in their shard's tail cache.
+// Coordinators hold their partitions, and these give back what they have in their shard's tail cache. A disk waits for
+// its jobs, and those of the directories refer to them.
 BrokerCore::~BrokerCore() {
   groups_.reset();
+  start_disk_.reset();
 }
 
 replication::FollowerAcceptor& BrokerCore::acceptor(size_t shard) {

@@ -60,13 +60,16 @@ class PartitionRouter {
     if (&home != &here) co_await common::hop(home);
     Answer answer = common::model::fail(ErrorCode::unknown_server_error);
     if (is_being_made(id)) co_await until_made(id);
-    Result<std::shared_ptr<Partition>> found = find_here(id);
-    if (!found) {
-      answer = Answer(tl::unexpect, std::move(found.error()));
-    } else if constexpr (Unwrapped::awaits) {
-      answer = co_await f(**found);
-    } else {
-      answer = f(**found);
+    {
+      // Let go of at home: it may have been removed meanwhile.
+      Result<std::shared_ptr<Partition>> found = find_here(id);
+      if (!found) {
+        answer = Answer(tl::unexpect, std::move(found.error()));
+      } else if constexpr (Unwrapped::awaits) {
+        answer = co_await f(**found);
+      } else {
+        answer = f(**found);
+      }
     }
     if (&home != &here) co_await common::hop(here);
     co_return answer;

@@ -94,6 +94,24 @@ struct TwoDirectories : Broker {
 
 }  // namespace
 
+TEST_CASE("a look at the room that is left needs its directory no more once it is under way") {
+  World world{1};
+  SimulatedDisk disk;  // does what it is given when it is told to
+  SimShard shard(0, world.clock());
+  auto opened = LogDirectory::open(disk, "data");
+  REQUIRE(opened.has_value());
+  std::vector<std::unique_ptr<LogDirectory>> all;
+  all.push_back(std::move(*opened));
+  DirectoriesOptions options;
+  options.home = &shard;
+  options.disk = &disk;
+  options.random = &world.random();
+  auto directories = std::make_unique<Directories>(options, std::move(all));
+  directories->start({&shard}, {});
+  directories.reset();
+  REQUIRE(disk.run_one());
+}
+
 TEST_CASE("partitions are spread over the directories, and found there again") {
   TwoDirectories b;
   b.close();
