@@ -87,7 +87,13 @@ ForwardingClient::ForwardingClient(common::Shard& home, ControllerRuntime& runti
   });
 }
 
-ForwardingClient::~ForwardingClient() = default;
+// A timer holds its attempt, and so would not end with us.
+ForwardingClient::~ForwardingClient() {
+  for (const auto& attempt : unanswered_) {
+    attempt->retry.cancel();
+    attempt->timeout.cancel();
+  }
+}
 
 common::Awaitable<ControllerAnswer> ForwardingClient::call(common::Shard& here, ControllerRequest request,
                                                            Instant deadline, RequestOrigin origin) {

@@ -43,7 +43,9 @@ void RaftDriver::start(std::function<void(Result<QuorumIdentity>)> ready) {
 }
 
 Awaitable<void> RaftDriver::run_start_to_end(RaftDriver& self) {
+  const std::weak_ptr<bool> alive(self.alive_);
   co_await run_start(self);
+  if (alive.expired()) co_return;
   self.starting_ = false;
   if (auto ended = std::exchange(self.on_start_end_, nullptr)) ended();
 }

@@ -283,6 +283,22 @@ TEST_CASE("R10: what waited for the end of a hand-over for longer than its clien
   REQUIRE(cluster.image_of(1).topic_by_name("t") == nullptr);
 }
 
+TEST_CASE("a question that nobody has answered ends with whoever asks") {
+  SimCluster cluster(3);
+  SimNode& node = cluster.node(2);
+  auto client = std::make_unique<quorum::ForwardingClient>(node.shard, node.runtime, node.links, node.id, node.random);
+  cluster.freeze(1);
+  bool is_answered = false;
+  DeleteTopics r;
+  DeleteTopics::Topic t;
+  t.name = "t";
+  r.topics = {t};
+  client->ask(r, cluster.world.clock().now() + 100ms, {}, [&](const ControllerAnswer&) { is_answered = true; });
+  client.reset();
+  cluster.world.run_for(1s);
+  REQUIRE_FALSE(is_answered);
+}
+
 TEST_CASE("requests of clients are told to come later while too many changes wait, and the controller stays") {
   SimCluster cluster(3);
   cluster.create(1, "t", {{1, 2, 3}});
