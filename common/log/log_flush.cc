@@ -162,13 +162,15 @@ void Log::Impl::on_flush_step(const IoResult<void>& result) {
   if (flush_error && !mutant<"R76-a-failed-sync-is-forgotten">()) {
     // R76: a failed sync is final. A full disk concerns only the epoch file here; without descriptors nothing was
     // asked.
-    note(*flush_error, "flush");
-    for (FlushDone& done : served) done(disk::storage_error(*flush_error));
+    const IoError error = *flush_error;  // the first of them may destroy the log
+    note(error, "flush");
+    for (FlushDone& done : served) done(disk::storage_error(error));
   } else {
     flushed =
         std::max(flushed, mutant<"R71-flushed-beyond-what-was-synced">() ? log_end : std::min(flush_target, log_end));
     durable_cuts = std::max(durable_cuts, flush_cuts);
-    for (FlushDone& done : served) done(flushed);
+    const Offset reached = flushed;
+    for (FlushDone& done : served) done(reached);
   }
   if (still.expired() || flush_waiting.empty() || is_emptying || flush_steps_left > 0) return;
   if (failure) {

@@ -58,7 +58,9 @@ Socket::Socket(Shard& shard, int descriptor) : impl_(std::make_unique<Impl>(shar
   socklen_t length = sizeof name;
   const bool v6 =
       ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&name), &length) == 0 && name.ss_family == AF_INET6;
-  impl_->socket.assign(v6 ? tcp::v6() : tcp::v4(), descriptor, ignored);
+  boost::system::error_code refused;  // the loop can watch no more of them: then it is closed, which shows likewise
+  impl_->socket.assign(v6 ? tcp::v6() : tcp::v4(), descriptor, refused);
+  if (refused) ::close(descriptor);
   impl_->socket.non_blocking(true, ignored);
   impl_->socket.set_option(tcp::no_delay(true), ignored);
   impl_->socket.set_option(asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>(user_timeout_ms),
