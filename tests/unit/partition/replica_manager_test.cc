@@ -1,9 +1,21 @@
 // The replicas of a shard follow the metadata image: when they are led, and who is told.
 #include <catch2/catch.hpp>
 
+#include "broker/partition/router.h"
 #include "partition/managed_broker.h"
 
 using namespace sim;
+
+namespace {
+
+common::Awaitable<void> ask_on_home(const PartitionRouter& router, common::Shard& here,
+                                    std::function<Offset(Partition&)> f, std::optional<Offset>& answer) {
+  const TopicIdPartition id{orders, PartitionIndex(0)};
+  const Result<Offset> found = co_await router.on_home(here, id, std::move(f));
+  if (found) answer = *found;
+}
+
+}  // namespace
 
 TEST_CASE("nothing is led before this very process is registered") {
   Broker b;
@@ -12,6 +24,33 @@ TEST_CASE("nothing is led before this very process is registered") {
   b.register_broker();
   REQUIRE(b.find(orders)->is_leader());
   REQUIRE(b.why_not(orders_again) == ErrorCode::unknown_topic_or_partition);
+}
+
+TEST_CASE("who asks for a replica from another shard does not take it along when it goes meanwhile") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  SimShard elsewhere(1, b.world.clock());
+  b.world.add(elsewhere);
+  const PartitionRouter router({b.shard.get()}, {b.manager.get()});
+  const std::weak_ptr<Partition> replica = b.find(orders);
+  const std::vector<metadata::MetadataRecord> removal{metadata::RemoveTopicRecord{orders}};
+  auto removed = metadata::apply(*b.image, removal, common::model::LogIndex(b.next_index++));
+  REQUIRE(removed.has_value());
+  const auto image = std::make_shared<const metadata::MetadataImage>(std::move(removed->image));
+  const auto delta = std::make_shared<const metadata::ImageDelta>(std::move(removed->delta));
+  bool had_gone = false;
+  std::optional<Offset> answer;
+  const auto look = [&](Partition& partition) {
+    b.manager->on_image(image, delta);
+    elsewhere.post([&] { had_gone = replica.expired(); });  // stands before whoever asks
+    return partition.high_watermark();
+  };
+  elsewhere.spawn("ask", ask_on_home(router, elsewhere, look, answer));
+  b.world.settle();
+  b.world.remove(elsewhere);
+  REQUIRE(answer == Offset(0));
+  REQUIRE(had_gone);
 }
 
 TEST_CASE("nothing is deleted by retention before the metadata says what may be (R82)") {
