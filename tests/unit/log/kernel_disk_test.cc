@@ -509,3 +509,17 @@ TEST_CASE("a log on the real file system is compacted while it is read and appen
   REQUIRE(log);
   CHECK(newest(**log) == before);
 }
+
+TEST_CASE("who reads the medium or removes files yields the processor to those who serve and sync") {
+  DiskPool pool{{}};
+  const auto niceness = [] { return ::getpriority(PRIO_PROCESS, static_cast<id_t>(::gettid())); };
+  const auto in = [&](void (DiskPool::*run)(std::function<void()>)) {
+    std::promise<int> found;
+    (pool.*run)([&] { found.set_value(niceness()); });
+    return found.get_future().get();
+  };
+  const int ours = niceness();
+  CHECK(in(&DiskPool::run_sync) == ours);
+  CHECK(in(&DiskPool::run_read) > ours);
+  CHECK(in(&DiskPool::run_removal) > ours);
+}
