@@ -520,6 +520,6 @@ TEST_CASE("who reads the medium or removes files yields the processor to those w
   };
   const int ours = niceness();
   CHECK(in(&DiskPool::run_sync) == ours);
-  CHECK(in(&DiskPool::run_read) > ours);
-  CHECK(in(&DiskPool::run_removal) > ours);
+  CHECK(in(&DiskPool::run_read) >= std::min(ours + 1, 19));  // 19: nothing yields more
+  CHECK(in(&DiskPool::run_removal) >= std::min(ours + 1, 19));
 }
