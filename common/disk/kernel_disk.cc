@@ -525,7 +525,7 @@ class KernelDisk final : public Disk {
     auto replaced = write_new(temporary, content, durability);
     if (replaced) replaced = rename(temporary, path);
     if (!replaced) {
-      // What is there of it may hold the very room that was lacking (R81), and the next attempt may be for another name.
+      // What is there of it holds the room that may have been lacking (R81); the next attempt may be for another name.
       ::unlink(temporary.c_str());
       return replaced;
     }
