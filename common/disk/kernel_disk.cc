@@ -537,17 +537,13 @@ class KernelDisk final : public Disk {
 
   IoResult<void> replace_file(const std::string& path, BytesView content, Durability durability) override {
     const std::string temporary = path + ".tmp";
-    {
-      const int raw =
-          retry_interrupted([&] { return ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644); });
-      if (raw < 0) return errno_failure("create", temporary);
-      const Descriptor fd(raw);
-      if (auto written = write_all(raw, temporary, 0, std::span(&content, 1)); !written) return written;
-      if (durability == Durability::medium && retry_interrupted([&] { return ::fdatasync(raw); }) < 0) {
-        return sync_failure("sync", temporary);
-      }
+    auto replaced = write_new(temporary, content, durability);
+    if (replaced) replaced = rename(temporary, path);
+    if (!replaced) {
+      // What is there of it holds the room that may have been lacking (R81); the next attempt may be for another name.
+      ::unlink(temporary.c_str());
+      return replaced;
     }
-    if (auto renamed = rename(temporary, path); !renamed) return renamed;
     if (durability == Durability::medium) return sync_directory(parent_of(path));
     return {};
   }
@@ -610,6 +606,17 @@ class KernelDisk final : public Disk {
   }
 
  private:
+  static IoResult<void> write_new(const std::string& path, BytesView content, Durability durability) {
+    const int raw =
+        retry_interrupted([&] { return ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644); });
+    if (raw < 0) return errno_failure("create", path);
+    const Descriptor fd(raw);
+    if (auto written = write_all(raw, path, 0, std::span(&content, 1)); !written) return written;
+    if (durability == Durability::medium && retry_interrupted([&] { return ::fdatasync(raw); }) < 0)
+      return sync_failure("sync", path);
+    return {};
+  }
+
   template <class F>
   IoResult<void> on_directory(const std::string& path, const char* operation, F f) {
     const int raw = retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });

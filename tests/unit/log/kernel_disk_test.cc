@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <csignal>
 #include <deque>
 #include <filesystem>
 #include <future>
@@ -368,6 +369,31 @@ TEST_CASE("a process without descriptors says so, and of the disk nothing (fault
   CHECK(file->write_at(3, as_bytes("def")));
   CHECK(file->sync_now());  // the kernel had not been asked: nothing is final
   CHECK(owner.disk->read_file(owner.root + "/log", 10)->text() == "abcdef");
+}
+
+TEST_CASE("what could not take the place of a file leaves nothing of itself on a disk that may be full (R81)") {
+  Owner owner;
+  owner.make(1);
+  namespace fs = std::filesystem;
+  const std::string path = owner.root + "/00000000000000000007-0000000002.checkpoint";
+  SECTION("it is written in part") {
+    const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+    const rlimit little{4096, before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &little) == 0);
+    const auto replaced = owner.disk->replace_file(path, as_bytes(std::string(10000, 'x')), Durability::medium);
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+    std::signal(SIGXFSZ, handler);
+    REQUIRE_FALSE(replaced);
+    CHECK(replaced.error().fault == IoFault::no_space);
+    CHECK(owner.disk->list(owner.root)->empty());
+  }
+  SECTION("it does not get its name") {
+    fs::create_directories(path + "/something");
+    REQUIRE_FALSE(owner.disk->replace_file(path, as_bytes("abc"), Durability::medium));
+    CHECK(owner.disk->list(owner.root)->size() == 1);
+  }
 }
 
 TEST_CASE("a file of which nothing can be learned is not one that is missing from its directory (R76)") {

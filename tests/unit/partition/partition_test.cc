@@ -184,6 +184,24 @@ TEST_CASE("flush.messages=1 from now on: what was written before counts when it 
   }
 }
 
+TEST_CASE("settings that change together hold together: fewer replicas, but what they have synced (R47, R48, D2)") {
+  TopicSettings two;
+  two.min_isr = 2;
+  Fixture f(two);
+  f.lead(1, {1});
+  f.produce(Fixture::batch(), Acks::leader);
+  REQUIRE(f.partition->high_watermark() == Offset(0));
+  TopicSettings one = f.settings;
+  one.min_isr = 1;
+  one.sync_before_ack = true;
+  one.log.flush_messages = 1;
+  f.run([&] { f.partition->set_settings(one); });
+  REQUIRE(f.partition->high_watermark() == Offset(0));  // by the new minISR alone it would be 1
+  f.advance(20ms);
+  REQUIRE(f.partition->recovery_point() == Offset(1));
+  REQUIRE(f.partition->high_watermark() == Offset(1));
+}
+
 TEST_CASE("a follower syncs for a leader that counts what is synced, whatever its own settings say (D2)") {
   const bool leader_counts_synced = GENERATE(true, false);
   Fixture f;
