@@ -477,6 +477,26 @@ TEST_CASE("a handler may close its connection") {
   CHECK_FALSE(client.receive());
 }
 
+TEST_CASE("what is ready is written before a handler closes its connection, and nothing else is waited for") {
+  ServerLimits limits;
+  limits.listen.send_buffer = 4096;
+  EchoBroker broker(limits);
+  Client client(broker.server->port("PLAINTEXT"));
+  SECTION("answers that are ready") {
+    const std::string large(1 << 20, 'x');  // is still being written when the next request is handled
+    client.send(large);
+    client.send_raw(Client::framed("bye") + Client::framed("beyond"));
+    while (broker.begun_count < 2) std::this_thread::yield();
+    CHECK(client.receive() == large);
+    CHECK_FALSE(client.receive());
+    CHECK(broker.begun_count == 2);
+  }
+  SECTION("one that is not") {
+    client.send_raw(Client::framed("hold") + Client::framed("bye"));
+    CHECK_FALSE(client.receive());
+  }
+}
+
 TEST_CASE("a handler may close its connection after its answer") {
   EchoBroker broker;
   Client client(broker.server->port("PLAINTEXT"));
