@@ -288,7 +288,10 @@ Awaitable<void> Connection::write_responses(std::shared_ptr<Connection> self) {
   while (!self->closed_) {
     const std::vector<std::shared_ptr<Slot>> ready = self->ready_answers();
     if (ready.empty()) {
-      if (self->ends_with_) co_return self->close(*self->ends_with_);
+      if (self->ends_with_) {
+        self->close(*self->ends_with_);
+        co_return;
+      }
       co_await common::until(self->outcome_ready_);
       continue;
     }

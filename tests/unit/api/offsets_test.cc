@@ -162,6 +162,12 @@ TEST_CASE("ListOffsets refuses partition by partition") {
   REQUIRE(t.at(3).error_code == ErrorCode::invalid_request);  // named twice
   REQUIRE(t.at(4).error_code == ErrorCode::invalid_request);
   REQUIRE(t.at(4).offset == -1);
+  // Each lookup by time may read from the disk, so it counts over all mentions of a topic (R109).
+  ListOffsetsRequest again = list("t", {{0, start}});
+  again.topics.push_back(again.topics.front());
+  const auto answers = f.ask<ListOffsetsResponse>(again, 7);
+  REQUIRE(answers.topics.at(0).partitions.at(0).error_code == ErrorCode::none);
+  REQUIRE(answers.topics.at(1).partitions.at(0).error_code == ErrorCode::invalid_request);
   REQUIRE(only_answer(f.ask<ListOffsetsResponse>(list("t", {{1, -9}}), 7)).error_code ==
           ErrorCode::unsupported_version);
   REQUIRE(only_answer(f.ask<ListOffsetsResponse>(list("elsewhere", {{0, -1}}), 7)).error_code ==
