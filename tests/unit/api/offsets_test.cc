@@ -195,6 +195,8 @@ TEST_CASE("where a leader epoch ends (R60)") {
     const int16_t version = GENERATE(int16_t{2}, int16_t{3}, int16_t{4});
     return f.ask<OffsetForLeaderEpochResponse>(request, version).topics.at(0).partitions.at(0);
   };
+  REQUIRE(ask(-1).end_offset == -1);
+  REQUIRE(ask(-1).leader_epoch == -1);
   REQUIRE(ask(0).end_offset == 2);
   REQUIRE(ask(0).leader_epoch == 0);
   REQUIRE(ask(1).end_offset == 3);
