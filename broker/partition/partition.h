@@ -443,8 +443,10 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   struct Unwritten {
     common::records::ProducerStamp first;
     Instant at;
+    uint64_t number = 0;  // of the refusal: many are of one instant
   };
   std::map<common::model::ProducerId, Unwritten> unwritten_;
+  uint64_t last_refusal_ = 0;
   common::RateLimit refusal_lines_{std::chrono::seconds(10)};  // a follower that cannot append
   std::optional<Instant> flushing_since_;                      // a sync that acknowledgements wait for is under way
 

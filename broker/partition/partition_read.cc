@@ -164,6 +164,7 @@ Result<std::optional<EpochEnd>> Partition::epoch_end(std::optional<LeaderEpoch> 
   check_on_shard();
   if (auto checked = check_reader(current_leader_epoch, true); !checked)
     return tl::unexpected(std::move(checked.error()));
+  if (asked < LeaderEpoch(0)) return std::optional<EpochEnd>();  // who has no epoch is not told that its log was cut
   const auto found = log_->epochs().end_offset_for(asked, log_->log_end_offset());
   if (!found) return std::optional<EpochEnd>();
   return std::optional(EpochEnd{.epoch = found->epoch, .end_offset = found->end_offset});
