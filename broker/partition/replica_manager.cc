@@ -208,7 +208,9 @@ bool ReplicaManager::start_over(const TopicIdPartition& id, const metadata::Part
   } else {
     if (!can_lose_nothing || state.partition_epoch <= found->second->position().partition_epoch) return false;
     options_.logger.warn("{} starts over from broker {}", found->second->log_path(), *state.leader);
-    remove(id, Fate::replaced);
+    // R59: if it is the leader's records that are another partition's, these are the only ones.
+    const bool may_be_right = found->second->differs_from_leader() && !mutant<"R59-deletes-the-other-copy-later">();
+    remove(id, may_be_right ? Fate::kept : Fate::replaced);
   }
   return true;
 }
