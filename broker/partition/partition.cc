@@ -232,6 +232,7 @@ void Partition::end_role(ErrorCode code) {
 void Partition::resign(ErrorCode code) {
   check_on_shard();
   end_role(code);
+  postponed_.reset();
   leader_.reset();
   for_observers([](FollowerObserver& o, uint32_t slot) { o.on_role(slot); });
 }
