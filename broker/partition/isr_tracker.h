@@ -99,6 +99,7 @@ struct FollowerPosition {
   Offset fetch_offset;
   Offset durable_offset;
   Offset log_start_offset;
+  bool is_unverified = false;  // what the follower ends with was not compared yet: it does not count (R59)
 };
 
 enum class PositionUse { counted, ignored };

@@ -218,6 +218,7 @@ void Partition::end_role(ErrorCode code) {
   role_ = Role::none;
   leader_counts_synced_ = false;
   fetch_fails_ = false;
+  end_read_.reset();
   // What was refused a moment before we led must not be overtaken once we do.
   std::erase_if(unwritten_, [&](const auto& entry) { return shard_.now() - entry.second.at > own_gap_patience; });
   tracker_.reset();
@@ -231,6 +232,7 @@ void Partition::end_role(ErrorCode code) {
 void Partition::resign(ErrorCode code) {
   check_on_shard();
   end_role(code);
+  postponed_.reset();
   leader_.reset();
   for_observers([](FollowerObserver& o, uint32_t slot) { o.on_role(slot); });
 }

@@ -366,6 +366,7 @@ PositionVerdict Partition::on_follower_position(const FollowerPosition& position
   if (position.fetch_offset < log_->log_start_offset() || position.fetch_offset > log_->log_end_offset()) {
     return {.error = ErrorCode::offset_out_of_range};
   }
+  if (position.is_unverified) return {};
   perform(tracker_->on_follower_position(position, shard_.now()));
   complete_low_watermark();
   return {.in_sync = !tracker_ || tracker_->is_waited_for(position.follower, shard_.now())};
