@@ -180,7 +180,7 @@ Awaitable<Result<void>> Socket::write_from_file(const model::Buffer& buffer, con
     if (!n) co_return model::fail(ErrorCode::network_exception, n.error().message);
     impl_->written += *n;
     sent += *n;
-    if (*n == 0) {
+    if (*n < length) {
       if (auto room = co_await until_writable(); !room) co_return room;
     } else if (sent < buffer.size()) {
       co_await asio::post(impl_->socket.get_executor(), asio::use_awaitable);
