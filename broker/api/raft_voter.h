@@ -1,5 +1,5 @@
-// What the requests that add and remove a voter of the quorum share: who is meant, and how the answer says what came of it.
-// Called on the request's shard.
+// What the requests that add and remove a voter of the quorum share: who is meant, and how the answer says what came
+// of it. Called on the request's shard.
 #pragma once
 #include <optional>
 
