@@ -2,8 +2,6 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <csignal>
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
