@@ -101,8 +101,6 @@ struct FollowerPosition {
   Offset log_start_offset;
 };
 
-enum class PositionUse { counted, ignored };
-
 class IsrTracker {
  public:
   explicit IsrTracker(IsrStart start);
