@@ -84,7 +84,21 @@ void ShardParts::make_replicas(partition::Directories& directories) {
 
 void ShardParts::connect(partition::PartitionRouter& router) {
   context_.partitions = &router;
+  make_leader();
+  make_follower();
+  make_coordinators();
+  replicas_->add_listener(*leader_);
+  replicas_->add_listener(*follower_);
+  replicas_->add_listener(*coordinators_);
+  failover_clock_.attach(shard_, replicas_->metrics());
+  replicas_->add_listener(failover_clock_);
+  replicas_->set_stream_activity([this] { return leader_->spoken_at(); });
+  replicas_->set_traffic(&pace_);
+  if (shared_.isolated) replicas_->set_isolation(shared_.isolated, shared_.behind, shared_.has_lost_session);
+  if (shared_.config->cleaner_enabled) start_cleaner();
+}
 
+void ShardParts::make_leader() {
   replication::ReplicationLeaderOptions leader;
   leader.shard = &shard_;
   leader.cluster_id = shared_.cluster_id;
@@ -104,7 +118,9 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   };
   leader.logger = shared_.log;
   leader_ = std::make_unique<replication::ReplicationLeader>(std::move(leader));
+}
 
+void ShardParts::make_follower() {
   replication::ReplicationFollowerOptions follower;
   follower.shard = &shard_;
   follower.cluster_id = shared_.cluster_id;
@@ -126,7 +142,9 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   };
   follower.logger = shared_.log;
   follower_ = std::make_unique<replication::ReplicationFollower>(std::move(follower));
+}
 
+void ShardParts::make_coordinators() {
   coordinators_ = std::make_unique<GroupCoordinators>(
       *shared_.groups,
       [this](const std::string& name) -> std::optional<common::model::Uuid> {
@@ -137,16 +155,9 @@ void ShardParts::connect(partition::PartitionRouter& router) {
         return kept != nullptr ? std::optional(*kept) : std::nullopt;
       },
       shared_.may_be_replaced);
-  replicas_->add_listener(*leader_);
-  replicas_->add_listener(*follower_);
-  replicas_->add_listener(*coordinators_);
-  failover_clock_.attach(shard_, replicas_->metrics());
-  replicas_->add_listener(failover_clock_);
-  replicas_->set_stream_activity([this] { return leader_->spoken_at(); });
-  replicas_->set_traffic(&pace_);
-  if (shared_.isolated) replicas_->set_isolation(shared_.isolated, shared_.behind, shared_.has_lost_session);
+}
 
-  if (!shared_.config->cleaner_enabled) return;
+void ShardParts::start_cleaner() {
   cleaner::LogCleanerOptions cleaner;
   cleaner.shard = &shard_;
   cleaner.replicas = replicas_.get();

@@ -90,6 +90,10 @@ class ShardParts final : public controller::quorum::MetadataSubscriber {
   void stop_streams();
 
  private:
+  void make_leader();
+  void make_follower();
+  void make_coordinators();
+  void start_cleaner();
   void apply_broker_configs(const controller::metadata::ImageDelta& delta);
   void apply_throttle(const controller::metadata::ImageDelta& delta, const common::config::BrokerConfig* changed);
   bool apply_follower_throttles(const controller::metadata::ImageDelta& delta);

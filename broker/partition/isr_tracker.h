@@ -102,8 +102,6 @@ struct FollowerPosition {
   bool is_unverified = false;  // what the follower ends with was not compared yet: it does not count (R59)
 };
 
-enum class PositionUse { counted, ignored };
-
 class IsrTracker {
  public:
   explicit IsrTracker(IsrStart start);

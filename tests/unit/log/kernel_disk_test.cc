@@ -492,18 +492,11 @@ TEST_CASE("a log on the real file system is compacted while it is read and appen
   };
   const auto newest = [&](Log& of) {
     std::map<std::string, std::string> found;
-    for (Offset next(0); next < of.log_end_offset();) {
-      const auto read = of.read_blocking({next, of.log_end_offset(), 1000});
-      REQUIRE(read);
-      const Buffer all = read->records.flatten();
-      BatchCursor cursor(all.view());
-      while (!cursor.at_end()) {
-        REQUIRE(common::records::for_each_record(*cursor.next(), {}, [&](const common::records::Record& r) {
-          found[std::string(common::model::as_text(*r.key))] = std::string(common::model::as_text(*r.value));
-        }));
-      }
-      next = read->next_offset;
-    }
+    for_each_batch(of, Offset(0), of.log_end_offset(), 1000, [&](const BatchView& batch) {
+      REQUIRE(common::records::for_each_record(batch, {}, [&](const common::records::Record& r) {
+        found[std::string(common::model::as_text(*r.key))] = std::string(common::model::as_text(*r.value));
+      }));
+    });
     return found;
   };
   int written = 0;

@@ -43,11 +43,7 @@ TEST_CASE("a log that recovery finds damaged is offline, and begun anew only onc
   };
   // The controller takes its claims away when it registers.
   const auto register_uncleanly = [&] {
-    metadata::PartitionChangeRecord nobody{orders, PartitionIndex(0)};
-    nobody.leader = metadata::LeaderChoice{std::nullopt};
-    nobody.isr = std::vector<BrokerId>{};
-    nobody.last_known_elr = std::vector<BrokerId>{BrokerId(1)};
-    b.apply({nobody});
+    b.apply({looked_for_here()});
     b.register_broker();
   };
   SECTION("also if it dies before it is registered: the next start claims nothing either (R44)") {

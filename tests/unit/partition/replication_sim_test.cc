@@ -10,6 +10,7 @@
 #include <catch2/catch.hpp>
 
 #include "common/records/batch_builder.h"
+#include "partition/replica_batches.h"
 #include "partition/sim_cluster.h"
 #include "support/seeds.h"
 
@@ -317,26 +318,13 @@ class Run {
 
   static std::vector<Record> read(Partition& partition, Offset from, Offset upto) {
     std::vector<Record> out;
-    while (from < upto) {
-      auto read = partition.read_for_follower(BrokerId(9), from, 1 << 20);
-      REQUIRE(read.has_value());
-      REQUIRE_FALSE(read->cold);
-      if (read->records.empty()) break;
-      const Buffer flat = read->records.flatten();
-      common::records::BatchCursor cursor(flat.view());
-      while (!cursor.at_end()) {
-        const auto batch = cursor.next();
-        REQUIRE(batch.has_value());
-        REQUIRE(batch->crc_ok());
-        const auto walked = common::records::for_each_record(*batch, {}, [&](const common::records::Record& r) {
-          if (r.offset < from || r.offset >= upto) return;
-          out.push_back({batch->leader_epoch(), std::string(common::model::as_text(*r.value))});
-        });
-        REQUIRE(walked.has_value());
-        if (batch->next_offset() > from) from = batch->next_offset();
-        if (from >= upto) break;
-      }
-    }
+    for_each_batch(partition, from, upto, [&](const common::records::BatchView& batch, Offset reached) {
+      const auto walked = common::records::for_each_record(batch, {}, [&](const common::records::Record& r) {
+        if (r.offset < reached || r.offset >= upto) return;
+        out.push_back({batch.leader_epoch(), std::string(common::model::as_text(*r.value))});
+      });
+      REQUIRE(walked.has_value());
+    });
     return out;
   }
 
