@@ -174,21 +174,26 @@ def daemon(run_in):
             if started.poll() is not None:
                 raise Missing(f"dockerd ended: {log.read_text().strip()[-1000:]}")
             return subprocess.run(["docker", "version"], capture_output=True, check=False, timeout=60).returncode == 0
-        wait_until(answers, f"dockerd to answer (see {log.relative_to(TOP)})", 60, pause=0.2)
+        wait_until(answers, f"dockerd to answer (see {log})", 60, pause=0.2)
         for image in IMAGES:
             run("docker", "import", "-c", 'CMD ["bash"]', PLACE / "debian.tar", image)
         yield
 
 
-@contextlib.contextmanager
-def engine_of_our_own():
-    """Raises Missing, with the reason, where none can be had."""
+def need_means():
+    """What it takes to start one of our own; Missing says what is not here."""
     if os.geteuid() != 0:
         raise Missing("only root can start one")
     if os.environ.get("AWS_ENDPOINT_URL"):
         raise Missing("AWS_ENDPOINT_URL names something that its network may not reach")
     for name in ("apt-get", "dpkg-deb", "debootstrap", "slirp4netns", "runc", "iptables", "unshare"):
         need_program(name, "to start one (scripts/test --deploy installs it)")
+
+
+@contextlib.contextmanager
+def engine_of_our_own():
+    """Raises Missing, with the reason, where none can be had."""
+    need_means()
     PLACE.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         fcntl.flock(stack.enter_context(open(PLACE / "lock", "wb")), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -201,16 +206,17 @@ def engine_of_our_own():
 
 @contextlib.contextmanager
 def engine():
-    """An engine for as long as this lasts: the one that `docker` reaches, else one of our own, else none: a line says why."""
+    """An engine for as long as this lasts: the one that `docker` reaches, else one of our own, else none. Gives the reason then."""
     with contextlib.ExitStack() as stack:
+        why = None
         try:
             need_docker()
         except Missing as none:
-            if os.environ.get("DOCKER_HOST"):
-                say(none)
-            else:
-                try:
-                    stack.enter_context(engine_of_our_own())
-                except (Missing, Failed, OSError, subprocess.TimeoutExpired) as why:
-                    say(f"none of our own: {why}")
-        yield
+            why = str(none)
+        if why and not os.environ.get("DOCKER_HOST"):
+            try:
+                stack.enter_context(engine_of_our_own())
+                why = None
+            except (Missing, Failed, OSError, subprocess.TimeoutExpired) as failure:
+                why += f"; and none of the tests' own: {failure}"
+        yield why

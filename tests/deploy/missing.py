@@ -55,6 +55,17 @@ def need_docker():
     return docker
 
 
+def need_engine():
+    """One that answers, or what it takes to start one (engine.py)."""
+    try:
+        need_docker()
+    except Missing:
+        if os.environ.get("DOCKER_HOST"):
+            raise
+        from engine import need_means
+        need_means()
+
+
 def need_binary(variable, name):
     """A program that was built before: $VARIABLE or build/release/NAME."""
     path = pathlib.Path(os.environ.get(variable, TOP / "build" / "release" / name))
@@ -93,7 +104,7 @@ def need_package():
 
 # Looked at once and before anything runs, so that nobody waits half an hour to hear what is not there.
 ALL = {
-    "engine": need_docker,
+    "engine": need_engine,
     "root": need_root,
     "moto": need_moto,
     "yaml": need_yaml,
