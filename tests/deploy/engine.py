@@ -177,6 +177,7 @@ def daemon(run_in):
         wait_until(answers, f"dockerd to answer (see {log})", 60, pause=0.2)
         for image in IMAGES:
             run("docker", "import", "-c", 'CMD ["bash"]', PLACE / "debian.tar", image)
+        run("docker", "run", "--rm", IMAGES[0], "true", timeout=60)  # one that runs no container is none
         yield
 
 
