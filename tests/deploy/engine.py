@@ -218,6 +218,6 @@ def engine():
             try:
                 stack.enter_context(engine_of_our_own())
                 why = None
-            except (Missing, Failed, OSError, subprocess.TimeoutExpired) as failure:
+            except (Missing, Failed, OSError, subprocess.SubprocessError) as failure:
                 why += f"; and none of the tests' own: {failure}"
         yield why
