@@ -80,6 +80,14 @@ def need_root():
         raise Missing("booting hosts needs root (loop devices, privileged containers)")
 
 
+def need_namespaces():
+    """A network, mounts and processes of one's own."""
+    done = subprocess.run([need_program("unshare", "for a network of its own"), "--net", "--mount", "--pid", "--fork", "true"], capture_output=True,
+                          text=True, check=False)
+    if done.returncode != 0:
+        raise Missing(f"no network of one's own can be had here: {done.stderr.strip()}")
+
+
 def need_moto():
     """The stand-in for EC2's API, and the AWS CLI; fetched where they are not there yet."""
     sys.path.insert(0, str(TOP / "tests" / "deploy" / "ec2"))
@@ -106,6 +114,7 @@ def need_package():
 ALL = {
     "engine": need_engine,
     "root": need_root,
+    "namespaces": need_namespaces,
     "moto": need_moto,
     "yaml": need_yaml,
     "binary": lambda: need_binary("NARU", "naru"),

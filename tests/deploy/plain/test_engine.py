@@ -13,7 +13,7 @@ from missing import TOP
 from naru_cluster import wait_until
 from support import equal, true
 
-NEEDS = ("root",)
+NEEDS = ("root", "namespaces")
 
 # A run of tests: says how it finds things, while the engine is there and after it, and waits to be told to go on.
 SCRIPT = f"""
