@@ -20,7 +20,6 @@
 #include "broker/replication/http2_fetch.h"
 #include "broker/server/server.h"
 #include "common/clock.h"
-#include "common/config/config_load.h"
 #include "common/config/topic_config.h"
 #include "common/disk/kernel_disk.h"
 #include "common/log_set_up.h"

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "broker/follower_shares.h"
-
 namespace broker {
 
 namespace metadata = controller::metadata;
@@ -86,7 +84,21 @@ void ShardParts::make_replicas(partition::Directories& directories) {
 
 void ShardParts::connect(partition::PartitionRouter& router) {
   context_.partitions = &router;
+  make_leader();
+  make_follower();
+  make_coordinators();
+  replicas_->add_listener(*leader_);
+  replicas_->add_listener(*follower_);
+  replicas_->add_listener(*coordinators_);
+  failover_clock_.attach(shard_, replicas_->metrics());
+  replicas_->add_listener(failover_clock_);
+  replicas_->set_stream_activity([this] { return leader_->spoken_at(); });
+  replicas_->set_traffic(&pace_);
+  if (shared_.isolated) replicas_->set_isolation(shared_.isolated, shared_.behind, shared_.has_lost_session);
+  if (shared_.config->cleaner_enabled) start_cleaner();
+}
 
+void ShardParts::make_leader() {
   replication::ReplicationLeaderOptions leader;
   leader.shard = &shard_;
   leader.cluster_id = shared_.cluster_id;
@@ -106,7 +118,9 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   };
   leader.logger = shared_.log;
   leader_ = std::make_unique<replication::ReplicationLeader>(std::move(leader));
+}
 
+void ShardParts::make_follower() {
   replication::ReplicationFollowerOptions follower;
   follower.shard = &shard_;
   follower.cluster_id = shared_.cluster_id;
@@ -128,7 +142,9 @@ void ShardParts::connect(partition::PartitionRouter& router) {
   };
   follower.logger = shared_.log;
   follower_ = std::make_unique<replication::ReplicationFollower>(std::move(follower));
+}
 
+void ShardParts::make_coordinators() {
   coordinators_ = std::make_unique<GroupCoordinators>(
       *shared_.groups,
       [this](const std::string& name) -> std::optional<common::model::Uuid> {
@@ -139,16 +155,9 @@ void ShardParts::connect(partition::PartitionRouter& router) {
         return kept != nullptr ? std::optional(*kept) : std::nullopt;
       },
       shared_.may_be_replaced);
-  replicas_->add_listener(*leader_);
-  replicas_->add_listener(*follower_);
-  replicas_->add_listener(*coordinators_);
-  failover_clock_.attach(shard_, replicas_->metrics());
-  replicas_->add_listener(failover_clock_);
-  replicas_->set_stream_activity([this] { return leader_->spoken_at(); });
-  replicas_->set_traffic(&pace_);
-  if (shared_.isolated) replicas_->set_isolation(shared_.isolated, shared_.behind, shared_.has_lost_session);
+}
 
-  if (!shared_.config->cleaner_enabled) return;
+void ShardParts::start_cleaner() {
   cleaner::LogCleanerOptions cleaner;
   cleaner.shard = &shard_;
   cleaner.replicas = replicas_.get();
@@ -192,18 +201,15 @@ void ShardParts::apply_throttle(const metadata::ImageDelta& delta, const common:
     throttled_followers_.set(resource.name, list_of("follower.replication.throttled.replicas"));
     is_another = true;
   }
-  is_another = apply_follower_throttles() || is_another;
+  is_another = apply_follower_throttles(delta) || is_another;
   if (is_another && leader_) leader_->on_throttle_changed();
 }
 
 // What each of a follower's leaders may send it changes with every partition that is in sync, or led elsewhere. True:
 // it is another one than before. The same from each shard.
-bool ShardParts::apply_follower_throttles() {
-  if (throttled_followers_.empty() && follower_shares_.empty()) return false;
-  auto shares = follower_shares(*context_.image, throttled_followers_);
-  if (shares == follower_shares_) return false;
-  shared_.follower_throttles->set_rates(shares);
-  follower_shares_ = std::move(shares);
+bool ShardParts::apply_follower_throttles(const metadata::ImageDelta& delta) {
+  if (!follower_shares_.follow(*context_.image, delta, throttled_followers_)) return false;
+  shared_.follower_throttles->set_rates(follower_shares_.shares());
   return true;
 }
 

@@ -40,12 +40,6 @@ Json broker_json(const BrokerFacts& b, const ClusterFacts& cluster) {
           {"replicas", b.replicas}};
 }
 
-std::string disk_text(const BrokerFacts& b) {
-  if (!b.disk_used) return {};
-  if (!b.disk_total) return bytes_text(*b.disk_used);
-  return fmt::format("{} of {}", bytes_text(*b.disk_used), bytes_text(*b.disk_total));
-}
-
 using Directory = kafka::DescribeLogDirsResponse::DescribeLogDirsResult;
 
 int64_t used_of(const Directory& directory) {

@@ -1,5 +1,5 @@
-// The commands as values: what the command line was parsed into (command_line.h) and what runs it (run_command).
-// Each run_* prints to standard output (data) and standard error (everything else) and returns the exit code.
+// The commands as values: what the command line was parsed into (command_line.h), and run(), which carries it out: it
+// prints to standard output (data) and standard error (everything else) and returns the exit code. On the main thread.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -51,9 +51,9 @@ struct HealthCommand {
 struct TopicCreateCommand {
   Shared shared;
   std::vector<std::string> names;
-  int partitions = -1;
+  int partitions = -1;  // the cluster's default; so are the replicas
   int replicas = -1;
-  std::vector<std::string> configs;
+  std::vector<std::string> configs;  // name=value
   std::string assignment;  // 1:2:3,2:3:1
   bool if_absent = false;
   bool dry_run = false;  // only say what would be done
@@ -95,7 +95,7 @@ struct ProduceCommand {
   std::vector<std::string> headers;
   std::string codec;
   std::string acks = "all";
-  int partition = -1;
+  int partition = -1;     // by the key
   std::string timestamp;  // of every record; empty: now
   std::string format;
 };
@@ -106,8 +106,8 @@ struct ConsumeCommand {
   std::string group;
   std::string format;
   bool exit_at_end = false;
-  int64_t count = 0;
-  int partition = -1;
+  int64_t count = 0;   // 0: as many as come
+  int partition = -1;  // all
 };
 struct GroupListCommand {
   Shared shared;
@@ -121,7 +121,7 @@ struct GroupDescribeCommand {
 struct PartitionElectCommand {
   Shared shared;
   std::string topic;
-  int partition = -1;
+  int partition = -1;    // all
   bool unclean = false;  // any live replica, where nobody can lead
   bool yes = false;
   bool dry_run = false;
@@ -153,7 +153,7 @@ struct VerifyCommand {
   int producers = 2;
   int consumers = 2;
   int rate = 1000;  // records a second in all
-  int size = 100;
+  int size = 100;   // bytes of a record
   int faults_min = 0;
   int leader_changes_min = 0;
   int acks_min = -1;  // a second; a tenth of the rate, at most 100
@@ -181,8 +181,8 @@ struct BenchCommand {
   Mode mode = Mode::produce;
   std::string topic;  // empty: one of its own, deleted afterwards
   int64_t count = 100'000;
-  int size = 100;
-  int rate = 0;  // records a second; 0: as fast as it goes
+  int size = 100;  // bytes of a record
+  int rate = 0;    // records a second; 0: as fast as it goes
   std::string acks = "all";
   std::string codec;
   int partitions = 6;
@@ -290,7 +290,7 @@ struct TopicTrimCommand {
   Shared shared;
   std::string topic;
   std::string before;  // an offset, a time, or end
-  int partition = -1;
+  int partition = -1;  // all
   bool yes = false;
   bool dry_run = false;  // only say what would be done
 };
@@ -323,13 +323,13 @@ struct DoctorCommand {
 struct DrillCommand {
   Shared shared;
   std::string harm;  // kill-leader, kill-controller, pause, partition, fill-disk, rolling-restart
-  int broker = -1;   // instead of the one that the harm names
-  std::string harm_with;
+  int broker = -1;        // instead of the one that the harm names
+  std::string harm_with;  // a command that does the harm, where it is not to be done here; heal_with undoes it
   std::string heal_with;
-  int rate = 1000;
-  std::chrono::milliseconds quiet_time{3000};
-  std::chrono::milliseconds harm_time{5000};
-  std::chrono::milliseconds patience{120'000};
+  int rate = 1000;                              // records a second in all
+  std::chrono::milliseconds quiet_time{3000};   // before and after the harm
+  std::chrono::milliseconds harm_time{5000};    // how long what can be healed lasts
+  std::chrono::milliseconds patience{120'000};  // for the cluster to be well again
   bool yes = false;
 };
 

@@ -366,6 +366,12 @@ Health assess(const ClusterFacts& cluster, int brokers_min) {
   return health;
 }
 
+std::string disk_text(const BrokerFacts& broker) {
+  if (!broker.disk_used) return {};
+  if (!broker.disk_total) return bytes_text(*broker.disk_used);
+  return fmt::format("{} of {}", bytes_text(*broker.disk_used), bytes_text(*broker.disk_total));
+}
+
 std::string_view role_of(const BrokerFacts& broker, const ClusterFacts& cluster) {
   if (cluster.controller == broker.id) return "controller";
   if (broker.voter) return "voter";

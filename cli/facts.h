@@ -111,6 +111,8 @@ Health assess(const ClusterFacts& cluster, int brokers_min);
 std::string_view role_of(const BrokerFacts& broker, const ClusterFacts& cluster);
 // up, down, or empty where nobody can know.
 std::string_view state_of(const BrokerFacts& broker, const ClusterFacts& cluster);
+// Used and in all, as people read it; empty where the broker does not say.
+std::string disk_text(const BrokerFacts& broker);
 // Where a setting's value comes from; `source` is Kafka's number for it.
 std::string_view source_text(int8_t source);
 

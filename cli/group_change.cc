@@ -1,5 +1,4 @@
 // naru group seek|delete: where a group goes on reading, with a preview, and groups that go.
-#include <algorithm>
 #include <chrono>
 #include <map>
 #include <set>

@@ -1,5 +1,4 @@
 // naru(1) from the tree of commands.
-#include <functional>
 
 #include <fmt/format.h>
 

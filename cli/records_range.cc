@@ -1,5 +1,4 @@
 // naru topic offsets|trim: where partitions begin and end, and records deleted from the front.
-#include <algorithm>
 #include <chrono>
 #include <map>
 

@@ -2,8 +2,6 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <csignal>
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -114,14 +112,10 @@ std::string status_table(const ClusterFacts& cluster, const Health& health) {
                {"UP", Align::right, true},
                {"RACK", Align::left, true}});
   for (const BrokerFacts& b : cluster.brokers) {
-    const std::string disk = !b.disk_used ? std::string()
-                             : b.disk_total
-                                 ? fmt::format("{} of {}", bytes_text(*b.disk_used), bytes_text(*b.disk_total))
-                                 : bytes_text(*b.disk_used);
     table.add({std::to_string(b.id), common::model::address_text(b.host, b.port), std::string(role_of(b, cluster)),
                std::string(state_of(b, cluster)), std::to_string(b.leaders), std::to_string(b.replicas),
                b.bytes_in_per_second ? bytes_text(*b.bytes_in_per_second) : std::string(),
-               b.bytes_out_per_second ? bytes_text(*b.bytes_out_per_second) : std::string(), disk,
+               b.bytes_out_per_second ? bytes_text(*b.bytes_out_per_second) : std::string(), disk_text(b),
                b.up     ? duration_text(*b.up)
                : b.down ? "down " + duration_text(*b.down)
                         : std::string(),

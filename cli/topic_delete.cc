@@ -17,7 +17,6 @@
 #include "cli/items.h"
 #include "cli/output.h"
 #include "cli/session.h"
-#include "cli/topic_restore.h"
 #include "kafka/delete_topics.h"
 #include "kafka/describe_log_dirs.h"
 

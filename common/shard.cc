@@ -1,6 +1,5 @@
 #include "common/shard.h"
 
-#include <atomic>
 #include <deque>
 #include <exception>
 #include <thread>

@@ -4,8 +4,6 @@
 // New by version: 1 the number of replicas may be kept from changing.
 #include "kafka/alter_partition_reassignments.h"
 
-#include <map>
-
 #include "broker/api/controller_call.h"
 #include "broker/api/handler.h"
 #include "broker/api/long_names.h"

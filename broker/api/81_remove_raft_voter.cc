@@ -4,6 +4,7 @@
 
 #include "broker/api/controller_call.h"
 #include "broker/api/handler.h"
+#include "broker/api/raft_voter.h"
 #include "broker/api/table.h"
 #include "common/config/config.h"
 
@@ -15,25 +16,11 @@ using kafka::RemoveRaftVoterRequest;
 using kafka::RemoveRaftVoterResponse;
 
 Awaitable<RemoveRaftVoterResponse> handle(RequestContext& ctx, RemoveRaftVoterRequest request) {
-  RemoveRaftVoterResponse response;
-  const auto answer_with = [&response](const common::model::Error& error) {
-    response.error_code = error.code;
-    response.error_message = wire_message(error);
-  };
-  answer_with({ErrorCode::none, {}});
-  if (!is_own_cluster(ctx, request.cluster_id)) {
-    answer_with({ErrorCode::inconsistent_cluster_id, "The request is meant for another cluster."});
-    co_return response;
-  }
-  if (request.voter_id < 0 || request.voter_directory_id.is_zero()) {
-    answer_with({ErrorCode::invalid_request, "A voter is named by its id and its directory id."});
-    co_return response;
-  }
+  if (const auto refusal = voter_refusal(ctx, request)) co_return voter_response<RemoveRaftVoterResponse>(*refusal);
   meta::ControllerRequest call = meta::RemoveRaftVoter{BrokerId(request.voter_id), request.voter_directory_id};
   const Result<meta::RemoveRaftVoterAnswer> answer = co_await ask_controller<meta::RemoveRaftVoterAnswer>(
       ctx, std::move(call), ctx.shard().now() + ctx.config().request_timeout);
-  answer_with(answer ? answer->error : answer.error());
-  co_return response;
+  co_return voter_response<RemoveRaftVoterResponse>(answer ? answer->error : answer.error());
 }
 
 }  // namespace

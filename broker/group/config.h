@@ -23,7 +23,7 @@ struct GroupConfig {
   std::chrono::milliseconds first_join_timeout{300'000};
   // How long a member id that was given out is kept for who asked; clients come back with it at once (KIP-394).
   std::chrono::milliseconds reserved_id_max{60'000};
-  // What all members of one coordinator may take in memory; beyond it newcomers get GROUP_MAX_SIZE_REACHED.
+  // Bytes that all members of one coordinator may take in memory; beyond it newcomers get GROUP_MAX_SIZE_REACHED.
   size_t members_memory_max = size_t{64} << 20;
   // And those of all coordinators of one broker, which count here together. Null: this one is alone.
   std::shared_ptr<std::atomic<size_t>> broker_memory;

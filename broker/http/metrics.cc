@@ -183,11 +183,6 @@ constexpr Counter counters[] = {
      "Batches refused because the offsets in them do not follow each other.", &PartitionCounters::bad_orders, false},
 };
 
-template <class T>
-double number(T value) {
-  return static_cast<double>(value);
-}
-
 }  // namespace
 
 void MetricsPage::broker_totals(MetricsText& out, const Totals& totals, common::Instant now) {

@@ -10,11 +10,6 @@ namespace broker::http {
 
 namespace {
 
-template <class T>
-double number(T value) {
-  return static_cast<double>(value);
-}
-
 // Replicas in the order of topic and partition, as many as may be shown.
 std::vector<const ReplicaSample*> shown(const BrokerSample& sample, size_t most) {
   std::vector<const ReplicaSample*> all;

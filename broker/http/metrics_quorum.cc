@@ -13,11 +13,6 @@ namespace metadata = controller::metadata;
 
 namespace {
 
-template <class T>
-double number(T value) {
-  return static_cast<double>(value);
-}
-
 struct ClusterCounts {
   size_t partitions = 0, offline = 0, not_preferred = 0;
   size_t active = 0, fenced = 0;

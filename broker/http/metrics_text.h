@@ -10,6 +10,12 @@
 
 namespace broker::http {
 
+// A count as a sample has it. Exact up to 2^53.
+template <class T>
+[[nodiscard]] double number(T value) {
+  return static_cast<double>(value);
+}
+
 class MetricsText {
  public:
   using Labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;

@@ -13,13 +13,6 @@
 
 namespace broker::http {
 
-struct Rates {
-  double bytes_in = 0;
-  double bytes_out = 0;
-  double messages_in = 0;
-  double replication_in = 0;
-};
-
 class Traffic {
  public:
   explicit Traffic(const ProcessParts& process) : process_(process) {}

@@ -2,7 +2,6 @@
 // ConsumerGroupCommand's flags and lines. Its errors go three ways: what is wrong with the words, and a reset that its
 // words do not allow, to standard error with the usage (1); all else to standard output (0).
 #include <algorithm>
-#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -24,11 +24,15 @@ class Recorder {
   ~Recorder();
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
-  // Everything from now on also goes to this file.
+  // Everything from now on also goes to this file. Before anybody else reports.
   Outcome<void> write_to(const std::string& file);
 
-  void expect(int32_t partition);  // gaps count from now on
-  void point();                    // `least` counts from now on
+  // What is measured beside the history: gaps of a partition count from now on; `least` of Progress does.
+  void expect(int32_t partition);
+  void point();
+
+  // Events, in the words of history_checker.h. What returns a number names a call, for whoever tells how it ended: a
+  // commit of a group's offset, or a question for one (commit_asked) or for a partition's end (end_asked).
   void sent(int32_t partition, Value value);
   void acknowledged(int32_t partition, Value value, int64_t offset);
   void failed(int32_t partition, Value value, Failure failure);
@@ -52,7 +56,8 @@ class Recorder {
   void copied(int32_t partition, int32_t replica, int64_t offset, uint64_t hash, int32_t epoch);
   void copy_ended(int32_t partition, int32_t replica, int64_t start, int64_t high_watermark);
 
-  GapMeter::Gap mark();  // nanoseconds, since the last mark
+  // The longest time without an acknowledgement since the last mark, in nanoseconds.
+  GapMeter::Gap mark();
   struct Progress {
     int64_t sent = 0, acknowledged = 0, failed = 0, polled = 0, found = 0, copied = 0;
     int64_t silent_ns = 0;  // of the partition that has waited longest for an acknowledgement

@@ -1,7 +1,6 @@
 #include "common/config/config_table.h"
 
 #include <algorithm>
-#include <array>
 #include <unordered_map>
 
 #include "common/config/edit_distance.h"

@@ -109,6 +109,76 @@ std::vector<std::byte> ProducerStateTable::encode_snapshot() const {
   return out;
 }
 
+// Reads the parts of a file into a table. Each says what is wrong with it, or nothing.
+struct ProducerStateTable::SnapshotReader {
+  using Wrong = std::optional<std::string_view>;
+
+  Batch take_batch() {
+    Batch batch;
+    batch.last_sequence = in.take<int32_t>();
+    batch.last_offset = Offset(in.take<int64_t>());
+    batch.offset_delta = in.take<int32_t>();
+    batch.timestamp = TimestampMs(in.take<int64_t>());
+    return batch;
+  }
+
+  Wrong take_producers() {
+    const auto count = in.take<int32_t>();
+    if (count < 0 || static_cast<size_t>(count) > in.left() / producer_bytes) return "count";
+    for (int32_t i = 0; i < count; ++i) {
+      const ProducerId id(in.take<int64_t>());
+      Producer producer;
+      producer.epoch = ProducerEpoch(in.take<int16_t>());
+      const Batch newest = take_batch();
+      producer.last_append_time = newest.timestamp;
+      if (newest.last_sequence >= 0) remember(producer, newest);
+      const auto coordinator_epoch = in.take<int32_t>();
+      if (coordinator_epoch >= 0) producer.coordinator_epoch = coordinator_epoch;
+      const Offset txn_first_offset(in.take<int64_t>());
+      if (txn_first_offset >= Offset(0)) {
+        producer.txn_first_offset = txn_first_offset;
+        if (!table.open_.emplace(txn_first_offset, id).second) return "two transactions at one offset";
+      }
+      if (!table.producers_.try_emplace(id, producer).second) return "a producer twice";
+    }
+    return std::nullopt;
+  }
+
+  Wrong take_older_batches() {
+    const auto count = in.take<int32_t>();
+    if (count < 0 || static_cast<size_t>(count) > in.left() / older_bytes_min) return "extension";
+    for (int32_t i = 0; i < count; ++i) {
+      const auto found = table.producers_.find(ProducerId(in.take<int64_t>()));
+      if (found == table.producers_.end()) return "extension names an unknown producer";
+      Producer& producer = found->second;
+      producer.last_append_time = TimestampMs(in.take<int64_t>());
+      const auto older = in.take<int8_t>();
+      if (older < 0 || static_cast<size_t>(older) >= batches_kept ||
+          static_cast<size_t>(older) > in.left() / older_batch_bytes) {
+        return "extension";
+      }
+      const Producer before = producer;
+      producer.batch_count = 0;
+      for (int8_t n = 0; n < older; ++n) remember(producer, take_batch());
+      if (before.batch_count > 0) remember(producer, before.batches[0]);
+    }
+    return std::nullopt;
+  }
+
+  Wrong take_undecided() {
+    const auto count = in.take<int32_t>();
+    if (count < 0 || static_cast<size_t>(count) > in.left() / undecided_bytes) return "extension";
+    for (int32_t i = 0; i < count; ++i) {
+      const Offset first(in.take<int64_t>());
+      table.unreplicated_.emplace(first, Offset(in.take<int64_t>()));
+    }
+    return std::nullopt;
+  }
+
+  Input in;
+  ProducerStateTable& table;
+};
+
 Result<ProducerStateTable> ProducerStateTable::decode_snapshot(BytesView file) {
   const auto corrupt = [](std::string_view why) {
     return fail(ErrorCode::corrupt_message, fmt::format("producer snapshot: {}", why));
@@ -120,63 +190,14 @@ Result<ProducerStateTable> ProducerStateTable::decode_snapshot(BytesView file) {
     return corrupt("checksum does not match");
   }
 
-  Input in(file.subspan(covered_from));
   ProducerStateTable table;
-  const auto count = in.take<int32_t>();
-  if (count < 0 || static_cast<size_t>(count) > in.left() / producer_bytes) return corrupt("count");
-  for (int32_t i = 0; i < count; ++i) {
-    const ProducerId id(in.take<int64_t>());
-    Producer producer;
-    producer.epoch = ProducerEpoch(in.take<int16_t>());
-    Batch newest;
-    newest.last_sequence = in.take<int32_t>();
-    newest.last_offset = Offset(in.take<int64_t>());
-    newest.offset_delta = in.take<int32_t>();
-    newest.timestamp = TimestampMs(in.take<int64_t>());
-    producer.last_append_time = newest.timestamp;
-    if (newest.last_sequence >= 0) remember(producer, newest);
-    const auto coordinator_epoch = in.take<int32_t>();
-    if (coordinator_epoch >= 0) producer.coordinator_epoch = coordinator_epoch;
-    const Offset txn_first_offset(in.take<int64_t>());
-    if (txn_first_offset >= Offset(0)) {
-      producer.txn_first_offset = txn_first_offset;
-      if (!table.open_.emplace(txn_first_offset, id).second) return corrupt("two transactions at one offset");
-    }
-    if (!table.producers_.try_emplace(id, producer).second) return corrupt("a producer twice");
-  }
+  SnapshotReader reader{Input(file.subspan(covered_from)), table};
+  Input& in = reader.in;
+  if (const auto wrong = reader.take_producers()) return corrupt(*wrong);
   if (in.left() == 0) return table;
-
   if (in.take<uint32_t>() != extension_magic || in.take<int16_t>() != extension_version) return table;  // not ours
-  const auto extended = in.take<int32_t>();
-  if (extended < 0 || static_cast<size_t>(extended) > in.left() / older_bytes_min) return corrupt("extension");
-  for (int32_t i = 0; i < extended; ++i) {
-    const auto found = table.producers_.find(ProducerId(in.take<int64_t>()));
-    if (found == table.producers_.end()) return corrupt("extension names an unknown producer");
-    Producer& producer = found->second;
-    producer.last_append_time = TimestampMs(in.take<int64_t>());
-    const auto older = in.take<int8_t>();
-    if (older < 0 || static_cast<size_t>(older) >= batches_kept ||
-        static_cast<size_t>(older) > in.left() / older_batch_bytes) {
-      return corrupt("extension");
-    }
-    const Producer before = producer;
-    producer.batch_count = 0;
-    for (int8_t n = 0; n < older; ++n) {
-      Batch batch;
-      batch.last_sequence = in.take<int32_t>();
-      batch.last_offset = Offset(in.take<int64_t>());
-      batch.offset_delta = in.take<int32_t>();
-      batch.timestamp = TimestampMs(in.take<int64_t>());
-      remember(producer, batch);
-    }
-    if (before.batch_count > 0) remember(producer, before.batches[0]);
-  }
-  const auto undecided = in.take<int32_t>();
-  if (undecided < 0 || static_cast<size_t>(undecided) > in.left() / undecided_bytes) return corrupt("extension");
-  for (int32_t i = 0; i < undecided; ++i) {
-    const Offset first(in.take<int64_t>());
-    table.unreplicated_.emplace(first, Offset(in.take<int64_t>()));
-  }
+  if (const auto wrong = reader.take_older_batches()) return corrupt(*wrong);
+  if (const auto wrong = reader.take_undecided()) return corrupt(*wrong);
   if (!in.ok() || in.left() != 0) return corrupt("length");
   return table;
 }

@@ -104,6 +104,8 @@ class ProducerStateTable {
     size_t batch_count = 0;
   };
 
+  struct SnapshotReader;  // producer_snapshot.cc
+
   [[nodiscard]] static bool is_in_sequence(const Producer& producer, const BatchFacts& batch);
   std::optional<CompletedTxn> on_marker(Producer& producer, const BatchFacts& batch, Offset offset);
   static void remember(Producer& producer, const Batch& batch);

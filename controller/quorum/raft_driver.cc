@@ -1,6 +1,5 @@
 #include "controller/quorum/raft_driver.h"
 
-#include <algorithm>
 
 namespace controller::quorum {
 

@@ -97,6 +97,9 @@ class RaftDriver final : public Raft {
   common::Awaitable<Result<raft::RestoredState>> open_storage();
   void publish();
   void begin(raft::RestoredState restored);
+  void listen_to_storage();
+  void listen_to_transport();
+  void add_fallbacks();
 
   // --- raft_driver.cc
   void carry_out(raft::Effects effects);

@@ -280,7 +280,19 @@ void RaftDriver::begin(raft::RestoredState restored) {
   for (const auto& [id, endpoint] : answering_peers_) config.bootstrap_peers.push_back(id);
   snapshot_at_ = shard_.now();
   node_ = std::make_unique<raft::Node>(std::move(config), std::move(restored), random_, shard_.now());
+  listen_to_storage();
+  listen_to_transport();
+  // What the log says comes before the configuration (R112).
+  learn_addresses(node_->voters());
+  add_fallbacks();
+  publish();
+  std::exchange(ready_,
+                nullptr)(QuorumIdentity{properties_.cluster_id, cluster_uuid(properties_.cluster_id), properties_.key});
+  carry_out(node_->start(shard_.now()));
+  look_for_leader();
+}
 
+void RaftDriver::listen_to_storage() {
   storage_->listen({
       .on_durable =
           [this](raft::PersistToken token, std::optional<raft::Snapshot> installed) {
@@ -304,6 +316,9 @@ void RaftDriver::begin(raft::RestoredState restored) {
             listener_.on_halted(reason);
           },
   });
+}
+
+void RaftDriver::listen_to_transport() {
   transport_->listen({
       .on_message =
           [this](const raft::Message& message) {
@@ -323,19 +338,17 @@ void RaftDriver::begin(raft::RestoredState restored) {
           },
       .on_endpoint = [](BrokerId, const raft::Endpoint&) {},
   });
-  // What the log says comes before the configuration (R112).
-  learn_addresses(node_->voters());
+}
+
+// Where voters may be found too: whoever answered while this one looked for its quorum, and what the file says. A peer
+// without an id may be any of them.
+void RaftDriver::add_fallbacks() {
   for (const auto& [id, endpoint] : answering_peers_) transport_->add_fallback(id, endpoint);
   for (const ConfiguredPeer& peer : options_.voters) {
     if (peer.id) transport_->add_fallback(*peer.id, peer.endpoint);
     if (peer.id) continue;
     for (const raft::Voter& voter : node_->voters().voters()) transport_->add_fallback(voter.key.id, peer.endpoint);
   }
-  publish();
-  std::exchange(ready_,
-                nullptr)(QuorumIdentity{properties_.cluster_id, cluster_uuid(properties_.cluster_id), properties_.key});
-  carry_out(node_->start(shard_.now()));
-  look_for_leader();
 }
 
 }  // namespace controller::quorum

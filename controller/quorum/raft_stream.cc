@@ -1,7 +1,5 @@
 #include "controller/quorum/raft_stream.h"
 
-#include <atomic>
-
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
 

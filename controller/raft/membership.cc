@@ -1,6 +1,5 @@
 #include "controller/raft/membership.h"
 
-#include <algorithm>
 
 namespace controller::raft {
 namespace {

@@ -4,6 +4,7 @@ writes to go on and for the broker to be whole again, and a verdict on every rec
 scripts/failover-demo does it to processes; the forms under deploy/ to containers and machines. Each brings a cluster with
 the methods of naru_cluster.Cluster, whose brokers can be harmed and brought back.
 """
+import argparse
 import json
 import pathlib
 import sys
@@ -205,6 +206,22 @@ class Demo:
 def page(report, lines):
     title = "Naru: brokers fail, nothing is lost" if report["passed"] else "Naru: brokers fail"
     return timeline.html(lines, title, ("PASS: " if report["passed"] else "FAIL: ") + summary(report), report["passed"], (KILL_HEADS, kill_rows(report)))
+
+
+def parse_options(arguments, doc, add):
+    """What every demonstration may be told, and what `add` gives its parser; --help prints doc and ends the program."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--rate", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--html")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--help", "-h", action="store_true")
+    add(parser)
+    given = parser.parse_args(arguments)
+    if given.help:
+        print(doc.strip())
+        sys.exit(0)
+    return given
 
 
 def conclude(make_report, as_json, html=None):

@@ -132,6 +132,12 @@ class Broker:
     def pid(self):
         return self.process.pid
 
+    @property
+    def resident_kib(self):
+        """What the process has in memory, files that it maps included."""
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+
     def properties(self):
         voters = ",".join(f"{b.id}@{b.host}:{b.peer_port}" for b in self.cluster.voters())
         lines = {

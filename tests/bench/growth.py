@@ -19,7 +19,7 @@ def counted(number):
 
 
 def cluster_of(brokers):
-    # One shard for each processor, as it is by default; the tests' own line is taken away.
+    # As many shards as there are by default; the tests' own line is taken away.
     return Cluster(brokers, settings={"naru.shards": None})
 
 

@@ -77,7 +77,7 @@ class Naru(Side):
     image = "naru"  # as deploy/docker/build calls it
 
     def make_cluster(self, brokers=3):
-        # None takes the tests' own line away: the default is one shard for each processor.
+        # None takes the tests' own line away: the default goes by the number of processors.
         return Cluster(brokers, settings={"naru.shards": None})
 
     def program_bytes(self):

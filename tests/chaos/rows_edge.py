@@ -9,7 +9,6 @@ import zlib
 import bad_input_access as bad
 from harness import Invalid, scenario
 from naru_cluster import free_ports
-from rows_limits import resident_mib
 from rows_signals import laid_out, layout
 from views import epochs, fenced_count, terms
 from wire import closed_by, connect, frame, header, produce, read_frame
@@ -30,7 +29,7 @@ def with_known_pages(run):
 def watched(run, make=laid_out):
     cluster = make(run)
     state = {"epochs": epochs(cluster, "load"), "term": terms(cluster), "fenced": fenced_count(cluster),
-             "memory": {b.id: resident_mib(b.pid) for b in cluster.brokers},
+             "memory": {b.id: b.resident_kib / 1024 for b in cluster.brokers},
              "lines": {b.id: len(b.log().splitlines()) for b in cluster.brokers}}
     return cluster, state
 
@@ -42,7 +41,7 @@ def unharmed(run, cluster, state, grown_max=100, lines_max=200):
     run.must(all(b.running for b in cluster.brokers), "every broker lives")
     run.must(terms(cluster) == state["term"] and fenced_count(cluster) == state["fenced"], "no election, no fencing")
     run.must(epochs(cluster, "load") == state["epochs"], "no leader change")
-    grown = max(resident_mib(b.pid) - state["memory"][b.id] for b in cluster.brokers)
+    grown = max(b.resident_kib / 1024 - state["memory"][b.id] for b in cluster.brokers)
     said = max(len(b.log().splitlines()) - state["lines"][b.id] for b in cluster.brokers)
     run.note(f"memory +{grown:.0f} MiB, {said} log lines")
     run.must(grown < grown_max, f"memory is bounded: +{grown:.0f} MiB")

@@ -14,11 +14,6 @@ from rows_signals import laid_out, layout
 from views import described, epochs, fenced_count, terms
 
 
-def resident_mib(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:")) / 1024
-
-
 @contextlib.contextmanager
 def control_group(kind, pid=None, **settings):
     """A cgroup (version 1) with these settings, and the process in it; without one, for whoever enters it."""
@@ -155,7 +150,7 @@ def memory_cgroup(run):
         if hits == 0:
             raise Invalid(f"the limit was never reached: {peak} MiB at most")
         run.must(victim.running and killed in ([], ["oom_kill 0"]), f"nobody is killed: {killed}, {peak} MiB at most")
-        run.fired(f"broker {victim.id} met its limit of 96 MiB {hits} times, {resident_mib(victim.pid):.0f} MiB resident")
+        run.fired(f"broker {victim.id} met its limit of 96 MiB {hits} times, {victim.resident_kib / 1024:.0f} MiB resident")
         run.load.flow(timeout=60)
         run.gap()
         victim.terminate()
@@ -170,7 +165,7 @@ def memory_cgroup(run):
 def memory_budget(run):
     cluster = laid_out(run)
     victim = cluster[run.random.choice((1, 2, 3))]
-    before = resident_mib(victim.pid)
+    before = victim.resident_kib
     connections = idle_connections(victim, 500)
     chunk = (50_000_000).to_bytes(4, "big") + b"\x00\x00\x00\x07" + b"x" * 200_000
     sent = 0
@@ -179,7 +174,7 @@ def memory_budget(run):
         with contextlib.suppress(OSError):
             sent += one.send(chunk)
     run.run_for(3.0)
-    grown = resident_mib(victim.pid) - before
+    grown = (victim.resident_kib - before) / 1024
     run.fired(f"{len(connections)} clients claimed 50 MB each and sent {sent:,} bytes; memory grew by {grown:.0f} MiB")
     run.must(grown < 200, f"memory is bounded: grew by {grown:.0f} MiB")
     for one in connections:

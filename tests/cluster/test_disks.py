@@ -19,6 +19,18 @@ def two_directories(cluster, node_id):
     return first, second
 
 
+def start_with_eight(cluster):
+    """Eight partitions, each on all three brokers, and led by the one with two directories."""
+    cluster.start()
+    cluster.naru("topic", "create", "load", "--assign", ",".join(["1:2:3"] * 8))
+    cluster.wait_isr("load")
+
+
+def is_told_as_failed(cluster, directory):
+    wait_until(lambda: f"{directory} has failed" in cluster[1].log(), "the log to name the directory")
+    equal(next(b for b in cluster.status()["brokers"] if b["id"] == 1)["offline_dirs"], [str(directory)], "what status says")
+
+
 def replicas_in(directory, topic="load"):
     return sorted(int(p.name.rsplit("-", 1)[1]) for p in directory.glob(f"{topic}-*") if p.name[len(topic) + 1:].isdigit())
 
@@ -46,9 +58,7 @@ def test_a_directory_that_vanishes_takes_only_its_own_replicas_along():
     with Cluster(3) as cluster:
         first, second = two_directories(cluster, 1)
         cluster.settings["replica.high.watermark.checkpoint.interval.ms"] = 200
-        cluster.start()
-        cluster.naru("topic", "create", "load", "--assign", ",".join(["1:2:3"] * 8))
-        cluster.wait_isr("load")
+        start_with_eight(cluster)
         with Workload(cluster, "load") as load:
             load.flow()
             lost, kept = replicas_in(second), replicas_in(first)
@@ -61,8 +71,7 @@ def test_a_directory_that_vanishes_takes_only_its_own_replicas_along():
                     all(partitions[i]["leader"] == 1 and 1 in partitions[i]["isr"] for i in kept)
             wait_until(handed_over, f"others lead {lost}, broker 1 still leads {kept}")
             load.flow()
-            wait_until(lambda: f"{second} has failed" in cluster[1].log(), "the log to name the directory")
-            equal(next(b for b in cluster.status()["brokers"] if b["id"] == 1)["offline_dirs"], [str(second)], "what status says")
+            is_told_as_failed(cluster, second)
             # An empty directory in its place: what it held comes from the others, and nobody takes it for what it was.
             cluster[1].terminate()
             cluster[1].start()
@@ -75,9 +84,7 @@ def test_a_directory_that_vanishes_takes_only_its_own_replicas_along():
 def test_a_directory_that_cannot_be_read_at_start_takes_only_its_own_replicas_along():
     with Cluster(3) as cluster:
         first, second = two_directories(cluster, 1)
-        cluster.start()
-        cluster.naru("topic", "create", "load", "--assign", ",".join(["1:2:3"] * 8))
-        cluster.wait_isr("load")
+        start_with_eight(cluster)
         with Workload(cluster, "load") as load:
             load.flow()
             lost, kept = replicas_in(second), replicas_in(first)
@@ -93,8 +100,7 @@ def test_a_directory_that_cannot_be_read_at_start_takes_only_its_own_replicas_al
                 return all(1 in partitions[i]["isr"] for i in kept) and not any(1 in partitions[i]["isr"] for i in lost)
             wait_until(back_with_the_rest, f"broker 1 in the ISRs of {kept}, and not of {lost}")
             load.flow()
-            wait_until(lambda: f"{second} has failed" in cluster[1].log(), "the log to name the directory")
-            equal(next(b for b in cluster.status()["brokers"] if b["id"] == 1)["offline_dirs"], [str(second)], "what status says")
+            is_told_as_failed(cluster, second)
             cluster[1].terminate()
             segment.unlink()
             saved.rename(segment)
@@ -107,9 +113,7 @@ def test_a_directory_that_cannot_be_read_at_start_takes_only_its_own_replicas_al
 def test_a_directory_taken_out_of_log_dirs_is_missed():
     with Cluster(3) as cluster:
         first, second = two_directories(cluster, 1)
-        cluster.start()
-        cluster.naru("topic", "create", "load", "--assign", ",".join(["1:2:3"] * 8))
-        cluster.wait_isr("load")
+        start_with_eight(cluster)
         with Workload(cluster, "load") as load:
             load.flow()
             true(replicas_in(second), "something lies in the second directory")

@@ -10,11 +10,6 @@ from naru_cluster import Cluster, Workload, wait_until
 from support import clean, equal, true
 
 
-def resident_kib(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
-
-
 def poured_in(host, port, data):
     """Sends it and reads until the other side closes or has nothing to say; being reset while at it is an answer, too."""
     with socket.create_connection((host, port), timeout=60) as peer:
@@ -39,7 +34,7 @@ def test_garbage_on_the_port_of_the_other_brokers():
         controller = cluster.wait_controller()
         with Workload(cluster, "load") as load:
             load.flow()
-            before = {b.id: resident_kib(b.pid) for b in cluster.brokers}
+            before = {b.id: b.resident_kib for b in cluster.brokers}
             for broker in cluster.brokers:
                 for data in (random.randbytes(1 << 20), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", bytes.fromhex("16030100c8010000c40303") + random.randbytes(200),
                              HTTP2 + random.randbytes(65536), HTTP2 + struct.pack(">I", 0x00FFFFFF) + b"\0" * 5,
@@ -49,7 +44,7 @@ def test_garbage_on_the_port_of_the_other_brokers():
             load.flow()
             equal(cluster.wait_controller(), controller, "the controller: heartbeats and Raft were not disturbed")
             for broker in cluster.brokers:
-                grown = resident_kib(broker.pid) - before[broker.id]
+                grown = broker.resident_kib - before[broker.id]
                 true(grown < 64 * 1024, f"broker {broker.id} grew by {grown} KiB")
             clean(load.stop())
 
@@ -92,12 +87,12 @@ def test_many_slow_connections_hold_nobody_up():
         broker = cluster[1]
         with Workload(cluster, "load") as load:
             load.flow()
-            before = resident_kib(broker.pid)
+            before = broker.resident_kib
             slow = [clients.enter_context(socket.create_connection((broker.host, broker.port))) for _ in range(400)]
             for byte in struct.pack(">i", 50 << 20) + b"\0\0\0\0":  # each claims 50 MiB, and sends eight bytes one by one
                 for connection in slow:
                     connection.sendall(bytes([byte]))
                 load.flow(records=20)
-            grown = resident_kib(broker.pid) - before
+            grown = broker.resident_kib - before
             true(grown < 64 * 1024, f"the broker grew by {grown} KiB for 400 slow connections")
             clean(load.stop())

@@ -1,4 +1,5 @@
 """Brokers are killed, paused and stopped under load; clients must not lose, repeat or reorder anything."""
+import contextlib
 import json
 import random
 import shutil
@@ -14,24 +15,31 @@ def prepared(cluster, partitions=3):
     cluster.wait_isr("load")
 
 
+@contextlib.contextmanager
+def under_load(partitions=3):
+    """Three brokers with the topic, and clients at work on it, whose first records are acknowledged."""
+    with Cluster(3) as cluster:
+        prepared(cluster, partitions)
+        with Workload(cluster, "load") as load:
+            load.flow()
+            yield cluster, load
+
+
 def voting_directories(cluster):
     return {v["id"]: v["directory_id"] for v in cluster.json("quorum", "status")["voters"]}
 
 
 @smoke
 def test_kill_the_leader():
-    with Cluster(3) as cluster:
-        prepared(cluster)
-        with Workload(cluster, "load") as load:
-            load.flow()
-            victim = cluster.leader("load")
-            cluster[victim].kill()
-            cluster.wait_leader("load", other_than=victim)
-            load.flow()
-            cluster[victim].start()
-            cluster.wait_isr("load")
-            load.flow()
-            clean(load.stop())
+    with under_load() as (cluster, load):
+        victim = cluster.leader("load")
+        cluster[victim].kill()
+        cluster.wait_leader("load", other_than=victim)
+        load.flow()
+        cluster[victim].start()
+        cluster.wait_isr("load")
+        load.flow()
+        clean(load.stop())
 
 
 def test_leaders_come_home_by_themselves():
@@ -59,121 +67,101 @@ def test_leaders_come_home_by_themselves():
 
 
 def test_kill_a_follower():
-    with Cluster(3) as cluster:
-        prepared(cluster, partitions=1)
-        with Workload(cluster, "load") as load:
-            load.flow()
-            partition = cluster.partition("load")
-            follower = next(r for r in partition["replicas"] if r != partition["leader"])
-            cluster[follower].kill()
-            load.flow()
-            cluster.wait_isr("load", size=2)
-            equal(cluster.leader("load"), partition["leader"], "the leader stays")
-            cluster[follower].start()
-            cluster.wait_isr("load")
-            clean(load.stop())
+    with under_load(partitions=1) as (cluster, load):
+        partition = cluster.partition("load")
+        follower = next(r for r in partition["replicas"] if r != partition["leader"])
+        cluster[follower].kill()
+        load.flow()
+        cluster.wait_isr("load", size=2)
+        equal(cluster.leader("load"), partition["leader"], "the leader stays")
+        cluster[follower].start()
+        cluster.wait_isr("load")
+        clean(load.stop())
 
 
 def test_kill_the_controller():
-    with Cluster(3) as cluster:
-        prepared(cluster)
-        with Workload(cluster, "load") as load:
-            load.flow()
-            victim = cluster.wait_controller()
-            cluster[victim].kill()
-            cluster.wait_controller(other_than=victim)
-            load.flow()
-            cluster.naru("topic", "create", "made-after-failover", "-p", 1, "-r", 2)
-            cluster[victim].start()
-            cluster.wait_healthy()
-            load.flow()
-            clean(load.stop())
+    with under_load() as (cluster, load):
+        victim = cluster.wait_controller()
+        cluster[victim].kill()
+        cluster.wait_controller(other_than=victim)
+        load.flow()
+        cluster.naru("topic", "create", "made-after-failover", "-p", 1, "-r", 2)
+        cluster[victim].start()
+        cluster.wait_healthy()
+        load.flow()
+        clean(load.stop())
 
 
 def test_kill_two_of_three_then_return():
-    with Cluster(3) as cluster:
-        prepared(cluster)
-        with Workload(cluster, "load") as load:
-            load.flow()
-            victims = random.sample([1, 2, 3], 2)
-            for victim in victims:
-                cluster[victim].kill()
-            # Nothing may be acknowledged now; the producer waits and tries again.
-            load.follow(lambda p: p["silent_ms"] > 500, "acknowledgements to stop")
-            for victim in victims:
-                cluster[victim].start()
-            cluster.wait_healthy()
-            load.flow()
-            clean(load.stop())
+    with under_load() as (cluster, load):
+        victims = random.sample([1, 2, 3], 2)
+        for victim in victims:
+            cluster[victim].kill()
+        # Nothing may be acknowledged now; the producer waits and tries again.
+        load.follow(lambda p: p["silent_ms"] > 500, "acknowledgements to stop")
+        for victim in victims:
+            cluster[victim].start()
+        cluster.wait_healthy()
+        load.flow()
+        clean(load.stop())
 
 
 def test_kill_all_at_once_and_restart_in_any_order():
-    with Cluster(3) as cluster:
-        prepared(cluster)
-        with Workload(cluster, "load") as load:
-            load.flow(records=500)
-            for broker in cluster.brokers:
-                broker.kill()
-            order = random.sample(cluster.brokers, 3)
-            for broker in order:
-                broker.start()
-            cluster.wait_healthy()
-            cluster.wait_isr("load")
-            load.flow()
-            clean(load.stop())
+    with under_load() as (cluster, load):
+        load.flow(records=500)
+        for broker in cluster.brokers:
+            broker.kill()
+        order = random.sample(cluster.brokers, 3)
+        for broker in order:
+            broker.start()
+        cluster.wait_healthy()
+        cluster.wait_isr("load")
+        load.flow()
+        clean(load.stop())
 
 
 def test_controlled_shutdown_of_each_in_turn():
-    with Cluster(3) as cluster:
-        prepared(cluster)
-        with Workload(cluster, "load") as load:
+    with under_load() as (cluster, load):
+        for broker in cluster.brokers:
+            equal(broker.terminate(), 0, f"exit code of broker {broker.id}")
             load.flow()
-            for broker in cluster.brokers:
-                equal(broker.terminate(), 0, f"exit code of broker {broker.id}")
-                load.flow()
-                broker.start()
-                cluster.wait_healthy()
-                cluster.wait_isr("load")
-                load.flow()
-            clean(load.stop())
-
-
-def test_pause_the_leader_past_its_session():
-    with Cluster(3) as cluster:
-        prepared(cluster)
-        with Workload(cluster, "load") as load:
-            load.flow()
-            leader = cluster.leader("load")
-            cluster[leader].pause()
-            survivors = ",".join(b.address for b in cluster.brokers if b.id != leader)
-
-            def moved():
-                done = cluster.run("topic", "describe", "load", "-o", "json", bootstrap=survivors)
-                if done.returncode != 0:
-                    return None
-                now = json.loads(done.stdout)[0]["partition_list"][0]["leader"]
-                return now if now not in (None, leader) else None
-
-            wait_until(moved, "another leader while the old one is paused")
-            cluster[leader].resume()
-            cluster.wait_isr("load")
-            load.flow()
-            clean(load.stop())
-
-
-def test_crash_loop_of_one_broker():
-    with Cluster(3) as cluster:
-        prepared(cluster)
-        with Workload(cluster, "load") as load:
-            load.flow()
-            for _ in range(5):
-                cluster[2].kill()
-                cluster[2].start()
-                load.flow()
+            broker.start()
             cluster.wait_healthy()
             cluster.wait_isr("load")
             load.flow()
-            clean(load.stop())
+        clean(load.stop())
+
+
+def test_pause_the_leader_past_its_session():
+    with under_load() as (cluster, load):
+        leader = cluster.leader("load")
+        cluster[leader].pause()
+        survivors = ",".join(b.address for b in cluster.brokers if b.id != leader)
+
+        def moved():
+            done = cluster.run("topic", "describe", "load", "-o", "json", bootstrap=survivors)
+            if done.returncode != 0:
+                return None
+            now = json.loads(done.stdout)[0]["partition_list"][0]["leader"]
+            return now if now not in (None, leader) else None
+
+        wait_until(moved, "another leader while the old one is paused")
+        cluster[leader].resume()
+        cluster.wait_isr("load")
+        load.flow()
+        clean(load.stop())
+
+
+def test_crash_loop_of_one_broker():
+    with under_load() as (cluster, load):
+        for _ in range(5):
+            cluster[2].kill()
+            cluster[2].start()
+            load.flow()
+        cluster.wait_healthy()
+        cluster.wait_isr("load")
+        load.flow()
+        clean(load.stop())
 
 
 def test_acks_all_is_refused_below_min_insync_replicas():

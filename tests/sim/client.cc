@@ -20,10 +20,6 @@ BrokerId Client::any_broker() {
   return BrokerId(static_cast<int32_t>(1 + random_.below(cluster_.nodes().size())));
 }
 
-void Client::disconnect_all() {
-  for (const auto& [id, connection] : connections_) connection->close();
-}
-
 Awaitable<bool> Client::refresh() {
   kafka::MetadataRequest request;
   request.topics.reset();

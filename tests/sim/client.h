@@ -51,7 +51,6 @@ class Client {
   [[nodiscard]] BrokerId any_broker();
   // Forgets the leader and waits a little, as after NOT_LEADER_OR_FOLLOWER.
   Awaitable<void> look_again();
-  void disconnect_all();
 
  private:
   std::shared_ptr<ClientConnection> connection_to(BrokerId id);

@@ -319,48 +319,64 @@ void Injector::refuse_connections(Host from, Host to, bool both_ways, Duration l
   });
 }
 
+namespace {
+
+using Directions = std::vector<std::pair<Host, Host>>;
+
+void add_both(Directions& directions, Host x, Host y) {
+  directions.emplace_back(x, y);
+  directions.emplace_back(y, x);
+}
+
+// Every pair of which `is_cut` says so, both ways.
+template <class IsCut>
+Directions between(const std::vector<Host>& hosts, IsCut is_cut) {
+  Directions directions;
+  for (size_t i = 0; i < hosts.size(); ++i) {
+    for (size_t j = i + 1; j < hosts.size(); ++j) {
+      if (is_cut(i, j)) add_both(directions, hosts[i], hosts[j]);
+    }
+  }
+  return directions;
+}
+
+// What is cut for as long as the fault lasts; nothing if it is of another kind.
+Directions cut_by(const Fault& fault, const std::vector<Host>& hosts, Host a, Host b) {
+  switch (fault.kind) {
+    case FaultKind::isolate: {
+      Directions all;
+      for (const Host h : hosts) {
+        if (h != a) add_both(all, a, h);
+      }
+      return all;
+    }
+    case FaultKind::one_way:
+      return {{a, b}};
+    case FaultKind::pair:
+      return {{a, b}, {b, a}};
+    case FaultKind::split:
+      return between(hosts, [&](size_t i, size_t j) { return (fault.c >> i & 1u) != (fault.c >> j & 1u); });
+    case FaultKind::bridge:
+      return between(hosts, [&](size_t i, size_t j) { return hosts[i] != a && hosts[j] != a; });
+    default:
+      return {};
+  }
+}
+
+}  // namespace
 bool Injector::apply_to_network(const Fault& fault, Node& node) {
   Network& network = cluster_.network();
   const std::vector<Host> hosts = broker_hosts();
-  std::vector<std::pair<Host, Host>> directions;
-  const auto both = [&](Host x, Host y) {
-    directions.emplace_back(x, y);
-    directions.emplace_back(y, x);
-  };
   if (fault.kind == FaultKind::clients_cut) {
-    for (Host client = 1000; client < 1003; ++client) both(node.host(), client);
-    cut(directions, fault.length);
+    Directions directions;
+    for (Host client = 1000; client < 1003; ++client) add_both(directions, node.host(), client);
+    cut(std::move(directions), fault.length);
     return true;
   }
   if (hosts.size() < 2) return false;
   const Host a = node.host();
   const Host b = other(node, fault.b).host();
   switch (fault.kind) {
-    case FaultKind::isolate:
-      for (const Host h : hosts) {
-        if (h != a) both(a, h);
-      }
-      break;
-    case FaultKind::one_way:
-      directions.emplace_back(a, b);
-      break;
-    case FaultKind::pair:
-      both(a, b);
-      break;
-    case FaultKind::split:
-      for (size_t i = 0; i < hosts.size(); ++i) {
-        for (size_t j = i + 1; j < hosts.size(); ++j) {
-          if ((fault.c >> i & 1u) != (fault.c >> j & 1u)) both(hosts[i], hosts[j]);
-        }
-      }
-      break;
-    case FaultKind::bridge:
-      for (size_t i = 0; i < hosts.size(); ++i) {
-        for (size_t j = i + 1; j < hosts.size(); ++j) {
-          if (hosts[i] != a && hosts[j] != a) both(hosts[i], hosts[j]);
-        }
-      }
-      break;
     case FaultKind::flap:
       for (int i = 0; i < 10; ++i) {
         after(i * 400ms, [this, a, b] { cut({{a, b}, {b, a}}, 200ms); });
@@ -384,15 +400,36 @@ bool Injector::apply_to_network(const Fault& fault, Node& node) {
         });
       }
       return true;
-    default:
-      return false;
+    default: {
+      Directions directions = cut_by(fault, hosts, a, b);
+      if (directions.empty()) return false;
+      cut(std::move(directions), fault.length);
+      return true;
+    }
   }
-  if (directions.empty()) return false;
-  cut(std::move(directions), fault.length);
-  return true;
 }
 
 // ---- disks ----
+
+bool Injector::fail_writes(Node& node, const Fault& fault) {
+  const bool sync = fault.b % 2 == 0;
+  const bool metadata = fault.b % 5 == 0;  // then the process ends by itself (R76)
+  // After a failed sync the kernel may take for clean what is not on the disk: the next loss of power takes it,
+  // although the process has ended, come back and found everything in place.
+  if (sync && !(metadata ? atlas_.may_lose_metadata(node) : atlas_.may_lose_records(node))) return false;
+  node.disk().add_fault({.operation = sync ? SimulatedDisk::Operation::sync : SimulatedDisk::Operation::write,
+                         .path_contains = metadata ? "/meta" : "/data",
+                         .skip = fault.c % 20,
+                         .times = 1,
+                         .fault = IoFault::failed});
+  if (sync && !metadata) atlas_.begin_threat(node);
+  after(fault.length + 5s, [this, &node, threat = sync && !metadata] {
+    node.disk().clear_faults();
+    if (threat) atlas_.end_threat(node);
+    kill(node, 100ms);  // an operator replaces the cable
+  });
+  return true;
+}
 
 bool Injector::apply_to_disk(const Fault& fault, Node& node) {
   SimulatedDisk& disk = node.disk();
@@ -408,25 +445,8 @@ bool Injector::apply_to_disk(const Fault& fault, Node& node) {
       after(fault.length, [&node] { node.disk().set_capacity(std::nullopt); });
       probes_.hit(Probe::disk_full);
       return true;
-    case FaultKind::write_error: {
-      const bool sync = fault.b % 2 == 0;
-      const bool metadata = fault.b % 5 == 0;  // then the process ends by itself (R76)
-      // After a failed sync the kernel may take for clean what is not on the disk: the next loss of power takes it,
-      // although the process has ended, come back and found everything in place.
-      if (sync && !(metadata ? atlas_.may_lose_metadata(node) : atlas_.may_lose_records(node))) return false;
-      disk.add_fault({.operation = sync ? SimulatedDisk::Operation::sync : SimulatedDisk::Operation::write,
-                      .path_contains = metadata ? "/meta" : "/data",
-                      .skip = fault.c % 20,
-                      .times = 1,
-                      .fault = IoFault::failed});
-      if (sync && !metadata) atlas_.begin_threat(node);
-      after(fault.length + 5s, [this, &node, threat = sync && !metadata] {
-        node.disk().clear_faults();
-        if (threat) atlas_.end_threat(node);
-        kill(node, 100ms);  // an operator replaces the cable
-      });
-      return true;
-    }
+    case FaultKind::write_error:
+      return fail_writes(node, fault);
     case FaultKind::read_error:
       disk.add_fault({.operation = SimulatedDisk::Operation::read,
                       .path_contains = "/data",

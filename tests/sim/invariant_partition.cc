@@ -168,11 +168,6 @@ void PartitionInvariants::forget_below(const TopicIdPartition& id, int64_t offse
   committed.batches.erase(committed.batches.begin(), first);
 }
 
-void PartitionInvariants::forgive() {
-  committed_.clear();
-  views_.clear();
-}
-
 void PartitionInvariants::sweep(Cluster& cluster, const metadata::ImagePtr& newest) {
   for (const auto& node : cluster.nodes()) {
     if (!node->is_serving()) continue;

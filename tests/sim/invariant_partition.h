@@ -31,9 +31,6 @@ class PartitionInvariants {
   void sweep(Cluster& cluster, const controller::metadata::ImagePtr& newest);
   // A client was told that this was committed.
   void on_acknowledged(const TopicIdPartition& id, int64_t offset);
-  // An allowed loss (more disks at once than are promised to be survived): what is committed is what the leader has.
-  void forgive();
-
   // Nothing is asked any more of what was committed below.
   void forget_below(const TopicIdPartition& id, int64_t offset);
 
@@ -81,7 +78,6 @@ class PartitionInvariants {
   std::unordered_map<TopicIdPartition, Committed, std::hash<TopicIdPartition>> committed_;
   std::map<Host, Views> views_;
   uint64_t leader_changes_ = 0;
-  std::optional<int64_t> swept_;  // the image that was looked at last
   std::map<TopicIdPartition, std::shared_ptr<const controller::metadata::PartitionImage>> seen_;
   std::set<BrokerId> fenced_;
   std::set<TopicIdPartition> just_committed_;  // in this event

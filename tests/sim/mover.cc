@@ -1,6 +1,5 @@
 #include "sim/mover.h"
 
-#include <algorithm>
 #include <numeric>
 
 #include "kafka/alter_partition_reassignments.h"

@@ -92,7 +92,6 @@ class Network {
   void unblock(Host from, Host to);
   void heal();  // every direction, and delays as configured
   [[nodiscard]] bool is_blocked(Host from, Host to) const { return blocked_.contains({from, to}); }
-  [[nodiscard]] bool anything_blocked() const { return !blocked_.empty(); }
   void set_extra_delay(Host from, Host to, Duration extra);
   // `to` answers whatever would open a connection from `from` with a RST, as a firewall does, however alive it is.
   void refuse(Host from, Host to) { ++refused_[{from, to}]; }

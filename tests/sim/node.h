@@ -67,8 +67,6 @@ class Node {
   [[nodiscard]] bool is_leaving() const;
   // Clients are let in.
   [[nodiscard]] bool is_serving() const;
-  // Wants to run: not killed by a fault, but perhaps ended by itself and about to start again.
-  [[nodiscard]] bool wants_to_run() const { return wants_to_run_; }
   [[nodiscard]] uint64_t lives() const { return lives_; }
   [[nodiscard]] const std::string& last_words() const { return last_words_; }
   [[nodiscard]] uint64_t ends_by_itself() const { return ends_by_itself_; }
@@ -121,7 +119,7 @@ class Node {
   Duration wall_offset_{0};
   Duration most_ahead_at_start_{0};
   std::shared_ptr<Life> life_;
-  bool wants_to_run_ = false;
+  bool wants_to_run_ = false;  // not killed by a fault, but perhaps ended by itself and about to start again
   uint64_t lives_ = 0;
   uint64_t ends_by_itself_ = 0;
   std::string last_words_;

@@ -116,16 +116,13 @@ class Probes {
   void add(Probe probe, uint64_t times) { hits_[static_cast<size_t>(probe)] += times; }
   [[nodiscard]] uint64_t count(Probe probe) const { return hits_[static_cast<size_t>(probe)]; }
   void produce_error(common::model::ErrorCode code) {
-    ++produce_errors_[code];
     if (const auto probe = of_error(code)) hit(*probe);
   }
-  [[nodiscard]] const std::map<common::model::ErrorCode, uint64_t>& produce_errors() const { return produce_errors_; }
 
  private:
   static std::optional<Probe> of_error(common::model::ErrorCode code);
 
   std::array<uint64_t, static_cast<size_t>(Probe::count)> hits_{};
-  std::map<common::model::ErrorCode, uint64_t> produce_errors_;
 };
 
 }  // namespace sim

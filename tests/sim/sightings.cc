@@ -1,7 +1,5 @@
 #include "sim/sightings.h"
 
-#include <algorithm>
-
 #include "controller/quorum/metadata_codec.h"
 
 namespace sim {

@@ -73,7 +73,6 @@ class SimRaftWire final : public quorum::RaftWire {
 
  private:
   class Stream;
-  struct Inbound;
   void accept(const std::shared_ptr<Pipe>& pipe, const quorum::RaftHello& hello, const std::shared_ptr<Stream>& stream);
 
   WireSite site_;

@@ -1,7 +1,6 @@
 // What commits: the ISR of a partition, and an entry of the metadata log from proposal to delivery on three voters.
 #include <array>
 #include <deque>
-#include <map>
 
 #include "broker/partition/isr_tracker.h"
 #include "common/model/random.h"

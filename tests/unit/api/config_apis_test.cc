@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "api/broker_fixture.h"
 #include "kafka/alter_configs.h"
 #include "kafka/describe_configs.h"

@@ -1,6 +1,5 @@
 // Completion scripts and the man page: every command and every option that the parser knows is in them.
 #include <functional>
-#include <iterator>
 #include <map>
 #include <set>
 #include <sstream>

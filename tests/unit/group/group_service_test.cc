@@ -2,7 +2,6 @@
 #include "broker/group/service/group_service.h"
 
 #include <algorithm>
-#include <deque>
 #include <memory>
 
 #include <boost/asio/io_context.hpp>

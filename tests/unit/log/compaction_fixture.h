@@ -82,30 +82,18 @@ struct CompactionFixture : Fixture {
   // "offset:key=value", batches without records as "[base-last]".
   std::string records_text() const {
     std::string text;
-    for (Offset next = log->log_start_offset(); next < log->log_end_offset();) {
-      const auto read = log->read_blocking({next, log->log_end_offset(), 1 << 20});
-      INFO((read ? std::string() : read.error().message));
-      REQUIRE(read);
-      if (read->records.empty()) break;
-      const Buffer all = read->records.flatten();
-      BatchCursor cursor(all.view());
-      while (!cursor.at_end()) {
-        const auto batch = cursor.next();
-        REQUIRE(batch);
-        REQUIRE(batch->crc_ok());
-        if (batch->record_count() == 0) text += fmt::format(" [{}-{}]", batch->base_offset(), batch->last_offset());
-        if (batch->is_control()) {
-          text += fmt::format(" {}:marker", batch->base_offset());
-          continue;
-        }
-        REQUIRE(common::records::for_each_record(*batch, {}, [&](const Record& r) {
-          if (r.key && common::model::as_text(*r.key) == "filler") return;
-          text += fmt::format(" {}:{}={}", r.offset, r.key ? common::model::as_text(*r.key) : "null",
-                              r.value ? common::model::as_text(*r.value) : "null");
-        }));
+    for_each_batch(*log, log->log_start_offset(), log->log_end_offset(), 1 << 20, [&](const BatchView& batch) {
+      if (batch.record_count() == 0) text += fmt::format(" [{}-{}]", batch.base_offset(), batch.last_offset());
+      if (batch.is_control()) {
+        text += fmt::format(" {}:marker", batch.base_offset());
+        return;
       }
-      next = read->next_offset;
-    }
+      REQUIRE(common::records::for_each_record(batch, {}, [&](const Record& r) {
+        if (r.key && common::model::as_text(*r.key) == "filler") return;
+        text += fmt::format(" {}:{}={}", r.offset, r.key ? common::model::as_text(*r.key) : "null",
+                            r.value ? common::model::as_text(*r.value) : "null");
+      }));
+    });
     return text.empty() ? text : text.substr(1);
   }
   std::vector<std::string> names() const {

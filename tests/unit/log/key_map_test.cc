@@ -2,8 +2,6 @@
 
 #include <catch2/catch.hpp>
 
-#include <numeric>
-
 #include <fmt/format.h>
 
 using common::log::HashKey;

@@ -43,6 +43,28 @@ inline Buffer make_batch(const BatchShape& shape = {}) {
   return builder.build();
 }
 
+// Calls visit(batch) for each batch of a log from the one that holds `from` on, while they lie below `limit`, reading
+// so many bytes at a time. Each is whole, and every read comes further.
+template <class Visit>
+void for_each_batch(Log& log, Offset from, Offset limit, size_t max_bytes, Visit visit) {
+  for (Offset next = from; next < limit;) {
+    const auto read = log.read_blocking({next, limit, max_bytes});
+    INFO((read ? std::string() : read.error().message));
+    REQUIRE(read);
+    if (read->records.empty()) return;
+    const Buffer all = read->records.flatten();
+    BatchCursor cursor(all.view());
+    while (!cursor.at_end()) {
+      const auto batch = cursor.next();
+      REQUIRE(batch);
+      REQUIRE(batch->crc_ok());
+      visit(*batch);
+    }
+    REQUIRE(read->next_offset > next);
+    next = read->next_offset;
+  }
+}
+
 struct Fixture {
   explicit Fixture(LogConfig c = {}) : config(c) {}
 
@@ -88,23 +110,10 @@ struct Fixture {
   // All offsets of the batches from `from` on, as "base-last".
   std::string dump(int64_t from, int64_t limit = INT64_MAX) {
     std::string text;
-    Offset next(from);
-    while (next < log->log_end_offset()) {
-      auto read = log->read_blocking({next, std::min(Offset(limit), log->log_end_offset()), 1 << 20});
-      INFO((read ? std::string() : read.error().message));
-      REQUIRE(read);
-      if (read->records.empty()) break;
-      const Buffer all = read->records.flatten();
-      BatchCursor cursor(all.view());
-      while (!cursor.at_end()) {
-        const auto batch = cursor.next();
-        REQUIRE(batch);
-        REQUIRE(batch->crc_ok());
-        text += fmt::format("{}{}-{}", text.empty() ? "" : " ", batch->base_offset(), batch->last_offset());
-      }
-      REQUIRE(read->next_offset > next);
-      next = read->next_offset;
-    }
+    const Offset upto = std::min(Offset(limit), log->log_end_offset());
+    for_each_batch(*log, Offset(from), upto, 1 << 20, [&](const BatchView& batch) {
+      text += fmt::format("{}{}-{}", text.empty() ? "" : " ", batch.base_offset(), batch.last_offset());
+    });
     return text;
   }
   std::string path(std::string_view name) const { return directory + "/" + std::string(name); }

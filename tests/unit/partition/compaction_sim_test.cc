@@ -10,6 +10,7 @@
 #include <catch2/catch.hpp>
 
 #include "common/records/batch_builder.h"
+#include "partition/replica_batches.h"
 #include "partition/sim_cluster.h"
 #include "support/seeds.h"
 
@@ -246,29 +247,16 @@ class Run {
 
   Records read(Partition& partition, Offset from, Offset upto) {
     Records out;
-    const Offset begin = from;
-    while (from < upto) {
-      auto read = partition.read_for_follower(BrokerId(9), from, 1 << 20);
-      REQUIRE(read.has_value());
-      REQUIRE_FALSE(read->cold);
-      if (read->records.empty()) break;
-      const Buffer flat = read->records.flatten();
-      common::records::BatchCursor cursor(flat.view());
-      while (!cursor.at_end() && from < upto) {
-        const auto batch = cursor.next();
-        REQUIRE(batch.has_value());
-        REQUIRE(batch->crc_ok());
-        if (batch->base_offset() > from && from > begin) ++probes_.gaps_replicated;
-        const auto walked = common::records::for_each_record(*batch, {}, [&](const common::records::Record& r) {
-          if (r.offset < begin || r.offset >= upto) return;
-          Record record{batch->leader_epoch(), std::string(common::model::as_text(*r.key)), {}};
-          if (r.value) record.value = std::string(common::model::as_text(*r.value));
-          out.emplace(r.offset, std::move(record));
-        });
-        REQUIRE(walked.has_value());
-        from = std::max(from, batch->next_offset());
-      }
-    }
+    for_each_batch(partition, from, upto, [&](const common::records::BatchView& batch, Offset reached) {
+      if (batch.base_offset() > reached && reached > from) ++probes_.gaps_replicated;
+      const auto walked = common::records::for_each_record(batch, {}, [&](const common::records::Record& r) {
+        if (r.offset < from || r.offset >= upto) return;
+        Record record{batch.leader_epoch(), std::string(common::model::as_text(*r.key)), {}};
+        if (r.value) record.value = std::string(common::model::as_text(*r.value));
+        out.emplace(r.offset, std::move(record));
+      });
+      REQUIRE(walked.has_value());
+    });
     return out;
   }
 

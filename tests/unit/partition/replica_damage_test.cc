@@ -43,11 +43,7 @@ TEST_CASE("a log that recovery finds damaged is offline, and begun anew only onc
   };
   // The controller takes its claims away when it registers.
   const auto register_uncleanly = [&] {
-    metadata::PartitionChangeRecord nobody{orders, PartitionIndex(0)};
-    nobody.leader = metadata::LeaderChoice{std::nullopt};
-    nobody.isr = std::vector<BrokerId>{};
-    nobody.last_known_elr = std::vector<BrokerId>{BrokerId(1)};
-    b.apply({nobody});
+    b.apply({looked_for_here()});
     b.register_broker();
   };
   SECTION("also if it dies before it is registered: the next start claims nothing either (R44)") {
@@ -144,6 +140,31 @@ TEST_CASE("damage of a replica that does not count waits for a state that is new
   REQUIRE(b.has_path("-stray"));
   REQUIRE(b.find(orders)->log_end_offset() == Offset(0));
   REQUIRE(b.troubles.back() == nothing);
+}
+
+TEST_CASE("a copy that is not the leader's makes room, and is kept: nobody knows which of both is right (R59, R72)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  b.write(orders, 5);
+  lead(b, other, {other});
+  b.run([&] {
+    LeaderAnswer answer;
+    answer.asked = b.find(orders)->position().ask;
+    answer.differs = true;
+    REQUIRE(b.find(orders)->apply(answer, {}) == Applied::back_off);
+  });
+  b.advance(1s);
+  REQUIRE(b.troubles.back().damaged.size() == 1);
+  REQUIRE(b.find(orders)->log_end_offset() == Offset(5));
+  b.apply({metadata::PartitionChangeRecord{orders, PartitionIndex(0)}});
+  b.advance(1s);
+  REQUIRE(b.find(orders)->log_end_offset() == Offset(0));
+  REQUIRE_FALSE(b.find(orders)->differs_from_leader());
+  REQUIRE(b.troubles.back() == nothing);
+  b.advance(2h);
+  REQUIRE(b.has_path("-damaged"));
+  REQUIRE_FALSE(b.has_path("-stray"));
 }
 
 TEST_CASE("a damaged log that could not be set aside keeps its name, and goes with the next attempt (R42, R72)") {

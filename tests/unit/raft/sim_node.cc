@@ -1,6 +1,5 @@
 #include "raft/sim_node.h"
 
-#include <algorithm>
 
 namespace raft_test {
 namespace {
