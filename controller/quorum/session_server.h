@@ -1,7 +1,7 @@
 // The controller's side of broker sessions: checks who is there, hands registrations and heartbeats to the runtime, and
-// tells it when a stream ends, which is evidence. One session of a process counts: the newest. Of two processes under one
-// id (the second has a copy of the first one's disk, or comes back sooner than the first one's end is known) that one's
-// end is evidence which is registered; the other's session stands beside it until it is registered itself (R26).
+// tells it when a stream ends, which is evidence. One session of a process counts: the newest. Of two processes under
+// one id (the second has a copy of the first one's disk, or comes back sooner than the first one's end is known) that
+// one's end is evidence which is registered; the other's session stands beside it until it is registered itself (R26).
 //
 // Lives on the controller's shard.
 #pragma once
