@@ -285,7 +285,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   size_t apply_retention(TimestampMs believed_wall);
   // The one that what happens here is aged by.
   [[nodiscard]] const common::BelievedClock& believed_clock() const { return state_.clock; }
-  // Ends every waiting request with `code` and drops roles. The log stays open.
+  // Ends every waiting request with `code` and drops roles, also one that waits for the log. The log stays open.
   void resign(ErrorCode code);
   // The same, and hands the log out: to be closed, or destroyed before its directory is deleted.
   [[nodiscard]] std::unique_ptr<common::log::Log> release_log(ErrorCode code);

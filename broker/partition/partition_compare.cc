@@ -89,10 +89,11 @@ void Partition::compare_batch(BatchIdentity theirs, BrokerId follower, std::func
                  });
 }
 
-// What is of another leader epoch is told apart by epochs.
+// What is of another leader epoch is told apart by epochs. Where compaction has left a gap the read goes on behind it.
 Compared Partition::compared(const std::optional<BatchIdentity>& ours, const BatchIdentity& theirs,
                              BrokerId follower) const {
   if (!ours || ours->leader_epoch != theirs.leader_epoch || *ours == theirs) return Compared::nothing_against;
+  if (ours->base_offset > theirs.last_offset) return Compared::nothing_against;
   logger_.error(
       "the last batch of follower {}, offsets {} to {}, is not the one that lies here (offsets {} to {}) in the same "
       "leader epoch {}: one of both copies has a file of another partition. The follower's does not count, and is set "

@@ -92,8 +92,8 @@ bool ReplicaManager::is_replaced() const {
 // R30: two leaders of one leader epoch would answer for two logs.
 void ReplicaManager::give_up_roles() {
   options_.logger.warn(
-      "this broker's id is registered under epoch {}, which is not this process's: it leads and follows nothing before "
-      "it is registered again",
+      "this broker's id is registered under epoch {}, which this process was not given: it leads and follows nothing "
+      "before it is told of one",
       image_->broker(options_.self)->epoch);
   takes_part_ = false;
   for (const auto& [id, partition] : partitions_) {

@@ -64,11 +64,34 @@ void SessionServer::on(Session session, Peer& peer, uint64_t sequence, SessionHe
     return refuse(peer, sequence, {ErrorCode::not_controller, "this broker is not the active controller"});
   peer.greeted = true;
   peer.broker_id = hello.broker_id;
-  const auto old = current_.find(hello.broker_id);
-  if (old != current_.end() && old->second != session) peers_.at(old->second).port->close();
-  current_[hello.broker_id] = session;
+  peer.incarnation_id = hello.incarnation_id;
+  take_over(session, Which::all_but_the_registered);
   peer.port->send(sequence, SessionWelcome{session_version, std::chrono::duration_cast<std::chrono::milliseconds>(
                                                                 runtime_.session_timeout())});
+}
+
+// Ends the other sessions of this broker. All but that of the registered process, if this is not it: a process that
+// merely calls itself by the same id would cut the other one's heartbeats off, again and again.
+void SessionServer::take_over(Session session, Which others) {
+  const BrokerId id = peers_.at(session).broker_id;
+  const metadata::BrokerImage* broker = runtime_.image()->broker(id);
+  const auto is_registered = [broker](const Peer& peer) {
+    return broker != nullptr && broker->incarnation_id == peer.incarnation_id;
+  };
+  const bool yields = others == Which::all_but_the_registered && !is_registered(peers_.at(session)) &&
+                      !mutant<"R26-ends-the-session-of-the-registered">();
+  bool stands_beside = false;
+  for (auto& [other, peer] : peers_) {
+    const bool is_over = !peer.greeted || peer.replaced || peer.refused;
+    if (other == session || is_over || peer.broker_id != id) continue;
+    if (yields && is_registered(peer)) {
+      stands_beside = true;
+      continue;
+    }
+    peer.replaced = true;
+    peer.port->close();
+  }
+  if (!stands_beside) current_[id] = session;
 }
 
 void SessionServer::answer(Session session, uint64_t sequence, const Reply& reply) {
@@ -78,7 +101,10 @@ void SessionServer::answer(Session session, uint64_t sequence, const Reply& repl
   if (const auto* refused = std::get_if<metadata::Refused>(&reply.answer))
     return refuse(peer, sequence, refused->error);
   if (const auto* registered = std::get_if<RegisterBrokerAnswer>(&reply.answer)) {
-    if (registered->error.code == ErrorCode::none) peer.epoch = registered->broker_epoch;
+    if (registered->error.code == ErrorCode::none) {
+      peer.epoch = registered->broker_epoch;
+      if (!peer.replaced) take_over(session, Which::all);
+    }
     return peer.port->send(sequence, *registered);
   }
   peer.port->send(sequence, std::get<BrokerHeartbeatAnswer>(reply.answer));
@@ -93,8 +119,7 @@ void SessionServer::on(Session session, Peer& peer, uint64_t sequence, RegisterB
 
 void SessionServer::on(Session session, Peer& peer, uint64_t sequence, BrokerHeartbeat heartbeat) {
   heartbeat.broker_id = peer.broker_id;
-  const auto current = current_.find(peer.broker_id);
-  if (current == current_.end() || current->second != session) return;  // another stream of this broker has taken over
+  if (peer.replaced) return;  // another stream of this broker has taken over
   peer.epoch = heartbeat.broker_epoch;
   runtime_.handle(heartbeat, {}, [this, alive = std::weak_ptr(alive_), session, sequence](const Reply& reply) {
     if (!alive.expired()) answer(session, sequence, reply);

@@ -1,5 +1,7 @@
 // The controller's side of broker sessions: checks who is there, hands registrations and heartbeats to the runtime, and
-// tells it when a stream ends, which is evidence. One session per broker counts: the newest.
+// tells it when a stream ends, which is evidence. One session of a process counts: the newest. Of two processes under
+// one id (the second has a copy of the first one's disk, or comes back sooner than the first one's end is known) that
+// one's end is evidence which is registered; the other's session stands beside it until it is registered itself (R26).
 //
 // Lives on the controller's shard.
 #pragma once
@@ -32,6 +34,8 @@ class SessionServer {
     bool greeted = false;
     bool refused = false;
     BrokerId broker_id;
+    IncarnationId incarnation_id;
+    bool replaced = false;             // a newer one has taken over
     uint64_t last_sequence = 0;        // R23
     std::optional<BrokerEpoch> epoch;  // once registered or heard
   };
@@ -40,6 +44,8 @@ class SessionServer {
   void on(Session session, Peer& peer, uint64_t sequence, metadata::BrokerHeartbeat heartbeat);
   void on(Session session, Peer& peer, uint64_t sequence, Witness witness);
   void answer(Session session, uint64_t sequence, const Reply& reply);
+  enum class Which { all, all_but_the_registered };
+  void take_over(Session session, Which others);
   void refuse(Peer& peer, uint64_t sequence, Error error);
   void on_leader_change();
 
@@ -47,7 +53,7 @@ class SessionServer {
   const BrokerId self_;
   const common::Logger log_;
   std::map<Session, Peer> peers_;
-  std::map<BrokerId, Session> current_;  // the newest session of each broker
+  std::map<BrokerId, Session> current_;  // of each broker, the one whose end is evidence
   Session next_ = 1;
   bool closing_ = false;
   std::shared_ptr<bool> alive_;

@@ -379,7 +379,8 @@ def returns_or_refuses(run, cluster, victim):
         how += f" ({last_lines(victim.log(), 1)[-110:]})"
     else:
         cluster.wait_isr("load", timeout=90)
-    run.note(how)
+    aside = sorted(path.name for path in victim.data.glob("*-damaged"))
+    run.note(how + (f"; set aside: {', '.join(aside)}" if aside else ""))
     run.load.flow(timeout=60)
     run.gap()
     # Make it lead again, so that what it holds is what clients read at the end.

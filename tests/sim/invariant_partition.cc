@@ -173,6 +173,11 @@ void PartitionInvariants::sweep(Cluster& cluster, const metadata::ImagePtr& newe
     if (!node->is_serving()) continue;
     node->for_each_partition([&](const std::shared_ptr<Partition>& partition) {
       if (partition->is_offline()) return;
+      if (partition->differs_from_leader()) {
+        complaints_.broken("what a copy ends with is what its leader has there, or of another epoch (R59)",
+                           fmt::format("{}, epoch {}, which ends at {}", name(*node, *partition),
+                                       partition->leader_epoch(), partition->log_end_offset()));
+      }
       View& view = views_[node->host()][partition->id()];
       const int64_t end = partition->log_end_offset().value;
       if (end < view.log_end) {

@@ -1,6 +1,7 @@
 // What must hold of partitions: what was committed once is never lost, changed or moved, whoever leads; one leader an
-// epoch; a high watermark that does not go back and is never ahead of the log or of what is committed; and every member
-// of an ISR or ELR that runs holds everything committed.
+// epoch; a high watermark that does not go back and is never ahead of the log or of what is committed; every member of
+// an ISR or ELR that runs holds everything committed; and no follower is told that it holds other records than its
+// leader.
 #pragma once
 #include <map>
 #include <memory>

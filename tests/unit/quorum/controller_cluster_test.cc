@@ -712,6 +712,32 @@ TEST_CASE("a heartbeat of a stream that was replaced counts for nothing, also wh
   REQUIRE(third_port->sent.size() == 1);
 }
 
+TEST_CASE("a process that calls itself by the id of a registered one does not end its session (R26)") {
+  SimCluster cluster(3);
+  quorum::SessionServer& server = cluster.node(1).server;
+  const auto port = std::make_shared<RecordingPort>();
+  quorum::SessionHello registered = hello_to(cluster, 1);
+  registered.incarnation_id = cluster.image_of(1).broker(BrokerId{2})->incarnation_id;
+  server.on_message(server.open(port), 1, registered);
+  REQUIRE(port->sent.size() == 1);
+
+  const auto twin_port = std::make_shared<RecordingPort>();
+  const auto twin = server.open(twin_port);
+  server.on_message(twin, 1, hello_to(cluster, 1));
+  REQUIRE(twin_port->sent.size() == 1);
+  REQUIRE_FALSE(port->closed);
+
+  // Whoever comes twice leaves its own older session, and no other.
+  const auto again_port = std::make_shared<RecordingPort>();
+  server.on_message(server.open(again_port), 1, hello_to(cluster, 1));
+  REQUIRE(twin_port->closed);
+  REQUIRE_FALSE(port->closed);
+  const auto newer_port = std::make_shared<RecordingPort>();
+  server.on_message(server.open(newer_port), 1, registered);
+  REQUIRE(port->closed);
+  REQUIRE(again_port->closed);
+}
+
 TEST_CASE("R23: a session message that comes twice counts once") {
   SimCluster cluster(3);
   auto port = std::make_shared<RecordingPort>();
