@@ -111,7 +111,7 @@ class ShardParts final : public controller::quorum::MetadataSubscriber {
   replication::CatchUpPace pace_;
   replication::ThrottledReplicas throttled_;            // that we send to
   replication::ThrottledReplicas throttled_followers_;  // of any broker
-  std::map<common::model::BrokerId, int64_t> follower_shares_;  // bytes a second from each leader
+  std::map<common::model::BrokerId, int64_t> follower_shares_;
   std::unique_ptr<partition::ReplicaManager> replicas_;
   std::unique_ptr<replication::ReplicationLeader> leader_;
   std::unique_ptr<replication::ReplicationFollower> follower_;
