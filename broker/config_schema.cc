@@ -23,10 +23,11 @@ const Property* find(ResourceType type, std::string_view key) {
   return nullptr;
 }
 
-// R104: unset, the policy is that of all topics.
+// R104: unset, the policy is that of all topics; with both, what is kept by key is deleted by age as well.
 bool keeps_by_key(const std::map<std::string, std::string, std::less<>>& values) {
   const auto policy = values.find("cleanup.policy");
-  return policy != values.end() && policy->second.find("compact") != std::string::npos;
+  if (policy == values.end()) return false;
+  return policy->second.find("compact") != std::string::npos && policy->second.find("delete") == std::string::npos;
 }
 
 }  // namespace
@@ -51,7 +52,7 @@ Result<void> TableSchema::validate_together(const metadata::ConfigResource& reso
   if (resource.type != ResourceType::topic) return {};
   if (resource.name == group::offsets_topic_name && !keeps_by_key(values)) {
     return common::model::fail(ErrorCode::invalid_config,
-                               fmt::format("cleanup.policy: must be compact for {}: its records would be deleted by "
+                               fmt::format("cleanup.policy: must be compact alone for {}: its records would be deleted by "
                                            "age, and with them what groups have committed",
                                            resource.name));
   }

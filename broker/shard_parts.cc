@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "broker/follower_shares.h"
-
 namespace broker {
 
 namespace metadata = controller::metadata;
@@ -203,18 +201,15 @@ void ShardParts::apply_throttle(const metadata::ImageDelta& delta, const common:
     throttled_followers_.set(resource.name, list_of("follower.replication.throttled.replicas"));
     is_another = true;
   }
-  is_another = apply_follower_throttles() || is_another;
+  is_another = apply_follower_throttles(delta) || is_another;
   if (is_another && leader_) leader_->on_throttle_changed();
 }
 
 // What each of a follower's leaders may send it changes with every partition that is in sync, or led elsewhere. True:
 // it is another one than before. The same from each shard.
-bool ShardParts::apply_follower_throttles() {
-  if (throttled_followers_.empty() && follower_shares_.empty()) return false;
-  auto shares = follower_shares(*context_.image, throttled_followers_);
-  if (shares == follower_shares_) return false;
-  shared_.follower_throttles->set_rates(shares);
-  follower_shares_ = std::move(shares);
+bool ShardParts::apply_follower_throttles(const metadata::ImageDelta& delta) {
+  if (!follower_shares_.follow(*context_.image, delta, throttled_followers_)) return false;
+  shared_.follower_throttles->set_rates(follower_shares_.shares());
   return true;
 }
 

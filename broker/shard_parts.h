@@ -15,6 +15,7 @@
 #include "broker/api/request_metrics.h"
 #include "broker/cleaner/log_cleaner.h"
 #include "broker/failover_clock.h"
+#include "broker/follower_shares.h"
 #include "broker/follower_throttles.h"
 #include "broker/group_coordinators.h"
 #include "broker/isr_proposals.h"
@@ -95,7 +96,7 @@ class ShardParts final : public controller::quorum::MetadataSubscriber {
   void start_cleaner();
   void apply_broker_configs(const controller::metadata::ImageDelta& delta);
   void apply_throttle(const controller::metadata::ImageDelta& delta, const common::config::BrokerConfig* changed);
-  bool apply_follower_throttles();
+  bool apply_follower_throttles(const controller::metadata::ImageDelta& delta);
   // `broker` is us or the follower, as `named` lists the one side or the other.
   [[nodiscard]] bool is_throttled(const replication::ThrottledReplicas& named,
                                   const common::model::TopicIdPartition& id, common::model::BrokerId broker) const;
@@ -111,7 +112,7 @@ class ShardParts final : public controller::quorum::MetadataSubscriber {
   replication::CatchUpPace pace_;
   replication::ThrottledReplicas throttled_;            // that we send to
   replication::ThrottledReplicas throttled_followers_;  // of any broker
-  std::map<common::model::BrokerId, int64_t> follower_shares_;
+  FollowerShares follower_shares_;
   std::unique_ptr<partition::ReplicaManager> replicas_;
   std::unique_ptr<replication::ReplicationLeader> leader_;
   std::unique_ptr<replication::ReplicationFollower> follower_;

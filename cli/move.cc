@@ -361,6 +361,9 @@ Exit run_moves(client::Cluster& cluster, const ClusterFacts& facts, std::vector<
     if (json) print_out(plan_json(plan, false).dump(2) + "\n");
     return Exit::done;
   }
+  if (how.throttle) {
+    if (const Outcome<void> free = check_rates_are_free(cluster, facts); !free) return report(free.error());
+  }
   if (!confirmed(how.yes, "moves", fmt::format("move {} partitions?", plan.moves.size()))) return Exit::usage;
   std::vector<std::pair<Place, std::optional<std::vector<int32_t>>>> wanted;
   for (const Move& move : plan.moves) wanted.push_back({{move.topic, move.partition}, move.to});
@@ -422,6 +425,7 @@ Exit turn_back(client::Cluster& cluster, const std::vector<Ongoing>& ongoing, co
 Exit change_throttle(client::Cluster& cluster, int64_t bytes_per_second) {
   const Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
   if (!facts) return report(facts.error());
+  if (const Outcome<void> free = check_rates_are_free(cluster, *facts); !free) return report(free.error());
   std::vector<int32_t> brokers;
   for (const BrokerFacts& broker : facts->brokers) brokers.push_back(broker.id);
   const Outcome<void> set = set_throttle_rate(cluster, brokers, bytes_per_second);

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -16,8 +17,13 @@ namespace {
 using common::model::ErrorCode;
 using Request = kafka::IncrementalAlterConfigsRequest;
 
-constexpr std::string_view rate_key = "leader.replication.throttled.rate";
-constexpr std::string_view list_key = "leader.replication.throttled.replicas";
+struct Keys {
+  std::string_view rate;  // of a broker
+  std::string_view list;  // of a topic
+};
+constexpr Keys of_leaders{"leader.replication.throttled.rate", "leader.replication.throttled.replicas"};
+// Moves here set none; Kafka's own tool does, and expects both to be taken away.
+constexpr Keys of_followers{"follower.replication.throttled.rate", "follower.replication.throttled.replicas"};
 constexpr int8_t of_topic = 2;
 constexpr int8_t of_broker = 4;
 enum class Operation : int8_t { set = 0, remove = 1, append = 2 };
@@ -25,26 +31,33 @@ enum class Operation : int8_t { set = 0, remove = 1, append = 2 };
 struct Change {
   int8_t type = 0;
   std::string name;
+  std::string_view key;
   Operation operation = Operation::set;
   std::string value;
 };
 
-Request::AlterConfigsResource resource_of(const Change& change) {
-  Request::AlterableConfig config;
-  config.name = std::string(change.type == of_broker ? rate_key : list_key);
-  config.config_operation = static_cast<int8_t>(change.operation);
-  if (change.operation != Operation::remove) config.value = change.value;
-  Request::AlterConfigsResource resource;
-  resource.resource_type = change.type;
-  resource.resource_name = change.name;
-  resource.configs.push_back(std::move(config));
-  return resource;
+// Each resource once: who is named twice is refused.
+Request request_of(const std::vector<Change>& changes) {
+  std::map<std::pair<int8_t, std::string>, std::vector<Request::AlterableConfig>> by_resource;
+  for (const Change& change : changes) {
+    Request::AlterableConfig& config = by_resource[{change.type, change.name}].emplace_back();
+    config.name = std::string(change.key);
+    config.config_operation = static_cast<int8_t>(change.operation);
+    if (change.operation != Operation::remove) config.value = change.value;
+  }
+  Request request;
+  for (auto& [resource, configs] : by_resource) {
+    Request::AlterConfigsResource& one = request.resources.emplace_back();
+    one.resource_type = resource.first;
+    one.resource_name = resource.second;
+    one.configs = std::move(configs);
+  }
+  return request;
 }
 
 Outcome<void> alter(client::Cluster& cluster, const std::vector<Change>& changes) {
   if (changes.empty()) return {};
-  Request request;
-  for (const Change& change : changes) request.resources.push_back(resource_of(change));
+  const Request request = request_of(changes);
   const auto answer = cluster.call<kafka::IncrementalAlterConfigsResponse>(request);
   if (!answer) return tl::unexpected(answer.error());
   for (const auto& r : answer->responses) {
@@ -60,7 +73,10 @@ Outcome<void> alter(client::Cluster& cluster, const std::vector<Change>& changes
 }
 
 Change rate_of(int32_t broker, int64_t bytes_per_second) {
-  return {.type = of_broker, .name = std::to_string(broker), .value = std::to_string(bytes_per_second)};
+  return {.type = of_broker,
+          .name = std::to_string(broker),
+          .key = of_leaders.rate,
+          .value = std::to_string(bytes_per_second)};
 }
 
 // Which of the resources have `key` set on themselves, and to what.
@@ -91,40 +107,47 @@ kafka::DescribeConfigsRequest question(int8_t type, const std::vector<std::strin
   return request;
 }
 
-// What was named beside "*" is of moves, and without effect. `stay`: those that are throttled for good.
-Outcome<std::vector<Change>> topics_to_lift(client::Cluster& cluster, const ClusterFacts& facts,
-                                            std::vector<std::string>& stay) {
-  std::vector<Change> changes;
+using Settings = std::map<std::string, std::string>;
+
+// Which topics have replicas throttled, and which ones.
+Outcome<Settings> lists_of(client::Cluster& cluster, const ClusterFacts& facts, const Keys& keys) {
   std::vector<std::string> names;
   for (const TopicFacts& topic : facts.topics) names.push_back(topic.name);
-  if (names.empty()) return changes;
-  const auto answer = cluster.call<kafka::DescribeConfigsResponse>(question(of_topic, names, list_key));
-  const auto found = with_setting(answer, list_key);
+  if (names.empty()) return Settings();
+  return with_setting(cluster.call<kafka::DescribeConfigsResponse>(question(of_topic, names, keys.list)), keys.list);
+}
+
+// What was named beside "*" is of moves, and without effect. `stay`: those that are throttled for good.
+Outcome<std::vector<Change>> topics_to_lift(client::Cluster& cluster, const ClusterFacts& facts, const Keys& keys,
+                                            std::set<std::string>& stay) {
+  const auto found = lists_of(cluster, facts, keys);
   if (!found) return tl::unexpected(found.error());
+  std::vector<Change> changes;
   for (const auto& [name, list] : *found) {
     if (is_for_good(list)) {
-      stay.push_back(name);
-      if (list != "*") changes.push_back({.type = of_topic, .name = name, .value = "*"});
+      stay.insert(name);
+      if (list != "*") changes.push_back({.type = of_topic, .name = name, .key = keys.list, .value = "*"});
     } else {
-      changes.push_back({.type = of_topic, .name = name, .operation = Operation::remove, .value = {}});
+      changes.push_back(
+          {.type = of_topic, .name = name, .key = keys.list, .operation = Operation::remove, .value = {}});
     }
   }
   return changes;
 }
 
 // One that is down cannot say: it keeps what it has, and with no topic naming a replica that is without effect.
-Outcome<std::vector<Change>> brokers_to_lift(client::Cluster& cluster, const ClusterFacts& facts) {
+Outcome<std::vector<Change>> brokers_to_lift(client::Cluster& cluster, const ClusterFacts& facts, const Keys& keys) {
   std::vector<Change> changes;
   for (const BrokerFacts& broker : facts.brokers) {
     if (broker.fenced) continue;
     const std::string name = std::to_string(broker.id);
     const auto answer = cluster.call_on<kafka::DescribeConfigsResponse>(
         client::Broker{.id = broker.id, .address = {.host = broker.host, .port = broker.port}},
-        question(of_broker, {name}, rate_key));
-    const auto found = with_setting(answer, rate_key);
+        question(of_broker, {name}, keys.rate));
+    const auto found = with_setting(answer, keys.rate);
     if (!found) return tl::unexpected(found.error());
-    if (!found->empty())
-      changes.push_back({.type = of_broker, .name = name, .operation = Operation::remove, .value = {}});
+    if (found->empty()) continue;
+    changes.push_back({.type = of_broker, .name = name, .key = keys.rate, .operation = Operation::remove, .value = {}});
   }
   return changes;
 }
@@ -155,6 +178,21 @@ std::string throttled_replicas(const std::vector<Move>& moves, std::string_view 
   return list;
 }
 
+Outcome<void> check_rates_are_free(client::Cluster& cluster, const ClusterFacts& facts) {
+  const auto lists = lists_of(cluster, facts, of_leaders);
+  if (!lists) return tl::unexpected(lists.error());
+  std::vector<std::string> for_good;
+  for (const auto& [name, list] : *lists) {
+    if (is_for_good(list)) for_good.push_back(name);
+  }
+  if (for_good.empty()) return {};
+  return problem(Exit::refused,
+                 fmt::format("topics are throttled as a whole, by the brokers' rates, which --throttle would replace: {}",
+                             fmt::join(for_good, ", ")),
+                 fmt::format("leave --throttle out, or take {} from them (`naru config unset topic {} {}`)",
+                             of_leaders.list, for_good.front(), of_leaders.list));
+}
+
 Outcome<void> set_throttle(client::Cluster& cluster, const std::vector<Move>& moves, int64_t bytes_per_second) {
   std::set<int32_t> brokers;
   std::set<std::string> topics;
@@ -168,6 +206,7 @@ Outcome<void> set_throttle(client::Cluster& cluster, const std::vector<Move>& mo
   for (const std::string& topic : topics) {
     changes.push_back({.type = of_topic,
                        .name = topic,
+                       .key = of_leaders.list,
                        .operation = Operation::append,
                        .value = throttled_replicas(moves, topic)});
   }
@@ -185,15 +224,22 @@ Outcome<Lifted> lift_throttle(client::Cluster& cluster) {
   Lifted lifted;
   const Outcome<ClusterFacts> facts = fetch_cluster(cluster, WithDisks::no);
   if (!facts) return tl::unexpected(facts.error());
-  Outcome<std::vector<Change>> changes = topics_to_lift(cluster, *facts, lifted.topics);
-  if (!changes) return tl::unexpected(changes.error());
-  if (lifted.topics.empty()) {
-    const Outcome<std::vector<Change>> of_brokers = brokers_to_lift(cluster, *facts);
+  std::vector<Change> changes;
+  std::set<std::string> for_good;
+  for (const Keys& keys : {of_leaders, of_followers}) {
+    std::set<std::string> stay;
+    const Outcome<std::vector<Change>> of_topics = topics_to_lift(cluster, *facts, keys, stay);
+    if (!of_topics) return tl::unexpected(of_topics.error());
+    changes.insert(changes.end(), of_topics->begin(), of_topics->end());
+    for_good.insert(stay.begin(), stay.end());
+    if (!stay.empty()) continue;
+    const Outcome<std::vector<Change>> of_brokers = brokers_to_lift(cluster, *facts, keys);
     if (!of_brokers) return tl::unexpected(of_brokers.error());
-    changes->insert(changes->end(), of_brokers->begin(), of_brokers->end());
+    changes.insert(changes.end(), of_brokers->begin(), of_brokers->end());
   }
-  if (const Outcome<void> done = alter(cluster, *changes); !done) return tl::unexpected(done.error());
-  lifted.any = !changes->empty();
+  if (const Outcome<void> done = alter(cluster, changes); !done) return tl::unexpected(done.error());
+  lifted.any = !changes.empty();
+  lifted.topics.assign(for_good.begin(), for_good.end());
   return lifted;
 }
 

@@ -7,7 +7,9 @@
 // 5 OFFSET_NOT_AVAILABLE (KIP-207; LEADER_NOT_AVAILABLE before); 6 flexible; 10 timeout.
 // Version 0 answers with one offset at most, whatever number is asked for. Left out: the timeout, for nothing here
 // waits for remote storage.
+#include <map>
 #include <set>
+#include <string_view>
 
 #include "broker/api/handler.h"
 #include "broker/api/partition_work.h"
@@ -137,8 +139,9 @@ Awaitable<ListOffsetsResponse> handle(RequestContext& ctx, ListOffsetsRequest re
   parts->request = std::move(request);
   parts->version = ctx.version();
   std::vector<TopicIdPartition> ids;
+  std::map<std::string_view, std::set<int32_t>> named;  // a topic may be named again
   for (const ListOffsetsRequest::ListOffsetsTopic& topic : parts->request.topics) {
-    std::set<int32_t> seen;
+    std::set<int32_t>& seen = named[topic.name];
     for (const Asked& asked : topic.partitions) {
       Part part;
       part.asked = &asked;

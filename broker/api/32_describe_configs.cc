@@ -6,7 +6,8 @@
 // in Kafka), broker loggers, client metrics and groups as resources.
 #include "kafka/describe_configs.h"
 
-#include <algorithm>
+#include <set>
+#include <string_view>
 
 #include "broker/api/config_layers.h"
 #include "broker/api/controller_call.h"
@@ -83,10 +84,17 @@ Result<std::vector<DescribedConfig>> describe(const RequestContext& ctx, const A
 }
 
 // Null or (before Kafka 2.8's clients) nothing at all asks for every key.
-bool is_wanted(const Asked& asked, const std::string& key) {
-  const auto& keys = asked.configuration_keys;
-  return !keys || keys->empty() || std::ranges::find(*keys, key) != keys->end();
-}
+class Wanted {
+ public:
+  explicit Wanted(const Asked& asked) {
+    // In order: a request may name 200,000 keys, and each setting would be compared with all of them (R109).
+    if (asked.configuration_keys) keys_.insert(asked.configuration_keys->begin(), asked.configuration_keys->end());
+  }
+  [[nodiscard]] bool contains(const std::string& key) const { return keys_.empty() || keys_.contains(key); }
+
+ private:
+  std::set<std::string_view> keys_;  // of the request
+};
 
 Awaitable<DescribeConfigsResponse> handle(RequestContext& ctx, DescribeConfigsRequest request) {
   DescribeConfigsResponse response;
@@ -101,8 +109,9 @@ Awaitable<DescribeConfigsResponse> handle(RequestContext& ctx, DescribeConfigsRe
       answer.error_code = found.error().code;
       answer.error_message = wire_message(found.error());
     } else {
+      const Wanted wanted(asked);
       for (const DescribedConfig& config : *found) {
-        if (is_wanted(asked, config.name)) answer.configs.push_back(translate(ctx, request, config));
+        if (wanted.contains(config.name)) answer.configs.push_back(translate(ctx, request, config));
       }
     }
     response.results.push_back(std::move(answer));

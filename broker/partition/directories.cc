@@ -343,6 +343,7 @@ void Directories::set_aside(PlacedLog log, Aside aside, Forget forget) {
 void Directories::rename_aside(LogDirectory& directory, const PlacedLog& log, Aside aside, std::function<void()> done) {
   const auto unique = common::model::random_uuid(options_.random->next(), options_.random->next());
   const auto moved_to = std::make_shared<common::disk::IoResult<std::string>>();
+  ++changing_;
   options_.disk->offload(
       common::disk::Job::changes,
       [&directory, log, unique, aside, moved_to]() -> common::disk::IoResult<void> {
@@ -353,6 +354,7 @@ void Directories::rename_aside(LogDirectory& directory, const PlacedLog& log, As
       [this, alive = std::weak_ptr(alive_), where = &directory, log, aside, moved_to,
        done = std::move(done)](common::disk::IoResult<void>) {
         if (alive.expired()) return;
+        end_turn();
         if (*moved_to) {
           if (aside == Aside::for_a_while) {
             keep_stray({**moved_to, where}, common::Duration::zero());

@@ -164,10 +164,11 @@ class Directories {
     uint64_t number = 0;  // of its making in this run
   };
   using SpaceSeen = std::function<void(const std::string& path, std::optional<common::disk::Space>)>;
-  void read_space(common::log::LogDirectory& directory, SpaceSeen seen);
+  void read_space(const common::log::LogDirectory& directory, SpaceSeen seen);
   void begin_creation(const TopicPartition& partition, Creation creation);
   void make(common::log::LogDirectory& directory, const TopicPartition& partition, Creation creation);
-  // Directories are made and renamed a few at a time. A change ends its turn by end_turn().
+  // Directories are made and renamed a few at a time. A change ends its turn by end_turn(); what is set aside is one,
+  // too, but waits for nobody.
   struct Change {
     std::function<void()> start;
     bool is_creation = false;

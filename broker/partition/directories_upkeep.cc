@@ -228,13 +228,14 @@ void Directories::look_at_space() {
 }
 
 // Not called if these directories are gone by then.
-void Directories::read_space(LogDirectory& directory, SpaceSeen seen) {
+void Directories::read_space(const LogDirectory& directory, SpaceSeen seen) {
   const auto space = std::make_shared<common::disk::Space>();
   options_.disk->offload(
       common::disk::Job::reads,
-      [&directory, space]() -> common::disk::IoResult<void> {
-        const Result<common::disk::Space> found = directory.space();
-        if (!found) return common::disk::io_failure(common::disk::IoFault::failed, found.error().message);
+      // By its path: of a disk that hangs the answer may come when the LogDirectory is gone.
+      [disk = options_.disk, path = directory.path(), space]() -> common::disk::IoResult<void> {
+        const common::disk::IoResult<common::disk::Space> found = disk->space(path);
+        if (!found) return tl::unexpected(found.error());
         *space = *found;
         return {};
       },

@@ -58,6 +58,7 @@ struct LeaderAnswer {
   common::model::Offset log_end_offset;
   bool has_records = false;
   bool counts_synced = false;  // the leader waits for syncs, whatever our own settings say
+  bool differs = false;        // our last batch is not the leader's, though epochs and offsets agree (R59)
 };
 
 // What to do. After any of them but Wait, ask again from where the log then stands.

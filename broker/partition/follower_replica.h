@@ -3,7 +3,9 @@
 // Thread-compatible: lives on the partition's home shard.
 #pragma once
 #include <cstdint>
+#include <optional>
 
+#include "broker/partition/batch_identity.h"
 #include "broker/partition/follower_reconciler.h"
 #include "broker/partition/isr_tracker.h"
 #include "common/model/bytes.h"
@@ -17,6 +19,12 @@ struct ReplicaPosition {
   Offset durable_offset;
   Offset log_start_offset;
   friend bool operator==(const ReplicaPosition&, const ReplicaPosition&) = default;
+};
+
+// What a copy ends with.
+struct LastBatch {
+  bool is_known = true;                // false: it is being read, and on_position_changed comes
+  std::optional<BatchIdentity> batch;  // none: there is none, or compaction may have rewritten it
 };
 
 enum class Applied {
@@ -38,6 +46,8 @@ class FollowerReplica {
   virtual ~FollowerReplica() = default;
 
   [[nodiscard]] virtual ReplicaPosition position() const = 0;
+  // For the leader to compare with its own (R59), when a stream begins and after a cut.
+  [[nodiscard]] virtual LastBatch last_batch() = 0;
   // Decides and does what an answer asks for (R59-R67). `records` are whole batches, in as many pieces as they came.
   [[nodiscard]] virtual Applied apply(const LeaderAnswer& answer, common::model::BufferChain records) = 0;
   // The leader's high watermark and log start alone; ignored unless of our leader epoch (R65).

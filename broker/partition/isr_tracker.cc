@@ -234,20 +234,6 @@ IsrEffects IsrTracker::on_broker_facts(const BrokerFacts& facts, Instant now) {
   return effects;
 }
 
-IsrEffects IsrTracker::on_min_isr(int min_isr, Instant now) {
-  min_isr_ = min_isr;
-  IsrEffects effects;
-  advance(effects, now);
-  return effects;
-}
-
-IsrEffects IsrTracker::on_counted_end(CountedEnd counted, Instant now) {
-  counted_ = counted;
-  IsrEffects effects;
-  advance(effects, now);
-  return effects;
-}
-
 BrokerIds IsrTracker::isr() const {
   BrokerIds ids{leader_};
   for (const Follower& f : followers_) {

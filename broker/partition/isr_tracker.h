@@ -99,6 +99,7 @@ struct FollowerPosition {
   Offset fetch_offset;
   Offset durable_offset;
   Offset log_start_offset;
+  bool is_unverified = false;  // what the follower ends with was not compared yet: it does not count (R59)
 };
 
 class IsrTracker {
@@ -128,13 +129,11 @@ class IsrTracker {
   // stays pending on the maximal ISR until newer metadata comes.
   void on_proposal_refused(common::model::ErrorCode code, Instant now);
   [[nodiscard]] IsrEffects on_broker_facts(const BrokerFacts& facts, Instant now);
-  // What the next event is judged by: for what comes together with a state of the partition.
+  // What the next event is judged by: other settings, which may come together with a state of the partition.
   void set_rules(int min_isr, CountedEnd counted) {
     min_isr_ = min_isr;
     counted_ = counted;
   }
-  [[nodiscard]] IsrEffects on_min_isr(int min_isr, Instant now);
-  [[nodiscard]] IsrEffects on_counted_end(CountedEnd counted, Instant now);
 
   [[nodiscard]] Offset high_watermark() const { return high_watermark_; }
   [[nodiscard]] Offset leader_epoch_start_offset() const { return leader_epoch_start_offset_; }

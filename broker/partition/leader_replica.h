@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 
+#include "broker/partition/batch_identity.h"
 #include "broker/partition/follower_reconciler.h"
 #include "broker/partition/isr_tracker.h"
 #include "common/model/bytes.h"
@@ -31,6 +32,14 @@ struct PositionVerdict {
   common::model::ErrorCode error = common::model::ErrorCode::none;
   std::optional<EpochEnd> diverging;
   bool in_sync = true;  // in the ISR, or about to be: what is committed waits for it, so it is not paced
+  bool differs = false;  // its records are not ours, though epochs and offsets agree (R59)
+};
+
+// What became of a comparison of batches.
+enum class Compared {
+  nothing_against,  // the same one; or it cannot be told, because ours is gone, or was compacted
+  differs,
+  too_late,  // the leader epoch in which it was asked for is over
 };
 
 struct LeaderView {
@@ -54,6 +63,9 @@ class LeaderReplica {
   // Checks epochs (R61), looks for a divergence (KIP-595), and only then lets the position count (R49).
   [[nodiscard]] virtual PositionVerdict on_follower_position(const FollowerPosition& position,
                                                              std::optional<common::model::LeaderEpoch> last_epoch) = 0;
+  // Compares the follower's last batch with what lies there with us, whose epochs do not part from the follower's
+  // before. `done` may be called before this returns; it does not come any more once the log is gone.
+  virtual void compare_batch(BatchIdentity theirs, BrokerId follower, std::function<void(Compared)> done) = 0;
   // The follower has closed the partition on its stream, after detach(). A stream that ends says nothing of the kind.
   virtual void on_follower_left(BrokerId follower, BrokerEpoch life) = 0;
   [[nodiscard]] virtual LeaderView leader_view() const = 0;

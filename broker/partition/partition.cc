@@ -218,6 +218,7 @@ void Partition::end_role(ErrorCode code) {
   role_ = Role::none;
   leader_counts_synced_ = false;
   fetch_fails_ = false;
+  end_read_.reset();
   // What was refused a moment before we led must not be overtaken once we do.
   std::erase_if(unwritten_, [&](const auto& entry) { return shard_.now() - entry.second.at > own_gap_patience; });
   tracker_.reset();
@@ -231,6 +232,7 @@ void Partition::end_role(ErrorCode code) {
 void Partition::resign(ErrorCode code) {
   check_on_shard();
   end_role(code);
+  postponed_.reset();
   leader_.reset();
   for_observers([](FollowerObserver& o, uint32_t slot) { o.on_role(slot); });
 }
@@ -268,9 +270,9 @@ void Partition::set_settings(const TopicSettings& settings) {
     if (settings_.sync_before_ack) tell_position();  // what is synced, which was worth no message so far
     return;
   }
+  // All of them before anything is judged by one: min.insync.replicas may fall where flush.messages=1 begins.
+  tracker_->set_rules(settings.min_isr, counted_end(settings));
   perform(tracker_->on_durable(log_->flushed_offset(), shard_.now()));
-  perform(tracker_->on_min_isr(settings.min_isr, shard_.now()));
-  perform(tracker_->on_counted_end(counted_end(settings), shard_.now()));
   if (counts_otherwise) for_observers([](FollowerObserver& o, uint32_t slot) { o.on_high_watermark(slot); });
   flush_if_needed();
 }

@@ -91,6 +91,7 @@ struct ReadOptions {
   bool to_log_end = false;  // coordinators loading, and debugging consumers (replica id -2): up to the LEO
   std::optional<LeaderEpoch> current_leader_epoch;  // fenced if it is not ours (KIP-320)
   std::optional<LeaderEpoch> last_fetched_epoch;    // divergence is looked for if set (KIP-595)
+  bool to_a_socket = false;  // who reads passes the records on unseen: they may be parts of files (net/file_part.h)
 };
 
 struct AbortedTransaction {
@@ -304,6 +305,8 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   // To look at (the simulator's invariants); null once released.
   [[nodiscard]] common::log::Log* log() const { return log_.get(); }
   [[nodiscard]] Offset cleaned_offset() const;
+  // The leader has said that this copy's records are not its own (R59): one of both is wrong, and nobody knows which.
+  [[nodiscard]] bool differs_from_leader() const { return differs_from_leader_; }
 
   // --- for the cleaner ---
   // None: not compacted, or nothing may be done with the log now.
@@ -314,6 +317,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   // --- for fetch streams (broker/replication) ---
   [[nodiscard]] PositionVerdict on_follower_position(const FollowerPosition& position,
                                                      std::optional<LeaderEpoch> last_epoch) override;
+  void compare_batch(BatchIdentity theirs, BrokerId follower, std::function<void(Compared)> done) override;
   void on_follower_left(BrokerId follower, BrokerEpoch life) override;
   [[nodiscard]] LeaderView leader_view() const override;
   [[nodiscard]] Result<FollowerRead> read_for_follower(BrokerId follower, Offset from, size_t max_bytes) override;
@@ -323,6 +327,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   void detach(FollowerObserver& observer, uint32_t slot) override;
 
   [[nodiscard]] ReplicaPosition position() const override;
+  [[nodiscard]] LastBatch last_batch() override;
   [[nodiscard]] Applied apply(const LeaderAnswer& answer, BufferChain records) override;
   void apply_high_watermark(LeaderEpoch leader_epoch, Offset high_watermark, Offset leader_log_start) override;
   void note_what_counts(LeaderEpoch leader_epoch, bool synced) override;
@@ -382,12 +387,22 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   [[nodiscard]] Result<void> check_reader(std::optional<LeaderEpoch> current, bool leader_only) const;
   [[nodiscard]] std::optional<EpochEnd> divergence(LeaderEpoch last_epoch, Offset fetch_offset) const;
   [[nodiscard]] Offset readable_end(Isolation isolation) const;
+  BufferChain for_a_socket(Offset from, common::log::ReadResult lent);
+  static Awaitable<Result<BufferChain>> read_again(std::shared_ptr<Partition> self, Offset from, Offset limit,
+                                                   size_t max_bytes);
   Awaitable<Result<BufferChain>> read_from_disk(Offset from, Offset limit, size_t max_bytes, bool at_least_one);
   Awaitable<Result<OffsetAndTimestamp>> locate_in_log(LocateOptions options);
   void wake_watches(bool all);
 
   template <class Call>
   void for_observers(Call call);
+
+  // -- partition_compare.cc --
+  [[nodiscard]] bool may_be_rewritten(Offset base_offset) const;  // by compaction, here or where it was copied from
+  void on_end_read(Offset end, std::optional<BatchIdentity> batch);
+  Applied refuse_own_copy();
+  [[nodiscard]] Compared compared(const std::optional<BatchIdentity>& ours, const BatchIdentity& theirs,
+                                  BrokerId follower) const;
 
   Applied take(const LeaderAnswer& answer, BufferChain records);
   Applied truncate(Offset offset, const LeaderAnswer& answer);
@@ -438,13 +453,23 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   bool cut_off_ = false;
   bool fetch_fails_ = false;           // and is tried again after a while (R69)
   bool leader_counts_synced_ = false;  // of the leader that is followed
+  // What the log ended with when it ended there, until somebody has asked for it.
+  struct EndRead {
+    Offset end;
+    std::optional<BatchIdentity> batch;
+  };
+  std::optional<EndRead> end_read_;
+  bool is_reading_end_ = false;  // last_batch() has said that it comes
+  bool differs_from_leader_ = false;
   // R86: gaps that we made ourselves: batches of producers that could not be written, though nothing was wrong with
   // them; and when one of that producer was last refused so.
   struct Unwritten {
     common::records::ProducerStamp first;
     Instant at;
+    uint64_t number = 0;  // of the refusal: many are of one instant
   };
   std::map<common::model::ProducerId, Unwritten> unwritten_;
+  uint64_t last_refusal_ = 0;
   common::RateLimit refusal_lines_{std::chrono::seconds(10)};  // a follower that cannot append
   std::optional<Instant> flushing_since_;                      // a sync that acknowledgements wait for is under way
 

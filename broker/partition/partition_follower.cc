@@ -41,6 +41,7 @@ Applied Partition::take(const LeaderAnswer& answer, BufferChain records) {
   const LogFacts facts(*log_);
   const FollowerAction action = reconciler_->on_answer(answer, facts);
   if (std::holds_alternative<Ignore>(action)) return Applied::done;
+  if (answer.differs) return refuse_own_copy();
   if (const auto* wait = std::get_if<AwaitMetadata>(&action)) {
     logger_.debug("leader {} answers {} to epoch {}", *leader_, wait->code, leader_epoch_);
     return Applied::await_metadata;
@@ -84,6 +85,7 @@ Applied Partition::take(const LeaderAnswer& answer, BufferChain records) {
 Applied Partition::truncate(Offset offset, const LeaderAnswer& answer) {
   const Offset before = log_->log_end_offset();
   const Stood stood = stands();
+  end_read_.reset();
   const Result<Offset> end = log_->truncate_to(std::min(offset, before));
   const LogFacts facts(*log_);
   if (end && *end < before) {
@@ -161,6 +163,7 @@ void Partition::on_restarted(Result<void> done, const Stood& before) {
     restart_again_ = shard_.call_at(shard_.now() + restart_retry, [this] { tell_position(); });
     return;
   }
+  differs_from_leader_ = false;
   if (reconciler_) reconciler_->on_log_replaced(LogFacts(*log_));
   set_high_watermark(std::clamp(high_watermark_, log_->log_start_offset(), log_->log_end_offset()));
   if (!must_note_cut(before)) go_on_after_cut();

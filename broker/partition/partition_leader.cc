@@ -127,18 +127,21 @@ void Partition::note_unwritten(const common::records::ProducerStamp& first) {
   const auto found = unwritten_.find(first.id);
   if (found != unwritten_.end() && found->second.first.epoch == first.epoch) {
     found->second.at = shard_.now();  // the first one counts
+    found->second.number = ++last_refusal_;
     return;
   }
   if (unwritten_.size() >= producers_max) {
-    // Those refused last are the ones whose next batches may be on their way.
-    std::vector<Instant> refused_at;
-    refused_at.reserve(unwritten_.size());
-    for (const auto& [id, unwritten] : unwritten_) refused_at.push_back(unwritten.at);
-    const auto median = refused_at.begin() + static_cast<std::ptrdiff_t>(refused_at.size() / 2);
-    std::nth_element(refused_at.begin(), median, refused_at.end());
-    std::erase_if(unwritten_, [&](const auto& entry) { return entry.second.at <= *median; });
+    // Those refused last are the ones whose next batches may be on their way. Thousands may be refused at one instant.
+    using Refusal = std::pair<Instant, uint64_t>;
+    const auto refusal_of = [](const Unwritten& unwritten) { return Refusal(unwritten.at, unwritten.number); };
+    std::vector<Refusal> refusals;
+    refusals.reserve(unwritten_.size());
+    for (const auto& [id, unwritten] : unwritten_) refusals.push_back(refusal_of(unwritten));
+    const auto median = refusals.begin() + static_cast<std::ptrdiff_t>(refusals.size() / 2);
+    std::nth_element(refusals.begin(), median, refusals.end());
+    std::erase_if(unwritten_, [&](const auto& entry) { return refusal_of(entry.second) <= *median; });
   }
-  unwritten_.insert_or_assign(first.id, Unwritten{first, shard_.now()});
+  unwritten_.insert_or_assign(first.id, Unwritten{first, shard_.now(), ++last_refusal_});
 }
 
 std::optional<ProduceResult> Partition::refuse_unseen(const ProduceOptions& options) const {
@@ -197,6 +200,7 @@ std::optional<Partition::Appended> Partition::answer_by_producers(const std::vec
     Appended appended;
     appended.result.first_offset = (*known)->first_offset;
     appended.result.last_offset = (*known)->last_offset;
+    if (settings_.log.log_append_time) appended.result.log_append_time = (*known)->timestamp;
     const Offset end = (*known)->last_offset.next();
     if (options.acks == Acks::all && end > high_watermark_ && !mutant<"R85-answers-a-duplicate-at-once">())
       appended.committed_before_answer = end;
@@ -362,6 +366,7 @@ PositionVerdict Partition::on_follower_position(const FollowerPosition& position
   if (position.fetch_offset < log_->log_start_offset() || position.fetch_offset > log_->log_end_offset()) {
     return {.error = ErrorCode::offset_out_of_range};
   }
+  if (position.is_unverified) return {};
   perform(tracker_->on_follower_position(position, shard_.now()));
   complete_low_watermark();
   return {.in_sync = !tracker_ || tracker_->is_waited_for(position.follower, shard_.now())};

@@ -58,6 +58,7 @@ ReplicaManager::~ReplicaManager() = default;
 void ReplicaManager::on_image(metadata::ImagePtr image, metadata::DeltaPtr delta) {
   NARU_CHECK(options_.shard->is_current());
   image_ = std::move(image);
+  if (takes_part_ && is_replaced() && !mutant<"R30-leads-in-the-place-of-its-copy">()) give_up_roles();
   if (takes_part_) {
     apply_delta(*delta);
   } else {
@@ -78,6 +79,28 @@ void ReplicaManager::take_part() {
   }
   tell_trouble();  // what recovery found damaged
   note_if_all_are_made();
+}
+
+// A process with a copy of our disk is registered under our id, as it may be once we were silent (R26): what the
+// metadata gives to this id from then on it gives to that one. Or we are, anew, and were not told yet; then the answer
+// gives the roles back.
+bool ReplicaManager::is_replaced() const {
+  const metadata::BrokerImage* self = image_->broker(options_.self);
+  return self != nullptr && !own_epochs_.contains(self->epoch);
+}
+
+// R30: two leaders of one leader epoch would answer for two logs.
+void ReplicaManager::give_up_roles() {
+  options_.logger.warn(
+      "this broker's id is registered under epoch {}, which is not this process's: it leads and follows nothing before "
+      "it is registered again",
+      image_->broker(options_.self)->epoch);
+  takes_part_ = false;
+  for (const auto& [id, partition] : partitions_) {
+    if (partition->role() == Role::none && !partition->is_to_begin()) continue;
+    partition->resign(ErrorCode::not_leader_or_follower);
+    for (ReplicaListener* listener : listeners_) listener->on_stopped(id, partition->topic());
+  }
 }
 
 // R42: what lies on disk and is not ours by the image. A topic that was deleted while we were down cannot be told from
@@ -208,7 +231,9 @@ bool ReplicaManager::start_over(const TopicIdPartition& id, const metadata::Part
   } else {
     if (!can_lose_nothing || state.partition_epoch <= found->second->position().partition_epoch) return false;
     options_.logger.warn("{} starts over from broker {}", found->second->log_path(), *state.leader);
-    remove(id, Fate::replaced);
+    // R59: if it is the leader's records that are another partition's, these are the only ones.
+    const bool may_be_right = found->second->differs_from_leader() && !mutant<"R59-deletes-the-other-copy-later">();
+    remove(id, may_be_right ? Fate::kept : Fate::replaced);
   }
   return true;
 }
@@ -315,7 +340,7 @@ void ReplicaManager::on_created(const TopicIdPartition& id, const std::string& t
   making_.erase(id);
   const std::shared_ptr<Partition> partition = partitions_.emplace(id, std::move(*opened)).first->second;
   if (placed->never_in_sync) never_in_sync_.insert(id);
-  assign(partition, *state);
+  if (takes_part_) assign(partition, *state);
   tell_trouble();
   note_if_all_are_made();
 }

@@ -164,6 +164,8 @@ class ReplicaManager {
   using Image = controller::metadata::MetadataImage;
 
   void take_part();
+  [[nodiscard]] bool is_replaced() const;
+  void give_up_roles();
   void apply_delta(const controller::metadata::ImageDelta& delta);
   void apply_partition(const TopicId& topic, PartitionIndex index);
   void apply_configs(const controller::metadata::ImageDelta& delta);
@@ -207,6 +209,7 @@ class ReplicaManager {
   controller::metadata::ImagePtr image_;
   std::set<TopicIdPartition> with_settings_;  // while a delta is applied: those of which it changes state and settings
   std::optional<BrokerEpoch> broker_epoch_;
+  std::set<BrokerEpoch> own_epochs_;  // all that this process was given
   bool takes_part_ = false;
   boost::unordered_flat_map<TopicIdPartition, std::shared_ptr<Partition>, std::hash<TopicIdPartition>> partitions_;
   Creations creations_;

@@ -100,6 +100,7 @@ void ReplicaManager::start() {
 
 void ReplicaManager::set_broker_epoch(BrokerEpoch epoch) {
   broker_epoch_ = epoch;
+  own_epochs_.insert(epoch);
   state_.broker_epoch = epoch;
   take_part();
 }

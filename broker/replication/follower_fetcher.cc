@@ -80,6 +80,7 @@ Result<void> FollowerFetcher::apply(SlotAnswer answer, Instant now) {
     return fail(ErrorCode::invalid_request, "two answers for one position");
   slot->answered = answer.number;
   slot->owes_answer = true;
+  if (answer.answer.diverging && !mutant<"R59-compares-before-the-cut-only">()) slot->owes_last_batch = true;
   switch (slot->replica->apply(answer.answer, std::move(answer.records))) {
     case partition::Applied::done:
       mark_dirty(answer.slot);
@@ -119,9 +120,20 @@ std::optional<FollowerFrame> FollowerFetcher::next_frame(Instant now) {
     if (slot->busy || slot->resumes_at) continue;
     const partition::ReplicaPosition position = slot->replica->position();
     if (!slot->owes_answer && slot->sent == position) continue;
+    std::optional<partition::BatchIdentity> last_batch;
+    if (slot->owes_last_batch) {
+      const partition::LastBatch last = slot->replica->last_batch();
+      if (!last.is_known) {
+        slot->busy = true;
+        continue;
+      }
+      last_batch = last.batch;
+      slot->owes_last_batch = false;
+    }
     slot->sent = position;
     slot->owes_answer = false;
-    frame.positions.push_back({.slot = number, .answers = slot->answered, .position = position});
+    frame.positions.push_back(
+        {.slot = number, .answers = slot->answered, .position = position, .last_batch = last_batch});
   }
   dirty_.erase(dirty_.begin(), dirty_.begin() + static_cast<std::ptrdiff_t>(taken));
   if (dirty_.empty()) frame.closed = std::exchange(to_close_, {});  // after the slots that they close were opened

@@ -70,6 +70,7 @@ class FollowerFetcher final : public partition::PositionObserver {
     bool busy = false;      // the disk is at work on an answer
     uint64_t answered = 0;  // number of the last answer received
     bool owes_answer = false;
+    bool owes_last_batch = true;  // nothing was said of what the copy ends with since it was opened, or cut
     std::optional<partition::ReplicaPosition> sent;
     std::optional<Instant> resumes_at;  // backing off until then
   };

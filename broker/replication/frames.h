@@ -6,8 +6,10 @@
 // Frames of a stream are numbered from 1 in each direction; one that is not newer than the last is dropped (R23).
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <vector>
 
+#include "broker/partition/batch_identity.h"
 #include "broker/partition/follower_reconciler.h"
 #include "broker/partition/follower_replica.h"
 #include "common/model/bytes.h"
@@ -58,6 +60,8 @@ struct SlotPosition {
   uint32_t slot = 0;
   uint64_t answers = 0;  // number of the last answer received for the slot, 0: none yet
   partition::ReplicaPosition position;
+  // With the first position of a slot, and with the first one after a cut: for the leader to compare (R59).
+  std::optional<partition::BatchIdentity> last_batch;
 };
 struct FollowerFrame {
   uint64_t sequence = 0;

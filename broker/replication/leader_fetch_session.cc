@@ -198,6 +198,11 @@ Result<void> LeaderFetchSession::take(const SlotPosition& said) {
   }
   slot->position = said.position;
   slot->has_position = true;
+  if (said.last_batch && !mutant<"R59-does-not-compare-records">()) {
+    slot->unverified = said.last_batch;
+    slot->comparison = 0;
+    slot->differs = false;
+  }
   judge(said.slot);
   return {};
 }
@@ -209,6 +214,7 @@ void LeaderFetchSession::resolve(uint32_t number) {
   forget_unresolved(number);
   if (slot.replica) slot.replica->detach(*this, number);
   give_up_cold_read(slot);
+  slot.comparison = 0;
   slot.replica = std::move(found);
   if (slot.replica) {
     slot.replica->attach(*this, number);
@@ -233,16 +239,27 @@ void LeaderFetchSession::judge(uint32_t number) {
   slot.standing = Standing::unknown;
   if (!slot.replica) return;
   const partition::ReplicaPosition& p = slot.position;
+  // Emptied since, or there would be another one.
+  if (slot.unverified && slot.unverified->last_offset >= p.ask.fetch_offset) slot.unverified.reset();
+  const bool counts = (!slot.unverified && !slot.differs) || mutant<"R59-counts-what-was-not-compared">();
   slot.verdict = slot.replica->on_follower_position({.follower = follower_.node_id,
                                                      .broker_epoch = follower_.broker_epoch,
                                                      .leader_epoch = p.ask.leader_epoch,
                                                      .partition_epoch = p.partition_epoch,
                                                      .fetch_offset = p.ask.fetch_offset,
                                                      .durable_offset = p.durable_offset,
-                                                     .log_start_offset = p.log_start_offset},
+                                                     .log_start_offset = p.log_start_offset,
+                                                     .is_unverified = !counts},
                                                     p.ask.last_epoch);
   if (may_be_behind(slot.verdict.error)) return;
   if (slot.verdict.error != ErrorCode::none || slot.verdict.diverging) {
+    slot.standing = Standing::refused;
+    enqueue(number);
+    return;
+  }
+  if (slot.unverified) return compare(number);
+  if (slot.differs) {
+    slot.verdict.differs = true;
     slot.standing = Standing::refused;
     enqueue(number);
     return;
@@ -251,6 +268,28 @@ void LeaderFetchSession::judge(uint32_t number) {
   const partition::LeaderView view = slot.replica->leader_view();
   if (p.ask.fetch_offset < view.log_end_offset) enqueue(number);
   if (!slot.knows(view)) note_high_watermark(number);
+}
+
+// Once for each stream and cut: what follows from there on is what we have sent.
+void LeaderFetchSession::compare(uint32_t number) {
+  Slot& slot = *slots_[number];
+  if (slot.comparison != 0) return;
+  slot.comparison = ++last_comparison_;
+  slot.replica->compare_batch(*slot.unverified, follower_.node_id,
+                              [self = self_, number, comparison = slot.comparison](partition::Compared compared) {
+                                if (*self != nullptr) (*self)->on_compared(number, comparison, compared);
+                              });
+}
+
+void LeaderFetchSession::on_compared(uint32_t number, uint64_t comparison, partition::Compared compared) {
+  Slot* slot = find(number);
+  if (slot == nullptr || slot->comparison != comparison) return;
+  slot->comparison = 0;
+  if (compared != partition::Compared::too_late) {
+    slot->unverified.reset();
+    slot->differs = compared == partition::Compared::differs;
+  }
+  judge(number);
 }
 
 void LeaderFetchSession::settle(Slot& slot) {
@@ -294,6 +333,7 @@ void LeaderFetchSession::answer(uint32_t number, LeaderFrame& frame, size_t& fra
   if (slot.standing == Standing::refused) {
     answer.answer.error = slot.verdict.error;
     answer.answer.diverging = slot.verdict.diverging;
+    answer.answer.differs = slot.verdict.differs;
   } else if (slot.position.ask.fetch_offset >= view.log_end_offset || !fill(number, answer, now)) {
     return;
   }

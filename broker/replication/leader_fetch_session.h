@@ -126,6 +126,10 @@ class LeaderFetchSession final : public partition::FollowerObserver {
     Standing standing = Standing::unknown;
     partition::PositionVerdict verdict;
     partition::ReplicaPosition position;
+    // R59: what the follower's copy ends with, until it has been compared; no position counts before.
+    std::optional<partition::BatchIdentity> unverified;
+    uint64_t comparison = 0;  // which one is under way; 0: none
+    bool differs = false;     // its outcome
     uint64_t unanswered = 0;  // number of the answer that the follower owes us a position for
     size_t unanswered_bytes = 0;
     bool was_refused = false;   // the follower asks for the very records again that it has just been sent
@@ -161,6 +165,8 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   void resolve(uint32_t number);
   void forget_unresolved(uint32_t number);
   void judge(uint32_t number);
+  void compare(uint32_t number);
+  void on_compared(uint32_t number, uint64_t comparison, partition::Compared compared);
   void settle(Slot& slot);
   void enqueue(uint32_t number);
   void note_high_watermark(uint32_t number);
@@ -218,8 +224,9 @@ class LeaderFetchSession final : public partition::FollowerObserver {
   uint64_t last_sent_ = 0;
   uint64_t last_answer_ = 0;
   uint64_t last_cold_read_ = 0;
+  uint64_t last_comparison_ = 0;
   Instant last_heard_;
-  std::shared_ptr<LeaderFetchSession*> self_;  // null inside once destroyed: cold reads come back late
+  std::shared_ptr<LeaderFetchSession*> self_;  // null inside once destroyed: cold reads and comparisons come back late
 };
 
 }  // namespace broker::replication

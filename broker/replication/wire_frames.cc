@@ -48,6 +48,20 @@ partition::FetchAsk take(const pb::FetchAsk& in) {
   return ask;
 }
 
+void put(const partition::BatchIdentity& batch, pb::FetchBatch& out) {
+  out.set_base_offset(batch.base_offset.value);
+  out.set_last_offset(batch.last_offset.value);
+  out.set_leader_epoch(batch.leader_epoch.value);
+  out.set_checksum(batch.checksum);
+}
+
+partition::BatchIdentity take(const pb::FetchBatch& in) {
+  return {.base_offset = Offset(in.base_offset()),
+          .last_offset = Offset(in.last_offset()),
+          .leader_epoch = LeaderEpoch(in.leader_epoch()),
+          .checksum = in.checksum()};
+}
+
 size_t put_varint(uint64_t value, uint8_t* out) {
   size_t n = 0;
   for (; value >= 0x80; value >>= 7) out[n++] = static_cast<uint8_t>(value | 0x80);
@@ -204,6 +218,7 @@ BufferChain encode_message(const FollowerFrame& frame) {
     out.set_partition_epoch(said.position.partition_epoch.value);
     out.set_durable_offset(said.position.durable_offset.value);
     out.set_log_start_offset(said.position.log_start_offset.value);
+    if (said.last_batch) put(*said.last_batch, *out.mutable_last_batch());
   }
   for (const uint32_t slot : frame.closed) message.add_closed(slot);
   return finish(message);
@@ -239,6 +254,7 @@ BufferChain encode_message(const LeaderFrame& frame) {
     out.set_log_end_offset(a.answer.log_end_offset.value);
     out.set_records_bytes(static_cast<uint32_t>(a.records.size()));
     out.set_counts_synced(a.answer.counts_synced);
+    out.set_differs(a.answer.differs);
   }
   for (const SlotHighWatermark& h : frame.high_watermarks) {
     pb::FetchHighWatermark& out = *message.add_high_watermarks();
@@ -278,7 +294,9 @@ Result<FromFollower> decode_from_follower(const BufferChain& bytes) {
                                .position = {.ask = take(in.ask()),
                                             .partition_epoch = PartitionEpoch(in.partition_epoch()),
                                             .durable_offset = Offset(in.durable_offset()),
-                                            .log_start_offset = Offset(in.log_start_offset())}});
+                                            .log_start_offset = Offset(in.log_start_offset())},
+                               .last_batch = {}});
+    if (in.has_last_batch()) frame.positions.back().last_batch = take(in.last_batch());
   }
   frame.closed.assign(message.closed().begin(), message.closed().end());
   return FromFollower(std::move(frame));
@@ -336,6 +354,7 @@ Result<FromLeader> decode_from_leader(const BufferChain& bytes) {
     if (!parts.take(in.records_bytes(), a.records)) return bad("a frame with fewer records than it says");
     a.answer.has_records = !a.records.empty();
     a.answer.counts_synced = in.counts_synced();
+    a.answer.differs = in.differs();
     frame.answers.push_back(std::move(a));
   }
   if (!parts.at_end()) return bad("a frame with more records than it says");

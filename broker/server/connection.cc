@@ -228,7 +228,7 @@ bool Connection::is_turn_over() const {
 Awaitable<void> Connection::read_requests(std::shared_ptr<Connection> self) {
   while (!self->closed_) {
     std::shared_ptr<Slot> slot = co_await self->read_frame();
-    if (!slot) co_return;
+    if (!slot || self->ends_with_) co_return;
     slot->request.charge_answer_to(*self->responses_, self->socket_.bytes_written());
     if (!self->in_flight_.empty()) slot->request.stand_in_line();
     self->in_flight_.push_back(slot);
@@ -245,11 +245,11 @@ Awaitable<void> Connection::read_requests(std::shared_ptr<Connection> self) {
 
 Awaitable<void> Connection::handle(std::shared_ptr<Connection> self, std::shared_ptr<Slot> slot) {
   Outcome outcome = co_await self->dispatch_(slot->request);
+  if (self->closed_) co_return;
   if (outcome.kind == Outcome::Kind::close) {
-    self->close(outcome.reason);
+    self->end_by(*slot, std::move(outcome));
     co_return;
   }
-  if (self->closed_) co_return;
   slot->request.release_frame();  // it is done with: who does not take the answer holds back no requests of others
   self->unsent_bytes_ += outcome.response.size();
   slot->request.answer_holds(outcome.response.size());
@@ -258,12 +258,24 @@ Awaitable<void> Connection::handle(std::shared_ptr<Connection> self, std::shared
   self->outcome_ready_.pulse();
 }
 
+// Without the answers that are ready already a client would not know what became of requests that were done. What is
+// not ready yet is not waited for, nor is the order settled: the next request is not begun.
+void Connection::end_by(Slot& slot, Outcome outcome) {
+  slot.outcome = std::move(outcome);
+  if (!ends_with_) ends_with_ = slot.outcome->reason;
+  if (ready_answers().empty()) {
+    close(*ends_with_);
+  } else {
+    outcome_ready_.pulse();
+  }
+}
+
 // Those from the front on that are ready: one commit often answers several requests of a producer.
 std::vector<std::shared_ptr<Connection::Slot>> Connection::ready_answers() const {
   std::vector<std::shared_ptr<Slot>> ready;
   size_t bytes = 0;
   for (const std::shared_ptr<Slot>& slot : in_flight_) {
-    if (!slot->outcome) break;
+    if (!slot->outcome || slot->outcome->kind == Outcome::Kind::close) break;
     bytes += slot->outcome->response.size();
     if (!ready.empty() && bytes > answer_bytes_together) break;
     ready.push_back(slot);
@@ -276,6 +288,10 @@ Awaitable<void> Connection::write_responses(std::shared_ptr<Connection> self) {
   while (!self->closed_) {
     const std::vector<std::shared_ptr<Slot>> ready = self->ready_answers();
     if (ready.empty()) {
+      if (self->ends_with_) {
+        self->close(*self->ends_with_);
+        co_return;
+      }
       co_await common::until(self->outcome_ready_);
       continue;
     }

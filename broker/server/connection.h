@@ -117,6 +117,7 @@ struct Outcome {
   bool is_last = false;  // the connection is closed once it is written
   std::string reason;    // why it is closed: one rate-limited log line
 
+  // Answers before it that are ready are written first.
   static Outcome close(std::string why) {
     return {.kind = Kind::close, .response = {}, .is_last = true, .reason = std::move(why)};
   }
@@ -166,6 +167,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   static Awaitable<void> write_responses(std::shared_ptr<Connection> self);
   Awaitable<std::shared_ptr<Slot>> read_frame();
   [[nodiscard]] std::vector<std::shared_ptr<Slot>> ready_answers() const;
+  void end_by(Slot& slot, Outcome outcome);
   [[nodiscard]] bool may_read_on() const;
   [[nodiscard]] bool is_turn_over() const;
   [[nodiscard]] bool has_peer_gone();
@@ -187,6 +189,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   common::Event outcome_ready_;  // the writer waits
   common::Event room_;           // the reader waits
   bool closed_ = false;
+  std::optional<std::string> ends_with_;  // why a handler closes it, which it is once what is ready is written
   bool has_ended_ = false;  // nothing more is read: closed once everything is answered
   common::Instant last_activity_;
   std::optional<common::Instant> frame_began_;

@@ -11,7 +11,7 @@
 namespace common::disk {
 
 // Threads for what may take long. Three kinds, so that a read never waits behind a sync, nor either of them behind what
-// is removed: by one thread.
+// is removed: by one thread. Where processors are scarce, those that read and remove yield to all others.
 class DiskPool {
  public:
   struct Options {

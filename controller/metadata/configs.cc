@@ -72,7 +72,7 @@ Result<std::string> changed_list(const AlterConfigs::Change& change, const Confi
   }
   std::vector<std::string> items =
       split(current.value_or(schema.default_value(resource.type, change.key).value_or("")));
-  const std::vector<std::string> named = split(change.value.value_or(""));
+  const std::vector<std::string> named = split(*change.value);
   if (append) {
     append_items(items, named);
   } else {
@@ -113,11 +113,12 @@ Result<Settings> new_settings(const MetadataImage& image, const AlterConfigs::Re
     if (settings.contains(change.key)) {
       return fail(ErrorCode::invalid_request, fmt::format("Error due to duplicate config keys : {}", change.key));
     }
+    const bool is_set = alteration == ConfigAlteration::full || change.operation == ConfigOperation::set;
+    if (!change.value && (is_set || change.operation != ConfigOperation::remove)) {
+      return fail(ErrorCode::invalid_request, fmt::format("Null value not supported for : {}", change.key));
+    }
     std::optional<std::string> value;
-    if (alteration == ConfigAlteration::full || change.operation == ConfigOperation::set) {
-      if (!change.value) {
-        return fail(ErrorCode::invalid_request, fmt::format("Null value not supported for : {}", change.key));
-      }
+    if (is_set) {
       value = change.value;
     } else if (change.operation != ConfigOperation::remove) {
       const auto current = old.find(change.key);

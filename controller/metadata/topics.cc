@@ -21,11 +21,50 @@ bool is_name_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
 }
 
-std::string with_dots_folded(std::string_view name) {
-  std::string folded(name);
-  std::replace(folded.begin(), folded.end(), '.', '_');
-  return folded;
+// Whether they are the same but for '.' against '_'.
+bool fold_alike(std::string_view a, std::string_view b) {
+  const auto folded = [](char c) { return c == '.' ? '_' : c; };
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return folded(x) == folded(y); });
 }
+
+// Looks for another topic whose name folds to the same text. Both ways of writing each separator are tried, as far as
+// there are topics that begin so: thousands may be created at once, and to compare each with all that share its first
+// word would hold up the controller for seconds.
+class CollisionSearch {
+ public:
+  CollisionSearch(const MetadataImage::TopicNames& names, std::string_view name)
+      : names_(names), name_(name), candidate_(name) {}
+
+  // None also where it has given up.
+  std::optional<std::string> run() { return descend(0); }
+  // There are names made to have it look at very many beginnings.
+  [[nodiscard]] bool has_given_up() const { return looks_left_ == 0; }
+
+ private:
+  // `candidate_` before `from` is how some topic's name begins.
+  std::optional<std::string> descend(size_t from) {
+    const size_t at = name_.find_first_of("._", from);
+    if (at == std::string_view::npos) {
+      const bool is_other = candidate_ != name_ && names_.contains(candidate_);
+      return is_other ? std::optional(candidate_) : std::nullopt;
+    }
+    for (const char separator : {'.', '_'}) {
+      if (looks_left_ == 0 || --looks_left_ == 0) return std::nullopt;
+      candidate_[at] = separator;
+      const std::string_view beginning = std::string_view(candidate_).substr(0, at + 1);
+      const auto next = names_.lower_bound(beginning);
+      if (next == names_.end() || !next->first.starts_with(beginning)) continue;
+      if (auto found = descend(at + 1)) return found;
+    }
+    return std::nullopt;
+  }
+
+  const MetadataImage::TopicNames& names_;
+  const std::string_view name_;
+  std::string candidate_;
+  size_t looks_left_ = 1000;
+};
 
 }  // namespace
 
@@ -309,13 +348,13 @@ std::optional<std::string> invalid_topic_name(std::string_view name) {
 }
 
 std::optional<std::string> colliding_topic(const MetadataImage& image, std::string_view name) {
-  if (name.find_first_of("._") == std::string_view::npos) return std::nullopt;
-  // Names that fold to the same text share everything before the first '.' or '_'.
-  const std::string folded = with_dots_folded(name);
-  const std::string_view prefix = name.substr(0, name.find_first_of("._"));
   const auto& names = image.topic_names();
+  CollisionSearch search(names, name);
+  if (auto found = search.run(); found || !search.has_given_up()) return found;
+  // Names that fold to the same text share everything before the first '.' or '_'.
+  const std::string_view prefix = name.substr(0, name.find_first_of("._"));
   for (auto at = names.lower_bound(prefix); at != names.end() && at->first.starts_with(prefix); ++at) {
-    if (at->first != name && with_dots_folded(at->first) == folded) return at->first;
+    if (at->first != name && fold_alike(at->first, name)) return at->first;
   }
   return std::nullopt;
 }

@@ -69,6 +69,8 @@ std::optional<Slot> decode(BytesView bytes) {
 Result<QuorumStateFile::Opened> QuorumStateFile::open(common::disk::Disk& disk, const std::string& directory) {
   auto file = disk.open(directory + "/quorum-state", common::disk::OpenMode::create_if_missing);
   if (!file) return storage_error(file.error());
+  // A vote that cannot be saved ends the node, and clients may have taken every descriptor by then (fault 40).
+  if (auto held = (*file)->hold_open(); !held) return storage_error(held.error());
   if (auto done = (*file)->allocate(2 * slot_spacing); !done) return storage_error(done.error());
   Opened opened{std::unique_ptr<QuorumStateFile>(new QuorumStateFile(*std::move(file))), std::nullopt};
   QuorumStateFile& self = *opened.file;

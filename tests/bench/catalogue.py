@@ -41,7 +41,7 @@ def states(scale):
 
 def contention(scale):
     return [
-        ColdReads("cold-reads", "beside a reader of cold data", 4000, 1000, max(4, round(10 * scale)), Floor(at_most=1.3), scale=scale),
+        ColdReads("cold-reads", "beside a reader of cold data", 4000, 1000, 3 * scale, Floor(at_most=1.3), scale=scale),
         SyncedWrites("synced", "flush.messages=1, 20 producers", 100, 20, Floor(at_least=0.5), scale=scale),
         FanOut("fan-out", "5 readers of everything", 5, 200, scale=scale),
     ]

@@ -61,6 +61,35 @@ def run_load(*words, timeout=590):
     return json.loads(output_of(f"naru-load {' '.join(map(str, words))}", [load_program(), *words], timeout))
 
 
+class Load:
+    """naru-load produce in the background."""
+
+    def __init__(self, *words):
+        self.name = f"naru-load {' '.join(map(str, words))}"
+        self.process = subprocess.Popen([str(word) for word in (load_program(), *words)], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+
+    def wait_until_connected(self):
+        """From here on it writes."""
+        for line in self.process.stderr:
+            if line.strip() == "naru-load: connected":
+                return
+        raise Failed(f"{self.name} did not connect")
+
+    def result(self, timeout=590):
+        out, errors = self.process.communicate(timeout=timeout)
+        if self.process.returncode != 0:
+            raise Failed(f"{self.name} ended with {self.process.returncode}: {errors[-500:]}")
+        return json.loads(out)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.process.kill()
+        self.process.communicate()
+
+
 def first_write(cluster):
     """Starts brokers that have not run yet; seconds until all listen and until a client's first write is acknowledged."""
     client = subprocess.Popen([load_program(), "first", "--bootstrap", cluster.bootstrap, "--topic", "first"],

@@ -1,10 +1,11 @@
 """Workloads in which clients are in each other's way: many readers, cold data, a sync for every acknowledgement."""
+import contextlib
 import json
 import os
 import subprocess
 import threading
 
-from clients import load_program, run_load
+from clients import Load, load_program, run_load
 from kernel import TICKS
 from measure import Figure, Invalid, all_acknowledged, enough_cpu, rate_was_kept
 from naru_cluster import Failed
@@ -72,17 +73,13 @@ class SyncedWrites(Workload):
                 f"{self.name}/cpu": cpu}
 
 
-def drop_from_page_cache(cluster):
-    """What the logs hold goes to the disk and out of memory. Answers with the share that is still in memory."""
-    paths = [path for broker in cluster.brokers for path in broker.data.rglob("*.log")]
+def drop_from_page_cache(cluster, topic):
+    """What the logs of a topic hold goes to the disk and out of memory. Answers with the share that is still in memory."""
+    paths = [path for broker in cluster.brokers for path in broker.data.rglob(f"{topic}-*/*.log")]
     for path in paths:
-        try:
-            handle = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            continue  # a segment that was deleted meanwhile
-        os.fsync(handle)
-        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(handle)
+        with open(path, "rb") as log:
+            os.fsync(log.fileno())
+            os.posix_fadvise(log.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     said = subprocess.run(["fincore", "-b", "-n", "-r", "-o", "RES,SIZE", *map(str, paths)], capture_output=True, text=True, check=False)
     return resident_share(said.stdout)
 
@@ -119,9 +116,13 @@ class ColdReads(Workload):
             self.cold[side.name] = topic
         return self.cold[side.name]
 
-    def produce(self, side, topic):
-        done = run_load("produce", "--bootstrap", side.cluster.bootstrap, "--topic", topic, "--rate", self.rate, "--seconds",
-                        self.seconds, "--skip", self.rate, "--linger-ms", 0)
+    def produce(self, side, topic, reader=contextlib.nullcontext()):
+        """The p99 of writes, beside a reader that begins once the writer has connected."""
+        with Load("produce", "--bootstrap", side.cluster.bootstrap, "--topic", topic, "--rate", self.rate, "--seconds",
+                  self.seconds, "--skip", int(self.rate * self.seconds / 6), "--linger-ms", 0) as load:
+            load.wait_until_connected()
+            with reader:
+                done = load.result()
         all_acknowledged(done, int(self.rate * self.seconds))
         rate_was_kept(done, self.rate)
         return done["p99_ms"]
@@ -130,46 +131,40 @@ class ColdReads(Workload):
         cold = self.cold_topic(side)
         with side.topic() as topic:
             alone = self.produce(side, topic)
-            with Reader(side.cluster, cold) as reader:
-                beside = self.produce(side, topic)
+            reader = Reader(side.cluster, cold)
+            beside = self.produce(side, topic, reader)
         return {f"{self.name}/slowdown": beside / alone, f"{self.name}/p99": beside, f"{self.name}/alone": alone,
                 f"{self.name}/rate": reader.rate()}
 
 
 class Reader:
-    """Reads a topic that is out of the page cache, again and again as long as it is in a with block."""
+    """Reads a topic that is out of the page cache from the beginning of a with block, and must not be done before its end."""
 
     def __init__(self, cluster, topic):
         self.cluster, self.topic = cluster, topic
-        self.ended = threading.Event()
         self.thread = threading.Thread(target=self.work)
-        self.rates, self.failure = [], None
-        self.cool()
-
-    def cool(self):
-        share = drop_from_page_cache(self.cluster)
+        self.done, self.failure = None, None
+        share = drop_from_page_cache(cluster, topic)
         if share > 0.05:
             raise Invalid(f"{share:.0%} of the data stayed in memory, so it is not cold")
 
     def work(self):
         try:
-            while not self.ended.is_set():
-                done = run_load("consume", "--bootstrap", self.cluster.bootstrap, "--topic", self.topic)
-                self.rates.append(done["mb_per_s"])
-                if not self.ended.is_set():
-                    self.cool()
-        except (Failed, Invalid) as failure:
+            self.done = run_load("consume", "--bootstrap", self.cluster.bootstrap, "--topic", self.topic)
+        except Failed as failure:
             self.failure = failure
 
     def rate(self):
-        if self.failure:
-            raise Invalid(str(self.failure))
-        return sum(self.rates) / len(self.rates)
+        return self.done["mb_per_s"]
 
     def __enter__(self):
         self.thread.start()
         return self
 
     def __exit__(self, kind, value, trace):
-        self.ended.set()
+        was_reading = self.thread.is_alive()
         self.thread.join()
+        if self.failure:
+            raise Invalid(str(self.failure))
+        if not was_reading:
+            raise Invalid("all of the cold data was read before the writes were over")

@@ -7,6 +7,7 @@
 //   naru-load steady  --bootstrap B --topic T --partitions 2 --rate 500     librdkafka's defaults; see steady.h
 //   naru-load first   --bootstrap B --topic T       waits for a broker to listen, then for the first acknowledged write
 #include <algorithm>
+#include <barrier>
 #include <chrono>
 #include <cstdio>
 #include <map>
@@ -78,6 +79,7 @@ class Reports final : public RdKafka::DeliveryReportCb {
   }
   uint64_t acked = 0;
   uint64_t failed = 0;
+  uint64_t untimed = 0;  // of those acknowledged: the first, for connecting
   std::vector<uint32_t> latencies_us;
 
  private:
@@ -139,31 +141,54 @@ class Payload {
   size_t at_ = 0;
 };
 
-void produce_one(const Options& o, uint64_t records, Reports& reports) {
+[[noreturn]] void give_up(const std::string& why) {
+  std::fprintf(stderr, "naru-load: %s\n", why.c_str());
+  std::exit(1);
+}
+
+void produce_record(const Options& o, RdKafka::Producer& producer, int32_t partition, std::string& body) {
+  for (;;) {
+    const RdKafka::ErrorCode sent = producer.produce(o.topic, partition, RdKafka::Producer::RK_MSG_COPY, body.data(),
+                                                     body.size(), nullptr, 0, 0, nullptr);
+    if (sent == RdKafka::ERR_NO_ERROR) return;
+    if (sent != RdKafka::ERR__QUEUE_FULL) give_up(RdKafka::err2str(sent));
+    producer.poll(10);
+  }
+}
+
+int32_t partitions_of(RdKafka::Producer& producer, const std::string& topic) {
+  std::string error;
+  const std::unique_ptr<RdKafka::Topic> handle(RdKafka::Topic::create(&producer, topic, nullptr, error));
+  RdKafka::Metadata* raw = nullptr;
+  if (!handle || producer.metadata(false, handle.get(), &raw, 30'000) != RdKafka::ERR_NO_ERROR)
+    give_up("no metadata of " + topic + ": " + error);
+  const std::unique_ptr<RdKafka::Metadata> metadata(raw);
+  return metadata->topics()->empty() ? 0 : static_cast<int32_t>(metadata->topics()->front()->partitions()->size());
+}
+
+// librdkafka connects to a leader up to a second after it is first needed. A record for each partition brings that to
+// its end before anything is timed. Says how many records that were.
+uint64_t connect(const Options& o, RdKafka::Producer& producer, Payload& payload, uint64_t records) {
+  const uint64_t first = std::min<uint64_t>(records, static_cast<uint64_t>(partitions_of(producer, o.topic)));
+  for (uint64_t i = 0; i < first; ++i) produce_record(o, producer, static_cast<int32_t>(i), payload.next());
+  producer.flush(60'000);
+  return first;
+}
+
+void produce_one(const Options& o, uint64_t records, Reports& reports, std::barrier<>& connected) {
   auto conf = configuration(producer_settings(o));
   std::string error;
   conf->set("dr_cb", static_cast<RdKafka::DeliveryReportCb*>(&reports), error);
   std::unique_ptr<RdKafka::Producer> producer(RdKafka::Producer::create(conf.get(), error));
-  if (!producer) {
-    std::fprintf(stderr, "naru-load: %s\n", error.c_str());
-    std::exit(1);
-  }
+  if (!producer) give_up(error);
   Payload payload(o.record_bytes);
+  reports.untimed = connect(o, *producer, payload, records);
+  reports.latencies_us.clear();
+  connected.arrive_and_wait();
   const Pace pace(o.produce_rate ? std::optional(*o.produce_rate / o.producers) : std::nullopt);
-  for (uint64_t i = 0; i < records; ++i) {
-    pace.wait(i, *producer);
-    std::string& body = payload.next();
-    for (;;) {
-      const RdKafka::ErrorCode sent =
-          producer->produce(o.topic, RdKafka::Topic::PARTITION_UA, RdKafka::Producer::RK_MSG_COPY, body.data(),
-                            body.size(), nullptr, 0, 0, nullptr);
-      if (sent == RdKafka::ERR_NO_ERROR) break;
-      if (sent != RdKafka::ERR__QUEUE_FULL) {
-        std::fprintf(stderr, "naru-load: %s\n", RdKafka::err2str(sent).c_str());
-        std::exit(1);
-      }
-      producer->poll(10);
-    }
+  for (uint64_t i = reports.untimed; i < records; ++i) {
+    pace.wait(i - reports.untimed, *producer);
+    produce_record(o, *producer, RdKafka::Topic::PARTITION_UA, payload.next());
     if (i % 64 == 0) producer->poll(0);
   }
   producer->flush(60'000);
@@ -172,10 +197,12 @@ void produce_one(const Options& o, uint64_t records, Reports& reports) {
 nlohmann::json summary(std::vector<Reports>& all, double seconds, size_t record_bytes) {
   uint64_t acked = 0;
   uint64_t failed = 0;
+  uint64_t untimed = 0;
   std::vector<uint32_t> latencies;
   for (Reports& r : all) {
     acked += r.acked;
     failed += r.failed;
+    untimed += r.untimed;
     latencies.insert(latencies.end(), r.latencies_us.begin(), r.latencies_us.end());
   }
   std::sort(latencies.begin(), latencies.end());
@@ -187,8 +214,8 @@ nlohmann::json summary(std::vector<Reports>& all, double seconds, size_t record_
           {"failed", failed},
           {"latencies", latencies.size()},
           {"seconds", seconds},
-          {"records_per_s", static_cast<double>(acked) / seconds},
-          {"mb_per_s", static_cast<double>(acked * record_bytes) / 1e6 / seconds},
+          {"records_per_s", static_cast<double>(acked - std::min(acked, untimed)) / seconds},
+          {"mb_per_s", static_cast<double>((acked - std::min(acked, untimed)) * record_bytes) / 1e6 / seconds},
           {"p50_ms", percentile(0.5)},
           {"p99_ms", percentile(0.99)},
           {"p999_ms", percentile(0.999)}};
@@ -199,9 +226,12 @@ int produce(const Options& o) {
       o.produce_rate ? *o.produce_rate * o.seconds : o.megabytes * 1e6 / static_cast<double>(o.record_bytes);
   const auto total = static_cast<uint64_t>(wanted);
   std::vector<Reports> reports(static_cast<size_t>(o.producers), Reports(o.skip));
-  const auto begin = Clock::now();
+  std::barrier<> connected(static_cast<std::ptrdiff_t>(reports.size()) + 1);
   std::vector<std::thread> threads;
-  for (Reports& r : reports) threads.emplace_back([&] { produce_one(o, total / reports.size(), r); });
+  for (Reports& r : reports) threads.emplace_back([&] { produce_one(o, total / reports.size(), r, connected); });
+  connected.arrive_and_wait();
+  std::fprintf(stderr, "naru-load: connected\n");  // what is to go on beside the writes may begin
+  const auto begin = Clock::now();
   for (std::thread& t : threads) t.join();
   const nlohmann::json result = summary(reports, seconds_since(begin), o.record_bytes);
   std::printf("%s\n", result.dump().c_str());

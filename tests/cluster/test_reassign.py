@@ -175,13 +175,21 @@ def test_a_throttle_bounds_what_is_moved_and_goes_when_all_is_done():
         cluster.naru("config", "set", "broker", 3, "leader.replication.throttled.rate=100")
         cluster.naru("partition", "moves", "--cancel", "--keep-throttle")
         equal(settings("broker", 3), {"leader.replication.throttled.rate": "100"}, "what was to be kept")
+        # Kafka's own tool throttles followers, too.
+        cluster.naru("config", "set", "broker", 3, "follower.replication.throttled.rate=100")
+        cluster.naru("config", "set", "topic", "t", "leader.replication.throttled.replicas=0:3", "follower.replication.throttled.replicas=0:3")
         cluster.naru("partition", "moves", "--cancel")
         equal(settings("broker", 3), {}, "throttle of broker 3 when there was nothing to turn back")
+        equal(settings("topic", "t"), {}, "throttle of t when there was nothing to turn back")
 
         # What an operator throttles as a whole stays so, with the rates that it is throttled by.
         for_good, rate_of_3 = {"leader.replication.throttled.replicas": "*"}, {"leader.replication.throttled.rate": "1048576"}
         cluster.naru("config", "set", "topic", "t", "leader.replication.throttled.replicas=*")
         cluster.naru("config", "set", "broker", 3, "leader.replication.throttled.rate=1048576")
+        tried = cluster.run("partition", "move", "t", "--to", 2, "--throttle", "2MiB", "--yes")
+        equal(tried.returncode, 1, "exit code of a move that would set rates which are an operator's")
+        true("throttled as a whole" in tried.stderr and "naru config unset topic t" in tried.stderr, tried.stderr)
+        equal(cluster.topic("t")["partition_list"][0]["replicas"], [3], "replicas after a move that was refused")
         for how in ("--cancel", "--wait"):
             cluster.naru("partition", "moves", how, timeout=120)
             equal(settings("topic", "t"), for_good, f"what is throttled for good, after {how}")

@@ -55,6 +55,17 @@ def need_docker():
     return docker
 
 
+def need_engine():
+    """One that answers, or what it takes to start one (engine.py)."""
+    try:
+        need_docker()
+    except Missing:
+        if os.environ.get("DOCKER_HOST"):
+            raise
+        from engine import need_means
+        need_means()
+
+
 def need_binary(variable, name):
     """A program that was built before: $VARIABLE or build/release/NAME."""
     path = pathlib.Path(os.environ.get(variable, TOP / "build" / "release" / name))
@@ -67,6 +78,14 @@ def need_root():
     """Loop devices and privileged containers."""
     if os.geteuid() != 0:
         raise Missing("booting hosts needs root (loop devices, privileged containers)")
+
+
+def need_namespaces():
+    """A network, mounts and processes of one's own."""
+    done = subprocess.run([need_program("unshare", "for a network of its own"), "--net", "--mount", "--pid", "--fork", "true"], capture_output=True,
+                          text=True, check=False)
+    if done.returncode != 0:
+        raise Missing(f"no network of one's own can be had here: {done.stderr.strip()}")
 
 
 def need_moto():
@@ -93,8 +112,9 @@ def need_package():
 
 # Looked at once and before anything runs, so that nobody waits half an hour to hear what is not there.
 ALL = {
-    "engine": need_docker,
+    "engine": need_engine,
     "root": need_root,
+    "namespaces": need_namespaces,
     "moto": need_moto,
     "yaml": need_yaml,
     "binary": lambda: need_binary("NARU", "naru"),

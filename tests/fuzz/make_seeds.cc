@@ -245,6 +245,8 @@ void replication_frames() {
     first.opened.push_back({slot, {Uuid::from_halves(7, 7), PartitionIndex(static_cast<int32_t>(slot))}});
     SlotPosition position{.slot = slot, .answers = 0, .position = {}};
     position.position.ask = {.leader_epoch = LeaderEpoch(1), .fetch_offset = Offset(20), .last_epoch = LeaderEpoch(1)};
+    if (slot == 1)
+      position.last_batch = broker::partition::BatchIdentity{Offset(10), Offset(19), LeaderEpoch(1), 0xfedcba98};
     first.positions.push_back(position);
   }
   FollowerFrame second;

@@ -14,6 +14,7 @@ from missing import TOP, Missing, need_binary, need_docker
 from naru_cluster import Failed, wait_until
 
 FREE = random.SystemRandom()
+GIVEN = set()  # ports, which are free until the container that they are for is made
 
 
 def run(*words, text_in=None, check=True, environment=None, timeout=300):
@@ -31,16 +32,21 @@ def image(target="naru"):
     need_docker()
     binary = need_binary("NARU_STATIC", "naru-static")
     name = f"naru-test-{target}:{FREE.randrange(16**8):08x}"
-    run(TOP / "deploy/docker/build", "--binary", binary, "--target", target, "--tag", name)
+    run(TOP / "deploy/docker/build", "--binary", binary, "--target", target, "--tag", name, timeout=900)
     import atexit
-    atexit.register(lambda: run("docker", "image", "rm", "-f", name, check=False))
+    # An engine of our own (engine.py) is gone by then, with all its images.
+    atexit.register(lambda: shutil.which("docker") and run("docker", "image", "rm", "-f", name, check=False))
     return name
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("", 0))
-        return s.getsockname()[1]
+    """For a container to publish: below those that connections get, and given to no one else of this run."""
+    while True:
+        port = FREE.randrange(12_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("", port)):
+            if port not in GIVEN:
+                GIVEN.add(port)
+                return port
 
 
 def compose_commands():

@@ -24,7 +24,7 @@ def host(*words):
     docker("run", "-d", "--name", name, "--label", LABEL, "--privileged", "--cgroupns=private", "--tmpfs", "/run", "--tmpfs", "/tmp:exec",
            "-v", f"{package().parent}:/packages:ro", "-v", f"{HERE}:/tests:ro", *words, IMAGE)
     try:
-        wait_until(lambda: inside(name, "systemctl", "is-system-running", check=False) in ("running", "degraded"), "systemd", 60, pause=0.2)
+        wait_until(lambda: inside(name, "systemctl", "is-system-running", check=False) in ("running", "degraded"), "systemd", 180, pause=0.2)
         yield name
     finally:
         docker("rm", "-fv", name, check=False)

@@ -162,39 +162,6 @@ def test_the_image_has_the_names_that_compose_files_call():
     true(len(paths) == 2 and all({"/opt/kafka/bin", "/usr/local/bin"} <= set(path.split(":")) for path in paths), f"where both images look for them: {paths}")
 
 
-# A script that ends half-way after it has asked for an engine, as scripts/test does it.
-USES_AN_ENGINE = """
-source {top}/scripts/lib/common.sh
-naru_top={place}
-source {top}/scripts/lib/engine.sh
-docker() {{ return {there}; }}
-trap stop_engine EXIT
-start_engine "{program}" {place}/report
-echo "named: ${{ENGINE_OF_THE_TEST:-none}}" >>{place}/said
-false
-"""
-
-
-@needs()
-def test_an_engine_is_started_only_where_none_is_and_ended_in_any_case():
-    for up, there, program, said, report in (
-            (0, 1, "engine", ["up", "named: here", "down"], None),
-            (3, 1, "engine", ["up", "named: none", "down"], "skip deploy tests in containers: "),
-            (0, 0, "engine", ["named: none"], None),
-            (0, 1, "", ["named: none"], None)):
-        with tempfile.TemporaryDirectory(prefix="naru-engine-") as place:
-            engine = pathlib.Path(place, "engine")
-            engine.write_text(f'#!/bin/sh\necho "$1" >>{place}/said\necho export ENGINE_OF_THE_TEST=here\n[ "$1" = down ] || exit {up}\n')
-            engine.chmod(0o755)
-            script = USES_AN_ENGINE.format(top=TOP, place=place, there=there, program=program and engine)
-            done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
-            what = f"up ends with {up}, another engine {'answers' if there == 0 else 'does not answer'}: {done.stderr}"
-            equal(done.returncode, 1, what)
-            equal(pathlib.Path(place, "said").read_text().splitlines(), said, what)
-            written = pathlib.Path(place, "report")
-            true(written.read_text().startswith(report) if report else not written.exists(), f"a line of the report when {what}")
-
-
 @needs()
 def test_the_last_part_of_a_run_ends_before_the_run_has_to():
     function = re.search(r"^deploy_seconds\(\) \{.*?^\}", (TOP / "scripts/test").read_text(), re.S | re.M)[0]

@@ -162,6 +162,12 @@ TEST_CASE("ListOffsets refuses partition by partition") {
   REQUIRE(t.at(3).error_code == ErrorCode::invalid_request);  // named twice
   REQUIRE(t.at(4).error_code == ErrorCode::invalid_request);
   REQUIRE(t.at(4).offset == -1);
+  // Each lookup by time may read from the disk, so it counts over all mentions of a topic (R109).
+  ListOffsetsRequest again = list("t", {{0, start}});
+  again.topics.push_back(again.topics.front());
+  const auto answers = f.ask<ListOffsetsResponse>(again, 7);
+  REQUIRE(answers.topics.at(0).partitions.at(0).error_code == ErrorCode::none);
+  REQUIRE(answers.topics.at(1).partitions.at(0).error_code == ErrorCode::invalid_request);
   REQUIRE(only_answer(f.ask<ListOffsetsResponse>(list("t", {{1, -9}}), 7)).error_code ==
           ErrorCode::unsupported_version);
   REQUIRE(only_answer(f.ask<ListOffsetsResponse>(list("elsewhere", {{0, -1}}), 7)).error_code ==
@@ -189,6 +195,8 @@ TEST_CASE("where a leader epoch ends (R60)") {
     const int16_t version = GENERATE(int16_t{2}, int16_t{3}, int16_t{4});
     return f.ask<OffsetForLeaderEpochResponse>(request, version).topics.at(0).partitions.at(0);
   };
+  REQUIRE(ask(-1).end_offset == -1);
+  REQUIRE(ask(-1).leader_epoch == -1);
   REQUIRE(ask(0).end_offset == 2);
   REQUIRE(ask(0).leader_epoch == 0);
   REQUIRE(ask(1).end_offset == 3);

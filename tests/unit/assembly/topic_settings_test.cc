@@ -157,7 +157,7 @@ TEST_CASE("committed offsets are not left to retention (R104)") {
   const controller::metadata::ConfigResource offsets{ResourceType::topic, "__consumer_offsets"};
   CHECK(schema.validate_together(offsets, {{"cleanup.policy", "compact"}, {"segment.bytes", "1048576"}}));
   CHECK(schema.validate_together({ResourceType::topic, "t"}, {}));
-  for (const char* policy : {"delete", ""}) {
+  for (const char* policy : {"delete", "compact,delete", "delete,compact", ""}) {
     std::map<std::string, std::string, std::less<>> values{{"segment.bytes", "1048576"}};
     if (*policy != 0) values.emplace("cleanup.policy", policy);
     const auto refused = schema.validate_together(offsets, values);

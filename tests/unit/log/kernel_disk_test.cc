@@ -2,10 +2,13 @@
 #include <stdlib.h>
 #include <sys/fsuid.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <condition_variable>
+#include <csignal>
 #include <deque>
 #include <filesystem>
 #include <future>
@@ -370,6 +373,31 @@ TEST_CASE("a process without descriptors says so, and of the disk nothing (fault
   CHECK(owner.disk->read_file(owner.root + "/log", 10)->text() == "abcdef");
 }
 
+TEST_CASE("what could not take the place of a file leaves nothing of itself on a disk that may be full (R81)") {
+  Owner owner;
+  owner.make(1);
+  namespace fs = std::filesystem;
+  const std::string path = owner.root + "/00000000000000000007-0000000002.checkpoint";
+  SECTION("it is written in part") {
+    const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+    const rlimit little{4096, before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &little) == 0);
+    const auto replaced = owner.disk->replace_file(path, as_bytes(std::string(10000, 'x')), Durability::medium);
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+    std::signal(SIGXFSZ, handler);
+    REQUIRE_FALSE(replaced);
+    CHECK(replaced.error().fault == IoFault::no_space);
+    CHECK(owner.disk->list(owner.root)->empty());
+  }
+  SECTION("it does not get its name") {
+    fs::create_directories(path + "/something");
+    REQUIRE_FALSE(owner.disk->replace_file(path, as_bytes("abc"), Durability::medium));
+    CHECK(owner.disk->list(owner.root)->size() == 1);
+  }
+}
+
 TEST_CASE("a file of which nothing can be learned is not one that is missing from its directory (R76)") {
   Owner owner;
   owner.make(1);
@@ -501,4 +529,157 @@ TEST_CASE("a log on the real file system is compacted while it is read and appen
   log = Log::open(environment, o.root + "/orders-0", config, {}, TimestampMs(1000));
   REQUIRE(log);
   CHECK(newest(**log) == before);
+}
+
+TEST_CASE("who reads the medium or removes files yields the processor to those who serve and sync") {
+  DiskPool pool{{}};
+  const auto niceness = [] { return ::getpriority(PRIO_PROCESS, static_cast<id_t>(::gettid())); };
+  const auto in = [&](void (DiskPool::*run)(std::function<void()>)) {
+    std::promise<int> found;
+    (pool.*run)([&] { found.set_value(niceness()); });
+    return found.get_future().get();
+  };
+  const int ours = niceness();
+  CHECK(in(&DiskPool::run_sync) == ours);
+  CHECK(in(&DiskPool::run_read) >= std::min(ours + 1, 19));  // 19: nothing yields more
+  CHECK(in(&DiskPool::run_removal) >= std::min(ours + 1, 19));
+}
+
+namespace {
+
+// What is lent needs a kernel that tells what lies in memory.
+bool kernel_tells_what_is_in_memory() {
+  const std::string name = (std::filesystem::temp_directory_path() / "naru-cache-XXXXXX").string();
+  std::string made = name;
+  const int fd = ::mkstemp(made.data());
+  REQUIRE(fd >= 0);
+  const std::array<uint64_t, 2> range{0, 1};
+  std::array<uint64_t, 5> pages{};
+  const bool tells = ::syscall(451, fd, range.data(), pages.data(), 0U) == 0;
+  ::close(fd);
+  ::unlink(made.c_str());
+  return tells;
+}
+
+std::string sent_of(const common::disk::FilePiece& piece, size_t from, size_t length) {
+  std::array<int, 2> ends{};
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()) == 0);
+  const auto n = piece.send(ends[0], from, length);
+  std::string got(length, '\0');
+  const ssize_t read = ::read(ends[1], got.data(), got.size());
+  ::close(ends[0]);
+  ::close(ends[1]);
+  REQUIRE(n);
+  REQUIRE(read == static_cast<ssize_t>(*n));
+  got.resize(*n);
+  return got;
+}
+
+}  // namespace
+
+TEST_CASE("a file lends what was appended through it, and nothing that may have come from the medium (fault 31)") {
+  Owner o;
+  o.make(1);  // its descriptor is closed as soon as another one is opened
+  const std::string name = o.root + "/file";
+  const auto file = *o.disk->open(name, OpenMode::create_if_missing);
+  const std::string text = std::string(5000, 'a') + std::string(5000, 'b');
+  REQUIRE(file->write_at(0, as_bytes(text)));
+  if (!kernel_tells_what_is_in_memory()) {
+    WARN("this kernel does not tell what lies in memory");
+    CHECK(file->lend(0, 10) == nullptr);
+    return;
+  }
+  auto piece = file->lend(4000, 5000);
+  REQUIRE(piece);
+  CHECK(common::model::as_text(piece->view()) == text.substr(4000, 5000));
+  CHECK(piece->is_as_lent(0, 5000));
+  CHECK(sent_of(*piece, 900, 200) == text.substr(4900, 200));
+  CHECK(file->lend(4000, 6001) == nullptr);  // beyond the end
+
+  SECTION("it stays what it is without its name and the file's own descriptor") {
+    REQUIRE(o.disk->rename(name, name + ".deleted"));
+    const auto other = *o.disk->open(name, OpenMode::create_if_missing);
+    REQUIRE(other->write_at(0, as_bytes(std::string(10'000, 'z'))));
+    REQUIRE(o.disk->remove_file(name + ".deleted"));
+    CHECK(piece->is_as_lent(0, 5000));
+    CHECK(sent_of(*piece, 900, 200) == text.substr(4900, 200));
+  }
+  SECTION("more is appended") {
+    REQUIRE(file->write_at(10'000, as_bytes("cc")));
+    CHECK(piece->is_as_lent(0, 5000));
+    const auto longer = file->lend(0, 10'002);
+    REQUIRE(longer);
+    CHECK(sent_of(*longer, 9'998, 4) == "bbcc");
+  }
+  SECTION("a read that may wait may have brought it from the medium") {
+    std::array<std::byte, 4> some{};
+    REQUIRE(file->read_at(0, some));
+    CHECK_FALSE(piece->is_as_lent(0, 5000));
+    CHECK(file->lend(4000, 5000) == nullptr);
+    REQUIRE(file->write_at(10'000, as_bytes("cc")));
+    CHECK(file->lend(10'000, 2) != nullptr);
+    CHECK(file->lend(9'999, 2) == nullptr);
+  }
+  SECTION("a read that does not wait changes nothing") {
+    std::array<std::byte, 4> some{};
+    REQUIRE(file->try_read(0, some));
+    CHECK(piece->is_as_lent(0, 5000));
+    CHECK(file->lend(4000, 5000) != nullptr);
+  }
+  SECTION("it is cut, and something else comes there") {
+    REQUIRE(file->truncate(5'000));
+    CHECK_FALSE(piece->is_as_lent(0, 5000));
+    REQUIRE(file->write_at(5'000, as_bytes(std::string(5'000, 'c'))));
+    CHECK_FALSE(piece->is_as_lent(0, 5000));
+    CHECK(file->lend(4'999, 2) == nullptr);
+    CHECK(file->lend(5'000, 5'000) != nullptr);
+  }
+  SECTION("another one who opens it has written nothing") {
+    const auto again = *o.disk->open(name, OpenMode::existing);
+    CHECK(again->lend(0, 10) == nullptr);
+  }
+}
+
+TEST_CASE("what a log lends is what it would have read") {
+  Owner o;
+  o.make(8);
+  LogEnvironment environment;
+  environment.disk = o.disk.get();
+  auto log = Log::open(environment, o.root + "/orders-0", {}, {}, TimestampMs(1000));
+  REQUIRE(log);
+  const bool is_large = GENERATE(true, false);
+  const size_t value_bytes = is_large ? 16'000 : 300;
+  const int batches = is_large ? 20 : 1'000;
+  for (int i = 0; i < batches; ++i)
+    REQUIRE((*log)->append_own(make_batch({.records = 1, .value_bytes = value_bytes}), LeaderEpoch(0), TimestampMs(1000)));
+  const auto read = [&](Offset from, Offset limit, size_t max_bytes, bool may_be_lent) {
+    auto result = (*log)->read({.from = from, .limit = limit, .max_bytes = max_bytes, .may_be_lent = may_be_lent});
+    REQUIRE(result);
+    REQUIRE_FALSE(result->is_cold);
+    return std::move(*result);
+  };
+  const Offset end = (*log)->log_end_offset();
+  const auto first = read(Offset(0), end, 40'000, true);
+  CHECK(first.lent == nullptr);  // where it lies must be looked for
+  REQUIRE(first.next_offset > Offset(1));
+  const size_t wanted = 150'000;
+  const auto lent = read(first.next_offset, end - 1, wanted, true);
+  if (!is_large || !kernel_tells_what_is_in_memory()) {
+    CHECK(lent.lent == nullptr);  // to look at each small batch would take longer
+    return;
+  }
+  REQUIRE(lent.lent);
+  REQUIRE(lent.records.parts().size() == 1);
+  CHECK(lent.records.parts().front().data() == lent.lent->view().data());
+  const auto copied = read(first.next_offset, end - 1, wanted, false);
+  CHECK(copied.lent == nullptr);
+  CHECK(lent.next_offset == copied.next_offset);
+  CHECK(lent.records.flatten().text() == copied.records.flatten().text());
+  CHECK(lent.records.size() <= wanted);
+  // The reader goes on where it was, up to the limit and no further.
+  const auto rest = read(lent.next_offset, end - 1, 1 << 20, true);
+  CHECK(rest.next_offset == end - 1);
+  // Where something may have come from the medium all of it is checked.
+  REQUIRE((*log)->read_blocking({first.next_offset, end, wanted}));
+  CHECK(read(first.next_offset, end - 1, wanted, true).lent == nullptr);
 }

@@ -525,7 +525,9 @@ class Scenario {
     std::vector<std::pair<std::string, std::optional<std::string>>> settings;
     for (const std::string& one : c.list("config")) {
       const size_t colon = one.find(':');
-      settings.emplace_back(one.substr(0, colon), one.substr(colon + 1));
+      std::optional<std::string> value;  // without a colon: null
+      if (colon != std::string::npos) value = one.substr(colon + 1);
+      settings.emplace_back(one.substr(0, colon), std::move(value));
     }
     return settings;
   }

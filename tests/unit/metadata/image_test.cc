@@ -1,6 +1,11 @@
+#include <algorithm>
+#include <set>
+
 #include <catch2/catch.hpp>
 
+#include "common/model/random.h"
 #include "controller/metadata/image.h"
+#include "controller/metadata/topics.h"
 
 using namespace controller::metadata;
 using common::model::ErrorCode;
@@ -175,4 +180,42 @@ TEST_CASE("merging deltas: a topic created and deleted in between leaves no trac
   ImageDelta delta = made->delta;
   delta.merge(gone->delta);
   REQUIRE(delta.empty());
+}
+
+TEST_CASE("a topic collides with another one whose name differs in its separators only") {
+  common::model::SeededRandom random(7);
+  // Names of a few words, or of so many separators that the search through their beginnings gives up.
+  const size_t separators = GENERATE(size_t{3}, size_t{60});
+  const auto name = [&](int ending) {
+    std::string text = "team";
+    for (size_t i = 0; i < separators; ++i) text += (random.next() & 1) == 0 ? '.' : '_';
+    return text + std::to_string(ending);
+  };
+  std::set<std::string> names{"team", "teams"};
+  for (int ending = 0; ending < 300; ++ending) names.insert(name(ending % 150));
+  std::vector<MetadataRecord> records;
+  for (const std::string& one : names) records.push_back(TopicRecord{Uuid::from_halves(2, records.size() + 1), one});
+  const MetadataImage image = after({}, records, 1);
+  const auto folded = [](std::string text) {
+    std::replace(text.begin(), text.end(), '.', '_');
+    return text;
+  };
+  size_t collisions = 0;
+  for (int ending = 140; ending < 160; ++ending) {
+    const std::string asked = name(ending);
+    const auto found = colliding_topic(image, asked);
+    const bool is_expected = std::any_of(names.begin(), names.end(), [&](const std::string& other) {
+      return other != asked && folded(other) == folded(asked);
+    });
+    REQUIRE(found.has_value() == is_expected);
+    if (!found) continue;
+    ++collisions;
+    REQUIRE(names.contains(*found));
+    REQUIRE(*found != asked);
+    REQUIRE(folded(*found) == folded(asked));
+  }
+  REQUIRE(collisions >= 5);
+  REQUIRE_FALSE(colliding_topic(image, "team"));
+  REQUIRE_FALSE(colliding_topic(image, "team."));
+  REQUIRE_FALSE(colliding_topic({}, "team.orders"));
 }

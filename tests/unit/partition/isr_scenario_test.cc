@@ -54,7 +54,10 @@ class Scenario {
       return show({});
     }
     if (c.name() == "broker") return broker(c);
-    if (c.name() == "min-isr") return show(tracker_->on_min_isr(static_cast<int>(c.number("is")), now_));
+    if (c.name() == "min-isr") {
+      tracker_->set_rules(static_cast<int>(c.number("is")), counted_);
+      return show(tracker_->on_durable(Offset(0), now_));
+    }
     throw ScenarioError{"unknown command " + c.name()};
   }
 
@@ -76,7 +79,7 @@ class Scenario {
     s.durable_offset = Offset(c.number_or("synced", c.number_or("leo", 0)));
     s.high_watermark = Offset(c.number_or("hw", 0));
     s.min_isr = static_cast<int>(c.number_or("min-isr", 1));
-    s.counted = c.has("durable") ? CountedEnd::durable : CountedEnd::written;
+    s.counted = counted_ = c.has("durable") ? CountedEnd::durable : CountedEnd::written;
     s.lag_time_max = c.duration_or("lag-time-max", std::chrono::seconds(10));
     s.now = now_;
     tracker_.emplace(s);
@@ -160,6 +163,7 @@ class Scenario {
   }
 
   std::optional<IsrTracker> tracker_;
+  CountedEnd counted_ = CountedEnd::written;
   Instant now_ = Instant{} + std::chrono::hours(1);
 };
 

@@ -142,6 +142,21 @@ TEST_CASE("a duplicate is answered with the first one's offset, and not before t
   REQUIRE(f.produce(Fixture::batch(1, gap))->value->error == ErrorCode::out_of_order_sequence_number);
 }
 
+TEST_CASE("a duplicate is answered with the first one's append time where the topic stamps its records (R85)") {
+  TopicSettings stamped;
+  stamped.log.log_append_time = true;
+  stamped.produce.timestamp_type = common::records::TimestampType::log_append_time;
+  Fixture f(stamped);
+  f.lead();
+  const common::records::ProducerStamp stamp{common::model::ProducerId(7), common::model::ProducerEpoch(0), 0};
+  const auto first = f.produce(Fixture::batch(2, stamp), Acks::leader);
+  f.advance(1s);
+  const auto again = f.produce(Fixture::batch(2, stamp), Acks::leader);
+  REQUIRE(again->value->first_offset == Offset(0));
+  REQUIRE(first->value->log_append_time);
+  REQUIRE(again->value->log_append_time == first->value->log_append_time);
+}
+
 TEST_CASE("flush.messages=1: nothing counts before it is synced (D2)") {
   TopicSettings s;
   s.sync_before_ack = true;
@@ -182,6 +197,24 @@ TEST_CASE("flush.messages=1 from now on: what was written before counts when it 
     f.position(3, 1);
     REQUIRE(f.partition->high_watermark() == Offset(1));
   }
+}
+
+TEST_CASE("settings that change together hold together: fewer replicas, but what they have synced (R47, R48, D2)") {
+  TopicSettings two;
+  two.min_isr = 2;
+  Fixture f(two);
+  f.lead(1, {1});
+  f.produce(Fixture::batch(), Acks::leader);
+  REQUIRE(f.partition->high_watermark() == Offset(0));
+  TopicSettings one = f.settings;
+  one.min_isr = 1;
+  one.sync_before_ack = true;
+  one.log.flush_messages = 1;
+  f.run([&] { f.partition->set_settings(one); });
+  REQUIRE(f.partition->high_watermark() == Offset(0));  // by the new minISR alone it would be 1
+  f.advance(20ms);
+  REQUIRE(f.partition->recovery_point() == Offset(1));
+  REQUIRE(f.partition->high_watermark() == Offset(1));
 }
 
 TEST_CASE("a follower syncs for a leader that counts what is synced, whatever its own settings say (D2)") {
@@ -416,6 +449,23 @@ TEST_CASE("a batch refused a moment ago is not forgotten because thousands of pr
   REQUIRE(produce(7, 1) == ErrorCode::kafka_storage_error);
   REQUIRE(produce(7, 0) == ErrorCode::none);
   REQUIRE(produce(7, 1) == ErrorCode::none);
+}
+
+TEST_CASE("of producers refused at one instant those refused last are remembered (R86)") {
+  Fixture f;
+  const auto produce = [&](int64_t producer, int32_t sequence) {
+    const common::records::ProducerStamp stamp{common::model::ProducerId(producer), common::model::ProducerEpoch(0),
+                                               sequence};
+    return f.produce(Fixture::batch(1, stamp), Acks::leader)->value->error;
+  };
+  // As many as are remembered, and one whose coming makes room. Ids fall, so that their order is not that of time.
+  constexpr int64_t last = 1000;
+  for (int64_t producer = last + 10'000; producer >= last; --producer) produce(producer, 0);
+  f.lead();
+  REQUIRE(produce(last + 1, 1) == ErrorCode::kafka_storage_error);
+  REQUIRE(produce(last, 1) == ErrorCode::kafka_storage_error);
+  REQUIRE(produce(last, 0) == ErrorCode::none);
+  REQUIRE(produce(last, 1) == ErrorCode::none);
 }
 
 TEST_CASE("who is about to join is fed as those in sync are: the high watermark waits for it (R56)") {

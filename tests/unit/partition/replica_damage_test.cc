@@ -142,6 +142,31 @@ TEST_CASE("damage of a replica that does not count waits for a state that is new
   REQUIRE(b.troubles.back() == nothing);
 }
 
+TEST_CASE("a copy that is not the leader's makes room, and is kept: nobody knows which of both is right (R59, R72)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  b.write(orders, 5);
+  lead(b, other, {other});
+  b.run([&] {
+    LeaderAnswer answer;
+    answer.asked = b.find(orders)->position().ask;
+    answer.differs = true;
+    REQUIRE(b.find(orders)->apply(answer, {}) == Applied::back_off);
+  });
+  b.advance(1s);
+  REQUIRE(b.troubles.back().damaged.size() == 1);
+  REQUIRE(b.find(orders)->log_end_offset() == Offset(5));
+  b.apply({metadata::PartitionChangeRecord{orders, PartitionIndex(0)}});
+  b.advance(1s);
+  REQUIRE(b.find(orders)->log_end_offset() == Offset(0));
+  REQUIRE_FALSE(b.find(orders)->differs_from_leader());
+  REQUIRE(b.troubles.back() == nothing);
+  b.advance(2h);
+  REQUIRE(b.has_path("-damaged"));
+  REQUIRE_FALSE(b.has_path("-stray"));
+}
+
 TEST_CASE("a damaged log that could not be set aside keeps its name, and goes with the next attempt (R42, R72)") {
   Broker b;
   b.register_broker();

@@ -337,3 +337,70 @@ TEST_CASE("a leader that had to wait for its log begins with what brokers are by
   b.run([&] { REQUIRE(b.find(orders)->on_follower_position(position, std::nullopt).error == ErrorCode::none); });
   REQUIRE(b.proposals.all.size() == 1);  // it may join
 }
+
+namespace {
+
+// Another process, with a copy of this broker's disk, is registered under its id.
+void register_copy(Broker& b) {
+  metadata::RegisterBrokerRecord copy;
+  copy.broker_id = BrokerId(1);
+  copy.epoch = common::model::BrokerEpoch(b.next_index);
+  copy.incarnation_id = Uuid::from_halves(3, static_cast<uint64_t>(b.next_index));
+  copy.fenced = false;
+  b.apply({copy});
+}
+
+}  // namespace
+
+TEST_CASE("who was replaced by a copy of itself neither leads nor follows in the place of the copy (R30)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  const bool led = GENERATE(true, false);
+  lead(b, led ? BrokerId(1) : other, {BrokerId(1), other});
+  REQUIRE(b.find(orders)->role() == (led ? Role::leader : Role::follower));
+  register_copy(b);
+  REQUIRE(b.find(orders)->role() == Role::none);
+  lead(b, BrokerId(1), {BrokerId(1), other});
+  REQUIRE(b.find(orders)->role() == Role::none);
+  REQUIRE(b.produce(orders) == ErrorCode::not_leader_or_follower);
+  b.create(orders_again, "made-meanwhile");
+  REQUIRE_FALSE(b.find(orders_again));
+
+  b.register_broker();
+  lead(b, BrokerId(1), {BrokerId(1), other});
+  REQUIRE(b.find(orders)->is_leader());
+  REQUIRE(b.find(orders_again)->is_leader());
+}
+
+TEST_CASE("a role that waits for the log is not taken once a copy of this broker is registered (R30)") {
+  Broker b;
+  b.register_broker();
+  create_shared(b);
+  lead(b, other, {BrokerId(1), other});
+  b.slower = 5s;
+  LeaderAnswer answer;
+  answer.asked = b.find(orders)->position().ask;
+  answer.error = ErrorCode::offset_out_of_range;
+  answer.log_start_offset = Offset(50);
+  answer.log_end_offset = Offset(80);
+  b.run([&] { REQUIRE(b.find(orders)->apply(answer, {}) == Applied::busy); });
+  lead(b, BrokerId(1), {BrokerId(1)});
+  REQUIRE(b.find(orders)->is_to_begin());
+  register_copy(b);
+  b.slower = 0s;
+  b.advance(20s);
+  REQUIRE(b.find(orders)->log_start_offset() == Offset(50));
+  REQUIRE(b.find(orders)->role() == Role::none);
+}
+
+TEST_CASE("a broker that has registered anew goes on with what the metadata gave it before (R30)") {
+  Broker b;
+  b.register_broker();
+  b.create(orders, "orders");
+  REQUIRE(b.find(orders)->is_leader());
+  b.run([&] { b.manager->set_broker_epoch(common::model::BrokerEpoch(b.next_index + 1)); });
+  b.create(orders_again, "others");
+  REQUIRE(b.find(orders)->is_leader());
+  REQUIRE(b.find(orders_again)->is_leader());
+}

@@ -3,6 +3,7 @@
 // records are there once, what was ever below a high watermark never changes, and in the end all logs are the same.
 //
 //   NARU_SEED=n runs one seed, NARU_SEEDS=n that many from 1 on.
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 
@@ -415,7 +416,102 @@ void run_seeds(Run::Durability durability) {
   }
 }
 
+// Two topics of three replicas that are written in turn: their segments have the same offsets, epochs and sizes.
+class Sisters {
+ public:
+  Sisters() : cluster_(world_, {.brokers = 3, .settings = settings()}) {
+    advance(1s);
+    for (const char* name : {"orders", "returns"}) topics_.push_back(cluster_.create_topic(name));
+    advance(1s);
+    for (char c = 'a'; c < 'u'; ++c) {
+      for (size_t t = 0; t < 2; ++t) write(t, std::string(30, static_cast<char>(t == 0 ? c : c - 'a' + 'A')));
+      advance(50ms);
+    }
+    advance(2s);
+    REQUIRE(is_whole());
+  }
+
+  // One that leads neither.
+  Node& follower() {
+    for (Node* node : cluster_.nodes()) {
+      const auto leads = [&](const TopicIdPartition& topic) { return cluster_.state(topic).leader == node->id(); };
+      if (std::ranges::none_of(topics_, leads)) return *node;
+    }
+    FAIL("two topics have three leaders");
+    return *cluster_.nodes().front();
+  }
+  void write(size_t topic, const std::string& value) {
+    const TopicIdPartition id = topics_[topic];
+    Node& node = cluster_.node(*cluster_.state(id).leader);
+    common::records::BatchBuilder builder({});
+    builder.add({.timestamp = TimestampMs(1000), .key = {}, .value = common::model::as_bytes(value), .headers = {}});
+    node.on_shard_of(id, [this, &node, id, batch = builder.build()] {
+      node.partition(id)->shard().spawn("write", keep(node.partition(id), batch, world_.now() + 1s));
+    });
+  }
+  std::string content(Node& node, size_t topic) {
+    const auto partition = node.partition(topics_[topic]);
+    REQUIRE(partition);
+    auto read = partition->read_for_follower(BrokerId(9), Offset(0), 1 << 20);
+    REQUIRE(read.has_value());
+    REQUIRE_FALSE(read->cold);
+    return std::string(read->records.flatten().text());
+  }
+  Node& leader(size_t topic) { return cluster_.node(*cluster_.state(topics_[topic]).leader); }
+  bool is_whole() {
+    return std::ranges::all_of(topics_, [&](const TopicIdPartition& topic) { return cluster_.is_whole(topic); });
+  }
+  void advance(Duration d) {
+    world_.run_until(world_.now() + d, [] {});
+  }
+
+ private:
+  static TopicSettings settings() {
+    TopicSettings s;
+    s.min_isr = 2;
+    s.log.retention_ms.reset();
+    return s;
+  }
+  static common::Awaitable<void> keep(std::shared_ptr<Partition> partition, Buffer batch, Instant deadline) {
+    ProduceOptions options;
+    options.acks = Acks::all;
+    options.deadline = deadline;
+    const ProduceResult result = co_await partition->produce(std::move(batch), options);
+    REQUIRE(result.error == ErrorCode::none);
+  }
+
+  World world_{1};
+  Cluster cluster_;
+  std::vector<TopicIdPartition> topics_;
+};
+
 }  // namespace
+
+TEST_CASE("a segment of another partition is found when its broker follows again, and joins nothing (R59)") {
+  common::configure_logging(common::LogLevel::off, common::LogFormat::text);
+  Sisters s;
+  Node& harmed = s.follower();
+  const std::string right = s.content(s.leader(0), 0);
+  REQUIRE(s.content(harmed, 0) == right);
+  harmed.die(Node::Death::killed);
+  const bool ends_earlier = GENERATE(false, true);
+  const std::string segment = "-0/00000000000000000000.log";
+  const Buffer other = harmed.disk().content("data/returns" + segment);
+  const size_t batches = 20;
+  REQUIRE(other.size() % batches == 0);
+  harmed.disk().overwrite("data/orders" + segment,
+                          other.view().first(ends_earlier ? other.size() / batches * 15 : other.size()));
+  harmed.start();
+  s.advance(2s);  // it has left the ISR
+  for (int i = 0; i < 300 && !s.is_whole(); ++i) s.advance(100ms);
+  REQUIRE(s.is_whole());
+  s.advance(1s);
+  REQUIRE(s.content(harmed, 0) == right);
+  REQUIRE(s.content(s.leader(0), 0) == right);
+  REQUIRE(s.content(harmed, 1) == s.content(s.leader(1), 1));
+  REQUIRE(std::ranges::any_of(harmed.disk().paths(),
+                              [](const std::string& path) { return path.find("-damaged/") != std::string::npos; }));
+}
 
 TEST_CASE("replicas survive faults, page cache only") {
   run_seeds(Run::Durability::page_cache);

@@ -225,6 +225,7 @@ struct Node::Process {
   size_t metadata_position = 0;  // in Cluster::published_
   metadata::ImagePtr image;
   std::vector<metadata::LogEnd> log_ends;
+  std::optional<metadata::ReplicaTrouble> trouble;  // not said yet
 };
 
 Node::Node(Cluster& cluster, BrokerId id)
@@ -326,6 +327,7 @@ broker::partition::Claims Node::open_logs(Process& process) {
     m.sender = on.proposals.get();
     m.logger = common::Logger(fmt::format("b{}", id_));
     m.lag_time_max = 2s;
+    m.on_trouble = [&process](metadata::ReplicaTrouble trouble) { process.trouble = std::move(trouble); };
     m.tick_interval = 200ms;
     on.manager = std::make_unique<ReplicaManager>(m);
     const auto report = on.manager->open_logs(process.directories->found(s, shards_));
@@ -422,6 +424,7 @@ void Node::heartbeat() {
     if (process_->image) h.metadata_offset = process_->image->offset();
     h.ready = true;
     h.log_ends = std::exchange(process_->log_ends, {});
+    h.trouble = std::exchange(process_->trouble, std::nullopt);
     const auto answer = cluster_.call(h);
     const auto* beat = std::get_if<metadata::BrokerHeartbeatAnswer>(&answer);
     REQUIRE(beat != nullptr);

@@ -1,7 +1,13 @@
 // The metadata log's files by themselves: votes that are torn, logs that lost what was committed, snapshots that arrive
 // damaged (R1, R4, R14, R15, R20, R21).
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include <filesystem>
+
 #include <catch2/catch.hpp>
 
+#include "common/disk/kernel_disk.h"
 #include "common/disk/simulated_disk.h"
 #include "common/records/crc32c.h"
 #include "controller/quorum/raft_disk.h"
@@ -345,6 +351,31 @@ TEST_CASE("no room is waited for on a disk that has failed since it was full (R7
   CHECK_FALSE(f.failure.empty());
   CHECK(f.stalls == 1);
   CHECK(f.durable < f.token);
+}
+
+TEST_CASE("a vote is saved by a process that has no descriptor left (R1, fault 40)") {
+  std::string root = (std::filesystem::temp_directory_path() / "naru-vote-XXXXXX").string();
+  REQUIRE(::mkdtemp(root.data()) != nullptr);
+  {
+    common::disk::DiskPool pool{{}};
+    const auto disk = common::disk::make_kernel_disk(
+        pool, [](const std::function<void()>& f) { f(); }, {.descriptors_max = 1});
+    const auto opened = QuorumStateFile::open(*disk, root);
+    REQUIRE(opened.has_value());
+    // Another file takes the only place.
+    REQUIRE(disk->open(root + "/other", common::disk::OpenMode::create_if_missing).has_value());
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const rlimit none{3, before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    const auto saved = opened->file->save_now(state_of(7));
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK(saved.has_value());
+    const auto again = QuorumStateFile::open(*disk, root);
+    REQUIRE(again.has_value());
+    CHECK((again->state == state_of(7)));
+  }
+  std::filesystem::remove_all(root);
 }
 
 TEST_CASE("a truncation for which there is no room or descriptor is made once there is (R81)") {

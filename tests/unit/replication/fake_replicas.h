@@ -35,6 +35,10 @@ class FakeLeader : public LeaderReplica {
   std::vector<std::pair<BrokerId, common::model::BrokerEpoch>> left;
   std::vector<size_t> read_sizes;
   std::vector<std::function<void()>> cold_reads;
+  Compared comparison = Compared::nothing_against;
+  bool compares_later = false;
+  std::vector<BatchIdentity> compared;
+  std::vector<std::function<void()>> comparisons;  // that are under way
 
   void append(size_t bytes) {
     log.append(bytes, 'x');
@@ -56,8 +60,14 @@ class FakeLeader : public LeaderReplica {
     if (p.leader_epoch > epoch) return {.error = ErrorCode::unknown_leader_epoch, .diverging = {}};
     if (p.leader_epoch < epoch) return {.error = ErrorCode::fenced_leader_epoch, .diverging = {}};
     if (auto d = std::exchange(diverging_once, {})) return {.error = ErrorCode::none, .diverging = d};
+    if (p.is_unverified) return {};
     positions.push_back(p);
     return {.in_sync = follower_in_sync};
+  }
+  void compare_batch(BatchIdentity theirs, BrokerId, std::function<void(Compared)> done) override {
+    compared.push_back(theirs);
+    if (!compares_later) return done(comparison);
+    comparisons.push_back([this, done = std::move(done)] { done(comparison); });
   }
   void on_follower_left(BrokerId follower, common::model::BrokerEpoch life) override {
     left.emplace_back(follower, life);
@@ -97,6 +107,9 @@ class FakeFollower final : public FollowerReplica {
   Offset high_watermark;
   std::optional<Applied> outcome;  // instead of appending
   size_t answers = 0;
+  std::optional<uint32_t> checksum;  // of its last record, if it tells of that
+  bool reads_its_end = false;        // and cannot tell yet
+  size_t times_refused = 0;          // because of what it ends with
 
   void change(const std::function<void()>& f) {
     f();
@@ -110,9 +123,19 @@ class FakeFollower final : public FollowerReplica {
         .durable_offset = durable,
         .log_start_offset = Offset(0)};
   }
+  LastBatch last_batch() override {
+    if (reads_its_end) return {.is_known = false, .batch = {}};
+    if (!checksum || log.empty()) return {};
+    const Offset last(static_cast<int64_t>(log.size()) - 1);
+    return {.is_known = true, .batch = BatchIdentity{last, last, epoch, *checksum}};
+  }
   Applied apply(const LeaderAnswer& answer, BufferChain records) override {
     ++answers;
     if (outcome) return *outcome;
+    if (answer.differs) {
+      ++times_refused;
+      return Applied::back_off;
+    }
     if (answer.error != ErrorCode::none) return Applied::back_off;
     if (answer.diverging) {
       log.resize(static_cast<size_t>(answer.diverging->end_offset.value));

@@ -236,6 +236,7 @@ TEST_CASE("frames survive their encoding, and records are not copied") {
   SlotAnswer b{.slot = 4, .number = 10, .answer = {}, .records = {}};
   b.answer.error = ErrorCode::offset_out_of_range;
   b.answer.diverging = EpochEnd{LeaderEpoch(2), Offset(33)};
+  b.answer.differs = true;
   frame.answers.push_back(b);
   frame.high_watermarks.push_back(
       {.slot = 8, .leader_epoch = LeaderEpoch(1), .high_watermark = Offset(2), .log_start_offset = Offset(1)});
@@ -259,6 +260,8 @@ TEST_CASE("frames survive their encoding, and records are not copied") {
   REQUIRE(got.answers[0].records.parts()[0].data() == one.data());  // the very bytes
   REQUIRE(got.answers[1].answer.error == ErrorCode::offset_out_of_range);
   REQUIRE(got.answers[1].answer.diverging == b.answer.diverging);
+  REQUIRE(got.answers[1].answer.differs);
+  REQUIRE_FALSE(got.answers[0].answer.differs);
   REQUIRE_FALSE(got.answers[1].answer.asked.last_epoch);
   REQUIRE(got.high_watermarks.size() == 2);
   REQUIRE(got.high_watermarks[0].high_watermark == Offset(2));
@@ -283,6 +286,20 @@ TEST_CASE("frames survive their encoding, and records are not copied") {
     REQUIRE(again.has_value());
     REQUIRE(std::get<LeaderFrame>(*again).answers[0].records.size() == 3100);
   }
+}
+
+TEST_CASE("what a copy ends with survives its encoding, and is not there where nothing was said") {
+  FollowerFrame frame;
+  frame.sequence = 1;
+  const BatchIdentity last{Offset(60), Offset(69), LeaderEpoch(4), 0xfedcba98};
+  frame.positions.push_back({.slot = 3, .answers = 0, .position = {}, .last_batch = last});
+  frame.positions.push_back({.slot = 4, .answers = 2, .position = {}, .last_batch = {}});
+  const auto decoded = decode_from_follower(encode(frame));
+  REQUIRE(decoded.has_value());
+  const auto& got = std::get<FollowerFrame>(*decoded);
+  REQUIRE(got.positions.size() == 2);
+  REQUIRE(got.positions[0].last_batch == last);
+  REQUIRE_FALSE(got.positions[1].last_batch);
 }
 
 TEST_CASE("a follower fetches over gRPC from a leader with another number of shards") {

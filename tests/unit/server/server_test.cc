@@ -247,6 +247,7 @@ TEST_CASE("large requests that have come together are begun a few at a time") {
                   Client::framed(later) + Client::framed(later));
   CHECK(client.receive() == first);
   for (int i = 0; i < 5; ++i) CHECK(client.receive() == later);
+  CHECK(broker.begun_at_mark >= 1);
   CHECK(broker.begun_at_mark <= 4);  // however many lie there
 }
 
@@ -475,6 +476,27 @@ TEST_CASE("a handler may close its connection") {
   Client client(broker.server->port("PLAINTEXT"));
   client.send("bye");
   CHECK_FALSE(client.receive());
+}
+
+TEST_CASE("what is ready is written before a handler closes its connection, and nothing else is waited for") {
+  ServerLimits limits;
+  limits.listen.send_buffer = 4096;
+  EchoBroker broker(limits);
+  Client client(broker.server->port("PLAINTEXT"));
+  SECTION("answers that are ready") {
+    const std::string large(1 << 20, 'x');  // is still being written when the next request is handled
+    client.send(large);
+    client.send_raw(Client::framed("bye") + Client::framed("beyond"));
+    while (broker.begun_count < 2) std::this_thread::yield();
+    CHECK(client.receive() == large);
+    CHECK_FALSE(client.receive());
+    CHECK(broker.begun_count == 2);
+  }
+  SECTION("one that is not") {
+    client.send_raw(Client::framed("hold") + Client::framed("bye"));
+    CHECK_FALSE(client.receive());
+    broker.shard->post([&] { broker.freed->set(); });
+  }
 }
 
 TEST_CASE("a handler may close its connection after its answer") {
