@@ -37,7 +37,11 @@ Result<void> TableSchema::validate(const metadata::ConfigResource& resource, std
   const common::config::ConfigMap one{{std::string(key), std::string(value)}};
   switch (resource.type) {
     case ResourceType::topic: return common::config::check_topic_configs(one);
-    case ResourceType::broker: return common::config::check_dynamic_broker_configs(one, resource.name.empty());
+    case ResourceType::broker: {
+      using common::config::ConfigOf;
+      const ConfigOf whom = resource.name.empty() ? ConfigOf::all_brokers : ConfigOf::one_broker;
+      return common::config::check_dynamic_broker_configs(one, whom);
+    }
     default:
       return common::model::fail(ErrorCode::invalid_request, "only topics and brokers have settings that can be changed");
   }

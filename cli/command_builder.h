@@ -102,6 +102,8 @@ inline CLI::Option* add_compression(CLI::App* app, std::string& into) {
       ->type_name("CODEC");
 }
 
+enum class OutputOption { offered, none };  // -o
+
 class CommandBuilder {
  public:
   // A subcommand whose options fill `command`, which lives as long as the tree.
@@ -122,8 +124,9 @@ class CommandBuilder {
       chosen_ = *command;
     });
   }
+  // What every command that talks to a cluster takes, and -o unless there is nothing to format.
   template <class C>
-  void add_shared(CLI::App* app, const std::shared_ptr<C>& command, bool with_output);
+  void add_shared(CLI::App* app, const std::shared_ptr<C>& command, OutputOption output = OutputOption::offered);
   // A noun; the same one when it is there already.
   CLI::App* group(const std::string& name, const std::string& what) {
     for (CLI::App* known : app_.get_subcommands(std::function<bool(CLI::App*)>())) {
@@ -137,12 +140,15 @@ class CommandBuilder {
   CLI::App& root() { return app_; }
 
  protected:
+  template <class C>
+  void add_output(CLI::App* app, const std::shared_ptr<C>& command);
+
   CLI::App app_{"Naru: a replicated log that every Kafka client can use"};
   std::optional<Command> chosen_;
 };
 
 template <class C>
-void CommandBuilder::add_shared(CLI::App* app, const std::shared_ptr<C>& command, bool with_output) {
+void CommandBuilder::add_shared(CLI::App* app, const std::shared_ptr<C>& command, OutputOption output) {
   app->add_option("-b,--brokers,--bootstrap-server", command->shared.brokers,
                   "Brokers to ask, host:port,... (NARU_BROKERS, the profile in use, localhost:9092)")
       ->envname("NARU_BROKERS")
@@ -174,7 +180,11 @@ void CommandBuilder::add_shared(CLI::App* app, const std::shared_ptr<C>& command
          "No progress, no remarks, no colour")
       ->group("Output");
   app->add_flag_callback("--no-color", &without_color, "No colour on a terminal either (as NO_COLOR)")->group("Output");
-  if (!with_output) return;
+  if (output == OutputOption::offered) add_output(app, command);
+}
+
+template <class C>
+void CommandBuilder::add_output(CLI::App* app, const std::shared_ptr<C>& command) {
   app->add_option_function<std::string>(
          "-o,--output",
          [this, command](const std::string& word) {

@@ -139,7 +139,7 @@ void Parser::add_cluster_commands() {
   CLI::App* app = add(app_, "status", "The cluster on one screen",
                       "  naru status\n  naru status -w\n  naru status -o json", status);
   app->add_flag("-w,--watch", status->watch, "Show it again every second until interrupted");
-  add_shared(app, status, true);
+  add_shared(app, status);
 
   std::shared_ptr<HealthCommand> health;
   app = add(app_, "health", "Whether all is well; exit code 10 when not",
@@ -149,7 +149,7 @@ void Parser::add_cluster_commands() {
   app->add_option("--min-brokers", health->brokers_min, "Fewer living brokers than this is unhealthy")
       ->check(between(0, 100'000))
       ->type_name("NUMBER");
-  add_shared(app, health, true);
+  add_shared(app, health);
 }
 
 void Parser::add_topic_commands() {
@@ -172,7 +172,7 @@ void Parser::add_topic_commands() {
       ->type_name("1:2:3,2:3:1");
   app->add_flag("--if-absent", create->if_absent, "A topic that exists is no error");
   app->add_flag("--dry-run", create->dry_run, "Only say what would be done");
-  add_shared(app, create, true);
+  add_shared(app, create);
 
   std::shared_ptr<TopicListCommand> list;
   app = add(*topic, "list", "List topics",
@@ -181,13 +181,13 @@ void Parser::add_topic_commands() {
   app->add_flag("--problems", list->problems, "Only topics with a partition that is not led or not fully replicated");
   app->add_flag("--internal", list->internal, "Internal topics too");
   app->add_flag("--deleted", list->deleted, "Instead, those that were deleted and can be restored");
-  add_shared(app, list, true);
+  add_shared(app, list);
 
   std::shared_ptr<TopicDescribeCommand> describe;
   app = add(*topic, "describe", "Partitions, replicas in sync and changed configuration of topics",
             "  naru topic describe orders", describe);
   app->add_option("topic", describe->names, "Names")->required();
-  add_shared(app, describe, true);
+  add_shared(app, describe);
 
   std::shared_ptr<TopicGrowCommand> grow;
   app = add(*topic, "grow", "Add partitions to a topic", "  naru topic grow orders --partitions 12", grow);
@@ -197,7 +197,7 @@ void Parser::add_topic_commands() {
       ->check(between(1, 100'000))
       ->type_name("NUMBER");
   app->add_flag("--dry-run", grow->dry_run, "Only say what would be done");
-  add_shared(app, grow, true);
+  add_shared(app, grow);
 
   add_topic_deletion(*topic);
 }
@@ -213,14 +213,14 @@ void Parser::add_topic_deletion(CLI::App& topic) {
                "How long `naru topic restore` can bring them back (1h); 0: not at all, nor what was deleted before");
   app->add_flag("-y,--yes", remove->yes, "Do not ask");
   app->add_flag("--dry-run", remove->dry_run, "Only say what would be done");
-  add_shared(app, remove, true);
+  add_shared(app, remove);
 
   std::shared_ptr<TopicRestoreCommand> restore;
   app = add(topic, "restore", "Bring back topics that were deleted a while ago, with their records and settings",
             "  naru topic list --deleted\n  naru topic restore orders", restore);
   app->add_option("topic", restore->names, "Names")->required();
   app->add_flag("--dry-run", restore->dry_run, "Only say what would be done");
-  add_shared(app, restore, true);
+  add_shared(app, restore);
 }
 
 void Parser::add_produce_command() {
@@ -242,7 +242,7 @@ void Parser::add_produce_command() {
       ->type_name("TIME");
   app->add_option("-f,--format", produce->format,
                   "How a record looks: %k key, %v value, \\t \\n and other text (%v\\n)");
-  add_shared(app, produce, false);
+  add_shared(app, produce, OutputOption::none);
   produce->shared.timeout = std::chrono::seconds(30);
   app->callback([this, produce, key] {
     produce->has_key = key->count() > 0;
@@ -272,7 +272,7 @@ void Parser::add_consume_command() {
   app->add_option("-p,--partition", consume->partition, "One partition only")
       ->check(between(0, 2'147'483'647))
       ->type_name("NUMBER");
-  add_shared(app, consume, true);
+  add_shared(app, consume);
   // The group says which partitions a member reads, and from where: what is asked for besides would not come true.
   on_parsed(app, consume, [consume] {
     if (consume->group.empty()) return;
@@ -289,12 +289,12 @@ void Parser::add_group_commands() {
                       "  naru group list\n  naru group list -o wide\n  naru group list --behind -o json", list);
   app->add_flag("--behind", list->behind,
                 "Also how old what they have not read is, as -o wide: reads records of each partition with a lag");
-  add_shared(app, list, true);
+  add_shared(app, list);
   std::shared_ptr<GroupDescribeCommand> describe;
   app = add(*groups, "describe", "Committed offsets, lag and members of groups", "  naru group describe billing",
             describe);
   app->add_option("group", describe->names, "Names")->required();
-  add_shared(app, describe, true);
+  add_shared(app, describe);
 }
 
 void Parser::add_harm_commands() {
@@ -309,7 +309,7 @@ void Parser::add_harm_commands() {
   app->add_flag("--unclean", elect->unclean, "Where nobody can lead, any live replica: what only others hold is lost");
   app->add_flag("-y,--yes", elect->yes, "Do not ask before an unclean election");
   app->add_flag("--dry-run", elect->dry_run, "Only say what would be done");
-  add_shared(app, elect, true);
+  add_shared(app, elect);
 
   add_verify_commands();
 }
@@ -361,7 +361,7 @@ void Parser::add_verify_options(CLI::App* verify, const std::shared_ptr<VerifyCo
   add_amount(verify, "--min-acks", run->acks_min, 0, 10'000'000,
              "Acknowledgements a second (a tenth of the rate, at most 100)");
   add_amount(verify, "--min-leader-changes", run->leader_changes_min, 0, 1'000'000, "Changes of a leader (0)");
-  add_shared(verify, run, true);
+  add_shared(verify, run);
 }
 
 void Parser::add_verify_check(CLI::App& verify) {
@@ -375,7 +375,7 @@ void Parser::add_verify_check(CLI::App& verify) {
   add_amount(app, "--min-faults", check->faults_min, 0, 1'000'000, "Faults (as the history asks)");
   add_amount(app, "--min-leader-changes", check->leader_changes_min, 0, 1'000'000,
              "Changes of a leader (as the history asks)");
-  add_shared(app, check, true);
+  add_shared(app, check);
 }
 
 void Parser::add_workload_command(CLI::App& verify) {
@@ -404,7 +404,7 @@ void Parser::add_workload_command(CLI::App& verify) {
       ->type_name("NUMBER")
       ->capture_default_str();
   app->add_option("--history", workload->history, "Write every event there")->type_name("FILE");
-  add_shared(app, workload, false);
+  add_shared(app, workload, OutputOption::none);
 }
 
 void Parser::add_config_commands() {

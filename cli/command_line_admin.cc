@@ -23,7 +23,7 @@ void add_config_commands(CommandBuilder& tree) {
   app->add_option("name", *words,
                   "Which one (none for the cluster), then settings: all that are set, if none is named");
   app->add_flag("--all", get->all, "Those at their default too");
-  tree.add_shared(app, get, true);
+  tree.add_shared(app, get);
   tree.on_parsed(app, get, [get, words] {
     const bool named = get->target.kind != "cluster";
     if (named && !words->empty()) get->target.name = words->front();
@@ -46,7 +46,7 @@ void add_config_commands(CommandBuilder& tree) {
                           : "Which one (none for the cluster), then NAME=VALUE")
         ->required();
     app->add_flag("--dry-run", set->dry_run, "Only say whether it would be taken");
-    tree.add_shared(app, set, true);
+    tree.add_shared(app, set);
     tree.on_parsed(app, set, [set, rest] {
       const bool named = set->target.kind != "cluster";
       if (named) set->target.name = rest->front();
@@ -74,7 +74,7 @@ void add_group_commands(CommandBuilder& tree) {
       ->type_name("TOPIC");
   app->add_flag("-y,--yes", seek->yes, "Do it");
   app->add_flag("--dry-run", seek->dry_run, "Only show it, whatever else is said");
-  tree.add_shared(app, seek, true);
+  tree.add_shared(app, seek);
 
   std::shared_ptr<GroupDeleteCommand> remove;
   app = tree.add(*groups, "delete", "Delete groups that have no members, and what they have committed",
@@ -82,7 +82,7 @@ void add_group_commands(CommandBuilder& tree) {
   app->add_option("group", remove->names, "Names")->required();
   app->add_flag("-y,--yes", remove->yes, "Do not ask");
   app->add_flag("--dry-run", remove->dry_run, "Only say what would be done");
-  tree.add_shared(app, remove, true);
+  tree.add_shared(app, remove);
 }
 
 void add_broker_commands(CommandBuilder& tree) {
@@ -90,11 +90,11 @@ void add_broker_commands(CommandBuilder& tree) {
   std::shared_ptr<BrokerListCommand> list;
   CLI::App* app = tree.add(*brokers, "list", "Address, role, leaders, replicas and disk of every broker",
                            "  naru broker list", list);
-  tree.add_shared(app, list, true);
+  tree.add_shared(app, list);
   std::shared_ptr<BrokerDescribeCommand> describe;
   app = tree.add(*brokers, "describe", "One broker and its data directories", "  naru broker describe 1", describe);
   app->add_option("broker", describe->id, "Its id")->required()->check(between(0, 2'147'483'647));
-  tree.add_shared(app, describe, true);
+  tree.add_shared(app, describe);
   for (const bool back : {false, true}) {
     std::shared_ptr<BrokerDrainCommand> drain;
     app = tree.add(*brokers, back ? "undrain" : "drain",
@@ -111,7 +111,7 @@ void add_broker_commands(CommandBuilder& tree) {
     add_bytes(app, "--throttle", drain->throttle, "Bytes a second that each leader gives at most");
     app->add_flag("-y,--yes", drain->yes, "Do not ask");
     app->add_flag("--dry-run", drain->dry_run, "Only show the plan");
-    tree.add_shared(app, drain, true);
+    tree.add_shared(app, drain);
   }
   std::shared_ptr<BrokerRemoveCommand> remove;
   app = tree.add(*brokers, "remove", "The cluster forgets a broker that is gone for good and holds no replicas",
@@ -119,7 +119,7 @@ void add_broker_commands(CommandBuilder& tree) {
   app->add_option("broker", remove->id, "Its id")->required()->check(between(0, 2'147'483'647));
   app->add_flag("-y,--yes", remove->yes, "Do not ask");
   app->add_flag("--dry-run", remove->dry_run, "Only say what would be done");
-  tree.add_shared(app, remove, true);
+  tree.add_shared(app, remove);
 }
 
 void add_partition_commands(CommandBuilder& tree) {
@@ -148,7 +148,7 @@ void add_partition_commands(CommandBuilder& tree) {
     app->add_flag("-y,--yes", move->yes, "Do not ask");
     app->add_flag("--dry-run", move->dry_run, "Only show the plan");
     app->add_flag("--wait", move->wait, "Until all of it is done");
-    tree.add_shared(app, move, true);
+    tree.add_shared(app, move);
   }
   std::shared_ptr<PartitionMovesCommand> moves;
   CLI::App* app =
@@ -158,7 +158,7 @@ void add_partition_commands(CommandBuilder& tree) {
   app->add_flag("--cancel", moves->cancel, "Turn it back");
   app->add_flag("--keep-throttle", moves->keep_throttle, "Leave what throttles brokers and topics as it is");
   add_bytes(app, "--throttle", moves->throttle, "Another rate for what was begun with one");
-  tree.add_shared(app, moves, true);
+  tree.add_shared(app, moves);
 }
 
 void add_quorum_commands(CommandBuilder& tree) {
@@ -167,7 +167,7 @@ void add_quorum_commands(CommandBuilder& tree) {
   CLI::App* app = tree.add(*quorum, "status", "Controller, voters and observers, and how far each has come",
                            "  naru quorum status\n  naru quorum status -o json", status);
   app->alias("describe");  // as the other nouns have it
-  tree.add_shared(app, status, true);
+  tree.add_shared(app, status);
   for (const bool remove : {false, true}) {
     std::shared_ptr<QuorumCommand> change;
     app = tree.add(*quorum, remove ? "remove" : "add",
@@ -178,7 +178,7 @@ void add_quorum_commands(CommandBuilder& tree) {
     app->add_option("broker", change->ids, "Ids, one after the other")->required()->check(between(0, 2'147'483'647));
     if (remove) app->add_flag("-y,--yes", change->yes, "Do not ask");
     app->add_flag("--dry-run", change->dry_run, "Only say what would be done");
-    tree.add_shared(app, change, true);
+    tree.add_shared(app, change);
   }
 }
 
@@ -189,7 +189,7 @@ void add_topic_commands(CommandBuilder& tree) {
                            "  naru topic offsets orders\n  naru topic offsets orders --at 2h", offsets);
   app->add_option("topic", offsets->topic, "Name")->required();
   app->add_option("--at", offsets->at, "And the first offset at or after a time")->type_name("TIME");
-  tree.add_shared(app, offsets, true);
+  tree.add_shared(app, offsets);
   std::shared_ptr<TopicTrimCommand> trim;
   app = tree.add(*topic, "trim", "Delete records from the front",
                  "  naru topic trim orders --before 7000\n  naru topic trim orders --before 24h --yes", trim);
@@ -203,7 +203,7 @@ void add_topic_commands(CommandBuilder& tree) {
       ->type_name("NUMBER");
   app->add_flag("-y,--yes", trim->yes, "Do not ask");
   app->add_flag("--dry-run", trim->dry_run, "Only say what would be done");
-  tree.add_shared(app, trim, true);
+  tree.add_shared(app, trim);
 }
 
 void add_diagnosis(CommandBuilder& tree) {
@@ -211,7 +211,7 @@ void add_diagnosis(CommandBuilder& tree) {
   CLI::App* live = tree.add(tree.root(), "top", "The cluster on one screen, again every second (as naru status -w)",
                             "  naru top", top);
   top->watch = true;
-  tree.add_shared(live, top, true);
+  tree.add_shared(live, top);
 
   std::shared_ptr<WhyCommand> why;
   CLI::App* app = tree.add(tree.root(), "why",
@@ -223,7 +223,7 @@ void add_diagnosis(CommandBuilder& tree) {
       ->required()
       ->check(CLI::IsMember({"produce", "consume", "group", "under-replicated"}).description(""));
   app->add_option("name", why->name, "Of the topic or group");
-  tree.add_shared(app, why, true);
+  tree.add_shared(app, why);
   tree.on_parsed(app, why, [why] {
     const bool of_all = why->what == "under-replicated";
     if (of_all != why->name.empty())
@@ -235,7 +235,7 @@ void add_diagnosis(CommandBuilder& tree) {
                  "Look at everything that can be looked at from here: addresses, clocks, disks, limits, versions",
                  "  naru doctor\n  naru doctor --addresses\n  naru doctor -b kafka-1:9092 -o json", doctor);
   app->add_flag("--addresses", doctor->addresses, "Only whether clients here reach what the brokers send them to");
-  tree.add_shared(app, doctor, true);
+  tree.add_shared(app, doctor);
 }
 
 void add_drill(CommandBuilder& tree) {
@@ -269,7 +269,7 @@ void add_drill(CommandBuilder& tree) {
                "How long all is well before and after (3s); rates need a second or more");
   add_duration(app, "--patience", drill->patience, "How long the cluster may take to be whole again (2m)");
   app->add_flag("-y,--yes", drill->yes, "Do not ask");
-  tree.add_shared(app, drill, true);
+  tree.add_shared(app, drill);
 }
 
 void add_bench_commands(CommandBuilder& tree) {
@@ -318,7 +318,7 @@ void add_bench_commands(CommandBuilder& tree) {
           ->type_name("NUMBER")
           ->capture_default_str();
     }
-    tree.add_shared(app, command, true);
+    tree.add_shared(app, command);
   }
 }
 
@@ -332,14 +332,14 @@ void add_log_commands(CommandBuilder& tree) {
   app->add_option("file", dump->paths, "Segments, or partitions' directories")->required()->type_name("FILE");
   app->add_flag("--records", dump->records, "The records instead of the batches");
   app->add_option("-f,--format", dump->format, "How a record looks, as naru consume has it (%o %d %k: %v\\n)");
-  tree.add_shared(app, dump, true);
+  tree.add_shared(app, dump);
 
   std::shared_ptr<LogCommand> verify;
   app = tree.add(*group, "verify", "Whether everything is there and can be read; exit code 10 when not",
                  "  naru log verify /var/lib/naru/orders-0", verify);
   verify->action = LogCommand::Action::verify;
   app->add_option("file", verify->paths, "Partitions' directories, or segments")->required()->type_name("FILE");
-  tree.add_shared(app, verify, true);
+  tree.add_shared(app, verify);
 }
 
 void add_profile_commands(CommandBuilder& tree) {
@@ -365,7 +365,7 @@ void add_profile_commands(CommandBuilder& tree) {
       CLI::Option* name = app->add_option("profile", command->name, "Name");
       if (verb.action != Action::use) name->required();
     }
-    tree.add_shared(app, command, verb.action == Action::list);
+    tree.add_shared(app, command, verb.action == Action::list ? OutputOption::offered : OutputOption::none);
   }
 }
 

@@ -27,7 +27,7 @@ constexpr size_t read_bytes = 256 << 10;  // one read
 constexpr size_t reads_max = 32;          // of one answer, filters included
 constexpr std::chrono::seconds time_max{2};
 
-std::optional<int64_t> number(std::string_view text) {
+std::optional<int64_t> whole_number(std::string_view text) {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
@@ -77,24 +77,24 @@ Result<MessageQuery> query_from(const Request& request) {
   const auto invalid = [](std::string why) { return fail(ErrorCode::invalid_request, std::move(why)); };
   if (query.topic.empty()) return invalid("topic is missing");
   if (const auto text = request.parameter("partition"); !text.empty()) {
-    const auto value = number(text);
+    const auto value = whole_number(text);
     if (!value || *value < 0 || *value > INT32_MAX) return invalid("partition must be a number");
     query.partition = static_cast<int32_t>(*value);
   }
   if (const auto text = request.parameter("count"); !text.empty()) {
-    const auto value = number(text);
+    const auto value = whole_number(text);
     if (!value || *value < 1 || *value > static_cast<int64_t>(count_max))
       return invalid(fmt::format("count must be from 1 to {}", count_max));
     query.count = static_cast<size_t>(*value);
   }
   if (const auto text = request.parameter("time"); !text.empty()) {
-    query.from_time = number(text);
+    query.from_time = whole_number(text);
     if (!query.from_time) return invalid("time must be milliseconds since 1970");
   }
   const auto from = request.parameter("from");
   query.newest = from == "end";
   if (!from.empty() && from != "start" && from != "end") {
-    query.from_offset = number(from);
+    query.from_offset = whole_number(from);
     if (!query.from_offset || *query.from_offset < 0) return invalid("from must be start, end or an offset");
   }
   return query;

@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "common/histogram.h"
@@ -12,6 +13,7 @@ namespace broker::http {
 
 // A count as a sample has it. Exact up to 2^53.
 template <class T>
+  requires std::is_arithmetic_v<T>
 [[nodiscard]] double number(T value) {
   return static_cast<double>(value);
 }

@@ -221,7 +221,7 @@ Result<void> check_topic_configs_together(const ConfigMap& overrides) {
   return {};
 }
 
-Result<void> check_dynamic_broker_configs(const ConfigMap& values, bool cluster_wide) {
+Result<void> check_dynamic_broker_configs(const ConfigMap& values, ConfigOf whom) {
   for (const auto& [key, value] : values) {
     const Property* property = find_broker_property(key);
     if (property == nullptr) {
@@ -231,10 +231,10 @@ Result<void> check_dynamic_broker_configs(const ConfigMap& values, bool cluster_
       return fail(ErrorCode::invalid_request,
                   fmt::format("{}: cannot change while brokers run; set it in the file and restart", key));
     }
-    if (cluster_wide && property->update == Update::per_broker) {
+    if (whom == ConfigOf::all_brokers && property->update == Update::per_broker) {
       return fail(ErrorCode::invalid_request, fmt::format("{}: is set for one broker at a time, not for all", key));
     }
-    if (!cluster_wide && is_agreed(key)) {
+    if (whom == ConfigOf::one_broker && is_agreed(key)) {
       return fail(ErrorCode::invalid_request,
                   fmt::format("{}: all brokers must agree on it; set it for the cluster or for a topic", key));
     }

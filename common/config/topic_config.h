@@ -71,8 +71,10 @@ std::vector<DescribedConfig> describe_dynamic_defaults(const ConfigMap& dynamic_
 model::Result<void> check_topic_configs(const ConfigMap& overrides);
 // Only the cross-field rules: of all that would be set on the topic, also by others and before.
 model::Result<void> check_topic_configs_together(const ConfigMap& overrides);
-// Whether a set of dynamic broker values may be stored: known, changeable while running, value in bounds.
-model::Result<void> check_dynamic_broker_configs(const ConfigMap& values, bool cluster_wide);
+enum class ConfigOf { all_brokers, one_broker };
+// Whether a set of dynamic broker values may be stored: known, changeable while running, value in bounds, and one that
+// may be set there.
+model::Result<void> check_dynamic_broker_configs(const ConfigMap& values, ConfigOf whom);
 
 // The broker's configuration with the dynamic values on top (only those that may change while running).
 BrokerConfig with_dynamic(const BrokerConfig& base, const Lookup& dynamic_broker, const Lookup& dynamic_default);

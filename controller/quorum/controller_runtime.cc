@@ -18,13 +18,17 @@ constexpr auto tick_interval = std::chrono::milliseconds(50);
 // Beyond this many unanswered requests the controller says so instead of queueing.
 constexpr size_t held_max = 10'000;
 
-Reply refused(ErrorCode code, std::string message, bool may_have_happened = false) {
+// What is refused may be done all the same, by a controller that comes after: who asked must know (`perhaps`) before it
+// asks again.
+enum class Happened { never, perhaps };
+
+Reply refused(ErrorCode code, std::string message, Happened happened = Happened::never) {
   Reply reply;
-  reply.answer = Refused{Error{code, std::move(message)}, may_have_happened};
+  reply.answer = Refused{Error{code, std::move(message)}, happened == Happened::perhaps};
   return reply;
 }
-Reply not_controller(bool may_have_happened) {
-  return refused(ErrorCode::not_controller, "this broker is not the active controller", may_have_happened);
+Reply not_controller(Happened happened = Happened::never) {
+  return refused(ErrorCode::not_controller, "this broker is not the active controller", happened);
 }
 
 // Sessions must get through whatever else waits.
@@ -177,9 +181,9 @@ void ControllerRuntime::deactivate() {
       h.done(std::move(h.reply));
       continue;
     }
-    if (h.done) h.done(not_controller(h.has_records));
+    if (h.done) h.done(not_controller(h.has_records ? Happened::perhaps : Happened::never));
   }
-  for (Deferred& d : std::exchange(deferred_, {})) d.done(not_controller(false));
+  for (Deferred& d : std::exchange(deferred_, {})) d.done(not_controller());
   // These are committed; whether every leader has applied them is no longer ours to know.
   auto awaiting = std::exchange(awaiting_brokers_, {});
   for (AwaitingBrokers& a : awaiting) a.done(std::move(a.reply));
@@ -192,10 +196,10 @@ void ControllerRuntime::tell_leader_watchers() {
 // ---- requests ----
 
 void ControllerRuntime::handle(const ControllerRequest& request, Instant deadline, Done done) {
-  if (!active()) return done(not_controller(false));
+  if (!active()) return done(not_controller());
   if (std::holds_alternative<metadata::DescribeQuorum>(request)) {
     if (mutant<"R17-describes-without-asking">()) {
-      Reply at_once = not_controller(false);
+      Reply at_once = not_controller();
       at_once.answer = describe_quorum();
       return done(std::move(at_once));
     }
@@ -203,7 +207,7 @@ void ControllerRuntime::handle(const ControllerRequest& request, Instant deadlin
     return raft_->read_index(
         [this, alive = std::weak_ptr(alive_), done = std::move(done)](const Result<LogIndex>& confirmed) {
           if (alive.expired()) return;
-          Reply reply = not_controller(false);
+          Reply reply = not_controller();
           if (confirmed) reply.answer = describe_quorum();
           done(std::move(reply));
         });
@@ -250,11 +254,11 @@ void ControllerRuntime::submit(metadata::Decision decision, std::optional<Instan
     if (!index) {
       // The state machine has gone ahead of a log that did not take its records: it cannot go on in this term.
       log_.warn("the metadata log refused a batch: {}", index.error().message);
-      if (held.done) held.done(not_controller(false));
+      if (held.done) held.done(not_controller());
       return give_up_leadership();
     }
     if (!active()) {  // deposed by what the proposal met at once: a disk that failed, a term that is over
-      if (held.done) held.done(not_controller(true));
+      if (held.done) held.done(not_controller(Happened::perhaps));
       return;
     }
     NARU_CHECK(*index >= decision.index, "metadata batch at {} instead of {}", *index, decision.index);

@@ -50,7 +50,7 @@ void read_properties(std::string_view text) {
   // The same pairs as a topic's, which any client may send.
   const auto may_be_stored = common::config::check_topic_configs(map);
   (void)common::config::check_topic_configs_together(map);
-  (void)common::config::check_dynamic_broker_configs(map, true);
+  (void)common::config::check_dynamic_broker_configs(map, common::config::ConfigOf::all_brokers);
   const common::config::BrokerConfig broker;
   common::config::ConfigLayers layers;
   layers.broker = &broker;

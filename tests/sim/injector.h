@@ -59,10 +59,10 @@ class Injector {
   void start(Node& node);
   void cut(std::vector<std::pair<Host, Host>> directions, Duration length);
   void refuse_connections(Host from, Host to, bool both_ways, Duration length);
-  bool fail_writes(Node& node, const Fault& fault);
   bool rot(Node& node, const Fault& fault);
   static std::vector<std::string> files_of_partitions(Node& node, std::initializer_list<std::string_view> ends);
   bool misdirect(Node& node, const Fault& fault);
+  bool fail_writes(Node& node, const Fault& fault);
   bool lose_directory(Node& node, const Fault& fault);
   bool replace_disk(Node& node, const Fault& fault);
   // injector_copies.cc

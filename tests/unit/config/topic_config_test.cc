@@ -135,13 +135,14 @@ TEST_CASE("connections of single addresses come from the file, or change while i
   using Counts = std::map<std::string, int32_t>;
   CHECK(base.max_connections_per_ip_overrides == Counts{{"10.0.0.1", 7}});
   const ConfigMap cluster{{"max.connections.per.ip.overrides", "10.0.0.2:5, ::1:0"}};
-  REQUIRE(check_dynamic_broker_configs(cluster, true));
+  REQUIRE(check_dynamic_broker_configs(cluster, ConfigOf::all_brokers));
   CHECK(with_dynamic(base, {}, lookup_in(cluster)).max_connections_per_ip_overrides ==
         Counts{{"10.0.0.2", 5}, {"::1", 0}});
   const ConfigMap none{{"max.connections.per.ip.overrides", ""}};
   CHECK(with_dynamic(base, lookup_in(none), lookup_in(cluster)).max_connections_per_ip_overrides.empty());
   CHECK(with_dynamic(base, {}, {}).max_connections_per_ip_overrides == base.max_connections_per_ip_overrides);
-  const auto refused = check_dynamic_broker_configs({{"max.connections.per.ip.overrides", "10.0.0.2"}}, true);
+  const auto refused =
+      check_dynamic_broker_configs({{"max.connections.per.ip.overrides", "10.0.0.2"}}, ConfigOf::all_brokers);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().message == "max.connections.per.ip.overrides=10.0.0.2: '10.0.0.2' must be address:count");
 }
@@ -155,9 +156,9 @@ TEST_CASE("a listener's own bound of connections comes from the file, or changes
   const ConfigMap mine{{"listener.name.outside.max.connections", "8"}};
   const ConfigMap cluster{{"listener.name.outside.max.connections", "9"},
                           {"listener.name.internal.max.connections", "5"}};
-  REQUIRE(check_dynamic_broker_configs(mine, false));
-  REQUIRE(check_dynamic_broker_configs(cluster, true));
-  CHECK_FALSE(check_dynamic_broker_configs({{"listener.name.outside.max.connections", "0"}}, true));
+  REQUIRE(check_dynamic_broker_configs(mine, ConfigOf::one_broker));
+  REQUIRE(check_dynamic_broker_configs(cluster, ConfigOf::all_brokers));
+  CHECK_FALSE(check_dynamic_broker_configs({{"listener.name.outside.max.connections", "0"}}, ConfigOf::all_brokers));
   const BrokerConfig now = with_dynamic(base, lookup_in(mine), lookup_in(cluster));
   CHECK(now.max_connections_of_listener == std::map<std::string, int32_t>{{"INTERNAL", 5}, {"OUTSIDE", 8}});
   CHECK(now.max_connections == base.max_connections);
@@ -174,13 +175,15 @@ TEST_CASE("overrides are checked before they are stored") {
         "segment.bytes=1: must be a whole number from 1048576 to 2147483647");
   CHECK_FALSE(check_topic_configs({{"min.compaction.lag.ms", "10"}, {"max.compaction.lag.ms", "5"}}));
 
-  CHECK(check_dynamic_broker_configs({{"log.retention.ms", "1"}}, true));
-  CHECK(check_dynamic_broker_configs({{"num.partitions", "1"}}, false).error().code == ErrorCode::invalid_request);
-  CHECK_FALSE(check_dynamic_broker_configs({{"leader.replication.throttled.rate", "1"}}, true));
-  CHECK(check_dynamic_broker_configs({{"leader.replication.throttled.rate", "1"}}, false));
-  CHECK_FALSE(check_dynamic_broker_configs({{"no.such.thing", "1"}}, true));
+  CHECK(check_dynamic_broker_configs({{"log.retention.ms", "1"}}, ConfigOf::all_brokers));
+  CHECK(check_dynamic_broker_configs({{"num.partitions", "1"}}, ConfigOf::one_broker).error().code ==
+        ErrorCode::invalid_request);
+  CHECK_FALSE(check_dynamic_broker_configs({{"leader.replication.throttled.rate", "1"}}, ConfigOf::all_brokers));
+  CHECK(check_dynamic_broker_configs({{"leader.replication.throttled.rate", "1"}}, ConfigOf::one_broker));
+  CHECK_FALSE(check_dynamic_broker_configs({{"no.such.thing", "1"}}, ConfigOf::all_brokers));
   for (const auto& [key, value] : ConfigMap{{"min.insync.replicas", "1"}, {"unclean.leader.election.enable", "true"}}) {
-    CHECK(check_dynamic_broker_configs({{key, value}}, true));
-    CHECK(check_dynamic_broker_configs({{key, value}}, false).error().code == ErrorCode::invalid_request);
+    CHECK(check_dynamic_broker_configs({{key, value}}, ConfigOf::all_brokers));
+    CHECK(check_dynamic_broker_configs({{key, value}}, ConfigOf::one_broker).error().code ==
+          ErrorCode::invalid_request);
   }
 }

@@ -3,6 +3,20 @@
 
 using namespace sim;
 
+namespace {
+
+// Leads six records, as a replica whose directory is told of each cut (R71).
+void lead_and_note_cuts(Fixture& f) {
+  f.run([&] { f.partition->release_log(ErrorCode::none).reset(); });
+  f.notes_cuts = true;
+  f.partition = f.make();
+  f.lead(1);
+  f.produce(Fixture::batch(3), Acks::leader);
+  f.produce(Fixture::batch(3), Acks::leader);
+}
+
+}  // namespace
+
 TEST_CASE("positions: epochs and ranges are checked before they count (R49, R61)") {
   Fixture f;
   f.lead(5);
@@ -276,12 +290,7 @@ TEST_CASE("a follower starts over at the leader's log start, and metadata that c
 
 TEST_CASE("a log that was cut below what was synced takes nothing before that is noted (R71)") {
   Fixture f;
-  f.run([&] { f.partition->release_log(ErrorCode::none).reset(); });
-  f.notes_cuts = true;
-  f.partition = f.make();
-  f.lead(1);
-  f.produce(Fixture::batch(3), Acks::leader);
-  f.produce(Fixture::batch(3), Acks::leader);
+  lead_and_note_cuts(f);
   f.run([&] { f.partition->log()->flush([](const auto&) {}); });
   f.advance(100ms);
   REQUIRE(f.partition->recovery_point() == Offset(6));
@@ -310,12 +319,7 @@ TEST_CASE("a log that was cut below what was synced takes nothing before that is
 
 TEST_CASE("what was committed or deleted beyond a cut is noted as the cut is, after an unclean election (R39, R71)") {
   Fixture f;
-  f.run([&] { f.partition->release_log(ErrorCode::none).reset(); });
-  f.notes_cuts = true;
-  f.partition = f.make();
-  f.lead(1);
-  f.produce(Fixture::batch(3), Acks::leader);
-  f.produce(Fixture::batch(3), Acks::leader);
+  lead_and_note_cuts(f);
   f.position(2, 6);
   f.position(3, 6);
   REQUIRE(f.partition->high_watermark() == Offset(6));

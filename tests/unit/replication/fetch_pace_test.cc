@@ -3,12 +3,21 @@
 
 using namespace test_support;
 
-TEST_CASE("a follower that is not in sync waits for the pace; one that is does not") {
+namespace {
+
+// A second is 1,000 bytes, and two turns are more than what may go at once.
+CatchUpPaceOptions slow_pace() {
   CatchUpPaceOptions slow;
   slow.rate_first = slow.rate_least = slow.rate_most = 1000;
   slow.burst = 500;
   slow.turn_bytes = 400;
-  CatchUpPace pace(slow);
+  return slow;
+}
+
+}  // namespace
+
+TEST_CASE("a follower that is not in sync waits for the pace; one that is does not") {
+  CatchUpPace pace(slow_pace());
   LeaderFetchOptions options;
   options.pace = &pace;
   StreamPair pair(options);
@@ -131,11 +140,7 @@ TEST_CASE("of what is on the disk, no more is read than the throttle lets throug
 }
 
 TEST_CASE("of what is on the disk, no more is read than the pace lets through") {
-  CatchUpPaceOptions slow;
-  slow.rate_first = slow.rate_least = slow.rate_most = 1000;
-  slow.burst = 500;
-  slow.turn_bytes = 400;
-  CatchUpPace pace(slow);
+  CatchUpPace pace(slow_pace());
   LeaderFetchOptions options;
   options.pace = &pace;
   StreamPair pair(options);
