@@ -29,8 +29,8 @@ constexpr auto itself = "/proc/self/exe";
 int no_shell(std::string_view why) {
   report({.exit = Exit::usage,
           .message = fmt::format("{}: this image has no shell", why),
-          .next_step = "it takes lines of naru, kafka-*.sh, nc -z, echo and exit, joined by &&, || and ;; naru:debian has "
-                       "a shell"});
+          .next_step = "it takes lines of naru, kafka-*.sh, nc -z, echo and exit, joined by &&, || and ;; "
+                       "naru:debian has a shell"});
   return not_found;
 }
 
@@ -52,14 +52,11 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
 int run_itself(std::vector<std::string> words, std::vector<std::string> more, const LineCommand& command) {
   posix_spawn_file_actions_t files;
   ::posix_spawn_file_actions_init(&files);
-  if (command.hides_output)
-    ::posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  if (command.hides_errors)
-    ::posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  if (command.hides_output) ::posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  if (command.hides_errors) ::posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   for (char** variable = environ; *variable != nullptr; ++variable) more.emplace_back(*variable);  // the first counts
   pid_t child = 0;
-  const int error =
-      ::posix_spawn(&child, itself, &files, nullptr, pointers(words).data(), pointers(more).data());
+  const int error = ::posix_spawn(&child, itself, &files, nullptr, pointers(words).data(), pointers(more).data());
   ::posix_spawn_file_actions_destroy(&files);
   if (error != 0) return no_shell(fmt::format("{}: {}", words.front(), std::strerror(error)));
   int status = 0;

@@ -59,13 +59,9 @@ class LineParser {
     return true;
   }
 
-  static Step no_shell(std::string_view what) {
-    return tl::unexpected(fmt::format("'{}' is for a shell", what));
-  }
+  static Step no_shell(std::string_view what) { return tl::unexpected(fmt::format("'{}' is for a shell", what)); }
 
-  void add(char c) {
-    word_ = word_.value_or("") + c;
-  }
+  void add(char c) { word_ = word_.value_or("") + c; }
 
   void end_word() {
     if (word_) command_.words.push_back(*std::move(word_));
@@ -107,8 +103,8 @@ class LineParser {
         continue;
       }
       if (rest_.front() == '`') return no_shell("`");
-      if (rest_.front() == '\\' && rest_.size() > 1 && std::string_view("\"\\$`").find(rest_[1]) != std::string_view::npos)
-        rest_.remove_prefix(1);
+      const bool is_escape = rest_.front() == '\\' && rest_.size() > 1;
+      if (is_escape && std::string_view("\"\\$`").find(rest_[1]) != std::string_view::npos) rest_.remove_prefix(1);
       add(rest_.front());
       rest_.remove_prefix(1);
     }
@@ -171,7 +167,8 @@ int exit_code(const LineCommand& command, int last) {
 
 }  // namespace
 
-tl::expected<std::vector<LineCommand>, std::string> parse_shell_line(std::string_view line, const Variables& variables) {
+tl::expected<std::vector<LineCommand>, std::string> parse_shell_line(std::string_view line,
+                                                                     const Variables& variables) {
   return LineParser(line, variables).parse();
 }
 

@@ -19,7 +19,7 @@ std::optional<std::string> variable(const std::string& name) {
   return found == set.end() ? std::nullopt : std::optional(found->second);
 }
 
-// What is run of a line, each as "word|word", by commands that end with the number that they are named by; and how it ends.
+// What is run of a line, by commands that end with the number that they are named by; and how it ends.
 std::pair<Words, int> run(const std::string& line) {
   const auto commands = parse_shell_line(line, variable);
   REQUIRE(commands);
