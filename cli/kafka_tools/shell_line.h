@@ -28,8 +28,8 @@ using Variables = std::function<std::optional<std::string>(const std::string& na
 tl::expected<std::vector<LineCommand>, std::string> parse_shell_line(std::string_view line,
                                                                      const Variables& variables);
 
-// Runs them one after the other, but those that an ending before them rules out; `exit N` ends it. Returns the last exit
-// code.
+// Runs them one after the other, but those that an ending before them rules out; `exit N` ends it. Returns the last
+// exit code.
 int run_shell_line(const std::vector<LineCommand>& commands, const std::function<int(const LineCommand&)>& run);
 
 }  // namespace cli::kafka_tools
