@@ -54,7 +54,7 @@ def test_a_health_check_that_is_a_string():
             with container("--health-cmd", check, "--health-interval", "1s", image(target)) as broker:
                 wait_container_healthy(broker)
     with container("--health-cmd", "kafka-topics.sh --bootstrap-server localhost:1 --list || exit 1", "--health-interval", "1s", "--health-start-period",
-                   "0s", "--health-retries", "1", image()) as broker:
+                   "1ms", "--health-retries", "1", image()) as broker:
         wait_until(lambda: inspect(broker)["State"]["Health"]["Status"] == "unhealthy", "a check that fails to be seen", 60)
 
 
