@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "cli/kafka_tools/instead.h"
+#include "cli/kafka_tools/shell.h"
 #include "cli/kafka_tools/tools.h"
 #include "cli/output.h"
 #include "common/model/uuid.h"
@@ -72,6 +73,8 @@ struct Named {
 };
 constexpr Named tools[] = {
     {"run", &image_run},
+    {"sh", &kafka_tools::shell},
+    {"bash", &kafka_tools::shell},
     {"kafka-broker-api-versions", &kafka_tools::broker_api_versions},
     {"kafka-configs", &kafka_tools::configs},
     {"kafka-console-consumer", &kafka_tools::console_consumer},

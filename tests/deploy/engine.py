@@ -61,11 +61,11 @@ def die_with_parent():
 
 
 def archive():
-    """Where this machine has its Debian packages from: a mirror, as likely as not."""
-    for line in run("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)").splitlines():
-        if line.endswith(f" {BASE}"):
-            return line.split()[0]
-    raise Missing(f"apt has no source of Debian's {BASE}")
+    """Where this machine has its Debian packages from, of whatever release: a mirror, as likely as not."""
+    found = re.search(r"^(\S+) (?:bookworm|trixie|forky|sid)$", run("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)"), re.M)
+    if found is None:
+        raise Missing("apt has no source of Debian's packages")
+    return found[1]
 
 
 def fetch_programs():
@@ -197,7 +197,11 @@ def engine_of_our_own():
     need_means()
     PLACE.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        fcntl.flock(stack.enter_context(open(PLACE / "lock", "wb")), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock = stack.enter_context(open(PLACE / "lock", "wb"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Missing("another run in this tree has one") from None
         fetch_programs()
         make_base()
         stack.enter_context(network_of_our_own())

@@ -101,6 +101,18 @@ def test_it_has_a_network_of_its_own_and_ends_with_the_tests():
             wait_until(lambda: not tests.dockerd_lives(), f"the end of dockerd, the tests being over ({how})", 30)
 
 
+def test_two_runs_do_not_share_one():
+    with run() as tests:
+        tests.look()
+        equal(tests.look()["why"], None, "a reason why there is none")
+        second = Run(tests.place)
+        second.look()
+        why = second.look()["why"]
+        second.process.communicate()
+        true("another run in this tree has one" in why, f"what the second one is told: {why}")
+        wait_until(tests.dockerd_lives, "the first one's to live on", 30)
+
+
 def test_none_is_started_beside_one_that_is_there_or_is_named():
     for options, why in (({"there": True}, None), ({"DOCKER_HOST": "unix:///nowhere"}, "no container engine answers at unix:///nowhere")):
         with run(**options) as tests:

@@ -146,7 +146,7 @@ def test_an_image_is_not_built_with_half_of_its_tools():
 def test_the_image_has_the_names_that_compose_files_call():
     """make-files makes them: links to the binary, under the paths of both images that this one stands in for."""
     with tempfile.TemporaryDirectory(prefix="naru-image-") as top:
-        made = subprocess.run(["bash", "-c", f"chown() {{ :; }}; set -- {top}; source {TOP}/deploy/docker/make-files"], capture_output=True,
+        made = subprocess.run(["bash", "-c", f"chown() {{ :; }}; set -- {top} {top}/small; source {TOP}/deploy/docker/make-files"], capture_output=True,
                               text=True, check=False)
         equal(made.returncode, 0, f"make-files: {made.stderr}")
         links = subprocess.run(["find", top, "-lname", "/naru", "-printf", "%P\n"], capture_output=True, text=True, check=True).stdout.split()
@@ -158,6 +158,7 @@ def test_the_image_has_the_names_that_compose_files_call():
                 true(name in links, f"{name} is among {links}")
     for name in ("etc/kafka/docker/run", "etc/confluent/docker/run"):
         true(name in links, f"{name}, which starts a broker, is among {links}")
+    true({"small/bin/sh", "small/bin/bash"} <= set(links) and "bin/sh" not in links, f"a shell's names, where there is no shell: {links}")
     paths = re.findall(r"^ENV PATH=(\S+)$", (TOP / "deploy/docker/Dockerfile").read_text(), re.M)
     true(len(paths) == 2 and all({"/opt/kafka/bin", "/usr/local/bin"} <= set(path.split(":")) for path in paths), f"where both images look for them: {paths}")
 
