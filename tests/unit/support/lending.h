@@ -1,7 +1,7 @@
 // Whether files can be lent to sockets here: the kernel must tell what lies in memory (Linux 6.5) and the file system
 // read without waiting for the medium. Where not, everything is read and checked.
 #pragma once
-#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,7 +16,7 @@ inline bool kernel_tells_what_is_in_memory() {
   const std::array<uint64_t, 2> range{0, 1};
   std::array<uint64_t, 5> pages{};
   constexpr long cachestat = 451;
-  const int any = ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  const int any = ::memfd_create("probe", MFD_CLOEXEC);
   const bool tells = any >= 0 && ::syscall(cachestat, any, range.data(), pages.data(), 0U) == 0;
   ::close(any);
   return tells;
