@@ -10,7 +10,6 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -263,6 +262,7 @@ struct DescriptorTable {
   std::list<KernelFile*> recently_used;  // most recent first
   const size_t max_open;
   std::atomic<bool> nowait_refused = false;
+  std::atomic<bool> sending_refused = false;
   RunningJobs jobs;
 };
 
@@ -374,6 +374,7 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
   std::shared_ptr<const FilePiece> lend(uint64_t position, size_t length) override {
     forget_if_in_doubt();
     if (length == 0 || position < ours_begin_ || position + length > ours_end_) return nullptr;
+    if (table_->sending_refused) return nullptr;
     auto fd = descriptor();
     if (!fd) return nullptr;
     if (!lies_in_memory((*fd)->get(), position, length)) {
@@ -438,6 +439,10 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
       const ssize_t n = retry_interrupted([&] { return ::sendfile(socket, descriptor_->get(), &at, length); });
       if (n > 0) return static_cast<size_t>(n);
       if (n < 0 && errno == EAGAIN) return size_t{0};
+      if (n < 0 && (errno == EINVAL || errno == ENOSYS || errno == EPERM || errno == EOPNOTSUPP)) {
+        file_->table_->sending_refused = true;  // by the file system, or a sandbox
+        return io_failure(IoFault::would_block, file_->path_);
+      }
       if (n < 0) return errno_failure("send", file_->path_);
       return io_failure(IoFault::failed, fmt::format("send {}: shorter than it was", file_->path_));
     }

@@ -74,7 +74,8 @@ std::optional<OffsetEntry> entry_up_to(IndexFile<OffsetEntry>& index, disk::Disk
   return found;
 }
 
-// What comes before the batch that an entry names: the index may lie, and its batch and the first one bear it out (R74).
+// What comes before the batch that an entry names. The index may lie, and its batch and the first one bear it out
+// (R74).
 std::optional<Extent> extent_by_index(const ReadPlan& plan, Headers& headers, const BatchAt& first,
                                       const OffsetEntry& entry) {
   if (entry.position < first.position + least_lent) return std::nullopt;

@@ -101,7 +101,7 @@ struct OnRealFiles {
 TEST_CASE("what a partition lends to a socket is what it would have read, also when it has to be read again") {
   OnRealFiles f;
   for (int i = 0; i < 40; ++i) f.produce(16'000);
-  const common::model::BufferChain first = f.read(0, 40'000, true);  // two batches; now it is known where the third lies
+  const common::model::BufferChain first = f.read(0, 40'000, true);  // two batches: now the third one's place is known
   REQUIRE(first.size() > 32'000);
   REQUIRE(first.size() <= 40'000);
   const common::model::BufferChain lent = f.read(2, 300'000, true);
