@@ -62,8 +62,8 @@ milliseconds Log::Impl::roll_age(const Segment& segment) const {
   return config.segment_ms - milliseconds((mixed >> 16) % static_cast<uint64_t>(most));
 }
 
-IoResult<std::unique_ptr<Segment>> Log::Impl::make_segment(Offset base, TimestampMs now) {
-  auto file = disk.open(path(base, log_suffix), disk::OpenMode::create_if_missing);
+IoResult<std::unique_ptr<Segment>> Log::Impl::make_segment(Offset base, TimestampMs now, disk::OpenMode mode) {
+  auto file = disk.open(path(base, log_suffix), mode);
   if (!file) return tl::unexpected(file.error());
   auto segment = std::make_unique<Segment>();
   segment->base = base;

@@ -371,7 +371,7 @@ void Log::Impl::truncate_fully_and_start_at(Offset offset, StepDone done) {
           note(result.error(), "starting over");
           return end_without_restart(result.error(), done);
         }
-        auto first = make_segment(offset, TimestampMs(0));
+        auto first = make_segment(offset, TimestampMs(0), disk::OpenMode::existing);  // wants no descriptor (fault 40)
         if (!first) {
           set_failed(first.error());
           return end_without_restart(first.error(), done);
