@@ -89,11 +89,14 @@ void Log::Impl::seal(Segment& segment) {
   segment.finish_times();
   write_indexes(segment, true);
   sync_indexes(segment.base);
-  if (segment.allocated_bytes > segment.size_bytes) {
-    segment.is_synced = false;
-    if (auto cut = segment.file->truncate(segment.size_bytes); !cut) note(cut.error(), "cutting reserved space");
-    segment.allocated_bytes = 0;
-  }
+}
+
+IoResult<void> Log::Impl::cut_reserve(Segment& segment) {
+  if (segment.allocated_bytes <= segment.size_bytes) return {};
+  segment.is_synced = false;
+  if (auto cut = segment.file->truncate(segment.size_bytes); !cut) return cut;
+  segment.allocated_bytes = 0;
+  return {};
 }
 
 void Log::Impl::sync_indexes(Offset base) {
@@ -168,6 +171,8 @@ void Log::Impl::save_snapshot_if_due() {
 
 IoResult<void> Log::Impl::roll(Offset base, TimestampMs now) {
   if (base == active().base) return {};
+  // Nothing follows reserved space: the next start would take that for the end of the log, and cut what comes after it.
+  if (auto cut = cut_reserve(active()); !cut) return cut;
   auto made = make_segment(base, now);
   if (!made) return tl::unexpected(made.error());
   seal(active());

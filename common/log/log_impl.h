@@ -75,6 +75,7 @@ class Log::Impl {
   IoResult<void> undo_write();
   void reserve_space(Segment& segment, size_t bytes);
   void seal(Segment& segment);
+  IoResult<void> cut_reserve(Segment& segment);
   void write_indexes(Segment& segment, bool all);
   IoResult<void> note_gaps();
   IoResult<std::unique_ptr<Segment>> make_segment(Offset base, TimestampMs now,

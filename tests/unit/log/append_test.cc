@@ -255,6 +255,28 @@ TEST_CASE("without descriptors nothing is appended or synced, and later both are
   REQUIRE(f.dump(0) == "0-0 1-1 2-2");
 }
 
+TEST_CASE("no segment follows one whose reserved space could not be cut off (R71, R81)") {
+  Fixture f;
+  f.config.segment_bytes = 400;
+  f.config.preallocate_bytes = 4096;
+  f.open();
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::truncate,
+                     .path_contains = ".log",
+                     .fault = GENERATE(IoFault::no_space, IoFault::exhausted)});
+  int64_t appended = 0;
+  for (int i = 0; i < 20; ++i) {
+    if (f.log->append_own(make_batch(), LeaderEpoch(0), TimestampMs(1))) ++appended;
+  }
+  REQUIRE(appended == 19);
+  REQUIRE(f.failures.empty());
+  REQUIRE(f.log->segment_count() > 2);
+  f.flush();
+  f.log.reset();
+  f.disk->crash(SimulatedDisk::Unsynced::lost);
+  f.open();  // as the metadata log, without a recovery point
+  REQUIRE(f.log->log_end_offset() == Offset(appended));
+}
+
 TEST_CASE("a medium that cannot be read ends the log; a file that retention has removed does not (R76)") {
   Fixture f;
   f.open();
