@@ -91,8 +91,9 @@ void Log::Impl::seal(Segment& segment) {
   sync_indexes(segment.base);
 }
 
+// Also where reserving found no room: ext4 has made the file longer by what it found.
 IoResult<void> Log::Impl::cut_reserve(Segment& segment) {
-  if (segment.allocated_bytes <= segment.size_bytes) return {};
+  if (config.preallocate_bytes == 0 && segment.allocated_bytes <= segment.size_bytes) return {};
   segment.is_synced = false;
   if (auto cut = segment.file->truncate(segment.size_bytes); !cut) return cut;
   segment.allocated_bytes = 0;
