@@ -107,8 +107,8 @@ Result<bool> LogRecovery::scan_segment(size_t i) {
   last_epoch_ = scanned->epoch;
   log_.report.scanned_bytes += file_size;
   if (scanned->end == ScanEnd::complete) return true;
-  // Zeros in the last segment of a log that reserves space are that space; also in one before it that ends just where the
-  // next begins, if it could not be cut by then.
+  // Zeros in the last segment of a log that reserves space are that space. So they are in one before it that ends just
+  // where the next begins: it could not be cut by then.
   const bool is_reserve = scanned->end == ScanEnd::zeros && log_.config.preallocate_bytes > 0;
   const bool is_last = i + 1 == log_.segments.size();
   if (is_reserve && is_last) {
