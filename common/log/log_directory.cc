@@ -742,10 +742,4 @@ void LogDirectory::mark_failed(const Error& error) {
   logger_.error("{} is offline: {}", path_, error.message);
 }
 
-Result<disk::Space> LogDirectory::space() const {
-  auto space = disk_.space(path_);
-  if (!space) return disk::storage_error(space.error());
-  return *space;
-}
-
 }  // namespace common::log

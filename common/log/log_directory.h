@@ -179,7 +179,6 @@ class LogDirectory {
   // take this run for one that lost nothing (R70, R75). Removes the running marker, on the pool.
   void distrust_run();
   [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
-  [[nodiscard]] Result<disk::Space> space() const;
 
  private:
   LogDirectory(disk::Disk& disk, std::string path, Logger logger)
