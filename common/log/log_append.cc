@@ -62,8 +62,8 @@ milliseconds Log::Impl::roll_age(const Segment& segment) const {
   return config.segment_ms - milliseconds((mixed >> 16) % static_cast<uint64_t>(most));
 }
 
-IoResult<std::unique_ptr<Segment>> Log::Impl::make_segment(Offset base, TimestampMs now) {
-  auto file = disk.open(path(base, log_suffix), disk::OpenMode::create_if_missing);
+IoResult<std::unique_ptr<Segment>> Log::Impl::make_segment(Offset base, TimestampMs now, disk::OpenMode mode) {
+  auto file = disk.open(path(base, log_suffix), mode);
   if (!file) return tl::unexpected(file.error());
   auto segment = std::make_unique<Segment>();
   segment->base = base;
@@ -89,11 +89,15 @@ void Log::Impl::seal(Segment& segment) {
   segment.finish_times();
   write_indexes(segment, true);
   sync_indexes(segment.base);
-  if (segment.allocated_bytes > segment.size_bytes) {
-    segment.is_synced = false;
-    if (auto cut = segment.file->truncate(segment.size_bytes); !cut) note(cut.error(), "cutting reserved space");
-    segment.allocated_bytes = 0;
-  }
+}
+
+// Also where reserving found no room: ext4 has made the file longer by what it found.
+IoResult<void> Log::Impl::cut_reserve(Segment& segment) {
+  if (config.preallocate_bytes == 0 && segment.allocated_bytes <= segment.size_bytes) return {};
+  segment.is_synced = false;
+  if (auto cut = segment.file->truncate(segment.size_bytes); !cut) return cut;
+  segment.allocated_bytes = 0;
+  return {};
 }
 
 void Log::Impl::sync_indexes(Offset base) {
@@ -168,6 +172,8 @@ void Log::Impl::save_snapshot_if_due() {
 
 IoResult<void> Log::Impl::roll(Offset base, TimestampMs now) {
   if (base == active().base) return {};
+  // Nothing follows reserved space: the next start would take that for the end of the log, and cut what comes after it.
+  if (auto cut = cut_reserve(active()); !cut) return cut;
   auto made = make_segment(base, now);
   if (!made) return tl::unexpected(made.error());
   seal(active());

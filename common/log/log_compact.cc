@@ -309,7 +309,7 @@ void Log::Impl::replace_segments(size_t first, size_t count, std::unique_ptr<Seg
           if (result.error().fault != IoFault::not_found) note(result.error(), "compaction");
           return done(result);
         }
-        if (!is_emptying) on_replaced(base, count, std::move(*shared), bases);
+        on_replaced(base, count, std::move(*shared), bases);
         if (failure) return done(disk::io_failure(IoFault::failed, failure->message));
         done({});
       }));
@@ -331,6 +331,9 @@ void Log::Impl::on_replaced(Offset base, size_t count, std::unique_ptr<Segment> 
   Removal removal;
   for (const Offset old : bases) removal.paths.push_back(path(old, log_suffix) + std::string(deleted_suffix));
   removals.push_back(std::move(removal));
+  // It is to be started over, and whatever is asked of the disk now would come after that. If it finds no room for it
+  // (R81), it goes on with what was replaced.
+  if (is_emptying) return check_invariants();
   write_indexes(*segment_for(base), true);
   sync_indexes(base);
   remove_below_start();

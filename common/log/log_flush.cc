@@ -188,6 +188,7 @@ IoResult<void> Log::Impl::prepare_close() {
   for (auto& segment : segments) {
     if (segment == segments.back()) {
       seal(*segment);
+      if (auto cut = cut_reserve(*segment); !cut) note(cut.error(), "cutting reserved space");
     } else {
       write_indexes(*segment, true);
     }

@@ -75,9 +75,11 @@ class Log::Impl {
   IoResult<void> undo_write();
   void reserve_space(Segment& segment, size_t bytes);
   void seal(Segment& segment);
+  IoResult<void> cut_reserve(Segment& segment);
   void write_indexes(Segment& segment, bool all);
   IoResult<void> note_gaps();
-  IoResult<std::unique_ptr<Segment>> make_segment(Offset base, TimestampMs now);
+  IoResult<std::unique_ptr<Segment>> make_segment(Offset base, TimestampMs now,
+                                                  disk::OpenMode mode = disk::OpenMode::create_if_missing);
   void save_snapshot(disk::Durability durability);
   void save_snapshot_if_due();
   [[nodiscard]] std::vector<std::string> drop_spare_snapshots();

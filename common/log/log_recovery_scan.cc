@@ -107,10 +107,11 @@ Result<bool> LogRecovery::scan_segment(size_t i) {
   last_epoch_ = scanned->epoch;
   log_.report.scanned_bytes += file_size;
   if (scanned->end == ScanEnd::complete) return true;
-  // Zeros in the last segment of a log that reserves space are that space.
-  const bool is_reserve =
-      scanned->end == ScanEnd::zeros && log_.config.preallocate_bytes > 0 && i + 1 == log_.segments.size();
-  if (is_reserve) {
+  // Zeros in the last segment of a log that reserves space are that space. So they are in one before it that ends just
+  // where the next begins: it could not be cut by then.
+  const bool is_reserve = scanned->end == ScanEnd::zeros && log_.config.preallocate_bytes > 0;
+  const bool is_last = i + 1 == log_.segments.size();
+  if (is_reserve && is_last) {
     segment.allocated_bytes = file_size;
     return false;
   }
@@ -120,7 +121,7 @@ Result<bool> LogRecovery::scan_segment(size_t i) {
   has_cut_ = true;
   if (mutant<"R71-leaves-the-torn-tail">()) return false;
   if (auto cut = segment.file->truncate(scanned->position); !cut) return disk::storage_error(cut.error());
-  return false;
+  return is_reserve && log_.segments[i + 1]->base == log_.log_end;
 }
 
 Result<void> LogRecovery::scan_from(size_t first) {

@@ -23,7 +23,9 @@ Result<Offset> Log::Impl::truncate_to(Offset offset) {
   // Below what is committed, after an unclean election: rare, and soon over.
   // Nor to its very end: what was the last segment of it would be written to while its file goes (R80).
   const Offset kept = replacing.value_or(offset) + (mutant<"R80-writes-to-what-is-being-replaced">() ? 0 : 1);
-  if (replacing && offset < kept && offset < log_end)
+  // What lies below the log start goes when that is done: a log of which nothing is left could not begin anew before.
+  const bool owes_removal = replacing && segments.size() > 1 && end_of(0) <= log_start;
+  if (replacing && (offset < kept || owes_removal) && offset < log_end)
     return model::fail(ErrorCode::kafka_storage_error, fmt::format("{} is being compacted", directory));
   if (compacting && offset < compacting->end && !mutant<"R107-goes-on-after-a-cut">()) compacting->is_void = true;
   const bool is_shorter = offset < log_end;
@@ -371,7 +373,7 @@ void Log::Impl::truncate_fully_and_start_at(Offset offset, StepDone done) {
           note(result.error(), "starting over");
           return end_without_restart(result.error(), done);
         }
-        auto first = make_segment(offset, TimestampMs(0));
+        auto first = make_segment(offset, TimestampMs(0), disk::OpenMode::existing);  // wants no descriptor (fault 40)
         if (!first) {
           set_failed(first.error());
           return end_without_restart(first.error(), done);

@@ -90,7 +90,8 @@ void Node::Impl::begin_election(VoteKind kind) {
   term_ = term_.next();
   voted_for_ = config_.self;
   matched_ = committed_;
-  last_round_ = 0;  // an older leader's: to whoever wins this term it would confirm rounds that are still to come (R17)
+  // An older leader's: to whoever wins this term instead it would confirm rounds that are still to come.
+  if (!mutant<"R17-confirms-what-another-leader-sent">()) last_round_ = 0;
   durability_.forget_held();
   save_hard_state();
   timers_.end_lease();

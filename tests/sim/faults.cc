@@ -126,6 +126,8 @@ std::vector<Fault> plan_faults(const Options& options) {
   if (options.refusals) plan_more(plan, options, FaultKind::refusal, long_lived ? disks : Duration(20s));
   if (options.clones) plan_more(plan, options, FaultKind::foreign_disk, disks);
   if (options.clones) plan_more(plan, options, FaultKind::twin, disks);
+  if (options.descriptors) plan_more(plan, options, FaultKind::descriptors, long_lived ? disks : Duration(15s));
+  if (options.name_errors) plan_more(plan, options, FaultKind::name_error, disks);
   return plan;
 }
 

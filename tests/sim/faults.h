@@ -43,7 +43,9 @@ namespace sim {
   X(refusal, "connections reset and refused")              \
   X(rolling_restart, "all brokers restarted in turn")      \
   X(foreign_disk, "started with a copy of another's disk") \
-  X(twin, "a copy of its disk started beside it")
+  X(twin, "a copy of its disk started beside it")          \
+  X(descriptors, "no descriptor left")                     \
+  X(name_error, "EIO on a name or a truncation")
 
 enum class FaultKind : uint8_t {
 #define X(name, text) name,

@@ -74,6 +74,8 @@ bool Injector::apply(const Fault& fault) {
     case FaultKind::wipe:
     case FaultKind::roll_back:
     case FaultKind::torn_write:
+    case FaultKind::descriptors:
+    case FaultKind::name_error:
       return apply_to_disk(fault, node);
     case FaultKind::foreign_disk:
       return start_with_disk_of_another(node, fault);
@@ -472,9 +474,43 @@ bool Injector::apply_to_disk(const Fault& fault, Node& node) {
       disk.stop_after(1 + fault.b % 40);
       if (may_stop_.insert(node.host()).second) atlas_.begin_threat(node);
       return true;
+    case FaultKind::descriptors:
+    case FaultKind::name_error:
+      return fail_other_calls(node, fault);
     default:
       return false;
   }
+}
+
+// Three kinds of calls, a few of each. Those that find no descriptor work when they are made again, and nothing is lost;
+// an error of a name is final (R76). Not the vote's file, whose descriptor is kept.
+bool Injector::fail_other_calls(Node& node, const Fault& fault) {
+  using Operation = SimulatedDisk::Operation;
+  constexpr Operation with_descriptor[] = {Operation::create, Operation::read, Operation::write,
+                                           Operation::truncate, Operation::sync, Operation::sync_directory};
+  constexpr Operation of_names[] = {Operation::create, Operation::rename, Operation::remove, Operation::truncate,
+                                    Operation::sync_directory};
+  const bool passes = fault.kind == FaultKind::descriptors;
+  for (int i = 0; i < 3; ++i) {
+    const uint64_t choice = fault.b >> (16 * i);
+    const Operation operation =
+        passes ? with_descriptor[choice % std::size(with_descriptor)] : of_names[choice % std::size(of_names)];
+    const bool in_any_log = passes && (fault.c >> i & 1u) != 0;  // the metadata's, too
+    node.disk().add_fault({.operation = operation,
+                           .path_contains = in_any_log ? ".log" : "/data",
+                           .skip = fault.c >> (8 + 5 * i) & 31u,
+                           .times = passes ? 1 + (choice >> 8) % 8 : 1,
+                           .fault = passes ? IoFault::exhausted : IoFault::failed});
+  }
+  after(fault.length + (passes ? Duration(0) : Duration(5s)), [this, &node, passes] {
+    node.disk().clear_faults();
+    if (!node.is_running()) {
+      start_later(node, 100ms);  // one that could not start, and did not fail for good
+    } else if (!passes) {
+      kill(node, 100ms);
+    }
+  });
+  return true;
 }
 
 void Injector::look_for_stopped(Process*) {

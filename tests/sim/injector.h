@@ -59,6 +59,7 @@ class Injector {
   void start(Node& node);
   void cut(std::vector<std::pair<Host, Host>> directions, Duration length);
   void refuse_connections(Host from, Host to, bool both_ways, Duration length);
+  bool fail_other_calls(Node& node, const Fault& fault);
   bool rot(Node& node, const Fault& fault);
   static std::vector<std::string> files_of_partitions(Node& node, std::initializer_list<std::string_view> ends);
   bool misdirect(Node& node, const Fault& fault);

@@ -1,5 +1,7 @@
 #include "sim/invariant_raft.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "common/records/crc32c.h"
@@ -57,6 +59,24 @@ void RaftInvariants::note_voters(const raft::Entry& entry) {
     if (voters->find(id) != nullptr) probes_.hit(Probe::voter_replaced);
   }
   awaited_ = voters->awaited();
+}
+
+void RaftInvariants::on_sent(int node, const raft::Message& message) {
+  const auto sent = [&](uint64_t round) {
+    uint64_t& newest = rounds_[message.term];
+    newest = std::max(newest, round);
+  };
+  const auto answered = [&](uint64_t round) {
+    if (round <= rounds_[message.term]) return;
+    complaints_.broken("a round is answered once it was sent (R17, R33)",
+                       fmt::format("node {} answers round {} of term {}, in which {} were sent", node, round,
+                                   message.term, rounds_[message.term]));
+  };
+  if (const auto* append = std::get_if<raft::AppendRequest>(&message.body)) sent(append->round);
+  if (const auto* piece = std::get_if<raft::SnapshotRequest>(&message.body)) sent(piece->round);
+  const auto* response = std::get_if<raft::AppendResponse>(&message.body);
+  if (response != nullptr && response->outcome != raft::AppendOutcome::old_term) answered(response->round);
+  if (const auto* stored = std::get_if<raft::SnapshotResponse>(&message.body)) answered(stored->round);
 }
 
 void RaftInvariants::on_snapshot(int node, common::model::LogIndex end) {

@@ -73,8 +73,8 @@ class Minimizer {
   }
 
   void simpler() {
-    // Not "misdirected", "lost-directories", "refusals", "clones" and "rare": faults come from them, and the plan must
-    // stay what the command draws.
+    // Not "misdirected", "lost-directories", "refusals", "clones", "descriptors", "name-errors" and "rare": faults come
+    // from them, and the plan must stay what the command draws.
     for (const char* off : {"groups", "sleepers", "consumers", "loose", "onlookers", "compacted", "restores", "admin", "moves",
                             "repeat", "drift", "slow-messages"}) {
       set(off, 0);

@@ -34,6 +34,9 @@ void draw_extras(Options& o) {
   o.clones = o.seed >= first_with_clones && Rng(o.seed, "clones").chance(0.3);
   o.restores = o.seed >= first_with_clones && Rng(o.seed, "restores").chance(0.3);
   o.core = o.seed >= first_with_clones && Rng(o.seed, "healed core").chance(0.3);
+  constexpr uint64_t first_with_descriptors = 300'000'000;  // likewise, and those with errors of names
+  o.descriptors = o.seed >= first_with_descriptors && Rng(o.seed, "descriptors").chance(0.3);
+  o.name_errors = o.seed >= first_with_descriptors && Rng(o.seed, "name errors").chance(0.3);
   o.rare = draw_rare(o.seed);
   // What bug reports say of the first seeds stays true, and who commits need not wait: they live for minutes.
   if (o.seed > 1000 && Rng(o.seed, "long life").chance(0.02)) live_for(o, 1);
@@ -48,6 +51,8 @@ void take_extras_away(Options& o) {
   o.lost_directories = false;
   o.refusals = false;
   o.clones = false;
+  o.descriptors = false;
+  o.name_errors = false;
   o.core = false;
   o.restores = false;
   o.rare = 0;
@@ -92,6 +97,8 @@ const Named named[] = {
     {"refusals", [](Options& o, double v) { o.refusals = v != 0; }},
     {"core", [](Options& o, double v) { o.core = v != 0; }},
     {"clones", [](Options& o, double v) { o.clones = v != 0; }},
+    {"descriptors", [](Options& o, double v) { o.descriptors = v != 0; }},
+    {"name-errors", [](Options& o, double v) { o.name_errors = v != 0; }},
     {"rare", [](Options& o, double v) { o.rare = static_cast<uint32_t>(v); }},
     {"days", [](Options& o, double v) { live_for(o, v); }},
     {"extras", [](Options& o, double v) { v != 0 ? draw_extras(o) : take_extras_away(o); }},
@@ -221,14 +228,14 @@ std::string describe(const Options& o) {
       "snapshot={} fetch={}/{} producers={}x{} think={}ms consumers={} groups={}x{} loose={} onlookers={} admin={} "
       "moves={} restores={} compacted={} drift={} repeat={} "
       "delay={}ms sync={}ms faults-every={}ms kinds={:08x} misdirected={} lost-directories={} refusals={} "
-      "core={} clones={} rare={}",
+      "core={} clones={} descriptors={} name-errors={} rare={}",
       o.days > 0 ? fmt::format("days={} sleepers={} ", o.days, o.sleepers) : "", o.brokers, o.voters, o.shards,
       o.replication_factor, o.min_isr, o.synced ? "sync" : "os", o.topics, o.partitions,
       o.segment_bytes, o.tail_cache_bytes, o.metadata_snapshot_bytes, o.replica_fetch_response_bytes,
       o.replica_fetch_bytes, o.producers, o.pipelined, ms(o.think_time), o.consumers, o.groups, o.members, o.loose,
       o.onlookers, o.admin, o.moves, o.restores, o.compacted, o.clock_drift, o.repeat_chance, ms(o.network_delay_max),
       ms(o.sync_time), ms(o.fault_interval), o.faults ? o.fault_kinds : 0u, o.misdirected, o.lost_directories, o.refusals,
-      o.core, o.clones, o.rare);
+      o.core, o.clones, o.descriptors, o.name_errors, o.rare);
 }
 
 }  // namespace sim

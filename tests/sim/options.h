@@ -65,6 +65,8 @@ struct Options {
   bool refusals = false;                              // of connections by machines whose broker lives, likewise
   bool core = false;                                  // when all is healed, one broker stays away for a while
   bool clones = false;                                // disks are copied, and brokers started with the copies, likewise
+  bool descriptors = false;                           // calls on files find no descriptor, likewise
+  bool name_errors = false;                           // EIO on what is neither a write nor a sync nor a read, likewise
   uint32_t rare = 0;                                  // bits of Rare (buggify.h): legal choices that are seldom made
 };
 

@@ -80,6 +80,7 @@ class Run final : public NodeObserver {
   }
   void on_raft_sent(Node& node, const controller::raft::Message& message) override {
     durability_.on_sent(node, message);
+    raft_.on_sent(node.host(), message);
     sightings_.on_raft_sent(message);
   }
   void on_high_watermark(Node& node, broker::partition::Partition& partition) override {

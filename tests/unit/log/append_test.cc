@@ -255,6 +255,49 @@ TEST_CASE("without descriptors nothing is appended or synced, and later both are
   REQUIRE(f.dump(0) == "0-0 1-1 2-2");
 }
 
+TEST_CASE("no segment follows one whose reserved space could not be cut off (R71, R81)") {
+  Fixture f;
+  f.config.segment_bytes = 400;
+  f.config.preallocate_bytes = 4096;
+  f.open();
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::truncate,
+                     .path_contains = ".log",
+                     .fault = GENERATE(IoFault::no_space, IoFault::exhausted)});
+  int64_t appended = 0;
+  for (int i = 0; i < 20; ++i) {
+    if (f.log->append_own(make_batch(), LeaderEpoch(0), TimestampMs(1))) ++appended;
+  }
+  REQUIRE(appended == 19);
+  REQUIRE(f.failures.empty());
+  REQUIRE(f.log->segment_count() > 2);
+  f.flush();
+  f.log.reset();
+  f.disk->crash(SimulatedDisk::Unsynced::lost);
+  f.open();  // as the metadata log, without a recovery point
+  REQUIRE(f.log->log_end_offset() == Offset(appended));
+}
+
+TEST_CASE("a reserve for which there was room in part is cut off as a whole one is (R71, R81)") {
+  Fixture f;
+  f.config.segment_bytes = 400;
+  f.config.preallocate_bytes = 4096;
+  f.open();
+  f.disk->add_fault({.operation = SimulatedDisk::Operation::allocate, .times = 1000, .fault = IoFault::no_space});
+  for (int i = 0; i < 3; ++i) f.append();
+  // As ext4 leaves it: longer by what it found.
+  const std::string name = f.path("00000000000000000000.log");
+  std::string content(f.disk->content(name).text());
+  content.resize(396);
+  f.disk->overwrite(name, as_bytes(content));
+  for (int i = 0; i < 7; ++i) f.append();
+  REQUIRE(f.log->segment_count() > 2);
+  f.flush();
+  f.log.reset();
+  f.disk->crash(SimulatedDisk::Unsynced::lost);
+  f.open();
+  REQUIRE(f.log->log_end_offset() == Offset(10));
+}
+
 TEST_CASE("a medium that cannot be read ends the log; a file that retention has removed does not (R76)") {
   Fixture f;
   f.open();

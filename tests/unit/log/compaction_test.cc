@@ -435,6 +435,87 @@ TEST_CASE("nothing is written to what is being replaced, also after a truncation
   REQUIRE(was_refused);
 }
 
+TEST_CASE("a log that begins within a batch is not emptied while what lies below is replaced (R80)") {
+  common::configure_logging(common::LogLevel::off, common::LogFormat::text);
+  bool was_refused = false;
+  bool came_to_it = true;
+  for (int at = 0; came_to_it; ++at) {
+    CAPTURE(at);
+    CompactionFixture f;
+    f.open();
+    for (int i = 0; i < 12; ++i) f.put({{"a", std::to_string(i) + std::string(80, 'x')}});
+    f.roll();
+    const Offset batch(f.put({{"b", "1"}, {"b", "2"}, {"b", "3"}}));
+    came_to_it = false;
+    const auto truncate = [&] {
+      came_to_it = true;
+      f.log->advance_log_start(batch + 1);
+      const auto end = f.log->truncate_to(batch + 2);
+      if (!end) REQUIRE(end.error().code == ErrorCode::kafka_storage_error);
+      was_refused = was_refused || !end;
+    };
+    auto run = f.log->compact(f.request());
+    REQUIRE(run);
+    int events = 0;
+    for (bool is_over = false; !is_over;) {
+      std::optional<common::log::Result<CompactionStep>> step;
+      (*run)->step([&](common::log::Result<CompactionStep> done) { step = std::move(done); });
+      do {
+        if (events++ == at) truncate();
+      } while (!step && f.disk->run_one());
+      REQUIRE(step);
+      is_over = !*step || (*step)->report;
+    }
+    run->reset();
+    f.disk->run_until_idle();
+    if (!came_to_it) break;
+    REQUIRE_FALSE(f.log->failure());
+    REQUIRE(f.log->truncate_to(batch + 2) == batch + 1);
+    REQUIRE(f.put({{"a", "again"}}) == batch.value + 1);
+  }
+  REQUIRE(was_refused);
+}
+
+TEST_CASE("a log that was to be started over while its files were replaced, and found no room, knows them (R80, R81)") {
+  common::configure_logging(common::LogLevel::off, common::LogFormat::text);
+  bool came_to_it = true;
+  for (int at = 0; came_to_it; ++at) {
+    CAPTURE(at);
+    CompactionFixture f;
+    f.open();
+    for (int i = 0; i < 12; ++i) f.put({{"a", std::to_string(i) + std::string(80, 'x')}});
+    f.roll();
+    f.config.segment_bytes = 4000;  // several become one
+    f.log->set_config(f.config);
+    f.disk->add_fault(
+        {.operation = SimulatedDisk::Operation::write, .path_contains = "restart-at", .fault = IoFault::no_space});
+    came_to_it = false;
+    std::optional<bool> restarted;
+    auto run = f.log->compact(f.request());
+    REQUIRE(run);
+    int events = 0;
+    for (bool is_over = false; !is_over;) {
+      std::optional<common::log::Result<CompactionStep>> step;
+      (*run)->step([&](common::log::Result<CompactionStep> done) { step = std::move(done); });
+      do {
+        if (events++ != at) continue;
+        came_to_it = true;
+        f.log->truncate_fully_and_start_at(Offset(100), [&](const auto& done) { restarted = done.has_value(); });
+      } while (!step && f.disk->run_one());
+      REQUIRE(step);
+      is_over = !*step || (*step)->report;
+    }
+    run->reset();
+    f.disk->run_until_idle();
+    if (!came_to_it) break;
+    REQUIRE(restarted == false);
+    f.roll();
+    f.compact();
+    REQUIRE_FALSE(f.log->failure());
+    CHECK(f.records_text().find("11:a=11x") != std::string::npos);
+  }
+}
+
 TEST_CASE("a run may outlive its log") {
   CompactionFixture f;
   f.open();

@@ -13,6 +13,32 @@ OpenHints after_power_loss(std::optional<Offset> recovery_point, std::optional<O
 
 }  // namespace
 
+TEST_CASE("space that was reserved behind a segment is not the end of a log that goes on in the next one (R71)") {
+  Fixture f;
+  f.config.segment_bytes = 400;
+  f.config.preallocate_bytes = 4096;
+  f.open();
+  for (int i = 0; i < 10; ++i) f.append();
+  f.flush();
+  f.log.reset();
+  const std::string first = f.path("00000000000000000000.log");
+  std::string content(f.disk->content(first).text());
+  const size_t size = content.size();
+  content.resize(size + 40);
+  f.disk->overwrite(first, as_bytes(content));
+  SECTION("the next begins where it ends") {
+    f.open();
+    REQUIRE(f.log->log_end_offset() == Offset(10));
+    REQUIRE(f.dump(0) == "0-0 1-1 2-2 3-3 4-4 5-5 6-6 7-7 8-8 9-9");
+    REQUIRE(f.disk->content(first).size() == size);
+  }
+  SECTION("the next is missing") {
+    f.disk->erase(f.path("00000000000000000004.log"));
+    f.open();
+    REQUIRE(f.log->log_end_offset() == Offset(4));
+  }
+}
+
 TEST_CASE("a torn tail is cut at the last whole batch, wherever it tore (fault 30)") {
   Fixture f;
   f.open();
