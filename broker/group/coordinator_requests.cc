@@ -1,6 +1,7 @@
 // What each request asks of the coordinator. Membership itself is in membership*.cc.
 #include <algorithm>
 #include <cctype>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -240,13 +241,14 @@ void GroupCoordinator::on(Turn& turn, RequestToken token, DeleteOffsetsRequest& 
   if (!is_empty && group->protocol_type() != consumer_protocol_type) return refuse(ErrorCode::non_empty_group);
   DeleteOffsetsAnswer answer;
   std::vector<TopicPartition> removed;
+  std::set<TopicPartition> seen;  // each removal repeats the group's name, which may be long (R109)
   for (const TopicPartition& partition : request.partitions) {
     const bool is_read = !is_empty && group->is_subscribed_to(partition.topic);
     answer.partitions.push_back(is_read ? ErrorCode::group_subscribed_to_topic : ErrorCode::none);
     if (is_read) continue;
     const bool exists = group->offsets.find(partition) != nullptr || group->offsets.is_on_the_way(partition) ||
                         group->offsets.is_in_transaction(partition);
-    if (exists) removed.push_back(partition);
+    if (exists && seen.insert(partition).second) removed.push_back(partition);
   }
   plan_removals(turn, *group, std::move(removed), RemoveGroup::no, AnswerAfterWrite{token, std::move(answer)});
 }
