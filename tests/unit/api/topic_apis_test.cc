@@ -269,3 +269,19 @@ TEST_CASE("who repeats a topic's name for megabytes is not carried to the contro
   CHECK(altered.error_message);
   CHECK(broker.controller.requests.empty());
 }
+
+TEST_CASE("the controller is asked for as long as a client may wait, and no longer (R109)") {
+  BrokerFixture broker;
+  CreateTopicsRequest request;
+  request.topics.push_back(topic("t", 1, 1));
+  const auto is_asked_for = [&](int32_t timeout_ms, common::model::Duration expected) {
+    request.timeout_ms = timeout_ms;
+    const common::Instant before = broker.context.shard->now();
+    (void)broker.ask<CreateTopicsResponse>(request, 5);
+    const common::Instant deadline = broker.controller.deadlines.back();
+    return deadline >= before + expected && deadline <= broker.context.shard->now() + expected;
+  };
+  CHECK(is_asked_for(-1, std::chrono::milliseconds(500)));
+  CHECK(is_asked_for(30'000, std::chrono::seconds(30)));
+  CHECK(is_asked_for(INT32_MAX, std::chrono::minutes(5)));
+}
