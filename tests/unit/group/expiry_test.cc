@@ -170,5 +170,6 @@ TEST_CASE("an offset that is to be deleted twice is removed once (R109)") {
   REQUIRE(asked.writes.size() == 1);
   REQUIRE(asked.writes[0].records->size() == 1);
   const Effects done = f.coordinator->on_committed(asked.writes[0].id, f.at(minutes(1)));
-  REQUIRE(std::get<DeleteOffsetsAnswer>(done.answers.at(0).answer).partitions == std::vector<ErrorCode>(3, ErrorCode::none));
+  const auto& answer = std::get<DeleteOffsetsAnswer>(done.answers.at(0).answer);
+  REQUIRE(answer.partitions == std::vector<ErrorCode>(3, ErrorCode::none));
 }
