@@ -52,8 +52,8 @@ Result<void> TableSchema::validate_together(const metadata::ConfigResource& reso
   if (resource.type != ResourceType::topic) return {};
   if (resource.name == group::offsets_topic_name && !keeps_by_key(values)) {
     return common::model::fail(ErrorCode::invalid_config,
-                               fmt::format("cleanup.policy: must be compact alone for {}: its records would be deleted by "
-                                           "age, and with them what groups have committed",
+                               fmt::format("cleanup.policy: must be compact alone for {}: its records would be deleted "
+                                           "by age, and with them what groups have committed",
                                            resource.name));
   }
   return common::config::check_topic_configs_together(values);

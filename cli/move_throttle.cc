@@ -187,7 +187,7 @@ Outcome<void> check_rates_are_free(client::Cluster& cluster, const ClusterFacts&
   }
   if (for_good.empty()) return {};
   return problem(Exit::refused,
-                 fmt::format("topics are throttled as a whole, by the brokers' rates, which --throttle would replace: {}",
+                 fmt::format("topics are throttled as a whole, by rates of brokers that --throttle would replace: {}",
                              fmt::join(for_good, ", ")),
                  fmt::format("leave --throttle out, or take {} from them (`naru config unset topic {} {}`)",
                              of_leaders.list, for_good.front(), of_leaders.list));

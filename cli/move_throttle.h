@@ -13,8 +13,8 @@ namespace cli {
 
 // "0:1,0:2,3:1": each partition of `topic` that is moved with each broker that may lead it meanwhile. Pure.
 [[nodiscard]] std::string throttled_replicas(const std::vector<Move>& moves, std::string_view topic);
-// Whether a move may set rates: not while topics are throttled for good, for which the operator has set them. Nobody would
-// know afterwards what they were.
+// Whether a move may set rates: not while topics are throttled for good, for which the operator has set them. Nobody
+// would know afterwards what they were.
 [[nodiscard]] Outcome<void> check_rates_are_free(client::Cluster& cluster, const ClusterFacts& facts);
 // Before the moves begin. Replicas that are named already stay so, for what somebody else moves.
 [[nodiscard]] Outcome<void> set_throttle(client::Cluster& cluster, const std::vector<Move>& moves,
@@ -29,8 +29,8 @@ struct Lifted {
   bool any = false;                 // there was something to take away
   std::vector<std::string> topics;  // throttled for good: they stay so, and brokers keep their rates for them
 };
-// Once nothing is moved any more: no topic names a replica, of leaders or of followers, and unless some are throttled for
-// good no broker has a rate.
+// Once nothing is moved any more: no topic names a replica, of leaders or of followers, and unless some are throttled
+// for good no broker has a rate.
 [[nodiscard]] Outcome<Lifted> lift_throttle(client::Cluster& cluster);
 
 }  // namespace cli

@@ -23,6 +23,9 @@ using ResponsePartition = OffsetCommitResponse::OffsetCommitResponsePartition;
 constexpr int16_t first_with_topic_ids = 10;
 constexpr int16_t first_with_unknown_group = 9;
 
+// The least that a record takes in the log beside the names in it.
+constexpr size_t record_bytes_min = 40;
+
 // Where in the response the answer to a committed partition belongs.
 struct Place {
   size_t topic = 0;
@@ -55,6 +58,7 @@ Awaitable<OffsetCommitResponse> handle(RequestContext& ctx, OffsetCommitRequest 
 
   const bool by_id = ctx.version() >= first_with_topic_ids;
   std::vector<Place> places;
+  size_t bytes = 0;  // of their records, at least
   for (const auto& asked : request.topics) {
     auto& answered = response.topics.emplace_back();
     answered.name = asked.name;
@@ -69,10 +73,17 @@ Awaitable<OffsetCommitResponse> handle(RequestContext& ctx, OffsetCommitRequest 
         continue;
       }
       places.push_back({response.topics.size() - 1, answered.partitions.size() - 1});
-      commit.partitions.push_back(translate(target, partition));
+      // Each record repeats the group's name: of one of 32 kB a request makes gigabytes, which no append takes (R109).
+      bytes += record_bytes_min + commit.group.size() + target.topic->name.size();
+      if (bytes <= group::append_bytes_max) commit.partitions.push_back(translate(target, partition));
     }
   }
   if (places.empty()) co_return response;
+  if (bytes > group::append_bytes_max) {
+    for (const Place& place : places)
+      response.topics[place.topic].partitions[place.partition].error_code = ErrorCode::invalid_commit_offset_size;
+    co_return response;
+  }
   // Commits of one connection reach the coordinator in order; the next one need not wait for this one's replicas.
   ctx.settle_order();
   const group::CommitAnswer answer = co_await ask_group(ctx, std::move(commit));

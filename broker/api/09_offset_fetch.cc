@@ -6,6 +6,7 @@
 // ids in place of names (KIP-848). Version 0 read from ZooKeeper once; here it is served as version 1.
 #include "kafka/offset_fetch.h"
 
+#include <map>
 #include <set>
 
 #include "broker/api/first_mentions.h"
@@ -72,20 +73,21 @@ Awaitable<ResponseGroup> fetch_some(RequestContext& ctx, RequestGroup asked, gro
   response.group_id = asked.group_id;
   std::vector<TopicPartition> wanted;
   std::vector<std::pair<size_t, size_t>> places;
-  std::set<TopicPartition> seen;
+  std::map<std::string, std::set<int32_t>> seen;  // by topic: its name is not copied for each of them
   for (const auto& topic : *asked.topics) {
     auto& answered = response.topics.emplace_back();
     answered.name = topic.name;
     answered.topic_id = topic.topic_id;
     const auto* known = by_id ? ctx.image().visible_topic(topic.topic_id) : nullptr;
     if (known != nullptr) answered.name = known->name;
+    std::set<int32_t>& of_topic = seen[answered.name];
     for (const int32_t index : topic.partition_indexes) {
       answered.partitions.push_back(
           refused(index, by_id && known == nullptr ? ErrorCode::unknown_topic_id : ErrorCode::none));
       if (by_id && known == nullptr) continue;
       if (is_too_long_for_a_topic(answered.name)) continue;             // nothing is committed there
       if (ctx.image().kept_topics().contains(answered.name)) continue;  // nor where a topic was deleted
-      if (!seen.insert({answered.name, PartitionIndex(index)}).second) {  // what is answered may be long (R109)
+      if (!of_topic.insert(index).second) {  // what is answered may be long (R109)
         answered.partitions.pop_back();
         continue;
       }

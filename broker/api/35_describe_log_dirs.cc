@@ -32,17 +32,23 @@ using partition::PartitionDescription;
 using partition::ReplicaManager;
 using Directory = DescribeLogDirsResponse::DescribeLogDirsResult;
 
-// Which partitions are asked for; none: all.
-using Wanted = std::optional<std::set<std::pair<std::string, int32_t>>>;
+// Which partitions are asked for, by topic; none: all.
+using Wanted = std::optional<std::map<std::string, std::set<int32_t>>>;
 
 Wanted wanted_by(const DescribeLogDirsRequest& request) {
   if (!request.topics) return std::nullopt;
   Wanted wanted(std::in_place);
   for (const DescribeLogDirsRequest::DescribableLogDirTopic& topic : *request.topics) {
     if (is_too_long_for_a_topic(topic.topic)) continue;
-    for (const int32_t partition : topic.partitions) wanted->emplace(topic.topic, partition);
+    (*wanted)[topic.topic].insert(topic.partitions.begin(), topic.partitions.end());
   }
   return wanted;
+}
+
+bool is_wanted(const Wanted& wanted, const PartitionDescription& one) {
+  if (!wanted) return true;
+  const auto of_topic = wanted->find(one.topic);
+  return of_topic != wanted->end() && of_topic->second.contains(one.partition.value);
 }
 
 Awaitable<std::vector<PartitionDescription>> describe_shard(const ReplicaManager& manager) {
@@ -62,7 +68,7 @@ Awaitable<Replicas> find_replicas(RequestContext& ctx, const Wanted& wanted, boo
     std::vector<PartitionDescription> found =
         co_await common::on(ctx.shard(), router.shard(shard), [&] { return describe_shard(router.manager(shard)); });
     for (PartitionDescription& one : found) {
-      if (wanted && !wanted->contains({one.topic, one.partition.value})) continue;
+      if (!is_wanted(wanted, one)) continue;
       if (!with_kept && ctx.image().is_kept(one.topic_id)) continue;
       auto& topic = replicas[one.directory][one.topic];
       topic.emplace(one.partition.value, std::move(one));

@@ -51,6 +51,11 @@ Awaitable<ElectLeadersResponse> handle(RequestContext& ctx, ElectLeadersRequest 
     refuse(ctx, request, {ErrorCode::invalid_request, "Unknown election type."}, response);
     co_return response;
   }
+  const auto name_of = [](const ElectLeadersRequest::TopicPartitions& topic) { return std::string_view(topic.topic); };
+  if (request.topic_partitions && repeats_too_much(*request.topic_partitions, name_of)) {
+    refuse(ctx, request, names_too_much, response);
+    co_return response;
+  }
   meta::ElectLeaders wanted;
   wanted.type = static_cast<meta::ElectionType>(request.election_type);
   if (request.topic_partitions) {

@@ -38,6 +38,11 @@ Awaitable<AlterPartitionReassignmentsResponse> handle(RequestContext& ctx, Alter
   AlterPartitionReassignmentsResponse response;
   response.allow_replication_factor_change = request.allow_replication_factor_change;
   response.error_message.reset();
+  if (repeats_too_much(request.topics, [](const auto& topic) { return std::string_view(topic.name); })) {
+    response.error_code = names_too_much.code;
+    response.error_message = wire_message(names_too_much);
+    co_return response;
+  }
   meta::ControllerRequest call = translate(request);
   const Result<meta::AlterPartitionReassignmentsAnswer> answer =
       co_await ask_controller<meta::AlterPartitionReassignmentsAnswer>(ctx, std::move(call),

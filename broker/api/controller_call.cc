@@ -34,7 +34,10 @@ common::model::Error error_for(const RequestContext& ctx, common::model::Error e
 
 common::Instant deadline_after(const RequestContext& ctx, int32_t timeout_ms) {
   constexpr int32_t least_ms = 500;
-  return ctx.shard().now() + std::chrono::milliseconds(std::max(timeout_ms, least_ms));
+  // No client waits longer, and what it asked is kept and asked again until then, also when it has gone: while there is
+  // no controller that may be as much as anybody likes (R109).
+  constexpr int32_t most_ms = 5 * 60 * 1000;
+  return ctx.shard().now() + std::chrono::milliseconds(std::clamp(timeout_ms, least_ms, most_ms));
 }
 
 Awaitable<Result<void>> until_image_is_current(RequestContext& ctx, common::Instant deadline) {

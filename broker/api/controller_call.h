@@ -15,7 +15,7 @@
 namespace broker::api {
 
 // A client's timeout as a deadline. Zero and less mean "do not wait" to Kafka; a moment is given even so, because a
-// request that was never sent cannot be "in progress".
+// request that was never sent cannot be "in progress". Five minutes at most.
 [[nodiscard]] common::Instant deadline_after(const RequestContext& ctx, int32_t timeout_ms);
 
 // As the client knows it: THROTTLING_QUOTA_EXCEEDED came with CreateTopics 6, DeleteTopics 5 and CreatePartitions 3; to

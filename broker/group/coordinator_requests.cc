@@ -1,6 +1,7 @@
 // What each request asks of the coordinator. Membership itself is in membership*.cc.
 #include <algorithm>
 #include <cctype>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -208,12 +209,16 @@ void GroupCoordinator::on(Turn& turn, RequestToken token, DescribeRequest& reque
 
 void GroupCoordinator::on(Turn& turn, RequestToken token, ListRequest& request) {
   ListAnswer answer;
-  if (passes(request.types, classic_type)) {
-    for (const auto& [id, group] : groups_) {
-      const std::string_view state = to_string(group.state());
-      if (!passes(request.states, state)) continue;
-      answer.groups.push_back({id, group.protocol_type().value_or(""), std::string(state), std::string(classic_type)});
-    }
+  // Once, not for each group: a filter may have 200,000 items (R109).
+  std::set<GroupState> states;
+  for (const GroupState state : {GroupState::empty, GroupState::preparing_rebalance, GroupState::completing_rebalance,
+                                 GroupState::stable}) {
+    if (passes(request.types, classic_type) && passes(request.states, to_string(state))) states.insert(state);
+  }
+  for (const auto& [id, group] : groups_) {
+    if (!states.contains(group.state())) continue;
+    answer.groups.push_back(
+        {id, group.protocol_type().value_or(""), std::string(to_string(group.state())), std::string(classic_type)});
   }
   turn.answer(token, std::move(answer));
 }
@@ -240,13 +245,14 @@ void GroupCoordinator::on(Turn& turn, RequestToken token, DeleteOffsetsRequest& 
   if (!is_empty && group->protocol_type() != consumer_protocol_type) return refuse(ErrorCode::non_empty_group);
   DeleteOffsetsAnswer answer;
   std::vector<TopicPartition> removed;
+  std::set<TopicPartition> seen;  // each removal repeats the group's name, which may be long (R109)
   for (const TopicPartition& partition : request.partitions) {
     const bool is_read = !is_empty && group->is_subscribed_to(partition.topic);
     answer.partitions.push_back(is_read ? ErrorCode::group_subscribed_to_topic : ErrorCode::none);
     if (is_read) continue;
     const bool exists = group->offsets.find(partition) != nullptr || group->offsets.is_on_the_way(partition) ||
                         group->offsets.is_in_transaction(partition);
-    if (exists) removed.push_back(partition);
+    if (exists && seen.insert(partition).second) removed.push_back(partition);
   }
   plan_removals(turn, *group, std::move(removed), RemoveGroup::no, AnswerAfterWrite{token, std::move(answer)});
 }

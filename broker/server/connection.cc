@@ -115,6 +115,8 @@ void Connection::check_deadlines(common::Instant now) {
              (has_ended_ || has_peer_gone()) && !mutant<"R111-keeps-who-has-gone">()) {
     if (has_ended_) {
       close("");
+    } else if (ahead_begin_ != ahead_end_) {
+      hurry_requests();  // what was sent before the end comes first: it is read in its turn, and the end after it
     } else {
       end_requests();
     }
@@ -129,14 +131,16 @@ void Connection::end_requests() {
     return;
   }
   has_ended_ = true;
+  hurry_requests();
+}
+
+void Connection::hurry_requests() {
   last_activity_ = shard_.now();
   for (const auto& slot : in_flight_) slot->request.hurry();
 }
 
-// Nothing is read behind a request that waits, and so nobody hears the end of the connection. What was sent before the
-// end comes first: it is read in its turn, and the end after it.
+// Nothing is read behind a request that waits, and so nobody hears the end of the connection.
 bool Connection::has_peer_gone() {
-  if (ahead_begin_ != ahead_end_) return false;
   std::byte next{};
   return !socket_.peek(std::span(&next, 1)).has_value();
 }

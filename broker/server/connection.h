@@ -172,6 +172,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   [[nodiscard]] bool is_turn_over() const;
   [[nodiscard]] bool has_peer_gone();
   void end_requests();
+  void hurry_requests();
   Awaitable<bool> fill(std::byte* into, size_t size);
 
   common::Shard& shard_;

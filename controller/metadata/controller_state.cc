@@ -26,6 +26,24 @@ bool is_of_a_client(const ControllerRequest& request) {
       request);
 }
 
+const Refused too_large{{ErrorCode::policy_violation, "The request changes too much at once: divide it."}, false};
+
+// Of the settings that it names. A list of a hundred megabytes is some gigabytes of items when it is looked into.
+size_t bytes_of_settings(const ControllerRequest& request) {
+  size_t bytes = 0;
+  const auto add = [&bytes](const std::string& key, const std::optional<std::string>& value) {
+    bytes += key.size() + (value ? value->size() : 0);
+  };
+  if (const auto* alter = std::get_if<AlterConfigs>(&request)) {
+    for (const AlterConfigs::Resource& resource : alter->resources)
+      for (const AlterConfigs::Change& change : resource.changes) add(change.key, change.value);
+  } else if (const auto* create = std::get_if<CreateTopics>(&request)) {
+    for (const CreateTopics::Topic& topic : create->topics)
+      for (const auto& [key, value] : topic.configs) add(key, value);
+  }
+  return bytes;
+}
+
 size_t approximate_bytes(const std::vector<MetadataRecord>& records) {
   constexpr size_t usual = 64;
   size_t bytes = 0;
@@ -122,6 +140,7 @@ Decision ControllerState::bootstrap() {
 }
 
 Decision ControllerState::handle(const ControllerRequest& request, Instant now) {
+  if (bytes_of_settings(request) > options_.request_bytes_max) return Decision{{}, too_large, {}, next_index_};
   Draft d = draft();
   ControllerAnswer a = std::visit([&](const auto& r) { return answer(d, r, now); }, request);
   const bool only_validated = std::visit(
@@ -131,10 +150,8 @@ Decision ControllerState::handle(const ControllerRequest& request, Instant now) 
       },
       request);
   if (only_validated) return Decision{{}, std::move(a), {}, next_index_};
-  if (is_of_a_client(request) && approximate_bytes(d.records()) > options_.request_bytes_max) {
-    const Refused refused{{ErrorCode::policy_violation, "The request changes too much at once: divide it."}};
-    return Decision{{}, refused, {}, next_index_};
-  }
+  if (is_of_a_client(request) && approximate_bytes(d.records()) > options_.request_bytes_max)
+    return Decision{{}, too_large, {}, next_index_};
   return adopt(std::move(d), std::move(a), now);
 }
 

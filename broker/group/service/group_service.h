@@ -71,12 +71,15 @@ struct AnswerTo<DeleteOffsetsRequest> {
   using type = DeleteOffsetsAnswer;
 };
 
+// Of one append of a coordinator, at most; the topic may take less.
+inline constexpr size_t append_bytes_max = 1'048'576;
+
 struct GroupServiceOptions {
   std::vector<common::Shard*> shards;
   // Index into `shards` of the shard that a partition of __consumer_offsets lives on.
   std::function<int(const TopicIdPartition&)> home_of;
   GroupConfig config;
-  size_t batch_bytes_max = 1'048'576;   // of one append, at most; the topic may take less
+  size_t batch_bytes_max = append_bytes_max;
   size_t load_chunk_bytes = 256 << 10;  // of one read while loading; the shard serves others in between
   // How long a request waits for a load before it is told that there is one. Most loads take less.
   common::Duration load_patience = std::chrono::seconds(1);

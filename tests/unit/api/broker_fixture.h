@@ -28,13 +28,15 @@ class FakeController final : public controller::quorum::ControllerClient {
  public:
   std::function<meta::ControllerAnswer(const meta::ControllerRequest&)> answer;
   std::vector<meta::ControllerRequest> requests;
+  std::vector<common::Instant> deadlines;  // of each
   // Runs before the answer is given: what the request changed in the image.
   std::function<void(const meta::ControllerRequest&)> effect;
 
   common::Awaitable<meta::ControllerAnswer> call(common::Shard& /*here*/, meta::ControllerRequest request,
-                                                 common::Instant /*deadline*/,
+                                                 common::Instant deadline,
                                                  meta::RequestOrigin /*origin*/) override {
     requests.push_back(request);
+    deadlines.push_back(deadline);
     if (effect) effect(request);
     meta::ControllerAnswer given = meta::Refused{{ErrorCode::broker_not_available, "no controller in this test"}};
     if (answer) given = answer(request);

@@ -58,6 +58,31 @@ TEST_CASE("DescribeConfigs of a topic tells each value's layer") {
   REQUIRE_FALSE(all.results[0].configs[0].documentation.has_value());
 }
 
+namespace {
+
+struct SharedShard : BrokerFixture {
+  // Whether something else of the shard is run before the request is answered.
+  bool lets_others_in(const DescribeConfigsRequest& request) {
+    server::InFlight in_flight(shard(), info, request_frame(request, 4));
+    std::optional<server::Outcome> outcome;
+    bool was_first = false;
+    shard().spawn("request", run(in_flight, outcome));
+    shard().post([&] { was_first = !outcome.has_value(); });
+    poll();
+    REQUIRE(outcome.has_value());
+    return was_first;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("DescribeConfigs of many topics does not keep the shard to itself") {
+  SharedShard broker;
+  DescribeConfigsRequest request;
+  for (int i = 0; i < 200; ++i) request.resources.push_back({topic_resource, "t" + std::to_string(i), std::nullopt});
+  REQUIRE(broker.lets_others_in(request));
+}
+
 TEST_CASE("DescribeConfigs answers once who is named often (R109)") {
   BrokerFixture broker;
   DescribeConfigsRequest request = describe(broker_resource, "1");

@@ -1,4 +1,5 @@
 // The group APIs over a coordinator on a log of memory, in every version.
+#include <algorithm>
 #include <numeric>
 
 #include "api/broker_fixture.h"
@@ -347,6 +348,26 @@ TEST_CASE_METHOD(GroupFixture, "under a name that no topic can have nothing is c
   }
   REQUIRE(response.topics[1].partitions.size() == 1);
   CHECK(response.topics[1].partitions[0].committed_offset == 1);
+}
+
+TEST_CASE_METHOD(GroupFixture, "a commit that no append takes is refused before its records are made (R109)") {
+  orders = create_topic("orders", 3);
+  coordinate();
+  kafka::OffsetCommitRequest request;
+  request.group_id = std::string(32'000, 'g');
+  auto& topic = request.topics.emplace_back();
+  topic.name = "orders";
+  topic.partitions.assign(150'000, {.partition_index = 1, .committed_offset = 5});  // 5 GB of records
+  topic.partitions.front().partition_index = 7;
+  const auto response = ask<kafka::OffsetCommitResponse>(request, 8);
+  const auto& answers = response.topics.at(0).partitions;
+  REQUIRE(answers.size() == 150'000);
+  CHECK(answers.front().error_code == ErrorCode::unknown_topic_or_partition);
+  CHECK(std::count_if(answers.begin(), answers.end(), [](const auto& one) {
+          return one.error_code == ErrorCode::invalid_commit_offset_size;
+        }) == 149'999);
+  topic.partitions.resize(9);
+  CHECK(ask<kafka::OffsetCommitResponse>(request, 8).topics.at(0).partitions.back().error_code == ErrorCode::none);
 }
 
 TEST_CASE_METHOD(GroupFixture, "commits of strangers are refused") {

@@ -1,7 +1,9 @@
 #include "api/broker_fixture.h"
+#include "kafka/alter_partition_reassignments.h"
 #include "kafka/create_partitions.h"
 #include "kafka/create_topics.h"
 #include "kafka/delete_topics.h"
+#include "kafka/elect_leaders.h"
 
 using namespace broker::api;
 using namespace broker::api::test;
@@ -249,4 +251,37 @@ TEST_CASE("CreatePartitions translates both ways") {
     REQUIRE_FALSE(response.results[1].error_message.has_value());
     REQUIRE(response.results[2].error_message == "not an increase");
   }
+}
+
+TEST_CASE("who repeats a topic's name for megabytes is not carried to the controller (R109)") {
+  BrokerFixture broker;
+  const std::string name(249, 'n');
+  kafka::ElectLeadersRequest elect;
+  elect.topic_partitions->push_back({name, std::vector<int32_t>(100'000, 1)});
+  const auto elected = broker.ask<kafka::ElectLeadersResponse>(elect, 2);
+  CHECK(elected.error_code == ErrorCode::policy_violation);
+  CHECK(elected.replica_election_results.at(0).partition_result.size() == 100'000);
+  kafka::AlterPartitionReassignmentsRequest alter;
+  alter.topics.push_back({name, {}});
+  alter.topics[0].partitions.assign(100'000, {1, std::nullopt});
+  const auto altered = broker.ask<kafka::AlterPartitionReassignmentsResponse>(alter, 1);
+  CHECK(altered.error_code == ErrorCode::policy_violation);
+  CHECK(altered.error_message);
+  CHECK(broker.controller.requests.empty());
+}
+
+TEST_CASE("the controller is asked for as long as a client may wait, and no longer (R109)") {
+  BrokerFixture broker;
+  CreateTopicsRequest request;
+  request.topics.push_back(topic("t", 1, 1));
+  const auto is_asked_for = [&](int32_t timeout_ms, common::model::Duration expected) {
+    request.timeout_ms = timeout_ms;
+    const common::Instant before = broker.context.shard->now();
+    (void)broker.ask<CreateTopicsResponse>(request, 5);
+    const common::Instant deadline = broker.controller.deadlines.back();
+    return deadline >= before + expected && deadline <= broker.context.shard->now() + expected;
+  };
+  CHECK(is_asked_for(-1, std::chrono::milliseconds(500)));
+  CHECK(is_asked_for(30'000, std::chrono::seconds(30)));
+  CHECK(is_asked_for(INT32_MAX, std::chrono::minutes(5)));
 }

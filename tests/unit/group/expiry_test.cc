@@ -158,3 +158,18 @@ TEST_CASE("a write of removals is no larger than a commit where names are long")
   CHECK(removed == 200);
   CHECK(f.coordinator->topics().empty());
 }
+
+TEST_CASE("an offset that is to be deleted twice is removed once (R109)") {
+  Fixture f;
+  f.load(Fixture::offset("g", 1));
+  (void)f.coordinator->start(f.at(minutes(0)));
+  DeleteOffsetsRequest request;
+  request.group = "g";
+  request.partitions.assign(3, Fixture::offset("g", 1).partition);
+  Effects asked = f.coordinator->handle(RequestToken(1), std::move(request), f.at(minutes(1)));
+  REQUIRE(asked.writes.size() == 1);
+  REQUIRE(asked.writes[0].records->size() == 1);
+  const Effects done = f.coordinator->on_committed(asked.writes[0].id, f.at(minutes(1)));
+  const auto& answer = std::get<DeleteOffsetsAnswer>(done.answers.at(0).answer);
+  REQUIRE(answer.partitions == std::vector<ErrorCode>(3, ErrorCode::none));
+}

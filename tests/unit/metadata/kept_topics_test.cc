@@ -346,3 +346,23 @@ TEST_CASE("what a deletion says of a kept topic is read as it was written") {
   CHECK(kept_from_setting(to_setting(kept)) == kept);
   for (const char* wrong : {"", "1", "+", "1+", "+1", "x+1", "1+2+3"}) CHECK_FALSE(kept_from_setting(wrong));
 }
+
+TEST_CASE("settings that are too large together are refused before anybody looks into them (R109)") {
+  Bench bench;
+  const auto alter = [&](ConfigOperation operation, size_t bytes) {
+    AlterConfigs r;
+    r.resources.push_back({{ResourceType::topic, "orders"},
+                           {{.key = "cleanup.policy", .operation = operation, .value = std::string(bytes, ',')}}});
+    r.validate_only = ValidateOnly::yes;  // or the size of the record would tell
+    return r;
+  };
+  CreateTopics create;
+  create.topics.emplace_back();
+  create.topics[0].name = "t";
+  create.topics[0].configs = {{"cleanup.policy", std::string(5 << 20, ',')}};
+  create.validate_only = ValidateOnly::yes;
+  for (const auto operation : {ConfigOperation::set, ConfigOperation::append})
+    CHECK(bench.ask<Refused>(alter(operation, 5 << 20)).error.code == ErrorCode::policy_violation);
+  CHECK(bench.ask<Refused>(create).error.code == ErrorCode::policy_violation);
+  CHECK(bench.ask<AlterConfigsAnswer>(alter(ConfigOperation::set, 1 << 20)).resources.size() == 1);
+}

@@ -374,6 +374,19 @@ TEST_CASE("what a client sent before it left is handled, and its leaving noticed
   CHECK(broker.begun == std::vector<std::string>{"slow", "poll", "slow ends", "tail"});
 }
 
+TEST_CASE("a client that leaves while its requests wait one behind the other is noticed (R111)") {
+  ServerLimits limits;
+  limits.connection.unheard_max = 1ms;
+  EchoBroker broker(limits);
+  auto leaves = std::make_unique<Client>(broker.server->port("PLAINTEXT"));
+  leaves->send_raw(Client::framed("poll") + Client::framed("poll"));  // the second one is read ahead
+  while (broker.begun_count == 0) std::this_thread::yield();
+  leaves.reset();
+  while (broker.server->stats().connections > 0) std::this_thread::yield();
+  while (broker.answered_polls + broker.abandoned_polls < broker.begun_count) std::this_thread::yield();
+  CHECK(broker.answered_polls >= 1);  // the first one did not wait on
+}
+
 TEST_CASE("a large request passes although it exceeds the memory budget") {
   EchoBroker broker({.connection = {}, .request_memory_bytes = 64 * 1024});
   Client client(broker.server->port("PLAINTEXT"));
