@@ -97,7 +97,8 @@ def make_base():
     root, mirror = PLACE / "root", archive()
     remove(root)
     more = ["--include=ca-certificates"] if mirror.startswith("https") else []
-    run("debootstrap", "--variant=minbase", f"--keyring={KEYRING}", *more, BASE, root, mirror, timeout=900)
+    # Among mounts of its own: of one that is killed no /proc stays mounted below the folder that the next run removes.
+    run("unshare", "--mount", "debootstrap", "--variant=minbase", f"--keyring={KEYRING}", *more, BASE, root, mirror, timeout=900)
     (root / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
     (root / "usr/sbin/policy-rc.d").chmod(0o755)
     (root / "etc/dpkg/dpkg.cfg.d/speed").write_text("force-unsafe-io\n")
@@ -116,12 +117,13 @@ def make_base():
 @contextlib.contextmanager
 def network_of_our_own():
     """This process is alone there, with a way out through slirp4netns, which asks the machine's name servers for it."""
-    outside = os.open("/proc/self/ns/net", os.O_RDONLY)
+    outside, outer_mounts = (os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("net", "mnt"))
     read, write = os.pipe()
 
     def from_outside():
         die_with_parent()
         kernel(libc.setns(outside, NEW_NETWORK))
+        kernel(libc.setns(outer_mounts, NEW_MOUNTS))  # it reads whom to ask for names there, not here, where that is itself
     with contextlib.ExitStack() as undo:
         kernel(libc.unshare(NEW_NETWORK | NEW_MOUNTS))
         undo.callback(lambda: kernel(libc.setns(outside, NEW_NETWORK)))

@@ -32,6 +32,7 @@ with engine.engine() as why:
 look()
 """
 SLIRP = """#!/bin/bash
+readlink /proc/self/ns/mnt >"${0%/*}/../mounts-of-slirp"
 for word; do case $word in --ready-fd=*) printf 1 >&"${word#*=}" ;; esac; done
 exec sleep 1000
 """
@@ -90,6 +91,7 @@ def test_it_has_a_network_of_its_own_and_ends_with_the_tests():
             equal(during["why"], None, "a reason why there is none")
             true(during["network"] != before["network"] and during["docker"].startswith("unix://"), f"{before}, then {during}")
             equal(during["names"], "nameserver 10.0.2.3\n", "who is asked for names, in there")
+            equal((tests.place / "mounts-of-slirp").read_text().strip(), os.readlink("/proc/self/ns/mnt"), "where slirp4netns reads whom to ask")
             wait_until(tests.dockerd_lives, "dockerd to live", 30)
             if how == "killed":
                 tests.process.kill()
