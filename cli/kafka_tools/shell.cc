@@ -48,13 +48,30 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
   return found;
 }
 
-// This binary under another of its names, in an environment with `more`.
-int run_itself(std::vector<std::string> words, std::vector<std::string> more, const LineCommand& command) {
+// What follows a command in its line.
+enum class Then { more, nothing };
+
+void hide(int descriptor) {
+  const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (nowhere < 0) return;
+  ::dup2(nowhere, descriptor);
+  ::close(nowhere);
+}
+
+// This binary under another of its names, in an environment with `more`. Behind the last command there is nothing to
+// do: it takes our place, as in other shells, so that a broker is the process that a container's engine tells to end.
+int run_itself(std::vector<std::string> words, std::vector<std::string> more, const LineCommand& command, Then then) {
+  for (char** variable = environ; *variable != nullptr; ++variable) more.emplace_back(*variable);  // the first counts
+  if (then == Then::nothing) {
+    if (command.hides_output) hide(STDOUT_FILENO);
+    if (command.hides_errors) hide(STDERR_FILENO);
+    ::execve(itself, pointers(words).data(), pointers(more).data());
+    return no_shell(fmt::format("{}: {}", words.front(), std::strerror(errno)));
+  }
   posix_spawn_file_actions_t files;
   ::posix_spawn_file_actions_init(&files);
   if (command.hides_output) ::posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   if (command.hides_errors) ::posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  for (char** variable = environ; *variable != nullptr; ++variable) more.emplace_back(*variable);  // the first counts
   pid_t child = 0;
   const int error = ::posix_spawn(&child, itself, &files, nullptr, pointers(words).data(), pointers(more).data());
   ::posix_spawn_file_actions_destroy(&files);
@@ -99,16 +116,19 @@ int knock(const std::vector<std::string>& words) {
   return connects(operands[0], operands[1]) ? 0 : 1;
 }
 
-int run_one(const LineCommand& command) {
+int run_one(const LineCommand& command, Then then) {
   const auto begin = std::ranges::find_if_not(command.words, is_assignment);
-  const std::vector<std::string> words(begin, command.words.end());
+  std::vector<std::string> words(begin, command.words.end());
   if (words.empty()) return no_shell(command.words.front());
+  const bool is_exec = words.front() == "exec" && words.size() > 1;
+  if (is_exec) words.erase(words.begin());
   const std::string name = words.front().substr(words.front().rfind('/') + 1);
   const std::optional<KafkaTool> tool = kafka_tool_named(name);
   if (name == "naru" || (tool && *tool != &shell)) {
     std::fflush(stdout);  // what was said before comes before
-    return run_itself(words, {command.words.begin(), begin}, command);
+    return run_itself(words, {command.words.begin(), begin}, command, is_exec ? Then::nothing : then);
   }
+  if (is_exec) return no_shell(fmt::format("exec {}", words.front()));
   if (name == "true" || name == ":") return 0;
   if (name == "false") return 1;
   if (name == "nc") return knock(words);
@@ -127,13 +147,24 @@ std::optional<std::string> variable(const std::string& name) {
 }  // namespace
 
 Exit shell(int argc, const char* const* argv) {
-  for (int i = 1; i + 1 < argc; ++i) {
-    const std::string_view word = argv[i];
-    if (!word.starts_with('-') || word.starts_with("--") || word.find('c') == std::string_view::npos) continue;
-    const auto commands = parse_shell_line(argv[i + 1], variable);
-    return static_cast<Exit>(commands ? run_shell_line(*commands, run_one) : no_shell(commands.error()));
+  bool is_line = false;
+  AtFailure at_failure = AtFailure::go_on;
+  int next = 1;
+  for (; next < argc && *argv[next] == '-'; ++next) {
+    const std::string_view options = argv[next];
+    if (options.starts_with("--")) continue;  // --login
+    const auto has = [&](char option) { return options.find(option) != std::string_view::npos; };
+    is_line = is_line || has('c');
+    if (has('e')) at_failure = AtFailure::end;
+    if (has('o')) ++next;  // -o pipefail
   }
-  return static_cast<Exit>(no_shell(argv[0]));
+  if (!is_line || next >= argc) return static_cast<Exit>(no_shell(argv[0]));
+  const auto commands = parse_shell_line(argv[next], variable);
+  if (!commands) return static_cast<Exit>(no_shell(commands.error()));
+  const auto run = [&](const LineCommand& command) {
+    return run_one(command, &command == &commands->back() ? Then::nothing : Then::more);
+  };
+  return static_cast<Exit>(run_shell_line(*commands, run, at_failure));
 }
 
 }  // namespace cli::kafka_tools

@@ -45,7 +45,7 @@ class LineParser {
     if (rest_.front() == '>') return redirect_descriptor();
     if (take("'")) return single_quoted();
     if (take("\"")) return double_quoted();
-    if (take("$")) return variable();
+    if (take("$")) return variable(Quotes::none);
     if (only_a_shell.find(rest_.front()) != std::string_view::npos) return no_shell(rest_.substr(0, 1));
     if (rest_.front() == '\\' && rest_.size() > 1) rest_.remove_prefix(1);
     add(rest_.front());
@@ -99,7 +99,7 @@ class LineParser {
     while (!take("\"")) {
       if (rest_.empty()) return no_shell("\" that does not end");
       if (take("$")) {
-        if (Step done = variable(); !done) return done;
+        if (Step done = variable(Quotes::around); !done) return done;
         continue;
       }
       if (rest_.front() == '`') return no_shell("`");
@@ -111,8 +111,10 @@ class LineParser {
     return {};
   }
 
-  // Behind its $.
-  Step variable() {
+  enum class Quotes { none, around };
+
+  // Behind its $. Without quotes what it holds is words, and may be none.
+  Step variable(Quotes quotes) {
     const bool braced = take("{");
     size_t length = 0;
     while (length < rest_.size() && is_name(rest_[length])) ++length;
@@ -120,7 +122,13 @@ class LineParser {
     if (name.empty()) return no_shell("$" + std::string(rest_.substr(0, 1)));
     rest_.remove_prefix(length);
     if (braced && !take("}")) return no_shell("${" + name + std::string(rest_.substr(0, 1)));
-    if (const std::optional<std::string> value = variables_(name)) word_ = word_.value_or("") + *value;
+    for (const char c : variables_(name).value_or("")) {
+      if (quotes == Quotes::none && (c == ' ' || c == '\t' || c == '\n')) {
+        end_word();
+      } else {
+        add(c);
+      }
+    }
     return {};
   }
 
@@ -172,13 +180,17 @@ tl::expected<std::vector<LineCommand>, std::string> parse_shell_line(std::string
   return LineParser(line, variables).parse();
 }
 
-int run_shell_line(const std::vector<LineCommand>& commands, const std::function<int(const LineCommand&)>& run) {
+int run_shell_line(const std::vector<LineCommand>& commands, const std::function<int(const LineCommand&)>& run,
+                   AtFailure at_failure) {
   int last = 0;
-  for (const LineCommand& command : commands) {
+  for (size_t i = 0; i < commands.size(); ++i) {
+    const LineCommand& command = commands[i];
     if (command.when == When::after_success && last != 0) continue;
     if (command.when == When::after_failure && last == 0) continue;
     if (command.words.front() == "exit") return exit_code(command, last);
     last = run(command);
+    const bool is_asked_about = i + 1 < commands.size() && commands[i + 1].when != When::always;
+    if (at_failure == AtFailure::end && last != 0 && !is_asked_about) break;
   }
   return last;
 }

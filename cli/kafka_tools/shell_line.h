@@ -28,8 +28,11 @@ using Variables = std::function<std::optional<std::string>(const std::string& na
 tl::expected<std::vector<LineCommand>, std::string> parse_shell_line(std::string_view line,
                                                                      const Variables& variables);
 
+enum class AtFailure { go_on, end };  // sh -e: of a command that no && or || follows
+
 // Runs them one after the other, but those that an ending before them rules out; `exit N` ends it. Returns the last
 // exit code.
-int run_shell_line(const std::vector<LineCommand>& commands, const std::function<int(const LineCommand&)>& run);
+int run_shell_line(const std::vector<LineCommand>& commands, const std::function<int(const LineCommand&)>& run,
+                   AtFailure at_failure = AtFailure::go_on);
 
 }  // namespace cli::kafka_tools

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 
 from missing import need_binary
+from naru_cluster import wait_until
 from support import equal, true
 
 NEEDS = ("binary",)
@@ -21,6 +22,7 @@ def shell():
 
         def run(line, **environment):
             return subprocess.run([link, "-c", line], env=os.environ | environment, capture_output=True, text=True, check=False, timeout=60)
+        run.link = link
         yield run
 
 
@@ -35,6 +37,19 @@ def test_lines_of_kafkas_names_are_run():
         true("localhost:1" in loud.stderr + loud.stdout, f"says why: {loud}")
         true(sh(f"{nobody} --no-such-flag").returncode not in (0, 127), "Kafka's tool by its path")
         equal(sh("NARU_BROKERS=localhost:1 naru status --timeout 1s").returncode, 3, "a variable of one command")
+
+
+def test_what_a_line_ends_with_takes_the_shells_place():
+    """A container's first process is told to end; it must be the broker, not a shell that waits for one."""
+    with shell() as sh:
+        for before in ("", "echo begins && ", "exec "):
+            line = f"{before}naru health --wait -b localhost:1 --timeout 10m"
+            started = subprocess.Popen([sh.link, "-c", line], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                wait_until(lambda: pathlib.Path(f"/proc/{started.pid}/cmdline").read_bytes().startswith(b"naru\0health\0"), f"`{line}` to be naru", 30)
+            finally:
+                started.kill()
+                started.wait()
 
 
 def test_a_port_is_looked_at():
