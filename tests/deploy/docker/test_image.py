@@ -58,6 +58,14 @@ def test_a_health_check_that_is_a_string():
         wait_until(lambda: inspect(broker)["State"]["Health"]["Status"] == "unhealthy", "a check that fails to be seen", 60)
 
 
+def test_a_broker_that_a_line_starts_ends_in_order():
+    """The container's first process is the broker, then, and no shell that keeps SIGTERM to itself."""
+    with container(image(), "sh", "-c", "echo begins && /etc/kafka/docker/run") as broker:
+        wait_container_healthy(broker)
+        run("docker", "stop", "-t", "30", broker)
+        assert inspect(broker)["State"]["ExitCode"] == 0, inspect(broker)["State"]
+
+
 def test_names_resolve_without_shared_libraries():
     """The static binary looks names up: in DNS (of the engine) and in /etc/hosts."""
     network = f"naru-names-{free_port()}"
