@@ -54,7 +54,7 @@ struct TopicCreateCommand {
   int partitions = -1;  // the cluster's default; so are the replicas
   int replicas = -1;
   std::vector<std::string> configs;  // name=value
-  std::string assignment;  // 1:2:3,2:3:1
+  std::string assignment;            // 1:2:3,2:3:1
   bool if_absent = false;
   bool dry_run = false;  // only say what would be done
 };

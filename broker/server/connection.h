@@ -191,7 +191,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   common::Event room_;           // the reader waits
   bool closed_ = false;
   std::optional<std::string> ends_with_;  // why a handler closes it, which it is once what is ready is written
-  bool has_ended_ = false;  // nothing more is read: closed once everything is answered
+  bool has_ended_ = false;                // nothing more is read: closed once everything is answered
   common::Instant last_activity_;
   std::optional<common::Instant> frame_began_;
   std::optional<common::Instant> write_began_;  // of the write under way, moved on by progress
