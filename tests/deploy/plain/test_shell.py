@@ -32,7 +32,7 @@ def test_lines_of_kafkas_names_are_run():
         equal((said.returncode, len(said.stdout.split("\n")[0]), said.stdout.split("\n")[1:]), (0, 22, ["an id, ", ""]), f"what is said: {said}")
         equal(sh("echo an id, $WHO; naru version >/dev/null", WHO="nobody").stdout, "an id, nobody\n", "by a variable")
         nobody = "/opt/kafka/bin/kafka-topics.sh --bootstrap-server localhost:1 --list"
-        loud, silent = sh(f"naru status -b localhost:1 --timeout 1s || exit 9"), sh("naru status -b localhost:1 --timeout 1s >/dev/null 2>&1 || exit 9")
+        loud, silent = sh("naru status -b localhost:1 --timeout 1s || exit 9"), sh("naru status -b localhost:1 --timeout 1s >/dev/null 2>&1 || exit 9")
         equal((loud.returncode, silent.returncode, silent.stderr), (9, 9, ""), "a health check that fails")
         true("localhost:1" in loud.stderr + loud.stdout, f"says why: {loud}")
         true(sh(f"{nobody} --no-such-flag").returncode not in (0, 127), "Kafka's tool by its path")
