@@ -280,11 +280,12 @@ TEST_CASE("log directories list the replicas of all shards") {
   REQUIRE(directory.topics[0].partitions[1].partition_size > 60);
   REQUIRE(directory.topics[0].partitions[1].offset_lag == 0);
 
-  DescribeLogDirsRequest some;
-  some.topics->push_back({"t", {2, 0}});
-  some.topics->push_back({"t", {0, 7}});
-  some.topics->push_back({"u", {1}});
-  const auto listed = f.ask<DescribeLogDirsResponse>(some, 4);
+  DescribeLogDirsRequest named_twice;
+  named_twice.topics.emplace();
+  named_twice.topics->push_back({"t", {2, 0}});
+  named_twice.topics->push_back({"t", {0, 7}});
+  named_twice.topics->push_back({"u", {1}});
+  const auto listed = f.ask<DescribeLogDirsResponse>(named_twice, 4);
   REQUIRE(listed.results.at(0).topics.size() == 1);
   REQUIRE(listed.results[0].topics[0].partitions.size() == 2);
   REQUIRE(listed.results[0].topics[0].partitions[1].partition_index == 2);
