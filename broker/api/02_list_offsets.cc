@@ -8,7 +8,6 @@
 // Version 0 answers with one offset at most, whatever number is asked for. Left out: the timeout, for nothing here
 // waits for remote storage.
 #include <map>
-#include <set>
 #include <string_view>
 
 #include "broker/api/handler.h"
@@ -134,20 +133,32 @@ void send_away_from_the_end(const RequestContext& ctx, Parts& parts) {
   }
 }
 
+// How often each partition is named; a topic may be named again, too.
+using Mentions = std::map<std::string_view, std::map<int32_t, size_t>>;
+
+Mentions mentions_in(const ListOffsetsRequest& request) {
+  Mentions mentions;
+  for (const ListOffsetsRequest::ListOffsetsTopic& topic : request.topics) {
+    std::map<int32_t, size_t>& of_topic = mentions[topic.name];
+    for (const Asked& asked : topic.partitions) ++of_topic[asked.partition_index];
+  }
+  return mentions;
+}
+
 Awaitable<ListOffsetsResponse> handle(RequestContext& ctx, ListOffsetsRequest request) {
   const auto parts = std::make_shared<Parts>();
   parts->request = std::move(request);
   parts->version = ctx.version();
   std::vector<TopicIdPartition> ids;
-  std::map<std::string_view, std::set<int32_t>> named;  // a topic may be named again
+  const Mentions mentions = mentions_in(parts->request);
   for (const ListOffsetsRequest::ListOffsetsTopic& topic : parts->request.topics) {
-    std::set<int32_t>& seen = named[topic.name];
+    const std::map<int32_t, size_t>& of_topic = mentions.at(topic.name);
     for (const Asked& asked : topic.partitions) {
       Part part;
       part.asked = &asked;
       part.answer.partition_index = asked.partition_index;
       const Target target = find_target(ctx.image(), topic.name, asked.partition_index);
-      if (!seen.insert(asked.partition_index).second) {
+      if (of_topic.at(asked.partition_index) > 1) {
         part.answer.error_code = ErrorCode::invalid_request;
       } else if (since(asked.timestamp) > ctx.version() || asked.timestamp < earliest_pending_upload) {
         part.answer.error_code = ErrorCode::unsupported_version;

@@ -15,7 +15,8 @@ using cli::kafka_tools::run_shell_line;
 using Words = std::vector<std::string>;
 
 std::optional<std::string> variable(const std::string& name) {
-  const std::map<std::string, std::string> set = {{"HOSTNAME", "kafka-1"}, {"PORT", "9092"}, {"TWO", "a b"}, {"EMPTY", ""}};
+  const std::map<std::string, std::string> set = {
+      {"HOSTNAME", "kafka-1"}, {"PORT", "9092"}, {"TWO", "a b"}, {"EMPTY", ""}};
   const auto found = set.find(name);
   return found == set.end() ? std::nullopt : std::optional(found->second);
 }
