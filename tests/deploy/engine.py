@@ -3,7 +3,7 @@
 dockerd and its tools are Debian's, unpacked below build/engine; base images are made from Debian's archive, not fetched from a
 registry. The process that tests moves into a network of its own, where the engine has its bridges, addresses and rules for
 packets (slirp4netns passes on what leaves it), and dockerd has processes and mounts of its own: when the tests end, however they
-end, the kernel takes all of that with them.
+end, the kernel takes all of that with them. What stays are empty control groups and folders below /run, which dockerd makes.
 """
 import contextlib
 import ctypes
