@@ -357,12 +357,12 @@ Exit run_moves(client::Cluster& cluster, const ClusterFacts& facts, std::vector<
     return Exit::done;
   }
   if (!json) print_out(plan_table(plan));
+  if (how.throttle) {
+    if (const Outcome<void> free = check_rates_are_free(cluster, facts); !free) return report(free.error());
+  }
   if (how.dry_run) {
     if (json) print_out(plan_json(plan, false).dump(2) + "\n");
     return Exit::done;
-  }
-  if (how.throttle) {
-    if (const Outcome<void> free = check_rates_are_free(cluster, facts); !free) return report(free.error());
   }
   if (!confirmed(how.yes, "moves", fmt::format("move {} partitions?", plan.moves.size()))) return Exit::usage;
   std::vector<std::pair<Place, std::optional<std::vector<int32_t>>>> wanted;

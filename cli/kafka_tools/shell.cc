@@ -83,15 +83,18 @@ int run_itself(std::vector<std::string> words, std::vector<std::string> more, co
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-bool connects(const std::string& host, const std::string& port) {
+// `seconds`: how long an address may be silent; 0: as long as the kernel tries.
+bool connects(const std::string& host, const std::string& port, int seconds) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   if (::getaddrinfo(host.c_str(), port.c_str(), &hints, &found) != 0) return false;
+  const timeval patience{.tv_sec = seconds, .tv_usec = 0};
   bool connected = false;
   for (const addrinfo* one = found; one != nullptr && !connected; one = one->ai_next) {
     const int socket = ::socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (socket < 0) continue;
+    ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     connected = ::connect(socket, one->ai_addr, one->ai_addrlen) == 0;
     ::close(socket);
   }
@@ -99,21 +102,24 @@ bool connects(const std::string& host, const std::string& port) {
   return connected;
 }
 
-// nc -z HOST PORT: whether somebody listens there. Whoever asks ends it, if the host says nothing.
+// nc -z [-w SECONDS] HOST PORT: whether somebody listens there.
 int knock(const std::vector<std::string>& words) {
   std::vector<std::string> operands;
   bool only_looks = false;
+  int seconds = 0;
   for (size_t i = 1; i < words.size(); ++i) {
-    if (words[i] == "-w") {
-      ++i;
-    } else if (words[i].starts_with('-')) {
-      only_looks = only_looks || words[i].find('z') != std::string::npos;
-    } else {
+    if (!words[i].starts_with('-')) {
       operands.push_back(words[i]);
+      continue;
     }
+    only_looks = only_looks || words[i].find('z') != std::string::npos;
+    const size_t wait = words[i].find('w');  // -w 5, -zw5
+    if (wait == std::string::npos) continue;
+    const std::string joined = words[i].substr(wait + 1);
+    seconds = std::atoi(!joined.empty() || i + 1 == words.size() ? joined.c_str() : words[++i].c_str());
   }
   if (!only_looks || operands.size() != 2) return no_shell("nc other than nc -z HOST PORT");
-  return connects(operands[0], operands[1]) ? 0 : 1;
+  return connects(operands[0], operands[1], seconds) ? 0 : 1;
 }
 
 int run_one(const LineCommand& command, Then then) {

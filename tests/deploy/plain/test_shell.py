@@ -58,6 +58,13 @@ def test_a_port_is_looked_at():
         equal(sh(f"nc -z 127.0.0.1 {port} || exit -1").returncode, 0, "somebody listens")
         listens.close()
         equal(sh(f"nc -zv -w 5 127.0.0.1 {port} || exit -1").returncode, 255, "nobody listens")
+        equal(sh(f"nc -zvw5 127.0.0.1 {port} || nc -zw 5 127.0.0.1 {port}").returncode, 1, "nobody listens")
+
+
+def test_who_says_nothing_is_waited_for_as_long_as_was_asked():
+    with shell() as sh, socket.create_server(("127.0.0.1", 0), backlog=0) as silent, socket.create_connection(silent.getsockname()):
+        # Its queue is full: the kernel lets who comes now try for two minutes.
+        equal(sh(f"nc -z -w 1 127.0.0.1 {silent.getsockname()[1]}").returncode, 1, "nobody answers")
 
 
 def test_what_it_cannot_do_is_said():
