@@ -91,8 +91,8 @@ Awaitable<Result<ReadResult>> Partition::read(ReadOptions options) {
   co_return out;
 }
 
-// The client may take its time, and the bytes be gone from memory when their turn comes: then the same batches are read
-// as they would have been now, and checked.
+// The client may take its time, and the bytes be gone from memory when their turn comes: then the same batches are read as
+// they would have been now, and checked.
 BufferChain Partition::for_a_socket(Offset from, common::log::ReadResult lent) {
   common::net::FilePart part;
   part.piece = std::move(lent.lent);

@@ -28,7 +28,7 @@ using model::BytesView;
 enum class IoFault {
   not_found,
   already_exists,
-  would_block,  // File::try_read only: the bytes are not in memory; FilePiece::send
+  would_block,  // File::try_read only: the bytes are not in memory
   locked,       // Disk::lock only: another process holds it
   no_space,     // the disk or a quota is full: may work again later (R81)
   exhausted,    // this process has no descriptor or memory left: says nothing about the disk, may work again later
@@ -59,8 +59,8 @@ using Done = std::function<void(IoResult<T>)>;
 // Runs a function on the owner's thread, soon, never inside the call. Must be callable from any thread.
 using Poster = std::function<void(std::function<void()>)>;
 
-// Bytes of a file that a socket can take out of memory without their passing through this process (File::lend). They
-// stay the same bytes when the file loses its name. Any thread.
+// Bytes of a file that a socket can take out of memory without their passing through this process (File::lend). They stay
+// the same bytes when the file loses its name. Any thread.
 class FilePiece {
  public:
   FilePiece() = default;
@@ -71,8 +71,7 @@ class FilePiece {
   [[nodiscard]] virtual BytesView view() const = 0;
   // Whether these lie in memory now and are what they were when they were lent, as far as can be known.
   [[nodiscard]] virtual bool is_as_lent(size_t from, size_t length) const = 0;
-  // How many of them the socket, which does not wait, took; 0: none now. would_block: there is no sending from files
-  // here, they have to be read. SIGPIPE must be ignored.
+  // How many of them the socket, which does not wait, took; 0: none now. SIGPIPE must be ignored.
   [[nodiscard]] virtual IoResult<size_t> send(int socket, size_t from, size_t length) const = 0;
 };
 

@@ -11,6 +11,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -211,16 +212,10 @@ bool lies_in_memory(int fd, uint64_t position, uint64_t length) {
     uint64_t recently_evicted;
   };
   if (length == 0) return true;
-  const uint64_t last = (position + length - 1) / page_size() - position / page_size();
-  // A kernel that gives the processor to somebody else within its count may leave pages out (seen with 6.18, once in
-  // 24,000 calls): no is asked for twice more.
-  for (int attempt = 0; attempt < 3; ++attempt) {
-    const Range range{position, length};
-    Pages pages{};
-    if (::syscall(number, fd, &range, &pages, 0U) != 0) return false;
-    if (pages.cached > last) return true;
-  }
-  return false;
+  const Range range{position, length};
+  Pages pages{};
+  if (::syscall(number, fd, &range, &pages, 0U) != 0) return false;
+  return pages.cached > (position + length - 1) / page_size() - position / page_size();
 }
 
 // A part of a file in the address space; no memory of its own before it is touched.
@@ -277,7 +272,6 @@ struct DescriptorTable {
   std::list<KernelFile*> recently_used;  // most recent first
   const size_t max_open;
   std::atomic<bool> nowait_refused = false;
-  std::atomic<bool> sending_refused = false;
   RunningJobs jobs;
 };
 
@@ -389,7 +383,6 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
   std::shared_ptr<const FilePiece> lend(uint64_t position, size_t length) override {
     forget_if_in_doubt();
     if (length == 0 || position < ours_begin_ || position + length > ours_end_) return nullptr;
-    if (table_->sending_refused) return nullptr;
     auto fd = descriptor();
     if (!fd) return nullptr;
     if (!lies_in_memory((*fd)->get(), position, length)) {
@@ -454,10 +447,6 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
       const ssize_t n = retry_interrupted([&] { return ::sendfile(socket, descriptor_->get(), &at, length); });
       if (n > 0) return static_cast<size_t>(n);
       if (n < 0 && errno == EAGAIN) return size_t{0};
-      if (n < 0 && (errno == EINVAL || errno == ENOSYS || errno == EPERM || errno == EOPNOTSUPP)) {
-        file_->table_->sending_refused = true;  // by the file system, or a sandbox
-        return io_failure(IoFault::would_block, file_->path_);
-      }
       if (n < 0) return errno_failure("send", file_->path_);
       return io_failure(IoFault::failed, fmt::format("send {}: shorter than it was", file_->path_));
     }

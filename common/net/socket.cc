@@ -138,8 +138,8 @@ Awaitable<Result<void>> Socket::write(const BufferChain& data) {
 
 namespace {
 
-// What is written meanwhile leaves in full segments, the rest at the end: the few bytes before and after each piece of
-// a file are not worth a packet, which would wake the reader. A socket that is no TCP's, or closed, goes without.
+// What is written meanwhile leaves in full segments, the rest at the end: the few bytes before and after each piece of a
+// file are not worth a packet, which would wake the reader. A socket that is no TCP's, or closed, goes without.
 class Corked {
  public:
   explicit Corked(tcp::socket& socket) : socket_(socket) { set(1); }
@@ -170,8 +170,7 @@ Awaitable<Result<void>> Socket::write_with_files(const BufferChain& data) {
   co_return co_await write(run);
 }
 
-// In pieces between which the loop turns, as above. A file that was cut ends the connection: what was sent tells a
-// length.
+// In pieces between which the loop turns, as above. A file that was cut ends the connection: what was sent tells a length.
 Awaitable<Result<void>> Socket::write_from_file(const model::Buffer& buffer, const FilePart& part) {
   const auto begin = static_cast<size_t>(buffer.data() - part.piece->view().data());
   for (size_t sent = 0; sent < buffer.size();) {
@@ -180,8 +179,6 @@ Awaitable<Result<void>> Socket::write_from_file(const model::Buffer& buffer, con
     if (!part.piece->is_as_lent(begin + sent, length))
       co_return co_await write_read_again(part, begin + sent, buffer.size() - sent);
     const auto n = part.piece->send(impl_->socket.native_handle(), begin + sent, length);
-    if (!n && n.error().fault == disk::IoFault::would_block)
-      co_return co_await write_read_again(part, begin + sent, buffer.size() - sent);
     if (!n) co_return model::fail(ErrorCode::network_exception, n.error().message);
     impl_->written += *n;
     sent += *n;

@@ -35,8 +35,8 @@ class Socket {
   Awaitable<model::Result<size_t>> read_some(std::span<std::byte> into);
   // The same without waiting; 0: nothing is there now. What is there beyond `into` goes to `beyond`, and counts.
   model::Result<size_t> try_read(std::span<std::byte> into, std::span<std::byte> beyond = {});
-  // Everything, or an error. The chain must stay alive until then (the caller's frame holds it). Parts that lie in
-  // files (file_part.h) go out of the page cache.
+  // Everything, or an error. The chain must stay alive until then (the caller's frame holds it). Parts that lie in files
+  // (file_part.h) go out of the page cache.
   Awaitable<model::Result<void>> write(const model::BufferChain& data);
 
   // The same in two steps, for who wants to go on meanwhile: what the kernel takes of the slices at once (0: nothing
