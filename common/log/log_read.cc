@@ -1,4 +1,4 @@
-// Reading: from the tail cache, from the page cache (copied, or lent to a socket), from the medium.
+// Reading: from the tail cache, from the page cache, from the medium.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -20,11 +20,6 @@ namespace {
 // Of a segment: a reader of the medium that has come so near to its end is looked for in memory again. Where the tail
 // cache holds nothing it would else stay with the pool for ever.
 constexpr uint64_t little_left = 256 << 10;
-
-// To look at the header of a batch that is smaller, or to have less than so much sent by itself, takes longer than to copy
-// the bytes.
-constexpr size_t least_lent_batch = 8 << 10;
-constexpr size_t least_lent = 64 << 10;
 
 model::Unexpected corrupt(const disk::File& file, uint64_t position, std::string_view what) {
   return fail(ErrorCode::corrupt_message, fmt::format("{} at byte {}: {}", file.path(), position, what));
@@ -99,44 +94,6 @@ Result<ReadOutcome> take_batches(const ReadPlan& plan, const Buffer& bytes, uint
   if (taken > 0) outcome.result.records = bytes.slice(0, taken);
   outcome.end_position = position + taken;
   return outcome;
-}
-
-// Whether a batch may come here, by its header.
-bool may_follow(const ReadPlan& plan, const BatchView& batch, Offset expected, bool is_first) {
-  const bool is_next = batch.base_offset() == expected || (is_first && batch.base_offset() < expected) ||
-                       (plan.may_have_gaps && batch.base_offset() > expected);
-  return is_next && batch.last_offset() < plan.end &&
-         !plan.epochs.contradiction(batch.last_offset(), batch.leader_epoch());
-}
-
-// What take_batches() would take, lent by the file instead of read: of each batch its header alone is looked at. None:
-// it is not to be had, not worth it, or something is odd, which a reading of all of it then names.
-std::optional<ReadOutcome> lend_batches(const ReadPlan& plan) {
-  const ReadRequest& request = plan.request;
-  if (!plan.exact_position || *plan.exact_position >= plan.size_bytes) return std::nullopt;
-  const uint64_t position = *plan.exact_position;
-  const auto length = static_cast<size_t>(std::min<uint64_t>(plan.size_bytes - position, request.max_bytes));
-  if (length < least_lent) return std::nullopt;
-  std::shared_ptr<const disk::FilePiece> piece = plan.file->lend(position, length);
-  if (!piece) return std::nullopt;
-  FileWindow headers(*plan.file, position + length, records::batch_header_size, Waiting::never);
-  size_t taken = 0;
-  Offset next = request.from;
-  for (size_t count = 1; taken < length; ++count) {
-    const auto head = headers.at(position + taken, records::batch_header_size);
-    if (!head) return std::nullopt;
-    if (head->size() < records::batch_header_size) break;
-    const auto batch = BatchView::parse_header(*head);
-    if (!batch) return std::nullopt;
-    if (batch->size_bytes() > length - taken || batch->last_offset() >= request.limit) break;
-    if (!may_follow(plan, *batch, next, taken == 0)) return std::nullopt;
-    taken += batch->size_bytes();
-    next = batch->next_offset();
-    if (count % 8 == 0 && taken / count < least_lent_batch) return std::nullopt;
-  }
-  if (taken < least_lent) return std::nullopt;
-  Buffer records(piece, piece->view().first(taken));
-  return ReadOutcome{{std::move(records), next, false, std::move(piece)}, position + taken};
 }
 
 IoResult<Buffer> read_bytes(disk::File& file, uint64_t position, size_t length, Waiting waiting) {
@@ -304,10 +261,6 @@ Result<ReadResult> Log::Impl::look(const ReadRequest& request, Waiting waiting) 
     // found in memory: to copy and to check it here takes milliseconds, in which producers wait. Such a reader stays
     // with the pool until it has nearly caught up.
     if (waiting == Waiting::never && planned->goes_on_from_medium) return ReadResult{{}, request.from, true};
-    if (auto lent = waiting == Waiting::never && request.may_be_lent ? lend_batches(*planned) : std::nullopt) {
-      remember_position(lent->result.next_offset, *segment, *lent->end_position, false);
-      return std::move(lent->result);
-    }
     auto outcome = carry_out(*planned, waiting);
     if (!outcome) return tl::unexpected(outcome.error());
     if (!*outcome) return ReadResult{{}, request.from, true};
