@@ -148,7 +148,6 @@ ReadOptions options_for(const Fetch& fetch, const FetchTarget& target, const Fet
   options.leader_only = !fetch.is_debugging;
   options.current_leader_epoch = target.current_leader_epoch;
   options.last_fetched_epoch = target.last_fetched_epoch;
-  options.to_a_socket = true;
   return options;
 }
 

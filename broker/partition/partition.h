@@ -91,7 +91,6 @@ struct ReadOptions {
   bool to_log_end = false;  // coordinators loading, and debugging consumers (replica id -2): up to the LEO
   std::optional<LeaderEpoch> current_leader_epoch;  // fenced if it is not ours (KIP-320)
   std::optional<LeaderEpoch> last_fetched_epoch;    // divergence is looked for if set (KIP-595)
-  bool to_a_socket = false;  // who reads passes the records on unseen: they may be parts of files (net/file_part.h)
 };
 
 struct AbortedTransaction {
@@ -387,9 +386,6 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   [[nodiscard]] Result<void> check_reader(std::optional<LeaderEpoch> current, bool leader_only) const;
   [[nodiscard]] std::optional<EpochEnd> divergence(LeaderEpoch last_epoch, Offset fetch_offset) const;
   [[nodiscard]] Offset readable_end(Isolation isolation) const;
-  BufferChain for_a_socket(Offset from, common::log::ReadResult lent);
-  static Awaitable<Result<BufferChain>> read_again(std::shared_ptr<Partition> self, Offset from, Offset limit,
-                                                   size_t max_bytes);
   Awaitable<Result<BufferChain>> read_from_disk(Offset from, Offset limit, size_t max_bytes, bool at_least_one);
   Awaitable<Result<OffsetAndTimestamp>> locate_in_log(LocateOptions options);
   void wake_watches(bool all);

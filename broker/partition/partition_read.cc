@@ -5,7 +5,6 @@
 #include "broker/partition/partition.h"
 #include "broker/partition/partition_detail.h"
 #include "common/model/mutant.h"
-#include "common/net/file_part.h"
 
 namespace broker::partition {
 
@@ -71,14 +70,10 @@ Awaitable<Result<ReadResult>> Partition::read(ReadOptions options) {
   const auto at_least_one =
       options.at_least_one_batch ? common::log::AtLeastOneBatch::yes : common::log::AtLeastOneBatch::no;
   Result<common::log::ReadResult> read =
-      log_->read({.from = options.from,
-                  .limit = limit,
-                  .max_bytes = options.max_bytes,
-                  .at_least_one = at_least_one,
-                  .may_be_lent = options.to_a_socket});
+      log_->read({.from = options.from, .limit = limit, .max_bytes = options.max_bytes, .at_least_one = at_least_one});
   if (!read) co_return tl::unexpected(std::move(read.error()));
   if (!read->is_cold) {
-    out.records = read->lent ? for_a_socket(options.from, std::move(*read)) : std::move(read->records);
+    out.records = std::move(read->records);
     co_return out;
   }
   Result<BufferChain> cold =
@@ -89,25 +84,6 @@ Awaitable<Result<ReadResult>> Partition::read(ReadOptions options) {
   if (options.to_log_end && role_ != Role::leader) co_return fail(ErrorCode::not_leader_or_follower);
   out.records = std::move(*cold);
   co_return out;
-}
-
-// The client may take its time, and the bytes be gone from memory when their turn comes: then the same batches are read
-// as they would have been now, and checked.
-BufferChain Partition::for_a_socket(Offset from, common::log::ReadResult lent) {
-  common::net::FilePart part;
-  part.piece = std::move(lent.lent);
-  part.size = lent.records.size();
-  part.read_again = [weak = weak_from_this(), &home = shard_, from, limit = lent.next_offset,
-                     size = part.size](common::Shard& here) {
-    return common::on(here, home, [weak, from, limit, size] { return read_again(weak.lock(), from, limit, size); });
-  };
-  return common::net::buffer_of(std::move(part));
-}
-
-Awaitable<Result<BufferChain>> Partition::read_again(std::shared_ptr<Partition> self, Offset from, Offset limit,
-                                                     size_t max_bytes) {
-  if (!self || !self->log_) co_return fail(ErrorCode::not_leader_or_follower, "the replica is gone");
-  co_return co_await self->read_from_disk(from, limit, max_bytes, false);
 }
 
 Awaitable<Result<BufferChain>> Partition::read_from_disk(Offset from, Offset limit, size_t max_bytes,

@@ -28,7 +28,7 @@ using model::BytesView;
 enum class IoFault {
   not_found,
   already_exists,
-  would_block,  // File::try_read only: the bytes are not in memory; FilePiece::send
+  would_block,  // File::try_read only: the bytes are not in memory
   locked,       // Disk::lock only: another process holds it
   no_space,     // the disk or a quota is full: may work again later (R81)
   exhausted,    // this process has no descriptor or memory left: says nothing about the disk, may work again later
@@ -58,23 +58,6 @@ using Done = std::function<void(IoResult<T>)>;
 
 // Runs a function on the owner's thread, soon, never inside the call. Must be callable from any thread.
 using Poster = std::function<void(std::function<void()>)>;
-
-// Bytes of a file that a socket can take out of memory without their passing through this process (File::lend). They
-// stay the same bytes when the file loses its name. Any thread.
-class FilePiece {
- public:
-  FilePiece() = default;
-  virtual ~FilePiece() = default;
-  FilePiece(const FilePiece&) = delete;
-  FilePiece& operator=(const FilePiece&) = delete;
-  // To touch them may wait for the medium, and end the process if the file was cut: for who has no socket.
-  [[nodiscard]] virtual BytesView view() const = 0;
-  // Whether these lie in memory now and are what they were when they were lent, as far as can be known.
-  [[nodiscard]] virtual bool is_as_lent(size_t from, size_t length) const = 0;
-  // How many of them the socket, which does not wait, took; 0: none now. would_block: there is no sending from files
-  // here, they have to be read. SIGPIPE must be ignored.
-  [[nodiscard]] virtual IoResult<size_t> send(int socket, size_t from, size_t length) const = 0;
-};
 
 class File {
  public:
@@ -106,12 +89,6 @@ class File {
   [[nodiscard]] virtual IoResult<size_t> try_read(uint64_t position, std::span<std::byte> out) = 0;
   // The same on the pool.
   virtual void read_cold(uint64_t position, size_t length, Done<Buffer> done) = 0;
-  // Instead of reading: only what was appended through this File and has not been missing from memory since, as far as
-  // that was noticed. What was checked before it was written need not be checked again then; what has come back from
-  // the medium must be (fault 31). Null: it is not so, or there is no such thing here.
-  [[nodiscard]] virtual std::shared_ptr<const FilePiece> lend(uint64_t /*position*/, size_t /*length*/) {
-    return nullptr;
-  }
 
   // Makes everything written and truncated before this call durable, though not the file's name. One sync serves all
   // calls that came while the previous one ran (group commit). A failure is final (R76): every later sync of this file

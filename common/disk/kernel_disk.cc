@@ -6,9 +6,7 @@
 #include <linux/magic.h>
 #include <pthread.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
@@ -191,59 +189,6 @@ IoResult<size_t> read_all(int fd, const std::string& path, uint64_t position, st
   return done;
 }
 
-uint64_t page_size() {
-  static const auto size = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
-  return size;
-}
-
-// cachestat(2), Linux 6.5, which the C library's headers need not know. A kernel or a sandbox without it says no.
-bool lies_in_memory(int fd, uint64_t position, uint64_t length) {
-  constexpr long number = 451;  // on every architecture that we build for
-  struct Range {
-    uint64_t position;
-    uint64_t length;
-  };
-  struct Pages {
-    uint64_t cached;
-    uint64_t dirty;
-    uint64_t in_writeback;
-    uint64_t evicted;
-    uint64_t recently_evicted;
-  };
-  if (length == 0) return true;
-  const uint64_t last = (position + length - 1) / page_size() - position / page_size();
-  // A kernel that gives the processor to somebody else within its count may leave pages out (seen with 6.18, once in
-  // 24,000 calls): no is asked for twice more.
-  for (int attempt = 0; attempt < 3; ++attempt) {
-    const Range range{position, length};
-    Pages pages{};
-    if (::syscall(number, fd, &range, &pages, 0U) != 0) return false;
-    if (pages.cached > last) return true;
-  }
-  return false;
-}
-
-// A part of a file in the address space; no memory of its own before it is touched.
-class Mapping {
- public:
-  Mapping(int fd, uint64_t position, size_t length)
-      : before_(static_cast<size_t>(position % page_size())),
-        length_(length),
-        at_(::mmap(nullptr, before_ + length, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(position - before_))) {}
-  ~Mapping() {
-    if (is_there()) ::munmap(at_, before_ + length_);
-  }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-  [[nodiscard]] bool is_there() const { return at_ != MAP_FAILED; }
-  [[nodiscard]] BytesView view() const { return {static_cast<const std::byte*>(at_) + before_, length_}; }
-
- private:
-  const size_t before_;
-  const size_t length_;
-  void* const at_;
-};
-
 class KernelFile;
 
 // What of a disk runs on the pool, its files' business too: it is waited for before the owner's thread goes away, as
@@ -277,7 +222,6 @@ struct DescriptorTable {
   std::list<KernelFile*> recently_used;  // most recent first
   const size_t max_open;
   std::atomic<bool> nowait_refused = false;
-  std::atomic<bool> sending_refused = false;
   RunningJobs jobs;
 };
 
@@ -286,7 +230,7 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
   KernelFile(std::shared_ptr<DescriptorTable> table, DiskPool& pool, std::shared_ptr<const Poster> poster,
              std::string path)
       : table_(std::move(table)), pool_(pool), poster_(std::move(poster)), path_(std::move(path)) {}
-  ~KernelFile() override {  // of one that was lent, on any thread
+  ~KernelFile() override {
     std::lock_guard lock(table_->mutex);
     if (descriptor_) table_->recently_used.erase(place_);
   }
@@ -312,15 +256,12 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
   IoResult<void> write_at(uint64_t position, std::span<const BytesView> parts) override {
     auto fd = descriptor();
     if (!fd) return tl::unexpected(fd.error());
-    auto written = write_all((*fd)->get(), path_, position, parts);
-    if (written) note_written(position, parts);
-    return written;
+    return write_all((*fd)->get(), path_, position, parts);
   }
 
   IoResult<void> truncate(uint64_t length) override {
     auto fd = descriptor();
     if (!fd) return tl::unexpected(fd.error());
-    ++doubts_;
     if (retry_interrupted([&] { return ::ftruncate((*fd)->get(), static_cast<off_t>(length)); }) < 0) {
       return errno_failure("truncate", path_);
     }
@@ -341,7 +282,6 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
   IoResult<size_t> read_at(uint64_t position, std::span<std::byte> out) override {
     auto fd = descriptor();
     if (!fd) return tl::unexpected(fd.error());
-    ++doubts_;  // it, and what the kernel reads ahead of it, may come from the medium
     return read_all((*fd)->get(), path_, position, out);
   }
 
@@ -358,7 +298,6 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
       if (n > 0) {
         done += static_cast<size_t>(n);
       } else if (errno == EAGAIN) {
-        ++doubts_;
         return io_failure(IoFault::would_block, path_);
       } else if (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL) {
         table_->nowait_refused = true;
@@ -384,20 +323,6 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
       });
       table->jobs.end();
     });
-  }
-
-  std::shared_ptr<const FilePiece> lend(uint64_t position, size_t length) override {
-    forget_if_in_doubt();
-    if (length == 0 || position < ours_begin_ || position + length > ours_end_) return nullptr;
-    if (table_->sending_refused) return nullptr;
-    auto fd = descriptor();
-    if (!fd) return nullptr;
-    if (!lies_in_memory((*fd)->get(), position, length)) {
-      ++doubts_;
-      return nullptr;
-    }
-    auto piece = std::make_shared<Piece>(shared_from_this(), *fd, position, length, ours_doubts_);
-    return piece->is_there() ? piece : nullptr;
   }
 
   void sync(Done<void> done) override {
@@ -429,62 +354,6 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
   }
 
  private:
-  // The descriptor is kept with it: the file's own may be closed, and its name may be another's by then.
-  class Piece final : public FilePiece {
-   public:
-    Piece(std::shared_ptr<KernelFile> file, std::shared_ptr<Descriptor> descriptor, uint64_t position, size_t length,
-          uint32_t doubts)
-        : file_(std::move(file)),
-          descriptor_(std::move(descriptor)),
-          position_(position),
-          doubts_(doubts),
-          mapping_(descriptor_->get(), position, length) {}
-    [[nodiscard]] bool is_there() const { return mapping_.is_there(); }
-    BytesView view() const override { return mapping_.view(); }
-
-    bool is_as_lent(size_t from, size_t length) const override {
-      if (file_->doubts_ != doubts_) return false;
-      if (lies_in_memory(descriptor_->get(), position_ + from, length)) return true;
-      ++file_->doubts_;
-      return false;
-    }
-
-    IoResult<size_t> send(int socket, size_t from, size_t length) const override {
-      auto at = static_cast<off_t>(position_ + from);
-      const ssize_t n = retry_interrupted([&] { return ::sendfile(socket, descriptor_->get(), &at, length); });
-      if (n > 0) return static_cast<size_t>(n);
-      if (n < 0 && errno == EAGAIN) return size_t{0};
-      if (n < 0 && (errno == EINVAL || errno == ENOSYS || errno == EPERM || errno == EOPNOTSUPP)) {
-        file_->table_->sending_refused = true;  // by the file system, or a sandbox
-        return io_failure(IoFault::would_block, file_->path_);
-      }
-      if (n < 0) return errno_failure("send", file_->path_);
-      return io_failure(IoFault::failed, fmt::format("send {}: shorter than it was", file_->path_));
-    }
-
-   private:
-    const std::shared_ptr<KernelFile> file_;
-    const std::shared_ptr<Descriptor> descriptor_;
-    const uint64_t position_;
-    const uint32_t doubts_;
-    const Mapping mapping_;
-  };
-
-  void forget_if_in_doubt() {
-    const uint32_t doubts = doubts_;
-    if (doubts != ours_doubts_) ours_begin_ = ours_end_ = 0;
-    ours_doubts_ = doubts;
-  }
-
-  void note_written(uint64_t position, std::span<const BytesView> parts) {
-    forget_if_in_doubt();
-    if (position != ours_end_) {
-      if (position < ours_end_) ++doubts_;  // what was lent of it is another thing now
-      ours_begin_ = ours_end_ = position;
-    }
-    for (const BytesView part : parts) ours_end_ += part.size();
-  }
-
   static IoResult<void> data_sync(int fd, const std::string& path) {
     if (retry_interrupted([&] { return ::fdatasync(fd); }) < 0) return sync_failure("sync", path);
     return {};
@@ -554,12 +423,6 @@ class KernelFile final : public File, public std::enable_shared_from_this<Kernel
   const std::shared_ptr<const Poster> poster_;
   const std::string path_;
   GroupCommit group_;
-  // What was appended since the file was last in doubt; and how often it was: what lies in it may not be what was
-  // written, as it was cut or may have come back from the medium. Any thread may doubt.
-  uint64_t ours_begin_ = 0;
-  uint64_t ours_end_ = 0;
-  uint32_t ours_doubts_ = 0;
-  std::atomic<uint32_t> doubts_ = 0;
   // Guarded by table_->mutex.
   std::shared_ptr<Descriptor> descriptor_;
   std::shared_ptr<Descriptor> held_;  // beyond the table's limit

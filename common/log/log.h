@@ -71,16 +71,12 @@ struct ReadRequest {
   Offset limit;  // exclusive: the log end, high watermark or last stable offset
   size_t max_bytes = 1u << 20;
   AtLeastOneBatch at_least_one = AtLeastOneBatch::yes;  // even if it is larger than max_bytes
-  bool may_be_lent = false;  // read() only: the reader passes the bytes on to a socket and does not look at them
 };
 
 struct ReadResult {
   BufferChain records;   // whole batches; the first may begin before `from`
   Offset next_offset;    // of the first batch not read; `from` if there is nothing
   bool is_cold = false;  // the bytes are not in memory: ask read_cold(). `records` is empty
-  // Set: `records` is one buffer, the beginning of this. Its batches were checked when they were appended, and have not
-  // left memory since.
-  std::shared_ptr<const disk::FilePiece> lent = {};
 };
 using ReadDone = std::function<void(Result<ReadResult>)>;
 

@@ -97,9 +97,6 @@ class Log::Impl {
   [[nodiscard]] Result<ReadPlan> plan(const ReadRequest& request, Segment& segment, Waiting waiting);
   void remember_position(Offset next_offset, const Segment& segment, uint64_t position, bool is_from_medium);
 
-  // -- log_lend.cc --
-  [[nodiscard]] std::optional<ReadOutcome> lend(const ReadPlan& plan, Segment& segment);
-
   // -- log_find.cc --
   void find_timestamp(TimestampMs at, Offset limit, FindDone done);
   void find_largest_timestamp(Offset limit, FindDone done);

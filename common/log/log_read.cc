@@ -130,15 +130,6 @@ IoResult<std::optional<FoundBatch>> find_batch(const ReadPlan& plan, uint64_t st
   return found;
 }
 
-// Where the batch with `from` begins, if memory tells and nothing is to be said of it.
-std::optional<uint64_t> place_of(const ReadPlan& plan) {
-  const auto start = starting_point(plan, Waiting::never);
-  if (!start) return std::nullopt;
-  const auto found = find_batch(plan, *start, Waiting::never);
-  if (!found || !*found || (*found)->before_gap) return std::nullopt;
-  return (*found)->position;
-}
-
 IoResult<bool> is_whole(const ReadPlan& plan, const BatchAt& at, Waiting waiting) {
   auto bytes = read_bytes(*plan.file, at.position, at.size_bytes, waiting);
   if (!bytes) return tl::unexpected(bytes.error());
@@ -270,13 +261,6 @@ Result<ReadResult> Log::Impl::look(const ReadRequest& request, Waiting waiting) 
     // found in memory: to copy and to check it here takes milliseconds, in which producers wait. Such a reader stays
     // with the pool until it has nearly caught up.
     if (waiting == Waiting::never && planned->goes_on_from_medium) return ReadResult{{}, request.from, true};
-    if (waiting == Waiting::never && request.may_be_lent) {
-      if (!planned->exact_position) planned->exact_position = place_of(*planned);
-      if (auto lent = lend(*planned, *segment)) {
-        remember_position(lent->result.next_offset, *segment, *lent->end_position, false);
-        return std::move(lent->result);
-      }
-    }
     auto outcome = carry_out(*planned, waiting);
     if (!outcome) return tl::unexpected(outcome.error());
     if (!*outcome) return ReadResult{{}, request.from, true};

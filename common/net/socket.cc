@@ -4,9 +4,7 @@
 
 #include <netinet/tcp.h>
 
-#include <algorithm>
 #include <array>
-#include <utility>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
@@ -17,7 +15,6 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "common/model/address_text.h"
-#include "common/net/file_part.h"
 
 namespace common::net {
 
@@ -48,15 +45,14 @@ Address address_of(const tcp::endpoint& endpoint) {
 }  // namespace
 
 struct Socket::Impl {
-  explicit Impl(Shard& on) : shard(on), socket(on.io_context()) {}
-  Shard& shard;
+  explicit Impl(asio::io_context& io) : socket(io) {}
   tcp::socket socket;
   Address local;
   Address peer;
   uint64_t written = 0;
 };
 
-Socket::Socket(Shard& shard, int descriptor) : impl_(std::make_unique<Impl>(shard)) {
+Socket::Socket(Shard& shard, int descriptor) : impl_(std::make_unique<Impl>(shard.io_context())) {
   boost::system::error_code ignored;  // a socket that died meanwhile shows at its first read
   sockaddr_storage name{};
   socklen_t length = sizeof name;
@@ -97,8 +93,6 @@ Result<size_t> Socket::try_read(std::span<std::byte> into, std::span<std::byte> 
 }
 
 Awaitable<Result<void>> Socket::write(const BufferChain& data) {
-  if (std::ranges::any_of(data.parts(), [](const model::Buffer& part) { return file_part_of(part) != nullptr; }))
-    co_return co_await write_with_files(data);
   std::vector<asio::const_buffer> slices;
   const std::vector<model::Buffer>& parts = data.parts();
   size_t part = 0;
@@ -134,73 +128,6 @@ Awaitable<Result<void>> Socket::write(const BufferChain& data) {
     if (!is_full && part < parts.size()) co_await asio::post(impl_->socket.get_executor(), asio::use_awaitable);
   }
   co_return Result<void>{};
-}
-
-namespace {
-
-// What is written meanwhile leaves in full segments, the rest at the end: the few bytes before and after each piece of
-// a file are not worth a packet, which would wake the reader. A socket that is no TCP's, or closed, goes without.
-class Corked {
- public:
-  explicit Corked(tcp::socket& socket) : socket_(socket) { set(1); }
-  ~Corked() { set(0); }
-  Corked(const Corked&) = delete;
-  Corked& operator=(const Corked&) = delete;
-
- private:
-  void set(int to) { ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_CORK, &to, sizeof to); }
-  tcp::socket& socket_;
-};
-
-}  // namespace
-
-Awaitable<Result<void>> Socket::write_with_files(const BufferChain& data) {
-  const Corked corked(impl_->socket);
-  BufferChain run;  // of parts in memory
-  for (const model::Buffer& part : data.parts()) {
-    const FilePart* const file = file_part_of(part);
-    if (file == nullptr) {
-      run.append(part);
-      continue;
-    }
-    const BufferChain before = std::exchange(run, BufferChain());
-    if (auto written = co_await write(before); !written) co_return written;
-    if (auto written = co_await write_from_file(part, *file); !written) co_return written;
-  }
-  co_return co_await write(run);
-}
-
-// In pieces between which the loop turns, as above. A file that was cut ends the connection: what was sent tells a
-// length.
-Awaitable<Result<void>> Socket::write_from_file(const model::Buffer& buffer, const FilePart& part) {
-  const auto begin = static_cast<size_t>(buffer.data() - part.piece->view().data());
-  for (size_t sent = 0; sent < buffer.size();) {
-    const size_t length = std::min(buffer.size() - sent, bytes_per_write);
-    // Looked at each time: the client may have been long in making room.
-    if (!part.piece->is_as_lent(begin + sent, length))
-      co_return co_await write_read_again(part, begin + sent, buffer.size() - sent);
-    const auto n = part.piece->send(impl_->socket.native_handle(), begin + sent, length);
-    if (!n && n.error().fault == disk::IoFault::would_block)
-      co_return co_await write_read_again(part, begin + sent, buffer.size() - sent);
-    if (!n) co_return model::fail(ErrorCode::network_exception, n.error().message);
-    impl_->written += *n;
-    sent += *n;
-    if (*n < length) {
-      if (auto room = co_await until_writable(); !room) co_return room;
-    } else if (sent < buffer.size()) {
-      co_await asio::post(impl_->socket.get_executor(), asio::use_awaitable);
-    }
-  }
-  co_return Result<void>{};
-}
-
-Awaitable<Result<void>> Socket::write_read_again(const FilePart& part, size_t from, size_t length) {
-  const Result<BufferChain> read = co_await part.read_again(impl_->shard);
-  if (!read) co_return model::fail(ErrorCode::network_exception, read.error().message);
-  if (read->size() != part.size)
-    co_return model::fail(ErrorCode::network_exception, "what was to be sent is not what it was");
-  const BufferChain rest(read->flatten().slice(from, length));
-  co_return co_await write(rest);
 }
 
 Result<size_t> Socket::try_write(std::span<const model::BytesView> slices) {

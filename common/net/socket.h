@@ -15,8 +15,6 @@
 
 namespace common::net {
 
-struct FilePart;
-
 struct Address {
   std::string host;  // numeric
   uint16_t port = 0;
@@ -35,8 +33,7 @@ class Socket {
   Awaitable<model::Result<size_t>> read_some(std::span<std::byte> into);
   // The same without waiting; 0: nothing is there now. What is there beyond `into` goes to `beyond`, and counts.
   model::Result<size_t> try_read(std::span<std::byte> into, std::span<std::byte> beyond = {});
-  // Everything, or an error. The chain must stay alive until then (the caller's frame holds it). Parts that lie in
-  // files (file_part.h) go out of the page cache.
+  // Everything, or an error. The chain must stay alive until then (the caller's frame holds it).
   Awaitable<model::Result<void>> write(const model::BufferChain& data);
 
   // The same in two steps, for who wants to go on meanwhile: what the kernel takes of the slices at once (0: nothing
@@ -64,9 +61,6 @@ class Socket {
  private:
   struct Impl;
   static Awaitable<model::Result<void>> wait(Impl& impl, int how);
-  Awaitable<model::Result<void>> write_with_files(const model::BufferChain& data);
-  Awaitable<model::Result<void>> write_from_file(const model::Buffer& buffer, const FilePart& part);
-  Awaitable<model::Result<void>> write_read_again(const FilePart& part, size_t from, size_t length);
   std::unique_ptr<Impl> impl_;
 };
 

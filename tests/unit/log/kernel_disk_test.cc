@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <sys/fsuid.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,7 +19,6 @@
 #include "common/disk/kernel_disk.h"
 #include "common/log/log_directory.h"
 #include "log/log_fixture.h"
-#include "support/lending.h"
 
 using namespace log_test;
 using common::disk::DiskPool;
@@ -543,155 +541,4 @@ TEST_CASE("who reads the medium or removes files yields the processor to those w
   CHECK(in(&DiskPool::run_sync) == ours);
   CHECK(in(&DiskPool::run_read) >= std::min(ours + 1, 19));  // 19: nothing yields more
   CHECK(in(&DiskPool::run_removal) >= std::min(ours + 1, 19));
-}
-
-namespace {
-
-std::string sent_of(const common::disk::FilePiece& piece, size_t from, size_t length) {
-  std::array<int, 2> ends{};
-  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()) == 0);
-  const auto n = piece.send(ends[0], from, length);
-  std::string got(length, '\0');
-  const ssize_t read = ::read(ends[1], got.data(), got.size());
-  ::close(ends[0]);
-  ::close(ends[1]);
-  REQUIRE(n);
-  REQUIRE(read == static_cast<ssize_t>(*n));
-  got.resize(*n);
-  return got;
-}
-
-}  // namespace
-
-TEST_CASE("a file lends what was appended through it, and nothing that may have come from the medium (fault 31)") {
-  Owner o;
-  o.make(1);  // its descriptor is closed as soon as another one is opened
-  const std::string name = o.root + "/file";
-  const auto file = *o.disk->open(name, OpenMode::create_if_missing);
-  const std::string text = std::string(5000, 'a') + std::string(5000, 'b');
-  REQUIRE(file->write_at(0, as_bytes(text)));
-  if (!test_support::kernel_tells_what_is_in_memory()) {
-    WARN("this kernel does not tell what lies in memory");
-    CHECK(file->lend(0, 10) == nullptr);
-    return;
-  }
-  auto piece = file->lend(4000, 5000);
-  REQUIRE(piece);
-  CHECK(common::model::as_text(piece->view()) == text.substr(4000, 5000));
-  CHECK(piece->is_as_lent(0, 5000));
-  CHECK(sent_of(*piece, 900, 200) == text.substr(4900, 200));
-  CHECK(file->lend(4000, 6001) == nullptr);  // beyond the end
-
-  SECTION("it stays what it is without its name and the file's own descriptor") {
-    REQUIRE(o.disk->rename(name, name + ".deleted"));
-    const auto other = *o.disk->open(name, OpenMode::create_if_missing);
-    REQUIRE(other->write_at(0, as_bytes(std::string(10'000, 'z'))));
-    REQUIRE(o.disk->remove_file(name + ".deleted"));
-    CHECK(piece->is_as_lent(0, 5000));
-    CHECK(sent_of(*piece, 900, 200) == text.substr(4900, 200));
-  }
-  SECTION("more is appended") {
-    REQUIRE(file->write_at(10'000, as_bytes("cc")));
-    CHECK(piece->is_as_lent(0, 5000));
-    const auto longer = file->lend(0, 10'002);
-    REQUIRE(longer);
-    CHECK(sent_of(*longer, 9'998, 4) == "bbcc");
-  }
-  SECTION("a read that may wait may have brought it from the medium") {
-    std::array<std::byte, 4> some{};
-    REQUIRE(file->read_at(0, some));
-    CHECK_FALSE(piece->is_as_lent(0, 5000));
-    CHECK(file->lend(4000, 5000) == nullptr);
-    REQUIRE(file->write_at(10'000, as_bytes("cc")));
-    CHECK(file->lend(10'000, 2) != nullptr);
-    CHECK(file->lend(9'999, 2) == nullptr);
-  }
-  SECTION("a read that does not wait changes nothing") {
-    std::array<std::byte, 4> some{};
-    const bool could = file->try_read(0, some).has_value();  // not every file system can
-    CHECK(piece->is_as_lent(0, 5000) == could);
-    CHECK((file->lend(4000, 5000) != nullptr) == could);
-  }
-  SECTION("it is cut, and something else comes there") {
-    REQUIRE(file->truncate(5'000));
-    CHECK_FALSE(piece->is_as_lent(0, 5000));
-    REQUIRE(file->write_at(5'000, as_bytes(std::string(5'000, 'c'))));
-    CHECK_FALSE(piece->is_as_lent(0, 5000));
-    CHECK(file->lend(4'999, 2) == nullptr);
-    CHECK(file->lend(5'000, 5'000) != nullptr);
-  }
-  SECTION("another one who opens it has written nothing") {
-    const auto again = *o.disk->open(name, OpenMode::existing);
-    CHECK(again->lend(0, 10) == nullptr);
-  }
-}
-
-TEST_CASE("what a log lends is what it would have read") {
-  Owner o;
-  o.make(8);
-  LogEnvironment environment;
-  environment.disk = o.disk.get();
-  auto log = Log::open(environment, o.root + "/orders-0", {}, {}, TimestampMs(1000));
-  REQUIRE(log);
-  const bool is_large = GENERATE(true, false);
-  const BatchShape shape{.records = 1, .value_bytes = is_large ? size_t{16'000} : size_t{300}};
-  // Of the small ones so many that a part of the index has reached its file.
-  for (int i = 0; i < (is_large ? 40 : 8'000); ++i)
-    REQUIRE((*log)->append_own(make_batch(shape), LeaderEpoch(0), TimestampMs(1000)));
-  const auto read = [&](Offset from, Offset limit, size_t max_bytes, bool may_be_lent) {
-    auto result = (*log)->read({.from = from, .limit = limit, .max_bytes = max_bytes, .may_be_lent = may_be_lent});
-    REQUIRE(result);
-    REQUIRE_FALSE(result->is_cold);
-    return std::move(*result);
-  };
-  const Offset end = (*log)->log_end_offset();
-  if (!test_support::lends(*o.disk, o.root)) {
-    WARN("nothing is lent here");
-    CHECK((*log)->read_blocking({Offset(0), end, 40'000}));
-    return;
-  }
-  const auto first = read(Offset(0), end, 40'000, true);
-  CHECK(first.lent == nullptr);  // so little is copied
-  REQUIRE(first.next_offset > Offset(1));
-  constexpr size_t wanted = 150'000;
-  const auto lent = read(first.next_offset, end, wanted, true);
-  REQUIRE(lent.lent);
-  REQUIRE(lent.records.parts().size() == 1);
-  CHECK(lent.records.parts().front().data() == lent.lent->view().data());
-  const auto copied = read(first.next_offset, end, wanted, false);
-  CHECK(copied.lent == nullptr);
-  const Buffer bytes = lent.records.flatten();
-  CHECK(copied.records.flatten().text().starts_with(bytes.text()));
-  // What lies behind the last entry of the index that fits may be left for the next read.
-  CHECK(bytes.size() + (is_large ? 17'000 : 5'000) > copied.records.size());
-  BatchCursor cursor(bytes.view());
-  Offset next = first.next_offset;
-  while (!cursor.at_end()) {
-    const auto batch = cursor.next();
-    REQUIRE(batch);
-    REQUIRE(batch->base_offset() == next);
-    next = batch->next_offset();
-  }
-  CHECK(lent.next_offset == next);
-
-  // From anywhere.
-  const Offset middle = first.next_offset + 5;
-  const auto from_middle = read(middle, end, wanted, true);
-  CHECK(from_middle.lent);
-  BatchCursor others(from_middle.records.parts().front().view());
-  CHECK(others.next()->base_offset() == middle);
-
-  // Up to the limit and no further, whatever the index says; there small batches are copied.
-  const Offset limit = first.next_offset + (is_large ? 6 : 250);
-  const auto limited = read(first.next_offset, limit, wanted, true);
-  CHECK((limited.lent != nullptr) == is_large);
-  CHECK(limited.next_offset == limit);
-  CHECK(limited.records.size() < wanted);
-
-  // Where something may have come from the medium all of it is checked.
-  CHECK(read(lent.next_offset, end, wanted, true).lent);
-  const auto waited = (*log)->read_blocking({first.next_offset, lent.next_offset, wanted});
-  REQUIRE(waited);
-  REQUIRE(waited->next_offset == lent.next_offset);
-  CHECK(read(lent.next_offset, end, wanted, true).lent == nullptr);
 }
