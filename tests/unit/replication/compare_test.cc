@@ -152,10 +152,10 @@ TEST_CASE("others have their turn while what thousands of copies end with is loo
   int turns = 0;
   for (; p.fetcher.has_work(p.now) && turns < count; ++turns) {
     REQUIRE(p.up());
-    CHECK(p.last_up.positions.size() <= 256);
+    CHECK(p.last_up.positions.size() <= 64);
     CHECK(p.fetcher.gives_way() == p.fetcher.has_work(p.now));
   }
-  CHECK(turns == 3);
+  CHECK(turns == 11);
   p.settle();
   for (int n = 0; n < count; ++n) {
     CAPTURE(n);
