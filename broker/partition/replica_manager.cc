@@ -120,6 +120,12 @@ void ReplicaManager::sweep_unknown() {
     dispose(*entry.second, Fate::set_aside);
     return true;
   });
+  // Not at the first time: of a topic that was deleted while a copy of this broker was registered.
+  std::erase_if(unusable_, [&](const auto& entry) {
+    if (entry.second != Unusable::not_made || is_ours(entry.first)) return false;
+    making_.erase(entry.first);
+    return true;
+  });
   for (const TopicIdPartition& id : unknown)
     remove(id, mutant<"R42-deletes-what-it-does-not-know">() ? Fate::deleted : Fate::set_aside);
 }

@@ -52,6 +52,8 @@ class FollowerFetcher final : public partition::PositionObserver {
     return !dirty_.empty() || !to_close_.empty() || (!resumes_.empty() && resumes_.begin()->first <= now);
   }
   [[nodiscard]] std::optional<FollowerFrame> next_frame(Instant now);
+  // Whether others of the shard should have their turn before the next one: what many copies end with was looked at.
+  [[nodiscard]] bool gives_way() const { return gives_way_; }
   // A frame that says nothing but that we are here.
   [[nodiscard]] FollowerFrame heartbeat() {
     return {.sequence = ++last_sent_, .opened = {}, .positions = {}, .closed = {}};
@@ -88,6 +90,7 @@ class FollowerFetcher final : public partition::PositionObserver {
   std::vector<uint32_t> dirty_;
   std::vector<uint32_t> to_close_;
   std::multimap<Instant, uint32_t> resumes_;
+  bool gives_way_ = false;
   uint64_t last_received_ = 0;
   uint64_t last_sent_ = 0;
 };

@@ -138,9 +138,13 @@ class ReplicationFollower::Stream final : public ToLeaderEvents {
     if (!fetcher_ || is_ending_ || is_over_) return;
     while (fetcher_->has_work(now) && connection_->can_write()) {
       std::optional<FollowerFrame> frame = fetcher_->next_frame(now);
+      const bool gives_way = fetcher_->gives_way();
+      // By a timer: what is posted comes before the sockets.
+      if (gives_way) goes_on_ = shard_.call_at(shard_.now(), [this] { pump(); });
       if (!frame) break;
       spoke_at_ = now = shard_.now();
       connection_->write(std::move(*frame));
+      if (gives_way) break;
     }
     arm();
   }
@@ -195,6 +199,7 @@ class ReplicationFollower::Stream final : public ToLeaderEvents {
   Patience patience_;  // over all connections
   common::TimerHandle reconnect_;
   common::TimerHandle timer_;
+  common::TimerHandle goes_on_;
   std::optional<Instant> armed_for_;
   bool is_scheduled_ = false;
   bool is_ending_ = false;

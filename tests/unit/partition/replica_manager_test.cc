@@ -433,6 +433,25 @@ TEST_CASE("a role that waits for the log is not taken once a copy of this broker
   REQUIRE(b.find(orders)->role() == Role::none);
 }
 
+TEST_CASE("what could not be made is no trouble once its topic was deleted while a copy was registered (R30)") {
+  Broker b;
+  b.register_broker();
+  b.disk->add_fault({.operation = SimulatedDisk::Operation::create,
+                     .path_contains = "orders-0",
+                     .fault = common::disk::IoFault::no_space});
+  b.create(orders, "orders");
+  b.advance(1s);
+  REQUIRE(b.manager->unusable() == 1);
+  register_copy(b);
+  b.apply({metadata::RemoveTopicRecord{orders}});
+  REQUIRE(b.manager->unusable() == 1);  // it is not told what is the copy's to know
+  b.register_broker();
+  REQUIRE(b.manager->unusable() == 0);
+  REQUIRE(b.troubles.back() == metadata::ReplicaTrouble{});
+  b.create(orders_again, "others");
+  REQUIRE(b.find(orders_again)->is_leader());
+}
+
 TEST_CASE("a broker that has registered anew goes on with what the metadata gave it before (R30)") {
   Broker b;
   b.register_broker();

@@ -139,3 +139,44 @@ TEST_CASE("a session that ends while its leader compares leaves nothing behind")
   keep->comparisons.at(0)();
   REQUIRE(keep->positions.empty());
 }
+
+TEST_CASE("others have their turn while what thousands of copies end with is looked at (R59)") {
+  constexpr int count = 700;
+  StreamPair p;
+  for (int n = 0; n < count; ++n) {
+    p.lead(n).append(10);
+    FakeFollower& follower = p.follow(n);
+    follower.log = "xxxxx";
+    follower.checksum = 7;
+  }
+  int turns = 0;
+  for (; p.fetcher.has_work(p.now) && turns < count; ++turns) {
+    REQUIRE(p.up());
+    CHECK(p.last_up.positions.size() <= 64);
+    CHECK(p.fetcher.gives_way() == p.fetcher.has_work(p.now));
+  }
+  CHECK(turns == 11);
+  p.settle();
+  for (int n = 0; n < count; ++n) {
+    CAPTURE(n);
+    REQUIRE(p.leaders[StreamPair::id(n)]->compared.size() == 1);
+    REQUIRE(p.followers[StreamPair::id(n)]->log == p.leaders[StreamPair::id(n)]->log);
+  }
+}
+
+TEST_CASE("what cannot be told yet of hundreds of copies holds up nobody else's (R59)") {
+  StreamPair p;
+  for (int n = 0; n < 300; ++n) {
+    p.lead(n).append(10);
+    FakeFollower& follower = p.follow(n);
+    follower.log = "xxxxx";
+    follower.checksum = 7;
+    follower.reads_its_end = n < 299;
+  }
+  REQUIRE(p.up());
+  REQUIRE(p.fetcher.gives_way());
+  p.settle();
+  CHECK_FALSE(p.fetcher.gives_way());
+  REQUIRE(p.followers[StreamPair::id(299)]->log == p.leaders[StreamPair::id(299)]->log);
+  for (int n = 0; n < 299; ++n) REQUIRE(p.leaders[StreamPair::id(n)]->positions.empty());
+}
