@@ -24,7 +24,7 @@ struct ReplicaPosition {
 // What a copy ends with.
 struct LastBatch {
   bool is_known = true;                // false: it is being read, and on_position_changed comes
-  std::optional<BatchIdentity> batch;  // none: there is none, or compaction may have rewritten it
+  std::optional<BatchIdentity> batch;  // none: there is none, compaction may have rewritten it, or it has been compared
 };
 
 enum class Applied {

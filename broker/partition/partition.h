@@ -456,6 +456,7 @@ class Partition final : public std::enable_shared_from_this<Partition>, public L
   };
   std::optional<EndRead> end_read_;
   bool is_reading_end_ = false;  // last_batch() has said that it comes
+  bool is_vouched_for_ = false;  // a leader has found that what this ends with is its own; what came since came from one
   bool differs_from_leader_ = false;
   // R86: gaps that we made ourselves: batches of producers that could not be written, though nothing was wrong with
   // them; and when one of that producer was last refused so.

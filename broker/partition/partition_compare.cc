@@ -1,6 +1,7 @@
 // Whether a follower's copy and the leader's hold the same records (R59). Epochs and offsets alone do not say so where
 // a file of another partition has come to lie in the place of one of ours: what both copies end with is compared once
-// for each stream, and after each cut.
+// in the life of a follower's process, and after each cut. Not with each new leader: where nothing was written for long
+// the batch lies on the medium, and what waits for a failover would wait for that.
 #include <utility>
 
 #include "broker/partition/partition.h"
@@ -36,6 +37,7 @@ LastBatch Partition::last_batch() {
   check_on_shard();
   if (is_offline()) return {};
   if (restarting_) return {.is_known = false, .batch = {}};
+  if (is_vouched_for_) return {};
   if (log_->log_end_offset() == log_->log_start_offset()) return {};
   const Offset end = log_->log_end_offset();
   const auto is_read = [&] { return end_read_ && end_read_->end == end; };

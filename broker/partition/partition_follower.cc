@@ -86,6 +86,7 @@ Applied Partition::truncate(Offset offset, const LeaderAnswer& answer) {
   const Offset before = log_->log_end_offset();
   const Stood stood = stands();
   end_read_.reset();
+  is_vouched_for_ = false;
   const Result<Offset> end = log_->truncate_to(std::min(offset, before));
   const LogFacts facts(*log_);
   if (end && *end < before) {
@@ -143,6 +144,7 @@ void Partition::restart_at(Offset offset) {
   logger_.warn("log starts over at {}, was [{}, {}): leader {} keeps nothing older", offset, log_->log_start_offset(),
                log_->log_end_offset(), *leader_);
   restarting_ = true;
+  is_vouched_for_ = false;
   log_->truncate_fully_and_start_at(offset, [weak = weak_from_this(), before = stands()](Result<void> done) {
     if (const auto self = weak.lock()) self->on_restarted(std::move(done), before);
   });
@@ -182,6 +184,7 @@ void Partition::take_postponed() {
 void Partition::apply_high_watermark(LeaderEpoch leader_epoch, Offset high_watermark, Offset leader_log_start) {
   const bool other_epoch = leader_epoch != leader_epoch_ && !mutant<"R63-takes-the-hw-of-another-epoch">();
   if (!reconciler_ || restarting_ || other_epoch || is_offline()) return;
+  is_vouched_for_ = true;  // no leader tells it before it has compared what we end with (R59)
   if (reconciler_->advance_to(high_watermark, LogFacts(*log_))) set_high_watermark(reconciler_->high_watermark());
   // Never past what we know to be committed (R82).
   const Offset start =

@@ -270,7 +270,7 @@ void LeaderFetchSession::judge(uint32_t number) {
   if (!slot.knows(view)) note_high_watermark(number);
 }
 
-// Once for each stream and cut: what follows from there on is what we have sent.
+// Of each position that tells it: what follows from there on is what we have sent.
 void LeaderFetchSession::compare(uint32_t number) {
   Slot& slot = *slots_[number];
   if (slot.comparison != 0) return;

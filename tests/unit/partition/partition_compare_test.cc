@@ -139,6 +139,29 @@ TEST_CASE("what a copy ends with is told once it was read (R59)") {
   f.run([&] { f.partition->clear_position_observer(told); });
 }
 
+TEST_CASE("what a leader has compared is told to no further one, until it is cut (R59)") {
+  Fixture f;
+  f.lead(1, {1});
+  f.produce(Fixture::batch(2));
+  f.produce(Fixture::batch(3));
+  f.assign(Fixture::assignment(2, 2, {1, 2}, 1));
+  REQUIRE(last_of(f).batch);
+  f.run([&] { f.partition->apply_high_watermark(LeaderEpoch(1), Offset(2), Offset(0)); });
+  REQUIRE(last_of(f).batch);  // it is not the leader who says so
+  f.run([&] { f.partition->apply_high_watermark(LeaderEpoch(2), Offset(2), Offset(0)); });
+  REQUIRE(last_of(f).is_known);
+  REQUIRE_FALSE(last_of(f).batch);
+  f.assign(Fixture::assignment(3, 3, {1, 3}, 2));
+  REQUIRE_FALSE(last_of(f).batch);
+
+  LeaderAnswer cut;
+  cut.asked = f.partition->position().ask;
+  cut.diverging = EpochEnd{LeaderEpoch(1), Offset(2)};
+  f.run([&] { REQUIRE(f.partition->apply(cut, {}) != Applied::back_off); });
+  REQUIRE(f.partition->log_end_offset() == Offset(2));
+  REQUIRE(last_of(f).batch->last_offset == Offset(1));
+}
+
 TEST_CASE("a copy that differs is damaged: once, and only by the word of whom it asks (R59, R63)") {
   Fixture f;
   f.lead(1, {1});
