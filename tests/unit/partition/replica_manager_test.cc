@@ -438,6 +438,7 @@ TEST_CASE("what could not be made is no trouble once its topic was deleted while
   b.register_broker();
   b.disk->add_fault({.operation = SimulatedDisk::Operation::create,
                      .path_contains = "orders-0",
+                     .times = 100,
                      .fault = common::disk::IoFault::no_space});
   b.create(orders, "orders");
   b.advance(1s);
