@@ -29,7 +29,7 @@ def shell():
 def test_lines_of_kafkas_names_are_run():
     with shell() as sh:
         said = sh("kafka-storage.sh random-uuid && echo an id, $WHO")
-        equal((said.returncode, len(said.stdout.split("\n")[0]), said.stdout.split("\n")[1:]), (0, 22, ["an id, ", ""]), f"what is said: {said}")
+        equal((said.returncode, len(said.stdout.split("\n")[0]), said.stdout.split("\n")[1:]), (0, 22, ["an id,", ""]), f"what is said: {said}")
         equal(sh("echo an id, $WHO; naru version >/dev/null", WHO="nobody").stdout, "an id, nobody\n", "by a variable")
         nobody = "/opt/kafka/bin/kafka-topics.sh --bootstrap-server localhost:1 --list"
         loud, silent = sh("naru status -b localhost:1 --timeout 1s || exit 9"), sh("naru status -b localhost:1 --timeout 1s >/dev/null 2>&1 || exit 9")

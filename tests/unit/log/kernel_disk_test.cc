@@ -19,6 +19,7 @@
 #include "common/disk/kernel_disk.h"
 #include "common/log/log_directory.h"
 #include "log/log_fixture.h"
+#include "support/pool_threads.h"
 
 using namespace log_test;
 using common::disk::DiskPool;
@@ -347,6 +348,7 @@ TEST_CASE("reads, truncation, names and the whole content of a file") {
 
 TEST_CASE("a process without descriptors says so, and of the disk nothing (fault 40)") {
   Owner owner;
+  test_support::await_threads(owner.pool);
   owner.make(1);
   auto file = *owner.disk->open(owner.root + "/log", OpenMode::create_if_missing);
   REQUIRE(file->write_at(0, as_bytes("abc")));

@@ -11,6 +11,7 @@
 #include "common/disk/simulated_disk.h"
 #include "common/records/crc32c.h"
 #include "controller/quorum/raft_disk.h"
+#include "support/pool_threads.h"
 
 using namespace controller;
 using common::disk::SimulatedDisk;
@@ -358,6 +359,7 @@ TEST_CASE("a vote is saved by a process that has no descriptor left (R1, fault 4
   REQUIRE(::mkdtemp(root.data()) != nullptr);
   {
     common::disk::DiskPool pool{{}};
+    test_support::await_threads(pool);
     const auto disk = common::disk::make_kernel_disk(
         pool, [](const std::function<void()>& f) { f(); }, {.descriptors_max = 1});
     const auto opened = QuorumStateFile::open(*disk, root);
